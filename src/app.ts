@@ -1,0 +1,148 @@
+import { readFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import accepts from '@fastify/accepts';
+import cors from '@fastify/cors';
+import helmet from '@fastify/helmet';
+import fastify, {
+  type FastifyInstance,
+  type FastifyBaseLogger,
+  type FastifyRequest,
+} from 'fastify';
+import { LRUCache } from 'lru-cache';
+import type { Config } from './config.ts';
+import type { Db } from './db/client.ts';
+import type { StoredFramework } from './db/frameworks.ts';
+import { authorize } from './http/auth.ts';
+import { answerConditionally } from './http/caching.ts';
+import { answerClientError, answerError, handleErrors } from './http/errors.ts';
+import { healthRoutes } from './http/health.ts';
+import { instrumentRoutes } from './http/instruments.ts';
+import { keyRoutes } from './http/keys.ts';
+import { describeRoutes, serveDocument } from './http/openapi.ts';
+import { outlookRoutes } from './http/outlooks.ts';
+import { problemTypeRoutes } from './http/problem-types.ts';
+import { revisionRoutes } from './http/revisions.ts';
+import {
+  type Api,
+  type Ledger,
+  refuseOtherMediaTypes,
+  refuseOtherMethods,
+  refuseUnknownQueries,
+} from './http/routing.ts';
+import { validatorCompiler } from './http/validation.ts';
+import { versionRoutes } from './http/versions.ts';
+
+const { version } = JSON.parse(
+  readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
+) as { version: string };
+
+export type AppOptions = {
+  config: Pick<Config, 'requireKeyForReads' | 'corsOrigins' | 'cacheMaxBytes'>;
+  db: Db;
+  /** The clock. Everything that the ledger records or judges by time asks it. */
+  now: () => Date;
+  logger: FastifyBaseLogger;
+};
+
+/** The service, ready to listen or to be injected into. */
+export async function buildApp({ config, db, now, logger }: AppOptions): Promise<FastifyInstance> {
+  const app = fastify({
+    loggerInstance: logger,
+    genReqId: requestId,
+    bodyLimit: 1_048_576,
+    requestTimeout: 30_000,
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    routerOptions: { maxParamLength: 200 },
+    frameworkErrors: (error, request, reply) => void answerError(error, request, reply),
+    clientErrorHandler: answerClientError,
+  });
+  app.setValidatorCompiler(validatorCompiler as never);
+  app.setSerializerCompiler(() => JSON.stringify);
+  app.removeContentTypeParser('text/plain');
+  handleErrors(app);
+  app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id));
+  answerConditionally(app);
+
+  await app.register(accepts);
+  await app.register(helmet, HELMET);
+  await app.register(cors, { delegator: corsOf(config) });
+  await describeRoutes(app, version);
+  await app.register(async (scope) => serveDocument(scope));
+
+  const ledger: Ledger = {
+    db,
+    now,
+    frameworks: new LRUCache({
+      maxSize: config.cacheMaxBytes,
+      // Two bytes a character, the most that V8 takes, and as much again for the objects.
+      sizeCalculation: (stored: StoredFramework) => 4 * JSON.stringify(stored).length,
+    }),
+    requireKeyForReads: config.requireKeyForReads,
+  };
+  await app.register(async (scope) => mountApi(scope as Api, ledger));
+  return app;
+}
+
+async function mountApi(api: Api, ledger: Ledger): Promise<void> {
+  authorize(api, ledger);
+  refuseOtherMediaTypes(api);
+  refuseUnknownQueries(api);
+  const refuseRemainingMethods = refuseOtherMethods(api);
+  outlookRoutes(api, ledger);
+  await revisionRoutes(api, ledger);
+  versionRoutes(api, ledger);
+  instrumentRoutes(api, ledger);
+  keyRoutes(api, ledger);
+  problemTypeRoutes(api);
+  healthRoutes(api, ledger);
+  refuseRemainingMethods();
+}
+
+/** The client's request id where it is fit for a log line and a header, else one of our own. */
+function requestId(request: { headers: Record<string, string | string[] | undefined> }): string {
+  const sent = request.headers['x-request-id'];
+  return typeof sent === 'string' && /^[\w.:-]{1,100}$/.test(sent) ? sent : randomUUID();
+}
+
+const HELMET = {
+  contentSecurityPolicy: {
+    useDefaults: false,
+    directives: {
+      defaultSrc: ["'none'"],
+      scriptSrc: ["'self'"],
+      styleSrc: ["'self'"],
+      imgSrc: ["'self'", 'data:'],
+      connectSrc: ["'self'"],
+      baseUri: ["'none'"],
+      formAction: ["'none'"],
+      frameAncestors: ["'none'"],
+    },
+  },
+  // Answers are data for any page; what a page may do with them is up to CORS.
+  crossOriginResourcePolicy: { policy: 'cross-origin' as const },
+  // Whether there is TLS in front is not ours to say.
+  strictTransportSecurity: false,
+};
+
+/**
+ * Pages of any origin may read what anyone may read. Pages of the configured origins may also write,
+ * and read where reads need a key. No cookie ever grants anything, so credentials are never allowed.
+ */
+function corsOf(config: AppOptions['config']) {
+  const exposedHeaders = ['ETag', 'Link', 'Location', 'Retry-After', 'X-Request-Id'];
+  const readers = { origin: '*', methods: ['GET', 'HEAD'], exposedHeaders };
+  const trusted = {
+    origin: [...config.corsOrigins],
+    methods: ['GET', 'HEAD', 'POST', 'PATCH', 'DELETE'],
+    exposedHeaders,
+  };
+  return (
+    request: FastifyRequest,
+    callback: (error: Error | null, options: typeof readers | typeof trusted) => void,
+  ): void => {
+    const { origin } = request.headers;
+    const isTrusted = origin !== undefined && config.corsOrigins.includes(origin);
+    callback(null, isTrusted || config.requireKeyForReads ? trusted : readers);
+  };
+}

@@ -1,0 +1,84 @@
+import { z } from 'zod';
+import type { DatabaseSettings } from './db/database.ts';
+
+const flag = z.enum(['true', 'false'], { error: 'must be true or false' });
+const wholeNumber = z
+  .string()
+  .regex(/^\d{1,15}$/, { error: 'must be a whole number' })
+  .transform(Number);
+
+// A setting that is present but empty counts as unset, as in `PORT= npm start`.
+const environment = z.object({
+  HOST: z.string().default('127.0.0.1'),
+  PORT: wholeNumber
+    .refine((port) => port <= 65_535, { error: 'must be at most 65535' })
+    .default(3000),
+  DATABASE_URL: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//, { error: 'must start with postgres:// or postgresql://' })
+    .optional(),
+  DATA_DIR: z.string().default('.data'),
+  DATABASE_POOL_MAX: wholeNumber
+    .refine((size) => size >= 1 && size <= 1000, { error: 'must be in 1–1000' })
+    .default(10),
+  LOG_LEVEL: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
+      error: 'must be one of fatal, error, warn, info, debug, trace, silent',
+    })
+    .default('info'),
+  LOAD_SAMPLES: flag.optional(),
+  REQUIRE_KEY_FOR_READS: flag.default('false'),
+  CORS_ORIGINS: z
+    .string()
+    .default('')
+    .transform((list) => list.split(',').map((origin) => origin.trim()))
+    .transform((origins) => origins.filter((origin) => origin !== ''))
+    .refine((origins) => origins.every(isOrigin), {
+      error: 'must be origins such as https://desk.example, separated by commas',
+    }),
+  CACHE_MAX_BYTES: wholeNumber
+    .refine((bytes) => bytes >= 1_048_576, { error: 'must be at least 1048576 (1 MiB)' })
+    .default(67_108_864),
+});
+
+function isOrigin(text: string): boolean {
+  return URL.canParse(text) && new URL(text).origin === text;
+}
+
+export type Config = DatabaseSettings & {
+  host: string;
+  port: number;
+  logLevel: string;
+  loadSamples: boolean;
+  requireKeyForReads: boolean;
+  /** Origins whose pages may send writes; reads are open to pages of any origin. */
+  corsOrigins: readonly string[];
+  /** Bytes of memory that cached frameworks may take. */
+  cacheMaxBytes: number;
+};
+
+/**
+ * Settings from an environment; what is unset has its default from `.env.example`.
+ * @throws Error naming every setting that can't be used, and why
+ */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const parsed = environment.safeParse(set);
+  if (!parsed.success) {
+    const faults = parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`);
+    throw new Error(`These settings can't be used: ${faults.join('; ')}.`);
+  }
+  const settings = parsed.data;
+  return {
+    host: settings.HOST,
+    port: settings.PORT,
+    databaseUrl: settings.DATABASE_URL ?? null,
+    dataDir: settings.DATA_DIR,
+    databasePoolMax: settings.DATABASE_POOL_MAX,
+    logLevel: settings.LOG_LEVEL,
+    loadSamples: (settings.LOAD_SAMPLES ?? String(!settings.DATABASE_URL)) === 'true',
+    requireKeyForReads: settings.REQUIRE_KEY_FOR_READS === 'true',
+    corsOrigins: settings.CORS_ORIGINS,
+    cacheMaxBytes: settings.CACHE_MAX_BYTES,
+  };
+}

@@ -1,0 +1,44 @@
+import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
+import type { NodePgQueryResultHKT } from 'drizzle-orm/node-postgres';
+import type { PgDatabase } from 'drizzle-orm/pg-core';
+import pg from 'pg';
+
+/**
+ * The pool or a transaction. Every query takes one as its first parameter and captures none, so a
+ * query that is meant for a transaction but runs outside it can be seen.
+ */
+export type Db = PgDatabase<NodePgQueryResultHKT, Record<string, never>>;
+
+export type Database = { db: NodePgDatabase<Record<string, never>>; pool: pg.Pool };
+
+// How long a statement may run, wait for a lock, or leave its transaction open, in milliseconds.
+// Every statement of this service takes a few at the most; what takes longer hangs.
+const LIMITS = {
+  statement_timeout: 15_000,
+  lock_timeout: 10_000,
+  idle_in_transaction_session_timeout: 15_000,
+};
+
+/**
+ * A pool of connections; none is opened before the first query. A connection that breaks is
+ * reported to `onError` and replaced.
+ */
+export function connect(
+  settings: { max: number } & Pick<
+    pg.PoolConfig,
+    'connectionString' | 'host' | 'port' | 'user' | 'database'
+  >,
+  onError: (error: Error) => void,
+): Database {
+  const pool = new pg.Pool({
+    ...settings,
+    ...LIMITS,
+    application_name: 'outlook-ledger',
+    connectionTimeoutMillis: 5_000,
+    keepAlive: true,
+  });
+  // Without a handler of both, a connection lost inside a transaction ends the process.
+  pool.on('error', onError);
+  pool.on('connect', (client) => client.on('error', onError));
+  return { pool, db: drizzle({ client: pool }) };
+}

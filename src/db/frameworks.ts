@@ -1,0 +1,125 @@
+import { sql } from 'drizzle-orm';
+import type { LRUCache } from 'lru-cache';
+import type { Framework } from '../domain/framework.ts';
+import { SCENARIO_NAMES, type ScenarioName } from '../domain/probabilities.ts';
+import type { Direction, Scenario } from '../domain/scenarios.ts';
+import type { Db } from './client.ts';
+import { hashBytes, hashText } from './hashes.ts';
+import {
+  drawdownLabels,
+  frameworks,
+  headwinds,
+  invalidationConditions,
+  scenarios,
+} from './schema.ts';
+
+export type StoredFramework = { hash: string; framework: Framework };
+
+/** Frameworks by id. They never change, so what was read once is right for ever. */
+export type FrameworkCache = LRUCache<number, StoredFramework>;
+
+/** Appends a framework to an outlook. Call it in the transaction that appends the version. */
+export async function appendFramework(
+  tx: Db,
+  outlookId: number,
+  framework: Framework,
+  hash: string,
+): Promise<number> {
+  const next = await tx.execute<{ id: string }>(
+    sql`select nextval(pg_get_serial_sequence('frameworks', 'id')) as id`,
+  );
+  const id = Number(next.rows[0]?.id);
+  await appendParts(tx, id, framework);
+  // Last, because this row seals the parts (migrations/0001_guards.sql).
+  const { title, summary, methodology, disclaimer, ...lists } = framework;
+  const { risks, positioning, metrics, faqs, references } = lists;
+  await tx.insert(frameworks).values({
+    id,
+    outlookId,
+    hash: hashBytes(hash),
+    ...{ title, summary, methodology, disclaimer },
+    ...{ risks, positioning, metrics, faqs, references },
+  });
+  return id;
+}
+
+async function appendParts(tx: Db, frameworkId: number, framework: Framework): Promise<void> {
+  await tx.insert(scenarios).values(
+    SCENARIO_NAMES.map((name) => {
+      const { returnBand, ...scenario } = framework.scenarios[name];
+      const [returnMin, returnMax] = [returnBand?.min ?? null, returnBand?.max ?? null];
+      return { ...scenario, frameworkId, name, returnMin, returnMax };
+    }),
+  );
+  if (framework.headwinds.length > 0) {
+    await tx.insert(headwinds).values(framework.headwinds.map((row) => ({ ...row, frameworkId })));
+  }
+  const placed = <Row>(rows: readonly Row[]) =>
+    rows.map((row, index) => ({ ...row, frameworkId, position: index + 1 }));
+  if (framework.drawdownLabels.length > 0) {
+    await tx.insert(drawdownLabels).values(placed(framework.drawdownLabels));
+  }
+  if (framework.invalidationConditions.length > 0) {
+    await tx.insert(invalidationConditions).values(placed(framework.invalidationConditions));
+  }
+}
+
+type ScenarioRow = Omit<Scenario, 'returnBand'> & {
+  name: ScenarioName;
+  direction: Direction;
+  returnMin: number | null;
+  returnMax: number | null;
+};
+
+/** The framework of that id; from memory where it was read before. */
+export async function readFramework(
+  db: Db,
+  cache: FrameworkCache,
+  id: number,
+): Promise<StoredFramework> {
+  const cached = cache.get(id);
+  if (cached) return cached;
+  const { rows } = await db.execute<{ hash: Buffer; framework: FrameworkRow }>(sql`
+    select f.hash, json_build_object(
+      'title', f.title, 'summary', f.summary, 'methodology', f.methodology,
+      'disclaimer', f.disclaimer, 'risks', f.risks, 'positioning', f.positioning,
+      'metrics', f.metrics, 'faqs', f.faqs, 'references', f."references",
+      'scenarios', (
+        select json_agg(json_build_object('name', s.name, 'title', s.title, 'outcome', s.outcome,
+          'conditions', s.conditions, 'direction', s.direction,
+          'directionComment', s.direction_comment,
+          'returnMin', s.return_min, 'returnMax', s.return_max))
+        from scenarios s where s.framework_id = f.id),
+      'headwinds', (
+        select coalesce(json_agg(json_build_object('key', h.key, 'rank', h.rank, 'title', h.title,
+          'description', h.description) order by h.rank), '[]')
+        from headwinds h where h.framework_id = f.id),
+      'drawdownLabels', (
+        select coalesce(json_agg(json_build_object('key', d.key, 'label', d.label,
+          'minDepth', d.min_depth, 'typicalCause', d.typical_cause,
+          'implication', d.implication) order by d.position), '[]')
+        from drawdown_labels d where d.framework_id = f.id),
+      'invalidationConditions', (
+        select coalesce(json_agg(json_build_object('key', c.key, 'invalidates', c.invalidates,
+          'statement', c.statement) order by c.position), '[]')
+        from invalidation_conditions c where c.framework_id = f.id)
+    ) as framework
+    from frameworks f where f.id = ${id}`);
+  const row = rows[0];
+  if (!row) throw new Error(`framework ${id} is missing`);
+  const stored = { hash: hashText(row.hash), framework: frameworkOf(row.framework) };
+  cache.set(id, stored);
+  return stored;
+}
+
+type FrameworkRow = Omit<Framework, 'scenarios'> & { scenarios: ScenarioRow[] };
+
+function frameworkOf(row: FrameworkRow): Framework {
+  const named = (name: ScenarioName): Scenario => {
+    const found = row.scenarios.find((scenario) => scenario.name === name);
+    if (!found) throw new Error(`scenario ${name} is missing`);
+    const { name: _, returnMin: min, returnMax: max, ...scenario } = found;
+    return { ...scenario, returnBand: min === null && max === null ? null : { min, max } };
+  };
+  return { ...row, scenarios: { bear: named('bear'), base: named('base'), bull: named('bull') } };
+}

@@ -1,0 +1,38 @@
+import { createHash } from 'node:crypto';
+
+export const ROLES = ['analyst', 'feed', 'admin'] as const;
+export type Role = (typeof ROLES)[number];
+
+/** An `admin` may do all; every other role only its own. */
+export function roleAllows(held: Role, needed: Role): boolean {
+  return held === needed || held === 'admin';
+}
+
+/** The random bytes in a key: 256 bits, so a plain SHA-256 of it can't be searched. */
+export const KEY_BYTES = 32;
+
+/** A key as its holder sees it: `olk_` and {@link KEY_BYTES} random bytes in base64url. */
+export function keyText(random: Buffer): string {
+  return `olk_${random.toString('base64url')}`;
+}
+
+/** The first characters of a key, by which people tell their keys apart. */
+export function keyHint(key: string): string {
+  return key.slice(0, 8);
+}
+
+/** SHA-256 of the whole key: all that is stored of it. */
+export function keyHash(key: string): Buffer {
+  return createHash('sha256').update(key).digest();
+}
+
+export type KeyState = 'active' | 'expired' | 'revoked';
+
+/** A key expires at the very moment of `expiresAt`; null never expires. */
+export function keyState(
+  key: { expiresAt: Date | null; revokedAt: Date | null },
+  now: Date,
+): KeyState {
+  if (key.revokedAt !== null) return 'revoked';
+  return key.expiresAt !== null && key.expiresAt <= now ? 'expired' : 'active';
+}

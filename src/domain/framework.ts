@@ -1,0 +1,86 @@
+import type { DrawdownLabel } from './drawdown.ts';
+import type { Fault } from './errors.ts';
+import { hashDocument } from './hash-chain.ts';
+import type { Headwind } from './headwinds.ts';
+import type { InvalidationCondition } from './invalidation.ts';
+import type { Scenarios } from './scenarios.ts';
+
+export type Risk = { area: string; whyItMatters: string; currentRead: string };
+export type Positioning = { investorType: string; approach: string; watchpoints: string[] };
+export type Faq = { question: string; answer: string };
+export type Reference = {
+  title: string;
+  publisher: string | null;
+  url: string | null;
+  publishedOn: string | null;
+};
+
+export const PROVENANCES = ['sourced', 'editorial', 'illustrative', 'computed'] as const;
+
+/** A figure the outlook rests on; a qualitative one has no `value` and is read from `display`. */
+export type Metric = {
+  name: string;
+  value: number | null;
+  unit: string | null;
+  display: string | null;
+  source: string | null;
+  asOf: string | null;
+  provenance: (typeof PROVENANCES)[number];
+};
+
+/** The qualitative part of an outlook. Revised as a whole, never in place. */
+export type Framework = {
+  title: string;
+  summary: string;
+  methodology: string | null;
+  disclaimer: string | null;
+  scenarios: Scenarios;
+  headwinds: Headwind[];
+  drawdownLabels: DrawdownLabel[];
+  invalidationConditions: InvalidationCondition[];
+  risks: Risk[];
+  positioning: Positioning[];
+  metrics: Metric[];
+  faqs: Faq[];
+  references: Reference[];
+};
+
+/** Calendar days, `YYYY-MM-DD`, half-open: [from, to). */
+export type Horizon = { from: string; to: string };
+
+/** What an outlook is about; fixed when it is created. */
+export type Subject = { instrument: string; horizon: Horizon };
+
+/** A qualitative metric is read from `display`; a sourced one names its source and its date. */
+export function metricFaults(metric: Metric): Fault[] {
+  const faults: Fault[] = [];
+  if (metric.value === null && metric.display === null) {
+    faults.push({ path: ['display'], detail: 'is required where value is null' });
+  }
+  for (const member of ['source', 'asOf'] as const) {
+    if (metric.provenance === 'sourced' && metric[member] === null) {
+      faults.push({ path: [member], detail: 'is required of a sourced metric' });
+    }
+  }
+  return faults;
+}
+
+/**
+ * SHA-256 of the framework together with what the outlook is about, so that the chain of versions
+ * also covers the horizon and the instrument, which no version repeats.
+ */
+export function hashFramework(framework: Framework, subject: Subject): string {
+  return hashDocument(withoutEmpty({ ...framework, ...subject }));
+}
+
+// A member that a later release adds is null or an empty list in every framework before it. Left
+// out, it can't change the hash that those were published with.
+function withoutEmpty(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutEmpty);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, member]) => member !== null && !(Array.isArray(member) && member.length === 0))
+      .map(([name, member]) => [name, withoutEmpty(member)]),
+  );
+}

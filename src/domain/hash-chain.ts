@@ -1,0 +1,42 @@
+import { createHash } from 'node:crypto';
+import canonicalize from 'canonicalize';
+import type { Probabilities } from './probabilities.ts';
+
+export type VersionKind = 'created' | 'probabilities' | 'framework';
+
+/** What the hash of a version covers. `previousHash` ties it to all versions before it. */
+export type ChainedVersion = {
+  slug: string;
+  version: number;
+  publishedAt: Date;
+  authorId: string;
+  rationale: string;
+  kind: VersionKind;
+  probabilities: Probabilities;
+  frameworkHash: string;
+  previousHash: string | null;
+};
+
+/** `sha256:` and the hex SHA-256 of the canonical JSON (RFC 8785) of a document. */
+export function hashDocument(document: unknown): string {
+  const canonical = canonicalize(document);
+  if (canonical === undefined) throw new TypeError('only a JSON document has a hash');
+  return `sha256:${createHash('sha256').update(canonical).digest('hex')}`;
+}
+
+/** The hash of a version: probabilities in basis points, publishedAt to the millisecond in UTC. */
+export function hashVersion(version: ChainedVersion): string {
+  const { slug, authorId, rationale, kind, frameworkHash, previousHash } = version;
+  const { bear, base, bull } = version.probabilities;
+  return hashDocument({
+    slug,
+    version: version.version,
+    publishedAt: version.publishedAt.toISOString(),
+    authorId,
+    rationale,
+    kind,
+    probabilities: { bear, base, bull },
+    frameworkHash,
+    previousHash,
+  });
+}

@@ -1,0 +1,13 @@
+export const INSTRUMENT_KINDS = [
+  'index',
+  'equity',
+  'fund',
+  'commodity',
+  'currency',
+  'rate',
+  'crypto',
+] as const;
+export type InstrumentKind = (typeof INSTRUMENT_KINDS)[number];
+
+/** What outlooks are about, by the symbol that the desk's data vendor uses. */
+export type Instrument = { symbol: string; name: string; kind: InstrumentKind };

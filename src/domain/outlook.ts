@@ -1,0 +1,114 @@
+import { DomainError } from './errors.ts';
+import type { Framework, Horizon } from './framework.ts';
+import { hashVersion, type VersionKind } from './hash-chain.ts';
+import { type Probabilities, sameProbabilities } from './probabilities.ts';
+
+export const OUTLOOK_STATUSES = ['open', 'resolved', 'void', 'withdrawn'] as const;
+export type OutlookStatus = (typeof OUTLOOK_STATUSES)[number];
+
+/** One version of an outlook, read whole. */
+export type OutlookVersion = {
+  slug: string;
+  instrument: { symbol: string; name: string };
+  horizon: Horizon;
+  status: OutlookStatus;
+  version: number;
+  publishedAt: Date;
+  author: { id: string; name: string };
+  rationale: string;
+  kind: VersionKind;
+  hash: string;
+  previousHash: string | null;
+  frameworkHash: string;
+  probabilities: Probabilities;
+  previousProbabilities: Probabilities | null;
+  framework: Framework;
+};
+
+/** What stands, as far as the next version depends on it. */
+export type Standing = {
+  slug: string;
+  status: OutlookStatus;
+  version: number;
+  publishedAt: Date;
+  hash: string;
+  probabilities: Probabilities;
+  frameworkHash: string;
+};
+
+/** What an author wants to stand next; a part that is left out stays as it is. */
+export type Proposal = {
+  authorId: string;
+  rationale: string;
+  probabilities?: Probabilities | undefined;
+  frameworkHash?: string | undefined;
+};
+
+/** A version as it is appended to the ledger. */
+export type NewVersion = {
+  version: number;
+  kind: VersionKind;
+  publishedAt: Date;
+  authorId: string;
+  rationale: string;
+  probabilities: Probabilities;
+  frameworkHash: string;
+  previousHash: string | null;
+  hash: string;
+};
+
+/** Version 1 of an outlook. */
+export function firstVersion(
+  slug: string,
+  proposal: Required<Proposal> & { probabilities: Probabilities; frameworkHash: string },
+  now: Date,
+): NewVersion {
+  return chained(slug, {
+    ...proposal,
+    version: 1,
+    kind: 'created',
+    publishedAt: now,
+    previousHash: null,
+  });
+}
+
+/**
+ * Decides the version that follows `current`.
+ *
+ * It is published at `now`, or at the moment of the version before where the clock has gone back
+ * since: versions never stand in another order than their times.
+ * @throws DomainError `outlook-closed` where the outlook is no longer open, `no-change` where the
+ *   proposal asks for what already stands
+ */
+export function decideRevision(current: Standing, proposal: Proposal, now: Date): NewVersion {
+  if (current.status !== 'open') {
+    throw new DomainError(
+      'outlook-closed',
+      `"${current.slug}" is ${current.status}; it takes no further version.`,
+    );
+  }
+  const { probabilities = current.probabilities, frameworkHash = current.frameworkHash } = proposal;
+  const kind = frameworkHash === current.frameworkHash ? 'probabilities' : 'framework';
+  if (kind === 'probabilities' && sameProbabilities(probabilities, current.probabilities)) {
+    throw new DomainError('no-change', `Version ${current.version} already says all of this.`, [
+      {
+        path: proposal.frameworkHash === undefined ? ['probabilities'] : [],
+        detail: `equals version ${current.version}; change something or send nothing`,
+      },
+    ]);
+  }
+  return chained(current.slug, {
+    authorId: proposal.authorId,
+    rationale: proposal.rationale,
+    version: current.version + 1,
+    kind,
+    publishedAt: now < current.publishedAt ? current.publishedAt : now,
+    probabilities,
+    frameworkHash,
+    previousHash: current.hash,
+  });
+}
+
+function chained(slug: string, version: Omit<NewVersion, 'hash'>): NewVersion {
+  return { ...version, hash: hashVersion({ slug, ...version }) };
+}

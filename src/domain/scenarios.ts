@@ -1,0 +1,102 @@
+import type { Fault } from './errors.ts';
+import { type Probabilities, SCENARIO_NAMES, type ScenarioName, WHOLE } from './probabilities.ts';
+
+export const DIRECTIONS = ['lower', 'sideways', 'higher'] as const;
+export type Direction = (typeof DIRECTIONS)[number];
+
+/** Where a scenario points unless the desk says otherwise. */
+export const DEFAULT_DIRECTIONS: Record<ScenarioName, Direction> = {
+  bear: 'lower',
+  base: 'sideways',
+  bull: 'higher',
+};
+
+/**
+ * Returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open
+ * [min, max); null is an open end.
+ */
+export type ReturnBand = { min: number | null; max: number | null };
+
+export type Scenario = {
+  title: string;
+  outcome: string;
+  conditions: string;
+  direction: Direction;
+  directionComment: string | null;
+  returnBand: ReturnBand | null;
+};
+export type Scenarios = Record<ScenarioName, Scenario>;
+
+/** The weight of each direction, a fraction: the sum of the scenarios that point to it. */
+export function directionsOf(
+  probabilities: Probabilities,
+  directions: Readonly<Record<ScenarioName, Direction>>,
+): Record<Direction, number> {
+  const points: Record<Direction, number> = { lower: 0, sideways: 0, higher: 0 };
+  for (const name of SCENARIO_NAMES) points[directions[name]] += probabilities[name];
+  return {
+    lower: points.lower / WHOLE,
+    sideways: points.sideways / WHOLE,
+    higher: points.higher / WHOLE,
+  };
+}
+
+/**
+ * Return bands are given for all three scenarios or for none. Given, they partition the line of
+ * returns in the order bear, base, bull: open at both ends, each next band starting where the last
+ * one ends.
+ */
+export function returnBandFaults(scenarios: Scenarios): Fault[] {
+  const without = SCENARIO_NAMES.filter((name) => scenarios[name].returnBand === null);
+  if (without.length === SCENARIO_NAMES.length) return [];
+  if (without.length > 0) {
+    return without.map((name) => ({
+      path: [name, 'returnBand'],
+      detail: 'is missing: give return bands for all three scenarios or for none',
+    }));
+  }
+  const [bear, base, bull] = SCENARIO_NAMES.map(
+    (name) => scenarios[name].returnBand as ReturnBand,
+  ) as [ReturnBand, ReturnBand, ReturnBand];
+  const faults: Fault[] = [];
+  const refuse = (name: ScenarioName, end: 'min' | 'max', detail: string) =>
+    faults.push({ path: [name, 'returnBand', end], detail });
+
+  if (bear.min !== null) refuse('bear', 'min', 'must be null: the bear band is open below');
+  if (bull.max !== null) refuse('bull', 'max', 'must be null: the bull band is open above');
+  faults.push(...seamFaults('bear', bear.max, 'base', base.min));
+  faults.push(...seamFaults('base', base.max, 'bull', bull.min));
+  if (base.min !== null && base.max !== null && base.min >= base.max) {
+    refuse('base', 'max', `must be above ${base.min}, where the base band starts`);
+  }
+  return faults;
+}
+
+function seamFaults(
+  left: ScenarioName,
+  max: number | null,
+  right: ScenarioName,
+  min: number | null,
+): Fault[] {
+  const faults: Fault[] = [];
+  if (max === null) {
+    faults.push({
+      path: [left, 'returnBand', 'max'],
+      detail: `must be a number: the ${left} band ends where the ${right} band starts`,
+    });
+  }
+  if (min === null) {
+    faults.push({
+      path: [right, 'returnBand', 'min'],
+      detail: `must be a number: the ${right} band starts where the ${left} band ends`,
+    });
+  }
+  if (max !== null && min !== null && max !== min) {
+    const flaw = min > max ? 'leaves a hole above' : 'overlaps';
+    faults.push({
+      path: [right, 'returnBand', 'min'],
+      detail: `must be ${max}: the ${right} band ${flaw} the ${left} band, which ends there`,
+    });
+  }
+  return faults;
+}

@@ -1,0 +1,80 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { type Role, roleAllows } from '../domain/api-keys.ts';
+import { type ApiKey, findKey, touchKey } from '../db/api-keys.ts';
+import type { Db } from '../db/client.ts';
+import { Problem } from './problems.ts';
+
+/**
+ * Who may use a route: anyone; anyone unless reads need a key; or keys of one role (and admins).
+ * Every route says so in its config.
+ */
+export type Access = 'public' | 'read' | Role;
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    access?: Access;
+  }
+  interface FastifyRequest {
+    /** The key that a request was let in by; null where none was asked for. */
+    apiKey: ApiKey | null;
+  }
+}
+
+/** Lets requests in by the `access` of their route, before their bodies are read. */
+export function authorize(
+  app: FastifyInstance,
+  { db, now, requireKeyForReads }: { db: Db; now: () => Date; requireKeyForReads: boolean },
+): void {
+  app.decorateRequest('apiKey', null);
+  app.addHook('onRoute', (route) => {
+    if (!route.config?.access)
+      throw new Error(`${String(route.method)} ${route.url} says no access`);
+  });
+  app.addHook('onRequest', async (request) => {
+    const { access } = request.routeOptions.config;
+    if (access === undefined || access === 'public') return;
+    if (access === 'read' && !requireKeyForReads) return;
+    request.apiKey = await authenticate(request, db, now());
+    if (access === 'read' || roleAllows(request.apiKey.role, access)) return;
+    throw new Problem(
+      'forbidden',
+      `This takes a key of the role ${access}${access === 'admin' ? '' : ' or admin'}; ${request.apiKey.hint}… has the role ${request.apiKey.role}.`,
+    );
+  });
+}
+
+/** The analyst behind a request to a route of a role. */
+export function authorOf(request: FastifyRequest): ApiKey['analyst'] {
+  if (!request.apiKey)
+    throw new Error('a route that needs an author must say a role as its access');
+  return request.apiKey.analyst;
+}
+
+async function authenticate(request: FastifyRequest, db: Db, now: Date): Promise<ApiKey> {
+  const header = request.headers.authorization;
+  if (header === undefined) {
+    throw unauthorized('No key was sent. Send it as Authorization: Bearer olk_….');
+  }
+  const sent = /^Bearer +(olk_[A-Za-z0-9_-]{1,200}) *$/i.exec(header)?.[1];
+  if (sent === undefined) {
+    throw unauthorized('The Authorization header must read Bearer, a space and a key (olk_…).');
+  }
+  const found = await findKey(db, sent, now);
+  if (!found) throw unauthorized('The key is unknown.');
+  const { key, state } = found;
+  if (state === 'revoked') throw unauthorized(`The key ${key.hint}… was revoked.`);
+  if (state === 'expired') {
+    throw unauthorized(`The key ${key.hint}… expired at ${key.expiresAt?.toISOString()}.`);
+  }
+  // Not worth refusing a request for.
+  await touchKey(db, key, now).catch((error: unknown) =>
+    request.log.warn({ err: error }, 'the use of a key could not be recorded'),
+  );
+  return key;
+}
+
+function unauthorized(detail: string): Problem {
+  return new Problem('unauthorized', detail, {
+    headers: { 'www-authenticate': 'Bearer realm="Outlook Ledger"' },
+  });
+}

@@ -1,0 +1,73 @@
+import { createHash } from 'node:crypto';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { Problem } from './problems.ts';
+
+/** What clients may keep of an answer. Where reads need a key, shared caches may keep nothing. */
+export type Freshness = 'revalidate' | 'immutable' | 'never';
+
+const CACHE_CONTROL: Record<Freshness, { shared: string; keyed: string }> = {
+  revalidate: { shared: 'public, no-cache', keyed: 'private, no-cache' },
+  immutable: {
+    shared: 'public, max-age=31536000, immutable',
+    keyed: 'private, max-age=31536000, immutable',
+  },
+  never: { shared: 'no-store', keyed: 'no-store' },
+};
+
+export function setFreshness(
+  reply: FastifyReply,
+  freshness: Freshness,
+  requireKeyForReads: boolean,
+): void {
+  reply.header('cache-control', CACHE_CONTROL[freshness][requireKeyForReads ? 'keyed' : 'shared']);
+  if (requireKeyForReads) reply.header('vary', 'Authorization');
+}
+
+/** A strong ETag: the digest of the very bytes it stands for, so the same on every instance. */
+export function etagOf(body: string | Buffer): string {
+  return `"${createHash('sha256').update(body).digest('base64url').slice(0, 27)}"`;
+}
+
+/** Gives every answer to a GET its ETag, and answers 304 where the client already has it. */
+export function answerConditionally(app: FastifyInstance): void {
+  app.addHook('onSend', async (request, reply, payload) => {
+    const read = request.method === 'GET' || request.method === 'HEAD';
+    const body = typeof payload === 'string' || Buffer.isBuffer(payload) ? payload : null;
+    if (body === null || reply.statusCode >= 300) return payload;
+    if (!read && reply.statusCode !== 201) return payload;
+    const etag = etagOf(body);
+    reply.header('etag', etag);
+    if (!read || !noneMatchHolds(request.headers['if-none-match'], etag)) return payload;
+    reply.code(304).removeHeader('content-type').removeHeader('content-length');
+    return null;
+  });
+}
+
+/** Whether If-None-Match names `etag`: weak comparison, lists and `*` (RFC 9110, 13.1.2). */
+export function noneMatchHolds(header: string | undefined, etag: string): boolean {
+  if (header === undefined) return false;
+  if (header.trim() === '*') return true;
+  return entityTags(header).some((tag) => tag.replace(/^W\//, '') === etag);
+}
+
+/** Whether If-Match names `etag`: strong comparison, lists and `*` (RFC 9110, 13.1.1). */
+export function matchHolds(header: string, etag: string): boolean {
+  return header.trim() === '*' || entityTags(header).includes(etag);
+}
+
+function entityTags(header: string): string[] {
+  return header.match(/(?:W\/)?"[^"]*"/g) ?? [];
+}
+
+/**
+ * Guards a write against a view that its author has not read.
+ * @throws Problem `precondition-failed` where If-Match is sent and names another body than `current`
+ */
+export function requireMatch(request: FastifyRequest, current: () => string): void {
+  if (request.headers['if-match'] === undefined) return;
+  const etag = etagOf(current());
+  if (matchHolds(request.headers['if-match'], etag)) return;
+  throw new Problem('precondition-failed', `What stands now has the ETag ${etag}.`, {
+    headers: { etag },
+  });
+}

@@ -1,0 +1,136 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { DrizzleQueryError } from 'drizzle-orm/errors';
+import type { Socket } from 'node:net';
+import { DomainError } from '../domain/errors.ts';
+import { domainProblem, jsonPointer, Problem, PROBLEMS, sendProblem } from './problems.ts';
+
+/** Renders whatever a route throws as a problem; what nobody foresaw is logged and told to nobody. */
+export function handleErrors(app: FastifyInstance): void {
+  app.setErrorHandler((error, request, reply) => answerError(error, request, reply));
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(
+      request,
+      reply,
+      new Problem('not-found', `There is nothing at ${request.method} ${pathOf(request)}.`),
+    ),
+  );
+}
+
+/** Fastify's own refusals before a route is found (`frameworkErrors`), and all thrown later. */
+export function answerError(
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  const problem = problemOf(error, request);
+  if (PROBLEMS[problem.code].status >= 500) {
+    const level = problem.code === 'unavailable' ? 'warn' : 'error';
+    request.log[level](loggable(error), 'the request failed');
+  }
+  return sendProblem(request, reply, problem);
+}
+
+function problemOf(error: unknown, request: FastifyRequest): Problem {
+  if (error instanceof Problem) return error;
+  if (error instanceof DomainError) {
+    return new Problem(domainProblem(error.code), error.message, {
+      errors: error.faults.map(({ path, detail }) => ({ pointer: jsonPointer(path), detail })),
+    });
+  }
+  if (isUnavailable(error)) {
+    return new Problem('unavailable', 'The database can not be reached or is busy; try again.', {
+      headers: { 'retry-after': '2' },
+    });
+  }
+  return frameworkProblem(error as FastifyError, request);
+}
+
+function frameworkProblem(error: FastifyError, request: FastifyRequest): Problem {
+  switch (error.code) {
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return new Problem('unsupported-media-type', contentTypeHint(request));
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new Problem('body-too-large', 'The body exceeds the limit of 1 MiB.', {
+        headers: { connection: 'close' },
+      });
+    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
+      return new Problem('malformed-request', 'The body is empty; send a JSON object.');
+    case 'FST_ERR_BAD_URL':
+    case 'FST_ERR_MAX_PARAM_LENGTH':
+      return new Problem('malformed-request', 'The URL is malformed or a part of it is too long.');
+    default:
+      if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
+        return new Problem('malformed-request', `The body can't be read: ${error.message}.`);
+      }
+      return new Problem('internal-error', 'Something went wrong on our side.');
+  }
+}
+
+function contentTypeHint(request: FastifyRequest): string {
+  const wanted = request.method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
+  const sent = request.headers['content-type'];
+  return sent === undefined
+    ? `Send the body with the header Content-Type: ${wanted}.`
+    : `Send ${wanted}, not ${sent}.`;
+}
+
+// SQLSTATEs and system errors that say "not now" rather than "never": connection trouble (08),
+// resources (53), shutdown and cancellation (57), locks not had in time (55P03), a primary that
+// became a standby (25006), deadlock and serialization (40).
+const NOT_NOW =
+  /^(08...|53...|57...|55P03|25006|25P0[34]|40...|ECONN\w+|ENOENT|EPIPE|ETIMEDOUT|EHOSTUNREACH|EAI_\w+)$/;
+const POOL_MESSAGES =
+  /^(timeout exceeded when trying to connect|Connection terminated|Client has encountered a connection error)/;
+
+/** Whether a database error passes by itself. */
+export function isUnavailable(error: unknown): boolean {
+  const cause = error instanceof DrizzleQueryError ? error.cause : error;
+  if (!(cause instanceof Error)) return false;
+  if (cause instanceof AggregateError) return cause.errors.some(isUnavailable);
+  const code = 'code' in cause ? String(cause.code) : '';
+  const fromDatabase = error instanceof DrizzleQueryError || POOL_MESSAGES.test(cause.message);
+  return (fromDatabase && NOT_NOW.test(code)) || POOL_MESSAGES.test(cause.message);
+}
+
+/** An error for the log: with its query, without the query's parameters, which hold what clients sent. */
+function loggable(error: unknown): Record<string, unknown> {
+  if (error instanceof DrizzleQueryError) return { err: error.cause, query: error.query };
+  return { err: error };
+}
+
+function pathOf(request: FastifyRequest): string {
+  return request.url.split('?', 1)[0] ?? '';
+}
+
+const SOCKET_FAULTS: Record<string, { status: string; detail: string }> = {
+  HPE_HEADER_OVERFLOW: {
+    status: '431 Request Header Fields Too Large',
+    detail: 'The headers exceed 16 KiB.',
+  },
+  ERR_HTTP_REQUEST_TIMEOUT: {
+    status: '408 Request Timeout',
+    detail: 'The request took too long to arrive.',
+  },
+};
+
+/** Answers bytes that are no HTTP request, on the bare socket. */
+export function answerClientError(error: Error & { code?: string }, socket: Socket): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const { status, detail } = SOCKET_FAULTS[error.code ?? ''] ?? {
+    status: '400 Bad Request',
+    detail: 'The bytes sent are not an HTTP request.',
+  };
+  const body = JSON.stringify({
+    type: '/problems/malformed-request',
+    title: PROBLEMS['malformed-request'].title,
+    status: Number.parseInt(status, 10),
+    detail,
+  });
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: application/problem+json\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}

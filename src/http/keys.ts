@@ -1,0 +1,148 @@
+import { z } from 'zod';
+import { type ApiKey, issueKey, listKeys, readKey, revokeKey } from '../db/api-keys.ts';
+import { setFreshness } from './caching.ts';
+import { cursorMoment, decodeCursor, encodeCursor, pageOf, pageShape, sendPage } from './paging.ts';
+import { type Api, type Ledger, refusals } from './routing.ts';
+import { issuedKey, key, newKey } from './schemas/keys.ts';
+import { Problem } from './problems.ts';
+
+const TAG = 'Keys';
+const params = z.strictObject({ id: z.uuid() });
+const security = [{ key: [] }];
+
+export function keyRoutes(api: Api, ledger: Ledger): void {
+  issueRoute(api, ledger);
+  listRoute(api, ledger);
+  oneRoute(api, ledger);
+  revokeRoute(api, ledger);
+}
+
+function issueRoute(api: Api, { db, now }: Ledger): void {
+  api.route({
+    method: 'POST',
+    url: '/v1/keys',
+    config: { access: 'admin' },
+    schema: {
+      operationId: 'issueKey',
+      tags: [TAG],
+      summary: 'Issue a key',
+      description: 'The answer holds the key; it is shown this once, as only its hash is stored.',
+      security,
+      body: newKey,
+      response: { 201: issuedKey, ...refusals(400, 401, 403, 413, 415, 422) },
+    },
+    handler: async (request, reply) => {
+      const { name, role } = request.body;
+      const at = now();
+      const expiresAt = expiry(request.body.expiresAt, at);
+      const { key: text, issued } = await issueKey(db, { name, role, expiresAt }, at);
+      setFreshness(reply, 'never', true);
+      return reply
+        .code(201)
+        .header('location', `/v1/keys/${issued.id}`)
+        .send({ ...representKey(issued), key: text });
+    },
+  });
+}
+
+function expiry(text: string | null, now: Date): Date | null {
+  if (text === null) return null;
+  const expiresAt = new Date(text);
+  if (expiresAt > now) return expiresAt;
+  throw new Problem('invalid-request', 'The key would be expired from the start.', {
+    errors: [{ pointer: '/expiresAt', detail: `must be after now, ${now.toISOString()}` }],
+  });
+}
+
+const listPosition = z
+  .tuple([cursorMoment, z.uuid()])
+  .transform(([createdAt, id]) => ({ createdAt: new Date(createdAt), id }));
+
+function listRoute(api: Api, { db }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/keys',
+    config: { access: 'admin' },
+    schema: {
+      operationId: 'listKeys',
+      tags: [TAG],
+      summary: 'List keys',
+      description: 'Newest first: expired and revoked ones too.',
+      security,
+      querystring: z.strictObject(pageShape),
+      response: { 200: pageOf(key), ...refusals(401, 403, 422) },
+    },
+    handler: async (request, reply) => {
+      const { limit, cursor } = request.query;
+      const after = decodeCursor(cursor, 'keys', listPosition);
+      // One more than asked for tells whether another page follows.
+      const found = await listKeys(db, { after, limit: limit + 1 });
+      const items = found.slice(0, limit);
+      const last = found.length > limit ? items.at(-1) : undefined;
+      setFreshness(reply, 'never', true);
+      return sendPage(request, reply, {
+        items: items.map(representKey),
+        nextCursor: last ? encodeCursor('keys', [last.createdAt.getTime(), last.id]) : null,
+      });
+    },
+  });
+}
+
+function oneRoute(api: Api, { db }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/keys/:id',
+    config: { access: 'admin' },
+    schema: {
+      operationId: 'getKey',
+      tags: [TAG],
+      summary: 'Read a key',
+      description: 'What is known of a key; the key itself is not.',
+      security,
+      params,
+      response: { 200: key, ...refusals(401, 403, 404, 422) },
+    },
+    handler: async (request, reply) => {
+      const found = await readKey(db, request.params.id);
+      setFreshness(reply, 'never', true);
+      return reply.send(representKey(found));
+    },
+  });
+}
+
+function revokeRoute(api: Api, { db, now }: Ledger): void {
+  api.route({
+    method: 'DELETE',
+    url: '/v1/keys/:id',
+    config: { access: 'admin' },
+    schema: {
+      operationId: 'revokeKey',
+      tags: [TAG],
+      summary: 'Revoke a key',
+      description:
+        'From the next request on the key is refused, for good. Doing so again changes nothing.',
+      security,
+      params,
+      response: { 204: z.null(), ...refusals(401, 403, 404, 422) },
+    },
+    handler: async (request, reply) => {
+      await revokeKey(db, request.params.id, now());
+      return reply.code(204).send(null);
+    },
+  });
+}
+
+function representKey(known: ApiKey): z.output<typeof key> {
+  const { id, analyst, role, hint, createdAt, expiresAt, revokedAt, lastUsedAt } = known;
+  return {
+    id,
+    name: analyst.name,
+    analystId: analyst.id,
+    role,
+    hint,
+    createdAt: createdAt.toISOString(),
+    expiresAt: expiresAt?.toISOString() ?? null,
+    revokedAt: revokedAt?.toISOString() ?? null,
+    lastUsedAt: lastUsedAt?.toISOString() ?? null,
+  };
+}

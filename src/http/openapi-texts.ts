@@ -1,0 +1,63 @@
+export const TAGS = [
+  {
+    name: 'Outlooks',
+    description: 'Publish an outlook, find outlooks, read the view that stands now.',
+  },
+  {
+    name: 'Revisions',
+    description: 'Change the probabilities or the wording: a new version each.',
+  },
+  { name: 'Versions', description: 'What an outlook said before, and how each version differs.' },
+  { name: 'Instruments', description: 'What outlooks are about.' },
+  { name: 'Keys', description: 'Who may write. For admins.' },
+  { name: 'Problems', description: 'What refusals mean and how to mend them.' },
+  { name: 'Service', description: 'Whether the service is alive and ready.' },
+];
+
+export const API_DESCRIPTION = `Market outlooks as an append-only ledger. An outlook holds three scenarios (bear, base, bull) whose
+probabilities sum to **exactly 1**, and the framework around them. Each change is a new version that
+says who made it and why; no version is ever altered.
+
+**Reading** needs no key unless the service is set to ask for one. **Writing** needs one: press
+*Authorize* and enter it (\`olk_…\`).
+
+**Conventions.** Timestamps are RFC 3339 in UTC with milliseconds, days are \`YYYY-MM-DD\`.
+Probabilities are fractions with at most four decimals: 35 % is \`0.35\`. An unknown property or query
+parameter is refused by name. Refusals are \`application/problem+json\` (RFC 9457) and tell all faulty
+fields at once, each by a JSON Pointer. Lists answer \`{items, nextCursor}\`; pass \`nextCursor\` back as
+\`cursor\`. Clients should ignore members that they do not know: releases add some.
+
+**Caching.** Every GET answers a strong ETag; send it back as \`If-None-Match\` to be answered 304.
+Send it as \`If-Match\` with a revision to be refused (412) where the outlook has changed since.
+
+**The hash chain.** Whoever noted a version's \`hash\` can later prove that neither it nor any version
+before it was rewritten. Both hashes are \`sha256:\` and the hex SHA-256 of a canonical JSON document
+(RFC 8785) in UTF-8:
+
+- \`frameworkHash\`: the members \`title\`, \`summary\`, \`methodology\`, \`disclaimer\`, \`scenarios\` (each without
+  \`probability\`), \`headwinds\`, \`drawdownLabels\`, \`invalidationConditions\` (each without \`state\`), \`risks\`,
+  \`positioning\`, \`metrics\`, \`faqs\`, \`references\`, \`horizon\`, and \`instrument\` (its symbol, as text). Members
+  that are null and lists that are empty are left out, at every depth.
+- \`hash\`: \`slug\`, \`version\`, \`publishedAt\`, \`authorId\` (\`author.id\`), \`rationale\`, \`kind\` (\`change.kind\`),
+  \`probabilities\` (\`{bear, base, bull}\` in basis points: 0.35 is 3500), \`frameworkHash\` and \`previousHash\`
+  (null on version 1).`;
+
+/** What a status says where the route itself does not. */
+export const STATUS_TEXTS: Record<string, string> = {
+  200: 'OK.',
+  201: 'Created; the whole representation.',
+  204: 'Done; there is nothing to answer.',
+  304: 'What the client has still stands.',
+  400: 'The request cannot be read.',
+  401: 'A key is needed, or the one sent is unknown, expired or revoked.',
+  403: "The key's role does not allow this.",
+  404: 'There is no such thing.',
+  406: 'The `Accept` header excludes JSON.',
+  409: 'In conflict with what stands.',
+  412: 'The outlook has changed since it was read.',
+  413: 'The body exceeds 1 MiB.',
+  415: 'Another content type is needed.',
+  422: 'Not acceptable; `errors` says what to mend.',
+  500: 'Something went wrong on the side of the service.',
+  503: 'Not now; try again after `Retry-After` seconds.',
+};

@@ -1,0 +1,169 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { OpenAPIV3_1 } from 'openapi-types';
+import { STATUS_TEXTS } from './openapi-texts.ts';
+import { REQUEST_EXAMPLES } from './schemas/examples.ts';
+
+type Schema = Record<string, unknown>;
+type Operation = OpenAPIV3_1.OperationObject & { operationId: string };
+
+const REF = '#/components/schemas/';
+const METHODS = ['get', 'post', 'put', 'patch', 'delete'] as const;
+
+/** Turns the generated document into the one that is served: one component a concept, and what
+ * holds for all operations said once, here. */
+export function tidy(document: OpenAPIV3_1.Document): OpenAPIV3_1.Document {
+  for (const [path, item] of Object.entries(document.paths ?? {})) {
+    for (const method of METHODS) {
+      const operation = item?.[method] as Operation | undefined;
+      if (operation) completeOperation(operation, method, path);
+    }
+  }
+  const tidied = document as OpenAPIV3_1.Document & {
+    components: { schemas: Record<string, Schema> };
+  };
+  tidied.components.schemas = oneComponentAConcept(document.paths, tidied.components.schemas);
+  tidied.components.parameters = PARAMETERS;
+  tidied.components.headers = HEADERS;
+  return tidied;
+}
+
+const PARAMETERS: Record<string, OpenAPIV3_1.ParameterObject> = {
+  IfNoneMatch: {
+    name: 'If-None-Match',
+    in: 'header',
+    description: 'ETags of what the client has; answered 304 where one still stands.',
+    schema: { type: 'string' },
+  },
+  IfMatch: {
+    name: 'If-Match',
+    in: 'header',
+    description:
+      'The ETag of the outlook that was read; refused with 412 where it has changed since.',
+    schema: { type: 'string' },
+  },
+};
+
+const HEADERS: Record<string, OpenAPIV3_1.HeaderObject> = {
+  ETag: { description: 'The strong validator of the body.', schema: { type: 'string' } },
+  Location: { description: 'Where what was created stands.', schema: { type: 'string' } },
+  Link: { description: 'The next page, as `rel="next"`.', schema: { type: 'string' } },
+  RetryAfter: { description: 'Seconds to wait.', schema: { type: 'integer' } },
+};
+const header = (name: string) => ({ $ref: `#/components/headers/${name}` });
+const parameter = (name: string) => ({ $ref: `#/components/parameters/${name}` });
+
+function completeOperation(operation: Operation, method: string, path: string): void {
+  const responses = operation.responses as Record<string, OpenAPIV3_1.ResponseObject>;
+  // Reads take a key where the service asks for one, and do without elsewhere.
+  operation.security ??= [{}, { key: [] }];
+  const problem = {
+    content: { 'application/problem+json': { schema: { $ref: `${REF}Problem` } } },
+  };
+  if (operation.security.some((requirement) => 'key' in requirement)) {
+    responses['401'] ??= { description: '', ...problem };
+  }
+  for (const status of ['406', '500', '503']) responses[status] ??= { description: '', ...problem };
+  if (method === 'get') {
+    operation.parameters = [...(operation.parameters ?? []), parameter('IfNoneMatch')];
+    responses['304'] = { description: '', headers: { ETag: header('ETag') } };
+  }
+  if ('412' in responses) {
+    operation.parameters = [...(operation.parameters ?? []), parameter('IfMatch')];
+  }
+  for (const [status, response] of Object.entries(responses)) {
+    response.description = STATUS_TEXTS[status] ?? '';
+    if (status === '204') delete response.content;
+    if (status === '200') response.headers = { ETag: header('ETag') };
+    if (status === '201') response.headers = { ETag: header('ETag'), Location: header('Location') };
+    if (status === '503') response.headers = { 'Retry-After': header('RetryAfter') };
+  }
+  if (method === 'get' && operation.parameters?.some(isCursor)) {
+    responses['200']!.headers = { ETag: header('ETag'), Link: header('Link') };
+  }
+  addExamples(operation, path);
+}
+
+function isCursor(candidate: OpenAPIV3_1.ParameterObject | OpenAPIV3_1.ReferenceObject): boolean {
+  return 'name' in candidate && candidate.name === 'cursor';
+}
+
+function addExamples(operation: Operation, path: string): void {
+  const examples = REQUEST_EXAMPLES[operation.operationId];
+  const body = operation.requestBody;
+  if (!body || '$ref' in body) return;
+  if (!examples) throw new Error(`${path}: ${operation.operationId} needs an example of its body`);
+  body.required = true;
+  for (const media of Object.values(body.content)) media.examples = examples;
+}
+
+/**
+ * zod writes every component twice, `X` for answers and `XInput` for requests, used or not. Keeps
+ * what is used, under one name; closes to unknown members what only requests hold, and opens what
+ * answers hold, so that a client does not break when a release adds a member.
+ */
+function oneComponentAConcept(
+  paths: OpenAPIV3_1.PathsObject | undefined,
+  schemas: Record<string, Schema>,
+): Record<string, Schema> {
+  const used = reachable(paths, schemas);
+  const kept = new Map<string, Schema>();
+  for (const name of [...used].toSorted()) {
+    const twin = name.endsWith('Input') ? name.slice(0, -'Input'.length) : null;
+    const isTwin = twin !== null && twin in schemas;
+    const concept = isTwin ? twin : name;
+    const open = used.has(concept);
+    const schema = renamed(open ? opened(schemas[name]) : schemas[name], schemas) as Schema;
+    const other = kept.get(concept);
+    if (other && !isDeepStrictEqual(other, schema)) {
+      throw new Error(`${concept} differs between requests and answers: give it two names`);
+    }
+    kept.set(concept, schema);
+  }
+  for (const [path, item] of Object.entries(paths ?? {})) {
+    if (paths) paths[path] = renamed(item, schemas) as OpenAPIV3_1.PathItemObject;
+  }
+  return Object.fromEntries(kept);
+}
+
+function reachable(from: unknown, schemas: Record<string, Schema>, found = new Set<string>()) {
+  walk(from, (node) => {
+    const ref = node['$ref'];
+    if (typeof ref !== 'string' || !ref.startsWith(REF)) return;
+    const name = ref.slice(REF.length);
+    if (found.has(name)) return;
+    found.add(name);
+    reachable(schemas[name], schemas, found);
+  });
+  return found;
+}
+
+function walk(value: unknown, visit: (node: Schema) => void): void {
+  if (typeof value !== 'object' || value === null) return;
+  if (!Array.isArray(value)) visit(value as Schema);
+  for (const child of Object.values(value)) walk(child, visit);
+}
+
+/** A copy in which references to a request's twin go to the concept itself. */
+function renamed(value: unknown, schemas: Record<string, Schema>): unknown {
+  return mapped(value, (key, child) => {
+    if (key !== '$ref' || typeof child !== 'string' || !child.endsWith('Input')) return child;
+    const concept = child.slice(REF.length, -'Input'.length);
+    return concept in schemas ? REF + concept : child;
+  });
+}
+
+function opened(value: unknown): unknown {
+  return mapped(value, (key, child) =>
+    key === 'additionalProperties' && child === false ? undefined : child,
+  );
+}
+
+function mapped(value: unknown, change: (key: string, child: unknown) => unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map((entry) => mapped(entry, change));
+  return Object.fromEntries(
+    Object.entries(value)
+      .map(([key, child]) => [key, mapped(change(key, child), change)] as const)
+      .filter(([, child]) => child !== undefined),
+  );
+}

@@ -1,0 +1,67 @@
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import type { FastifyInstance } from 'fastify';
+import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
+import type { OpenAPIV3_1 } from 'openapi-types';
+import { setFreshness } from './caching.ts';
+import { tidy } from './openapi-tidy.ts';
+import { API_DESCRIPTION, TAGS } from './openapi-texts.ts';
+
+/** Collects the routes that are registered after it into the OpenAPI document. */
+export async function describeRoutes(app: FastifyInstance, version: string): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Outlook Ledger',
+        version,
+        description: API_DESCRIPTION,
+        license: { name: 'MIT', identifier: 'MIT' },
+      },
+      servers: [{ url: '/', description: 'The service that serves this document' }],
+      tags: TAGS,
+      components: {
+        securitySchemes: {
+          key: {
+            type: 'http',
+            scheme: 'bearer',
+            bearerFormat: 'olk_…',
+            description:
+              'An API key: the analyst or admin key that the service printed, or one issued since.',
+          },
+        },
+      },
+    },
+    transform: jsonSchemaTransform,
+    transformObject: (document) =>
+      tidy(jsonSchemaTransformObject(document) as OpenAPIV3_1.Document) as never,
+  });
+}
+
+/** Serves the document, and Swagger UI on it. */
+export async function serveDocument(app: FastifyInstance): Promise<void> {
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    uiConfig: {
+      deepLinking: true,
+      displayRequestDuration: true,
+      docExpansion: 'list',
+      persistAuthorization: true,
+      tryItOutEnabled: true,
+      // Names of our own, as the validator that is shown otherwise belongs to a third party.
+      validatorUrl: null,
+    },
+    theme: { title: 'Outlook Ledger' },
+  });
+  let document: string | undefined;
+  app.route({
+    method: 'GET',
+    url: '/openapi.json',
+    schema: { hide: true },
+    handler: async (_request, reply) => {
+      document ??= JSON.stringify(app.swagger());
+      setFreshness(reply, 'revalidate', false);
+      return reply.type('application/json; charset=utf-8').send(document);
+    },
+  });
+}

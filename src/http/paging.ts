@@ -1,0 +1,83 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { Problem } from './problems.ts';
+
+const digits = (value: unknown): unknown =>
+  typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : value;
+
+/** The query parameters of every list. */
+export const pageShape = {
+  limit: z
+    .preprocess(digits, z.int({ error: 'must be a whole number in 1–100' }).min(1).max(100))
+    .default(20)
+    .meta({ description: 'How many items to answer, at the most.' }),
+  cursor: z
+    .string({ error: 'must be given once' })
+    .max(8000)
+    .optional()
+    .meta({ description: 'The `nextCursor` of the page before; the other parameters stay.' }),
+};
+
+/** A page of a list as an answer. */
+export const pageOf = <Item extends z.ZodType>(item: Item) =>
+  z.object({
+    items: z.array(item),
+    nextCursor: z.string().nullable().meta({ description: 'Null on the last page.' }),
+  });
+
+/**
+ * Where a list goes on, as text that clients pass back unread. `query` are the list's filters: a
+ * cursor goes on with the list that it was given for.
+ */
+export function encodeCursor(query: unknown, position: unknown): string {
+  return Buffer.from(JSON.stringify([query, position])).toString('base64url');
+}
+
+/**
+ * The position in a cursor; null where none was sent.
+ * @throws Problem `invalid-request` where this list did not give it
+ */
+export function decodeCursor<Position>(
+  cursor: string | undefined,
+  query: unknown,
+  schema: z.ZodType<Position>,
+): Position | null {
+  if (cursor === undefined) return null;
+  const parsed = z.tuple([z.unknown(), schema]).safeParse(decoded(cursor));
+  if (!parsed.success) throw cursorProblem('is not one that this list gave');
+  if (JSON.stringify(parsed.data[0]) !== JSON.stringify(query)) {
+    throw cursorProblem('belongs to another query: keep the filters, or start without a cursor');
+  }
+  return parsed.data[1];
+}
+
+function decoded(cursor: string): unknown {
+  try {
+    return JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
+  } catch {
+    return null;
+  }
+}
+
+function cursorProblem(detail: string): Problem {
+  return new Problem('invalid-request', `The cursor ${detail}.`, {
+    errors: [{ pointer: '/cursor', detail, in: 'query' }],
+  });
+}
+
+/** Answers a page, with a Link to the next one. */
+export function sendPage(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  page: { items: readonly unknown[]; nextCursor: string | null },
+): FastifyReply {
+  if (page.nextCursor !== null) {
+    const next = new URL(request.url, 'http://relative');
+    next.searchParams.set('cursor', page.nextCursor);
+    reply.header('link', `<${next.pathname}${next.search}>; rel="next"`);
+  }
+  return reply.send(page);
+}
+
+/** A moment in a cursor, in milliseconds since 1970 and within what Postgres can hold. */
+export const cursorMoment = z.int().min(0).max(253_402_300_799_999);

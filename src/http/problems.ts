@@ -1,0 +1,191 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { DomainErrorCode, Fault } from '../domain/errors.ts';
+
+/** Each kind of problem: its status, its title, what it means and how to mend the request. */
+export const PROBLEMS = {
+  'malformed-request': {
+    status: 400,
+    title: 'The request cannot be read',
+    meaning: 'The body is not JSON, or the URL is not a URL; nothing in it was looked at.',
+    mend: 'Mend the syntax at the place that `detail` names and send the request again.',
+  },
+  unauthorized: {
+    status: 401,
+    title: 'A valid key is needed',
+    meaning: 'The request carries no API key, or one that is unknown, expired or revoked.',
+    mend: 'Send `Authorization: Bearer olk_…` with a key that is in force. An admin issues keys with POST /v1/keys.',
+  },
+  forbidden: {
+    status: 403,
+    title: 'The key does not allow this',
+    meaning: 'The key is in force, but its role may not do what was asked.',
+    mend: 'Use a key of the role that `detail` names; an admin can issue one.',
+  },
+  'not-found': {
+    status: 404,
+    title: 'Not found',
+    meaning: 'Nothing stands under this URL.',
+    mend: 'Check the path against /docs, and the names in it against the lists, such as GET /v1/outlooks.',
+  },
+  'method-not-allowed': {
+    status: 405,
+    title: 'The method is not allowed here',
+    meaning: 'The URL exists but does not take this method.',
+    mend: 'Use one of the methods in the `Allow` header.',
+  },
+  'not-acceptable': {
+    status: 406,
+    title: 'No representation is acceptable',
+    meaning: 'The `Accept` header excludes every media type that this URL is served as.',
+    mend: 'Accept application/json, or leave the header out.',
+  },
+  'slug-taken': {
+    status: 409,
+    title: 'The slug is taken',
+    meaning: 'Another outlook has this slug. Slugs are never reused.',
+    mend: 'Give another slug, or revise the outlook that has it.',
+  },
+  'symbol-taken': {
+    status: 409,
+    title: 'The symbol is taken',
+    meaning: 'Another instrument has this symbol.',
+    mend: 'Use that instrument, or another symbol.',
+  },
+  'outlook-closed': {
+    status: 409,
+    title: 'The outlook takes no further version',
+    meaning: 'The outlook is resolved, void or withdrawn; what it said stays as it is.',
+    mend: 'Create a new outlook for a new view.',
+  },
+  'precondition-failed': {
+    status: 412,
+    title: 'The outlook has changed since you read it',
+    meaning: 'The `If-Match` header names another state of the outlook than the one that stands.',
+    mend: 'Read the outlook again, decide whether your change still holds, and send it with the new ETag.',
+  },
+  'body-too-large': {
+    status: 413,
+    title: 'The body is too large',
+    meaning: 'The body exceeds the limit of 1 MiB.',
+    mend: 'Send a smaller document.',
+  },
+  'unsupported-media-type': {
+    status: 415,
+    title: 'The content type is not supported',
+    meaning: 'The `Content-Type` header names no type that this URL takes.',
+    mend: 'Send the content type that `detail` names.',
+  },
+  'invalid-request': {
+    status: 422,
+    title: 'The request is not acceptable',
+    meaning:
+      'The request can be read, but some of its fields can not be accepted. Nothing was stored.',
+    mend: 'Each entry of `errors` points to one field (a JSON Pointer into the body, or into the query or path where `in` says so) and says how to mend it.',
+  },
+  'probability-sum': {
+    status: 422,
+    title: 'Probabilities must sum to 1',
+    meaning:
+      'The three probabilities do not sum to exactly 1. There is no tolerance and nothing is normalised: a share that nobody decided on would end up in the ledger.',
+    mend: 'Take `excess` away from (or, where it is negative, add it to) one or more of the three.',
+  },
+  'no-change': {
+    status: 422,
+    title: 'The revision changes nothing',
+    meaning: 'What was sent equals the version that stands, so there is nothing to publish.',
+    mend: 'Change a probability or the framework, or send nothing.',
+  },
+  'internal-error': {
+    status: 500,
+    title: 'Something went wrong on our side',
+    meaning: 'The service met a state that it does not expect. The request was not carried out.',
+    mend: 'Try again; if it persists, tell whoever runs the service the `X-Request-Id` of the answer.',
+  },
+  unavailable: {
+    status: 503,
+    title: 'The service is not available right now',
+    meaning: 'The database can not be reached, or the service is starting or stopping.',
+    mend: 'Try again after the number of seconds in `Retry-After`. A write that was not acknowledged may or may not have been stored: read the outlook before sending it again.',
+  },
+} as const satisfies Record<
+  string,
+  { status: number; title: string; meaning: string; mend: string }
+>;
+
+export type ProblemCode = keyof typeof PROBLEMS;
+
+/** Which problem each refusal of the domain is. */
+const DOMAIN_PROBLEMS: Record<DomainErrorCode, ProblemCode> = {
+  'slug-taken': 'slug-taken',
+  'symbol-taken': 'symbol-taken',
+  'unknown-instrument': 'invalid-request',
+  'outlook-not-found': 'not-found',
+  'version-not-found': 'not-found',
+  'instrument-not-found': 'not-found',
+  'key-not-found': 'not-found',
+  'no-change': 'no-change',
+  'outlook-closed': 'outlook-closed',
+};
+
+export function domainProblem(code: DomainErrorCode): ProblemCode {
+  return DOMAIN_PROBLEMS[code];
+}
+
+/** One faulty field. `in` is absent for the body, which `pointer` then points into. */
+export type FieldError = { pointer: string; detail: string; in?: 'query' | 'path' };
+
+/** A request that ends in a problem. Thrown in the http layer; rendered in http/errors.ts. */
+export class Problem extends Error {
+  readonly code: ProblemCode;
+  readonly errors: readonly FieldError[];
+  readonly extensions: Readonly<Record<string, unknown>>;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(
+    code: ProblemCode,
+    detail: string,
+    more: {
+      errors?: readonly FieldError[];
+      extensions?: Readonly<Record<string, unknown>>;
+      headers?: Readonly<Record<string, string>>;
+    } = {},
+  ) {
+    super(detail);
+    this.name = 'Problem';
+    this.code = code;
+    this.errors = more.errors ?? [];
+    this.extensions = more.extensions ?? {};
+    this.headers = more.headers ?? {};
+  }
+}
+
+/** A path as a JSON Pointer (RFC 6901): `['a/b', 0]` is `/a~1b/0`. */
+export function jsonPointer(path: Fault['path']): string {
+  return path
+    .map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`)
+    .join('');
+}
+
+/** Answers a problem as `application/problem+json` (RFC 9457). */
+export function sendProblem(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  problem: Problem,
+): FastifyReply {
+  const { status, title } = PROBLEMS[problem.code];
+  return reply
+    .code(status)
+    .headers({ 'cache-control': 'no-store', ...problem.headers })
+    .type('application/problem+json')
+    .send(
+      JSON.stringify({
+        type: `/problems/${problem.code}`,
+        title,
+        status,
+        detail: problem.message,
+        instance: request.url.split('?', 1)[0],
+        ...problem.extensions,
+        ...(problem.errors.length > 0 && { errors: problem.errors }),
+      }),
+    );
+}

@@ -1,0 +1,103 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { revise } from '../db/versions.ts';
+import type { OutlookVersion } from '../domain/outlook.ts';
+import { authorOf } from './auth.ts';
+import { requireMatch } from './caching.ts';
+import { mergePatch } from './merge-patch.ts';
+import { representOutlook } from './representations.ts';
+import { type Api, type Ledger, refusals } from './routing.ts';
+import { slug } from './schemas/fields.ts';
+import { frameworkPatch, patchedFramework } from './schemas/frameworks.ts';
+import { newRevision, outlook } from './schemas/outlooks.ts';
+import { parse, validatorCompiler } from './validation.ts';
+
+const TAG = 'Revisions';
+const params = z.strictObject({ slug });
+
+export async function revisionRoutes(api: Api, ledger: Ledger): Promise<void> {
+  reviseRoute(api, ledger);
+  // A scope of its own, because only this route takes merge patches, and takes nothing else.
+  await api.register(async (scope) => reviseFrameworkRoute(scope, ledger));
+}
+
+function reviseRoute(api: Api, { db, frameworks, now }: Ledger): void {
+  api.route({
+    method: 'POST',
+    url: '/v1/outlooks/:slug/revisions',
+    config: { access: 'analyst' },
+    schema: {
+      operationId: 'reviseOutlook',
+      tags: [TAG],
+      summary: 'Revise the probabilities',
+      description:
+        'Publishes the next version with new probabilities, which must sum to exactly 1, and the same framework. Send If-Match with the ETag of the outlook you read to be refused where it has changed since.',
+      security: [{ key: [] }],
+      params,
+      body: newRevision,
+      response: { 201: outlook, ...refusals(400, 401, 403, 404, 409, 412, 413, 415, 422) },
+    },
+    handler: async (request, reply) => {
+      const author = authorOf(request);
+      const prepare = (current: OutlookVersion) => {
+        requireMatchOf(request, current);
+        return { author, ...request.body };
+      };
+      const revised = await revise(db, frameworks, request.params.slug, prepare, now);
+      return sendRevised(reply, revised);
+    },
+  });
+}
+
+function reviseFrameworkRoute(api: Api, { db, frameworks, now }: Ledger): void {
+  api.removeAllContentTypeParsers();
+  api.addContentTypeParser(
+    'application/merge-patch+json',
+    { parseAs: 'string' },
+    api.getDefaultJsonParser('error', 'error'),
+  );
+  api.route({
+    method: 'PATCH',
+    url: '/v1/outlooks/:slug/framework',
+    config: { access: 'analyst' },
+    schema: {
+      operationId: 'reviseFramework',
+      tags: [TAG],
+      summary: 'Revise the framework',
+      description:
+        'Publishes the next version with a changed qualitative part, sent as a merge patch (RFC 7396): what is left out stays, null takes an optional member away, a list is replaced as a whole. Probabilities may ride along.',
+      security: [{ key: [] }],
+      params,
+      consumes: ['application/merge-patch+json'],
+      body: frameworkPatch,
+      response: { 201: outlook, ...refusals(400, 401, 403, 404, 409, 412, 413, 415, 422) },
+    },
+    // A patch can only be judged by what it makes of the framework that stands.
+    validatorCompiler: (route) =>
+      route.httpPart === 'body'
+        ? (value: unknown) => ({ value })
+        : validatorCompiler(route as never),
+    handler: async (request, reply) => {
+      const author = authorOf(request);
+      const prepare = (current: OutlookVersion) => {
+        requireMatchOf(request, current);
+        const patched = parse(patchedFramework, mergePatch(current.framework, request.body));
+        const { rationale, probabilities, ...framework } = patched;
+        return { author, rationale, probabilities, framework };
+      };
+      const revised = await revise(db, frameworks, request.params.slug, prepare, now);
+      return sendRevised(reply, revised);
+    },
+  });
+}
+
+function requireMatchOf(request: FastifyRequest, current: OutlookVersion): void {
+  requireMatch(request, () => JSON.stringify(representOutlook(current)));
+}
+
+function sendRevised(reply: FastifyReply, revised: OutlookVersion): FastifyReply {
+  return reply
+    .code(201)
+    .header('location', `/v1/outlooks/${revised.slug}/versions/${revised.version}`)
+    .send(representOutlook(revised));
+}

@@ -1,0 +1,95 @@
+import type {
+  FastifyBaseLogger,
+  FastifyInstance,
+  RawReplyDefaultExpression,
+  RawRequestDefaultExpression,
+  RawServerDefault,
+} from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import type { Db } from '../db/client.ts';
+import type { FrameworkCache } from '../db/frameworks.ts';
+import { Problem } from './problems.ts';
+import { problemDocument } from './schemas/problems.ts';
+
+/** A Fastify instance whose routes are typed by their zod schemas. */
+export type Api = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  ZodTypeProvider
+>;
+
+/** What routes work with. */
+export type Ledger = {
+  db: Db;
+  frameworks: FrameworkCache;
+  now: () => Date;
+  requireKeyForReads: boolean;
+};
+
+const problem = { content: { 'application/problem+json': { schema: problemDocument } } };
+
+/** The response schemas of the statuses that a route may refuse with. */
+export function refusals<Status extends number>(
+  ...statuses: Status[]
+): Record<Status, typeof problem> {
+  return Object.fromEntries(statuses.map((status) => [status, problem])) as Record<
+    Status,
+    typeof problem
+  >;
+}
+
+/** Makes a route without query parameters refuse them by name, as every other route does. */
+export function refuseUnknownQueries(app: FastifyInstance): void {
+  app.addHook('onRoute', (route) => {
+    route.schema = {
+      ...route.schema,
+      querystring: route.schema?.querystring ?? z.strictObject({}),
+    };
+  });
+}
+
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+
+/**
+ * Makes every URL of `app` answer the methods that it does not take: OPTIONS with `Allow`, the
+ * others with 405.
+ * @returns a function to call once all routes are registered
+ */
+export function refuseOtherMethods(app: FastifyInstance): () => void {
+  const methodsOf = new Map<string, Set<string>>();
+  app.addHook('onRoute', ({ url, method }) => {
+    const known = methodsOf.get(url) ?? new Set();
+    for (const name of [method].flat()) known.add(name);
+    methodsOf.set(url, known);
+  });
+  return () => {
+    for (const [url, known] of [...methodsOf]) {
+      const allow = [...known, 'OPTIONS'].join(', ');
+      app.route({
+        method: METHODS.filter((name) => !known.has(name)),
+        url,
+        schema: { hide: true },
+        config: { access: 'public' },
+        // Before the body is read: whether it could be read makes no difference.
+        onRequest: async (request, reply) => {
+          reply.header('allow', allow);
+          if (request.method === 'OPTIONS') return reply.code(204).send();
+          throw new Problem('method-not-allowed', `${request.method} is not one of ${allow}.`);
+        },
+        handler: async () => undefined,
+      });
+    }
+  };
+}
+
+/** Refuses an `Accept` header that excludes JSON, which is all that the API speaks. */
+export function refuseOtherMediaTypes(app: FastifyInstance): void {
+  app.addHook('onRequest', async (request) => {
+    if (request.headers.accept === undefined) return;
+    if (request.accepts().type(['application/json', 'application/problem+json'])) return;
+    throw new Problem('not-acceptable', 'This URL is served as application/json.');
+  });
+}

@@ -1,0 +1,164 @@
+import { z } from 'zod';
+import { drawdownLabelFaults } from '../../domain/drawdown.ts';
+import { metricFaults, PROVENANCES } from '../../domain/framework.ts';
+import { headwindFaults } from '../../domain/headwinds.ts';
+import { invalidationConditionFaults } from '../../domain/invalidation.ts';
+import { SCENARIO_NAMES } from '../../domain/probabilities.ts';
+import { DEFAULT_DIRECTIONS, DIRECTIONS, returnBandFaults } from '../../domain/scenarios.ts';
+import { newProbabilities } from './probabilities.ts';
+import {
+  addFaults,
+  day,
+  line,
+  listOf,
+  optionalLine,
+  optionalProse,
+  prose,
+  slug,
+  webAddress,
+} from './fields.ts';
+
+const bandEnd = z.number().min(-1).max(1000).nullable().default(null);
+const newReturnBand = z.strictObject({ min: bandEnd, max: bandEnd }).meta({
+  id: 'NewReturnBand',
+  description:
+    'Returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max); null or left out is an open end. Given for all three scenarios or for none; given, the bands partition the line in the order bear, base, bull.',
+  examples: [{ max: -0.1 }],
+});
+
+const newScenario = z
+  .strictObject({
+    title: line,
+    outcome: prose,
+    conditions: prose,
+    direction: z.enum(DIRECTIONS).optional().meta({
+      description: 'Where it points. Left out: bear lower, base sideways, bull higher.',
+    }),
+    directionComment: optionalProse,
+    returnBand: newReturnBand.nullable().default(null),
+  })
+  .meta({ id: 'NewScenario', description: 'What one scenario says.' });
+
+const newScenarios = z
+  .strictObject({ bear: newScenario, base: newScenario, bull: newScenario })
+  .transform((named) => ({
+    bear: { ...named.bear, direction: named.bear.direction ?? DEFAULT_DIRECTIONS.bear },
+    base: { ...named.base, direction: named.base.direction ?? DEFAULT_DIRECTIONS.base },
+    bull: { ...named.bull, direction: named.bull.direction ?? DEFAULT_DIRECTIONS.bull },
+  }))
+  .superRefine((scenarios, context) => addFaults(context, returnBandFaults(scenarios)));
+
+export const headwind = z
+  .strictObject({
+    key: slug,
+    rank: z.int().min(1).max(1000).meta({ description: '1 weighs most; each rank once.' }),
+    title: line,
+    description: prose,
+  })
+  .meta({ id: 'Headwind', description: 'What drags on the instrument.' });
+
+const newDrawdownLabel = z
+  .strictObject({
+    key: slug,
+    label: line,
+    minDepth: z.number().gt(0).max(1).nullable().default(null).meta({
+      description:
+        'The drawdown from the running peak from which the label applies, as a fraction (0.2 is 20 %); null where it is told by something else. Depths grow from label to label.',
+    }),
+    typicalCause: prose,
+    implication: prose,
+  })
+  .meta({ id: 'NewDrawdownLabel', description: 'What a fall of the instrument is called.' });
+
+const newInvalidationCondition = z
+  .strictObject({
+    key: slug,
+    invalidates: z.enum(SCENARIO_NAMES).meta({ description: 'The scenario it would prove wrong.' }),
+    statement: prose,
+  })
+  .meta({
+    id: 'NewInvalidationCondition',
+    description: 'What would show a scenario to be wrong.',
+  });
+
+export const risk = z
+  .strictObject({ area: line, whyItMatters: prose, currentRead: prose })
+  .meta({ id: 'Risk', description: 'An area of risk, and where it stands.' });
+
+const newPositioning = z
+  .strictObject({ investorType: line, approach: prose, watchpoints: listOf(line) })
+  .meta({ id: 'NewPositioning', description: 'What one type of investor may do, and watch.' });
+
+const newMetric = z
+  .strictObject({
+    name: line,
+    value: z.number().nullable().default(null),
+    unit: optionalLine,
+    display: optionalLine,
+    source: optionalLine,
+    asOf: day.nullable().default(null),
+    provenance: z.enum(PROVENANCES),
+  })
+  .superRefine((metric, context) => addFaults(context, metricFaults(metric)))
+  .meta({
+    id: 'NewMetric',
+    description:
+      'A figure the outlook rests on. A qualitative one has no value and needs a display; a sourced one needs its source and its date.',
+  });
+
+export const faq = z
+  .strictObject({ question: prose, answer: prose })
+  .meta({ id: 'Faq', description: 'A question that readers ask, and the answer.' });
+
+const newReference = z
+  .strictObject({
+    title: line,
+    publisher: optionalLine,
+    url: webAddress.nullable().default(null),
+    publishedOn: day.nullable().default(null),
+  })
+  .meta({ id: 'NewReference', description: 'A source.' });
+
+/** The members of a framework, as they stand in a request. */
+export const newFrameworkShape = {
+  title: line,
+  summary: prose,
+  methodology: optionalProse,
+  disclaimer: optionalProse,
+  scenarios: newScenarios,
+  headwinds: listOf(headwind, headwindFaults),
+  drawdownLabels: listOf(newDrawdownLabel, drawdownLabelFaults),
+  invalidationConditions: listOf(newInvalidationCondition, invalidationConditionFaults),
+  risks: listOf(risk),
+  positioning: listOf(newPositioning),
+  metrics: listOf(newMetric),
+  faqs: listOf(faq),
+  references: listOf(newReference),
+};
+
+/** A framework and what rides along, after a patch was applied to what stands. */
+export const patchedFramework = z.strictObject({
+  rationale: prose,
+  probabilities: newProbabilities.optional(),
+  ...newFrameworkShape,
+});
+
+/** What a patch may hold; for the document only, as a patch is judged by what it results in. */
+export const frameworkPatch = z
+  .strictObject({
+    rationale: prose,
+    probabilities: newProbabilities.optional(),
+    ...z.object(newFrameworkShape).partial().omit({ scenarios: true }).shape,
+    scenarios: z
+      .strictObject({
+        bear: newScenario.partial().optional(),
+        base: newScenario.partial().optional(),
+        bull: newScenario.partial().optional(),
+      })
+      .optional(),
+  })
+  .meta({
+    id: 'FrameworkPatch',
+    description:
+      'A merge patch (RFC 7396) of the qualitative part, with the rationale of the new version. What is left out stays; null takes an optional member away; a list is replaced as a whole. Probabilities may ride along.',
+  });

@@ -1,0 +1,131 @@
+import type { FastifySchemaCompiler } from 'fastify';
+import { z } from 'zod';
+import type { SumFault } from '../domain/probabilities.ts';
+import { type FieldError, jsonPointer, Problem } from './problems.ts';
+
+type HttpPart = 'body' | 'query' | 'path';
+const PARTS: Record<string, HttpPart> = { body: 'body', querystring: 'query', params: 'path' };
+
+/** How many faults an answer tells at the most: a body may hold a hundred thousand. */
+const MOST_ERRORS = 100;
+
+/** Validates requests by their zod schemas; a fault is a {@link Problem} with all faults at once. */
+export const validatorCompiler: FastifySchemaCompiler<z.ZodType> =
+  ({ schema, httpPart }) =>
+  (data: unknown) => {
+    try {
+      return { value: parse(schema, data, PARTS[httpPart ?? 'body'] ?? 'body') };
+    } catch (error) {
+      if (error instanceof Problem) return { error };
+      throw error;
+    }
+  };
+
+/**
+ * Parses one part of a request.
+ * @throws Problem `invalid-request`, or `probability-sum` where a sum is all that is wrong; for the
+ *   path `not-found`, as nothing can stand under it
+ */
+export function parse<Output>(
+  schema: z.ZodType<Output>,
+  data: unknown,
+  part: HttpPart = 'body',
+): Output {
+  const parsed = schema.safeParse(data, { error: describe });
+  if (parsed.success) return parsed.data;
+  const { issues } = parsed.error;
+  const all = issues.flatMap((issue) => fieldErrors(issue, part));
+  const errors = all.slice(0, MOST_ERRORS);
+  if (part === 'path') {
+    throw new Problem('not-found', 'The path names nothing that could exist.', { errors });
+  }
+  const sum = issues.length === 1 && sumFaultOf(issues[0]);
+  if (sum) {
+    const { sum: total, excess } = sum;
+    throw new Problem('probability-sum', sum.detail, {
+      errors,
+      extensions: { sum: total, excess },
+    });
+  }
+  const fields = all.length === 1 ? 'One field' : `${all.length} fields`;
+  const told = all.length > MOST_ERRORS ? `the first ${MOST_ERRORS} are in errors` : 'see errors';
+  throw new Problem(
+    'invalid-request',
+    `${fields} can't be accepted; ${told}. Nothing was stored.`,
+    {
+      errors,
+    },
+  );
+}
+
+function fieldErrors(issue: z.core.$ZodIssue, part: HttpPart): FieldError[] {
+  const where = part === 'body' ? {} : { in: part };
+  if (issue.code === 'unrecognized_keys') {
+    const noun = part === 'query' ? 'query parameter' : 'property';
+    return issue.keys.map((key) => ({
+      pointer: jsonPointer([...issuePath(issue), key]),
+      detail: `unknown ${noun} ${JSON.stringify(key.slice(0, 100))}; ${issue.message}`,
+      ...where,
+    }));
+  }
+  return [{ pointer: jsonPointer(issuePath(issue)), detail: issue.message, ...where }];
+}
+
+function issuePath(issue: z.core.$ZodIssue): (string | number)[] {
+  return issue.path.map((part) => (typeof part === 'symbol' ? String(part) : part));
+}
+
+/** What an issue that stems from the sum rule carries (http/schemas/probabilities.ts). */
+function sumFaultOf(issue: z.core.$ZodIssue | undefined): SumFault | null {
+  return issue?.code === 'custom' ? ((issue.params?.['sumFault'] as SumFault) ?? null) : null;
+}
+
+/** Words for zod's own issues. A schema that words its issue itself takes precedence. */
+function describe(issue: z.core.$ZodRawIssue): string | undefined {
+  switch (issue.code) {
+    case 'invalid_type':
+      if (issue.input === undefined) return 'is required';
+      return `must be ${article(issue.expected)}, not ${kindOf(issue.input)}`;
+    case 'invalid_value':
+      if (issue.input === undefined) return 'is required';
+      return `must be ${issue.values.length > 1 ? 'one of ' : ''}${issue.values.join(', ')}`;
+    case 'too_small':
+      return bound(issue.origin, issue.minimum, issue.inclusive ?? true, 'at least', 'more than');
+    case 'too_big':
+      return bound(issue.origin, issue.maximum, issue.inclusive ?? true, 'at most', 'less than');
+    case 'unrecognized_keys':
+      return `known here: ${knownKeys(issue.inst).join(', ') || 'none'}`;
+    default:
+      return undefined;
+  }
+}
+
+function knownKeys(schema: unknown): string[] {
+  return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
+}
+
+function bound(
+  origin: string,
+  limit: number | bigint,
+  inclusive: boolean,
+  within: string,
+  beyond: string,
+): string {
+  const amount = `${inclusive ? within : beyond} ${limit}`;
+  if (origin === 'string') return `must have ${amount} character${limit === 1 ? '' : 's'}`;
+  if (origin === 'array') return `must have ${amount} entr${limit === 1 ? 'y' : 'ies'}`;
+  return `must be ${amount}`;
+}
+
+function article(expected: string): string {
+  if (expected === 'int') return 'a whole number';
+  if (expected === 'string') return 'text';
+  return /^[aeiou]/.test(expected) ? `an ${expected}` : `a ${expected}`;
+}
+
+function kindOf(input: unknown): string {
+  if (input === null) return 'null';
+  if (Array.isArray(input)) return 'an array';
+  if (typeof input === 'string') return 'text';
+  return article(typeof input);
+}

@@ -1,0 +1,121 @@
+import { parseArgs } from 'node:util';
+import { readConfig } from './config.ts';
+import { issueKey, listKeys, revokeKey } from './db/api-keys.ts';
+import type { Db } from './db/client.ts';
+import { openDatabase } from './db/database.ts';
+import { type Role, ROLES } from './domain/api-keys.ts';
+import { loadEnvFile } from './env-file.ts';
+
+const USAGE = `Usage:
+  npm run keys -- issue --name "Small-cap desk" --role ${ROLES.join('|')} [--expires 2027-12-31T00:00:00Z]
+  npm run keys -- list
+  npm run keys -- revoke ID
+
+The database is the one that DATABASE_URL names, or else the embedded one in DATA_DIR, whether the
+service is running or not.`;
+
+class UsageError extends Error {}
+
+type Command = (db: Db, now: Date) => Promise<void>;
+
+function commandOf(args: string[]): Command {
+  const [verb, ...rest] = args;
+  switch (verb) {
+    case 'issue':
+      return issueCommand(rest);
+    case 'list':
+      parseArgs({ args: rest, options: {} });
+      return list;
+    case 'revoke':
+      return revokeCommand(rest);
+    default:
+      throw new UsageError(verb ? `There is no command "${verb}".` : 'A command is missing.');
+  }
+}
+
+function issueCommand(args: string[]): Command {
+  const text = { type: 'string' } as const;
+  const { values } = parseArgs({ args, options: { name: text, role: text, expires: text } });
+  const name = values.name?.trim();
+  const role = ROLES.find((known) => known === values.role);
+  if (!name) throw new UsageError('--name is missing: who acts with the key?');
+  if (!role) throw new UsageError(`--role must be one of ${ROLES.join(', ')}.`);
+  const expiresAt = values.expires === undefined ? null : new Date(values.expires);
+  if (expiresAt && !(expiresAt.getTime() > Date.now())) {
+    throw new UsageError('--expires must be a moment in the future, such as 2027-12-31T00:00:00Z.');
+  }
+  return (db, now) => issue(db, { name, role, expiresAt }, now);
+}
+
+async function issue(
+  db: Db,
+  request: { name: string; role: Role; expiresAt: Date | null },
+  now: Date,
+): Promise<void> {
+  const { key, issued } = await issueKey(db, request, now);
+  print(
+    `Key of ${issued.analyst.name} (${issued.role}, id ${issued.id}), shown this once; keep it:`,
+  );
+  print(key);
+}
+
+async function list(db: Db, now: Date): Promise<void> {
+  let after: { createdAt: Date; id: string } | null = null;
+  do {
+    const keys = await listKeys(db, { after, limit: 100 });
+    for (const key of keys) {
+      const state = key.revokedAt
+        ? 'revoked'
+        : key.expiresAt && key.expiresAt <= now
+          ? 'expired'
+          : 'active';
+      const used = key.lastUsedAt?.toISOString() ?? 'never used';
+      print([key.id, key.hint + '…', key.role, state, used, key.analyst.name].join('\t'));
+    }
+    after = keys.at(-1) ?? null;
+  } while (after !== null);
+}
+
+function revokeCommand(args: string[]): Command {
+  const { positionals } = parseArgs({ args, options: {}, allowPositionals: true });
+  const [id, ...more] = positionals;
+  const isId = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+  if (id === undefined || more.length > 0 || !isId.test(id)) {
+    throw new UsageError('revoke takes the id of one key, as list shows it.');
+  }
+  return async (db, now) => {
+    await revokeKey(db, id, now);
+    print(`Revoked ${id}.`);
+  };
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+async function run(): Promise<void> {
+  const command = commandOf(process.argv.slice(2));
+  loadEnvFile();
+  const config = readConfig(process.env);
+  const fail = (error: Error | string) => process.stderr.write(`${String(error)}\n`);
+  const database = await openDatabase(
+    { ...config, databasePoolMax: 1 },
+    { onConnectionError: fail, onEmbeddedLog: () => {}, onEmbeddedExit: fail },
+    { join: true },
+  );
+  try {
+    await command(database.db, new Date());
+  } finally {
+    await database.close();
+  }
+}
+
+try {
+  await run();
+} catch (error) {
+  const isUsage =
+    error instanceof UsageError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS');
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  if (isUsage) process.stderr.write(`\n${USAGE}\n`);
+  process.exitCode = isUsage ? 2 : 1;
+}

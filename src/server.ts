@@ -1,0 +1,99 @@
+import type { FastifyInstance } from 'fastify';
+import { type Logger, pino } from 'pino';
+import { buildApp } from './app.ts';
+import { type Config, readConfig } from './config.ts';
+import { type OpenDatabase, openDatabase } from './db/database.ts';
+import { issueFirstKey, loadSamples } from './first-start.ts';
+import { loadEnvFile } from './env-file.ts';
+
+const now = () => new Date();
+
+/** How long a stop may take, in milliseconds, before what still runs is left behind. */
+const STOP_WITHIN = 20_000;
+/** Within this time a second signal is the first one again: under npm, Ctrl-C arrives twice. */
+const SAME_SIGNAL_WITHIN = 1_500;
+
+async function start(): Promise<void> {
+  loadEnvFile();
+  const config = readConfig(process.env);
+  const log = pino({ level: config.logLevel, redact: ['req.headers.authorization'] });
+  const database = await openDatabase(config, {
+    onConnectionError: (error) => log.warn({ err: error }, 'a database connection broke'),
+    onEmbeddedLog: (line) => log.debug({ postgres: line }),
+    onEmbeddedExit: (message) => {
+      log.fatal(message);
+      process.exit(1); // restarting is up to whoever supervises the service
+    },
+  });
+  try {
+    if (config.databaseUrl === null) {
+      await issueFirstKey(database.db, now(), (key) => showFirstKey(key, config));
+    }
+    if (config.loadSamples) await loadSamples(database.db, now());
+    const app = await buildApp({ config, db: database.db, now, logger: log });
+    stopOnSignal(app, database, log);
+    await app.listen({ host: config.host, port: config.port });
+    log.info(`Swagger UI is at ${app.listeningOrigin}/docs`);
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+}
+
+// Straight to standard output: the log must never hold a key.
+function showFirstKey(key: string, { host, port, loadSamples: hasSample }: Config): void {
+  const origin = `http://${host}:${port}`;
+  const bearer = `-H 'Authorization: Bearer ${key}'`;
+  const revision = JSON.stringify({
+    probabilities: { bear: 0.35, base: 0.4, bull: 0.25 },
+    rationale: 'Long-term yields jumped; financing pressure on small caps rises with them.',
+  });
+  const example = hasSample
+    ? `curl -i ${origin}/v1/outlooks/russell-2000-downside/revisions ${bearer} -H 'Content-Type: application/json' -d '${revision}'`
+    : `curl -i ${origin}/v1/keys ${bearer}`;
+  process.stdout.write(
+    `\nAdmin key, shown this once; keep it:\n${key}\n\nOnce the service listens, try it:\n${example}\n\n`,
+  );
+}
+
+function stopOnSignal(app: FastifyInstance, database: OpenDatabase, log: Logger): void {
+  let firstAt: number | null = null;
+  const stop = async (signal: string) => {
+    if (firstAt !== null) {
+      if (Date.now() - firstAt > SAME_SIGNAL_WITHIN) process.exit(1);
+      return;
+    }
+    firstAt = Date.now();
+    log.info(`stopping on ${signal}`);
+    setTimeout(() => {
+      log.error('requests or the database did not end in time');
+      process.exit(1);
+    }, STOP_WITHIN).unref();
+    await app.close();
+    await database.close();
+    log.info('stopped');
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      stop(signal).catch((error: unknown) => {
+        log.fatal({ err: error }, 'the service could not be stopped');
+        process.exit(1);
+      });
+    });
+  }
+}
+
+function inOneLine(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if ('code' in error && error.code === 'EADDRINUSE') {
+    return `${error.message}; set PORT to a port that is free.`;
+  }
+  return error.message;
+}
+
+try {
+  await start();
+} catch (error) {
+  process.stderr.write(`Outlook Ledger can't start: ${inOneLine(error)}\n`);
+  process.exitCode = 1;
+}
