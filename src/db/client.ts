@@ -7,9 +7,9 @@ import pg from 'pg';
  * The pool or a transaction. Every query takes one as its first parameter and captures none, so a
  * query that is meant for a transaction but runs outside it can be seen.
  */
-export type Db = PgDatabase<NodePgQueryResultHKT, Record<string, never>>;
+export type Db = PgDatabase<NodePgQueryResultHKT>;
 
-export type Database = { db: NodePgDatabase<Record<string, never>>; pool: pg.Pool };
+export type Database = { db: NodePgDatabase; pool: pg.Pool };
 
 // How long a statement may run, wait for a lock, or leave its transaction open, in milliseconds.
 // Every statement of this service takes a few at the most; what takes longer hangs.

@@ -31,14 +31,19 @@ export async function appendFramework(
   const id = Number(next.rows[0]?.id);
   await appendParts(tx, id, framework);
   // Last, because this row seals the parts (migrations/0001_guards.sql).
-  const { title, summary, methodology, disclaimer, ...lists } = framework;
-  const { risks, positioning, metrics, faqs, references } = lists;
   await tx.insert(frameworks).values({
     id,
     outlookId,
     hash: hashBytes(hash),
-    ...{ title, summary, methodology, disclaimer },
-    ...{ risks, positioning, metrics, faqs, references },
+    title: framework.title,
+    summary: framework.summary,
+    methodology: framework.methodology,
+    disclaimer: framework.disclaimer,
+    risks: framework.risks,
+    positioning: framework.positioning,
+    metrics: framework.metrics,
+    faqs: framework.faqs,
+    references: framework.references,
   });
   return id;
 }

@@ -40,7 +40,10 @@ export async function createOutlook(
     const { authorId: _, ...published } = first;
     return {
       ...published,
-      ...{ slug, horizon, author, framework },
+      slug,
+      horizon,
+      author,
+      framework,
       instrument: { symbol: instrument.symbol, name: instrument.name },
       status: 'open',
       previousProbabilities: null,

@@ -9,9 +9,9 @@ import { newInstrument } from './schemas/instruments.ts';
 const TAG = 'Instruments';
 
 export function instrumentRoutes(api: Api, ledger: Ledger): void {
-  createRoute(api, ledger);
   listRoute(api, ledger);
   oneRoute(api, ledger);
+  createRoute(api, ledger);
 }
 
 function createRoute(api: Api, { db, now }: Ledger): void {

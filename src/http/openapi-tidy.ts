@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { OpenAPIV3_1 } from 'openapi-types';
 import { STATUS_TEXTS } from './openapi-texts.ts';
-import { REQUEST_EXAMPLES } from './schemas/examples.ts';
+import { REQUEST_EXAMPLES, SAMPLE_INSTRUMENT, SAMPLE_OUTLOOK } from './schemas/examples.ts';
 
 type Schema = Record<string, unknown>;
 type Operation = OpenAPIV3_1.OperationObject & { operationId: string };
@@ -52,7 +52,20 @@ const HEADERS: Record<string, OpenAPIV3_1.HeaderObject> = {
 const header = (name: string) => ({ $ref: `#/components/headers/${name}` });
 const parameter = (name: string) => ({ $ref: `#/components/parameters/${name}` });
 
+/** What Swagger UI fills in for parts of a path. */
+const PATH_EXAMPLES: Record<string, unknown> = {
+  slug: SAMPLE_OUTLOOK['slug'],
+  symbol: SAMPLE_INSTRUMENT['symbol'],
+  version: 1,
+  code: 'probability-sum',
+};
+
 function completeOperation(operation: Operation, method: string, path: string): void {
+  for (const part of operation.parameters ?? []) {
+    if (!('name' in part) || part.in !== 'path') continue;
+    const example = PATH_EXAMPLES[part.name];
+    if (example !== undefined) part.example = example;
+  }
   const responses = operation.responses as Record<string, OpenAPIV3_1.ResponseObject>;
   // Reads take a key where the service asks for one, and do without elsewhere.
   operation.security ??= [{}, { key: [] }];
@@ -73,12 +86,12 @@ function completeOperation(operation: Operation, method: string, path: string): 
   for (const [status, response] of Object.entries(responses)) {
     response.description = STATUS_TEXTS[status] ?? '';
     if (status === '204') delete response.content;
-    if (status === '200') response.headers = { ETag: header('ETag') };
+    if (status === '200') {
+      const isList = operation.parameters?.some(isCursor);
+      response.headers = { ETag: header('ETag'), ...(isList && { Link: header('Link') }) };
+    }
     if (status === '201') response.headers = { ETag: header('ETag'), Location: header('Location') };
     if (status === '503') response.headers = { 'Retry-After': header('RetryAfter') };
-  }
-  if (method === 'get' && operation.parameters?.some(isCursor)) {
-    responses['200']!.headers = { ETag: header('ETag'), Link: header('Link') };
   }
   addExamples(operation, path);
 }

@@ -43,12 +43,14 @@ export async function serveDocument(app: FastifyInstance): Promise<void> {
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     uiConfig: {
+      url: '/openapi.json',
+      // Without the bar on top, which holds another project's logo.
+      layout: 'BaseLayout',
       deepLinking: true,
       displayRequestDuration: true,
       docExpansion: 'list',
       persistAuthorization: true,
       tryItOutEnabled: true,
-      // Names of our own, as the validator that is shown otherwise belongs to a third party.
       validatorUrl: null,
     },
     theme: { title: 'Outlook Ledger' },

@@ -18,9 +18,9 @@ const TAG = 'Outlooks';
 const slugParams = z.strictObject({ slug });
 
 export function outlookRoutes(api: Api, ledger: Ledger): void {
-  createRoute(api, ledger);
   listRoute(api, ledger);
   currentRoute(api, ledger);
+  createRoute(api, ledger);
 }
 
 function createRoute(api: Api, { db, now }: Ledger): void {

@@ -178,14 +178,17 @@ export function sendProblem(
     .headers({ 'cache-control': 'no-store', ...problem.headers })
     .type('application/problem+json')
     .send(
-      JSON.stringify({
-        type: `/problems/${problem.code}`,
-        title,
-        status,
-        detail: problem.message,
-        instance: request.url.split('?', 1)[0],
-        ...problem.extensions,
-        ...(problem.errors.length > 0 && { errors: problem.errors }),
-      }),
+      // Bytes, because fastify adds a charset to text, which problem+json does not have.
+      Buffer.from(
+        JSON.stringify({
+          type: `/problems/${problem.code}`,
+          title,
+          status,
+          detail: problem.message,
+          instance: request.url.split('?', 1)[0],
+          ...problem.extensions,
+          ...(problem.errors.length > 0 && { errors: problem.errors }),
+        }),
+      ),
     );
 }

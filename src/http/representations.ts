@@ -29,7 +29,9 @@ export function representOutlook(version: OutlookVersion): Json<typeof outlook> 
     publishedAt: version.publishedAt.toISOString(),
     author,
     rationale,
-    ...{ hash, previousHash, frameworkHash },
+    hash,
+    previousHash,
+    frameworkHash,
     change: changeOf(version),
     probabilities: fractionsOf(probabilities),
     directions: directionsOf(probabilities, {
@@ -73,7 +75,11 @@ function changeOf(
 export function representSummary(summary: OutlookSummary): Json<typeof outlookSummary> {
   const { slug, title, instrument, horizon, status, version, author, probabilities } = summary;
   return {
-    ...{ slug, title, instrument, horizon, status },
+    slug,
+    title,
+    instrument,
+    horizon,
+    status,
     review: NO_REVIEW,
     version,
     publishedAt: summary.publishedAt.toISOString(),

@@ -66,7 +66,7 @@ export function refuseOtherMethods(app: FastifyInstance): () => void {
     methodsOf.set(url, known);
   });
   return () => {
-    for (const [url, known] of [...methodsOf]) {
+    for (const [url, known] of methodsOf) {
       const allow = [...known, 'OPTIONS'].join(', ');
       app.route({
         method: METHODS.filter((name) => !known.has(name)),

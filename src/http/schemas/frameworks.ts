@@ -143,18 +143,27 @@ export const patchedFramework = z.strictObject({
   ...newFrameworkShape,
 });
 
+/** A member of a patch: left out it stays, so it has no default. */
+const kept = (schema: z.ZodType): z.ZodType =>
+  (schema instanceof z.ZodDefault ? (schema.unwrap() as z.ZodType) : schema).optional();
+
+const keptAll = (shape: Record<string, z.ZodType>) =>
+  z.strictObject(
+    Object.fromEntries(Object.entries(shape).map(([name, schema]) => [name, kept(schema)])),
+  );
+
+const scenarioPatch = keptAll(newScenario.shape).meta({
+  id: 'ScenarioPatch',
+  description: 'What changes in one scenario.',
+});
+
 /** What a patch may hold; for the document only, as a patch is judged by what it results in. */
-export const frameworkPatch = z
-  .strictObject({
-    rationale: prose,
-    probabilities: newProbabilities.optional(),
-    ...z.object(newFrameworkShape).partial().omit({ scenarios: true }).shape,
+export const frameworkPatch = keptAll({ ...newFrameworkShape, probabilities: newProbabilities })
+  .extend({
+    rationale: prose.meta({ description: 'Why this version differs from the one before.' }),
     scenarios: z
-      .strictObject({
-        bear: newScenario.partial().optional(),
-        base: newScenario.partial().optional(),
-        bull: newScenario.partial().optional(),
-      })
+      .strictObject({ bear: scenarioPatch, base: scenarioPatch, bull: scenarioPatch })
+      .partial()
       .optional(),
   })
   .meta({

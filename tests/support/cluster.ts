@@ -1,0 +1,84 @@
+import { randomBytes } from 'node:crypto';
+import { chmodSync, existsSync, mkdtempSync, rmSync, statfsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import pg from 'pg';
+import type { TestProject } from 'vitest/node';
+import { connect } from '../../src/db/client.ts';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/db/embedded.ts';
+import { migrateToLatest } from '../../src/db/migrate.ts';
+import { databaseUrl, TEMPLATE } from './database.ts';
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    /** The server of this run, as the URL of its maintenance database. */
+    serverUrl: string;
+    /** Starts the name of every database of this run. */
+    prefix: string;
+  }
+}
+
+/**
+ * One server a run: the one that TEST_DATABASE_URL names, or one started here on memory. Its template
+ * is migrated once; each test file clones it (tests/support/database.ts).
+ */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const external = process.env['TEST_DATABASE_URL'];
+  const folder = external ? null : mkdtempSync(path.join(roomyFolder(), 'outlook-ledger-'));
+  let server: EmbeddedPostgres | null = null;
+  if (folder !== null) {
+    chmodSync(folder, 0o755); // for PostgreSQL's own user, where root runs the tests
+    const settings = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' };
+    server = await startEmbeddedPostgres({ dataDir: folder, settings });
+  }
+  const serverUrl = external ?? urlOf(server);
+  const prefix = `outlook_test_${randomBytes(4).toString('hex')}_`;
+  await query(serverUrl, `create database ${prefix}${TEMPLATE}`);
+  const template = connect(
+    { connectionString: databaseUrl(serverUrl, prefix + TEMPLATE), max: 1 },
+    () => {},
+  );
+  await migrateToLatest(template.pool);
+  await template.pool.end();
+  project.provide('serverUrl', serverUrl);
+  project.provide('prefix', prefix);
+
+  return async () => {
+    if (external) await dropAll(external, prefix);
+    await server?.stop();
+    if (folder !== null) rmSync(folder, { recursive: true, force: true });
+  };
+}
+
+function roomyFolder(): string {
+  if (!existsSync('/dev/shm')) return tmpdir();
+  const { bavail, bsize } = statfsSync('/dev/shm');
+  return bavail * bsize > 1_500_000_000 ? '/dev/shm' : tmpdir();
+}
+
+function urlOf(server: EmbeddedPostgres | null): string {
+  if (!server) throw new Error('no server was started');
+  const { host, port, user } = server.connection;
+  return `postgresql://${user}@localhost:${port}/postgres?host=${encodeURIComponent(host)}`;
+}
+
+async function query(url: string, ...statements: string[]): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    for (const statement of statements) await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
+
+async function dropAll(url: string, prefix: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  const found = await client.query<{ datname: string }>(
+    'select datname from pg_database where starts_with(datname, $1)',
+    [prefix],
+  );
+  await client.end();
+  await query(url, ...found.rows.map(({ datname }) => `drop database ${datname} with (force)`));
+}

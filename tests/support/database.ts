@@ -1,0 +1,34 @@
+import { randomBytes } from 'node:crypto';
+import pg from 'pg';
+import { inject } from 'vitest';
+import { connect, type Database } from '../../src/db/client.ts';
+
+export const TEMPLATE = 'template';
+
+/** The URL of another database of the server that `serverUrl` names. */
+export function databaseUrl(serverUrl: string, name: string): string {
+  const url = new URL(serverUrl);
+  url.pathname = `/${name}`;
+  return url.href;
+}
+
+/** A database of its own: a clone of the migrated template, or an empty one. Answers its URL. */
+export async function createDatabase({ empty = false } = {}): Promise<string> {
+  const serverUrl = inject('serverUrl');
+  const prefix = inject('prefix');
+  const name = prefix + randomBytes(6).toString('hex');
+  const client = new pg.Client({ connectionString: serverUrl });
+  await client.connect();
+  try {
+    const source = empty ? '' : `template ${prefix}${TEMPLATE} strategy file_copy`;
+    await client.query(`create database ${name} ${source}`);
+  } finally {
+    await client.end();
+  }
+  return databaseUrl(serverUrl, name);
+}
+
+/** Opens a database of {@link createDatabase}; end its pool after the tests. */
+export function openDatabase(url: string, max = 10): Database {
+  return connect({ connectionString: url, max }, () => {});
+}

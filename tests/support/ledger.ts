@@ -1,0 +1,79 @@
+import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
+import { pino } from 'pino';
+import { buildApp } from '../../src/app.ts';
+import type { Role } from '../../src/domain/api-keys.ts';
+import { issueKey } from '../../src/db/api-keys.ts';
+import type { Database } from '../../src/db/client.ts';
+import { loadSamples } from '../../src/first-start.ts';
+import { createDatabase, openDatabase } from './database.ts';
+import { assertDescribed } from './openapi.ts';
+
+export const SLUG = 'russell-2000-downside';
+
+/** A service on a database of its own, with the sample in it and a key of each role. */
+export type TestLedger = Database & {
+  app: FastifyInstance;
+  url: string;
+  keys: Record<Role, string>;
+  /** The service's clock; it stands still until it is set. */
+  clock: { now: Date };
+  /** Injects a request; with `as`, under a key of that role. Checks the answer by the document. */
+  call: (options: InjectOptions & { as?: Role }) => Promise<LightMyRequestResponse>;
+  /** Revises the sample's probabilities as its analyst. */
+  revise: (body: unknown, headers?: Record<string, string>) => Promise<LightMyRequestResponse>;
+  close: () => Promise<void>;
+};
+
+export async function startLedger({
+  samples = true,
+  requireKeyForReads = false,
+  corsOrigins = [] as string[],
+} = {}): Promise<TestLedger> {
+  const url = await createDatabase();
+  const database = openDatabase(url);
+  const clock = { now: new Date('2026-11-20T16:00:00.000Z') };
+  const now = () => clock.now;
+  if (samples) await loadSamples(database.db, now());
+  const issue = async (role: Role) =>
+    (await issueKey(database.db, { name: `${role} desk`, role, expiresAt: null }, now())).key;
+  const keys = {
+    analyst: await issue('analyst'),
+    feed: await issue('feed'),
+    admin: await issue('admin'),
+  };
+  const app = await buildApp({
+    config: { requireKeyForReads, corsOrigins, cacheMaxBytes: 4_194_304 },
+    db: database.db,
+    now,
+    logger: pino({ level: 'silent' }),
+  });
+  const call: TestLedger['call'] = async ({ as, ...options }) => {
+    const authorization = as && { authorization: `Bearer ${keys[as]}` };
+    const response = await app.inject({
+      ...options,
+      headers: { ...authorization, ...options.headers },
+    });
+    assertDescribed(options, response);
+    return response;
+  };
+  return {
+    ...database,
+    app,
+    url,
+    keys,
+    clock,
+    call,
+    revise: (body, headers = {}) =>
+      call({
+        method: 'POST',
+        url: `/v1/outlooks/${SLUG}/revisions`,
+        as: 'analyst',
+        headers: { 'content-type': 'application/json', ...headers },
+        payload: typeof body === 'string' ? body : JSON.stringify(body),
+      }),
+    close: async () => {
+      await app.close();
+      await database.pool.end();
+    },
+  };
+}

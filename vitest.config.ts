@@ -1,0 +1,17 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['tests/**/*.test.ts'],
+    globalSetup: ['tests/support/cluster.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    coverage: {
+      provider: 'v8',
+      include: ['src/**/*.ts'],
+      // Run as processes of their own by tests/process, which coverage can't see.
+      exclude: ['src/server.ts', 'src/keys.ts', 'src/openapi-document.ts'],
+      reporter: ['text', 'json-summary'],
+    },
+  },
+});
