@@ -57,14 +57,14 @@ CREATE TABLE "frameworks" (
 	"summary" text NOT NULL,
 	"methodology" text,
 	"disclaimer" text,
-	"risks" jsonb NOT NULL,
-	"positioning" jsonb NOT NULL,
-	"metrics" jsonb NOT NULL,
-	"faqs" jsonb NOT NULL,
-	"references" jsonb NOT NULL,
+	"risks" json NOT NULL,
+	"positioning" json NOT NULL,
+	"metrics" json NOT NULL,
+	"faqs" json NOT NULL,
+	"references" json NOT NULL,
 	CONSTRAINT "frameworks_of_outlook" UNIQUE("outlook_id","id"),
 	CONSTRAINT "frameworks_hash" CHECK (octet_length("frameworks"."hash") = 32),
-	CONSTRAINT "frameworks_lists" CHECK (jsonb_typeof("frameworks"."risks") = 'array' and jsonb_typeof("frameworks"."positioning") = 'array' and jsonb_typeof("frameworks"."metrics") = 'array' and jsonb_typeof("frameworks"."faqs") = 'array' and jsonb_typeof("frameworks"."references") = 'array')
+	CONSTRAINT "frameworks_lists" CHECK (json_typeof("frameworks"."risks") = 'array' and json_typeof("frameworks"."positioning") = 'array' and json_typeof("frameworks"."metrics") = 'array' and json_typeof("frameworks"."faqs") = 'array' and json_typeof("frameworks"."references") = 'array')
 );
 --> statement-breakpoint
 CREATE TABLE "headwinds" (
@@ -117,7 +117,7 @@ CREATE TABLE "outlook_versions" (
 	CONSTRAINT "outlook_versions_outlook_id_version_pk" PRIMARY KEY("outlook_id","version"),
 	CONSTRAINT "outlook_versions_probabilities_sum_to_1" CHECK ("outlook_versions"."bear_bps" + "outlook_versions"."base_bps" + "outlook_versions"."bull_bps" = 10000),
 	CONSTRAINT "outlook_versions_probabilities_in_range" CHECK ("outlook_versions"."bear_bps" between 0 and 10000 and "outlook_versions"."base_bps" between 0 and 10000 and "outlook_versions"."bull_bps" between 0 and 10000),
-	CONSTRAINT "outlook_versions_rationale" CHECK ("outlook_versions"."rationale" ~ '\S'),
+	CONSTRAINT "outlook_versions_rationale" CHECK ("outlook_versions"."rationale" ~ '[^ \t\r\n]'),
 	CONSTRAINT "outlook_versions_from_1" CHECK ("outlook_versions"."version" >= 1),
 	CONSTRAINT "outlook_versions_kind" CHECK ("outlook_versions"."kind" in ('created', 'probabilities', 'framework')),
 	CONSTRAINT "outlook_versions_created_first" CHECK (("outlook_versions"."version" = 1) = ("outlook_versions"."kind" = 'created')),

@@ -18,7 +18,7 @@ import { answerClientError, answerError, handleErrors } from './http/errors.ts';
 import { healthRoutes } from './http/health.ts';
 import { instrumentRoutes } from './http/instruments.ts';
 import { keyRoutes } from './http/keys.ts';
-import { describeRoutes, serveDocument } from './http/openapi.ts';
+import { describeRoutes, documentRoute, serveSwaggerUi } from './http/openapi.ts';
 import { outlookRoutes } from './http/outlooks.ts';
 import { problemTypeRoutes } from './http/problem-types.ts';
 import { revisionRoutes } from './http/revisions.ts';
@@ -68,7 +68,7 @@ export async function buildApp({ config, db, now, logger }: AppOptions): Promise
   await app.register(helmet, HELMET);
   await app.register(cors, { delegator: corsOf(config) });
   await describeRoutes(app, version);
-  await app.register(async (scope) => serveDocument(scope));
+  await app.register(async (scope) => serveSwaggerUi(scope));
 
   const ledger: Ledger = {
     db,
@@ -96,6 +96,7 @@ async function mountApi(api: Api, ledger: Ledger): Promise<void> {
   keyRoutes(api, ledger);
   problemTypeRoutes(api);
   healthRoutes(api, ledger);
+  documentRoute(api);
   refuseRemainingMethods();
 }
 
@@ -123,6 +124,14 @@ const HELMET = {
   crossOriginResourcePolicy: { policy: 'cross-origin' as const },
   // Whether there is TLS in front is not ours to say.
   strictTransportSecurity: false,
+  // For browsers of the past, or said by the policy above.
+  crossOriginOpenerPolicy: false,
+  originAgentCluster: false,
+  xDnsPrefetchControl: false,
+  xDownloadOptions: false,
+  xFrameOptions: false,
+  xPermittedCrossDomainPolicies: false,
+  xXssProtection: false,
 };
 
 /**

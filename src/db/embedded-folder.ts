@@ -56,7 +56,6 @@ export async function createWhole(
   const parent = path.dirname(target);
   const draft = path.join(parent, `.draft-${process.pid}-${randomUUID().slice(0, 8)}`);
   fs.mkdirSync(draft);
-  fs.chmodSync(draft, 0o755);
   if (user) fs.lchownSync(draft, user.uid, user.gid);
   try {
     await fill(draft);
@@ -69,8 +68,9 @@ export async function createWhole(
   makeDurable(parent);
 }
 
-function makeDurable(folder: string): void {
-  const handle = fs.openSync(folder, 'r');
+/** Sees a file, or the names in a folder, onto the disk. */
+export function makeDurable(file: string): void {
+  const handle = fs.openSync(file, 'r');
   try {
     fs.fsyncSync(handle);
   } catch (error) {

@@ -78,7 +78,7 @@ export function missingLibraryLinks(programs: string): LibraryLink[] {
   return links.filter((link) => !fs.existsSync(path.join(programs, '..', link.target)));
 }
 
-/** Copies the programs to an empty folder and adds the links they lack. */
+/** Copies the programs, for every user to run, to an empty folder and adds the links they lack. */
 export function copyWithLinks(programs: string, links: LibraryLink[], copy: string): void {
   const mode = fs.constants.COPYFILE_FICLONE;
   fs.cpSync(programs, copy, { recursive: true, verbatimSymlinks: true, mode });
@@ -87,6 +87,7 @@ export function copyWithLinks(programs: string, links: LibraryLink[], copy: stri
     fs.rmSync(link, { force: true });
     fs.symlinkSync(path.relative(path.dirname(target), source), link);
   }
+  fs.chmodSync(copy, 0o755); // a strict umask made it ours alone
 }
 
 // The watchdog reads descriptor 3 until this process ends, in whatever way, then has the program shut

@@ -7,6 +7,7 @@ import {
   createWhole,
   errorCode,
   makeDataFolder,
+  makeDurable,
   openSocketFolder,
   PORT,
   readLock,
@@ -134,7 +135,11 @@ async function completePrograms(installed: string, dataDir: string): Promise<str
   const { version } = JSON.parse(manifest) as { version: string };
   const copy = path.join(dataDir, `postgres-${version}`);
   if (!fs.existsSync(copy)) {
-    await createWhole(copy, undefined, (draft) => copyWithLinks(installed, links, draft));
+    await createWhole(copy, undefined, (draft) => {
+      copyWithLinks(installed, links, draft);
+      const entries = fs.readdirSync(draft, { recursive: true, encoding: 'utf8' });
+      for (const entry of entries) makeDurable(path.join(draft, entry));
+    });
   }
   return copy;
 }

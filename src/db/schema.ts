@@ -8,6 +8,7 @@ import {
   foreignKey,
   index,
   integer,
+  json,
   jsonb,
   pgTable,
   primaryKey,
@@ -33,7 +34,9 @@ const xid8 = customType<{ data: string }>({ dataType: () => 'xid8' });
 // compares equal to what is stored.
 const moment = (name: string) => timestamp(name, { withTimezone: true, precision: 3 });
 const identity = () => bigint('id', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity();
-const list = <Entry>(name: string) => jsonb(name).$type<Entry[]>().notNull();
+// json, not jsonb, which reorders members: what is read back has the bytes, and so the ETag, of the
+// answer to the write.
+const list = <Entry>(name: string) => json(name).$type<Entry[]>().notNull();
 
 export const instruments = pgTable(
   'instruments',
@@ -133,7 +136,7 @@ export const frameworks = pgTable(
     check('frameworks_hash', sql`octet_length(${t.hash}) = 32`),
     check(
       'frameworks_lists',
-      sql`jsonb_typeof(${t.risks}) = 'array' and jsonb_typeof(${t.positioning}) = 'array' and jsonb_typeof(${t.metrics}) = 'array' and jsonb_typeof(${t.faqs}) = 'array' and jsonb_typeof(${t.references}) = 'array'`,
+      sql`json_typeof(${t.risks}) = 'array' and json_typeof(${t.positioning}) = 'array' and json_typeof(${t.metrics}) = 'array' and json_typeof(${t.faqs}) = 'array' and json_typeof(${t.references}) = 'array'`,
     ),
   ],
 );
@@ -254,7 +257,7 @@ export const outlookVersions = pgTable(
       'outlook_versions_probabilities_in_range',
       sql`${t.bearBps} between 0 and 10000 and ${t.baseBps} between 0 and 10000 and ${t.bullBps} between 0 and 10000`,
     ),
-    check('outlook_versions_rationale', sql`${t.rationale} ~ '\\S'`),
+    check('outlook_versions_rationale', sql`${t.rationale} ~ '[^ \\t\\r\\n]'`),
     check('outlook_versions_from_1', sql`${t.version} >= 1`),
     check('outlook_versions_kind', sql`${t.kind} in ('created', 'probabilities', 'framework')`),
     check('outlook_versions_created_first', sql`(${t.version} = 1) = (${t.kind} = 'created')`),

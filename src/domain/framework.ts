@@ -52,7 +52,7 @@ export type Horizon = { from: string; to: string };
 export type Subject = { instrument: string; horizon: Horizon };
 
 /** A qualitative metric is read from `display`; a sourced one names its source and its date. */
-export function metricFaults(metric: Metric): Fault[] {
+export function metricFaults(metric: Partial<Metric>): Fault[] {
   const faults: Fault[] = [];
   if (metric.value === null && metric.display === null) {
     faults.push({ path: ['display'], detail: 'is required where value is null' });
@@ -70,7 +70,9 @@ export function metricFaults(metric: Metric): Fault[] {
  * also covers the horizon and the instrument, which no version repeats.
  */
 export function hashFramework(framework: Framework, subject: Subject): string {
-  return hashDocument(withoutEmpty({ ...framework, ...subject }));
+  // By rank, as every answer lists them: in whatever order they were sent, the hash can be recomputed.
+  const headwinds = framework.headwinds.toSorted((a, b) => a.rank - b.rank);
+  return hashDocument(withoutEmpty({ ...framework, headwinds, ...subject }));
 }
 
 // A member that a later release adds is null or an empty list in every framework before it. Left

@@ -46,7 +46,9 @@ export function directionsOf(
  * returns in the order bear, base, bull: open at both ends, each next band starting where the last
  * one ends.
  */
-export function returnBandFaults(scenarios: Scenarios): Fault[] {
+export function returnBandFaults(
+  scenarios: Readonly<Record<ScenarioName, Pick<Scenario, 'returnBand'>>>,
+): Fault[] {
   const without = SCENARIO_NAMES.filter((name) => scenarios[name].returnBand === null);
   if (without.length === SCENARIO_NAMES.length) return [];
   if (without.length > 0) {

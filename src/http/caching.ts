@@ -20,7 +20,9 @@ export function setFreshness(
   requireKeyForReads: boolean,
 ): void {
   reply.header('cache-control', CACHE_CONTROL[freshness][requireKeyForReads ? 'keyed' : 'shared']);
-  if (requireKeyForReads) reply.header('vary', 'Authorization');
+  if (!requireKeyForReads) return;
+  const byCors = reply.getHeader('vary') ?? [];
+  reply.header('vary', [byCors, 'Authorization'].flat().join(', '));
 }
 
 /** A strong ETag: the digest of the very bytes it stands for, so the same on every instance. */

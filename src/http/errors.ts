@@ -23,6 +23,7 @@ export function answerError(
   reply: FastifyReply,
 ): FastifyReply {
   const problem = problemOf(error, request);
+  reply.header('x-request-id', request.id); // no hook runs where the URL can't be read
   if (PROBLEMS[problem.code].status >= 500) {
     const level = problem.code === 'unavailable' ? 'warn' : 'error';
     request.log[level](loggable(error), 'the request failed');
@@ -53,6 +54,11 @@ function frameworkProblem(error: FastifyError, request: FastifyRequest): Problem
       return new Problem('body-too-large', 'The body exceeds the limit of 1 MiB.', {
         headers: { connection: 'close' },
       });
+    case 'FST_ERR_CTP_INVALID_JSON_BODY':
+      return new Problem(
+        'malformed-request',
+        'The body is not JSON, or holds a property that is never read: __proto__, or prototype in constructor.',
+      );
     case 'FST_ERR_CTP_EMPTY_JSON_BODY':
       return new Problem('malformed-request', 'The body is empty; send a JSON object.');
     case 'FST_ERR_BAD_URL':

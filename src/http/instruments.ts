@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { createInstrument, listInstruments, readInstrument } from '../db/instruments.ts';
 import { setFreshness } from './caching.ts';
-import { decodeCursor, encodeCursor, pageOf, pageShape, sendPage } from './paging.ts';
+import { decodeCursor, encodeCursor, pageFrom, pageOf, pageShape, sendPage } from './paging.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { symbol } from './schemas/fields.ts';
 import { newInstrument } from './schemas/instruments.ts';
@@ -54,15 +54,10 @@ function listRoute(api: Api, { db, requireKeyForReads }: Ledger): void {
     handler: async (request, reply) => {
       const { limit, cursor } = request.query;
       const after = decodeCursor(cursor, 'instruments', symbol);
-      // One more than asked for tells whether another page follows.
       const found = await listInstruments(db, { after, limit: limit + 1 });
-      const items = found.slice(0, limit);
-      const last = found.length > limit ? items.at(-1) : undefined;
+      const page = pageFrom(found, limit, (last) => encodeCursor('instruments', last.symbol));
       setFreshness(reply, 'revalidate', requireKeyForReads);
-      return sendPage(request, reply, {
-        items,
-        nextCursor: last ? encodeCursor('instruments', last.symbol) : null,
-      });
+      return sendPage(request, reply, page);
     },
   });
 }

@@ -1,7 +1,15 @@
 import { z } from 'zod';
 import { type ApiKey, issueKey, listKeys, readKey, revokeKey } from '../db/api-keys.ts';
 import { setFreshness } from './caching.ts';
-import { cursorMoment, decodeCursor, encodeCursor, pageOf, pageShape, sendPage } from './paging.ts';
+import {
+  cursorMoment,
+  decodeCursor,
+  encodeCursor,
+  pageFrom,
+  pageOf,
+  pageShape,
+  sendPage,
+} from './paging.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { issuedKey, key, newKey } from './schemas/keys.ts';
 import { Problem } from './problems.ts';
@@ -75,15 +83,12 @@ function listRoute(api: Api, { db }: Ledger): void {
     handler: async (request, reply) => {
       const { limit, cursor } = request.query;
       const after = decodeCursor(cursor, 'keys', listPosition);
-      // One more than asked for tells whether another page follows.
       const found = await listKeys(db, { after, limit: limit + 1 });
-      const items = found.slice(0, limit);
-      const last = found.length > limit ? items.at(-1) : undefined;
+      const { items, nextCursor } = pageFrom(found, limit, (last) =>
+        encodeCursor('keys', [last.createdAt.getTime(), last.id]),
+      );
       setFreshness(reply, 'never', true);
-      return sendPage(request, reply, {
-        items: items.map(representKey),
-        nextCursor: last ? encodeCursor('keys', [last.createdAt.getTime(), last.id]) : null,
-      });
+      return sendPage(request, reply, { items: items.map(representKey), nextCursor });
     },
   });
 }
@@ -123,7 +128,7 @@ function revokeRoute(api: Api, { db, now }: Ledger): void {
         'From the next request on the key is refused, for good. Doing so again changes nothing.',
       security,
       params,
-      response: { 204: z.null(), ...refusals(401, 403, 404, 422) },
+      response: { 204: z.null(), ...refusals(400, 401, 403, 404, 413, 415, 422) },
     },
     handler: async (request, reply) => {
       await revokeKey(db, request.params.id, now());

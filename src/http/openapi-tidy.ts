@@ -75,7 +75,10 @@ function completeOperation(operation: Operation, method: string, path: string): 
   if (operation.security.some((requirement) => 'key' in requirement)) {
     responses['401'] ??= { description: '', ...problem };
   }
-  for (const status of ['406', '500', '503']) responses[status] ??= { description: '', ...problem };
+  // What stands in a path's parameter may be no URL.
+  const malformed = path.includes('{') ? ['400'] : [];
+  for (const status of [...malformed, '406', '500', '503'])
+    responses[status] ??= { description: '', ...problem };
   if (method === 'get') {
     operation.parameters = [...(operation.parameters ?? []), parameter('IfNoneMatch')];
     responses['304'] = { description: '', headers: { ETag: header('ETag') } };

@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import type { OpenAPIV3_1 } from 'openapi-types';
 import { setFreshness } from './caching.ts';
+import type { Api } from './routing.ts';
 import { tidy } from './openapi-tidy.ts';
 import { API_DESCRIPTION, TAGS } from './openapi-texts.ts';
 
@@ -38,8 +39,8 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
   });
 }
 
-/** Serves the document, and Swagger UI on it. */
-export async function serveDocument(app: FastifyInstance): Promise<void> {
+/** Serves Swagger UI on the document, and sends whoever comes to the root there. */
+export async function serveSwaggerUi(app: FastifyInstance): Promise<void> {
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     uiConfig: {
@@ -55,13 +56,19 @@ export async function serveDocument(app: FastifyInstance): Promise<void> {
     },
     theme: { title: 'Outlook Ledger' },
   });
+  app.get('/', { schema: { hide: true } }, async (_request, reply) => reply.redirect('/docs'));
+}
+
+/** Serves the document itself. */
+export function documentRoute(api: Api): void {
   let document: string | undefined;
-  app.route({
+  api.route({
     method: 'GET',
     url: '/openapi.json',
+    config: { access: 'public' },
     schema: { hide: true },
     handler: async (_request, reply) => {
-      document ??= JSON.stringify(app.swagger());
+      document ??= JSON.stringify(api.swagger());
       setFreshness(reply, 'revalidate', false);
       return reply.type('application/json; charset=utf-8').send(document);
     },

@@ -53,7 +53,9 @@ export function decodeCursor<Position>(
 
 function decoded(cursor: string): unknown {
   try {
-    return JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
+    const bytes = Buffer.from(cursor, 'base64url');
+    // Node's decoder passes over what is not base64url.
+    return bytes.toString('base64url') === cursor ? JSON.parse(bytes.toString('utf8')) : null;
   } catch {
     return null;
   }
@@ -63,6 +65,20 @@ function cursorProblem(detail: string): Problem {
   return new Problem('invalid-request', `The cursor ${detail}.`, {
     errors: [{ pointer: '/cursor', detail, in: 'query' }],
   });
+}
+
+/**
+ * The page in `found`, which was asked to hold one item more than the page may: that there is one
+ * tells that another page follows.
+ */
+export function pageFrom<Item>(
+  found: readonly Item[],
+  limit: number,
+  cursorAfter: (last: Item) => string,
+): { items: Item[]; nextCursor: string | null } {
+  const items = found.slice(0, limit);
+  const last = found.length > limit ? items.at(-1) : undefined;
+  return { items, nextCursor: last === undefined ? null : cursorAfter(last) };
 }
 
 /** Answers a page, with a Link to the next one. */

@@ -13,8 +13,9 @@ export function representOutlook(version: OutlookVersion): Json<typeof outlook> 
   const { framework, probabilities } = version;
   const { scenarios } = framework;
   const weighted = (name: ScenarioName) => {
-    const { title, ...scenario } = scenarios[name];
-    return { title, probability: fractionsOf(probabilities)[name], ...scenario };
+    const { title, outcome, conditions, direction, directionComment, returnBand } = scenarios[name];
+    const probability = fractionsOf(probabilities)[name];
+    return { title, probability, outcome, conditions, direction, directionComment, returnBand };
   };
   const { slug, instrument, horizon, status, author, rationale } = version;
   const { hash, previousHash, frameworkHash } = version;

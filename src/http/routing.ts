@@ -51,7 +51,7 @@ export function refuseUnknownQueries(app: FastifyInstance): void {
   });
 }
 
-const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE'];
 
 /**
  * Makes every URL of `app` answer the methods that it does not take: OPTIONS with `Allow`, the

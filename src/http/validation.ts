@@ -85,7 +85,7 @@ function describe(issue: z.core.$ZodRawIssue): string | undefined {
   switch (issue.code) {
     case 'invalid_type':
       if (issue.input === undefined) return 'is required';
-      return `must be ${article(issue.expected)}, not ${kindOf(issue.input)}`;
+      return `must be ${article(issue.expected)}, not ${typeof issue.input === 'number' ? issue.input : kindOf(issue.input)}`;
     case 'invalid_value':
       if (issue.input === undefined) return 'is required';
       return `must be ${issue.values.length > 1 ? 'one of ' : ''}${issue.values.join(', ')}`;

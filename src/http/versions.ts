@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { listVersions, readVersion } from '../db/versions.ts';
 import { setFreshness } from './caching.ts';
-import { decodeCursor, encodeCursor, pageOf, pageShape, sendPage } from './paging.ts';
+import { decodeCursor, encodeCursor, pageFrom, pageOf, pageShape, sendPage } from './paging.ts';
 import { representOutlook, representVersionEntry } from './representations.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { slug } from './schemas/fields.ts';
@@ -33,15 +33,12 @@ function listRoute(api: Api, { db, requireKeyForReads }: Ledger): void {
       const { limit, cursor } = request.query;
       const query = { versionsOf: request.params.slug };
       const before = decodeCursor(cursor, query, versionNumber);
-      // One more than asked for tells whether another page follows.
-      const entries = await listVersions(db, request.params.slug, { before, limit: limit + 1 });
-      const items = entries.slice(0, limit);
-      const last = entries.length > limit ? items.at(-1) : undefined;
+      const found = await listVersions(db, request.params.slug, { before, limit: limit + 1 });
+      const { items, nextCursor } = pageFrom(found, limit, (last) =>
+        encodeCursor(query, last.version),
+      );
       setFreshness(reply, 'revalidate', requireKeyForReads);
-      return sendPage(request, reply, {
-        items: items.map(representVersionEntry),
-        nextCursor: last ? encodeCursor(query, last.version) : null,
-      });
+      return sendPage(request, reply, { items: items.map(representVersionEntry), nextCursor });
     },
   });
 }

@@ -39,14 +39,20 @@ const newScenario = z
   })
   .meta({ id: 'NewScenario', description: 'What one scenario says.' });
 
+const banded = z.object({ returnBand: newReturnBand.nullable() });
+const BANDED = { bear: banded, base: banded, bull: banded };
+
 const newScenarios = z
   .strictObject({ bear: newScenario, base: newScenario, bull: newScenario })
+  .superRefine((scenarios, context) => addFaults(context, returnBandFaults(scenarios)), {
+    // Whatever else is wrong with a scenario.
+    when: ({ value }) => z.object(BANDED).safeParse(value).success,
+  })
   .transform((named) => ({
     bear: { ...named.bear, direction: named.bear.direction ?? DEFAULT_DIRECTIONS.bear },
     base: { ...named.base, direction: named.base.direction ?? DEFAULT_DIRECTIONS.base },
     bull: { ...named.bull, direction: named.bull.direction ?? DEFAULT_DIRECTIONS.bull },
-  }))
-  .superRefine((scenarios, context) => addFaults(context, returnBandFaults(scenarios)));
+  }));
 
 export const headwind = z
   .strictObject({
@@ -99,7 +105,9 @@ const newMetric = z
     asOf: day.nullable().default(null),
     provenance: z.enum(PROVENANCES),
   })
-  .superRefine((metric, context) => addFaults(context, metricFaults(metric)))
+  .superRefine((metric, context) => addFaults(context, metricFaults(metric)), {
+    when: ({ value }) => typeof value === 'object' && value !== null,
+  })
   .meta({
     id: 'NewMetric',
     description:

@@ -14,6 +14,10 @@ export const newKey = z
     }),
     expiresAt: z.iso
       .datetime({ offset: true, error: 'must be a moment such as 2027-01-31T00:00:00Z' })
+      // An offset can carry the last day of 9999 into a year that timestamps can't write.
+      .refine((text) => !(Date.parse(text) >= Date.UTC(10_000, 0)), {
+        error: 'must be before the year 10000',
+      })
       .nullable()
       .default(null)
       .meta({ description: 'From when the key is refused; null or left out, never.' }),
