@@ -122,7 +122,9 @@ export function runGuarded(command: string[], options: RunOptions): Program {
     child.once('exit', (code, signal) => {
       guard.destroy();
       const tell = () => resolve({ code, how: signal ? `by ${signal}` : `with code ${code}` });
-      const timer = setTimeout(tell, 300); // what a killed program left behind keeps stderr open
+      // what a killed program left behind may keep stderr open, so its end can't be waited for;
+      // the immediate comes after a read of what is there, however late the timer is
+      const timer = setTimeout(() => setImmediate(tell), 1_000);
       child.once('close', () => {
         clearTimeout(timer);
         tell();

@@ -34,7 +34,7 @@ export type Connection = { host: string; port: number; user: string; database: s
 export type EmbeddedPostgres = {
   connection: Connection;
   pid: number;
-  /** ends the server within about 12 s, gracefully if it can; rejects if it is still there then */
+  /** ends the server within 16 s, gracefully if it can; rejects if it is still there then */
   stop: () => Promise<void>;
 };
 
@@ -50,6 +50,18 @@ export type EmbeddedPostgresOptions = {
 const MAJOR = '18';
 const SUPERUSER = 'postgres';
 const DATABASE = 'outlook_ledger';
+
+type Steps = [NodeJS.Signals, limitMs: number][];
+// fast, then immediate, which costs a recovery at the next start but nothing acknowledged, and upon
+// which PostgreSQL itself kills, after 5 s, those of its processes that are still there
+const GRACEFULLY: Steps = [
+  ['SIGINT', 6_000],
+  ['SIGQUIT', 10_000],
+];
+const BY_FORCE: Steps = [
+  ['SIGQUIT', 10_000],
+  ['SIGKILL', 2_000],
+];
 
 type Site = { dataDir: string; cluster: string; programs: string; user: ServerUser | undefined };
 
@@ -222,18 +234,18 @@ async function failureToStart(server: Program, cluster: string): Promise<string 
     if (lock?.pid === server.pid && lock.status === 'ready') return undefined;
     // crash recovery may take long, the lock file comes first
     if (waited < (lock?.pid === server.pid ? 60_000 : 5_000)) continue;
-    await end(server, ['SIGQUIT', 'SIGKILL']);
+    await end(server, BY_FORCE);
     const lost = lock?.pid === server.pid ? 'not ready' : 'without the lock file';
     return `${lost} after ${waited} ms: ${server.lastWords()}`;
   }
 }
 
-async function end(server: Program, signals: NodeJS.Signals[]): Promise<void> {
+async function end(server: Program, steps: Steps): Promise<void> {
   server.hold(true);
-  for (const signal of signals) {
+  for (const [signal, limitMs] of steps) {
     server.signal(signal);
     // unreferenced: the server's handle keeps node here and this must not outlast it
-    const gone = await Promise.race([server.ended, delay(6_000, undefined, { ref: false })]);
+    const gone = await Promise.race([server.ended, delay(limitMs, undefined, { ref: false })]);
     if (gone) return;
   }
   throw new EmbeddedPostgresError(`PostgreSQL (process ${server.pid}) does not end; kill it`);
@@ -250,7 +262,6 @@ function handOver(
     if (stopped) return;
     onExit?.(`PostgreSQL (process ${server.pid}) ended ${how}: ${server.lastWords()}`);
   });
-  // fast, then immediate, which costs a recovery at the next start but nothing acknowledged
-  const stop = () => (stopped ??= end(server, ['SIGINT', 'SIGQUIT']));
+  const stop = () => (stopped ??= end(server, GRACEFULLY));
   return { connection, pid: server.pid, stop };
 }
