@@ -1,11 +1,12 @@
--- The tables, from src/db/schema.ts. Trimmed by hand in one place: the parts of a framework reference
+-- The tables, from src/db/schema/. Trimmed by hand in one place: the parts of a framework reference
 -- it by deferred keys, as they are written before the framework's own row, which seals them
 -- (0001_guards.sql).
 CREATE TABLE "analysts" (
 	"id" uuid PRIMARY KEY DEFAULT gen_random_uuid() NOT NULL,
 	"name" text NOT NULL,
 	"created_at" timestamp (3) with time zone NOT NULL,
-	CONSTRAINT "analysts_name_unique" UNIQUE("name")
+	CONSTRAINT "analysts_name_unique" UNIQUE("name"),
+	CONSTRAINT "analysts_name" CHECK ("analysts"."name" = btrim("analysts"."name") and "analysts"."name" !~ '[[:cntrl:]]' and length("analysts"."name") between 1 and 300)
 );
 --> statement-breakpoint
 CREATE TABLE "api_keys" (
@@ -118,6 +119,7 @@ CREATE TABLE "outlook_versions" (
 	CONSTRAINT "outlook_versions_probabilities_sum_to_1" CHECK ("outlook_versions"."bear_bps" + "outlook_versions"."base_bps" + "outlook_versions"."bull_bps" = 10000),
 	CONSTRAINT "outlook_versions_probabilities_in_range" CHECK ("outlook_versions"."bear_bps" between 0 and 10000 and "outlook_versions"."base_bps" between 0 and 10000 and "outlook_versions"."bull_bps" between 0 and 10000),
 	CONSTRAINT "outlook_versions_rationale" CHECK ("outlook_versions"."rationale" ~ '[^ \t\r\n]'),
+	CONSTRAINT "outlook_versions_recorded_at" CHECK (isfinite("outlook_versions"."recorded_at")),
 	CONSTRAINT "outlook_versions_from_1" CHECK ("outlook_versions"."version" >= 1),
 	CONSTRAINT "outlook_versions_kind" CHECK ("outlook_versions"."kind" in ('created', 'probabilities', 'framework')),
 	CONSTRAINT "outlook_versions_created_first" CHECK (("outlook_versions"."version" = 1) = ("outlook_versions"."kind" = 'created')),
@@ -134,9 +136,10 @@ CREATE TABLE "outlooks" (
 	"status" text DEFAULT 'open' NOT NULL,
 	"latest_version" integer DEFAULT 0 NOT NULL,
 	"published_at" timestamp (3) with time zone NOT NULL,
+	"transaction_id" "xid8" DEFAULT pg_current_xact_id() NOT NULL,
 	CONSTRAINT "outlooks_slug_unique" UNIQUE("slug"),
 	CONSTRAINT "outlooks_slug" CHECK ("outlooks"."slug" ~ '^[a-z0-9]+(-[a-z0-9]+)*$' and length("outlooks"."slug") <= 100),
-	CONSTRAINT "outlooks_horizon" CHECK ("outlooks"."horizon_from" < "outlooks"."horizon_to"),
+	CONSTRAINT "outlooks_horizon" CHECK ("outlooks"."horizon_from" < "outlooks"."horizon_to" and isfinite("outlooks"."horizon_from") and isfinite("outlooks"."horizon_to")),
 	CONSTRAINT "outlooks_status" CHECK ("outlooks"."status" in ('open', 'resolved', 'void', 'withdrawn'))
 );
 --> statement-breakpoint
@@ -171,4 +174,5 @@ CREATE UNIQUE INDEX "events_once_a_version" ON "events" USING btree ("outlook_id
 CREATE INDEX "events_without_position" ON "events" USING btree ("id") WHERE "events"."position" is null;--> statement-breakpoint
 CREATE INDEX "outlooks_newest" ON "outlooks" USING btree ("published_at","id");--> statement-breakpoint
 CREATE INDEX "outlooks_newest_of_instrument" ON "outlooks" USING btree ("instrument_id","published_at","id");--> statement-breakpoint
+CREATE INDEX "outlooks_written" ON "outlooks" USING btree ("transaction_id");--> statement-breakpoint
 CREATE INDEX "outlooks_newest_of_status" ON "outlooks" USING btree ("status","published_at","id");

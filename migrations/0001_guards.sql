@@ -47,14 +47,19 @@ CREATE FUNCTION append_version() RETURNS trigger
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE
   previous outlook_versions;
+  outlook_status text;
 BEGIN
+  NEW.transaction_id := pg_current_xact_id();
   UPDATE outlooks
-     SET latest_version = NEW.version, published_at = NEW.recorded_at
-   WHERE id = NEW.outlook_id AND latest_version = NEW.version - 1;
+     SET latest_version = NEW.version, published_at = NEW.recorded_at, transaction_id = NEW.transaction_id
+   WHERE id = NEW.outlook_id AND latest_version = NEW.version - 1
+  RETURNING status INTO outlook_status;
   IF NOT FOUND THEN
     PERFORM refuse('outlook_versions_gapless', 'version ' || NEW.version || ' is not the next one');
   END IF;
-  NEW.transaction_id := pg_current_xact_id();
+  IF outlook_status <> 'open' THEN
+    PERFORM refuse('outlook_versions_open', 'an outlook that is ' || outlook_status || ' takes no version');
+  END IF;
   IF NEW.version = 1 THEN
     RETURN NEW;
   END IF;
@@ -87,8 +92,8 @@ BEGIN
      IS DISTINCT FROM (OLD.id, OLD.slug, OLD.instrument_id, OLD.horizon_from, OLD.horizon_to) THEN
     PERFORM refuse('outlooks_subject_fixed', 'what an outlook is about never changes');
   END IF;
-  IF (NEW.latest_version, NEW.published_at) IS DISTINCT FROM (OLD.latest_version, OLD.published_at)
-     AND pg_trigger_depth() = 1 THEN
+  IF (NEW.latest_version, NEW.published_at, NEW.transaction_id)
+     IS DISTINCT FROM (OLD.latest_version, OLD.published_at, OLD.transaction_id) AND pg_trigger_depth() = 1 THEN
     PERFORM refuse('outlooks_latest_version', 'only a new version moves the pointer to the newest');
   END IF;
   RETURN NEW;
@@ -258,7 +263,8 @@ END $$;
 CREATE TRIGGER guard_positions AFTER UPDATE ON events
   REFERENCING NEW TABLE AS placed FOR EACH STATEMENT EXECUTE FUNCTION guard_positions();
 
--- Gives each committed event that has none the next position, and answers the last one given. Ids are
+-- Gives committed events that have none the next positions, up to 1000 a call, and answers the last
+-- one given. Ids are
 -- drawn before the commit and so become visible out of order: a reader that remembers an id can miss
 -- an event. Positions are given after the commit, one caller at a time: what a reader sees behind the
 -- position it remembers never grows. Within an outlook they follow the versions. For READ COMMITTED,
@@ -270,7 +276,7 @@ BEGIN
   UPDATE events SET position = placed.position
     FROM (
       SELECT id, coalesce((SELECT max(position) FROM events), 0) + row_number() OVER (ORDER BY id) AS position
-        FROM events WHERE position IS NULL
+        FROM events WHERE position IS NULL ORDER BY id LIMIT 1000
     ) AS placed
    WHERE events.id = placed.id;
   RETURN (SELECT max(position) FROM events);

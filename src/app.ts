@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
 import accepts from '@fastify/accepts';
-import cors from '@fastify/cors';
+import cors, { type FastifyCorsOptions } from '@fastify/cors';
 import helmet from '@fastify/helmet';
 import fastify, {
   type FastifyInstance,
@@ -148,10 +148,12 @@ function corsOf(config: AppOptions['config']) {
   };
   return (
     request: FastifyRequest,
-    callback: (error: Error | null, options: typeof readers | typeof trusted) => void,
+    callback: (error: Error | null, options: FastifyCorsOptions) => void,
   ): void => {
     const { origin } = request.headers;
     const isTrusted = origin !== undefined && config.corsOrigins.includes(origin);
-    callback(null, isTrusted || config.requireKeyForReads ? trusted : readers);
+    // Any other OPTIONS asks what the URL takes (http/routing.ts).
+    const preflight = request.headers['access-control-request-method'] !== undefined;
+    callback(null, { ...(isTrusted || config.requireKeyForReads ? trusted : readers), preflight });
   };
 }

@@ -29,7 +29,7 @@ export async function loadSamples(db: Db, now: Date): Promise<void> {
     createInstrument(db, parse(newInstrument, SAMPLE_INSTRUMENT), now),
   );
   await unlessThere('slug-taken', () =>
-    publishOutlook(db, parse(newOutlook, SAMPLE_OUTLOOK), author, now),
+    publishOutlook(db, parse(newOutlook, SAMPLE_OUTLOOK), author, () => now),
   );
 }
 

@@ -3,8 +3,13 @@ import { readConfig } from './config.ts';
 import { issueKey, listKeys, revokeKey } from './db/api-keys.ts';
 import type { Db } from './db/client.ts';
 import { openDatabase } from './db/database.ts';
-import { type Role, ROLES } from './domain/api-keys.ts';
+import { keyState, ROLES } from './domain/api-keys.ts';
 import { loadEnvFile } from './env-file.ts';
+import { keyRequest } from './http/keys.ts';
+import { Problem } from './http/problems.ts';
+import { newKey } from './http/schemas/keys.ts';
+import { parse } from './http/validation.ts';
+import { inOneLine } from './one-line.ts';
 
 const USAGE = `Usage:
   npm run keys -- issue --name "Small-cap desk" --role ${ROLES.join('|')} [--expires 2027-12-31T00:00:00Z]
@@ -36,27 +41,14 @@ function commandOf(args: string[]): Command {
 function issueCommand(args: string[]): Command {
   const text = { type: 'string' } as const;
   const { values } = parseArgs({ args, options: { name: text, role: text, expires: text } });
-  const name = values.name?.trim();
-  const role = ROLES.find((known) => known === values.role);
-  if (!name) throw new UsageError('--name is missing: who acts with the key?');
-  if (!role) throw new UsageError(`--role must be one of ${ROLES.join(', ')}.`);
-  const expiresAt = values.expires === undefined ? null : new Date(values.expires);
-  if (expiresAt && !(expiresAt.getTime() > Date.now())) {
-    throw new UsageError('--expires must be a moment in the future, such as 2027-12-31T00:00:00Z.');
-  }
-  return (db, now) => issue(db, { name, role, expiresAt }, now);
-}
-
-async function issue(
-  db: Db,
-  request: { name: string; role: Role; expiresAt: Date | null },
-  now: Date,
-): Promise<void> {
-  const { key, issued } = await issueKey(db, request, now);
-  print(
-    `Key of ${issued.analyst.name} (${issued.role}, id ${issued.id}), shown this once; keep it:`,
-  );
-  print(key);
+  const { name, role, expires: expiresAt } = values;
+  const request = parse(newKey, { name, role, expiresAt });
+  return async (db, now) => {
+    const { key, issued } = await issueKey(db, keyRequest(request, now), now);
+    const { analyst, id } = issued;
+    print(`Key of ${analyst.name} (${issued.role}, id ${id}), shown this once; keep it:`);
+    print(key);
+  };
 }
 
 async function list(db: Db, now: Date): Promise<void> {
@@ -64,13 +56,10 @@ async function list(db: Db, now: Date): Promise<void> {
   do {
     const keys = await listKeys(db, { after, limit: 100 });
     for (const key of keys) {
-      const state = key.revokedAt
-        ? 'revoked'
-        : key.expiresAt && key.expiresAt <= now
-          ? 'expired'
-          : 'active';
       const used = key.lastUsedAt?.toISOString() ?? 'never used';
-      print([key.id, key.hint + '…', key.role, state, used, key.analyst.name].join('\t'));
+      print(
+        [key.id, `${key.hint}…`, key.role, keyState(key, now), used, key.analyst.name].join('\t'),
+      );
     }
     after = keys.at(-1) ?? null;
   } while (after !== null);
@@ -114,8 +103,10 @@ try {
   await run();
 } catch (error) {
   const isUsage =
-    error instanceof UsageError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS');
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    error instanceof UsageError ||
+    error instanceof Problem ||
+    (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS');
+  process.stderr.write(`${inOneLine(error)}\n`);
   if (isUsage) process.stderr.write(`\n${USAGE}\n`);
   process.exitCode = isUsage ? 2 : 1;
 }

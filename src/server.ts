@@ -5,6 +5,7 @@ import { type Config, readConfig } from './config.ts';
 import { type OpenDatabase, openDatabase } from './db/database.ts';
 import { issueFirstKey, loadSamples } from './first-start.ts';
 import { loadEnvFile } from './env-file.ts';
+import { inOneLine } from './one-line.ts';
 
 const now = () => new Date();
 
@@ -41,14 +42,14 @@ async function start(): Promise<void> {
 }
 
 // Straight to standard output: the log must never hold a key.
-function showFirstKey(key: string, { host, port, loadSamples: hasSample }: Config): void {
-  const origin = `http://${host}:${port}`;
+function showFirstKey(key: string, config: Config): void {
+  const origin = originOf(config);
   const bearer = `-H 'Authorization: Bearer ${key}'`;
   const revision = JSON.stringify({
     probabilities: { bear: 0.35, base: 0.4, bull: 0.25 },
     rationale: 'Long-term yields jumped; financing pressure on small caps rises with them.',
   });
-  const example = hasSample
+  const example = config.loadSamples
     ? `curl -i ${origin}/v1/outlooks/russell-2000-downside/revisions ${bearer} -H 'Content-Type: application/json' -d '${revision}'`
     : `curl -i ${origin}/v1/keys ${bearer}`;
   process.stdout.write(
@@ -83,17 +84,17 @@ function stopOnSignal(app: FastifyInstance, database: OpenDatabase, log: Logger)
   }
 }
 
-function inOneLine(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  if ('code' in error && error.code === 'EADDRINUSE') {
-    return `${error.message}; set PORT to a port that is free.`;
-  }
-  return error.message;
+/** How a client on this machine reaches the service. */
+function originOf({ host, port }: Config): string {
+  if (['0.0.0.0', '::'].includes(host)) return `http://localhost:${port}`;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 try {
   await start();
 } catch (error) {
-  process.stderr.write(`Outlook Ledger can't start: ${inOneLine(error)}\n`);
+  const isTaken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+  const mend = isTaken ? '; set PORT to a port that is free' : '';
+  process.stderr.write(`Outlook Ledger can't start: ${inOneLine(error)}${mend}\n`);
   process.exitCode = 1;
 }

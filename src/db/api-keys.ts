@@ -11,7 +11,7 @@ import {
 } from '../domain/api-keys.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { Db } from './client.ts';
-import { analysts, apiKeys } from './schema.ts';
+import { analysts, apiKeys } from './schema/api-keys.ts';
 
 export type Analyst = { id: string; name: string };
 
@@ -126,7 +126,11 @@ export async function hasKeys(db: Db): Promise<boolean> {
   return row !== undefined && row.keys > 0;
 }
 
-/** Whose key it is and whether it still opens anything; null for a key that was never issued. */
+/**
+ * Whose key it is and whether it still opens anything; null for a key that was never issued.
+ *
+ * Found by its digest, so how long the index takes tells nothing of a key that one doesn't hold.
+ */
 export async function findKey(
   db: Db,
   key: string,

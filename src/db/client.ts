@@ -15,7 +15,9 @@ export type Database = { db: NodePgDatabase; pool: pg.Pool };
 // Every statement of this service takes a few at the most; what takes longer hangs.
 const LIMITS = {
   statement_timeout: 15_000,
-  lock_timeout: 10_000,
+  // Well below the wait for a connection: writers that queue at one stuck outlook give theirs back
+  // before the readers of all others are refused.
+  lock_timeout: 2_000,
   idle_in_transaction_session_timeout: 15_000,
 };
 

@@ -45,10 +45,8 @@ export async function openDatabase(
     ? { connectionString: settings.databaseUrl }
     : (running ?? embedded?.connection);
   const database = connect({ ...target, max: settings.databasePoolMax }, reports.onConnectionError);
-  const close = async () => {
-    await database.pool.end();
-    await embedded?.stop();
-  };
+  let closed: Promise<void> | undefined;
+  const close = () => (closed ??= database.pool.end().then(() => embedded?.stop()));
   try {
     await migrateToLatest(database.pool);
   } catch (error) {

@@ -4,14 +4,13 @@ import type { Framework } from '../domain/framework.ts';
 import { SCENARIO_NAMES, type ScenarioName } from '../domain/probabilities.ts';
 import type { Direction, Scenario } from '../domain/scenarios.ts';
 import type { Db } from './client.ts';
-import { hashBytes, hashText } from './hashes.ts';
 import {
   drawdownLabels,
   frameworks,
   headwinds,
   invalidationConditions,
   scenarios,
-} from './schema.ts';
+} from './schema/frameworks.ts';
 
 export type StoredFramework = { hash: string; framework: Framework };
 
@@ -34,7 +33,7 @@ export async function appendFramework(
   await tx.insert(frameworks).values({
     id,
     outlookId,
-    hash: hashBytes(hash),
+    hash,
     title: framework.title,
     summary: framework.summary,
     methodology: framework.methodology,
@@ -84,8 +83,8 @@ export async function readFramework(
 ): Promise<StoredFramework> {
   const cached = cache.get(id);
   if (cached) return cached;
-  const { rows } = await db.execute<{ hash: Buffer; framework: FrameworkRow }>(sql`
-    select f.hash, json_build_object(
+  const { rows } = await db.execute<{ hash: string; framework: FrameworkRow }>(sql`
+    select 'sha256:' || encode(f.hash, 'hex') as hash, json_build_object(
       'title', f.title, 'summary', f.summary, 'methodology', f.methodology,
       'disclaimer', f.disclaimer, 'risks', f.risks, 'positioning', f.positioning,
       'metrics', f.metrics, 'faqs', f.faqs, 'references', f."references",
@@ -112,7 +111,7 @@ export async function readFramework(
     from frameworks f where f.id = ${id}`);
   const row = rows[0];
   if (!row) throw new Error(`framework ${id} is missing`);
-  const stored = { hash: hashText(row.hash), framework: frameworkOf(row.framework) };
+  const stored = { hash: row.hash, framework: frameworkOf(row.framework) };
   cache.set(id, stored);
   return stored;
 }

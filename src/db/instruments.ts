@@ -2,7 +2,7 @@ import { asc, eq, gt } from 'drizzle-orm';
 import { DomainError } from '../domain/errors.ts';
 import type { Instrument } from '../domain/instrument.ts';
 import type { Db } from './client.ts';
-import { instruments } from './schema.ts';
+import { instruments } from './schema/instruments.ts';
 
 const columns = { symbol: instruments.symbol, name: instruments.name, kind: instruments.kind };
 

@@ -11,30 +11,53 @@ const MIGRATIONS = fileURLToPath(new URL('../../migrations', import.meta.url));
 /** Any number, as long as all releases use the same one. */
 const MIGRATION_LOCK = 5_019_202_611;
 
+const JOURNAL: readonly MigrationMeta[] = readMigrationFiles({ migrationsFolder: MIGRATIONS });
+
 /**
  * Brings the database to this release's schema. Instances that start together wait for each other:
  * drizzle's migrator takes no lock of its own.
- * @throws Error where the database was migrated by another history than this release knows
+ * @throws Error where a newer release, or one with another history, migrated the database, or where
+ *   the database can't hold every character
  */
 export async function migrateToLatest(pool: pg.Pool): Promise<void> {
   const client = await pool.connect();
   try {
     const db = drizzle({ client });
+    await requireUtf8(db);
     // A migration or another instance's may take longer than a request's statement.
     await db.execute(sql`set statement_timeout = 0`);
     await db.execute(sql`set lock_timeout = 0`);
     await db.execute(sql`select pg_advisory_lock(${MIGRATION_LOCK})`);
-    const found = journalFault(await appliedMigrations(db));
-    if (found && found.kind !== 'behind') throw new Error(found.detail);
-    await migrate(db, { migrationsFolder: MIGRATIONS });
+    const standing = compare(await appliedMigrations(db));
+    if (standing === 'latest') return; // without asking for the right to create anything
+    if (standing === 'behind') return await migrate(db, { migrationsFolder: MIGRATIONS });
+    throw new Error(DETAILS[standing]);
   } finally {
     client.release(true); // ends the session, and with it the lock and the settings
   }
 }
 
-/** Why the database is not at this release's schema, in one line; null where it is. */
+/**
+ * Why the database's schema doesn't serve this release, in one line; null where it does. One that a
+ * newer release has migrated since serves on, so that instances can be replaced one by one.
+ */
 export async function schemaFault(db: Db): Promise<string | null> {
-  return journalFault(await appliedMigrations(db))?.detail ?? null;
+  const standing = compare(await appliedMigrations(db));
+  return standing === 'behind' || standing === 'differs' ? DETAILS[standing] : null;
+}
+
+const DETAILS = {
+  behind: 'migrations of this release are not applied yet.',
+  ahead: 'A newer release has migrated the database: start that release, or a newer one.',
+  differs:
+    'The migrations applied to the database are not those of this release: start the release that migrated it, or set DATABASE_URL to another database.',
+};
+
+async function requireUtf8(db: Db): Promise<void> {
+  const { rows } = await db.execute<{ server_encoding: string }>(sql`show server_encoding`);
+  const encoding = rows[0]?.server_encoding;
+  if (encoding === 'UTF8') return;
+  throw new Error(`The database has the encoding ${encoding}: create one with UTF8.`);
 }
 
 type AppliedMigration = { hash: string; createdAt: number };
@@ -52,22 +75,13 @@ async function appliedMigrations(db: Db): Promise<AppliedMigration[]> {
 
 // drizzle applies what is newer than the newest applied and says nothing of anything else, so a
 // journal that took another way would be taken for up to date.
-function journalFault(
-  applied: readonly AppliedMigration[],
-): { kind: 'behind' | 'differs'; detail: string } | null {
-  const journal: MigrationMeta[] = readMigrationFiles({ migrationsFolder: MIGRATIONS });
-  for (const [index, { hash, createdAt }] of applied.entries()) {
-    const known = journal[index];
-    if (known?.hash !== hash || known.folderMillis !== createdAt) {
-      return {
-        kind: 'differs',
-        detail:
-          `Migration ${index + 1} applied to the database is not migration ${index + 1} of this release: ` +
-          'start the release that migrated it, or a newer one.',
-      };
-    }
-  }
-  const missing = journal.length - applied.length;
-  if (missing === 0) return null;
-  return { kind: 'behind', detail: `${missing} migrations are not applied yet.` };
+function compare(applied: readonly AppliedMigration[]): 'latest' | 'behind' | 'ahead' | 'differs' {
+  const shared = JOURNAL.slice(0, applied.length);
+  const isShared = shared.every(
+    ({ hash, folderMillis }, index) =>
+      applied[index]?.hash === hash && applied[index].createdAt === folderMillis,
+  );
+  if (!isShared) return 'differs';
+  if (applied.length === JOURNAL.length) return 'latest';
+  return applied.length < JOURNAL.length ? 'behind' : 'ahead';
 }

@@ -6,7 +6,8 @@ import { type Probabilities, probabilitiesOf, type ScenarioName } from '../domai
 import type { Direction } from '../domain/scenarios.ts';
 import type { Db } from './client.ts';
 import { appendFramework } from './frameworks.ts';
-import { instruments, outlooks } from './schema.ts';
+import { instruments } from './schema/instruments.ts';
+import { outlooks } from './schema/outlooks.ts';
 import { appendVersion } from './versions.ts';
 
 export type NewOutlook = {
@@ -26,11 +27,12 @@ export type NewOutlook = {
 export async function createOutlook(
   db: Db,
   request: NewOutlook,
-  now: Date,
+  clock: () => Date,
 ): Promise<OutlookVersion> {
   const { slug, horizon, author, rationale, probabilities, framework } = request;
   return db.transaction(async (tx) => {
     const instrument = await instrumentOf(tx, request.instrument);
+    const now = clock();
     const outlookId = await takeSlug(tx, request, instrument.id, now);
     const frameworkHash = hashFramework(framework, { instrument: instrument.symbol, horizon });
     const frameworkId = await appendFramework(tx, outlookId, framework, frameworkHash);
@@ -86,7 +88,7 @@ async function takeSlug(
 export type OutlookSummary = Omit<
   OutlookVersion,
   'framework' | 'frameworkHash' | 'hash' | 'previousHash' | 'rationale'
-> & { title: string; directions: Record<ScenarioName, Direction> };
+> & { title: string; scenarioDirections: Record<ScenarioName, Direction> };
 
 /**
  * Where a walk through the list stands. `snapshot` and `startedAt` are those of its first page, so
@@ -97,8 +99,10 @@ export type ListPosition = { publishedAt: Date; id: number; snapshot: string; st
 export type ListFilters = { instrument: string | null; status: OutlookStatus | null };
 
 /**
- * How long before a walk began a version must have been recorded to be surely among what the first
- * page saw, in milliseconds. Above the time that a writing transaction may take (db/client.ts).
+ * A version recorded this long before a walk began was surely among what the first page saw, in
+ * milliseconds. Far above what is left of a transaction once it has set the time, and for instances
+ * whose clocks are as far apart. Transaction ids alone would do, but not in a ledger that was restored
+ * into another cluster, where ids start over.
  */
 const SETTLED_AFTER = 120_000;
 
@@ -168,13 +172,16 @@ function placedOutlooks(
       order by o.published_at desc, o.id desc limit ${limit}`;
   }
   const settled = sql`${new Date(startedAt.getTime() - SETTLED_AFTER).toISOString()}::timestamptz`;
+  const snapshot = sql`${after.snapshot}::pg_snapshot`;
   const position = sql`(${after.publishedAt.toISOString()}::timestamptz, ${after.id}::bigint)`;
-  // Outlooks untouched since the walk began come by the index; the few that were written about then
-  // or later are placed by the newest of their versions that the first page could see.
+  // Outlooks that were not written since the walk began come in order from the index. Those that were
+  // are found by their transactions, and placed by the newest of their versions that the first page
+  // could see.
   return sql`
     (select o.id, o.latest_version as version, o.published_at
        from outlooks o
-      where o.published_at < ${settled} and (o.published_at, o.id) < ${position} ${chosen}
+      where (o.published_at < ${settled} or pg_visible_in_snapshot(o.transaction_id, ${snapshot}))
+        and (o.published_at, o.id) < ${position} ${chosen}
       order by o.published_at desc, o.id desc limit ${limit})
     union all
     (select o.id, seen.version, seen.recorded_at
@@ -182,9 +189,11 @@ function placedOutlooks(
        cross join lateral (
          select v.version, v.recorded_at from outlook_versions v
           where v.outlook_id = o.id and (v.recorded_at < ${settled}
-             or pg_visible_in_snapshot(v.transaction_id, ${after.snapshot}::pg_snapshot))
+             or pg_visible_in_snapshot(v.transaction_id, ${snapshot}))
           order by v.version desc limit 1) seen
-      where o.published_at >= ${settled} and (seen.recorded_at, o.id) < ${position} ${chosen})
+      where o.transaction_id >= pg_snapshot_xmin(${snapshot}) and o.published_at >= ${settled}
+        and not pg_visible_in_snapshot(o.transaction_id, ${snapshot})
+        and (seen.recorded_at, o.id) < ${position} ${chosen})
     order by published_at desc, id desc limit ${limit}`;
 }
 
@@ -226,6 +235,6 @@ function summaryOf(row: SummaryRow): OutlookSummary {
       bear === null || base === null || bull === null
         ? null
         : probabilitiesOf({ bear, base, bull }),
-    directions: row.directions,
+    scenarioDirections: row.directions,
   };
 }

@@ -16,8 +16,11 @@ import {
 } from '../domain/probabilities.ts';
 import type { Db } from './client.ts';
 import { appendFramework, type FrameworkCache, readFramework } from './frameworks.ts';
-import { hashBytes, hashText } from './hashes.ts';
-import { analysts, events, instruments, outlooks, outlookVersions } from './schema.ts';
+import { analysts } from './schema/api-keys.ts';
+import { events } from './schema/events.ts';
+import { instruments } from './schema/instruments.ts';
+import { outlooks } from './schema/outlooks.ts';
+import { outlookVersions } from './schema/versions.ts';
 
 const previous = alias(outlookVersions, 'previous');
 
@@ -87,23 +90,12 @@ export async function readVersion(
     .where(eq(outlooks.slug, slug));
   if (!row) throw await notFound(db, slug, version);
 
-  const {
-    frameworkId,
-    hash,
-    previousHash,
-    bearBps,
-    baseBps,
-    bullBps,
-    previous: before,
-    ...rest
-  } = row;
+  const { frameworkId, bearBps, baseBps, bullBps, previous: before, ...rest } = row;
   const stored = await readFramework(db, cache, frameworkId);
   return {
     ...rest,
     // A numbered version never changes, so it tells the status that it was published with.
     status: version === null ? rest.status : 'open',
-    hash: hashText(hash),
-    previousHash: previousHash && hashText(previousHash),
     frameworkHash: stored.hash,
     framework: stored.framework,
     probabilities: points({ bearBps, baseBps, bullBps }),
@@ -193,7 +185,7 @@ export async function revise(
       .select({ id: outlooks.id })
       .from(outlooks)
       .where(eq(outlooks.slug, slug))
-      .for('update');
+      .for('no key update');
     if (!locked) throw await notFound(tx, slug, null);
     // A statement of its own: joined to the locked row, versions would be read as they were before
     // the wait for the lock.
@@ -248,8 +240,8 @@ export async function appendVersion(
     authorId: next.authorId,
     rationale: next.rationale,
     recordedAt: next.publishedAt,
-    hash: hashBytes(next.hash),
-    previousHash: next.previousHash === null ? null : hashBytes(next.previousHash),
+    hash: next.hash,
+    previousHash: next.previousHash,
   });
   await tx.insert(events).values({
     kind: next.kind === 'created' ? 'outlook.created' : 'outlook.version.published',

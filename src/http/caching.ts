@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Problem } from './problems.ts';
 
 /** What clients may keep of an answer. Where reads need a key, shared caches may keep nothing. */
-export type Freshness = 'revalidate' | 'immutable' | 'never';
+export type Freshness = 'revalidate' | 'immutable';
 
 const CACHE_CONTROL: Record<Freshness, { shared: string; keyed: string }> = {
   revalidate: { shared: 'public, no-cache', keyed: 'private, no-cache' },
@@ -11,7 +11,6 @@ const CACHE_CONTROL: Record<Freshness, { shared: string; keyed: string }> = {
     shared: 'public, max-age=31536000, immutable',
     keyed: 'private, max-age=31536000, immutable',
   },
-  never: { shared: 'no-store', keyed: 'no-store' },
 };
 
 export function setFreshness(
@@ -23,6 +22,11 @@ export function setFreshness(
   if (!requireKeyForReads) return;
   const byCors = reply.getHeader('vary') ?? [];
   reply.header('vary', [byCors, 'Authorization'].flat().join(', '));
+}
+
+/** For answers that nobody may keep: of the moment, or secret. */
+export function forbidStoring(reply: FastifyReply): void {
+  reply.header('cache-control', 'no-store');
 }
 
 /** A strong ETag: the digest of the very bytes it stands for, so the same on every instance. */
@@ -41,7 +45,8 @@ export function answerConditionally(app: FastifyInstance): void {
     reply.header('etag', etag);
     if (!read || !noneMatchHolds(request.headers['if-none-match'], etag)) return payload;
     reply.code(304).removeHeader('content-type').removeHeader('content-length');
-    return null;
+    // Fastify measures what HEAD leaves out, and can't measure nothing.
+    return request.method === 'HEAD' ? payload : null;
   });
 }
 

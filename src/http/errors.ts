@@ -1,5 +1,6 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { DrizzleQueryError } from 'drizzle-orm/errors';
+import pg from 'pg';
 import type { Socket } from 'node:net';
 import { DomainError } from '../domain/errors.ts';
 import { domainProblem, jsonPointer, Problem, PROBLEMS, sendProblem } from './problems.ts';
@@ -92,10 +93,12 @@ const POOL_MESSAGES =
 export function isUnavailable(error: unknown): boolean {
   const cause = error instanceof DrizzleQueryError ? error.cause : error;
   if (!(cause instanceof Error)) return false;
+  if (POOL_MESSAGES.test(cause.message)) return true;
+  // What opening a connection meets comes as it is, and as several where a name has several addresses.
   if (cause instanceof AggregateError) return cause.errors.some(isUnavailable);
-  const code = 'code' in cause ? String(cause.code) : '';
-  const fromDatabase = error instanceof DrizzleQueryError || POOL_MESSAGES.test(cause.message);
-  return (fromDatabase && NOT_NOW.test(code)) || POOL_MESSAGES.test(cause.message);
+  const isOfDatabase =
+    error instanceof DrizzleQueryError || cause instanceof pg.DatabaseError || 'syscall' in cause;
+  return isOfDatabase && 'code' in cause && NOT_NOW.test(String(cause.code));
 }
 
 /** An error for the log: with its query, without the query's parameters, which hold what clients sent. */

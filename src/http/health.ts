@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { schemaFault } from '../db/migrate.ts';
-import { setFreshness } from './caching.ts';
+import { forbidStoring } from './caching.ts';
 import { Problem } from './problems.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 
@@ -26,7 +26,7 @@ function livenessRoute(api: Api): void {
       response: { 200: z.object({ status: z.literal('ok') }), ...refusals(422) },
     },
     handler: async (_request, reply) => {
-      setFreshness(reply, 'never', false);
+      forbidStoring(reply);
       return reply.send({ status: 'ok' });
     },
   });
@@ -52,7 +52,7 @@ function readinessRoute(api: Api, { db }: Ledger): void {
           headers: { 'retry-after': '5' },
         });
       }
-      setFreshness(reply, 'never', false);
+      forbidStoring(reply);
       return reply.send({ status: 'ready' });
     },
   });

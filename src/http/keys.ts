@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type ApiKey, issueKey, listKeys, readKey, revokeKey } from '../db/api-keys.ts';
-import { setFreshness } from './caching.ts';
+import { forbidStoring } from './caching.ts';
 import {
   cursorMoment,
   decodeCursor,
@@ -40,11 +40,9 @@ function issueRoute(api: Api, { db, now }: Ledger): void {
       response: { 201: issuedKey, ...refusals(400, 401, 403, 413, 415, 422) },
     },
     handler: async (request, reply) => {
-      const { name, role } = request.body;
       const at = now();
-      const expiresAt = expiry(request.body.expiresAt, at);
-      const { key: text, issued } = await issueKey(db, { name, role, expiresAt }, at);
-      setFreshness(reply, 'never', true);
+      const { key: text, issued } = await issueKey(db, keyRequest(request.body, at), at);
+      forbidStoring(reply);
       return reply
         .code(201)
         .header('location', `/v1/keys/${issued.id}`)
@@ -53,10 +51,13 @@ function issueRoute(api: Api, { db, now }: Ledger): void {
   });
 }
 
-function expiry(text: string | null, now: Date): Date | null {
-  if (text === null) return null;
-  const expiresAt = new Date(text);
-  if (expiresAt > now) return expiresAt;
+/**
+ * What a request for a key asks to be issued.
+ * @throws Problem where the key would be expired from the start
+ */
+export function keyRequest(body: z.output<typeof newKey>, now: Date) {
+  const expiresAt = body.expiresAt === null ? null : new Date(body.expiresAt);
+  if (expiresAt === null || expiresAt > now) return { ...body, expiresAt };
   throw new Problem('invalid-request', 'The key would be expired from the start.', {
     errors: [{ pointer: '/expiresAt', detail: `must be after now, ${now.toISOString()}` }],
   });
@@ -87,7 +88,7 @@ function listRoute(api: Api, { db }: Ledger): void {
       const { items, nextCursor } = pageFrom(found, limit, (last) =>
         encodeCursor('keys', [last.createdAt.getTime(), last.id]),
       );
-      setFreshness(reply, 'never', true);
+      forbidStoring(reply);
       return sendPage(request, reply, { items: items.map(representKey), nextCursor });
     },
   });
@@ -109,7 +110,7 @@ function oneRoute(api: Api, { db }: Ledger): void {
     },
     handler: async (request, reply) => {
       const found = await readKey(db, request.params.id);
-      setFreshness(reply, 'never', true);
+      forbidStoring(reply);
       return reply.send(representKey(found));
     },
   });

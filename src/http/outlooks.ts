@@ -39,7 +39,7 @@ function createRoute(api: Api, { db, now }: Ledger): void {
       response: { 201: outlook, ...refusals(400, 401, 403, 409, 413, 415, 422) },
     },
     handler: async (request, reply) => {
-      const created = await publishOutlook(db, request.body, authorOf(request), now());
+      const created = await publishOutlook(db, request.body, authorOf(request), now);
       return reply
         .code(201)
         .header('location', `/v1/outlooks/${created.slug}`)
@@ -56,7 +56,7 @@ export async function publishOutlook(
   db: Db,
   body: z.output<typeof newOutlook>,
   author: OutlookVersion['author'],
-  now: Date,
+  now: () => Date,
 ): Promise<OutlookVersion> {
   const { slug: wanted, instrument, horizon, rationale, probabilities, ...framework } = body;
   const about = { slug: wanted ?? slugOf(framework.title), instrument, horizon };

@@ -13,7 +13,7 @@ export const pageShape = {
     .meta({ description: 'How many items to answer, at the most.' }),
   cursor: z
     .string({ error: 'must be given once' })
-    .max(8000)
+    .max(12_000) // above what the longest snapshot takes (http/outlooks.ts)
     .optional()
     .meta({ description: 'The `nextCursor` of the page before; the other parameters stay.' }),
 };

@@ -98,8 +98,8 @@ export const PROBLEMS = {
   'internal-error': {
     status: 500,
     title: 'Something went wrong on our side',
-    meaning: 'The service met a state that it does not expect. The request was not carried out.',
-    mend: 'Try again; if it persists, tell whoever runs the service the `X-Request-Id` of the answer.',
+    meaning: 'The service met a state that it does not expect.',
+    mend: 'Read what the request was about, as it may or may not have been carried out, and try again. If it persists, tell whoever runs the service the `X-Request-Id` of the answer.',
   },
   unavailable: {
     status: 503,

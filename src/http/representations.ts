@@ -87,7 +87,7 @@ export function representSummary(summary: OutlookSummary): Json<typeof outlookSu
     author,
     change: changeOf(summary),
     probabilities: fractionsOf(probabilities),
-    directions: directionsOf(probabilities, summary.directions),
+    directions: directionsOf(probabilities, summary.scenarioDirections),
   };
 }
 

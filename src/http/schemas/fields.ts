@@ -28,6 +28,10 @@ function asObject<Entry>(entry: Entry): Partial<Entry> {
 
 const NUL = '\u0000';
 
+// Controls, line breaks, and what is drawn as nothing or turns the text around it: space of no width,
+// and marks that override the direction of writing.
+const UNSEEN = /^\s|\s$|[\p{Cc}\u2028\u2029\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069]/u;
+
 /** Text that Postgres can store and a reader can see. */
 const text = (maxLength: number) =>
   z
@@ -41,8 +45,10 @@ const text = (maxLength: number) =>
       }
     });
 
-/** A title, a name, a label. */
-export const line = text(300);
+/** A title, a name, a label: one line, that no other looks the same as by what can't be seen. */
+export const line = text(300).refine((value) => !UNSEEN.test(value), {
+  error: 'must be one line without control or invisible characters, and without space around it',
+});
 /** A paragraph or several. */
 export const prose = text(20_000);
 export const optionalLine = line.nullable().default(null);

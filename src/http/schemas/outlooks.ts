@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { PROVENANCES } from '../../domain/framework.ts';
+import { VERSION_KINDS } from '../../domain/hash-chain.ts';
 import { OUTLOOK_STATUSES } from '../../domain/outlook.ts';
 import { SCENARIO_NAMES } from '../../domain/probabilities.ts';
 import { DIRECTIONS } from '../../domain/scenarios.ts';
@@ -9,10 +10,13 @@ import { deltas, newProbabilities, probabilities } from './probabilities.ts';
 
 export const newHorizon = z
   .strictObject({ from: day, to: day })
-  .superRefine(({ from, to }, context) => {
-    if (from < to) return;
-    context.addIssue({ code: 'custom', path: ['to'], message: `must be after ${from}` });
-  })
+  .superRefine(
+    ({ from, to }, context) => {
+      if (from < to) return;
+      context.addIssue({ code: 'custom', path: ['to'], message: `must be after ${from}` });
+    },
+    { when: ({ value }) => z.object({ from: day, to: day }).safeParse(value).success },
+  )
   .meta({
     id: 'Horizon',
     description: 'The days the outlook is about, half-open: [from, to).',
@@ -45,7 +49,7 @@ const author = z
 
 const change = z
   .object({
-    kind: z.enum(['created', 'probabilities', 'framework']),
+    kind: z.enum(VERSION_KINDS),
     previousVersion: z.int().nullable(),
     deltas: deltas.nullable(),
   })
@@ -94,7 +98,7 @@ const invalidationCondition = z
     invalidates: z.enum(SCENARIO_NAMES),
     statement: z.string(),
     rule: z.null(),
-    state: z.literal('untriggered'),
+    state: z.enum(['untriggered', 'triggered', 'expired']),
   })
   .meta({ id: 'InvalidationCondition', description: 'A condition and its state.' });
 

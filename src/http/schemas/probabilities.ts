@@ -6,6 +6,7 @@ import {
   probabilitiesOf,
   probabilityFault,
   SCENARIO_NAMES,
+  type ScenarioName,
   sumFault,
 } from '../../domain/probabilities.ts';
 
@@ -47,7 +48,7 @@ export const newProbabilities = z
     examples: [{ bear: 0.35, base: 0.4, bull: 0.25 }],
   });
 
-function pointsOf({ bear, base, bull }: Fractions): Fractions {
+function pointsOf({ bear, base, bull }: Fractions): Record<ScenarioName, number> {
   return { bear: basisPoints(bear), base: basisPoints(base), bull: basisPoints(bull) };
 }
 

@@ -1,0 +1,43 @@
+import { sql } from 'drizzle-orm';
+import { check, index, pgTable, text, uuid } from 'drizzle-orm/pg-core';
+import type { Role } from '../../domain/api-keys.ts';
+import { bytea, moment } from './columns.ts';
+
+export const analysts = pgTable(
+  'analysts',
+  {
+    id: uuid('id').primaryKey().defaultRandom(),
+    name: text('name').notNull().unique(),
+    createdAt: moment('created_at').notNull(),
+  },
+  (t) => [
+    // The name is the author that versions show: none may pass for another.
+    check(
+      'analysts_name',
+      sql`${t.name} = btrim(${t.name}) and ${t.name} !~ '[[:cntrl:]]' and length(${t.name}) between 1 and 300`,
+    ),
+  ],
+);
+
+export const apiKeys = pgTable(
+  'api_keys',
+  {
+    id: uuid('id').primaryKey().defaultRandom(),
+    analystId: uuid('analyst_id')
+      .notNull()
+      .references(() => analysts.id),
+    role: text('role').$type<Role>().notNull(),
+    hash: bytea('hash').notNull().unique(),
+    hint: text('hint').notNull(),
+    createdAt: moment('created_at').notNull(),
+    expiresAt: moment('expires_at'),
+    revokedAt: moment('revoked_at'),
+    lastUsedAt: moment('last_used_at'),
+  },
+  (t) => [
+    check('api_keys_role', sql`${t.role} in ('analyst', 'feed', 'admin')`),
+    check('api_keys_hash', sql`octet_length(${t.hash}) = 32`),
+    check('api_keys_expiry', sql`${t.expiresAt} > ${t.createdAt}`),
+    index('api_keys_newest').on(t.createdAt, t.id), // the list of keys, page by page
+  ],
+);

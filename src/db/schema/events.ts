@@ -1,0 +1,42 @@
+import { sql } from 'drizzle-orm';
+import {
+  bigint,
+  check,
+  foreignKey,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  text,
+  uniqueIndex,
+} from 'drizzle-orm/pg-core';
+import { identity, moment } from './columns.ts';
+import { outlookVersions } from './versions.ts';
+
+export const events = pgTable(
+  'events',
+  {
+    id: identity(),
+    kind: text('kind').$type<'outlook.created' | 'outlook.version.published'>().notNull(),
+    outlookId: bigint('outlook_id', { mode: 'number' }).notNull(),
+    version: integer('version').notNull(),
+    data: jsonb('data').notNull(),
+    recordedAt: moment('recorded_at').notNull(),
+    // Null until the event has its place in the order that readers follow.
+    position: bigint('position', { mode: 'number' }).unique(),
+  },
+  (t) => [
+    foreignKey({
+      name: 'events_version',
+      columns: [t.outlookId, t.version],
+      foreignColumns: [outlookVersions.outlookId, outlookVersions.version],
+    }),
+    check('events_kind', sql`${t.kind} in ('outlook.created', 'outlook.version.published')`),
+    uniqueIndex('events_once_a_version')
+      .on(t.outlookId, t.version)
+      .where(sql`${t.kind} in ('outlook.created', 'outlook.version.published')`),
+    index('events_without_position')
+      .on(t.id)
+      .where(sql`${t.position} is null`),
+  ],
+);

@@ -1,0 +1,120 @@
+import { sql } from 'drizzle-orm';
+import {
+  bigint,
+  check,
+  doublePrecision,
+  integer,
+  pgTable,
+  primaryKey,
+  text,
+  unique,
+} from 'drizzle-orm/pg-core';
+import type { Faq, Metric, Positioning, Reference, Risk } from '../../domain/framework.ts';
+import type { ScenarioName } from '../../domain/probabilities.ts';
+import type { Direction } from '../../domain/scenarios.ts';
+import { list, sha256 } from './columns.ts';
+import { outlooks } from './outlooks.ts';
+
+export const frameworks = pgTable(
+  'frameworks',
+  {
+    id: bigint('id', { mode: 'number' }).primaryKey().generatedByDefaultAsIdentity(),
+    outlookId: bigint('outlook_id', { mode: 'number' })
+      .notNull()
+      .references(() => outlooks.id),
+    hash: sha256('hash').notNull(),
+    title: text('title').notNull(),
+    summary: text('summary').notNull(),
+    methodology: text('methodology'),
+    disclaimer: text('disclaimer'),
+    risks: list<Risk>('risks'),
+    positioning: list<Positioning>('positioning'),
+    metrics: list<Metric>('metrics'),
+    faqs: list<Faq>('faqs'),
+    references: list<Reference>('references'),
+  },
+  (t) => [
+    unique('frameworks_of_outlook').on(t.outlookId, t.id),
+    check('frameworks_hash', sql`octet_length(${t.hash}) = 32`),
+    check(
+      'frameworks_lists',
+      sql`json_typeof(${t.risks}) = 'array' and json_typeof(${t.positioning}) = 'array' and json_typeof(${t.metrics}) = 'array' and json_typeof(${t.faqs}) = 'array' and json_typeof(${t.references}) = 'array'`,
+    ),
+  ],
+);
+
+const frameworkId = () =>
+  bigint('framework_id', { mode: 'number' })
+    .notNull()
+    .references(() => frameworks.id);
+
+export const scenarios = pgTable(
+  'scenarios',
+  {
+    frameworkId: frameworkId(),
+    name: text('name').$type<ScenarioName>().notNull(),
+    title: text('title').notNull(),
+    outcome: text('outcome').notNull(),
+    conditions: text('conditions').notNull(),
+    direction: text('direction').$type<Direction>().notNull(),
+    directionComment: text('direction_comment'),
+    // Both null: the scenario has no return band, as a band is open at one end at the most.
+    returnMin: doublePrecision('return_min'),
+    returnMax: doublePrecision('return_max'),
+  },
+  (t) => [
+    primaryKey({ columns: [t.frameworkId, t.name] }),
+    check('scenarios_name', sql`${t.name} in ('bear', 'base', 'bull')`),
+    check('scenarios_direction', sql`${t.direction} in ('lower', 'sideways', 'higher')`),
+  ],
+);
+
+export const headwinds = pgTable(
+  'headwinds',
+  {
+    frameworkId: frameworkId(),
+    key: text('key').notNull(),
+    rank: integer('rank').notNull(),
+    title: text('title').notNull(),
+    description: text('description').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.frameworkId, t.key] }),
+    unique('headwinds_rank').on(t.frameworkId, t.rank),
+    check('headwinds_rank_from_1', sql`${t.rank} >= 1`),
+  ],
+);
+
+export const drawdownLabels = pgTable(
+  'drawdown_labels',
+  {
+    frameworkId: frameworkId(),
+    key: text('key').notNull(),
+    position: integer('position').notNull(),
+    label: text('label').notNull(),
+    minDepth: doublePrecision('min_depth'),
+    typicalCause: text('typical_cause').notNull(),
+    implication: text('implication').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.frameworkId, t.key] }),
+    unique('drawdown_labels_position').on(t.frameworkId, t.position),
+    check('drawdown_labels_min_depth', sql`${t.minDepth} > 0 and ${t.minDepth} <= 1`),
+  ],
+);
+
+export const invalidationConditions = pgTable(
+  'invalidation_conditions',
+  {
+    frameworkId: frameworkId(),
+    key: text('key').notNull(),
+    position: integer('position').notNull(),
+    invalidates: text('invalidates').$type<ScenarioName>().notNull(),
+    statement: text('statement').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.frameworkId, t.key] }),
+    unique('invalidation_conditions_position').on(t.frameworkId, t.position),
+    check('invalidation_conditions_invalidates', sql`${t.invalidates} in ('bear', 'base', 'bull')`),
+  ],
+);

@@ -1,0 +1,22 @@
+import { sql } from 'drizzle-orm';
+import { check, pgTable, text } from 'drizzle-orm/pg-core';
+import type { InstrumentKind } from '../../domain/instrument.ts';
+import { identity, moment } from './columns.ts';
+
+export const instruments = pgTable(
+  'instruments',
+  {
+    id: identity(),
+    symbol: text('symbol').notNull().unique(),
+    name: text('name').notNull(),
+    kind: text('kind').$type<InstrumentKind>().notNull(),
+    createdAt: moment('created_at').notNull(),
+  },
+  (t) => [
+    check('instruments_symbol', sql`${t.symbol} ~ '^[A-Z0-9][A-Z0-9._-]{0,31}$'`),
+    check(
+      'instruments_kind',
+      sql`${t.kind} in ('index', 'equity', 'fund', 'commodity', 'currency', 'rate', 'crypto')`,
+    ),
+  ],
+);

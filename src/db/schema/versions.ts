@@ -1,0 +1,65 @@
+import { sql } from 'drizzle-orm';
+import {
+  bigint,
+  check,
+  foreignKey,
+  integer,
+  pgTable,
+  primaryKey,
+  text,
+  uuid,
+} from 'drizzle-orm/pg-core';
+import type { VersionKind } from '../../domain/hash-chain.ts';
+import { moment, sha256, transactionId } from './columns.ts';
+import { analysts } from './api-keys.ts';
+import { frameworks } from './frameworks.ts';
+import { outlooks } from './outlooks.ts';
+
+export const outlookVersions = pgTable(
+  'outlook_versions',
+  {
+    outlookId: bigint('outlook_id', { mode: 'number' })
+      .notNull()
+      .references(() => outlooks.id),
+    version: integer('version').notNull(),
+    kind: text('kind').$type<VersionKind>().notNull(),
+    frameworkId: bigint('framework_id', { mode: 'number' }).notNull(),
+    bearBps: integer('bear_bps').notNull(),
+    baseBps: integer('base_bps').notNull(),
+    bullBps: integer('bull_bps').notNull(),
+    authorId: uuid('author_id')
+      .notNull()
+      .references(() => analysts.id),
+    rationale: text('rationale').notNull(),
+    recordedAt: moment('recorded_at').notNull(),
+    hash: sha256('hash').notNull(),
+    previousHash: sha256('previous_hash'),
+    transactionId: transactionId(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.outlookId, t.version] }),
+    foreignKey({
+      name: 'outlook_versions_framework',
+      columns: [t.outlookId, t.frameworkId],
+      foreignColumns: [frameworks.outlookId, frameworks.id],
+    }),
+    check(
+      'outlook_versions_probabilities_sum_to_1',
+      sql`${t.bearBps} + ${t.baseBps} + ${t.bullBps} = 10000`,
+    ),
+    check(
+      'outlook_versions_probabilities_in_range',
+      sql`${t.bearBps} between 0 and 10000 and ${t.baseBps} between 0 and 10000 and ${t.bullBps} between 0 and 10000`,
+    ),
+    check('outlook_versions_rationale', sql`${t.rationale} ~ '[^ \\t\\r\\n]'`),
+    check('outlook_versions_recorded_at', sql`isfinite(${t.recordedAt})`),
+    check('outlook_versions_from_1', sql`${t.version} >= 1`),
+    check('outlook_versions_kind', sql`${t.kind} in ('created', 'probabilities', 'framework')`),
+    check('outlook_versions_created_first', sql`(${t.version} = 1) = (${t.kind} = 'created')`),
+    check(
+      'outlook_versions_hash',
+      sql`octet_length(${t.hash}) = 32 and (octet_length(${t.previousHash}) = 32) is not false`,
+    ),
+    check('outlook_versions_chained', sql`(${t.version} = 1) = (${t.previousHash} is null)`),
+  ],
+);
