@@ -29,6 +29,7 @@ import {
   refuseOtherMethods,
   refuseUnknownQueries,
 } from './http/routing.ts';
+import { endConnectionsOnClose } from './http/stopping.ts';
 import { validatorCompiler } from './http/validation.ts';
 import { versionRoutes } from './http/versions.ts';
 
@@ -63,6 +64,7 @@ export async function buildApp({ config, db, now, logger }: AppOptions): Promise
   handleErrors(app);
   app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id));
   answerConditionally(app);
+  endConnectionsOnClose(app);
 
   await app.register(accepts);
   await app.register(helmet, HELMET);

@@ -1,3 +1,4 @@
+import { DrizzleQueryError } from 'drizzle-orm/errors';
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
 import type { NodePgQueryResultHKT } from 'drizzle-orm/node-postgres';
 import type { PgDatabase } from 'drizzle-orm/pg-core';
@@ -43,4 +44,12 @@ export function connect(
   pool.on('error', onError);
   pool.on('connect', (client) => client.on('error', onError));
   return { pool, db: drizzle({ client: pool }) };
+}
+
+/** What Postgres, or the way to it, says is wrong; without the query's parameters, which may be secret. */
+export function reasonOf(error: unknown): string {
+  if (error instanceof DrizzleQueryError && error.cause) return reasonOf(error.cause);
+  // A name with several addresses fails once for each.
+  if (error instanceof AggregateError) return error.errors.map(reasonOf).join('; ');
+  return error instanceof Error ? error.message : String(error);
 }

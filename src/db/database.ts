@@ -1,5 +1,6 @@
-import { connect, type Database } from './client.ts';
+import { connect, type Database, reasonOf } from './client.ts';
 import {
+  type Connection,
   type EmbeddedPostgres,
   runningEmbeddedPostgres,
   startEmbeddedPostgres,
@@ -39,14 +40,39 @@ export async function openDatabase(
   reports: Reports,
   { join = false } = {},
 ): Promise<OpenDatabase> {
-  const running = join && !settings.databaseUrl ? runningEmbeddedPostgres(settings.dataDir) : null;
-  const embedded = settings.databaseUrl || running ? null : await startEmbedded(settings, reports);
-  const target = settings.databaseUrl
-    ? { connectionString: settings.databaseUrl }
-    : (running ?? embedded?.connection);
-  const database = connect({ ...target, max: settings.databasePoolMax }, reports.onConnectionError);
+  if (settings.databaseUrl !== null) return openExternal(settings.databaseUrl, settings, reports);
+  const running = join ? runningEmbeddedPostgres(settings.dataDir) : null;
+  if (running) return migrated(running, settings, reports, async () => {});
+  const embedded = await startEmbedded(settings, reports);
+  return migrated(embedded.connection, settings, reports, embedded.stop);
+}
+
+async function openExternal(
+  connectionString: string,
+  settings: DatabaseSettings,
+  reports: Reports,
+): Promise<OpenDatabase> {
+  try {
+    return await migrated({ connectionString }, settings, reports, async () => {});
+  } catch (error) {
+    const reason = reasonOf(error);
+    throw new Error(`the database that DATABASE_URL names can't be used: ${reason}`, {
+      cause: error,
+    });
+  }
+}
+
+async function migrated(
+  target: { connectionString: string } | Connection,
+  { databasePoolMax: max }: DatabaseSettings,
+  { onConnectionError }: Reports,
+  stop: () => Promise<void>,
+): Promise<OpenDatabase> {
   let closed: Promise<void> | undefined;
-  const close = () => (closed ??= database.pool.end().then(() => embedded?.stop()));
+  // The pool's end doesn't wait for its sockets, so Postgres may be the one to end the last of them.
+  const report = (error: Error) => void (closed ?? onConnectionError(error));
+  const close = () => (closed ??= database.pool.end().then(stop));
+  const database = connect({ ...target, max }, report);
   try {
     await migrateToLatest(database.pool);
   } catch (error) {

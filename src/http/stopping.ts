@@ -1,0 +1,25 @@
+import type { Socket } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+
+/**
+ * Lets a stop wait for requests in flight and for nothing else. Node itself waits, too, for connections
+ * that have not sent a whole request yet, and keeps alive those whose request it answers meanwhile.
+ */
+export function endConnectionsOnClose(app: FastifyInstance): void {
+  const connections = new Set<Socket>();
+  const busy = new WeakSet<Socket>();
+  let isClosing = false;
+  app.server.on('connection', (socket: Socket) => {
+    connections.add(socket);
+    socket.once('close', () => connections.delete(socket));
+  });
+  app.addHook('onRequest', async (request) => void busy.add(request.raw.socket));
+  app.addHook('onSend', async (_request, reply) => {
+    if (isClosing) reply.header('connection', 'close');
+  });
+  app.addHook('onResponse', async (request) => void busy.delete(request.raw.socket));
+  app.addHook('preClose', async () => {
+    isClosing = true;
+    for (const socket of connections) if (!busy.has(socket)) socket.destroy();
+  });
+}

@@ -1,0 +1,56 @@
+import pg from 'pg';
+import { expect } from 'vitest';
+
+/** A session of the database's owner, with nothing of the service in between. */
+export async function openSession(url: string): Promise<pg.Client> {
+  const session = new pg.Client({ connectionString: url });
+  await session.connect();
+  return session;
+}
+
+/**
+ * The name of the rule that refuses the statements, which run as one transaction; fails where the
+ * database takes them, or refuses them for something that has no name.
+ */
+export async function refusal(session: pg.Client, statements: string): Promise<string> {
+  const error = await rejection(session, statements);
+  if (error.constraint === undefined) throw error;
+  return error.constraint;
+}
+
+/** What the database says to statements that must not succeed. */
+export async function rejection(session: pg.Client, statements: string): Promise<pg.DatabaseError> {
+  const outcome = await attempt(session, statements);
+  return outcome ?? expect.fail(`the database took: ${statements}`);
+}
+
+/** Runs the statements with all that is checked at a commit, and undoes them. */
+export async function attempt(
+  session: pg.Client,
+  statements: string,
+): Promise<pg.DatabaseError | null> {
+  await session.query('begin');
+  try {
+    await session.query(`${statements}; set constraints all immediate`);
+    return null;
+  } catch (error) {
+    if (error instanceof pg.DatabaseError) return error;
+    throw error;
+  } finally {
+    await session.query('rollback');
+  }
+}
+
+export const TABLES = [
+  'instruments',
+  'analysts',
+  'api_keys',
+  'outlooks',
+  'frameworks',
+  'scenarios',
+  'headwinds',
+  'drawdown_labels',
+  'invalidation_conditions',
+  'outlook_versions',
+  'events',
+];

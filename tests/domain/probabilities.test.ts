@@ -1,0 +1,209 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  basisPoints,
+  deltasOf,
+  fractionsOf,
+  probabilitiesOf,
+  probabilityFault,
+  sameProbabilities,
+  sumFault,
+} from '../../src/domain/probabilities.ts';
+import { otherPoints, probabilities, wholePoints } from '../support/arbitraries.ts';
+
+const NUMBER = 'must be a number, such as 0.35';
+const NEGATIVE = 'must not be negative: a probability lies between 0 and 1';
+const finer = (nearest: string) =>
+  `has more than four decimals; the smallest step is 0.0001, so write ${nearest}`;
+
+describe('a probability', () => {
+  test('is any basis point, and comes back from its fraction as it went', () => {
+    for (let points = 0; points <= 10_000; points += 1) {
+      const fraction = points / 10_000;
+      expect(probabilityFault(fraction)).toBeNull();
+      expect(basisPoints(fraction)).toBe(points);
+    }
+  });
+
+  test.for([
+    ['a percentage', 35, 'probabilities are fractions: 35 % is 0.35'],
+    ['a percentage with a decimal', 33.3, 'probabilities are fractions: 33.3 % is 0.333'],
+    ['one hundred percent', 100, 'probabilities are fractions: 100 % is 1'],
+    ['one percent too written as 1.01', 1.01, 'probabilities are fractions: 1.01 % is 0.0101'],
+    ['more than one hundred', 100.1, 'must lie between 0 and 1'],
+    ['infinity, as 1e999 is read', Infinity, 'must lie between 0 and 1'],
+    ['five decimals', 0.12345, finer('0.1235')],
+    ['a sum in floating point', 0.1 + 0.2, finer('0.3')],
+    ['next to nothing', 5e-324, finer('0')],
+    ['a negative', -0.1, NEGATIVE],
+    ['a negative percentage', -35, NEGATIVE],
+    ['the least negative', -5e-324, NEGATIVE],
+    ['minus infinity', -Infinity, NEGATIVE],
+    ['NaN', Number.NaN, NUMBER],
+    ['text', '0.35', 'must be a number without quotes, such as 0.35'],
+    ['empty text', '', 'must be a number without quotes, such as 0.35'],
+    ['nothing', undefined, 'is required'],
+    ['null', null, NUMBER],
+    ['true', true, NUMBER],
+    ['false', false, NUMBER],
+    ['an object', { value: 0.35 }, NUMBER],
+    ['an array', [0.35], NUMBER],
+    ['a big integer', 1n, NUMBER],
+  ] as const)('is not %s', ([, value, fault]) => {
+    expect(probabilityFault(value)).toBe(fault);
+  });
+
+  test('of minus zero is zero', () => {
+    expect(probabilityFault(-0)).toBeNull();
+    expect(basisPoints(-0)).toBe(0);
+  });
+
+  test('is a double in [0, 1] exactly where it is a basis point', () => {
+    fc.assert(
+      fc.property(fc.double({ min: 0, max: 1, noNaN: true }), (value) => {
+        const isBasisPoint = Number.parseFloat(value.toFixed(4)) === value;
+        expect(probabilityFault(value) === null).toBe(isBasisPoint);
+      }),
+    );
+  });
+
+  test('follows from the advice on one with too many decimals', () => {
+    fc.assert(
+      fc.property(fc.double({ min: 0, max: 1, noNaN: true }), (value) => {
+        const fault = probabilityFault(value);
+        fc.pre(fault !== null);
+        expect(probabilityFault(Number(/so write (\S+)$/.exec(fault)?.[1]))).toBeNull();
+      }),
+    );
+  });
+});
+
+describe('three probabilities', () => {
+  test('may be any basis points that sum to 10000', () => {
+    fc.assert(
+      fc.property(wholePoints, (points) => {
+        expect(sumFault(points)).toBeNull();
+        expect(probabilitiesOf(points)).toEqual(points);
+      }),
+    );
+  });
+
+  test('are taken apart from the object they came in', () => {
+    const points = { bear: 3000, base: 4500, bull: 2500, crab: 1 };
+    expect(probabilitiesOf(points)).toEqual({ bear: 3000, base: 4500, bull: 2500 });
+  });
+
+  test('of any other sum are refused, with the sum and the excess that mends it', () => {
+    fc.assert(
+      fc.property(otherPoints, (points) => {
+        const sum = points.bear + points.base + points.bull;
+        const fault = sumFault(points);
+        expect(fault).toMatchObject({ sum: sum / 10_000, excess: (sum - 10_000) / 10_000 });
+        const mended = sum - Math.round((fault?.excess ?? 0) * 10_000);
+        expect(mended).toBe(10_000);
+        expect(() => probabilitiesOf(points)).toThrow(new RangeError(fault?.detail));
+      }),
+    );
+  });
+
+  test('of any other sum are told what to take away or to add, without rounding noise', () => {
+    fc.assert(
+      fc.property(otherPoints, (points) => {
+        const { detail, correction } = sumFault(points) ?? { detail: '', correction: '' };
+        const advice = /^sums to ([\d.]+); (?:take ([\d.]+) away|add ([\d.]+))$/.exec(correction);
+        const [, sum, less, more] = advice ?? [];
+        expect(basisPoints(Number(sum)) - basisPoints(Number(less ?? `-${more}`))).toBe(10_000);
+        for (const written of detail.match(/\d\.\d+/g) ?? [])
+          expect(written.length).toBeLessThan(7);
+      }),
+    );
+  });
+
+  test.for([
+    [
+      { bear: 3500, base: 4500, bull: 2500 },
+      'bear 0.35 + base 0.45 + bull 0.25 = 1.05, which is 0.05 too much.',
+      'sums to 1.05; take 0.05 away',
+    ],
+    [
+      { bear: 3333, base: 3333, bull: 3333 },
+      'bear 0.3333 + base 0.3333 + bull 0.3333 = 0.9999, which is 0.0001 too little.',
+      'sums to 0.9999; add 0.0001',
+    ],
+    [
+      { bear: 0, base: 0, bull: 0 },
+      'bear 0 + base 0 + bull 0 = 0, which is 1 too little.',
+      'sums to 0; add 1',
+    ],
+    [
+      { bear: 10_000, base: 10_000, bull: 10_000 },
+      'bear 1 + base 1 + bull 1 = 3, which is 2 too much.',
+      'sums to 3; take 2 away',
+    ],
+  ] as const)('%j are refused in words', ([points, detail, correction]) => {
+    expect(sumFault(points)).toMatchObject({ detail, correction });
+  });
+
+  test.for([
+    { bear: 10_001, base: 0, bull: -1 },
+    { bear: -1, base: 5001, bull: 5000 },
+    { bear: 3000.5, base: 4499.5, bull: 2500 },
+    { bear: Number.NaN, base: 5000, bull: 5000 },
+  ])('%j are refused though they might sum to 10000', (points) => {
+    expect(() => probabilitiesOf(points)).toThrow(/is no whole number of basis points in 0–10000/);
+  });
+
+  test('come back from their fractions as they went', () => {
+    fc.assert(
+      fc.property(probabilities, (points) => {
+        const { bear, base, bull } = fractionsOf(points);
+        expect([bear, base, bull].every((value) => probabilityFault(value) === null)).toBe(true);
+        expect([bear, base, bull].map(basisPoints)).toEqual([
+          points.bear,
+          points.base,
+          points.bull,
+        ]);
+      }),
+    );
+  });
+});
+
+describe('changes of probabilities', () => {
+  test('sum to 0 and lead from the one to the other', () => {
+    fc.assert(
+      fc.property(probabilities, probabilities, (before, after) => {
+        const deltas = deltasOf(before, after);
+        const points = [deltas.bear, deltas.base, deltas.bull].map(basisPoints);
+        expect(points.reduce((sum, value) => sum + value)).toBe(0);
+        expect(basisPoints(deltas.bear) + before.bear).toBe(after.bear);
+        expect(basisPoints(deltas.base) + before.base).toBe(after.base);
+        expect(basisPoints(deltas.bull) + before.bull).toBe(after.bull);
+      }),
+    );
+  });
+
+  test('are written without rounding noise', () => {
+    const before = probabilitiesOf({ bear: 3000, base: 4500, bull: 2500 });
+    const after = probabilitiesOf({ bear: 3500, base: 4000, bull: 2500 });
+    expect(deltasOf(before, after)).toEqual({ bear: 0.05, base: -0.05, bull: 0 });
+  });
+
+  test('are none exactly where all three stay', () => {
+    fc.assert(
+      fc.property(probabilities, probabilities, (a, b) => {
+        expect(sameProbabilities(a, { ...a })).toBe(true);
+        const moved = a.bear !== b.bear || a.base !== b.base || a.bull !== b.bull;
+        expect(sameProbabilities(a, b)).toBe(!moved);
+      }),
+    );
+  });
+
+  test.for([
+    { bear: 3001, base: 4499, bull: 2500 },
+    { bear: 3001, base: 4500, bull: 2499 },
+    { bear: 3000, base: 4501, bull: 2499 },
+  ])('a move to %j is one', (moved) => {
+    const before = probabilitiesOf({ bear: 3000, base: 4500, bull: 2500 });
+    expect(sameProbabilities(before, probabilitiesOf(moved))).toBe(false);
+  });
+});

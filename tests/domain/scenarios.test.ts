@@ -1,0 +1,182 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { probabilitiesOf, SCENARIO_NAMES } from '../../src/domain/probabilities.ts';
+import {
+  DEFAULT_DIRECTIONS,
+  DIRECTIONS,
+  directionsOf,
+  returnBandFaults,
+  type ReturnBand,
+} from '../../src/domain/scenarios.ts';
+import { probabilities } from '../support/arbitraries.ts';
+
+describe('directions', () => {
+  const direction = fc.constantFrom(...DIRECTIONS);
+  const pointing = fc.record({ bear: direction, base: direction, bull: direction });
+
+  test('each weigh the sum of the scenarios that point there, and 1 together', () => {
+    fc.assert(
+      fc.property(probabilities, pointing, (points, directions) => {
+        const weights = directionsOf(points, directions);
+        for (const name of DIRECTIONS) {
+          const pointed = SCENARIO_NAMES.filter((scenario) => directions[scenario] === name);
+          const sum = pointed.reduce((total, scenario) => total + points[scenario], 0);
+          expect(weights[name]).toBe(sum / 10_000);
+        }
+        const whole = DIRECTIONS.reduce((sum, name) => sum + Math.round(weights[name] * 10_000), 0);
+        expect(whole).toBe(10_000);
+      }),
+    );
+  });
+
+  test('are bear lower, base sideways and bull higher unless the desk says otherwise', () => {
+    const points = probabilitiesOf({ bear: 3000, base: 4500, bull: 2500 });
+    expect(directionsOf(points, DEFAULT_DIRECTIONS)).toEqual({
+      lower: 0.3,
+      sideways: 0.45,
+      higher: 0.25,
+    });
+  });
+
+  test('add up without rounding noise where two scenarios point the same way', () => {
+    const points = probabilitiesOf({ bear: 1000, base: 2000, bull: 7000 });
+    expect(directionsOf(points, { bear: 'lower', base: 'lower', bull: 'higher' })).toEqual({
+      lower: 0.3,
+      sideways: 0,
+      higher: 0.7,
+    });
+  });
+});
+
+describe('return bands', () => {
+  type Bands = Record<'bear' | 'base' | 'bull', ReturnBand | null>;
+  const faultsOf = ({ bear, base, bull }: Bands) =>
+    returnBandFaults({
+      bear: { returnBand: bear },
+      base: { returnBand: base },
+      bull: { returnBand: bull },
+    });
+  const pathsOf = (bands: Bands) => faultsOf(bands).map(({ path }) => path.join('/'));
+  const band = (min: number | null, max: number | null): ReturnBand => ({ min, max });
+  const partition = (low: number, high: number) => ({
+    bear: band(null, low),
+    base: band(low, high),
+    bull: band(high, null),
+  });
+  const bounds = fc
+    .tuple(
+      fc.double({ min: -1, max: 1000, noNaN: true }),
+      fc.double({ min: -1, max: 1000, noNaN: true }),
+    )
+    .filter(([a, b]) => a !== b)
+    .map(([a, b]) => [Math.min(a, b), Math.max(a, b)] as const);
+
+  test('may be left out altogether', () => {
+    expect(faultsOf({ bear: null, base: null, bull: null })).toEqual([]);
+  });
+
+  test('may be any partition of the line', () => {
+    fc.assert(
+      fc.property(bounds, ([low, high]) => {
+        expect(faultsOf(partition(low, high))).toEqual([]);
+      }),
+    );
+  });
+
+  test('are refused, at the end that was moved or its neighbour, once one end moves', () => {
+    const ends = fc.constantFrom(
+      ['bear', 'min'],
+      ['bear', 'max'],
+      ['base', 'min'],
+      ['base', 'max'],
+      ['bull', 'min'],
+      ['bull', 'max'],
+    ) as fc.Arbitrary<['bear' | 'base' | 'bull', 'min' | 'max']>;
+    const other = fc.option(fc.double({ min: -1, max: 1000, noNaN: true }), { nil: null });
+    // Where two bands touch, either end may be the wrong one: the fault stands at the later.
+    const told: Record<string, string[]> = {
+      'bear/min': ['bear/returnBand/min'],
+      'bear/max': ['bear/returnBand/max', 'base/returnBand/min'],
+      'base/min': ['base/returnBand/min', 'base/returnBand/max'],
+      'base/max': ['base/returnBand/max', 'bull/returnBand/min'],
+      'bull/min': ['bull/returnBand/min'],
+      'bull/max': ['bull/returnBand/max'],
+    };
+    fc.assert(
+      fc.property(bounds, ends, other, ([low, high], [name, end], moved) => {
+        const bands = partition(low, high);
+        fc.pre(bands[name][end] !== moved);
+        const paths = pathsOf({ ...bands, [name]: { ...bands[name], [end]: moved } });
+        expect(paths).not.toEqual([]);
+        expect(told[`${name}/${end}`]).toEqual(expect.arrayContaining(paths));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test.for<[string, Bands, [path: string, detail: string][]]>([
+    [
+      'a hole',
+      { bear: band(null, -0.1), base: band(-0.05, 0.1), bull: band(0.1, null) },
+      [
+        [
+          'base/returnBand/min',
+          'must be -0.1: the base band leaves a hole above the bear band, which ends there',
+        ],
+      ],
+    ],
+    [
+      'an overlap',
+      { bear: band(null, -0.1), base: band(-0.1, 0.1), bull: band(0.05, null) },
+      [
+        [
+          'bull/returnBand/min',
+          'must be 0.1: the bull band overlaps the base band, which ends there',
+        ],
+      ],
+    ],
+    [
+      'one band missing',
+      { ...partition(-0.1, 0.1), base: null },
+      [['base/returnBand', 'is missing: give return bands for all three scenarios or for none']],
+    ],
+    [
+      'two bands missing',
+      { ...partition(-0.1, 0.1), bear: null, bull: null },
+      [
+        ['bear/returnBand', 'is missing: give return bands for all three scenarios or for none'],
+        ['bull/returnBand', 'is missing: give return bands for all three scenarios or for none'],
+      ],
+    ],
+    [
+      'closed outer ends',
+      { bear: band(-1, -0.1), base: band(-0.1, 0.1), bull: band(0.1, 2) },
+      [
+        ['bear/returnBand/min', 'must be null: the bear band is open below'],
+        ['bull/returnBand/max', 'must be null: the bull band is open above'],
+      ],
+    ],
+    [
+      'an empty base band',
+      { bear: band(null, 0), base: band(0, 0), bull: band(0, null) },
+      [['base/returnBand/max', 'must be above 0, where the base band starts']],
+    ],
+    [
+      'a base band that runs backwards',
+      { bear: band(null, 0.1), base: band(0.1, -0.1), bull: band(-0.1, null) },
+      [['base/returnBand/max', 'must be above 0.1, where the base band starts']],
+    ],
+    [
+      'open ends within the line',
+      { bear: band(null, null), base: band(null, null), bull: band(null, null) },
+      [
+        ['bear/returnBand/max', 'must be a number: the bear band ends where the base band starts'],
+        ['base/returnBand/min', 'must be a number: the base band starts where the bear band ends'],
+        ['base/returnBand/max', 'must be a number: the base band ends where the bull band starts'],
+        ['bull/returnBand/min', 'must be a number: the bull band starts where the base band ends'],
+      ],
+    ],
+  ])('are refused with %s', ([, bands, faults]) => {
+    expect(faultsOf(bands).map(({ path, detail }) => [path.join('/'), detail])).toEqual(faults);
+  });
+});

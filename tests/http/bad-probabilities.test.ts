@@ -1,0 +1,139 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { startLedger, type TestLedger } from '../support/ledger.ts';
+import { outlookBody, patchFramework, stored } from '../support/requests.ts';
+
+// "What bad input gets", of probabilities: nothing is stored, and the answer says how to mend it.
+
+let ledger: TestLedger;
+let before: Record<string, unknown>;
+beforeAll(async () => {
+  ledger = await startLedger();
+});
+beforeEach(async () => {
+  before = await stored(ledger);
+});
+afterAll(() => ledger.close());
+
+type Problem = { status: number; type: string; errors?: { pointer: string; detail: string }[] };
+type Case = [name: string, body: Record<string, unknown>, faults: Record<string, string>];
+
+function faultsOf(problem: Problem): Record<string, string> {
+  return Object.fromEntries((problem.errors ?? []).map(({ pointer, detail }) => [pointer, detail]));
+}
+
+const NUMBER = 'must be a number, such as 0.35';
+const good = { bear: 0.35, base: 0.4, bull: 0.25 };
+
+const PROBABILITIES: Case[] = [
+  ['a percentage', { ...good, bear: 35 }, { bear: 'probabilities are fractions: 35 % is 0.35' }],
+  [
+    'three percentages',
+    { bear: 35, base: 40, bull: 25 },
+    {
+      bear: 'probabilities are fractions: 35 % is 0.35',
+      base: 'probabilities are fractions: 40 % is 0.4',
+      bull: 'probabilities are fractions: 25 % is 0.25',
+    },
+  ],
+  [
+    'more than four decimals',
+    { bear: 0.33333, base: 0.33333, bull: 0.33334 },
+    {
+      bear: 'has more than four decimals; the smallest step is 0.0001, so write 0.3333',
+      base: 'has more than four decimals; the smallest step is 0.0001, so write 0.3333',
+      bull: 'has more than four decimals; the smallest step is 0.0001, so write 0.3333',
+    },
+  ],
+  [
+    'a negative',
+    { bear: -0.1, base: 0.85, bull: 0.25 },
+    { bear: 'must not be negative: a probability lies between 0 and 1' },
+  ],
+  ['a number beyond all', { ...good, bear: '§1e999' }, { bear: 'must lie between 0 and 1' }],
+  ['text', { ...good, bear: '0.35' }, { bear: 'must be a number without quotes, such as 0.35' }],
+  ['"NaN"', { ...good, bear: 'NaN' }, { bear: 'must be a number without quotes, such as 0.35' }],
+  ['null', { ...good, bear: null }, { bear: NUMBER }],
+  ['true', { ...good, bear: true }, { bear: NUMBER }],
+  ['an object', { ...good, bear: {} }, { bear: NUMBER }],
+  ['a missing scenario', { bear: 0.35, base: 0.65 }, { bull: 'is required' }],
+  [
+    'a fourth scenario',
+    { ...good, crash: 0 },
+    { crash: 'unknown property "crash"; known here: bear, base, bull' },
+  ],
+];
+
+// JSON has no way to write some values that a client may send: § marks what stands unquoted.
+const raw = (body: unknown) => JSON.stringify(body).replace(/"§([^"]*)"/g, '$1');
+
+describe.each([
+  ['a revision', (probabilities: object) => ledger.revise(raw({ rationale: 'R', probabilities }))],
+  [
+    'a patch',
+    (probabilities: object) => patchFramework(ledger, raw({ rationale: 'R', probabilities })),
+  ],
+  [
+    'a new outlook',
+    (probabilities: object) =>
+      ledger.call({
+        method: 'POST',
+        url: '/v1/outlooks',
+        as: 'analyst',
+        headers: { 'content-type': 'application/json' },
+        payload: raw(
+          outlookBody({
+            slug: 'bad',
+            probabilities,
+          }),
+        ),
+      }),
+  ],
+])('the probabilities of %s', (name, sendProbabilities) => {
+  // A merge patch takes what is null away.
+  const cases = PROBABILITIES.filter(([fault]) => name !== 'a patch' || fault !== 'null');
+
+  test.for(cases)('may not be %s', async ([, probabilities, faults]) => {
+    const refused = await sendProbabilities(probabilities);
+    expect(refused.statusCode).toBe(422);
+    expect(refused.json()).toMatchObject({ type: '/problems/invalid-request', status: 422 });
+    const pointed = Object.entries(faults).map(([key, detail]) => [
+      `/probabilities/${key}`,
+      detail,
+    ]);
+    expect(faultsOf(refused.json())).toEqual(Object.fromEntries(pointed));
+    expect(await stored(ledger)).toEqual(before);
+  });
+
+  test.for([
+    [{ ...good, base: 0.45 }, 1.05, 0.05, 'sums to 1.05; take 0.05 away'],
+    [{ ...good, base: 0.3999 }, 0.9999, -0.0001, 'sums to 0.9999; add 0.0001'],
+    [{ bear: 0, base: 0, bull: 0 }, 0, -1, 'sums to 0; add 1'],
+    [{ bear: 1, base: 1, bull: 1 }, 3, 2, 'sums to 3; take 2 away'],
+    [{ bear: 0.3333, base: 0.3333, bull: 0.3333 }, 0.9999, -0.0001, 'sums to 0.9999; add 0.0001'],
+  ] as const)('may not be %j', async ([probabilities, sum, excess, detail]) => {
+    const refused = await sendProbabilities(probabilities);
+    expect(refused.statusCode).toBe(422);
+    expect(refused.json()).toMatchObject({
+      type: '/problems/probability-sum',
+      sum,
+      excess,
+      errors: [
+        {
+          pointer: '/probabilities',
+          detail,
+        },
+      ],
+    });
+    expect(await stored(ledger)).toEqual(before);
+  });
+
+  test.for([[], 'text', 1, null])('may not be %j', async (probabilities) => {
+    const refused = await sendProbabilities(probabilities as never);
+    expect([refused.statusCode, Object.keys(faultsOf(refused.json()))]).toEqual(
+      name === 'a patch' && probabilities === null
+        ? [422, ['']] // taken away, it leaves a patch that changes nothing
+        : [422, ['/probabilities']],
+    );
+    expect(await stored(ledger)).toEqual(before);
+  });
+});

@@ -1,0 +1,162 @@
+import net from 'node:net';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { pino } from 'pino';
+import { buildApp } from '../../src/app.ts';
+import { connect, type Database } from '../../src/db/client.ts';
+import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
+import { assertDescribed } from '../support/openapi.ts';
+
+/** A way to the database that can be cut, and mended. */
+async function startWay(to: string) {
+  const { searchParams, port, hostname } = new URL(to);
+  const folder = searchParams.get('host');
+  const target = folder
+    ? { path: `${folder}/.s.PGSQL.${port}` }
+    : { host: hostname, port: Number(port || 5432) };
+  const open = new Set<net.Socket>();
+  const server = net.createServer((client) => {
+    const upstream = net.connect(target as net.NetConnectOpts);
+    for (const [socket, other] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      open.add(socket);
+      socket.on('error', () => other.destroy()).on('close', () => other.destroy());
+      socket.pipe(other);
+    }
+  });
+  const listen = (at: number) =>
+    new Promise<void>((resolve) => {
+      server.listen(at, '127.0.0.1', resolve);
+    });
+  await listen(0);
+  const { port: at } = server.address() as net.AddressInfo;
+  const cut = () => {
+    const closed = new Promise((resolve) => {
+      server.close(resolve);
+    });
+    for (const socket of open) socket.destroy();
+    open.clear();
+    return closed;
+  };
+  const url = new URL(to);
+  url.search = '';
+  url.host = `127.0.0.1:${at}`;
+  return { url: url.href, cut, mend: () => listen(at) };
+}
+
+describe('a service whose database goes away', () => {
+  let ledger: TestLedger;
+  let database: Database;
+  let way: Awaited<ReturnType<typeof startWay>>;
+  let app: Awaited<ReturnType<typeof buildApp>>;
+  beforeEach(async () => {
+    ledger = await startLedger();
+    way = await startWay(ledger.url);
+    database = connect({ connectionString: way.url, max: 3 }, () => {});
+    app = await buildApp({
+      config: {
+        requireKeyForReads: false,
+        corsOrigins: [],
+        cacheMaxBytes: 1048576,
+      },
+      db: database.db,
+      now: () => ledger.clock.now,
+      logger: pino({ level: 'silent' }),
+    });
+  });
+  afterEach(async () => {
+    await app.close();
+    await database.pool.end();
+    await way.cut();
+    await ledger.close();
+  });
+
+  const get = async (url: string) => {
+    const answer = await app.inject(url);
+    assertDescribed({ url }, answer);
+    return answer;
+  };
+
+  test('is alive, not ready, asks to try again, and is itself again when it is back', async () => {
+    expect((await get('/readyz')).json()).toEqual({ status: 'ready' });
+    await way.cut();
+    expect((await get('/healthz')).json()).toEqual({ status: 'ok' });
+    for (const url of ['/readyz', `/v1/outlooks/${SLUG}`, '/v1/outlooks', '/v1/instruments']) {
+      const answer = await get(url);
+      expect(answer.statusCode).toBe(503);
+      expect(answer.headers['retry-after']).toBe('2');
+      expect(answer.headers['cache-control']).toBe('no-store');
+      expect(answer.json()).toMatchObject({
+        type: '/problems/unavailable',
+        detail: 'The database can not be reached or is busy; try again.',
+      });
+    }
+    const authorization = `Bearer ${ledger.keys.admin}`;
+    expect((await app.inject({ url: '/v1/keys', headers: { authorization } })).statusCode).toBe(
+      503,
+    );
+
+    await way.mend();
+    expect((await get('/readyz')).statusCode).toBe(200);
+    expect((await get(`/v1/outlooks/${SLUG}`)).statusCode).toBe(200);
+  });
+
+  test('in the middle of a query asks to try again', async () => {
+    const locked = await ledger.pool.connect();
+    await locked.query('begin');
+    await locked.query('lock table instruments');
+    const waiting = get('/v1/instruments');
+    await expect
+      .poll(async () => {
+        const { rows } = await ledger.pool.query<{ waiting: string }>(
+          `select count(*) as waiting from pg_locks l join pg_database d on d.oid = l.database
+            where not granted and d.datname = current_database()`,
+        );
+        return rows[0]?.waiting;
+      })
+      .toBe('1');
+    await way.cut();
+    expect((await waiting).statusCode).toBe(503);
+    await locked.query('rollback');
+    locked.release();
+  });
+});
+
+test('a query that the database ends is one to try again', async () => {
+  const ledger = await startLedger();
+  const locked = await ledger.pool.connect();
+  await locked.query('begin; lock table instruments');
+  const waiting = ledger.call({ url: '/v1/instruments' });
+  await expect
+    .poll(async () => {
+      const { rowCount } = await ledger.pool.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity
+          where datname = current_database() and wait_event_type = 'Lock'`,
+      );
+      return rowCount;
+    })
+    .toBe(1);
+  const answer = await waiting;
+  expect([answer.statusCode, answer.headers['retry-after']]).toEqual([503, '2']);
+  await locked.query('rollback');
+  locked.release();
+  expect((await ledger.call({ url: '/v1/instruments' })).statusCode).toBe(200);
+  await ledger.close();
+});
+
+test('a service is not ready on a database of another history', async () => {
+  const ledger = await startLedger();
+  await ledger.pool.query(`update drizzle.__drizzle_migrations set hash = 'another' where id = 1`);
+  const answer = await ledger.call({ url: '/readyz' });
+  expect(answer.statusCode).toBe(503);
+  expect(answer.headers['retry-after']).toBe('5');
+  expect(answer.json()).toMatchObject({
+    detail: expect.stringContaining(
+      'The database is not ready: The migrations applied to the database are not those of this release',
+    ) as string,
+  });
+  await ledger.pool.query('drop schema drizzle cascade');
+  expect((await ledger.call({ url: '/readyz' })).statusCode).toBe(503);
+  await ledger.close();
+});

@@ -1,0 +1,123 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startLedger, type TestLedger } from '../support/ledger.ts';
+import { DOCUMENT } from '../support/openapi.ts';
+
+let ledger: TestLedger;
+beforeAll(async () => {
+  ledger = await startLedger({ requireKeyForReads: true });
+});
+afterAll(() => ledger.close());
+
+type Operation = {
+  operationId: string;
+  tags: string[];
+  summary: string;
+  description: string;
+  requestBody?: { content: Record<string, { examples: Record<string, { value: unknown }> }> };
+  responses: Record<string, { description: string }>;
+};
+const document = DOCUMENT as unknown as {
+  tags: { name: string }[];
+  paths: Record<string, Record<string, Operation>>;
+  components: { schemas: Record<string, Record<string, unknown>> };
+};
+const operations = Object.entries(document.paths).flatMap(([path, item]) =>
+  Object.entries(item).map(
+    ([method, operation]) => [`${method.toUpperCase()} ${path}`, operation] as const,
+  ),
+);
+
+test('the committed document is the one that is served, to anyone', async () => {
+  await ledger.app.ready();
+  expect(ledger.app.swagger()).toEqual(DOCUMENT);
+  const served = await ledger.call({ url: '/openapi.json' });
+  expect(served.json()).toEqual(DOCUMENT);
+  expect(served.headers['content-type']).toBe('application/json; charset=utf-8');
+  expect(served.headers['cache-control']).toBe('public, no-cache');
+  const again = { 'if-none-match': String(served.headers.etag) };
+  expect((await ledger.call({ url: '/openapi.json', headers: again })).statusCode).toBe(304);
+});
+
+describe('the document', () => {
+  test.for(operations)(
+    '%s has an id, one known tag, a summary and a description',
+    ([, operation]) => {
+      expect(operation.operationId).toMatch(/^[a-z][A-Za-z]+$/);
+      expect(document.tags.map(({ name }) => name)).toContain(operation.tags[0]);
+      expect(operation.tags).toHaveLength(1);
+      expect(operation.summary).toMatch(/^\S.+$/);
+      expect(operation.description).toMatch(/^\S/);
+      for (const response of Object.values(operation.responses)) {
+        expect(response.description).toMatch(/^\S/);
+      }
+    },
+  );
+
+  test('names each operation once', () => {
+    const ids = operations.map(([, { operationId }]) => operationId);
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  test('has one component a concept, each described', () => {
+    const { schemas } = document.components;
+    expect(Object.keys(schemas).filter((name) => name.endsWith('Input'))).toEqual([]);
+    for (const [name, schema] of Object.entries(schemas)) {
+      expect([name, typeof schema['description']]).toEqual([name, 'string']);
+    }
+  });
+
+  test('refers to nothing that it does not hold, and holds nothing that it does not refer to', () => {
+    const text = JSON.stringify(document);
+    const referred = [...text.matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g)];
+    expect([...new Set(referred.map(([, name]) => String(name)))].toSorted()).toEqual(
+      Object.keys(document.components.schemas).toSorted(),
+    );
+  });
+
+  test('leaves room in answers for what a release adds, and none in requests', () => {
+    const { schemas } = document.components;
+    const closedTo = (name: string) => schemas[name]?.['additionalProperties'];
+    for (const name of ['Outlook', 'OutlookSummary', 'Problem', 'Key', 'Scenario']) {
+      expect([name, closedTo(name)]).toEqual([name, undefined]);
+    }
+    for (const name of ['NewOutlook', 'NewRevision', 'FrameworkPatch', 'NewKey', 'NewScenario']) {
+      expect([name, closedTo(name)]).toEqual([name, false]);
+    }
+  });
+});
+
+test('each example of a body is answered as it says, in the order of a tour', async () => {
+  const own = await startLedger();
+  const urls: Record<string, string> = {
+    createInstrument: '/v1/instruments',
+    createOutlook: '/v1/outlooks',
+    issueKey: '/v1/keys',
+    reviseOutlook: '/v1/outlooks/russell-2000-downside/revisions',
+    reviseFramework: '/v1/outlooks/russell-2000-downside/framework',
+  };
+  const answered: Record<string, number> = {};
+  for (const [, { operationId, requestBody }] of operations) {
+    for (const [type, { examples }] of Object.entries(requestBody?.content ?? {})) {
+      for (const [name, { value }] of Object.entries(examples)) {
+        const answer = await own.call({
+          method: operationId === 'reviseFramework' ? 'PATCH' : 'POST',
+          as: 'admin',
+          url: String(urls[operationId]),
+          payload: JSON.stringify(value),
+          headers: { 'content-type': type },
+        });
+        answered[`${operationId} ${name}`] = answer.statusCode;
+      }
+    }
+  }
+  expect(answered).toEqual({
+    'createInstrument instrument': 201,
+    'createOutlook russell2000': 201,
+    'issueKey analyst': 201,
+    'reviseFramework withProbabilities': 201,
+    'reviseFramework wording': 201,
+    'reviseOutlook refusedSum': 422,
+    'reviseOutlook revision': 201,
+  });
+  await own.close();
+});

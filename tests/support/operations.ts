@@ -1,0 +1,42 @@
+import { DOCUMENT } from './openapi.ts';
+import { SLUG } from './ledger.ts';
+
+export type DocumentedOperation = {
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  path: string;
+  /** The path with parameters that name what every test ledger has. */
+  url: string;
+  operationId: string;
+  /** Who is let in: anyone, anyone unless reads need a key, or keys only. */
+  access: 'public' | 'read' | 'key';
+};
+
+const NO_ID = '00000000-0000-4000-8000-000000000000';
+const PARAMETERS: Record<string, string> = {
+  slug: SLUG,
+  version: '1',
+  symbol: 'RUT',
+  code: 'not-found',
+  id: NO_ID,
+};
+
+type Described = { operationId: string; security?: Record<string, unknown>[] };
+
+function accessOf({ security = [] }: Described): DocumentedOperation['access'] {
+  if (security.length === 0) return 'public';
+  return security.some((requirement) => Object.keys(requirement).length === 0) ? 'read' : 'key';
+}
+
+/** Every operation of the committed document. */
+export const OPERATIONS: DocumentedOperation[] = Object.entries(DOCUMENT.paths).flatMap(
+  ([path, item]) =>
+    Object.entries(item).map(([method, operation]) => ({
+      method: method.toUpperCase() as DocumentedOperation['method'],
+      path,
+      url: path.replace(/\{(\w+)\}/g, (_, name: string) => PARAMETERS[name] ?? `no-${name}`),
+      operationId: operation.operationId,
+      access: accessOf(operation),
+    })),
+);
+
+export const READS = OPERATIONS.filter(({ method }) => method === 'GET');
