@@ -17,6 +17,7 @@ import { answerConditionally } from './http/caching.ts';
 import { answerClientError, answerError, handleErrors } from './http/errors.ts';
 import { healthRoutes } from './http/health.ts';
 import { instrumentRoutes } from './http/instruments.ts';
+import { readJsonBodies } from './http/json-body.ts';
 import { keyRoutes } from './http/keys.ts';
 import { describeRoutes, documentRoute, serveSwaggerUi } from './http/openapi.ts';
 import { outlookRoutes } from './http/outlooks.ts';
@@ -52,6 +53,7 @@ export async function buildApp({ config, db, now, logger }: AppOptions): Promise
     genReqId: requestId,
     bodyLimit: 1_048_576,
     requestTimeout: 30_000,
+    http: { connectionsCheckingInterval: 5_000 }, // how exact that is
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 200 },
@@ -60,7 +62,7 @@ export async function buildApp({ config, db, now, logger }: AppOptions): Promise
   });
   app.setValidatorCompiler(validatorCompiler as never);
   app.setSerializerCompiler(() => JSON.stringify);
-  app.removeContentTypeParser('text/plain');
+  readJsonBodies(app, 'application/json');
   handleErrors(app);
   app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id));
   answerConditionally(app);
@@ -142,10 +144,17 @@ const HELMET = {
  */
 function corsOf(config: AppOptions['config']) {
   const exposedHeaders = ['ETag', 'Link', 'Location', 'Retry-After', 'X-Request-Id'];
-  const readers = { origin: '*', methods: ['GET', 'HEAD'], exposedHeaders };
+  const readers = {
+    origin: '*',
+    methods: ['GET', 'HEAD'],
+    // Without Authorization: its page can't write, whatever key it has.
+    allowedHeaders: ['If-None-Match', 'X-Request-Id'],
+    exposedHeaders,
+  };
   const trusted = {
     origin: [...config.corsOrigins],
     methods: ['GET', 'HEAD', 'POST', 'PATCH', 'DELETE'],
+    allowedHeaders: ['Authorization', 'Content-Type', 'If-Match', 'If-None-Match', 'X-Request-Id'],
     exposedHeaders,
   };
   return (

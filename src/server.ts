@@ -5,6 +5,7 @@ import { type Config, readConfig } from './config.ts';
 import { type OpenDatabase, openDatabase } from './db/database.ts';
 import { issueFirstKey, loadSamples } from './first-start.ts';
 import { loadEnvFile } from './env-file.ts';
+import { LOG_SERIALIZERS } from './http/logging.ts';
 import { inOneLine } from './one-line.ts';
 
 const now = () => new Date();
@@ -17,7 +18,7 @@ const SAME_SIGNAL_WITHIN = 1_500;
 async function start(): Promise<void> {
   loadEnvFile();
   const config = readConfig(process.env);
-  const log = pino({ level: config.logLevel, redact: ['req.headers.authorization'] });
+  const log = pino({ level: config.logLevel, serializers: LOG_SERIALIZERS });
   const database = await openDatabase(config, {
     onConnectionError: (error) => log.warn({ err: error }, 'a database connection broke'),
     onEmbeddedLog: (line) => log.debug({ postgres: line }),

@@ -28,7 +28,7 @@ export function probabilityFault(value: unknown): string | null {
   if (value < 0) return 'must not be negative: a probability lies between 0 and 1';
   if (value > 100) return 'must lie between 0 and 1';
   if (value > 1) {
-    return `probabilities are fractions: ${value} % is ${Number((value / 100).toPrecision(12))}`;
+    return `probabilities are fractions: ${value} % is ${basisPoints(value / 100) / WHOLE}`;
   }
   const nearest = basisPoints(value) / WHOLE;
   if (nearest === value) return null;

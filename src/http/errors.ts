@@ -58,7 +58,7 @@ function frameworkProblem(error: FastifyError, request: FastifyRequest): Problem
     case 'FST_ERR_CTP_INVALID_JSON_BODY':
       return new Problem(
         'malformed-request',
-        'The body is not JSON, or holds a property that is never read: __proto__, or prototype in constructor.',
+        'The body holds a property that is never read: __proto__, or prototype in constructor.',
       );
     case 'FST_ERR_CTP_EMPTY_JSON_BODY':
       return new Problem('malformed-request', 'The body is empty; send a JSON object.');
@@ -82,10 +82,10 @@ function contentTypeHint(request: FastifyRequest): string {
 }
 
 // SQLSTATEs and system errors that say "not now" rather than "never": connection trouble (08),
-// resources (53), shutdown and cancellation (57), locks not had in time (55P03), a primary that
-// became a standby (25006), deadlock and serialization (40).
+// resources (53), a role or database that is away (28, 3D), shutdown and cancellation (57), locks not
+// had in time (55P03), a primary that became a standby (25006), deadlock and serialization (40).
 const NOT_NOW =
-  /^(08...|53...|57...|55P03|25006|25P0[34]|40...|ECONN\w+|ENOENT|EPIPE|ETIMEDOUT|EHOSTUNREACH|EAI_\w+)$/;
+  /^(08...|53...|57...|55P03|25006|25P0[34]|40...|28000|28P01|3D000|ECONN\w+|ENOENT|ENOTFOUND|ENETUNREACH|EPIPE|ETIMEDOUT|EHOSTUNREACH|EAI_\w+)$/;
 const POOL_MESSAGES =
   /^(timeout exceeded when trying to connect|Connection terminated|Client has encountered a connection error)/;
 

@@ -15,7 +15,7 @@ import { issuedKey, key, newKey } from './schemas/keys.ts';
 import { Problem } from './problems.ts';
 
 const TAG = 'Keys';
-const params = z.strictObject({ id: z.uuid() });
+const params = z.strictObject({ id: z.uuid({ error: 'must be the id of a key, a UUID' }) });
 const security = [{ key: [] }];
 
 export function keyRoutes(api: Api, ledger: Ledger): void {

@@ -4,6 +4,7 @@ import { revise } from '../db/versions.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import { authorOf } from './auth.ts';
 import { requireMatch } from './caching.ts';
+import { readJsonBodies } from './json-body.ts';
 import { mergePatch } from './merge-patch.ts';
 import { representOutlook } from './representations.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
@@ -50,12 +51,7 @@ function reviseRoute(api: Api, { db, frameworks, now }: Ledger): void {
 }
 
 function reviseFrameworkRoute(api: Api, { db, frameworks, now }: Ledger): void {
-  api.removeAllContentTypeParsers();
-  api.addContentTypeParser(
-    'application/merge-patch+json',
-    { parseAs: 'string' },
-    api.getDefaultJsonParser('error', 'error'),
-  );
+  readJsonBodies(api, 'application/merge-patch+json');
   api.route({
     method: 'PATCH',
     url: '/v1/outlooks/:slug/framework',

@@ -51,7 +51,7 @@ export function parse<Output>(
   const told = all.length > MOST_ERRORS ? `the first ${MOST_ERRORS} are in errors` : 'see errors';
   throw new Problem(
     'invalid-request',
-    `${fields} can't be accepted; ${told}. Nothing was stored.`,
+    `${fields} can't be accepted; ${told}.${part === 'body' ? ' Nothing was stored.' : ''}`,
     {
       errors,
     },

@@ -8,7 +8,8 @@ import { slug } from './schemas/fields.ts';
 import { outlook, versionEntry } from './schemas/outlooks.ts';
 
 const TAG = 'Versions';
-const versionNumber = z.int().min(1).max(2_147_483_647);
+const error = 'must be a whole number from 1';
+const versionNumber = z.int({ error }).min(1, { error }).max(2_147_483_647);
 
 export function versionRoutes(api: Api, ledger: Ledger): void {
   listRoute(api, ledger);

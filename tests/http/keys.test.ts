@@ -205,3 +205,14 @@ describe('reading', () => {
     expect(refused.body).not.toContain(issued.key.slice(8, -1));
   });
 });
+
+test('a client that names a type on every request may revoke, with nothing in the body', async () => {
+  const { id } = await issue({});
+  const revoked = await ledger.call({
+    method: 'DELETE',
+    url: `/v1/keys/${id}`,
+    as: 'admin',
+    headers: { 'content-type': 'application/json' },
+  });
+  expect(revoked.statusCode).toBe(204);
+});

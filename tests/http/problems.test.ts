@@ -43,8 +43,12 @@ describe('refused', () => {
     },
   });
   const MALFORMED = 'The URL is malformed or a part of it is too long.';
-  const UNREADABLE =
-    'The body is not JSON, or holds a property that is never read: __proto__, or prototype in constructor.';
+  // Where it breaks off is told in the words of the engine.
+  const UNREADABLE = expect.stringMatching(
+    /^The body is not JSON that can be read: .+\.$/,
+  ) as string;
+  const NEVER_READ =
+    'The body holds a property that is never read: __proto__, or prototype in constructor.';
 
   test.for<[string, Request, number, keyof typeof PROBLEMS, string]>([
     ['an unknown URL', { url: '/v2/x?y=1' }, 404, 'not-found', 'There is nothing at GET /v2/x.'],
@@ -69,7 +73,7 @@ describe('refused', () => {
     ['a body with a comment', post('{} // NEW'), 400, 'malformed-request', UNREADABLE],
     ['a bare NaN', post('{"symbol":NaN}'), 400, 'malformed-request', UNREADABLE],
     ['a bare NUL', post('\u0000'), 400, 'malformed-request', UNREADABLE],
-    ['a __proto__', post('{"__proto__":{}}'), 400, 'malformed-request', UNREADABLE],
+    ['a __proto__', post('{"__proto__":{}}'), 400, 'malformed-request', NEVER_READ],
     ['an empty body', post(''), 400, 'malformed-request', 'The body is empty; send a JSON object.'],
     [
       'a body over 1 MiB',
@@ -138,12 +142,36 @@ describe('refused', () => {
     expect(answer.statusCode).toBe(status);
   });
 
-  test('is a body that is no UTF-8 only for what it then says', async () => {
+  test('is a body that is no UTF-8', async () => {
     const bytes = Buffer.from(body).fill(0xff, 11, 14);
     expect((await ledger.call(post(bytes))).json()).toMatchObject({
-      errors: [{ pointer: '/symbol' }],
+      type: '/problems/malformed-request',
+      detail: 'The body is not UTF-8.',
     });
   });
+
+  test.for([
+    ['iso-8859-1', 415],
+    ['UTF-16', 415],
+    ['utf-8', 201],
+    ['"UTF-8"', 409],
+  ] as const)('is what a body in charset=%s is answered: %i', async ([charset, status]) => {
+    const instrument = { symbol: 'CHARSET', name: 'Café', kind: 'index' };
+    const type = `application/json; charset=${charset}`;
+    const answer = await send(ledger, 'POST', '/v1/instruments', instrument, { type });
+    expect(answer.statusCode).toBe(status);
+  });
+
+  test.for(['{"symbol":"A","symbol":"B"}', '{"a":[{"symbol":1,"b":2,"symbol":2}]}'])(
+    'is a member that appears twice, as in %s',
+    async (text) => {
+      const answer = await ledger.call(post(text));
+      expect(answer.statusCode).toBe(400);
+      expect(answer.json<{ detail: string }>().detail).toMatch(
+        /^The member "symbol" appears twice in one object, again at position \d+; keep one\.$/,
+      );
+    },
+  );
 
   test('is nothing of 1 MiB that is otherwise in order', async () => {
     const faqs = Array.from({ length: 50 }, () => ({ question: 'Q', answer: 'A'.repeat(20_000) }));

@@ -57,7 +57,13 @@ const newScenarios = z
 export const headwind = z
   .strictObject({
     key: slug,
-    rank: z.int().min(1).max(1000).meta({ description: '1 weighs most; each rank once.' }),
+    // Not z.int(), whose fault would hide what is wrong between the entries.
+    rank: z
+      .number()
+      .min(1)
+      .max(1000)
+      .refine(Number.isInteger, { error: 'must be a whole number' })
+      .meta({ type: 'integer', description: '1 weighs most; each rank once.' }),
     title: line,
     description: prose,
   })
@@ -147,7 +153,7 @@ export const newFrameworkShape = {
 /** A framework and what rides along, after a patch was applied to what stands. */
 export const patchedFramework = z.strictObject({
   rationale: prose,
-  probabilities: newProbabilities.optional(),
+  probabilities: newProbabilities.exactOptional(),
   ...newFrameworkShape,
 });
 

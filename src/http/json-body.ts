@@ -1,0 +1,56 @@
+import { parse as parseLossless } from 'lossless-json';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { Problem } from './problems.ts';
+
+/**
+ * Makes `app` read bodies of one media type as JSON, and of no other type. Nothing that a client wrote
+ * is lost on the way: bytes that are not UTF-8 and members that appear twice are refused, where
+ * JSON.parse would put a replacement character and keep the last.
+ */
+export function readJsonBodies(app: FastifyInstance, mediaType: string): void {
+  // Refuses members that name a prototype.
+  const parse = app.getDefaultJsonParser('error', 'error');
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(mediaType, { parseAs: 'buffer' }, (request, body, done) => {
+    try {
+      const bytes = body as Buffer;
+      // Clients that name a type on every request have nothing to send with this one.
+      if (bytes.length === 0 && request.method === 'DELETE') done(null, undefined);
+      else void parse(request, checked(textOf(request, bytes)), done);
+    } catch (error) {
+      done(error as Error, undefined);
+    }
+  });
+}
+
+function textOf(request: FastifyRequest, body: Buffer): string {
+  const charset = /;\s*charset="?([^";\s]+)/i.exec(request.headers['content-type'] ?? '')?.[1];
+  if (charset !== undefined && !/^utf-?8$/i.test(charset)) {
+    throw new Problem('unsupported-media-type', `Send the body in UTF-8, not ${charset}.`);
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(body);
+  } catch {
+    throw new Problem('malformed-request', 'The body is not UTF-8.');
+  }
+}
+
+function checked(text: string): string {
+  if (text === '') throw new Problem('malformed-request', 'The body is empty; send a JSON object.');
+  try {
+    JSON.parse(text);
+    parseLossless(text, null, { onDuplicateKey: refuseDuplicate });
+  } catch (error) {
+    if (error instanceof Problem) throw error;
+    const place = error instanceof RangeError ? 'it is nested too deep' : (error as Error).message;
+    throw new Problem('malformed-request', `The body is not JSON that can be read: ${place}.`);
+  }
+  return text;
+}
+
+function refuseDuplicate({ key, position }: { key: string; position: number }): never {
+  throw new Problem(
+    'malformed-request',
+    `The member ${JSON.stringify(key.slice(0, 100))} appears twice in one object, again at position ${position}; keep one.`,
+  );
+}
