@@ -9,7 +9,10 @@ import { outlook, versionEntry } from './schemas/outlooks.ts';
 
 const TAG = 'Versions';
 const error = 'must be a whole number from 1';
-const versionNumber = z.int({ error }).min(1, { error }).max(2_147_483_647);
+const versionNumber = z
+  .int({ error })
+  .min(1, { error })
+  .max(2_147_483_647, { error: 'must be at most 2147483647' });
 
 export function versionRoutes(api: Api, ledger: Ledger): void {
   listRoute(api, ledger);
