@@ -44,7 +44,6 @@ export async function serveSwaggerUi(app: FastifyInstance): Promise<void> {
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     uiConfig: {
-      url: '/openapi.json',
       // Without the bar on top, which holds another project's logo.
       layout: 'BaseLayout',
       deepLinking: true,
