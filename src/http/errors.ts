@@ -55,13 +55,6 @@ function frameworkProblem(error: FastifyError, request: FastifyRequest): Problem
       return new Problem('body-too-large', 'The body exceeds the limit of 1 MiB.', {
         headers: { connection: 'close' },
       });
-    case 'FST_ERR_CTP_INVALID_JSON_BODY':
-      return new Problem(
-        'malformed-request',
-        'The body holds a property that is never read: __proto__, or prototype in constructor.',
-      );
-    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
-      return new Problem('malformed-request', 'The body is empty; send a JSON object.');
     case 'FST_ERR_BAD_URL':
     case 'FST_ERR_MAX_PARAM_LENGTH':
       return new Problem('malformed-request', 'The URL is malformed or a part of it is too long.');

@@ -178,13 +178,23 @@ describe('is refused, and nothing is stored,', () => {
     ['text', '"text"', 422, 'invalid-request', { '': 'must be an object, not text' }],
     ['an empty body', '', 400, 'malformed-request', null],
     ['half a body', '{"rationale":', 400, 'malformed-request', null],
-    ['a __proto__', whole('"__proto__":{"title":"T"}'), 400, 'malformed-request', null],
+    [
+      'a __proto__',
+      whole('"__proto__":{"title":"T"}'),
+      422,
+      'invalid-request',
+      {
+        '/__proto__': expect.stringMatching(
+          /^unknown property "__proto__"; known here: /,
+        ) as string,
+      },
+    ],
     [
       'a prototype in constructor',
       whole('"constructor":{"prototype":{}}'),
-      400,
-      'malformed-request',
-      null,
+      422,
+      'invalid-request',
+      { '/constructor': expect.stringMatching(/^unknown property "constructor"; /) as string },
     ],
     [
       'arrays 50,000 levels deep',
