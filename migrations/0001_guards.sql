@@ -264,11 +264,11 @@ CREATE TRIGGER guard_positions AFTER UPDATE ON events
   REFERENCING NEW TABLE AS placed FOR EACH STATEMENT EXECUTE FUNCTION guard_positions();
 
 -- Gives committed events that have none the next positions, up to 1000 a call, and answers the last
--- one given. Ids are
--- drawn before the commit and so become visible out of order: a reader that remembers an id can miss
--- an event. Positions are given after the commit, one caller at a time: what a reader sees behind the
--- position it remembers never grows. Within an outlook they follow the versions. For READ COMMITTED,
--- where each statement below sees what was committed when the lock was got.
+-- one given. Ids are drawn before the commit and so become visible out of order: a reader that
+-- remembers an id can miss an event. Positions are given after the commit, one caller at a time: what
+-- a reader sees behind the position it remembers never grows. Within an outlook they follow the
+-- versions. For READ COMMITTED, where each statement below sees what was committed when the lock was
+-- got.
 CREATE FUNCTION sequence_events() RETURNS bigint
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN

@@ -1,5 +1,4 @@
-import type { Fault } from './errors.ts';
-import { repeated } from './headwinds.ts';
+import { type Fault, repeated } from './errors.ts';
 
 /**
  * What a fall of the instrument is called. `minDepth` is the drawdown from the running peak, a

@@ -1,6 +1,28 @@
 /** What is wrong with one field: where it stands in the document, and how to mend it. */
 export type Fault = { path: readonly (string | number)[]; detail: string };
 
+/**
+ * A fault at each entry whose `member` an earlier entry already has. An entry that lacks it is
+ * passed over: what is wrong with one entry must not hide what is wrong between the others.
+ */
+export function repeated<Member extends string>(
+  entries: readonly Partial<Readonly<Record<Member, unknown>>>[],
+  member: Member,
+): Fault[] {
+  const first = new Map<unknown, number>();
+  return entries.flatMap((entry, index) => {
+    const value = entry[member];
+    if (typeof value !== 'string' && typeof value !== 'number') return [];
+    const earlier = first.get(value);
+    if (earlier === undefined) {
+      first.set(value, index);
+      return [];
+    }
+    const quoted = JSON.stringify(value);
+    return [{ path: [index, member], detail: `${quoted} is already used by entry ${earlier}` }];
+  });
+}
+
 export type DomainErrorCode =
   | 'slug-taken'
   | 'symbol-taken'

@@ -1,5 +1,4 @@
-import type { Fault } from './errors.ts';
-import { repeated } from './headwinds.ts';
+import { type Fault, repeated } from './errors.ts';
 import type { ScenarioName } from './probabilities.ts';
 
 /** What would show a scenario to be wrong. */

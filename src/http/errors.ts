@@ -69,7 +69,7 @@ function frameworkProblem(error: FastifyError, request: FastifyRequest): Problem
 function contentTypeHint(request: FastifyRequest): string {
   const wanted = request.method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
   const sent = request.headers['content-type'];
-  return sent === undefined
+  return sent === undefined || sent.trim() === ''
     ? `Send the body with the header Content-Type: ${wanted}.`
     : `Send ${wanted}, not ${sent}.`;
 }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
-import { createOutlook, outlookBody, stored } from '../support/requests.ts';
+import { createOutlook, faultsOf, outlookBody, stored } from '../support/requests.ts';
 
 // "What bad input gets", when outlooks are created: nothing is stored, and the answer says how to mend it.
 
@@ -14,12 +14,7 @@ beforeEach(async () => {
 });
 afterAll(() => ledger.close());
 
-type Problem = { status: number; type: string; errors?: { pointer: string; detail: string }[] };
 type Case = [name: string, body: Record<string, unknown>, faults: Record<string, string>];
-
-function faultsOf(problem: Problem): Record<string, string> {
-  return Object.fromEntries((problem.errors ?? []).map(({ pointer, detail }) => [pointer, detail]));
-}
 
 // JSON has no way to write some values that a client may send: § marks what stands unquoted.
 const raw = (body: unknown) => JSON.stringify(body).replace(/"§([^"]*)"/g, '$1');

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
-import { outlookBody, patchFramework, stored } from '../support/requests.ts';
+import { faultsOf, outlookBody, patchFramework, stored } from '../support/requests.ts';
 
 // "What bad input gets", of probabilities: nothing is stored, and the answer says how to mend it.
 
@@ -14,12 +14,7 @@ beforeEach(async () => {
 });
 afterAll(() => ledger.close());
 
-type Problem = { status: number; type: string; errors?: { pointer: string; detail: string }[] };
 type Case = [name: string, body: Record<string, unknown>, faults: Record<string, string>];
-
-function faultsOf(problem: Problem): Record<string, string> {
-  return Object.fromEntries((problem.errors ?? []).map(({ pointer, detail }) => [pointer, detail]));
-}
 
 const NUMBER = 'must be a number, such as 0.35';
 const good = { bear: 0.35, base: 0.4, bull: 0.25 };

@@ -49,6 +49,13 @@ export function patchFramework(
   return send(ledger, 'PATCH', `/v1/outlooks/${slug}/framework`, body, options);
 }
 
+/** What a problem says of each field, by its pointer. */
+export function faultsOf(problem: {
+  errors?: { pointer: string; detail: string }[];
+}): Record<string, string> {
+  return Object.fromEntries((problem.errors ?? []).map(({ pointer, detail }) => [pointer, detail]));
+}
+
 /** How many rows each table has, and the newest version of each outlook. */
 export async function stored({ pool }: TestLedger): Promise<Record<string, unknown>> {
   const { rows: tables } = await pool.query<{ name: string }>(
