@@ -7,21 +7,30 @@ import fastify, {
   type FastifyInstance,
   type FastifyBaseLogger,
   type FastifyRequest,
+  LogController,
 } from 'fastify';
 import { LRUCache } from 'lru-cache';
 import type { Config } from './config.ts';
-import type { Db } from './db/client.ts';
+import type { ChangeFeed } from './db/change-feed.ts';
+import type { Database } from './db/client.ts';
 import type { StoredFramework } from './db/frameworks.ts';
 import { authorize } from './http/auth.ts';
 import { answerConditionally } from './http/caching.ts';
+import { diffRoutes } from './http/diffs.ts';
 import { answerClientError, answerError, handleErrors } from './http/errors.ts';
+import { EventStreams } from './http/event-streams.ts';
+import { eventRoutes } from './http/events.ts';
 import { healthRoutes } from './http/health.ts';
+import { historyRoutes } from './http/history.ts';
 import { instrumentRoutes } from './http/instruments.ts';
 import { readJsonBodies } from './http/json-body.ts';
 import { keyRoutes } from './http/keys.ts';
+import { logRequests } from './http/logging.ts';
 import { describeRoutes, documentRoute, serveSwaggerUi } from './http/openapi.ts';
+import { outlookListRoutes } from './http/outlook-list.ts';
 import { outlookRoutes } from './http/outlooks.ts';
 import { problemTypeRoutes } from './http/problem-types.ts';
+import { RenderedReplies } from './http/rendered-replies.ts';
 import { revisionRoutes } from './http/revisions.ts';
 import {
   type Api,
@@ -39,17 +48,24 @@ const { version } = JSON.parse(
 ) as { version: string };
 
 export type AppOptions = {
-  config: Pick<Config, 'requireKeyForReads' | 'corsOrigins' | 'cacheMaxBytes'>;
-  db: Db;
+  config: Pick<
+    Config,
+    'requireKeyForReads' | 'corsOrigins' | 'cacheMaxBytes' | 'streamsPerAddress'
+  >;
+  database: Database;
+  /** What caches and streams follow; whoever made it starts and closes it. */
+  feed: ChangeFeed;
   /** The clock. Everything that the ledger records or judges by time asks it. */
   now: () => Date;
   logger: FastifyBaseLogger;
 };
 
 /** The service, ready to listen or to be injected into. */
-export async function buildApp({ config, db, now, logger }: AppOptions): Promise<FastifyInstance> {
+export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
+  const { config, logger } = options;
   const app = fastify({
     loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }), // http/logging.ts does
     genReqId: requestId,
     bodyLimit: 1_048_576,
     requestTimeout: 30_000,
@@ -64,38 +80,56 @@ export async function buildApp({ config, db, now, logger }: AppOptions): Promise
   app.setSerializerCompiler(() => JSON.stringify);
   readJsonBodies(app, 'application/json');
   handleErrors(app);
+  logRequests(app);
+  endConnectionsOnClose(app);
+  const ledger = ledgerOf(options);
+  app.addHook('preClose', async () => ledger.streams.close());
+  await app.register(accepts);
+  // What is kept is answered before anything else looks at the request; where reads need a key, once
+  // that was looked at.
+  if (!config.requireKeyForReads) ledger.replies.serve(app);
   app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id));
   answerConditionally(app);
-  endConnectionsOnClose(app);
 
-  await app.register(accepts);
   await app.register(helmet, HELMET);
   await app.register(cors, { delegator: corsOf(config) });
   await describeRoutes(app, version);
   await app.register(async (scope) => serveSwaggerUi(scope));
-
-  const ledger: Ledger = {
-    db,
-    now,
-    frameworks: new LRUCache({
-      maxSize: config.cacheMaxBytes,
-      // Two bytes a character, the most that V8 takes, and as much again for the objects.
-      sizeCalculation: (stored: StoredFramework) => 4 * JSON.stringify(stored).length,
-    }),
-    requireKeyForReads: config.requireKeyForReads,
-  };
   await app.register(async (scope) => mountApi(scope as Api, ledger));
   return app;
 }
 
+function ledgerOf({ config, database, feed, now }: AppOptions): Ledger {
+  const { requireKeyForReads, cacheMaxBytes } = config;
+  return {
+    ...database,
+    now,
+    feed,
+    requireKeyForReads,
+    replies: new RenderedReplies({ maxBytes: 0.75 * cacheMaxBytes, requireKeyForReads, feed }),
+    streams: new EventStreams({ ...database, feed, maxPerAddress: config.streamsPerAddress }),
+    frameworks: new LRUCache({
+      maxSize: Math.max(1, 0.25 * cacheMaxBytes),
+      // Two bytes a character, the most that V8 takes, for the objects and for what is rendered of them,
+      // and as much again for the objects themselves.
+      sizeCalculation: (stored: StoredFramework) => 6 * JSON.stringify(stored).length,
+    }),
+  };
+}
+
 async function mountApi(api: Api, ledger: Ledger): Promise<void> {
   authorize(api, ledger);
+  if (ledger.requireKeyForReads) ledger.replies.serve(api);
   refuseOtherMediaTypes(api);
   refuseUnknownQueries(api);
   const refuseRemainingMethods = refuseOtherMethods(api);
   outlookRoutes(api, ledger);
+  outlookListRoutes(api, ledger);
   await revisionRoutes(api, ledger);
   versionRoutes(api, ledger);
+  diffRoutes(api, ledger);
+  historyRoutes(api, ledger);
+  eventRoutes(api, ledger);
   instrumentRoutes(api, ledger);
   keyRoutes(api, ledger);
   problemTypeRoutes(api);
@@ -148,13 +182,20 @@ function corsOf(config: AppOptions['config']) {
     origin: '*',
     methods: ['GET', 'HEAD'],
     // Without Authorization: its page can't write, whatever key it has.
-    allowedHeaders: ['If-None-Match', 'X-Request-Id'],
+    allowedHeaders: ['If-None-Match', 'Last-Event-ID', 'X-Request-Id'],
     exposedHeaders,
   };
   const trusted = {
     origin: [...config.corsOrigins],
     methods: ['GET', 'HEAD', 'POST', 'PATCH', 'DELETE'],
-    allowedHeaders: ['Authorization', 'Content-Type', 'If-Match', 'If-None-Match', 'X-Request-Id'],
+    allowedHeaders: [
+      'Authorization',
+      'Content-Type',
+      'If-Match',
+      'If-None-Match',
+      'Last-Event-ID',
+      'X-Request-Id',
+    ],
     exposedHeaders,
   };
   return (
@@ -165,6 +206,9 @@ function corsOf(config: AppOptions['config']) {
     const isTrusted = origin !== undefined && config.corsOrigins.includes(origin);
     // Any other OPTIONS asks what the URL takes (http/routing.ts).
     const preflight = request.headers['access-control-request-method'] !== undefined;
-    callback(null, { ...(isTrusted || config.requireKeyForReads ? trusted : readers), preflight });
+    // An open read is one answer for pages of every origin, so that a cache needs to keep only one.
+    const isRead = request.method === 'GET' || request.method === 'HEAD';
+    const isOpen = !config.requireKeyForReads && (isRead || !isTrusted);
+    callback(null, { ...(isOpen ? readers : trusted), preflight });
   };
 }

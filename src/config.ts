@@ -37,8 +37,13 @@ const environment = z.object({
       error: 'must be origins such as https://desk.example, separated by commas',
     }),
   CACHE_MAX_BYTES: wholeNumber
-    .refine((bytes) => bytes >= 1_048_576, { error: 'must be at least 1048576 (1 MiB)' })
+    .refine((bytes) => bytes === 0 || bytes >= 1_048_576, {
+      error: 'must be 0 or at least 1048576 (1 MiB)',
+    })
     .default(67_108_864),
+  STREAMS_PER_ADDRESS: wholeNumber
+    .refine((streams) => streams >= 1, { error: 'must be at least 1' })
+    .default(100),
 });
 
 function isOrigin(text: string): boolean {
@@ -53,8 +58,10 @@ export type Config = DatabaseSettings & {
   requireKeyForReads: boolean;
   /** Origins whose pages may send writes; reads are open to pages of any origin. */
   corsOrigins: readonly string[];
-  /** Bytes of memory that cached frameworks may take. */
+  /** Bytes of memory that rendered replies and frameworks may take; 0 keeps none. */
   cacheMaxBytes: number;
+  /** Event streams that one address may have open on this instance. */
+  streamsPerAddress: number;
 };
 
 /**
@@ -80,5 +87,6 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     requireKeyForReads: settings.REQUIRE_KEY_FOR_READS === 'true',
     corsOrigins: settings.CORS_ORIGINS,
     cacheMaxBytes: settings.CACHE_MAX_BYTES,
+    streamsPerAddress: settings.STREAMS_PER_ADDRESS,
   };
 }

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm';
 import { analystNamed, hasKeys, issueKey } from './db/api-keys.ts';
-import type { Db } from './db/client.ts';
+import type { Database, Db } from './db/client.ts';
 import { createInstrument } from './db/instruments.ts';
 import { DomainError, type DomainErrorCode } from './domain/errors.ts';
 import { publishOutlook } from './http/outlooks.ts';
@@ -23,13 +23,13 @@ export async function issueFirstKey(db: Db, now: Date, show: (key: string) => vo
 }
 
 /** Publishes the sample outlook, as its POST would, unless it is there. */
-export async function loadSamples(db: Db, now: Date): Promise<void> {
+export async function loadSamples({ db, pool }: Database, now: Date): Promise<void> {
   const author = await analystNamed(db, 'Sample desk', now);
   await unlessThere('symbol-taken', () =>
     createInstrument(db, parse(newInstrument, SAMPLE_INSTRUMENT), now),
   );
   await unlessThere('slug-taken', () =>
-    publishOutlook(db, parse(newOutlook, SAMPLE_OUTLOOK), author, () => now),
+    publishOutlook(pool, parse(newOutlook, SAMPLE_OUTLOOK), author, () => now),
   );
 }
 

@@ -1,15 +1,17 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { pino } from 'pino';
 import { buildApp } from './app.ts';
+import { ChangeFeed } from './db/change-feed.ts';
 import { connect } from './db/client.ts';
 
 const FILE = new URL('../openapi/openapi.json', import.meta.url);
 
 // The routes are described without being called, so nothing connects to this database.
-const { db } = connect({ max: 1 }, () => {});
+const database = connect({ max: 1 }, () => {});
 const app = await buildApp({
-  config: { requireKeyForReads: false, corsOrigins: [], cacheMaxBytes: 1_048_576 },
-  db,
+  config: { requireKeyForReads: false, corsOrigins: [], cacheMaxBytes: 0, streamsPerAddress: 1 },
+  database,
+  feed: new ChangeFeed(database.pool, () => {}),
   now: () => new Date(),
   logger: pino({ level: 'silent' }),
 });

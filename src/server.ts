@@ -2,7 +2,8 @@ import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
 import { buildApp } from './app.ts';
 import { type Config, readConfig } from './config.ts';
-import { type OpenDatabase, openDatabase } from './db/database.ts';
+import { ChangeFeed } from './db/change-feed.ts';
+import { openDatabase } from './db/database.ts';
 import { issueFirstKey, loadSamples } from './first-start.ts';
 import { loadEnvFile } from './env-file.ts';
 import { LOG_SERIALIZERS } from './http/logging.ts';
@@ -27,17 +28,25 @@ async function start(): Promise<void> {
       process.exit(1); // restarting is up to whoever supervises the service
     },
   });
+  const feed = new ChangeFeed(database.pool, (error) =>
+    log.warn({ err: error }, 'the connection that listens broke'),
+  );
+  const close = async () => {
+    await feed.close();
+    await database.close();
+  };
   try {
     if (config.databaseUrl === null) {
       await issueFirstKey(database.db, now(), (key) => showFirstKey(key, config));
     }
-    if (config.loadSamples) await loadSamples(database.db, now());
-    const app = await buildApp({ config, db: database.db, now, logger: log });
-    stopOnSignal(app, database, log);
+    if (config.loadSamples) await loadSamples(database, now());
+    await feed.start();
+    const app = await buildApp({ config, database, feed, now, logger: log });
+    stopOnSignal(app, close, log);
     await app.listen({ host: config.host, port: config.port });
     log.info(`Swagger UI is at ${app.listeningOrigin}/docs`);
   } catch (error) {
-    await database.close();
+    await close();
     throw error;
   }
 }
@@ -58,7 +67,7 @@ function showFirstKey(key: string, config: Config): void {
   );
 }
 
-function stopOnSignal(app: FastifyInstance, database: OpenDatabase, log: Logger): void {
+function stopOnSignal(app: FastifyInstance, close: () => Promise<void>, log: Logger): void {
   let firstAt: number | null = null;
   const stop = async (signal: string) => {
     if (firstAt !== null) {
@@ -72,7 +81,7 @@ function stopOnSignal(app: FastifyInstance, database: OpenDatabase, log: Logger)
       process.exit(1);
     }, STOP_WITHIN).unref();
     await app.close();
-    await database.close();
+    await close();
     log.info('stopped');
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {

@@ -10,6 +10,13 @@ import pg from 'pg';
  */
 export type Db = PgDatabase<NodePgQueryResultHKT>;
 
+/**
+ * A pool, or the connection of a transaction, for the statements of the hot paths: named, so that
+ * Postgres parses and plans each once a connection, and built once, which costs drizzle more than
+ * Postgres takes to answer them.
+ */
+export type Session = Pick<pg.ClientBase, 'query'>;
+
 export type Database = { db: NodePgDatabase; pool: pg.Pool };
 
 // How long a statement may run, wait for a lock, or leave its transaction open, in milliseconds.
@@ -44,6 +51,34 @@ export function connect(
   pool.on('error', onError);
   pool.on('connect', (client) => client.on('error', onError));
   return { pool, db: drizzle({ client: pool }) };
+}
+
+/**
+ * Runs `work` in one transaction: committed when it settles, rolled back when it throws. A connection
+ * that breaks on the way is not given back to the pool.
+ */
+export async function inTransaction<Result>(
+  pool: pg.Pool,
+  work: (session: pg.PoolClient) => Promise<Result>,
+): Promise<Result> {
+  const session = await pool.connect();
+  let broken = false;
+  try {
+    await session.query('begin');
+    const result = await work(session);
+    await session.query('commit');
+    return result;
+  } catch (error) {
+    await session.query('rollback').catch(() => (broken = true));
+    throw error;
+  } finally {
+    session.release(broken);
+  }
+}
+
+/** The query builder on the connection of a transaction. */
+export function onSession(session: pg.PoolClient): Db {
+  return drizzle({ client: session });
 }
 
 /** What Postgres, or the way to it, says is wrong; without the query's parameters, which may be secret. */

@@ -3,7 +3,7 @@ import type { LRUCache } from 'lru-cache';
 import type { Framework } from '../domain/framework.ts';
 import { SCENARIO_NAMES, type ScenarioName } from '../domain/probabilities.ts';
 import type { Direction, Scenario } from '../domain/scenarios.ts';
-import type { Db } from './client.ts';
+import type { Db, Session } from './client.ts';
 import {
   drawdownLabels,
   frameworks,
@@ -75,15 +75,9 @@ type ScenarioRow = Omit<Scenario, 'returnBand'> & {
   returnMax: number | null;
 };
 
-/** The framework of that id; from memory where it was read before. */
-export async function readFramework(
-  db: Db,
-  cache: FrameworkCache,
-  id: number,
-): Promise<StoredFramework> {
-  const cached = cache.get(id);
-  if (cached) return cached;
-  const { rows } = await db.execute<{ hash: string; framework: FrameworkRow }>(sql`
+const READ_FRAMEWORK = {
+  name: 'read-framework',
+  text: `
     select 'sha256:' || encode(f.hash, 'hex') as hash, json_build_object(
       'title', f.title, 'summary', f.summary, 'methodology', f.methodology,
       'disclaimer', f.disclaimer, 'risks', f.risks, 'positioning', f.positioning,
@@ -108,7 +102,21 @@ export async function readFramework(
           'statement', c.statement) order by c.position), '[]')
         from invalidation_conditions c where c.framework_id = f.id)
     ) as framework
-    from frameworks f where f.id = ${id}`);
+    from frameworks f where f.id = $1`,
+};
+
+/** The framework of that id; from memory where it was read before. */
+export async function readFramework(
+  session: Session,
+  cache: FrameworkCache,
+  id: number,
+): Promise<StoredFramework> {
+  const cached = cache.get(id);
+  if (cached) return cached;
+  const { rows } = await session.query<{ hash: string; framework: FrameworkRow }>({
+    ...READ_FRAMEWORK,
+    values: [id],
+  });
   const row = rows[0];
   if (!row) throw new Error(`framework ${id} is missing`);
   const stored = { hash: row.hash, framework: frameworkOf(row.framework) };

@@ -1,47 +1,177 @@
-import { and, desc, eq, lt, sql } from 'drizzle-orm';
-import { alias } from 'drizzle-orm/pg-core';
 import { DomainError } from '../domain/errors.ts';
-import { type Framework, hashFramework, type Subject } from '../domain/framework.ts';
-import {
-  decideRevision,
-  type NewVersion,
-  type OutlookVersion,
-  type Standing,
-} from '../domain/outlook.ts';
-import {
-  deltasOf,
-  fractionsOf,
-  type Probabilities,
-  probabilitiesOf,
-} from '../domain/probabilities.ts';
-import type { Db } from './client.ts';
-import { appendFramework, type FrameworkCache, readFramework } from './frameworks.ts';
-import { analysts } from './schema/api-keys.ts';
-import { events } from './schema/events.ts';
-import { instruments } from './schema/instruments.ts';
-import { outlooks } from './schema/outlooks.ts';
-import { outlookVersions } from './schema/versions.ts';
+import type { OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
+import { probabilitiesOf, type ScenarioName } from '../domain/probabilities.ts';
+import type { Session } from './client.ts';
+import { type FrameworkCache, readFramework } from './frameworks.ts';
 
-const previous = alias(outlookVersions, 'previous');
+/** Which version of an outlook to read: the newest, one by its number, or what stood at a moment. */
+export type Wanted = 'newest' | { version: number } | { asOf: Date };
 
-const points = (row: { bearBps: number; baseBps: number; bullBps: number }): Probabilities =>
-  probabilitiesOf({ bear: row.bearBps, base: row.baseBps, bull: row.bullBps });
+const READ = `
+  select o.slug, i.symbol, i.name as instrument_name,
+    o.horizon_from::text as horizon_from, o.horizon_to::text as horizon_to,
+    o.status, o.review_reasons, o.latest_version,
+    v.version, v.kind, (extract(epoch from v.recorded_at) * 1000)::float8 as published_at,
+    v.rationale, a.id as author_id, a.name as author_name, v.framework_id::float8 as framework_id,
+    'sha256:' || encode(v.hash, 'hex') as hash,
+    'sha256:' || encode(v.previous_hash, 'hex') as previous_hash,
+    v.bear_bps as bear, v.base_bps as base, v.bull_bps as bull,
+    p.bear_bps as previous_bear, p.base_bps as previous_base, p.bull_bps as previous_bull
+  from outlooks o
+  join instruments i on i.id = o.instrument_id
+  join outlook_versions v on v.outlook_id = o.id
+  join analysts a on a.id = v.author_id
+  left join outlook_versions p on p.outlook_id = v.outlook_id and p.version = v.version - 1`;
 
-const versionColumns = {
-  version: outlookVersions.version,
-  kind: outlookVersions.kind,
-  publishedAt: outlookVersions.recordedAt,
-  rationale: outlookVersions.rationale,
-  author: { id: analysts.id, name: analysts.name },
-  bearBps: outlookVersions.bearBps,
-  baseBps: outlookVersions.baseBps,
-  bullBps: outlookVersions.bullBps,
-  previous: {
-    bearBps: previous.bearBps,
-    baseBps: previous.baseBps,
-    bullBps: previous.bullBps,
-  },
+const READ_NEWEST = {
+  name: 'read-newest',
+  text: `${READ} where o.slug = any($1) and v.version = o.latest_version`,
 };
+const READ_NUMBERED = {
+  name: 'read-numbered',
+  text: `${READ} where o.slug = $1 and v.version = $2`,
+};
+// By outlook_versions_as_of: one step down the index, however many versions there are.
+const READ_AS_OF = {
+  name: 'read-as-of',
+  text: `${READ} where o.slug = $1 and v.version = (
+    select s.version from outlook_versions s
+     where s.outlook_id = o.id and s.recorded_at <= $2
+     order by s.recorded_at desc, s.version desc limit 1)`,
+};
+
+type EntryRow = Record<ScenarioName, number> & {
+  version: number;
+  kind: OutlookVersion['kind'];
+  published_at: number;
+  rationale: string;
+  author_id: string;
+  author_name: string;
+  previous_bear: number | null;
+  previous_base: number | null;
+  previous_bull: number | null;
+};
+
+type VersionRow = EntryRow & {
+  slug: string;
+  symbol: string;
+  instrument_name: string;
+  horizon_from: string;
+  horizon_to: string;
+  status: OutlookStatus;
+  review_reasons: string[];
+  latest_version: number;
+  framework_id: number;
+  hash: string;
+  previous_hash: string | null;
+};
+
+/**
+ * One version of an outlook, whole.
+ * @throws DomainError `outlook-not-found`, `version-not-found` or `nothing-stood`
+ */
+export async function readVersion(
+  session: Session,
+  cache: FrameworkCache,
+  slug: string,
+  wanted: Wanted,
+): Promise<OutlookVersion> {
+  const row = await versionRow(session, slug, wanted);
+  if (!row) throw await notFound(session, slug, wanted);
+  return versionOf(session, cache, row, wanted === 'newest');
+}
+
+async function versionRow(session: Session, slug: string, wanted: Wanted) {
+  const query =
+    wanted === 'newest'
+      ? { ...READ_NEWEST, values: [[slug]] }
+      : 'version' in wanted
+        ? { ...READ_NUMBERED, values: [slug, wanted.version] }
+        : { ...READ_AS_OF, values: [slug, wanted.asOf.toISOString()] };
+  const { rows } = await session.query<VersionRow>(query);
+  return rows[0];
+}
+
+/** The newest versions of the outlooks of those slugs that exist, in no order. */
+export async function readNewestVersions(
+  session: Session,
+  cache: FrameworkCache,
+  slugs: readonly string[],
+): Promise<OutlookVersion[]> {
+  const { rows } = await session.query<VersionRow>({ ...READ_NEWEST, values: [slugs] });
+  const read: OutlookVersion[] = [];
+  // One after the other: a hundred at once would take every connection of the pool.
+  for (const row of rows) read.push(await versionOf(session, cache, row, true));
+  return read;
+}
+
+async function versionOf(
+  session: Session,
+  cache: FrameworkCache,
+  row: VersionRow,
+  isNewest: boolean,
+): Promise<OutlookVersion> {
+  const stored = await readFramework(session, cache, row.framework_id);
+  return {
+    ...entryOf(row),
+    slug: row.slug,
+    instrument: { symbol: row.symbol, name: row.instrument_name },
+    horizon: { from: row.horizon_from, to: row.horizon_to },
+    // A version of the past never changes, so it tells the state that it was published in.
+    status: isNewest ? row.status : 'open',
+    reviewReasons: isNewest ? row.review_reasons : [],
+    latestVersion: row.latest_version,
+    hash: row.hash,
+    previousHash: row.previous_hash,
+    frameworkHash: stored.hash,
+    framework: stored.framework,
+  };
+}
+
+function entryOf(row: EntryRow): VersionEntry {
+  const { previous_bear: bear, previous_base: base, previous_bull: bull } = row;
+  return {
+    version: row.version,
+    kind: row.kind,
+    publishedAt: new Date(row.published_at),
+    author: { id: row.author_id, name: row.author_name },
+    rationale: row.rationale,
+    probabilities: probabilitiesOf(row),
+    previousProbabilities:
+      bear === null || base === null || bull === null
+        ? null
+        : probabilitiesOf({ bear, base, bull }),
+  };
+}
+
+const READ_POINTER = {
+  name: 'read-pointer',
+  text: `select o.latest_version, (select min(recorded_at) from outlook_versions
+     where outlook_id = o.id and version = 1) as created_at from outlooks o where o.slug = $1`,
+};
+
+/** Why a version was not found, in words for whoever asked for it. */
+export async function notFound(
+  session: Session,
+  slug: string,
+  wanted: Wanted,
+): Promise<DomainError> {
+  const { rows } = await session.query<{ latest_version: number; created_at: Date }>({
+    ...READ_POINTER,
+    values: [slug],
+  });
+  const outlook = rows[0];
+  if (!outlook) return new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
+  if (typeof wanted === 'object' && 'asOf' in wanted) {
+    const since = outlook.created_at.toISOString();
+    return new DomainError('nothing-stood', `"${slug}" was first published at ${since}.`);
+  }
+  const sought = typeof wanted === 'object' ? ` ${wanted.version}` : '';
+  return new DomainError(
+    'version-not-found',
+    `"${slug}" has no version${sought}; its newest is ${outlook.latest_version}.`,
+  );
+}
 
 /** A version as the list of an outlook's versions tells it. */
 export type VersionEntry = Pick<
@@ -55,203 +185,37 @@ export type VersionEntry = Pick<
   | 'previousProbabilities'
 >;
 
-/**
- * One version of an outlook, whole; the newest where `version` is null.
- * @throws DomainError `outlook-not-found` or `version-not-found`
- */
-export async function readVersion(
-  db: Db,
-  cache: FrameworkCache,
-  slug: string,
-  version: number | null,
-): Promise<OutlookVersion> {
-  const [row] = await db
-    .select({
-      ...versionColumns,
-      slug: outlooks.slug,
-      instrument: { symbol: instruments.symbol, name: instruments.name },
-      horizon: { from: outlooks.horizonFrom, to: outlooks.horizonTo },
-      status: outlooks.status,
-      frameworkId: outlookVersions.frameworkId,
-      hash: outlookVersions.hash,
-      previousHash: outlookVersions.previousHash,
-    })
-    .from(outlooks)
-    .innerJoin(instruments, eq(instruments.id, outlooks.instrumentId))
-    .innerJoin(
-      outlookVersions,
-      and(
-        eq(outlookVersions.outlookId, outlooks.id),
-        eq(outlookVersions.version, version ?? outlooks.latestVersion),
-      ),
-    )
-    .innerJoin(analysts, eq(analysts.id, outlookVersions.authorId))
-    .leftJoin(previous, isVersionBefore())
-    .where(eq(outlooks.slug, slug));
-  if (!row) throw await notFound(db, slug, version);
+const NEWEST_THERE_CAN_BE = 2_147_483_647;
 
-  const { frameworkId, bearBps, baseBps, bullBps, previous: before, ...rest } = row;
-  const stored = await readFramework(db, cache, frameworkId);
-  return {
-    ...rest,
-    // A numbered version never changes, so it tells the status that it was published with.
-    status: version === null ? rest.status : 'open',
-    frameworkHash: stored.hash,
-    framework: stored.framework,
-    probabilities: points({ bearBps, baseBps, bullBps }),
-    previousProbabilities: before && points(before),
-  };
-}
-
-function isVersionBefore() {
-  return and(
-    eq(previous.outlookId, outlookVersions.outlookId),
-    eq(previous.version, sql`${outlookVersions.version} - 1`),
-  );
-}
-
-async function notFound(db: Db, slug: string, version: number | null): Promise<DomainError> {
-  const [outlook] = await db
-    .select({ latest: outlooks.latestVersion })
-    .from(outlooks)
-    .where(eq(outlooks.slug, slug));
-  if (!outlook) return new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
-  return new DomainError(
-    'version-not-found',
-    `"${slug}" has no version ${version}; its newest is ${outlook.latest}.`,
-  );
-}
+const LIST_VERSIONS = {
+  name: 'list-versions',
+  text: `
+    select v.version, v.kind, (extract(epoch from v.recorded_at) * 1000)::float8 as published_at,
+      v.rationale, a.id as author_id, a.name as author_name,
+      v.bear_bps as bear, v.base_bps as base, v.bull_bps as bull,
+      p.bear_bps as previous_bear, p.base_bps as previous_base, p.bull_bps as previous_bull
+    from outlooks o
+    join outlook_versions v on v.outlook_id = o.id
+    join analysts a on a.id = v.author_id
+    left join outlook_versions p on p.outlook_id = v.outlook_id and p.version = v.version - 1
+   where o.slug = $1 and v.version <= $2
+   order by v.version desc limit $3`,
+};
 
 /**
  * The versions of an outlook, newest first, those older than `before`; at most `limit`.
  * @throws DomainError `outlook-not-found`
  */
 export async function listVersions(
-  db: Db,
+  session: Session,
   slug: string,
-  page: { before: number | null; limit: number },
+  { before, limit }: { before: number | null; limit: number },
 ): Promise<VersionEntry[]> {
-  const [outlook] = await db
-    .select({ id: outlooks.id })
-    .from(outlooks)
-    .where(eq(outlooks.slug, slug));
-  if (!outlook) throw await notFound(db, slug, null);
-  const rows = await db
-    .select(versionColumns)
-    .from(outlookVersions)
-    .innerJoin(analysts, eq(analysts.id, outlookVersions.authorId))
-    .leftJoin(previous, isVersionBefore())
-    .where(
-      and(
-        eq(outlookVersions.outlookId, outlook.id),
-        page.before === null ? undefined : lt(outlookVersions.version, page.before),
-      ),
-    )
-    .orderBy(desc(outlookVersions.version))
-    .limit(page.limit);
-  return rows.map(({ bearBps, baseBps, bullBps, previous: before, ...rest }) => ({
-    ...rest,
-    probabilities: points({ bearBps, baseBps, bullBps }),
-    previousProbabilities: before && points(before),
-  }));
-}
-
-/** What an author sends as the next version; see {@link decideRevision}. */
-export type RevisionRequest = {
-  author: OutlookVersion['author'];
-  rationale: string;
-  probabilities?: Probabilities | undefined;
-  framework?: Framework | undefined;
-};
-
-/**
- * Appends the next version of an outlook: one transaction that holds the outlook's row, so writers
- * of one outlook take turns and each decides on what the one before left.
- *
- * `prepare` sees the version that stands, still under the lock, and answers what to append; what it
- * throws leaves everything as it was.
- * @returns the version as it now stands
- * @throws DomainError `outlook-not-found`, or what {@link decideRevision} throws
- */
-export async function revise(
-  db: Db,
-  cache: FrameworkCache,
-  slug: string,
-  prepare: (current: OutlookVersion) => RevisionRequest,
-  now: () => Date,
-): Promise<OutlookVersion> {
-  return db.transaction(async (tx) => {
-    const [locked] = await tx
-      .select({ id: outlooks.id })
-      .from(outlooks)
-      .where(eq(outlooks.slug, slug))
-      .for('no key update');
-    if (!locked) throw await notFound(tx, slug, null);
-    // A statement of its own: joined to the locked row, versions would be read as they were before
-    // the wait for the lock.
-    const current = await readVersion(tx, cache, slug, null);
-    const { author, framework, ...request } = prepare(current);
-    const subject: Subject = { instrument: current.instrument.symbol, horizon: current.horizon };
-    const frameworkHash = framework && hashFramework(framework, subject);
-    const proposal = { ...request, authorId: author.id, frameworkHash };
-    const next = decideRevision(current satisfies Standing, proposal, now());
-    const replaced = next.kind === 'framework' ? framework : undefined;
-    const frameworkId =
-      replaced && (await appendFramework(tx, locked.id, replaced, next.frameworkHash));
-    await appendVersion(tx, locked.id, next, frameworkId ?? null, current.probabilities);
-    const { authorId: _, ...published } = next;
-    return {
-      ...current,
-      ...published,
-      author,
-      previousProbabilities: current.probabilities,
-      framework: replaced ?? current.framework,
-    };
-  });
-}
-
-/**
- * Appends a version and the event that tells of it. Call it in the transaction that decided on the
- * version. The outlook's pointer follows by trigger.
- * @param frameworkId its new framework; null keeps that of the version before
- * @param before what stood before; null for version 1
- */
-export async function appendVersion(
-  tx: Db,
-  outlookId: number,
-  next: NewVersion,
-  frameworkId: number | null,
-  before: Probabilities | null,
-): Promise<void> {
-  const kept = tx
-    .select({ id: outlookVersions.frameworkId })
-    .from(outlookVersions)
-    .where(
-      and(eq(outlookVersions.outlookId, outlookId), eq(outlookVersions.version, next.version - 1)),
-    );
-  await tx.insert(outlookVersions).values({
-    outlookId,
-    version: next.version,
-    kind: next.kind,
-    frameworkId: frameworkId ?? sql`(${kept})`,
-    bearBps: next.probabilities.bear,
-    baseBps: next.probabilities.base,
-    bullBps: next.probabilities.bull,
-    authorId: next.authorId,
-    rationale: next.rationale,
-    recordedAt: next.publishedAt,
-    hash: next.hash,
-    previousHash: next.previousHash,
-  });
-  await tx.insert(events).values({
-    kind: next.kind === 'created' ? 'outlook.created' : 'outlook.version.published',
-    outlookId,
-    version: next.version,
-    data: {
-      kind: next.kind,
-      probabilities: fractionsOf(next.probabilities),
-      deltas: before && deltasOf(before, next.probabilities),
-    },
-    recordedAt: next.publishedAt,
-  });
+  const values = [slug, before === null ? NEWEST_THERE_CAN_BE : before - 1, limit];
+  const { rows } = await session.query<EntryRow>({ ...LIST_VERSIONS, values });
+  if (rows.length === 0) {
+    const missing = await notFound(session, slug, 'newest');
+    if (missing.code === 'outlook-not-found') throw missing;
+  }
+  return rows.map(entryOf);
 }

@@ -29,6 +29,7 @@ export type DomainErrorCode =
   | 'unknown-instrument'
   | 'outlook-not-found'
   | 'version-not-found'
+  | 'nothing-stood'
   | 'instrument-not-found'
   | 'key-not-found'
   | 'no-change'

@@ -12,6 +12,10 @@ export type OutlookVersion = {
   instrument: { symbol: string; name: string };
   horizon: Horizon;
   status: OutlookStatus;
+  /** Why the desk owes a revision; empty where it owes none. */
+  reviewReasons: readonly string[];
+  /** The newest version at the time of reading. */
+  latestVersion: number;
   version: number;
   publishedAt: Date;
   author: { id: string; name: string };

@@ -43,6 +43,24 @@ export function authorize(
   });
 }
 
+/**
+ * Whether a read that goes on for long may do so: its key may have been revoked or have expired.
+ * @throws Error where that can't be found out now
+ */
+export async function isStillAllowed(
+  request: FastifyRequest,
+  { db, now, requireKeyForReads }: { db: Db; now: () => Date; requireKeyForReads: boolean },
+): Promise<boolean> {
+  if (!requireKeyForReads) return true;
+  try {
+    await authenticate(request, db, now());
+    return true;
+  } catch (error) {
+    if (error instanceof Problem) return false;
+    throw error;
+  }
+}
+
 /** The analyst behind a request to a route of a role. */
 export function authorOf(request: FastifyRequest): ApiKey['analyst'] {
   if (!request.apiKey)

@@ -13,12 +13,16 @@ const CACHE_CONTROL: Record<Freshness, { shared: string; keyed: string }> = {
   },
 };
 
+export function cacheControlOf(freshness: Freshness, requireKeyForReads: boolean): string {
+  return CACHE_CONTROL[freshness][requireKeyForReads ? 'keyed' : 'shared'];
+}
+
 export function setFreshness(
   reply: FastifyReply,
   freshness: Freshness,
   requireKeyForReads: boolean,
 ): void {
-  reply.header('cache-control', CACHE_CONTROL[freshness][requireKeyForReads ? 'keyed' : 'shared']);
+  reply.header('cache-control', cacheControlOf(freshness, requireKeyForReads));
   if (!requireKeyForReads) return;
   const byCors = reply.getHeader('vary') ?? [];
   reply.header('vary', [byCors, 'Authorization'].flat().join(', '));
@@ -29,9 +33,14 @@ export function forbidStoring(reply: FastifyReply): void {
   reply.header('cache-control', 'no-store');
 }
 
-/** A strong ETag: the digest of the very bytes it stands for, so the same on every instance. */
+/** What an ETag is made of: a digest of the very bytes, so the same on every instance. */
+export function digestOf(body: string | Buffer): string {
+  return createHash('sha256').update(body).digest('base64url').slice(0, 27);
+}
+
+/** The strong ETag of a body that is sent as it is. */
 export function etagOf(body: string | Buffer): string {
-  return `"${createHash('sha256').update(body).digest('base64url').slice(0, 27)}"`;
+  return `"${digestOf(body)}"`;
 }
 
 /** Gives every answer to a GET its ETag, and answers 304 where the client already has it. */
@@ -53,13 +62,19 @@ export function answerConditionally(app: FastifyInstance): void {
 /** Whether If-None-Match names `etag`: weak comparison, lists and `*` (RFC 9110, 13.1.2). */
 export function noneMatchHolds(header: string | undefined, etag: string): boolean {
   if (header === undefined) return false;
-  if (header.trim() === '*') return true;
+  if (header === etag || header.trim() === '*') return true;
   return entityTags(header).some((tag) => tag.replace(/^W\//, '') === etag);
 }
 
-/** Whether If-Match names `etag`: strong comparison, lists and `*` (RFC 9110, 13.1.1). */
+/**
+ * Whether If-Match names `etag`: strong comparison, lists and `*` (RFC 9110, 13.1.1). Whoever read the
+ * body compressed has read it as well.
+ */
 export function matchHolds(header: string, etag: string): boolean {
-  return header.trim() === '*' || entityTags(header).includes(etag);
+  if (header.trim() === '*') return true;
+  return entityTags(header).some(
+    (tag) => tag.replace(/^("[\w-]{27})-(?:br|gzip)"$/, '$1"') === etag,
+  );
 }
 
 function entityTags(header: string): string[] {
@@ -70,9 +85,12 @@ function entityTags(header: string): string[] {
  * Guards a write against a view that its author has not read.
  * @throws Problem `precondition-failed` where If-Match is sent and names another body than `current`
  */
-export function requireMatch(request: FastifyRequest, current: () => string): void {
+export async function requireMatch(
+  request: FastifyRequest,
+  current: () => Promise<string>,
+): Promise<void> {
   if (request.headers['if-match'] === undefined) return;
-  const etag = etagOf(current());
+  const etag = etagOf(await current());
   if (matchHolds(request.headers['if-match'], etag)) return;
   throw new Problem('precondition-failed', `What stands now has the ETag ${etag}.`, {
     headers: { etag },

@@ -1,4 +1,4 @@
-import type { FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { stdSerializers } from 'pino';
 
 /** What requests and errors are to the log: never a key, wherever a client put it. */
@@ -14,3 +14,16 @@ export const LOG_SERIALIZERS = {
     return told;
   },
 };
+
+/**
+ * A line a request, once it was answered: writes and refusals at `info`, reads that were answered at
+ * `debug`, as they are many and a line costs more than a cached answer.
+ */
+export function logRequests(app: FastifyInstance): void {
+  app.addHook('onResponse', (request, reply, done) => {
+    const isRead = request.method === 'GET' || request.method === 'HEAD';
+    const level = isRead && reply.statusCode < 400 ? 'debug' : 'info';
+    request.log[level]({ req: request, res: reply, responseTime: reply.elapsedTime }, 'answered');
+    done();
+  });
+}

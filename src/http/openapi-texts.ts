@@ -8,6 +8,7 @@ export const TAGS = [
     description: 'Change the probabilities or the wording: a new version each.',
   },
   { name: 'Versions', description: 'What an outlook said before, and how each version differs.' },
+  { name: 'Events', description: 'What happens in the ledger, as it happens.' },
   { name: 'Instruments', description: 'What outlooks are about.' },
   { name: 'Keys', description: 'Who may write. For admins.' },
   { name: 'Problems', description: 'What refusals mean and how to mend them.' },
@@ -27,8 +28,9 @@ parameter is refused by name. Refusals are \`application/problem+json\` (RFC 945
 fields at once, each by a JSON Pointer. Lists answer \`{items, nextCursor}\`; pass \`nextCursor\` back as
 \`cursor\`. Clients should ignore members that they do not know: releases add some.
 
-**Caching.** Every GET answers a strong ETag; send it back as \`If-None-Match\` to be answered 304.
-Send it as \`If-Match\` with a revision to be refused (412) where the outlook has changed since.
+**Caching.** Every GET but an event stream answers a strong ETag, another for each content coding (br,
+gzip); send it back as \`If-None-Match\` to be answered 304. A current view is never older than what
+the instance that answers was told; pass \`minVersion\` to be sure of a version. Send an ETag as \`If-Match\` with a revision to be refused (412) where the outlook has changed since.
 
 **The hash chain.** Whoever noted a version's \`hash\` can later prove that neither it nor any version
 before it was rewritten. Both hashes are \`sha256:\` and the hex SHA-256 of a canonical JSON document
@@ -52,12 +54,13 @@ export const STATUS_TEXTS: Record<string, string> = {
   401: 'A key is needed, or the one sent is unknown, expired or revoked.',
   403: "The key's role does not allow this.",
   404: 'There is no such thing.',
-  406: 'The `Accept` header excludes JSON.',
+  406: 'The `Accept` header excludes all that this is served as.',
   409: 'In conflict with what stands.',
   412: 'The outlook has changed since it was read.',
   413: 'The body exceeds 1 MiB.',
   415: 'Another content type is needed.',
   422: 'Not acceptable; `errors` says what to mend.',
+  429: 'Too much at once; try again after `Retry-After` seconds.',
   500: 'Something went wrong on the side of the service.',
   503: 'Not now; try again after `Retry-After` seconds.',
 };

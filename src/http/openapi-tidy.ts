@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { OpenAPIV3_1 } from 'openapi-types';
+import { EVENT_STREAM_TYPE } from './negotiation.ts';
 import { STATUS_TEXTS } from './openapi-texts.ts';
 import { REQUEST_EXAMPLES, SAMPLE_INSTRUMENT, SAMPLE_OUTLOOK } from './schemas/examples.ts';
 
@@ -32,6 +33,12 @@ const PARAMETERS: Record<string, OpenAPIV3_1.ParameterObject> = {
     name: 'If-None-Match',
     in: 'header',
     description: 'ETags of what the client has; answered 304 where one still stands.',
+    schema: { type: 'string' },
+  },
+  LastEventId: {
+    name: 'Last-Event-ID',
+    in: 'header',
+    description: 'The id of the last event that the client has. Browsers send it by themselves.',
     schema: { type: 'string' },
   },
   IfMatch: {
@@ -79,9 +86,11 @@ function completeOperation(operation: Operation, method: string, path: string): 
   const malformed = path.includes('{') ? ['400'] : [];
   for (const status of [...malformed, '406', '500', '503'])
     responses[status] ??= { description: '', ...problem };
+  const isStream = EVENT_STREAM_TYPE in (responses['200']?.content ?? {});
   if (method === 'get') {
-    operation.parameters = [...(operation.parameters ?? []), parameter('IfNoneMatch')];
-    responses['304'] = { description: '', headers: { ETag: header('ETag') } };
+    const condition = isStream ? 'LastEventId' : 'IfNoneMatch';
+    operation.parameters = [...(operation.parameters ?? []), parameter(condition)];
+    if (!isStream) responses['304'] = { description: '', headers: { ETag: header('ETag') } };
   }
   if ('412' in responses) {
     operation.parameters = [...(operation.parameters ?? []), parameter('IfMatch')];
@@ -89,7 +98,8 @@ function completeOperation(operation: Operation, method: string, path: string): 
   for (const [status, response] of Object.entries(responses)) {
     response.description = STATUS_TEXTS[status] ?? '';
     if (status === '204') delete response.content;
-    if (status === '200') {
+    if (status === '429') response.headers = { 'Retry-After': header('RetryAfter') };
+    if (status === '200' && !isStream) {
       const isList = operation.parameters?.some(isCursor);
       response.headers = { ETag: header('ETag'), ...(isList && { Link: header('Link') }) };
     }

@@ -1,29 +1,26 @@
 import slugify from '@sindresorhus/slugify';
 import { z } from 'zod';
-import type { Db } from '../db/client.ts';
-import { createOutlook, listOutlooks } from '../db/outlooks.ts';
-import { readVersion } from '../db/versions.ts';
-import { OUTLOOK_STATUSES, type OutlookVersion } from '../domain/outlook.ts';
+import type pg from 'pg';
+import { createOutlook } from '../db/outlooks.ts';
+import { notFound, readVersion } from '../db/versions.ts';
+import type { OutlookVersion } from '../domain/outlook.ts';
 import { authorOf } from './auth.ts';
-import { setFreshness } from './caching.ts';
-import { cursorMoment, decodeCursor, encodeCursor, pageOf, pageShape, sendPage } from './paging.ts';
+import { pastMoment } from './moments.ts';
 import { Problem } from './problems.ts';
-import { representOutlook, representSummary } from './representations.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
-import { slug, symbol } from './schemas/fields.ts';
-import { newOutlook, outlook, outlookSummary } from './schemas/outlooks.ts';
-import { isSnapshot } from './snapshots.ts';
+import { queryMoment, queryVersion, slug } from './schemas/fields.ts';
+import { newOutlook, outlook } from './schemas/outlooks.ts';
+import { renderingOf, sendPublished } from './views.ts';
 
 const TAG = 'Outlooks';
 const slugParams = z.strictObject({ slug });
 
 export function outlookRoutes(api: Api, ledger: Ledger): void {
-  listRoute(api, ledger);
   currentRoute(api, ledger);
   createRoute(api, ledger);
 }
 
-function createRoute(api: Api, { db, now }: Ledger): void {
+function createRoute(api: Api, { pool, now, ...ledger }: Ledger): void {
   api.route({
     method: 'POST',
     url: '/v1/outlooks',
@@ -39,11 +36,8 @@ function createRoute(api: Api, { db, now }: Ledger): void {
       response: { 201: outlook, ...refusals(400, 401, 403, 409, 413, 415, 422) },
     },
     handler: async (request, reply) => {
-      const created = await publishOutlook(db, request.body, authorOf(request), now);
-      return reply
-        .code(201)
-        .header('location', `/v1/outlooks/${created.slug}`)
-        .send(representOutlook(created));
+      const created = await publishOutlook(pool, request.body, authorOf(request), now);
+      return sendPublished(reply, ledger, created, `/v1/outlooks/${created.slug}`);
     },
   });
 }
@@ -53,14 +47,14 @@ function createRoute(api: Api, { db, now }: Ledger): void {
  * @throws DomainError as {@link createOutlook} does; Problem where no slug is given nor can be made
  */
 export async function publishOutlook(
-  db: Db,
+  pool: pg.Pool,
   body: z.output<typeof newOutlook>,
   author: OutlookVersion['author'],
   now: () => Date,
 ): Promise<OutlookVersion> {
   const { slug: wanted, instrument, horizon, rationale, probabilities, ...framework } = body;
   const about = { slug: wanted ?? slugOf(framework.title), instrument, horizon };
-  return createOutlook(db, { ...about, author, rationale, probabilities, framework }, now);
+  return createOutlook(pool, { ...about, author, rationale, probabilities, framework }, now);
 }
 
 function slugOf(title: string): string {
@@ -71,55 +65,7 @@ function slugOf(title: string): string {
   });
 }
 
-const listPosition = z
-  .tuple([cursorMoment, z.int().min(1), z.string().max(6000).refine(isSnapshot), cursorMoment])
-  .transform(([publishedAt, id, snapshot, startedAt]) => ({
-    publishedAt: new Date(publishedAt),
-    id,
-    snapshot,
-    startedAt: new Date(startedAt),
-  }));
-
-function listRoute(api: Api, { db, now, requireKeyForReads }: Ledger): void {
-  api.route({
-    method: 'GET',
-    url: '/v1/outlooks',
-    config: { access: 'read' },
-    schema: {
-      operationId: 'listOutlooks',
-      tags: [TAG],
-      summary: 'List outlooks',
-      description:
-        'Summaries of current versions, the newest publication first. A walk by cursor goes on through the ledger as its first page saw it: an outlook that is revised meanwhile is neither skipped nor shown twice.',
-      querystring: z.strictObject({
-        instrument: symbol.optional().meta({ description: 'Only outlooks on this symbol.' }),
-        status: z.enum(OUTLOOK_STATUSES).optional().meta({ description: 'Only of this status.' }),
-        ...pageShape,
-      }),
-      response: { 200: pageOf(outlookSummary), ...refusals(422) },
-    },
-    handler: async (request, reply) => {
-      const { limit, cursor, instrument = null, status = null } = request.query;
-      const filters = { instrument, status };
-      const after = decodeCursor(cursor, filters, listPosition);
-      const { summaries, next } = await listOutlooks(db, filters, { after, limit, now: now() });
-      setFreshness(reply, 'revalidate', requireKeyForReads);
-      return sendPage(request, reply, {
-        items: summaries.map(representSummary),
-        nextCursor:
-          next &&
-          encodeCursor(filters, [
-            next.publishedAt.getTime(),
-            next.id,
-            next.snapshot,
-            next.startedAt.getTime(),
-          ]),
-      });
-    },
-  });
-}
-
-function currentRoute(api: Api, { db, frameworks, requireKeyForReads }: Ledger): void {
+function currentRoute(api: Api, { pool, frameworks, replies, now }: Ledger): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug',
@@ -128,14 +74,36 @@ function currentRoute(api: Api, { db, frameworks, requireKeyForReads }: Ledger):
       operationId: 'getOutlook',
       tags: [TAG],
       summary: 'Read an outlook',
-      description: 'The version that stands now, whole.',
+      description:
+        'The version that stands now, whole; with `asOf`, the one that stood then, as it was published.',
       params: slugParams,
+      querystring: z
+        .strictObject({
+          asOf: queryMoment.optional().meta({
+            description:
+              'A moment of recording, by the clock of the service and to the millisecond. A version stands from its publishedAt on, until that of the next.',
+          }),
+          minVersion: queryVersion.optional().meta({
+            description:
+              'Never answer from an older version, whichever instance is asked; 404 where there is none as new yet.',
+          }),
+        })
+        .superRefine(({ asOf, minVersion }, context) => {
+          if (asOf === undefined || minVersion === undefined) return;
+          const message = 'says nothing beside asOf: leave one of them out';
+          context.addIssue({ code: 'custom', path: ['minVersion'], message });
+        }),
       response: { 200: outlook, ...refusals(404, 422) },
     },
-    handler: async (request, reply) => {
-      const current = await readVersion(db, frameworks, request.params.slug, null);
-      setFreshness(reply, 'revalidate', requireKeyForReads);
-      return reply.send(representOutlook(current));
+    handler: (request, reply) => {
+      const { slug: name } = request.params;
+      const { asOf, minVersion = 1 } = request.query;
+      pastMoment(asOf, now());
+      return replies.answer(request, reply, { about: [name] }, async () => {
+        const found = await readVersion(pool, frameworks, name, asOf ? { asOf } : 'newest');
+        if (found.version < minVersion) throw await notFound(pool, name, { version: minVersion });
+        return renderingOf(found, 'revalidate');
+      });
     },
   });
 }

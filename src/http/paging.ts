@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { Problem } from './problems.ts';
+import type { Rendering } from './rendering.ts';
 
 const digits = (value: unknown): unknown =>
   typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : value;
@@ -82,17 +83,25 @@ export function pageFrom<Item>(
   return { items, nextCursor: last === undefined ? null : cursorAfter(last) };
 }
 
-/** Answers a page, with a Link to the next one. */
-export function sendPage(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  page: { items: readonly unknown[]; nextCursor: string | null },
-): FastifyReply {
-  if (page.nextCursor !== null) {
-    const next = new URL(request.url, 'http://relative');
-    next.searchParams.set('cursor', page.nextCursor);
-    reply.header('link', `<${next.pathname}${next.search}>; rel="next"`);
-  }
+type Page = { items: readonly unknown[]; nextCursor: string | null };
+
+/** The value of a Link header to the next page; undefined on the last. */
+function nextLink(request: FastifyRequest, { nextCursor }: Page): string | undefined {
+  if (nextCursor === null) return undefined;
+  const next = new URL(request.url, 'http://relative');
+  next.searchParams.set('cursor', nextCursor);
+  return `<${next.pathname}${next.search}>; rel="next"`;
+}
+
+/** A page, with a Link to the next one, for the rendered replies to keep. */
+export function renderPage(request: FastifyRequest, page: Page): Rendering {
+  return { body: JSON.stringify(page), freshness: 'revalidate', link: nextLink(request, page) };
+}
+
+/** Answers a page that is read afresh each time, with a Link to the next one. */
+export function sendPage(request: FastifyRequest, reply: FastifyReply, page: Page): FastifyReply {
+  const link = nextLink(request, page);
+  if (link !== undefined) reply.header('link', link);
   return reply.send(page);
 }
 

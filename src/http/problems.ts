@@ -95,6 +95,19 @@ export const PROBLEMS = {
     meaning: 'What was sent equals the version that stands, so there is nothing to publish.',
     mend: 'Change a probability or the framework, or send nothing.',
   },
+  'unknown-event': {
+    status: 422,
+    title: 'No event has this id',
+    meaning:
+      'A stream was to go on behind an event that this ledger never had. Events are kept for ever, so it is the id of another ledger, or of one that was restored from an older backup since.',
+    mend: 'Read what you show again, and follow the events without an id, from now on.',
+  },
+  'too-many-streams': {
+    status: 429,
+    title: 'Too many streams from one address',
+    meaning: 'Each address may have a limited number of event streams open at once.',
+    mend: 'Share one stream between the parts of a page or the pages of a browser, or close some.',
+  },
   'internal-error': {
     status: 500,
     title: 'Something went wrong on our side',
@@ -121,6 +134,7 @@ const DOMAIN_PROBLEMS: Record<DomainErrorCode, ProblemCode> = {
   'unknown-instrument': 'invalid-request',
   'outlook-not-found': 'not-found',
   'version-not-found': 'not-found',
+  'nothing-stood': 'not-found',
   'instrument-not-found': 'not-found',
   'key-not-found': 'not-found',
   'no-change': 'no-change',
@@ -132,7 +146,7 @@ export function domainProblem(code: DomainErrorCode): ProblemCode {
 }
 
 /** One faulty field. `in` is absent for the body, which `pointer` then points into. */
-export type FieldError = { pointer: string; detail: string; in?: 'query' | 'path' };
+export type FieldError = { pointer: string; detail: string; in?: 'query' | 'path' | 'header' };
 
 /** A request that ends in a problem. Thrown in the http layer; rendered in http/errors.ts. */
 export class Problem extends Error {

@@ -1,31 +1,30 @@
 import type { z } from 'zod';
-import type { OutlookSummary } from '../db/outlooks.ts';
+import type { OutlookSummary } from '../db/outlook-list.ts';
 import type { VersionEntry } from '../db/versions.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
-import { deltasOf, fractionsOf, type ScenarioName } from '../domain/probabilities.ts';
-import { directionsOf } from '../domain/scenarios.ts';
+import type { Framework } from '../domain/framework.ts';
+import { deltasOf, fractionsOf } from '../domain/probabilities.ts';
+import { directionsOf, type Scenario } from '../domain/scenarios.ts';
 import type { outlook, outlookSummary, versionEntry } from './schemas/outlooks.ts';
 
 type Json<Schema extends z.ZodType> = z.output<Schema>;
 
-/** One version of an outlook as the API answers it, whether as the current view or by number. */
-export function representOutlook(version: OutlookVersion): Json<typeof outlook> {
-  const { framework, probabilities } = version;
+/**
+ * One version of an outlook as the API answers it, as JSON text: whether as the current view, by
+ * number or as of a moment, read or just written. What the framework says is rendered once and kept
+ * with it; only what changes with each version is rendered here.
+ */
+export function renderOutlook(version: OutlookVersion): string {
+  const { slug, instrument, horizon, status, author, rationale, framework } = version;
+  const { hash, previousHash, frameworkHash, probabilities } = version;
   const { scenarios } = framework;
-  const weighted = (name: ScenarioName) => {
-    const { title, outcome, conditions, direction, directionComment, returnBand } = scenarios[name];
-    const probability = fractionsOf(probabilities)[name];
-    return { title, probability, outcome, conditions, direction, directionComment, returnBand };
-  };
-  const { slug, instrument, horizon, status, author, rationale } = version;
-  const { hash, previousHash, frameworkHash } = version;
-  return {
+  const head: Head = {
     slug,
     title: framework.title,
     instrument,
     horizon,
     status,
-    review: NO_REVIEW,
+    review: reviewOf(version),
     version: version.version,
     publishedAt: version.publishedAt.toISOString(),
     author,
@@ -40,7 +39,60 @@ export function representOutlook(version: OutlookVersion): Json<typeof outlook> 
       base: scenarios.base.direction,
       bull: scenarios.bull.direction,
     }),
-    scenarios: { bear: weighted('bear'), base: weighted('base'), bull: weighted('bull') },
+  };
+  const { bear, base, bull } = head.probabilities;
+  const [beforeBear, beforeBase, beforeBull, tail] = framed(framework);
+  return `${JSON.stringify(head).slice(0, -1)}${beforeBear}${bear}${beforeBase}${base}${beforeBull}${bull}${tail}`;
+}
+
+type Head = Omit<Json<typeof outlook>, keyof Tail | 'scenarios'>;
+type Tail = Pick<
+  Json<typeof outlook>,
+  | 'headwinds'
+  | 'drawdownLabels'
+  | 'invalidationConditions'
+  | 'risks'
+  | 'positioning'
+  | 'metrics'
+  | 'faqs'
+  | 'references'
+  | 'summary'
+  | 'methodology'
+  | 'disclaimer'
+>;
+
+/** The JSON of a framework, cut where the three probabilities go. */
+type Framed = readonly [string, string, string, string];
+
+// Frameworks are kept by id and never change (db/frameworks.ts); what is rendered of one lives as long.
+const rendered = new WeakMap<Framework, Framed>();
+
+function framed(framework: Framework): Framed {
+  const known = rendered.get(framework);
+  if (known) return known;
+  const { bear, base, bull } = framework.scenarios;
+  const made: Framed = [
+    `,"scenarios":{"bear":${untilProbability(bear)}`,
+    `${afterProbability(bear)},"base":${untilProbability(base)}`,
+    `${afterProbability(base)},"bull":${untilProbability(bull)}`,
+    `${afterProbability(bull)}},${JSON.stringify(tailOf(framework)).slice(1)}`,
+  ];
+  rendered.set(framework, made);
+  return made;
+}
+
+function untilProbability({ title }: Scenario): string {
+  return `{"title":${JSON.stringify(title)},"probability":`;
+}
+
+function afterProbability(scenario: Scenario): string {
+  const { outcome, conditions, direction, directionComment, returnBand } = scenario;
+  const rest = { outcome, conditions, direction, directionComment, returnBand };
+  return `,${JSON.stringify(rest).slice(1)}`;
+}
+
+function tailOf(framework: Framework): Tail {
+  return {
     headwinds: framework.headwinds.toSorted((a, b) => a.rank - b.rank),
     drawdownLabels: framework.drawdownLabels,
     invalidationConditions: framework.invalidationConditions.map((condition) => ({
@@ -59,8 +111,9 @@ export function representOutlook(version: OutlookVersion): Json<typeof outlook> 
   };
 }
 
-// No condition can be triggered yet, and nothing else asks for a review.
-const NO_REVIEW = { due: false, reasons: [] };
+function reviewOf({ reviewReasons }: { reviewReasons: readonly string[] }) {
+  return { due: reviewReasons.length > 0, reasons: [...reviewReasons] };
+}
 
 function changeOf(
   version: Pick<OutlookVersion, 'kind' | 'version' | 'probabilities' | 'previousProbabilities'>,
@@ -81,7 +134,7 @@ export function representSummary(summary: OutlookSummary): Json<typeof outlookSu
     instrument,
     horizon,
     status,
-    review: NO_REVIEW,
+    review: reviewOf(summary),
     version,
     publishedAt: summary.publishedAt.toISOString(),
     author,

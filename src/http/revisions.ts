@@ -1,17 +1,17 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { revise } from '../db/versions.ts';
-import type { OutlookVersion } from '../domain/outlook.ts';
+import { type Revised, revise } from '../db/revisions.ts';
 import { authorOf } from './auth.ts';
 import { requireMatch } from './caching.ts';
 import { readJsonBodies } from './json-body.ts';
 import { mergePatch } from './merge-patch.ts';
-import { representOutlook } from './representations.ts';
+import { renderOutlook } from './representations.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { slug } from './schemas/fields.ts';
 import { frameworkPatch, patchedFramework } from './schemas/frameworks.ts';
 import { newRevision, outlook } from './schemas/outlooks.ts';
 import { parse, validatorCompiler } from './validation.ts';
+import { sendPublished } from './views.ts';
 
 const TAG = 'Revisions';
 const params = z.strictObject({ slug });
@@ -22,7 +22,7 @@ export async function revisionRoutes(api: Api, ledger: Ledger): Promise<void> {
   await api.register(async (scope) => reviseFrameworkRoute(scope, ledger));
 }
 
-function reviseRoute(api: Api, { db, frameworks, now }: Ledger): void {
+function reviseRoute(api: Api, ledger: Ledger): void {
   api.route({
     method: 'POST',
     url: '/v1/outlooks/:slug/revisions',
@@ -40,17 +40,16 @@ function reviseRoute(api: Api, { db, frameworks, now }: Ledger): void {
     },
     handler: async (request, reply) => {
       const author = authorOf(request);
-      const prepare = (current: OutlookVersion) => {
-        requireMatchOf(request, current);
+      const prepare = async (current: Revised) => {
+        await requireMatchOf(request, current);
         return { author, ...request.body };
       };
-      const revised = await revise(db, frameworks, request.params.slug, prepare, now);
-      return sendRevised(reply, revised);
+      return publish(reply, ledger, request.params.slug, prepare);
     },
   });
 }
 
-function reviseFrameworkRoute(api: Api, { db, frameworks, now }: Ledger): void {
+function reviseFrameworkRoute(api: Api, ledger: Ledger): void {
   readJsonBodies(api, 'application/merge-patch+json');
   api.route({
     method: 'PATCH',
@@ -75,25 +74,29 @@ function reviseFrameworkRoute(api: Api, { db, frameworks, now }: Ledger): void {
         : validatorCompiler(route as never),
     handler: async (request, reply) => {
       const author = authorOf(request);
-      const prepare = (current: OutlookVersion) => {
-        requireMatchOf(request, current);
+      const prepare = async (current: Revised) => {
+        await requireMatchOf(request, current);
         const patched = parse(patchedFramework, mergePatch(current.framework, request.body));
         const { rationale, probabilities, ...framework } = patched;
         return { author, rationale, probabilities, framework };
       };
-      const revised = await revise(db, frameworks, request.params.slug, prepare, now);
-      return sendRevised(reply, revised);
+      return publish(reply, ledger, request.params.slug, prepare);
     },
   });
 }
 
-function requireMatchOf(request: FastifyRequest, current: OutlookVersion): void {
-  requireMatch(request, () => JSON.stringify(representOutlook(current)));
+function requireMatchOf(request: FastifyRequest, { readWhole }: Revised): Promise<void> {
+  return requireMatch(request, async () => renderOutlook(await readWhole()));
 }
 
-function sendRevised(reply: FastifyReply, revised: OutlookVersion): FastifyReply {
-  return reply
-    .code(201)
-    .header('location', `/v1/outlooks/${revised.slug}/versions/${revised.version}`)
-    .send(representOutlook(revised));
+async function publish(
+  reply: FastifyReply,
+  ledger: Ledger,
+  slug: string,
+  prepare: Parameters<typeof revise>[3],
+): Promise<FastifyReply> {
+  const { pool, frameworks, now } = ledger;
+  const revised = await revise(pool, frameworks, slug, prepare, now);
+  const location = `/v1/outlooks/${slug}/versions/${revised.version}`;
+  return sendPublished(reply, ledger, revised, location);
 }

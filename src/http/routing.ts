@@ -5,11 +5,16 @@ import type {
   RawRequestDefaultExpression,
   RawServerDefault,
 } from 'fastify';
+import type pg from 'pg';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import type { Db } from '../db/client.ts';
+import type { ChangeFeed } from '../db/change-feed.ts';
+import type { Database } from '../db/client.ts';
 import type { FrameworkCache } from '../db/frameworks.ts';
+import type { EventStreams } from './event-streams.ts';
+import { JSON_TYPE } from './negotiation.ts';
 import { Problem } from './problems.ts';
+import type { RenderedReplies } from './rendered-replies.ts';
 import { problemDocument } from './schemas/problems.ts';
 
 /** A Fastify instance whose routes are typed by their zod schemas. */
@@ -23,7 +28,11 @@ export type Api = FastifyInstance<
 
 /** What routes work with. */
 export type Ledger = {
-  db: Db;
+  db: Database['db'];
+  pool: pg.Pool;
+  feed: ChangeFeed;
+  replies: RenderedReplies;
+  streams: EventStreams;
   frameworks: FrameworkCache;
   now: () => Date;
   requireKeyForReads: boolean;
@@ -85,11 +94,19 @@ export function refuseOtherMethods(app: FastifyInstance): () => void {
   };
 }
 
-/** Refuses an `Accept` header that excludes JSON, which is all that the API speaks. */
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The media types that the route is served as; JSON where it says nothing. */
+    serves?: readonly string[];
+  }
+}
+
+/** Refuses an `Accept` header that excludes all that its route is served as. */
 export function refuseOtherMediaTypes(app: FastifyInstance): void {
   app.addHook('onRequest', async (request) => {
     if (request.headers.accept === undefined) return;
-    if (request.accepts().type(['application/json', 'application/problem+json'])) return;
-    throw new Problem('not-acceptable', 'This URL is served as application/json.');
+    const { serves = [JSON_TYPE] } = request.routeOptions.config;
+    if (request.accepts().type([...serves, 'application/problem+json'])) return;
+    throw new Problem('not-acceptable', `This URL is served as ${serves.join(' or ')}.`);
   });
 }

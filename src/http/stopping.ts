@@ -13,11 +13,17 @@ export function endConnectionsOnClose(app: FastifyInstance): void {
     connections.add(socket);
     socket.once('close', () => connections.delete(socket));
   });
-  app.addHook('onRequest', async (request) => void busy.add(request.raw.socket));
+  app.addHook('onRequest', (request, _reply, done) => {
+    busy.add(request.raw.socket);
+    done();
+  });
   app.addHook('onSend', async (_request, reply) => {
     if (isClosing) reply.header('connection', 'close');
   });
-  app.addHook('onResponse', async (request) => void busy.delete(request.raw.socket));
+  app.addHook('onResponse', (request, _reply, done) => {
+    busy.delete(request.raw.socket);
+    done();
+  });
   app.addHook('preClose', async () => {
     isClosing = true;
     for (const socket of connections) if (!busy.has(socket)) socket.destroy();

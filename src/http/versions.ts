@@ -1,25 +1,19 @@
 import { z } from 'zod';
 import { listVersions, readVersion } from '../db/versions.ts';
-import { setFreshness } from './caching.ts';
-import { decodeCursor, encodeCursor, pageFrom, pageOf, pageShape, sendPage } from './paging.ts';
-import { representOutlook, representVersionEntry } from './representations.ts';
+import { decodeCursor, encodeCursor, pageFrom, pageOf, pageShape, renderPage } from './paging.ts';
+import { representVersionEntry } from './representations.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
-import { slug } from './schemas/fields.ts';
+import { queryVersion, slug, versionNumber } from './schemas/fields.ts';
 import { outlook, versionEntry } from './schemas/outlooks.ts';
+import { renderingOf } from './views.ts';
 
 const TAG = 'Versions';
-const error = 'must be a whole number from 1';
-const versionNumber = z
-  .int({ error })
-  .min(1, { error })
-  .max(2_147_483_647, { error: 'must be at most 2147483647' });
-
 export function versionRoutes(api: Api, ledger: Ledger): void {
   listRoute(api, ledger);
   oneRoute(api, ledger);
 }
 
-function listRoute(api: Api, { db, requireKeyForReads }: Ledger): void {
+function listRoute(api: Api, { pool, replies }: Ledger): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/versions',
@@ -33,21 +27,23 @@ function listRoute(api: Api, { db, requireKeyForReads }: Ledger): void {
       querystring: z.strictObject(pageShape),
       response: { 200: pageOf(versionEntry), ...refusals(404, 422) },
     },
-    handler: async (request, reply) => {
+    handler: (request, reply) => {
       const { limit, cursor } = request.query;
-      const query = { versionsOf: request.params.slug };
+      const { slug: name } = request.params;
+      const query = { versionsOf: name };
       const before = decodeCursor(cursor, query, versionNumber);
-      const found = await listVersions(db, request.params.slug, { before, limit: limit + 1 });
-      const { items, nextCursor } = pageFrom(found, limit, (last) =>
-        encodeCursor(query, last.version),
-      );
-      setFreshness(reply, 'revalidate', requireKeyForReads);
-      return sendPage(request, reply, { items: items.map(representVersionEntry), nextCursor });
+      return replies.answer(request, reply, { about: [name] }, async () => {
+        const found = await listVersions(pool, name, { before, limit: limit + 1 });
+        const { items, nextCursor } = pageFrom(found, limit, (last) =>
+          encodeCursor(query, last.version),
+        );
+        return renderPage(request, { items: items.map(representVersionEntry), nextCursor });
+      });
     },
   });
 }
 
-function oneRoute(api: Api, { db, frameworks, requireKeyForReads }: Ledger): void {
+function oneRoute(api: Api, { pool, frameworks, replies }: Ledger): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/versions/:version',
@@ -56,21 +52,18 @@ function oneRoute(api: Api, { db, frameworks, requireKeyForReads }: Ledger): voi
       operationId: 'getVersion',
       tags: [TAG],
       summary: 'Read one version',
-      description: 'The outlook as that version published it. It never changes; keep it for ever.',
-      params: z.strictObject({
-        slug,
-        version: z.preprocess(
-          (text) => (typeof text === 'string' && /^[1-9]\d{0,9}$/.test(text) ? Number(text) : text),
-          versionNumber,
-        ),
-      }),
+      description:
+        'The outlook as that version published it. It never changes; keep it for ever. Only its Link header grows, by a `successor-version` once there is one.',
+      params: z.strictObject({ slug, version: queryVersion }),
       response: { 200: outlook, ...refusals(404, 422) },
     },
-    handler: async (request, reply) => {
+    handler: (request, reply) => {
       const { slug: name, version } = request.params;
-      const found = await readVersion(db, frameworks, name, version);
-      setFreshness(reply, 'immutable', requireKeyForReads);
-      return reply.send(representOutlook(found));
+      return replies.answer(request, reply, { about: [name] }, async () => {
+        const found = await readVersion(pool, frameworks, name, { version });
+        const isFinal = version < found.latestVersion;
+        return { ...renderingOf(found, 'immutable'), isFinal };
+      });
     },
   });
 }

@@ -11,7 +11,7 @@ const slugs = Array.from({ length: WRITERS }, (_, index) => `outlook-${index}`);
 
 let ledger: TestLedger;
 beforeAll(async () => {
-  ledger = await startLedger();
+  ledger = await startLedger({ followsEvents: false });
   await publish(ledger, ...slugs);
 });
 afterAll(() => ledger.close());
@@ -24,9 +24,9 @@ async function write(writer: pg.Client, slug: string): Promise<void> {
   await writer.query(
     `insert into outlook_versions (outlook_id, version, kind, framework_id, bear_bps, base_bps,
         bull_bps, author_id, rationale, recorded_at, hash, previous_hash)
-      select outlook_id, version + 1, 'probabilities', framework_id, base_bps, bear_bps,
-        bull_bps, author_id, 'Swapped.', recorded_at, sha256(hash), hash
-       from outlook_versions join outlooks o on o.id = outlook_id and o.latest_version = version
+      select v.outlook_id, v.version + 1, 'probabilities', v.framework_id, v.base_bps, v.bear_bps,
+        v.bull_bps, v.author_id, 'Swapped.', v.recorded_at, sha256(v.hash), v.hash
+       from outlook_versions v join outlooks o on o.id = v.outlook_id and o.latest_version = v.version
       where o.slug = $1`,
     [slug],
   );
@@ -141,7 +141,7 @@ test('a transaction of an older snapshot places nothing twice', async () => {
 });
 
 test('with no event there is no last position', async () => {
-  const empty = await startLedger({ samples: false });
+  const empty = await startLedger({ samples: false, followsEvents: false });
   const { rows } = await empty.pool.query('select sequence_events() as last');
   await empty.close();
   expect(rows).toEqual([{ last: null }]);

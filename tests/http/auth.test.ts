@@ -9,6 +9,8 @@ let closed: TestLedger;
 beforeAll(async () => {
   ledger = await startLedger();
   closed = await startLedger({ requireKeyForReads: true });
+  const second = { probabilities: { bear: 0.35, base: 0.4, bull: 0.25 }, rationale: 'Why.' };
+  for (const each of [ledger, closed]) expect((await each.revise(second)).statusCode).toBe(201);
 });
 afterAll(async () => {
   await ledger.close();

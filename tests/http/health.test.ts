@@ -1,9 +1,7 @@
 import net from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { pino } from 'pino';
-import { buildApp } from '../../src/app.ts';
 import { connect, type Database } from '../../src/db/client.ts';
-import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
+import { buildSilentApp, SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { assertDescribed } from '../support/openapi.ts';
 
 /** A way to the database that can be cut, and mended. */
@@ -49,21 +47,12 @@ describe('a service whose database goes away', () => {
   let ledger: TestLedger;
   let database: Database;
   let way: Awaited<ReturnType<typeof startWay>>;
-  let app: Awaited<ReturnType<typeof buildApp>>;
+  let app: Awaited<ReturnType<typeof buildSilentApp>>;
   beforeEach(async () => {
     ledger = await startLedger();
     way = await startWay(ledger.url);
     database = connect({ connectionString: way.url, max: 3 }, () => {});
-    app = await buildApp({
-      config: {
-        requireKeyForReads: false,
-        corsOrigins: [],
-        cacheMaxBytes: 1048576,
-      },
-      db: database.db,
-      now: () => ledger.clock.now,
-      logger: pino({ level: 'silent' }),
-    });
+    app = await buildSilentApp(database, { now: () => ledger.clock.now });
   });
   afterEach(async () => {
     await app.close();

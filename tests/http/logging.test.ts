@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { pino } from 'pino';
-import { buildApp } from '../../src/app.ts';
 import { LOG_SERIALIZERS } from '../../src/http/logging.ts';
 import { createDatabase, openDatabase } from '../support/database.ts';
+import { buildSilentApp } from '../support/ledger.ts';
 
 test('the log tells each request with its id, and no key, wherever a client puts one', async () => {
   const lines: string[] = [];
@@ -11,8 +11,7 @@ test('the log tells each request with its id, and no key, wherever a client puts
     { write: (line: string) => void lines.push(line) },
   );
   const database = openDatabase(await createDatabase());
-  const config = { requireKeyForReads: true, corsOrigins: [], cacheMaxBytes: 1_048_576 };
-  const app = await buildApp({ config, db: database.db, now: () => new Date(), logger });
+  const app = await buildSilentApp(database, { requireKeyForReads: true, logger });
   const key = `olk_${'k'.repeat(43)}`;
   await app.inject({
     url: `/v1/outlooks/${key}?key=${key}`,

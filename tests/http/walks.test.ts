@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
-import { createOutlook, send } from '../support/requests.ts';
+import { createOutlook, patchFramework, send } from '../support/requests.ts';
 
-// The list of outlooks is ordered by what writers change. What a walk through it promises meanwhile.
+// The list of outlooks is ordered and filtered by what writers change. What a walk through it promises
+// meanwhile.
 
 const OUTLOOKS = 10;
 let ledger: TestLedger;
@@ -21,18 +22,48 @@ async function create(): Promise<void> {
   expect(answer.statusCode).toBe(201);
 }
 
+const slugOf = (which: number) => `case-${(which % OUTLOOKS) + 1}`;
+
 /** Revises one of the first outlooks, whichever `which` comes to. */
 async function revise(which: number): Promise<void> {
-  const url = `/v1/outlooks/case-${(which % OUTLOOKS) + 1}`;
+  const url = `/v1/outlooks/${slugOf(which)}`;
   const { version } = (await ledger.call({ url })).json<Item>();
   const probabilities = { bear: version / 10_000, base: 0.5, bull: 0.5 - version / 10_000 };
   await send(ledger, 'POST', `${url}/revisions`, { probabilities, rationale: 'R' });
 }
 
+/** Gives one of the first outlooks a title that is found better, or worse, or not at all. */
+async function reword(which: number, title: string): Promise<void> {
+  await patchFramework(ledger, { title, rationale: 'R' }, { slug: slugOf(which) });
+}
+
+// What revisions change decides on each: where an outlook stands, whether it is shown, or both.
+const QUERIES = [
+  '',
+  'sort=publishedAt',
+  'sort=slug',
+  'instrument=RUT&status=open',
+  'scenario=bear&maxProbability=0.0002',
+  'scenario=bull&maxProbability=0.4997&sort=slug',
+  'q=zircon',
+  'q=-zircon&sort=publishedAt',
+  'q=zircon&scenario=bear&maxProbability=0.001&sort=slug',
+];
+const asOfNow = () => `asOf=${ledger.clock.now.toISOString()}`;
+const query: fc.Arbitrary<() => string> = fc.tuple(fc.constantFrom(...QUERIES), fc.boolean()).map(
+  ([text, isAsOf]) =>
+    () =>
+      isAsOf ? `${text}&${asOfNow()}` : text,
+);
+
 /** What all pages show; `between` runs before each page but the first. */
-async function walk(limit: number, between = async (_page: number) => {}): Promise<Item[]> {
+async function walk(
+  limit: number,
+  between = async (_page: number) => {},
+  asked = '',
+): Promise<Item[]> {
   const items: Item[] = [];
-  let url = `/v1/outlooks?limit=${limit}`;
+  let url = `/v1/outlooks?limit=${limit}&${asked}`;
   for (let pages = 1; url !== ''; pages += 1) {
     const answer = await ledger.call({ url });
     items.push(...answer.json<{ items: Item[] }>().items);
@@ -52,6 +83,16 @@ test('a walk shows each outlook once, as the first page saw it, in any interleav
   type Step = () => Promise<unknown>;
   const step: fc.Arbitrary<Step> = fc.oneof(
     { weight: 8, arbitrary: fc.nat(OUTLOOKS - 1).map((which) => () => revise(which)) },
+    {
+      weight: 4,
+      arbitrary: fc
+        .tuple(fc.nat(OUTLOOKS - 1), fc.constantFrom('Ores', 'Zircon', 'Zircon, more zircon'))
+        .map(
+          ([which, title]) =>
+            () =>
+              reword(which, title),
+        ),
+    },
     { weight: 1, arbitrary: fc.constant(create) },
     { weight: 3, arbitrary: fc.constantFrom(1, 1000, 3_600_000).map((by) => async () => tick(by)) },
   );
@@ -60,14 +101,15 @@ test('a walk shows each outlook once, as the first page saw it, in any interleav
     maxLength: 4,
   });
   await fc.assert(
-    fc.asyncProperty(fc.integer({ min: 1, max: 7 }), gaps, async (limit, between) => {
-      const before = named(await walk(100));
-      const seen = await walk(limit, async (page) => {
-        for (const take of between[page - 1] ?? []) await take();
-      });
-      expect(named(seen)).toEqual(before);
+    fc.asyncProperty(fc.integer({ min: 1, max: 7 }), gaps, query, async (limit, between, ask) => {
+      const asked = ask();
+      const before = named(await walk(100, undefined, asked));
+      const take = async (page: number) => {
+        for (const step of between[page - 1] ?? []) await step();
+      };
+      expect(named(await walk(limit, take, asked))).toEqual(before);
     }),
-    { numRuns: 30 },
+    { numRuns: 60 },
   );
 });
 
@@ -83,26 +125,45 @@ test('a walk shows each outlook once while writers write between its pages, all 
   }
 });
 
-test('walks miss and repeat nothing while writers never rest', async () => {
-  const before = slugsOf(await walk(100)).toSorted();
+// Each shows all outlooks, whatever is revised.
+test.for([
+  '',
+  'sort=publishedAt',
+  'sort=slug',
+  'q=zircon OR -zircon',
+  'scenario=bull&maxProbability=0.5',
+  'scenario=bear&minProbability=0&sort=slug',
+  'asOf',
+  'asOf&sort=slug',
+])('walks by %j miss and repeat nothing while writers never rest', async (given) => {
+  const asked = given.replace('asOf', asOfNow());
+  const before = slugsOf(await walk(100, undefined, asked)).toSorted();
+  expect(before.length).toBeGreaterThan(OUTLOOKS);
   const stop = new AbortController();
   const writers = Array.from({ length: 4 }, async (_, writer) => {
-    for (let turn = 0; !stop.signal.aborted; turn += 1) await revise(writer + 4 * turn);
+    for (let turn = 0; !stop.signal.aborted; turn += 1) {
+      await revise(writer + 4 * turn);
+      if (writer === 0) await reword(turn, turn % 2 === 0 ? 'Zircon' : 'Ores');
+    }
   });
-  const walks = await Promise.all(Array.from({ length: 5 }, () => walk(3)));
+  const walks = await Promise.all(Array.from({ length: 5 }, () => walk(3, undefined, asked)));
   stop.abort();
   await Promise.all(writers);
   for (const seen of walks) expect(slugsOf(seen).toSorted()).toEqual(before);
 });
 
-test('a walk by instrument or status, too, shows each outlook once while others write', async () => {
-  for (const filter of ['instrument=RUT', 'status=open', 'instrument=RUT&status=open']) {
-    const before = named(await walk(100));
-    const first = await ledger.call({ url: `/v1/outlooks?limit=5&${filter}` });
-    await Promise.all([revise(0), revise(5), revise(9), create()]);
-    const next = /^<(.+)>; rel="next"$/.exec(String(first.headers.link))?.[1] ?? '';
-    const rest = await ledger.call({ url: next.replace('limit=5', 'limit=100') });
-    const seen = [first, rest].flatMap((answer) => answer.json<{ items: Item[] }>().items);
-    expect(named(seen)).toEqual(before);
-  }
-});
+test.for(QUERIES)(
+  'a walk by %j shows what its first page saw while others write',
+  async (given) => {
+    for (const asked of [given, `${given}&${asOfNow()}`]) {
+      await Promise.all([reword(1, 'Zircon'), reword(2, 'Ores'), reword(5, 'Zircon, more zircon')]);
+      const before = named(await walk(100, undefined, asked));
+      const write = async (page: number) => {
+        if (page > 2) return;
+        const revised = [revise(0), revise(5), revise(9), create()];
+        await Promise.all([...revised, reword(1, 'Ores'), reword(2, 'Zircon')]);
+      };
+      expect(named(await walk(2, write, asked))).toEqual(before);
+    }
+  },
+);

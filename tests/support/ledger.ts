@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import { buildApp } from '../../src/app.ts';
 import type { Role } from '../../src/domain/api-keys.ts';
 import { issueKey } from '../../src/db/api-keys.ts';
+import { ChangeFeed } from '../../src/db/change-feed.ts';
 import type { Database } from '../../src/db/client.ts';
 import { loadSamples } from '../../src/first-start.ts';
 import { createDatabase, openDatabase } from './database.ts';
@@ -13,6 +14,7 @@ export const SLUG = 'russell-2000-downside';
 /** A service on a database of its own, with the sample in it and a key of each role. */
 export type TestLedger = Database & {
   app: FastifyInstance;
+  feed: ChangeFeed;
   url: string;
   keys: Record<Role, string>;
   /** The service's clock; it stands still until it is set. */
@@ -24,16 +26,33 @@ export type TestLedger = Database & {
   close: () => Promise<void>;
 };
 
+/** The service on a database, with a change feed that is not started: nothing is served from memory. */
+export function buildSilentApp(
+  database: Database,
+  { requireKeyForReads = false, now = () => new Date(), logger = pino({ level: 'silent' }) } = {},
+): Promise<FastifyInstance> {
+  return buildApp({
+    config: { requireKeyForReads, corsOrigins: [], cacheMaxBytes: 0, streamsPerAddress: 1 },
+    database,
+    feed: new ChangeFeed(database.pool, () => {}),
+    now,
+    logger,
+  });
+}
+
 export async function startLedger({
   samples = true,
   requireKeyForReads = false,
   corsOrigins = [] as string[],
+  cacheMaxBytes = 4_194_304,
+  streamsPerAddress = 20,
+  followsEvents = true,
 } = {}): Promise<TestLedger> {
   const url = await createDatabase();
   const database = openDatabase(url);
   const clock = { now: new Date('2026-11-20T16:00:00.000Z') };
   const now = () => clock.now;
-  if (samples) await loadSamples(database.db, now());
+  if (samples) await loadSamples(database, now());
   const issue = async (role: Role) =>
     (await issueKey(database.db, { name: `${role} desk`, role, expiresAt: null }, now())).key;
   const keys = {
@@ -41,9 +60,12 @@ export async function startLedger({
     feed: await issue('feed'),
     admin: await issue('admin'),
   };
+  const feed = new ChangeFeed(database.pool, () => {});
+  if (followsEvents) await feed.start();
   const app = await buildApp({
-    config: { requireKeyForReads, corsOrigins, cacheMaxBytes: 4_194_304 },
-    db: database.db,
+    config: { requireKeyForReads, corsOrigins, cacheMaxBytes, streamsPerAddress },
+    database,
+    feed,
     now,
     logger: pino({ level: 'silent' }),
   });
@@ -58,6 +80,7 @@ export async function startLedger({
   };
   return {
     ...database,
+    feed,
     app,
     url,
     keys,
@@ -73,6 +96,7 @@ export async function startLedger({
       }),
     close: async () => {
       await app.close();
+      await feed.close();
       await database.pool.end();
     },
   };

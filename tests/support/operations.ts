@@ -7,6 +7,8 @@ export type DocumentedOperation = {
   /** The path with parameters that name what every test ledger has. */
   url: string;
   operationId: string;
+  /** Whether its answer goes on until the client leaves. */
+  isStream: boolean;
   /** Who is let in: anyone, anyone unless reads need a key, or keys only. */
   access: 'public' | 'read' | 'key';
 };
@@ -20,7 +22,17 @@ const PARAMETERS: Record<string, string> = {
   id: NO_ID,
 };
 
-type Described = { operationId: string; security?: Record<string, unknown>[] };
+/** What reads ask for that can't be left out. The second version is for the test to publish. */
+const QUERIES: Record<string, string> = {
+  getOutlooks: `?slugs=${SLUG}`,
+  getDiff: '?against=2',
+};
+
+type Described = {
+  operationId: string;
+  security?: Record<string, unknown>[];
+  responses: Record<string, { content?: object }>;
+};
 
 function accessOf({ security = [] }: Described): DocumentedOperation['access'] {
   if (security.length === 0) return 'public';
@@ -33,10 +45,13 @@ export const OPERATIONS: DocumentedOperation[] = Object.entries(DOCUMENT.paths).
     Object.entries(item).map(([method, operation]) => ({
       method: method.toUpperCase() as DocumentedOperation['method'],
       path,
-      url: path.replace(/\{(\w+)\}/g, (_, name: string) => PARAMETERS[name] ?? `no-${name}`),
+      url:
+        path.replace(/\{(\w+)\}/g, (_, name: string) => PARAMETERS[name] ?? `no-${name}`) +
+        (QUERIES[operation.operationId] ?? ''),
+      isStream: 'text/event-stream' in (operation.responses['200']?.content ?? {}),
       operationId: operation.operationId,
       access: accessOf(operation),
     })),
 );
 
-export const READS = OPERATIONS.filter(({ method }) => method === 'GET');
+export const READS = OPERATIONS.filter(({ method, isStream }) => method === 'GET' && !isStream);

@@ -13,6 +13,7 @@ export const sha256 = customType<{ data: string; driverData: Buffer }>({
   fromDriver: (bytes) => `sha256:${bytes.toString('hex')}`,
 });
 
+export const tsvector = customType<{ data: string }>({ dataType: () => 'tsvector' });
 const xid8 = customType<{ data: string }>({ dataType: () => 'xid8' });
 // Milliseconds, because that is all a JavaScript Date and the API's timestamps hold: what is read
 // compares equal to what is stored.

@@ -10,6 +10,7 @@ import {
   text,
   uniqueIndex,
 } from 'drizzle-orm/pg-core';
+import type { EventKind } from '../../domain/events.ts';
 import { identity, moment } from './columns.ts';
 import { outlookVersions } from './versions.ts';
 
@@ -17,7 +18,7 @@ export const events = pgTable(
   'events',
   {
     id: identity(),
-    kind: text('kind').$type<'outlook.created' | 'outlook.version.published'>().notNull(),
+    kind: text('kind').$type<EventKind>().notNull(),
     outlookId: bigint('outlook_id', { mode: 'number' }).notNull(),
     version: integer('version').notNull(),
     data: jsonb('data').notNull(),
@@ -31,10 +32,14 @@ export const events = pgTable(
       columns: [t.outlookId, t.version],
       foreignColumns: [outlookVersions.outlookId, outlookVersions.version],
     }),
-    check('events_kind', sql`${t.kind} in ('outlook.created', 'outlook.version.published')`),
+    check(
+      'events_kind',
+      sql`${t.kind} in ('outlook.created', 'outlook.version.published', 'outlook.state.changed')`,
+    ),
     uniqueIndex('events_once_a_version')
       .on(t.outlookId, t.version)
       .where(sql`${t.kind} in ('outlook.created', 'outlook.version.published')`),
+    index('events_of_outlook').on(t.outlookId, t.position), // the stream of one outlook
     index('events_without_position')
       .on(t.id)
       .where(sql`${t.position} is null`),

@@ -3,6 +3,7 @@ import {
   bigint,
   check,
   doublePrecision,
+  index,
   integer,
   pgTable,
   primaryKey,
@@ -12,7 +13,7 @@ import {
 import type { Faq, Metric, Positioning, Reference, Risk } from '../../domain/framework.ts';
 import type { ScenarioName } from '../../domain/probabilities.ts';
 import type { Direction } from '../../domain/scenarios.ts';
-import { list, sha256 } from './columns.ts';
+import { list, sha256, tsvector } from './columns.ts';
 import { outlooks } from './outlooks.ts';
 
 export const frameworks = pgTable(
@@ -32,9 +33,14 @@ export const frameworks = pgTable(
     metrics: list<Metric>('metrics'),
     faqs: list<Faq>('faqs'),
     references: list<Reference>('references'),
+    // The words to find it by; a trigger gathers them from the parts (0002_reads.sql).
+    search: tsvector('search')
+      .notNull()
+      .default(sql`''`),
   },
   (t) => [
     unique('frameworks_of_outlook').on(t.outlookId, t.id),
+    index('frameworks_search').using('gin', t.search),
     check('frameworks_hash', sql`octet_length(${t.hash}) = 32`),
     check(
       'frameworks_lists',

@@ -3,6 +3,7 @@ import {
   bigint,
   check,
   foreignKey,
+  index,
   integer,
   pgTable,
   primaryKey,
@@ -38,6 +39,15 @@ export const outlookVersions = pgTable(
   },
   (t) => [
     primaryKey({ columns: [t.outlookId, t.version] }),
+    // What stood at a moment, and the probabilities between two: answered from the index alone.
+    index('outlook_versions_as_of').on(
+      t.outlookId,
+      t.recordedAt,
+      t.version,
+      t.bearBps,
+      t.baseBps,
+      t.bullBps,
+    ),
     foreignKey({
       name: 'outlook_versions_framework',
       columns: [t.outlookId, t.frameworkId],

@@ -85,6 +85,36 @@ export const webAddress = z
   })
   .meta({ format: 'uri' });
 
+const versionFault = 'must be a whole number from 1';
+export const versionNumber = z
+  .int({ error: versionFault })
+  .min(1, { error: versionFault })
+  .max(2_147_483_647, { error: 'must be at most 2147483647' });
+
+/** The number of a version, as a path or a query writes it. */
+export const queryVersion = z.preprocess(
+  (text) => (typeof text === 'string' && /^[1-9]\d{0,9}$/.test(text) ? Number(text) : text),
+  versionNumber,
+);
+
+const momentFault = (input: unknown): string => {
+  if (typeof input !== 'string') return 'must be given once';
+  if (/ \d\d:\d\d$/.test(input)) return 'must be a moment; write the + of its offset as %2B';
+  return 'must be a moment with its offset, such as 2026-11-20T16:31:00Z';
+};
+
+/** A moment in a query. The ledger counts in milliseconds, so a finer one would be cut short. */
+export const queryMoment = z.iso
+  .datetime({ offset: true, error: ({ input }) => momentFault(input) })
+  .refine((text) => !/\.\d{4}/.test(text), { error: 'must have at most three decimals' })
+  .transform((text) => new Date(text))
+  // An offset can carry the first or last day into a year that timestamps can't write.
+  .refine((at) => at.getTime() >= FIRST_MOMENT && at.getTime() <= LAST_MOMENT, {
+    error: 'must lie in the years 1–9999',
+  });
+const FIRST_MOMENT = Date.parse('0001-01-01T00:00:00Z');
+const LAST_MOMENT = Date.parse('9999-12-31T23:59:59.999Z');
+
 /** A moment as answers write it: RFC 3339 in UTC, to the millisecond. */
 export const timestamp = z.iso.datetime({ precision: 3 });
 

@@ -43,7 +43,7 @@ export const newRevision = z
   })
   .meta({ id: 'NewRevision', description: 'New probabilities; the framework stays.' });
 
-const author = z
+export const author = z
   .object({ id: z.uuid(), name: z.string() })
   .meta({ id: 'Author', description: 'The analyst whose key wrote it.' });
 
@@ -82,7 +82,7 @@ const scenario = z
   })
   .meta({ id: 'Scenario', description: 'One scenario with its probability.' });
 
-const drawdownLabel = z
+export const drawdownLabel = z
   .object({
     key: slug,
     label: z.string(),
@@ -92,21 +92,30 @@ const drawdownLabel = z
   })
   .meta({ id: 'DrawdownLabel', description: 'What a fall is called, from which depth.' });
 
+const conditionShape = {
+  key: slug,
+  invalidates: z.enum(SCENARIO_NAMES),
+  statement: z.string(),
+};
+
+/** What a condition says, whatever its state. */
+export const invalidationConditionText = z
+  .object(conditionShape)
+  .meta({ id: 'InvalidationConditionText', description: 'What a condition says.' });
+
 const invalidationCondition = z
   .object({
-    key: slug,
-    invalidates: z.enum(SCENARIO_NAMES),
-    statement: z.string(),
+    ...conditionShape,
     rule: z.null(),
     state: z.enum(['untriggered', 'triggered', 'expired']),
   })
   .meta({ id: 'InvalidationCondition', description: 'A condition and its state.' });
 
-const positioning = z
+export const positioning = z
   .object({ investorType: z.string(), approach: z.string(), watchpoints: z.array(z.string()) })
   .meta({ id: 'Positioning', description: 'What one type of investor may do, and watch.' });
 
-const metric = z
+export const metric = z
   .object({
     name: z.string(),
     value: z.number().nullable(),
@@ -118,7 +127,7 @@ const metric = z
   })
   .meta({ id: 'Metric', description: 'A figure the outlook rests on.' });
 
-const reference = z
+export const reference = z
   .object({
     title: z.string(),
     publisher: z.string().nullable(),

@@ -4,7 +4,7 @@ const fieldError = z
   .object({
     pointer: z.string().meta({ description: 'A JSON Pointer (RFC 6901) to the field.' }),
     detail: z.string().meta({ description: 'What is wrong with it and how to mend it.' }),
-    in: z.enum(['query', 'path']).optional().meta({
+    in: z.enum(['query', 'path', 'header']).optional().meta({
       description: 'Where the pointer points into; absent, it is the body.',
     }),
   })

@@ -1,0 +1,54 @@
+import type { Session } from './client.ts';
+import { notFound } from './versions.ts';
+import type { Probabilities } from '../domain/probabilities.ts';
+import { probabilitiesOf } from '../domain/probabilities.ts';
+
+/** What a version said, and from when on. */
+export type HistoryPoint = { version: number; publishedAt: Date; probabilities: Probabilities };
+
+type Row = [version: number, publishedAt: number, bear: number, base: number, bull: number];
+
+// All columns stand in outlook_versions_as_of, in this order: the index alone answers, and nothing is
+// sorted. It starts at the last version before `from`, which is what stood then.
+const READ_HISTORY = {
+  name: 'read-history',
+  rowMode: 'array' as const,
+  text: `select v.version, (extract(epoch from v.recorded_at) * 1000)::float8,
+      v.bear_bps, v.base_bps, v.bull_bps
+    from outlooks o join outlook_versions v on v.outlook_id = o.id
+   where o.slug = $1 and v.recorded_at < $3
+     and v.recorded_at >= coalesce((
+       select max(s.recorded_at) from outlook_versions s
+        where s.outlook_id = o.id and s.recorded_at < $2), '-infinity')
+   order by v.recorded_at, v.version`,
+};
+
+/**
+ * How an outlook's probabilities moved: what was published in [from, to), oldest first, and before it
+ * what stood at `from`; null where nothing did, or where the history starts with the outlook.
+ * @throws DomainError `outlook-not-found`
+ */
+export async function readHistory(
+  session: Session,
+  slug: string,
+  { from, to }: { from: Date | undefined; to: Date | undefined },
+): Promise<{ opening: HistoryPoint | null; points: HistoryPoint[] }> {
+  const values = [slug, from?.toISOString() ?? '-infinity', to?.toISOString() ?? 'infinity'];
+  const { rows } = await session.query<Row>({ ...READ_HISTORY, values });
+  if (rows.length === 0) {
+    const missing = await notFound(session, slug, 'newest');
+    if (missing.code === 'outlook-not-found') throw missing;
+  }
+  const first = from === undefined ? 0 : rows.findIndex(([, at]) => at >= from.getTime());
+  const start = first === -1 ? rows.length : first;
+  const opening = rows[start - 1];
+  return { opening: opening ? pointOf(opening) : null, points: rows.slice(start).map(pointOf) };
+}
+
+function pointOf([version, publishedAt, bear, base, bull]: Row): HistoryPoint {
+  return {
+    version,
+    publishedAt: new Date(publishedAt),
+    probabilities: probabilitiesOf({ bear, base, bull }),
+  };
+}

@@ -1,0 +1,116 @@
+import { sql } from 'drizzle-orm';
+import type { OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
+import { probabilitiesOf, type ScenarioName } from '../domain/probabilities.ts';
+import type { Direction } from '../domain/scenarios.ts';
+import type { Db } from './client.ts';
+import {
+  keyOf,
+  type ListPosition,
+  type ListQuery,
+  orderBy,
+  placedOutlooks,
+  searchedWords,
+} from './outlook-places.ts';
+
+/** An outlook as the list tells it. */
+export type OutlookSummary = Omit<
+  OutlookVersion,
+  'framework' | 'frameworkHash' | 'hash' | 'previousHash' | 'rationale' | 'latestVersion'
+> & { title: string; scenarioDirections: Record<ScenarioName, Direction> };
+
+/**
+ * The outlooks that match, at most `limit`, each as the version that is seen: its newest or, with
+ * `asOf`, the newest that was recorded until then. An outlook without one is not shown.
+ *
+ * The first page sees what stands. Later ones see what stood then: an outlook that was revised since
+ * keeps its place and is neither skipped nor shown twice. One created since is not shown.
+ */
+export async function listOutlooks(
+  db: Db,
+  query: ListQuery,
+  { after, limit, now }: { after: ListPosition | null; limit: number; now: Date },
+): Promise<{ summaries: OutlookSummary[]; next: ListPosition | null }> {
+  const startedAt = after?.startedAt ?? now;
+  // One more than asked for tells whether another page follows.
+  const placed = placedOutlooks(query, { after, startedAt, limit: limit + 1 });
+  const { rows } = await db.execute<SummaryRow>(sql`
+    select o.id::float8 as id, o.slug, placed.rank, f.title, o.status, o.review_reasons,
+      i.symbol, i.name as instrument_name, o.horizon_from::text, o.horizon_to::text,
+      v.version, v.kind, (extract(epoch from v.recorded_at) * 1000)::float8 as published_at,
+      v.bear_bps as bear, v.base_bps as base, v.bull_bps as bull,
+      p.bear_bps as previous_bear, p.base_bps as previous_base, p.bull_bps as previous_bull,
+      a.id as author_id, a.name as author_name,
+      (select json_object_agg(s.name, s.direction)
+         from scenarios s where s.framework_id = f.id) as directions,
+      pg_current_snapshot()::text as snapshot
+    from (${placed}) placed
+    join outlooks o on o.id = placed.id
+    join instruments i on i.id = o.instrument_id
+    join outlook_versions v on v.outlook_id = o.id and v.version = placed.version
+    join analysts a on a.id = v.author_id
+    join frameworks f on f.id = v.framework_id
+    left join outlook_versions p on p.outlook_id = o.id and p.version = v.version - 1
+    order by ${orderBy(query.sort, 'placed.')}`);
+  const shown = rows.slice(0, limit);
+  const last = rows.length > limit ? shown.at(-1) : undefined;
+  const next = last && {
+    startedAt,
+    key: keyOf(query.sort, last),
+    snapshot: after?.snapshot ?? last.snapshot,
+  };
+  return { summaries: shown.map((row) => summaryOf(row, query.asOf !== null)), next: next ?? null };
+}
+
+/** Whether a search has a word to find anything by: punctuation and stop words are none. */
+export async function hasSearchWord(db: Db, search: string): Promise<boolean> {
+  const { rows } = await db.execute<{ found: boolean }>(
+    sql`select numnode(${searchedWords(search)}) > 0 as found`,
+  );
+  return rows[0]?.found ?? false;
+}
+
+type SummaryRow = Record<ScenarioName, number> & {
+  id: number;
+  slug: string;
+  rank: number;
+  title: string;
+  status: OutlookStatus;
+  review_reasons: string[];
+  symbol: string;
+  instrument_name: string;
+  horizon_from: string;
+  horizon_to: string;
+  version: number;
+  kind: OutlookVersion['kind'];
+  published_at: number;
+  previous_bear: number | null;
+  previous_base: number | null;
+  previous_bull: number | null;
+  author_id: string;
+  author_name: string;
+  directions: Record<ScenarioName, Direction>;
+  snapshot: string;
+};
+
+function summaryOf(row: SummaryRow, isPast: boolean): OutlookSummary {
+  const { previous_bear: bear, previous_base: base, previous_bull: bull } = row;
+  return {
+    slug: row.slug,
+    title: row.title,
+    instrument: { symbol: row.symbol, name: row.instrument_name },
+    horizon: { from: row.horizon_from, to: row.horizon_to },
+    // As of a moment each version tells the state that it was published in, as it does by number.
+    status: isPast ? 'open' : row.status,
+    reviewReasons: isPast ? [] : row.review_reasons,
+    version: row.version,
+    kind: row.kind,
+    publishedAt: new Date(row.published_at),
+    author: { id: row.author_id, name: row.author_name },
+    probabilities: probabilitiesOf(row),
+    previousProbabilities:
+      bear === null || base === null || bull === null
+        ? null
+        : probabilitiesOf({ bear, base, bull }),
+    scenarioDirections: row.directions,
+  };
+}

@@ -1,0 +1,95 @@
+import { z } from 'zod';
+import { readVersion } from '../db/versions.ts';
+import { type ListName, type VersionDiff, diffVersions } from '../domain/diff.ts';
+import { type Alteration, type ListDiff } from '../domain/list-diff.ts';
+import type { OutlookVersion } from '../domain/outlook.ts';
+import { fractionsOf, WHOLE } from '../domain/probabilities.ts';
+import { jsonPointer, Problem } from './problems.ts';
+import { type Api, type Ledger, refusals } from './routing.ts';
+import { outlookDiff } from './schemas/diffs.ts';
+import { queryVersion, slug } from './schemas/fields.ts';
+
+export function diffRoutes(api: Api, { pool, frameworks, replies }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/outlooks/:slug/versions/:version/diff',
+    config: { access: 'read' },
+    schema: {
+      operationId: 'getDiff',
+      tags: ['Versions'],
+      summary: 'Compare two versions',
+      description:
+        'What leads from the version in `against` (the one before, unless it is given) to this one: how the probabilities moved and how far, which fields differ, and for each list what was added, removed, altered or moved, by key. Asked the other way round, the answer is the exact way back. Two versions never change, so neither does this.',
+      params: z.strictObject({ slug, version: queryVersion }),
+      querystring: z.strictObject({
+        against: queryVersion.optional().meta({
+          description: 'The version to start from, older or newer; left out, the one before.',
+        }),
+      }),
+      response: { 200: outlookDiff, ...refusals(404, 422) },
+    },
+    handler: (request, reply) => {
+      const { slug: name, version } = request.params;
+      const against = request.query.against ?? version - 1;
+      refuseNothingToCompare(version, against);
+      return replies.answer(request, reply, { about: [name] }, async () => {
+        const from = await readVersion(pool, frameworks, name, { version: against });
+        const to = await readVersion(pool, frameworks, name, { version });
+        const body = JSON.stringify(representDiff(from, to));
+        return { body, freshness: 'immutable', isFinal: true };
+      });
+    },
+  });
+}
+
+function refuseNothingToCompare(version: number, against: number): void {
+  const detail =
+    against === version
+      ? `is the version itself: name another than ${version}`
+      : against === 0 && 'is required, as no version comes before the first';
+  if (!detail) return;
+  throw new Problem('invalid-request', 'There is nothing to compare the version with.', {
+    errors: [{ pointer: '/against', detail, in: 'query' }],
+  });
+}
+
+function representDiff(from: OutlookVersion, to: OutlookVersion): z.output<typeof outlookDiff> {
+  const { probabilities, fields, lists } = diffVersions(from, to);
+  return {
+    slug: to.slug,
+    from: representSide(from),
+    to: representSide(to),
+    probabilities: {
+      from: fractionsOf(probabilities.from),
+      to: fractionsOf(probabilities.to),
+      deltas: fractionsOf(probabilities.deltas),
+      totalVariation: probabilities.totalVariation / WHOLE,
+    },
+    fields: fields.map(representAlteration),
+    ...representLists(lists),
+  };
+}
+
+function representSide({ version, publishedAt, author }: OutlookVersion) {
+  return { version, publishedAt: publishedAt.toISOString(), author };
+}
+
+function representAlteration({ path, before, after }: Alteration) {
+  return { pointer: jsonPointer(path), before, after };
+}
+
+function representLists(lists: VersionDiff['lists']) {
+  const represented = Object.entries(lists).map(
+    ([name, { altered, ...rest }]: [string, ListDiff<unknown>]) => [
+      name,
+      {
+        ...rest,
+        altered: altered.map(({ fields, ...identity }) => ({
+          ...identity,
+          fields: fields.map(representAlteration),
+        })),
+      },
+    ],
+  );
+  return { lists: Object.fromEntries(represented) as Record<ListName, never> };
+}

@@ -1,0 +1,41 @@
+import type { FastifyRequest } from 'fastify';
+import { LRUCache } from 'lru-cache';
+
+export const JSON_TYPE = 'application/json';
+export const CSV_TYPE = 'text/csv';
+export const EVENT_STREAM_TYPE = 'text/event-stream';
+export type MediaType = typeof JSON_TYPE | typeof CSV_TYPE;
+
+/** Content codings that replies are kept in, besides their plain form. */
+export const CODINGS = ['br', 'gzip'] as const;
+export type Coding = (typeof CODINGS)[number] | 'identity';
+
+/** A header's value is parsed once; there are few of them, and clients can't make this grow. */
+function remembered<Answer extends string>(
+  read: (request: FastifyRequest) => Answer,
+  headerOf: (request: FastifyRequest) => string | undefined,
+): (request: FastifyRequest) => Answer {
+  const known = new LRUCache<string, Answer>({ max: 500 });
+  return (request) => {
+    const header = headerOf(request) ?? '';
+    const answer = known.get(header) ?? read(request);
+    known.set(header, answer);
+    return answer;
+  };
+}
+
+/** Of JSON and CSV what the client likes better; JSON where it takes neither or says nothing. */
+export const preferredType = remembered<MediaType>(
+  (request) => (request.accepts().type([JSON_TYPE, CSV_TYPE]) === CSV_TYPE ? CSV_TYPE : JSON_TYPE),
+  (request) => request.raw.headers.accept,
+);
+
+/** The smallest form that the client takes. It may prefer the plain one. */
+export const acceptedCoding = remembered<Coding>(
+  (request) => {
+    const accepted = [request.accepts().encodings([...CODINGS, 'identity'])].flat();
+    if (accepted[0] === 'identity') return 'identity';
+    return CODINGS.find((coding) => accepted.includes(coding)) ?? 'identity';
+  },
+  (request) => request.raw.headers['accept-encoding'] as string | undefined,
+);

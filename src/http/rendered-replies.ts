@@ -1,0 +1,190 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { LRUCache } from 'lru-cache';
+import type { ChangeFeed } from '../db/change-feed.ts';
+import type { LedgerEvent } from '../db/events.ts';
+import { acceptedCoding, JSON_TYPE, type MediaType, preferredType } from './negotiation.ts';
+import {
+  formOf,
+  readyForm,
+  type RenderedReply,
+  type Rendering,
+  renderReply,
+  sizeOf,
+} from './rendering.ts';
+import { sendForm } from './sending.ts';
+
+/** What a reply tells of, and so what makes it stale: outlooks by their slugs, or any of them. */
+export type About = readonly string[];
+export const WHOLE_LEDGER: About = ['*'];
+
+type Kept = { reply: RenderedReply; about: About };
+type Fill = { about: About; isOvertaken: boolean; reply: Promise<RenderedReply> };
+
+/**
+ * Replies to reads as the very bytes that are sent, kept in bounded memory and dropped when the ledger's
+ * events say that what they tell of changed. Written here because that is what no cache of responses
+ * knows of: it makes a hot read as cheap as a constant, and never stale on the instance that wrote.
+ *
+ * While the change feed is away nothing is served from memory, and each read asks Postgres.
+ */
+export class RenderedReplies {
+  readonly #kept: LRUCache<string, Kept> | null;
+  readonly #keysAbout = new Map<string, Set<string>>();
+  readonly #fills = new Map<string, Fill>();
+  /** The newest version heard of, by slug, of outlooks that changed lately. */
+  readonly #newest = new LRUCache<string, number>({ max: 10_000 });
+  readonly #isKeyed: boolean;
+  #isOpen = false;
+  #isClosing = false;
+
+  /** @param maxBytes that all together may take; 0 keeps nothing */
+  constructor(options: { maxBytes: number; requireKeyForReads: boolean; feed: ChangeFeed }) {
+    this.#isKeyed = options.requireKeyForReads;
+    this.#kept =
+      options.maxBytes === 0
+        ? null
+        : new LRUCache({
+            maxSize: options.maxBytes,
+            sizeCalculation: ({ reply }, key) => sizeOf(reply, key),
+            dispose: ({ about }, key) => this.#forget(about, key),
+            noDisposeOnSet: true,
+          });
+    options.feed.follow({
+      onEvents: (events) => this.#hear(events),
+      onLost: () => this.#clear(),
+      onCurrent: () => (this.#isOpen = this.#kept !== null),
+    });
+  }
+
+  /** Answers what is kept before anything else looks at the request. */
+  serve(app: FastifyInstance): void {
+    app.addHook('onRequest', (request, reply, done) => {
+      if (!this.#sendKept(request, reply)) done();
+    });
+    app.addHook('preClose', async () => void (this.#isClosing = true));
+  }
+
+  #sendKept(request: FastifyRequest, reply: FastifyReply): boolean {
+    const { method, url = '' } = request.raw;
+    if (!this.#isOpen || this.#isClosing || (method !== 'GET' && method !== 'HEAD')) return false;
+    const kept = this.#kept?.get(keyOf(preferredType(request), url));
+    const form = kept && readyForm(kept.reply, acceptedCoding(request));
+    if (!form) return false;
+    sendForm(request, reply, form, this.#isKeyed);
+    return true;
+  }
+
+  /**
+   * Answers a read: with what is kept, or with what `render` makes, which then is.
+   * @param about what the reply tells of
+   * @param type its media type
+   */
+  async answer(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    { about, type = JSON_TYPE }: { about: About; type?: MediaType },
+    render: () => Promise<Rendering>,
+  ): Promise<void> {
+    const key = keyOf(type, request.raw.url ?? '');
+    const kept = this.#isOpen ? this.#kept?.get(key) : undefined;
+    const rendered = kept?.reply ?? (await this.#fill(key, about, render));
+    const form = await formOf(rendered, acceptedCoding(request), () => this.#resize(key, rendered));
+    if (this.#isClosing) reply.raw.shouldKeepAlive = false;
+    sendForm(request, reply, form, this.#isKeyed);
+  }
+
+  /**
+   * Tells of a version that was published here, before its author is answered: from then on nothing
+   * older is served. Its current view is kept as it was rendered for the author.
+   */
+  published(slug: string, version: number, current: Rendering): void {
+    if (!this.#isNews(slug, version)) return;
+    this.#drop(slug);
+    if (!this.#isOpen) return;
+    const reply = renderReply(current, this.#isKeyed);
+    this.#keep(keyOf(JSON_TYPE, `/v1/outlooks/${slug}`), [slug], reply);
+  }
+
+  #hear(events: readonly LedgerEvent[]): void {
+    for (const { slug, version, kind } of events) {
+      if (kind === 'outlook.state.changed' || this.#isNews(slug, version)) this.#drop(slug);
+    }
+  }
+
+  /** Whether nothing as new was heard of the outlook; what was published here is heard of again. */
+  #isNews(slug: string, version: number): boolean {
+    if (version <= (this.#newest.get(slug) ?? 0)) return false;
+    this.#newest.set(slug, version);
+    return true;
+  }
+
+  /** One fill serves all who ask meanwhile; one that a change overtook is not kept. */
+  #fill(key: string, about: About, render: () => Promise<Rendering>): Promise<RenderedReply> {
+    if (!this.#isOpen) return render().then((rendering) => renderReply(rendering, this.#isKeyed));
+    const running = this.#fills.get(key);
+    if (running) return running.reply;
+    const reply = render().then((rendering) => {
+      const made = renderReply(rendering, this.#isKeyed);
+      if (!fill.isOvertaken) this.#keep(key, rendering.isFinal ? [] : about, made);
+      return made;
+    });
+    const fill: Fill = {
+      about,
+      isOvertaken: false,
+      reply: reply.finally(() => {
+        if (this.#fills.get(key) === fill) this.#fills.delete(key);
+      }),
+    };
+    this.#fills.set(key, fill);
+    return fill.reply;
+  }
+
+  #keep(key: string, about: About, reply: RenderedReply): void {
+    this.#kept?.set(key, { reply, about });
+    if (!this.#kept?.has(key)) return; // larger than all that may be kept
+    for (const subject of about) {
+      const keys = this.#keysAbout.get(subject) ?? new Set();
+      this.#keysAbout.set(subject, keys.add(key));
+    }
+  }
+
+  /** A form was added to a reply, which may be kept. */
+  #resize(key: string, reply: RenderedReply): void {
+    const kept = this.#kept?.peek(key);
+    if (kept?.reply === reply) this.#kept?.set(key, { ...kept });
+  }
+
+  #forget(about: About, key: string): void {
+    for (const subject of about) {
+      const keys = this.#keysAbout.get(subject);
+      keys?.delete(key);
+      if (keys?.size === 0) this.#keysAbout.delete(subject);
+    }
+  }
+
+  #drop(slug: string): void {
+    const subjects = [slug, ...WHOLE_LEDGER];
+    for (const subject of subjects) {
+      for (const key of [...(this.#keysAbout.get(subject) ?? [])]) this.#kept?.delete(key);
+    }
+    for (const [key, fill] of this.#fills) {
+      if (fill.about.some((subject) => subjects.includes(subject))) this.#overtake(key, fill);
+    }
+  }
+
+  #clear(): void {
+    this.#isOpen = false;
+    this.#kept?.clear();
+    this.#newest.clear();
+    for (const [key, fill] of this.#fills) this.#overtake(key, fill);
+  }
+
+  #overtake(key: string, fill: Fill): void {
+    fill.isOvertaken = true;
+    this.#fills.delete(key);
+  }
+}
+
+function keyOf(type: MediaType, url: string): string {
+  return type === JSON_TYPE ? url : `${type} ${url}`;
+}

@@ -1,0 +1,110 @@
+import { promisify } from 'node:util';
+import { brotliCompress, constants, gzip } from 'node:zlib';
+import { cacheControlOf, digestOf, type Freshness } from './caching.ts';
+import { CODINGS, type Coding, JSON_TYPE, type MediaType } from './negotiation.ts';
+
+/** What a read answers, before it is turned into bytes. */
+export type Rendering = {
+  body: string;
+  freshness: Freshness;
+  /** JSON unless it says so. */
+  type?: MediaType;
+  /** Whether the URL is served as other media types, too. */
+  hasAlternatives?: boolean;
+  /** The value of a Link header. */
+  link?: string | undefined;
+  /** That no change of what it tells of makes it stale. */
+  isFinal?: boolean;
+};
+
+/** One representation: its bytes in one coding, its ETag, and the header fields of a 200 and a 304. */
+export type Form = { bytes: Buffer; etag: string; fields: string[]; unmodifiedFields: string[] };
+
+/** A reply to a read, ready to send, in the forms that were asked for so far. */
+export type RenderedReply = {
+  readonly digest: string;
+  readonly type: string;
+  readonly fields: readonly string[];
+  readonly forms: { identity: Form; br?: Form | Promise<Form>; gzip?: Form | Promise<Form> };
+};
+
+/** Below this size, in bytes, a compressed form saves nothing that a client would notice. */
+const WORTH_COMPRESSING = 1_024;
+
+const TYPES: Record<MediaType, string> = {
+  'application/json': 'application/json; charset=utf-8',
+  'text/csv': 'text/csv; charset=utf-8; header=present',
+};
+
+/** Turns what was rendered into the bytes and the header fields that are sent. */
+export function renderReply(rendering: Rendering, isKeyed: boolean): RenderedReply {
+  const { body, freshness, type = JSON_TYPE, hasAlternatives, link } = rendering;
+  const vary = [
+    ...(hasAlternatives ? ['Accept'] : []),
+    'Accept-Encoding',
+    ...(isKeyed ? ['Authorization'] : []),
+  ];
+  const fields = ['cache-control', cacheControlOf(freshness, isKeyed), 'vary', vary.join(', ')];
+  if (link !== undefined) fields.push('link', link);
+  const bytes = Buffer.from(body);
+  const reply = { digest: digestOf(bytes), type: TYPES[type], fields };
+  return { ...reply, forms: { identity: makeForm(reply, 'identity', bytes) } };
+}
+
+function makeForm(reply: Omit<RenderedReply, 'forms'>, coding: Coding, bytes: Buffer): Form {
+  const isPlain = coding === 'identity';
+  // Another tag for each coding: they are different bytes.
+  const etag = isPlain ? `"${reply.digest}"` : `"${reply.digest}-${coding}"`;
+  const unmodifiedFields = ['etag', etag, ...reply.fields];
+  const content = ['content-type', reply.type, 'content-length', String(bytes.length)];
+  if (!isPlain) content.push('content-encoding', coding);
+  return { bytes, etag, unmodifiedFields, fields: [...content, ...unmodifiedFields] };
+}
+
+/** The form of a coding where it can be sent at once; undefined where it is yet to be made. */
+export function readyForm(reply: RenderedReply, wanted: Coding): Form | undefined {
+  const form = reply.forms[codingOf(reply, wanted)];
+  return form instanceof Promise ? undefined : form;
+}
+
+/**
+ * The form of a coding; compressed, off the event loop, where it is asked for the first time.
+ * @param onMade called once it was
+ */
+export async function formOf(
+  reply: RenderedReply,
+  wanted: Coding,
+  onMade: () => void,
+): Promise<Form> {
+  const coding = codingOf(reply, wanted);
+  const { forms } = reply;
+  if (coding === 'identity') return forms.identity;
+  forms[coding] ??= COMPRESS[coding](forms.identity.bytes).then((bytes) => {
+    const form = makeForm(reply, coding, bytes);
+    forms[coding] = form;
+    onMade();
+    return form;
+  });
+  return forms[coding];
+}
+
+function codingOf({ forms }: RenderedReply, wanted: Coding): Coding {
+  return forms.identity.bytes.length < WORTH_COMPRESSING ? 'identity' : wanted;
+}
+
+const brotli = promisify<Buffer, object, Buffer>(brotliCompress);
+const COMPRESS = {
+  gzip: promisify<Buffer, Buffer>(gzip),
+  // Higher qualities take up to forty times as long for a few percent.
+  br: (bytes: Buffer) => brotli(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 5 } }),
+};
+
+/** What a reply takes of memory, in bytes, with the texts and objects around its bytes. */
+export function sizeOf(reply: RenderedReply, key: string): number {
+  let size = 500 + 2 * key.length;
+  for (const coding of ['identity', ...CODINGS] as const) {
+    const form = readyForm(reply, coding);
+    if (form && reply.forms[coding] === form) size += form.bytes.length + 700;
+  }
+  return size;
+}

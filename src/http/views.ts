@@ -1,0 +1,43 @@
+import type { FastifyReply } from 'fastify';
+import type { OutlookVersion } from '../domain/outlook.ts';
+import type { Freshness } from './caching.ts';
+import type { Rendering } from './rendering.ts';
+import { renderOutlook } from './representations.ts';
+import type { Ledger } from './routing.ts';
+
+/** A version of an outlook as a read answers it, with links to its neighbours. */
+export function renderingOf(version: OutlookVersion, freshness: Freshness): Rendering {
+  return { body: renderOutlook(version), freshness, link: versionLinks(version) };
+}
+
+/** Link relations between versions (RFC 5829). */
+function versionLinks({ slug, version, latestVersion }: OutlookVersion): string {
+  const outlook = `/v1/outlooks/${slug}`;
+  const links = [`<${outlook}>; rel="latest-version"`];
+  if (version > 1) links.push(`<${outlook}/versions/${version - 1}>; rel="predecessor-version"`);
+  if (version < latestVersion) {
+    links.push(`<${outlook}/versions/${version + 1}>; rel="successor-version"`);
+  }
+  links.push(`<${outlook}/versions>; rel="version-history"`);
+  return links.join(', ');
+}
+
+/**
+ * Answers the author of a version that was just published. From then on no read here answers with
+ * what stood before, and other instances are told.
+ */
+export function sendPublished(
+  reply: FastifyReply,
+  { replies, feed }: Pick<Ledger, 'replies' | 'feed'>,
+  published: OutlookVersion,
+  location: string,
+): FastifyReply {
+  const current = renderingOf(published, 'revalidate');
+  replies.published(published.slug, published.version, current);
+  feed.announce();
+  return reply
+    .code(201)
+    .headers({ location, link: current.link })
+    .type('application/json; charset=utf-8')
+    .send(current.body);
+}
