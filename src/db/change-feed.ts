@@ -72,7 +72,7 @@ export class ChangeFeed {
     if (this.#timer) clearTimeout(this.#timer);
     const client = this.#client;
     this.#client = null;
-    this.#isCurrent = false;
+    this.#tellLost();
     await client?.end().catch(() => {});
     this.#socket?.destroy();
   }
@@ -174,13 +174,16 @@ export class ChangeFeed {
     if (this.#timer) clearTimeout(this.#timer);
     this.#isNoticeWanted = false;
     this.#reading = null;
-    if (this.#isCurrent) {
-      this.#isCurrent = false;
-      for (const follower of this.#followers) follower.onLost();
-    }
+    this.#tellLost();
     this.#onError(error);
     this.#timer = setTimeout(() => void this.#connect(), this.#wait);
     this.#timer.unref();
     this.#wait = Math.min(this.#wait * 2, RECONNECT_AFTER.most);
+  }
+
+  #tellLost(): void {
+    if (!this.#isCurrent) return;
+    this.#isCurrent = false;
+    for (const follower of this.#followers) follower.onLost();
   }
 }

@@ -30,12 +30,12 @@ export const preferredType = remembered<MediaType>(
   (request) => request.raw.headers.accept,
 );
 
-/** The smallest form that the client takes. It may prefer the plain one. */
+/** The smallest form that the client takes; the plain one where it likes that best. */
 export const acceptedCoding = remembered<Coding>(
   (request) => {
-    const accepted = [request.accepts().encodings([...CODINGS, 'identity'])].flat();
-    if (accepted[0] === 'identity') return 'identity';
-    return CODINGS.find((coding) => accepted.includes(coding)) ?? 'identity';
+    const accepts = request.accepts();
+    if (accepts.encodings([...CODINGS, 'identity']) === 'identity') return 'identity';
+    return CODINGS.find((coding) => accepts.encodings([coding]) === coding) ?? 'identity';
   },
-  (request) => request.raw.headers['accept-encoding'] as string | undefined,
+  (request) => String(request.raw.headers['accept-encoding'] ?? ''),
 );

@@ -165,7 +165,7 @@ export class RenderedReplies {
   #drop(slug: string): void {
     const subjects = [slug, ...WHOLE_LEDGER];
     for (const subject of subjects) {
-      for (const key of [...(this.#keysAbout.get(subject) ?? [])]) this.#kept?.delete(key);
+      for (const key of this.#keysAbout.get(subject) ?? []) this.#kept?.delete(key);
     }
     for (const [key, fill] of this.#fills) {
       if (fill.about.some((subject) => subjects.includes(subject))) this.#overtake(key, fill);

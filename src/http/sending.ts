@@ -34,6 +34,8 @@ export function sendForm(
     : OPEN_FIELDS.concat(own, 'x-request-id', request.id);
   reply.hijack();
   const response = reply.raw;
+  // What helmet put there already; kept replies are sent before it looks.
+  if (!isKeyed) for (const name of response.getHeaderNames()) response.removeHeader(name);
   stayOpenSilently(response);
   response.writeHead(isKnown ? 304 : 200, fields);
   if (isKnown || request.raw.method === 'HEAD') response.end();

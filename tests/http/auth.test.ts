@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ROLES, type Role } from '../../src/domain/api-keys.ts';
+import { publishSecond } from '../db/support/outlooks.ts';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
 import { type DocumentedOperation, OPERATIONS, READS } from '../support/operations.ts';
 import { send } from '../support/requests.ts';
@@ -9,8 +10,7 @@ let closed: TestLedger;
 beforeAll(async () => {
   ledger = await startLedger();
   closed = await startLedger({ requireKeyForReads: true });
-  const second = { probabilities: { bear: 0.35, base: 0.4, bull: 0.25 }, rationale: 'Why.' };
-  for (const each of [ledger, closed]) expect((await each.revise(second)).statusCode).toBe(201);
+  for (const each of [ledger, closed]) await publishSecond(each);
 });
 afterAll(async () => {
   await ledger.close();

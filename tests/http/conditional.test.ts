@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { publishSecond } from '../db/support/outlooks.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { READS } from '../support/operations.ts';
 import { createOutlook, patchFramework, send, stored } from '../support/requests.ts';
@@ -9,8 +10,7 @@ let keyUrl = '';
 beforeAll(async () => {
   ledger = await startLedger();
   closed = await startLedger({ requireKeyForReads: true });
-  const second = { probabilities: { bear: 0.35, base: 0.4, bull: 0.25 }, rationale: 'Why.' };
-  for (const each of [ledger, closed]) expect((await each.revise(second)).statusCode).toBe(201);
+  for (const each of [ledger, closed]) await publishSecond(each);
   const issued = await send(
     ledger,
     'POST',

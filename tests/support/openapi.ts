@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import type { InjectOptions, LightMyRequestResponse } from 'fastify';
@@ -57,9 +58,15 @@ export function assertDescribed(request: InjectOptions, response: LightMyRequest
   if (!described.content[type]) throw new Error(`${where} is not described as ${type}`);
   if (!type.endsWith('json')) return;
   const validate = validatorOf(template, operation, method, response.statusCode, type);
-  if (!validate(JSON.parse(response.body))) {
+  if (!validate(JSON.parse(textOf(response)))) {
     throw new Error(`${where}: ${ajv.errorsText(validate.errors)} in ${response.body}`);
   }
+}
+
+function textOf({ headers, rawPayload }: LightMyRequestResponse): string {
+  const coding = headers['content-encoding'];
+  if (coding === 'br') return brotliDecompressSync(rawPayload).toString();
+  return (coding === 'gzip' ? gunzipSync(rawPayload) : rawPayload).toString();
 }
 
 function matches(template: string, url: string): boolean {
