@@ -4,6 +4,26 @@
  */
 
 export interface paths {
+    "/v1/outlooks/{slug}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read an outlook
+         * @description The version that stands now, whole; with `asOf`, the one that stood then, as it was published.
+         */
+        get: operations["getOutlook"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/outlooks": {
         parameters: {
             query?: never;
@@ -12,8 +32,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List outlooks
-         * @description Summaries of current versions, the newest publication first. A walk by cursor goes on through the ledger as its first page saw it: an outlook that is revised meanwhile is neither skipped nor shown twice.
+         * Find outlooks
+         * @description Summaries of the versions that stand, or that stood at a moment; only of outlooks that pass all filters. A walk by cursor goes on through the ledger as its first page saw it: an outlook that is revised meanwhile is neither skipped nor shown twice. Status and review are not versioned: each page goes by what is the case when it is read.
          */
         get: operations["listOutlooks"];
         put?: never;
@@ -28,7 +48,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/outlooks/{slug}": {
+    "/v1/batch/outlooks": {
         parameters: {
             query?: never;
             header?: never;
@@ -36,10 +56,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read an outlook
-         * @description The version that stands now, whole.
+         * Read several outlooks
+         * @description The versions that stand now, whole, all as of one moment.
          */
-        get: operations["getOutlook"];
+        get: operations["getOutlooks"];
         put?: never;
         post?: never;
         delete?: never;
@@ -117,9 +137,99 @@ export interface paths {
         };
         /**
          * Read one version
-         * @description The outlook as that version published it. It never changes; keep it for ever.
+         * @description The outlook as that version published it. It never changes; keep it for ever. Only its Link header grows, by a `successor-version` once there is one.
          */
         get: operations["getVersion"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/outlooks/{slug}/versions/{version}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Compare two versions
+         * @description What leads from the version in `against` (the one before, unless it is given) to this one: how the probabilities moved and how far, which fields differ, and for each list what was added, removed, altered or moved, by key. Asked the other way round, the answer is the exact way back. Two versions never change, so neither does this.
+         */
+        get: operations["getDiff"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/outlooks/{slug}/probabilities": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read how the probabilities moved
+         * @description Each version with its probabilities, oldest first: all of them, or those published in [from, to). Between two points the first one stands, so a chart draws steps. As CSV (RFC 4180) with `Accept: text/csv` or `format=csv`, which goes before the header.
+         */
+        get: operations["getProbabilities"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow all outlooks
+         * @description What happens in the ledger, as it happens. Each event has an id, a kind and JSON data:
+         *
+         *     - `outlook.created` and `outlook.version.published`: `{slug, version, publishedAt, change, probabilities}`, with `change` as an outlook has it
+         *     - `outlook.state.changed`: `{slug, version, changedAt, status, review}`
+         *
+         *     Later releases add kinds. Events come in one order for all, those of an outlook in the order of its versions. Without `Last-Event-ID` a stream starts with the next event; with it, right behind the event of that id, of which none is missed and none repeated, whichever instance is asked. Events are kept for ever.
+         */
+        get: operations["streamEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/outlooks/{slug}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow one outlook
+         * @description What happens to one outlook, as it happens. Each event has an id, a kind and JSON data:
+         *
+         *     - `outlook.created` and `outlook.version.published`: `{slug, version, publishedAt, change, probabilities}`, with `change` as an outlook has it
+         *     - `outlook.state.changed`: `{slug, version, changedAt, status, review}`
+         *
+         *     Later releases add kinds. Events come in one order for all, those of an outlook in the order of its versions. Without `Last-Event-ID` a stream starts with the next event; with it, right behind the event of that id, of which none is missed and none repeated, whichever instance is asked. Events are kept for ever.
+         */
+        get: operations["streamOutlookEvents"];
         put?: never;
         post?: never;
         delete?: never;
@@ -304,6 +414,13 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description A member whose value differs. */
+        Alteration: {
+            /** @description A JSON Pointer (RFC 6901) from the outlook, or from the entry of a list. */
+            pointer: string;
+            before: unknown;
+            after: unknown;
+        };
         /** @description The analyst whose key wrote it. */
         Author: {
             /** Format: uuid */
@@ -316,6 +433,13 @@ export interface components {
             kind: "created" | "probabilities" | "framework";
             previousVersion: number | null;
             deltas: components["schemas"]["ProbabilityDeltas"] | null;
+        };
+        /** @description One of the two versions that are compared. */
+        DiffSide: {
+            version: number;
+            /** Format: date-time */
+            publishedAt: string;
+            author: components["schemas"]["Author"];
         };
         /**
          * @description The weight of each direction: the sum of the scenarios that point to it.
@@ -338,10 +462,84 @@ export interface components {
             typicalCause: string;
             implication: string;
         };
+        /** @description What leads from one list to the other. */
+        DrawdownLabelsDiff: {
+            added: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                /** @description Where it stands in the list that has it, from 0. */
+                index: number;
+                entry: components["schemas"]["DrawdownLabel"];
+            }[];
+            removed: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                /** @description Where it stands in the list that has it, from 0. */
+                index: number;
+                entry: components["schemas"]["DrawdownLabel"];
+            }[];
+            altered: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                fields: components["schemas"]["Alteration"][];
+            }[];
+            /** @description The fewest entries that, taken out, leave the others of both lists in one order. */
+            moved: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                from: number;
+                to: number;
+            }[];
+        };
         /** @description A question that readers ask, and the answer. */
         Faq: {
             question: string;
             answer: string;
+        };
+        /** @description What leads from one list to the other. */
+        FaqsDiff: {
+            added: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                /** @description Where it stands in the list that has it, from 0. */
+                index: number;
+                entry: components["schemas"]["Faq"];
+            }[];
+            removed: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                /** @description Where it stands in the list that has it, from 0. */
+                index: number;
+                entry: components["schemas"]["Faq"];
+            }[];
+            altered: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                fields: components["schemas"]["Alteration"][];
+            }[];
+            /** @description The fewest entries that, taken out, leave the others of both lists in one order. */
+            moved: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                from: number;
+                to: number;
+            }[];
         };
         /** @description One faulty field. */
         FieldError: {
@@ -353,7 +551,7 @@ export interface components {
              * @description Where the pointer points into; absent, it is the body.
              * @enum {string}
              */
-            in?: "query" | "path";
+            in?: "query" | "path" | "header";
         };
         /** @description A merge patch (RFC 7396) of the qualitative part, with the rationale of the new version. What is left out stays; null takes an optional member away; a list is replaced as a whole. Probabilities may ride along. */
         FrameworkPatch: {
@@ -385,6 +583,43 @@ export interface components {
             rank: number;
             title: string;
             description: string;
+        };
+        /** @description What leads from one list to the other. */
+        HeadwindsDiff: {
+            added: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                /** @description Where it stands in the list that has it, from 0. */
+                index: number;
+                entry: components["schemas"]["Headwind"];
+            }[];
+            removed: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                /** @description Where it stands in the list that has it, from 0. */
+                index: number;
+                entry: components["schemas"]["Headwind"];
+            }[];
+            altered: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                fields: components["schemas"]["Alteration"][];
+            }[];
+            /** @description The fewest entries that, taken out, leave the others of both lists in one order. */
+            moved: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                from: number;
+                to: number;
+            }[];
         };
         /**
          * @description The days the outlook is about, half-open: [from, to).
@@ -427,6 +662,50 @@ export interface components {
             rule: null;
             /** @enum {string} */
             state: "untriggered" | "triggered" | "expired";
+        };
+        /** @description What a condition says. */
+        InvalidationConditionText: {
+            key: string;
+            /** @enum {string} */
+            invalidates: "bear" | "base" | "bull";
+            statement: string;
+        };
+        /** @description What leads from one list to the other. */
+        InvalidationConditionsDiff: {
+            added: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                /** @description Where it stands in the list that has it, from 0. */
+                index: number;
+                entry: components["schemas"]["InvalidationConditionText"];
+            }[];
+            removed: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                /** @description Where it stands in the list that has it, from 0. */
+                index: number;
+                entry: components["schemas"]["InvalidationConditionText"];
+            }[];
+            altered: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                fields: components["schemas"]["Alteration"][];
+            }[];
+            /** @description The fewest entries that, taken out, leave the others of both lists in one order. */
+            moved: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                from: number;
+                to: number;
+            }[];
         };
         /** @description A key at the moment it is issued. */
         IssuedKey: {
@@ -476,6 +755,43 @@ export interface components {
             asOf: string | null;
             /** @enum {string} */
             provenance: "sourced" | "editorial" | "illustrative" | "computed";
+        };
+        /** @description What leads from one list to the other. */
+        MetricsDiff: {
+            added: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                /** @description Where it stands in the list that has it, from 0. */
+                index: number;
+                entry: components["schemas"]["Metric"];
+            }[];
+            removed: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                /** @description Where it stands in the list that has it, from 0. */
+                index: number;
+                entry: components["schemas"]["Metric"];
+            }[];
+            altered: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                fields: components["schemas"]["Alteration"][];
+            }[];
+            /** @description The fewest entries that, taken out, leave the others of both lists in one order. */
+            moved: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                from: number;
+                to: number;
+            }[];
         };
         /** @description What a fall of the instrument is called. */
         NewDrawdownLabel: {
@@ -668,6 +984,37 @@ export interface components {
             methodology: string | null;
             disclaimer: string | null;
         };
+        /** @description Several outlooks, each whole, in the order asked. */
+        OutlookBatch: {
+            items: components["schemas"]["Outlook"][];
+            /** @description Slugs that no outlook has. */
+            missing: string[];
+        };
+        /** @description What leads from one version of an outlook to another. */
+        OutlookDiff: {
+            slug: string;
+            from: components["schemas"]["DiffSide"];
+            to: components["schemas"]["DiffSide"];
+            probabilities: {
+                from: components["schemas"]["Probabilities"];
+                to: components["schemas"]["Probabilities"];
+                deltas: components["schemas"]["ProbabilityDeltas"];
+                /** @description How far they moved in all: the total variation distance, half the sum of the absolute deltas. */
+                totalVariation: number;
+            };
+            /** @description What is no list and differs. */
+            fields: components["schemas"]["Alteration"][];
+            lists: {
+                headwinds: components["schemas"]["HeadwindsDiff"];
+                drawdownLabels: components["schemas"]["DrawdownLabelsDiff"];
+                invalidationConditions: components["schemas"]["InvalidationConditionsDiff"];
+                risks: components["schemas"]["RisksDiff"];
+                positioning: components["schemas"]["PositioningDiff"];
+                metrics: components["schemas"]["MetricsDiff"];
+                faqs: components["schemas"]["FaqsDiff"];
+                references: components["schemas"]["ReferencesDiff"];
+            };
+        };
         /** @description An outlook as the list tells it. */
         OutlookSummary: {
             slug: string;
@@ -693,6 +1040,43 @@ export interface components {
             investorType: string;
             approach: string;
             watchpoints: string[];
+        };
+        /** @description What leads from one list to the other. */
+        PositioningDiff: {
+            added: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                /** @description Where it stands in the list that has it, from 0. */
+                index: number;
+                entry: components["schemas"]["Positioning"];
+            }[];
+            removed: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                /** @description Where it stands in the list that has it, from 0. */
+                index: number;
+                entry: components["schemas"]["Positioning"];
+            }[];
+            altered: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                fields: components["schemas"]["Alteration"][];
+            }[];
+            /** @description The fewest entries that, taken out, leave the others of both lists in one order. */
+            moved: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                from: number;
+                to: number;
+            }[];
         };
         /**
          * @description The probabilities of the three scenarios; they sum to exactly 1.
@@ -721,6 +1105,26 @@ export interface components {
         ProbabilityDeltas: {
             bear: number;
             base: number;
+            bull: number;
+        };
+        /** @description How an outlook's probabilities moved. */
+        ProbabilityHistory: {
+            slug: string;
+            /** @description What stood at `from`, published before it; null where nothing did. */
+            opening: components["schemas"]["ProbabilityPoint"] | null;
+            /** @description Oldest first. */
+            points: components["schemas"]["ProbabilityPoint"][];
+        };
+        /** @description What a version said, and from when on. */
+        ProbabilityPoint: {
+            version: number;
+            /** Format: date-time */
+            publishedAt: string;
+            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. */
+            bear: number;
+            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. */
+            base: number;
+            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. */
             bull: number;
         };
         /**
@@ -769,6 +1173,43 @@ export interface components {
             url: string | null;
             publishedOn: string | null;
         };
+        /** @description What leads from one list to the other. */
+        ReferencesDiff: {
+            added: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                /** @description Where it stands in the list that has it, from 0. */
+                index: number;
+                entry: components["schemas"]["Reference"];
+            }[];
+            removed: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                /** @description Where it stands in the list that has it, from 0. */
+                index: number;
+                entry: components["schemas"]["Reference"];
+            }[];
+            altered: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                fields: components["schemas"]["Alteration"][];
+            }[];
+            /** @description The fewest entries that, taken out, leave the others of both lists in one order. */
+            moved: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                from: number;
+                to: number;
+            }[];
+        };
         /**
          * @description Returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max); null is an open end. The three bands partition the line.
          * @example {
@@ -790,6 +1231,43 @@ export interface components {
             area: string;
             whyItMatters: string;
             currentRead: string;
+        };
+        /** @description What leads from one list to the other. */
+        RisksDiff: {
+            added: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                /** @description Where it stands in the list that has it, from 0. */
+                index: number;
+                entry: components["schemas"]["Risk"];
+            }[];
+            removed: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                /** @description Where it stands in the list that has it, from 0. */
+                index: number;
+                entry: components["schemas"]["Risk"];
+            }[];
+            altered: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                fields: components["schemas"]["Alteration"][];
+            }[];
+            /** @description The fewest entries that, taken out, leave the others of both lists in one order. */
+            moved: {
+                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                key: string;
+                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                occurrence: number;
+                from: number;
+                to: number;
+            }[];
         };
         /** @description One scenario with its probability. */
         Scenario: {
@@ -830,6 +1308,8 @@ export interface components {
     parameters: {
         /** @description ETags of what the client has; answered 304 where one still stands. */
         IfNoneMatch: string;
+        /** @description The id of the last event that the client has. Browsers send it by themselves. */
+        LastEventId: string;
         /** @description The ETag of the outlook that was read; refused with 412 where it has changed since. */
         IfMatch: string;
     };
@@ -846,21 +1326,29 @@ export interface components {
     };
     pathItems: never;
 }
+export type Alteration = components['schemas']['Alteration'];
 export type Author = components['schemas']['Author'];
 export type Change = components['schemas']['Change'];
+export type DiffSide = components['schemas']['DiffSide'];
 export type Directions = components['schemas']['Directions'];
 export type DrawdownLabel = components['schemas']['DrawdownLabel'];
+export type DrawdownLabelsDiff = components['schemas']['DrawdownLabelsDiff'];
 export type Faq = components['schemas']['Faq'];
+export type FaqsDiff = components['schemas']['FaqsDiff'];
 export type FieldError = components['schemas']['FieldError'];
 export type FrameworkPatch = components['schemas']['FrameworkPatch'];
 export type Headwind = components['schemas']['Headwind'];
+export type HeadwindsDiff = components['schemas']['HeadwindsDiff'];
 export type Horizon = components['schemas']['Horizon'];
 export type Instrument = components['schemas']['Instrument'];
 export type InstrumentName = components['schemas']['InstrumentName'];
 export type InvalidationCondition = components['schemas']['InvalidationCondition'];
+export type InvalidationConditionText = components['schemas']['InvalidationConditionText'];
+export type InvalidationConditionsDiff = components['schemas']['InvalidationConditionsDiff'];
 export type IssuedKey = components['schemas']['IssuedKey'];
 export type Key = components['schemas']['Key'];
 export type Metric = components['schemas']['Metric'];
+export type MetricsDiff = components['schemas']['MetricsDiff'];
 export type NewDrawdownLabel = components['schemas']['NewDrawdownLabel'];
 export type NewInvalidationCondition = components['schemas']['NewInvalidationCondition'];
 export type NewKey = components['schemas']['NewKey'];
@@ -873,20 +1361,28 @@ export type NewReturnBand = components['schemas']['NewReturnBand'];
 export type NewRevision = components['schemas']['NewRevision'];
 export type NewScenario = components['schemas']['NewScenario'];
 export type Outlook = components['schemas']['Outlook'];
+export type OutlookBatch = components['schemas']['OutlookBatch'];
+export type OutlookDiff = components['schemas']['OutlookDiff'];
 export type OutlookSummary = components['schemas']['OutlookSummary'];
 export type Positioning = components['schemas']['Positioning'];
+export type PositioningDiff = components['schemas']['PositioningDiff'];
 export type Probabilities = components['schemas']['Probabilities'];
 export type ProbabilityDeltas = components['schemas']['ProbabilityDeltas'];
+export type ProbabilityHistory = components['schemas']['ProbabilityHistory'];
+export type ProbabilityPoint = components['schemas']['ProbabilityPoint'];
 export type Problem = components['schemas']['Problem'];
 export type ProblemType = components['schemas']['ProblemType'];
 export type Reference = components['schemas']['Reference'];
+export type ReferencesDiff = components['schemas']['ReferencesDiff'];
 export type ReturnBand = components['schemas']['ReturnBand'];
 export type Review = components['schemas']['Review'];
 export type Risk = components['schemas']['Risk'];
+export type RisksDiff = components['schemas']['RisksDiff'];
 export type Scenario = components['schemas']['Scenario'];
 export type ScenarioPatch = components['schemas']['ScenarioPatch'];
 export type VersionEntry = components['schemas']['VersionEntry'];
 export type ParameterIfNoneMatch = components['parameters']['IfNoneMatch'];
+export type ParameterLastEventId = components['parameters']['LastEventId'];
 export type ParameterIfMatch = components['parameters']['IfMatch'];
 export type HeaderETag = components['headers']['ETag'];
 export type HeaderLocation = components['headers']['Location'];
@@ -894,13 +1390,133 @@ export type HeaderLink = components['headers']['Link'];
 export type HeaderRetryAfter = components['headers']['RetryAfter'];
 export type $defs = Record<string, never>;
 export interface operations {
+    getOutlook: {
+        parameters: {
+            query?: {
+                /** @description A moment of recording, by the clock of the service and to the millisecond. A version stands from its publishedAt on, until that of the next. */
+                asOf?: string;
+                /** @description Never answer from an older version, whichever instance is asked; 404 where there is none as new yet. */
+                minVersion?: number;
+            };
+            header?: {
+                /** @description ETags of what the client has; answered 304 where one still stands. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @example russell-2000-downside */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Outlook"];
+                };
+            };
+            /** @description What the client has still stands. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     listOutlooks: {
         parameters: {
             query?: {
                 /** @description Only outlooks on this symbol. */
                 instrument?: string;
-                /** @description Only of this status. */
+                /** @description Only outlooks that have this status now. */
                 status?: "open" | "resolved" | "void" | "withdrawn";
+                /** @description Only outlooks whose review is due now, or those whose is not. */
+                reviewDue?: boolean;
+                /** @description The scenario that `minProbability` and `maxProbability` are about. */
+                scenario?: "bear" | "base" | "bull";
+                /** @description Only outlooks that give the `scenario` this probability or more: a fraction with at most four decimals. */
+                minProbability?: number;
+                /** @description Only outlooks that give the `scenario` this probability or less: a fraction with at most four decimals. */
+                maxProbability?: number;
+                /** @description Only outlooks whose version was published at this moment or later. */
+                updatedSince?: string;
+                /** @description Only outlooks with these words, in English, in their title, headwinds, summary or invalidation conditions; a match in the title weighs most. `"…"` asks for a phrase, `or` for either word, `-` for none of a word. */
+                q?: string;
+                /** @description The order; a leading hyphen turns it around. Left out, it is `relevance` with `q`, which that needs, and `-publishedAt` without. */
+                sort?: "-publishedAt" | "publishedAt" | "slug" | "relevance";
+                /** @description The list as it stood at this moment, which must not lie in the future: of each outlook the newest version recorded until then, as it was published, open and with no review due. Filters and order go by that version, but for `status` and `reviewDue`, which go by what is the case now. */
+                asOf?: string;
                 /** @description How many items to answer, at the most. */
                 limit?: number;
                 /** @description The `nextCursor` of the page before; the other parameters stay. */
@@ -947,7 +1563,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes JSON. */
+            /** @description The `Accept` header excludes all that this is served as. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -1037,7 +1653,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes JSON. */
+            /** @description The `Accept` header excludes all that this is served as. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -1103,17 +1719,17 @@ export interface operations {
             };
         };
     };
-    getOutlook: {
+    getOutlooks: {
         parameters: {
-            query?: never;
+            query: {
+                /** @description 1–100 slugs, joined by commas, each once. */
+                slugs: string;
+            };
             header?: {
                 /** @description ETags of what the client has; answered 304 where one still stands. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
-            path: {
-                /** @example russell-2000-downside */
-                slug: string;
-            };
+            path?: never;
             cookie?: never;
         };
         requestBody?: never;
@@ -1125,7 +1741,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Outlook"];
+                    "application/json": components["schemas"]["OutlookBatch"];
                 };
             };
             /** @description What the client has still stands. */
@@ -1136,15 +1752,6 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description A key is needed, or the one sent is unknown, expired or revoked. */
             401: {
                 headers: {
@@ -1154,16 +1761,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description The `Accept` header excludes JSON. */
+            /** @description The `Accept` header excludes all that this is served as. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -1268,7 +1866,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes JSON. */
+            /** @description The `Accept` header excludes all that this is served as. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -1409,7 +2007,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes JSON. */
+            /** @description The `Accept` header excludes all that this is served as. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -1554,7 +2152,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes JSON. */
+            /** @description The `Accept` header excludes all that this is served as. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -1655,7 +2253,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes JSON. */
+            /** @description The `Accept` header excludes all that this is served as. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -1667,6 +2265,401 @@ export interface operations {
             /** @description Not acceptable; `errors` says what to mend. */
             422: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getDiff: {
+        parameters: {
+            query?: {
+                /** @description The version to start from, older or newer; left out, the one before. */
+                against?: number;
+            };
+            header?: {
+                /** @description ETags of what the client has; answered 304 where one still stands. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @example russell-2000-downside */
+                slug: string;
+                /** @example 1 */
+                version: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OutlookDiff"];
+                };
+            };
+            /** @description What the client has still stands. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getProbabilities: {
+        parameters: {
+            query?: {
+                /** @description Published at or after it. */
+                from?: string;
+                /** @description Published before it. */
+                to?: string;
+                format?: "json" | "csv";
+            };
+            header?: {
+                /** @description ETags of what the client has; answered 304 where one still stands. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @example russell-2000-downside */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProbabilityHistory"];
+                    "text/csv": string;
+                };
+            };
+            /** @description What the client has still stands. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    streamEvents: {
+        parameters: {
+            query?: {
+                /** @description As the header Last-Event-ID, which a browser sends by itself but lets no page set; the header goes before it. 0 starts with the first event. */
+                lastEventId?: string;
+            };
+            header?: {
+                /** @description The id of the last event that the client has. Browsers send it by themselves. */
+                "Last-Event-ID"?: components["parameters"]["LastEventId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much at once; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    streamOutlookEvents: {
+        parameters: {
+            query?: {
+                /** @description As the header Last-Event-ID, which a browser sends by itself but lets no page set; the header goes before it. 0 starts with the first event. */
+                lastEventId?: string;
+            };
+            header?: {
+                /** @description The id of the last event that the client has. Browsers send it by themselves. */
+                "Last-Event-ID"?: components["parameters"]["LastEventId"];
+            };
+            path: {
+                /** @example russell-2000-downside */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much at once; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1743,7 +2736,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes JSON. */
+            /** @description The `Accept` header excludes all that this is served as. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -1833,7 +2826,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes JSON. */
+            /** @description The `Accept` header excludes all that this is served as. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -1959,7 +2952,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes JSON. */
+            /** @description The `Accept` header excludes all that this is served as. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -2056,7 +3049,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes JSON. */
+            /** @description The `Accept` header excludes all that this is served as. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -2146,7 +3139,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes JSON. */
+            /** @description The `Accept` header excludes all that this is served as. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -2271,7 +3264,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes JSON. */
+            /** @description The `Accept` header excludes all that this is served as. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -2364,7 +3357,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes JSON. */
+            /** @description The `Accept` header excludes all that this is served as. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -2453,7 +3446,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The `Accept` header excludes JSON. */
+            /** @description The `Accept` header excludes all that this is served as. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -2543,7 +3536,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes JSON. */
+            /** @description The `Accept` header excludes all that this is served as. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -2615,7 +3608,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The `Accept` header excludes JSON. */
+            /** @description The `Accept` header excludes all that this is served as. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -2687,7 +3680,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The `Accept` header excludes JSON. */
+            /** @description The `Accept` header excludes all that this is served as. */
             406: {
                 headers: {
                     [name: string]: unknown;

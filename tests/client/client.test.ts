@@ -1,4 +1,11 @@
-import { type Client, createClient, type Outlook, type Problem } from '@outlook-ledger/client';
+import {
+  type Client,
+  createClient,
+  type Outlook,
+  type OutlookDiff,
+  type ProbabilityHistory,
+  type Problem,
+} from '@outlook-ledger/client';
 import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from 'vitest';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 
@@ -79,6 +86,32 @@ describe('the ledger through the client', () => {
       cursor = data?.nextCursor ?? null;
     }
     expect(versions).toEqual([3, 2, 1]);
+  });
+
+  test('the history and a diff are read as what they are', async () => {
+    const history = await reader.GET('/v1/outlooks/{slug}/probabilities', { params: { path } });
+    expectTypeOf(history.data).toEqualTypeOf<ProbabilityHistory | undefined>();
+    expect(history.data?.points.map(({ version, bear }) => [version, bear])).toEqual([
+      [1, 0.3],
+      [2, 0.35],
+      [3, 0.35],
+    ]);
+    const diff = await reader.GET('/v1/outlooks/{slug}/versions/{version}/diff', {
+      params: { path: { ...path, version: 3 }, query: { against: 1 } },
+    });
+    expectTypeOf(diff.data).toEqualTypeOf<OutlookDiff | undefined>();
+    expect(diff.data?.probabilities.totalVariation).toBe(0.05);
+    expect(diff.data?.fields.map(({ pointer }) => pointer)).toEqual(['/disclaimer']);
+  });
+
+  test('the history can be had as CSV', async () => {
+    const { data } = await reader.GET('/v1/outlooks/{slug}/probabilities', {
+      params: { path },
+      headers: { Accept: 'text/csv' },
+      parseAs: 'text',
+    });
+    expectTypeOf(data).toEqualTypeOf<string | undefined>();
+    expect(data?.split('\r\n')[0]).toBe('version,publishedAt,bear,base,bull');
   });
 
   test('an answer can be had as text', async () => {
