@@ -1,0 +1,42 @@
+/** What one measurement of one side found. */
+export type Figures = {
+  /** Requests that were answered. */
+  requests: number;
+  /** Requests a second. */
+  rate: number;
+  /** Latencies in milliseconds. */
+  p50: number;
+  p99: number;
+  /** Milliseconds of CPU that the measured process used for a request; null where it can't be seen. */
+  cpu: number | null;
+  /** The share of one core that the process that asked used. */
+  generator: number;
+};
+
+/** @param latencies milliseconds; sorts them */
+export function percentiles(latencies: number[]): { p50: number; p99: number } {
+  const sorted = Float64Array.from(latencies).sort();
+  const at = (share: number) => sorted[Math.ceil(sorted.length * share) - 1] ?? Number.NaN;
+  return { p50: at(0.5), p99: at(0.99) };
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = Float64Array.from(values).sort();
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
+}
+
+/** Of each figure the median over the rounds. */
+export function medians(rounds: readonly Figures[]): Figures {
+  const of = (name: Exclude<keyof Figures, 'cpu'>) => median(rounds.map((round) => round[name]));
+  const cpus = rounds.map(({ cpu }) => cpu).filter((cpu) => cpu !== null);
+  return {
+    requests: of('requests'),
+    rate: of('rate'),
+    p50: of('p50'),
+    p99: of('p99'),
+    cpu: cpus.length === rounds.length ? median(cpus) : null,
+    generator: of('generator'),
+  };
+}

@@ -1,0 +1,113 @@
+// The load generator, in a process of its own: what it costs to ask must not weigh on what answers.
+import { Agent, get } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+import autocannon from 'autocannon';
+import { type Figures, percentiles } from './figures.ts';
+import type { FullSpeed, Paced, Shots } from './load.ts';
+import { cpuOf } from './processes.ts';
+import { answerJobs } from './workers.ts';
+
+answerJobs((job: FullSpeed | Paced) => (job.kind === 'paced' ? pace(job) : fullSpeed(job)));
+
+async function fullSpeed(job: FullSpeed): Promise<Figures> {
+  if (job.warmUp) await shoot(job.warmUp, job.warmUp.seconds, job.status);
+  return metered(job.pid, () => shoot(job, job.seconds, job.status));
+}
+
+/** Milliseconds: each answer's latency, and from the start to the last answer. */
+type Heard = { latencies: number[]; elapsed: number };
+
+async function shoot(
+  { origin, dealt }: Shots,
+  seconds: number | 'once',
+  status: number,
+): Promise<Heard> {
+  const wrong = new Map<number, number>();
+  const latencies: number[] = [];
+  const began = performance.now();
+  let ended = began;
+  let hands = 0;
+  const result = await new Promise<autocannon.Result>((resolve, reject) => {
+    const instance = autocannon(
+      {
+        url: origin,
+        connections: dealt.length,
+        ...(seconds === 'once' ? { amount: dealt.flat().length } : { duration: seconds }),
+        timeout: 20,
+        bailout: 20,
+        sampleInt: 20, // milliseconds after which it sees that it is done
+        // Copies, as it keeps what it sends with each; and not `requests`, of which all would start
+        // with the first.
+        setupClient: (client) =>
+          client.setRequests((dealt[hands++ % dealt.length] ?? []).map((shot) => ({ ...shot }))),
+      },
+      (error: Error | null, result) => (error ? reject(error) : resolve(result)),
+    );
+    // Its own histogram counts whole milliseconds.
+    instance.on('response', (_, code, __, latency) => {
+      ended = performance.now();
+      latencies.push(latency);
+      if (code !== status) wrong.set(code, (wrong.get(code) ?? 0) + 1);
+    });
+  });
+  const faults = [...wrong].map(([code, count]) => `${count} times ${code}`);
+  if (result.errors > 0) faults.push(`${result.errors} errors`);
+  if (faults.length > 0) throw new Error(`not all answers were ${status}: ${faults.join(', ')}`);
+  return { latencies, elapsed: ended - began };
+}
+
+/**
+ * A reader at a steady rate. Not autocannon's: that sends a second's worth at once and waits. A
+ * connection that is held up past the time of its next request counts the delay as that one's latency.
+ */
+async function pace(job: Paced): Promise<Figures> {
+  const agent = new Agent({ keepAlive: true, maxSockets: job.connections });
+  const interval = (1000 * job.connections) / job.perSecond;
+  const latencies: number[] = [];
+  try {
+    return await metered(job.pid, async () => {
+      const began = performance.now();
+      const ends = began + job.seconds * 1000;
+      const connection = async (index: number) => {
+        let free = began;
+        let due = began + (interval * index) / job.connections;
+        for (; due < ends; due += interval) {
+          await delay(Math.max(0, due - performance.now()));
+          const from = free > due ? due : performance.now();
+          await read(job, agent);
+          free = performance.now();
+          latencies.push(free - from);
+        }
+      };
+      await Promise.all(Array.from({ length: job.connections }, (_, index) => connection(index)));
+      return { latencies, elapsed: performance.now() - began };
+    });
+  } finally {
+    agent.destroy();
+  }
+}
+
+function read({ origin, path }: Paced, agent: Agent): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const request = get(origin + path, { agent, timeout: 20_000 }, (response) => {
+      if (response.statusCode !== 200) reject(new Error(`${path} answered ${response.statusCode}`));
+      response.resume().once('end', resolve).once('error', reject);
+    });
+    request.once('error', reject).once('timeout', () => request.destroy(new Error('timed out')));
+  });
+}
+
+/** Counts the CPU that the measured process and this one use meanwhile. */
+async function metered(pid: number, work: () => Promise<Heard>): Promise<Figures> {
+  const [before, own] = [cpuOf(pid), process.cpuUsage()];
+  const { latencies, elapsed } = await work();
+  const [after, { user, system }] = [cpuOf(pid), process.cpuUsage(own)];
+  const requests = latencies.length;
+  return {
+    requests,
+    rate: (requests * 1000) / elapsed,
+    ...percentiles(latencies),
+    cpu: before === null || after === null ? null : (after - before) / requests,
+    generator: (user + system) / 1000 / elapsed,
+  };
+}

@@ -1,0 +1,100 @@
+// What a revision costs without HTTP: a loop of the statements that the service runs for one, on a
+// pool like the service's, and nothing that it decides or answers.
+import { randomBytes } from 'node:crypto';
+import type pg from 'pg';
+import { connect, inTransaction } from '../src/db/client.ts';
+import type { Connection } from '../src/db/embedded.ts';
+import { APPEND_VERSION, LOCK_STANDING } from '../src/db/revisions.ts';
+import { keyHash } from '../src/domain/api-keys.ts';
+import { type Figures, percentiles } from './figures.ts';
+import { FIND_KEY } from './key-statement.ts';
+import { type BasisPoints, PLAIN_SPLITS, RATIONALE } from './revision-bodies.ts';
+import { answerJobs } from './workers.ts';
+
+export type PlainJob = {
+  connection: Connection;
+  /** The key that each revision is let in by. */
+  key: string;
+  /** The slugs that each of the loops revises in turn. */
+  dealt: string[][];
+  seconds: number;
+  /** Seconds of the same before, not counted. */
+  warmUp: number;
+};
+
+/** The default of DATABASE_POOL_MAX. */
+const POOL_MAX = 10;
+
+answerJobs(async (job: PlainJob): Promise<Figures> => {
+  const { pool } = connect({ ...job.connection, max: POOL_MAX }, () => {});
+  try {
+    await reviseFor(pool, job, job.warmUp);
+    return await reviseFor(pool, job, job.seconds);
+  } finally {
+    await pool.end();
+  }
+});
+
+async function reviseFor(
+  pool: pg.Pool,
+  { key, dealt }: PlainJob,
+  seconds: number,
+): Promise<Figures> {
+  const latencies: number[] = [];
+  const hash = keyHash(key);
+  const cpu = process.cpuUsage();
+  const began = performance.now();
+  const ends = began + seconds * 1000;
+  const loop = async (slugs: string[]) => {
+    for (let turn = 0; performance.now() < ends; turn += 1) {
+      const from = performance.now();
+      await revise(pool, hash, slugs[turn % slugs.length] ?? '');
+      latencies.push(performance.now() - from);
+    }
+  };
+  await Promise.all(dealt.map(loop));
+  const elapsed = performance.now() - began;
+  const { user, system } = process.cpuUsage(cpu);
+  const requests = latencies.length;
+  return {
+    requests,
+    rate: (requests * 1000) / elapsed,
+    ...percentiles(latencies),
+    cpu: (user + system) / 1000 / requests,
+    generator: (user + system) / 1000 / elapsed,
+  };
+}
+
+type Standing = BasisPoints & { id: number; version: number; framework_id: number; hash: string };
+
+async function revise(pool: pg.Pool, keyHash: Buffer, slug: string): Promise<void> {
+  const keys = await pool.query<{ analyst_id: string }>({ ...FIND_KEY, values: [keyHash] });
+  const author = keys.rows[0]?.analyst_id;
+  await inTransaction(pool, async (session) => {
+    const { rows } = await session.query<Standing>({ ...LOCK_STANDING, values: [slug] });
+    const standing = rows[0];
+    if (!standing) throw new Error(`there is no outlook "${slug}"`);
+    const [first, second] = PLAIN_SPLITS;
+    const next = standing.bear === first.bear && standing.base === first.base ? second : first;
+    const told = { kind: 'probabilities', probabilities: next, deltas: next };
+    await session.query({
+      ...APPEND_VERSION,
+      values: [
+        standing.id,
+        standing.version + 1,
+        'probabilities',
+        standing.framework_id,
+        next.bear,
+        next.base,
+        next.bull,
+        author,
+        RATIONALE,
+        new Date().toISOString(),
+        randomBytes(32),
+        Buffer.from(standing.hash.slice('sha256:'.length), 'hex'),
+        'outlook.version.published',
+        JSON.stringify(told),
+      ],
+    });
+  });
+}
