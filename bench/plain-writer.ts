@@ -4,10 +4,11 @@ import { randomBytes } from 'node:crypto';
 import type pg from 'pg';
 import { connect, inTransaction } from '../src/db/client.ts';
 import type { Connection } from '../src/db/embedded.ts';
-import { APPEND_VERSION, LOCK_STANDING } from '../src/db/revisions.ts';
+import { APPEND_VERSIONS } from '../src/db/appending.ts';
+import { LOCK_STANDING } from '../src/db/revisions.ts';
 import { keyHash } from '../src/domain/api-keys.ts';
 import { type Figures, percentiles } from './figures.ts';
-import { FIND_KEY } from './key-statement.ts';
+import { FIND_KEYS } from '../src/db/api-keys.ts';
 import { type BasisPoints, PLAIN_SPLITS, RATIONALE } from './revision-bodies.ts';
 import { answerJobs } from './workers.ts';
 
@@ -68,33 +69,31 @@ async function reviseFor(
 type Standing = BasisPoints & { id: number; version: number; framework_id: number; hash: string };
 
 async function revise(pool: pg.Pool, keyHash: Buffer, slug: string): Promise<void> {
-  const keys = await pool.query<{ analyst_id: string }>({ ...FIND_KEY, values: [keyHash] });
-  const author = keys.rows[0]?.analyst_id;
+  const keys = await pool.query<{ analystId: string }>({ ...FIND_KEYS, values: [[keyHash]] });
+  const author = keys.rows[0]?.analystId;
   await inTransaction(pool, async (session) => {
     const { rows } = await session.query<Standing>({ ...LOCK_STANDING, values: [slug] });
     const standing = rows[0];
     if (!standing) throw new Error(`there is no outlook "${slug}"`);
     const [first, second] = PLAIN_SPLITS;
     const next = standing.bear === first.bear && standing.base === first.base ? second : first;
-    const told = { kind: 'probabilities', probabilities: next, deltas: next };
+    const version = { outlook_id: standing.id, version: standing.version + 1 };
+    const row = {
+      ...version,
+      kind: 'probabilities',
+      framework_id: standing.framework_id,
+      ...next,
+      author_id: author,
+      rationale: RATIONALE,
+      recorded_at: new Date(),
+      hash: randomBytes(32).toString('hex'),
+      previous_hash: standing.hash.slice('sha256:'.length),
+    };
+    const data = { kind: 'probabilities', probabilities: next, deltas: next };
+    const event = { ...version, kind: 'outlook.version.published', data };
     await session.query({
-      ...APPEND_VERSION,
-      values: [
-        standing.id,
-        standing.version + 1,
-        'probabilities',
-        standing.framework_id,
-        next.bear,
-        next.base,
-        next.bull,
-        author,
-        RATIONALE,
-        new Date().toISOString(),
-        randomBytes(32),
-        Buffer.from(standing.hash.slice('sha256:'.length), 'hex'),
-        'outlook.version.published',
-        JSON.stringify(told),
-      ],
+      ...APPEND_VERSIONS,
+      values: [JSON.stringify([row]), JSON.stringify([event])],
     });
   });
 }

@@ -11,9 +11,12 @@ import fastify, {
 } from 'fastify';
 import { LRUCache } from 'lru-cache';
 import type { Config } from './config.ts';
+import { keyFinder } from './db/api-keys.ts';
 import type { ChangeFeed } from './db/change-feed.ts';
 import type { Database } from './db/client.ts';
-import type { StoredFramework } from './db/frameworks.ts';
+import type { FrameworkCache } from './db/frameworks.ts';
+import { reviser } from './db/revisions.ts';
+import { versionReader } from './db/versions.ts';
 import { authorize } from './http/auth.ts';
 import { answerConditionally } from './http/caching.ts';
 import { diffRoutes } from './http/diffs.ts';
@@ -101,19 +104,23 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
 
 function ledgerOf({ config, database, feed, now }: AppOptions): Ledger {
   const { requireKeyForReads, cacheMaxBytes } = config;
+  const { pool } = database;
+  const frameworks: FrameworkCache = new LRUCache({
+    maxSize: Math.max(1, 0.25 * cacheMaxBytes),
+    // Two bytes a character, the most that V8 takes, for the objects and for what is rendered of them,
+    // and as much again for the objects themselves.
+    sizeCalculation: (stored) => 6 * JSON.stringify(stored).length,
+  });
   return {
     ...database,
     now,
     feed,
     requireKeyForReads,
     replies: new RenderedReplies({ maxBytes: 0.75 * cacheMaxBytes, requireKeyForReads, feed }),
-    streams: new EventStreams({ ...database, feed, maxPerAddress: config.streamsPerAddress }),
-    frameworks: new LRUCache({
-      maxSize: Math.max(1, 0.25 * cacheMaxBytes),
-      // Two bytes a character, the most that V8 takes, for the objects and for what is rendered of them,
-      // and as much again for the objects themselves.
-      sizeCalculation: (stored: StoredFramework) => 6 * JSON.stringify(stored).length,
-    }),
+    streams: new EventStreams({ pool, feed, maxPerAddress: config.streamsPerAddress }),
+    findKey: keyFinder(pool),
+    versions: versionReader(pool, frameworks),
+    revisions: reviser(pool, frameworks, now),
   };
 }
 

@@ -19,7 +19,10 @@ const SAME_SIGNAL_WITHIN = 1_500;
 async function start(): Promise<void> {
   loadEnvFile();
   const config = readConfig(process.env);
-  const log = pino({ level: config.logLevel, serializers: LOG_SERIALIZERS });
+  // Deferred, because a write to a file waits for what the database flushes to the same disk; what is
+  // left is written when the process exits.
+  const output = pino.destination({ dest: 1, sync: false });
+  const log = pino({ level: config.logLevel, serializers: LOG_SERIALIZERS }, output);
   const database = await openDatabase(config, {
     onConnectionError: (error) => log.warn({ err: error }, 'a database connection broke'),
     onEmbeddedLog: (line) => log.debug({ postgres: line }),

@@ -1,4 +1,5 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
+import type pg from 'pg';
 import { and, count, desc, eq, isNull, lt, or, sql } from 'drizzle-orm';
 import {
   KEY_BYTES,
@@ -11,6 +12,7 @@ import {
 } from '../domain/api-keys.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { Db } from './client.ts';
+import { gathering } from './gathering.ts';
 import { analysts, apiKeys } from './schema/api-keys.ts';
 
 export type Analyst = { id: string; name: string };
@@ -126,25 +128,41 @@ export async function hasKeys(db: Db): Promise<boolean> {
   return row !== undefined && row.keys > 0;
 }
 
-/**
- * Whose key it is and whether it still opens anything; null for a key that was never issued.
- *
- * Found by its digest, so how long the index takes tells nothing of a key that one doesn't hold.
- */
-export async function findKey(
-  db: Db,
+export const FIND_KEYS = {
+  name: 'find-keys',
+  text: `select k.id, a.id as "analystId", a.name as "analystName", k.role, k.hint, k.hash,
+      k.created_at as "createdAt", k.expires_at as "expiresAt", k.revoked_at as "revokedAt",
+      k.last_used_at as "lastUsedAt"
+    from api_keys k join analysts a on a.id = k.analyst_id where k.hash = any($1)`,
+};
+
+type KeyRow = Omit<ApiKey, 'analyst'> & { hash: Buffer; analystId: string; analystName: string };
+
+/** Whose key it is and whether it still opens anything; null for a key that was never issued. */
+export type KeyFinder = (
   key: string,
   now: Date,
-): Promise<{ key: ApiKey; state: KeyState } | null> {
-  const hash = keyHash(key);
-  const [found] = await db
-    .select({ ...columns, hash: apiKeys.hash })
-    .from(apiKeys)
-    .innerJoin(analysts, eq(analysts.id, apiKeys.analystId))
-    .where(eq(apiKeys.hash, hash));
-  if (!found || !timingSafeEqual(found.hash, hash)) return null;
-  const { hash: _, ...known } = found;
-  return { key: known, state: keyState(known, now) };
+) => Promise<{ key: ApiKey; state: KeyState } | null>;
+
+/**
+ * Finds keys by their digests, so how long the index takes tells nothing of a key that one doesn't hold.
+ * Nothing is remembered: a key that is revoked, by whatever instance, is refused from then on.
+ */
+export function keyFinder(pool: pg.Pool): KeyFinder {
+  const find = gathering<Buffer, KeyRow | null>(
+    async (hashes) => {
+      const { rows } = await pool.query<KeyRow>({ ...FIND_KEYS, values: [hashes] });
+      return hashes.map((hash) => rows.find((row) => timingSafeEqual(row.hash, hash)) ?? null);
+    },
+    { most: 100, atOnce: 2 },
+  );
+  return async (key, now) => {
+    const found = await find(keyHash(key));
+    if (!found) return null;
+    const { hash: _, analystId: id, analystName: name, ...rest } = found;
+    const known = { ...rest, analyst: { id, name } };
+    return { key: known, state: keyState(known, now) };
+  };
 }
 
 /** How exact `lastUsedAt` is, in milliseconds: one write a key and minute, not one a request. */

@@ -1,4 +1,5 @@
 import { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { type LedgerEvent, readEvents, sequenceEvents } from './events.ts';
 
@@ -6,6 +7,11 @@ import { type LedgerEvent, readEvents, sequenceEvents } from './events.ts';
 const CHANNEL = 'outlook_ledger_events';
 /** How often the events are asked for though no notice came, in milliseconds. */
 const POLL_EVERY = 500;
+/**
+ * At least this long between two looks at the table, and between two notices, in milliseconds: what is
+ * committed meanwhile shares them, as each look at new events is a commit of its own.
+ */
+const PAUSE = 10;
 /** How long an answer may take before the connection counts as lost, in milliseconds. */
 const ANSWER_WITHIN = 2_000;
 const RECONNECT_AFTER = { least: 25, most: 1_000 };
@@ -89,6 +95,7 @@ export class ChangeFeed {
     client
       .query(`notify ${CHANNEL}`)
       .catch((error: Error) => this.#lose(client, error))
+      .then(() => delay(PAUSE))
       .finally(() => {
         this.#isNoticeSent = false;
         if (!this.#isNoticeWanted) return;
@@ -151,18 +158,18 @@ export class ChangeFeed {
     while (this.#isReadWanted && this.#client === client) {
       this.#isReadWanted = false;
       await this.#readAll(client);
+      await delay(PAUSE);
     }
   }
 
   async #readAll(client: pg.Client): Promise<void> {
+    const last = await sequenceEvents(client);
     for (;;) {
-      const last = await sequenceEvents(client);
       const after = this.#position ?? last;
       if (last <= after) return;
-      const page = { after, limit: BATCH, slug: null };
-      const events = await readEvents(client, page);
+      const events = await readEvents(client, { after, limit: BATCH, slug: null });
       if (this.#client !== client) return;
-      this.#position = events.at(-1)?.position ?? after;
+      this.#position = events.at(-1)?.position ?? last;
       for (const follower of this.#followers) follower.onEvents(events);
     }
   }

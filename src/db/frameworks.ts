@@ -75,10 +75,10 @@ type ScenarioRow = Omit<Scenario, 'returnBand'> & {
   returnMax: number | null;
 };
 
-const READ_FRAMEWORK = {
-  name: 'read-framework',
+const READ_FRAMEWORKS = {
+  name: 'read-frameworks',
   text: `
-    select 'sha256:' || encode(f.hash, 'hex') as hash, json_build_object(
+    select f.id::float8 as id, 'sha256:' || encode(f.hash, 'hex') as hash, json_build_object(
       'title', f.title, 'summary', f.summary, 'methodology', f.methodology,
       'disclaimer', f.disclaimer, 'risks', f.risks, 'positioning', f.positioning,
       'metrics', f.metrics, 'faqs', f.faqs, 'references', f."references",
@@ -102,8 +102,34 @@ const READ_FRAMEWORK = {
           'statement', c.statement) order by c.position), '[]')
         from invalidation_conditions c where c.framework_id = f.id)
     ) as framework
-    from frameworks f where f.id = $1`,
+    from frameworks f where f.id = any($1)`,
 };
+
+/** The frameworks of those ids; from memory where they were read before. */
+export async function readFrameworks(
+  session: Session,
+  cache: FrameworkCache,
+  ids: readonly number[],
+): Promise<Map<number, StoredFramework>> {
+  const read = new Map<number, StoredFramework>();
+  const missing = new Set<number>();
+  for (const id of ids) {
+    const cached = cache.get(id);
+    if (cached) read.set(id, cached);
+    else missing.add(id);
+  }
+  if (missing.size === 0) return read;
+  const { rows } = await session.query<{ id: number; hash: string; framework: FrameworkRow }>({
+    ...READ_FRAMEWORKS,
+    values: [[...missing]],
+  });
+  for (const { id, hash, framework } of rows) {
+    const stored = { hash, framework: frameworkOf(framework) };
+    cache.set(id, stored);
+    read.set(id, stored);
+  }
+  return read;
+}
 
 /** The framework of that id; from memory where it was read before. */
 export async function readFramework(
@@ -111,17 +137,9 @@ export async function readFramework(
   cache: FrameworkCache,
   id: number,
 ): Promise<StoredFramework> {
-  const cached = cache.get(id);
-  if (cached) return cached;
-  const { rows } = await session.query<{ hash: string; framework: FrameworkRow }>({
-    ...READ_FRAMEWORK,
-    values: [id],
-  });
-  const row = rows[0];
-  if (!row) throw new Error(`framework ${id} is missing`);
-  const stored = { hash: row.hash, framework: frameworkOf(row.framework) };
-  cache.set(id, stored);
-  return stored;
+  const cached = cache.get(id) ?? (await readFrameworks(session, cache, [id])).get(id);
+  if (!cached) throw new Error(`framework ${id} is missing`);
+  return cached;
 }
 
 type FrameworkRow = Omit<Framework, 'scenarios'> & { scenarios: ScenarioRow[] };

@@ -8,7 +8,7 @@ import { type Db, inTransaction, onSession } from './client.ts';
 import { appendFramework } from './frameworks.ts';
 import { instruments } from './schema/instruments.ts';
 import { outlooks } from './schema/outlooks.ts';
-import { appendVersion } from './revisions.ts';
+import { appendVersions } from './appending.ts';
 
 export type NewOutlook = {
   slug: string;
@@ -39,7 +39,7 @@ export async function createOutlook(
     const frameworkId = await appendFramework(tx, outlookId, framework, frameworkHash);
     const proposal = { authorId: author.id, rationale, probabilities, frameworkHash };
     const first = firstVersion(slug, proposal, now);
-    await appendVersion(session, outlookId, first, frameworkId, null);
+    await appendVersions(session, [{ outlookId, next: first, frameworkId, before: null }]);
     const { authorId: _, ...published } = first;
     return {
       ...published,

@@ -1,4 +1,4 @@
-import type pg from 'pg';
+import pg from 'pg';
 import { DomainError } from '../domain/errors.ts';
 import { type Framework, hashFramework, type Subject } from '../domain/framework.ts';
 import {
@@ -8,41 +8,32 @@ import {
   type OutlookVersion,
   type Standing,
 } from '../domain/outlook.ts';
-import {
-  deltasOf,
-  fractionsOf,
-  type Probabilities,
-  probabilitiesOf,
-  type ScenarioName,
-} from '../domain/probabilities.ts';
+import { type Probabilities, probabilitiesOf, type ScenarioName } from '../domain/probabilities.ts';
 import { inTransaction, onSession, type Session } from './client.ts';
-import { appendFramework, type FrameworkCache, readFramework } from './frameworks.ts';
+import { appendFramework, type FrameworkCache, readFrameworks } from './frameworks.ts';
+import { type Appended, appendVersions } from './appending.ts';
+import { gathering } from './gathering.ts';
 import { readVersion } from './versions.ts';
 
-// A revision is four short statements on one connection: begin, these two, commit. All that the next
-// version depends on stands in the row that the first one locks.
+// All that the next version depends on stands in the row that is locked: a revision is begin, one
+// statement that locks and reads, one that appends, and commit.
+
+const STANDING = `
+  select o.id::float8 as id, o.slug, i.symbol, i.name as instrument_name,
+    o.horizon_from::text as horizon_from, o.horizon_to::text as horizon_to,
+    o.status, o.review_reasons, o.latest_version as version,
+    (extract(epoch from o.published_at) * 1000)::float8 as published_at,
+    'sha256:' || encode(o.hash, 'hex') as hash, o.framework_id::float8 as framework_id,
+    o.bear_bps as bear, o.base_bps as base, o.bull_bps as bull
+  from outlooks o join instruments i on i.id = o.instrument_id`;
 
 export const LOCK_STANDING = {
   name: 'lock-standing',
-  text: `select o.id::float8 as id, o.slug, i.symbol, i.name as instrument_name,
-      o.horizon_from::text as horizon_from, o.horizon_to::text as horizon_to,
-      o.status, o.review_reasons, o.latest_version as version,
-      (extract(epoch from o.published_at) * 1000)::float8 as published_at,
-      'sha256:' || encode(o.hash, 'hex') as hash, o.framework_id::float8 as framework_id,
-      o.bear_bps as bear, o.base_bps as base, o.bull_bps as bull
-    from outlooks o join instruments i on i.id = o.instrument_id
-   where o.slug = $1 for no key update of o`,
+  text: `${STANDING} where o.slug = $1 for no key update of o`,
 };
-
-export const APPEND_VERSION = {
-  name: 'append-version',
-  text: `with version as (
-      insert into outlook_versions (outlook_id, version, kind, framework_id, bear_bps, base_bps,
-        bull_bps, author_id, rationale, recorded_at, hash, previous_hash)
-      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-      returning outlook_id, version, recorded_at)
-    insert into events (kind, outlook_id, version, recorded_at, data)
-    select $13, outlook_id, version, recorded_at, $14 from version`,
+const LOCK_SOME = {
+  name: 'lock-some',
+  text: `${STANDING} where o.slug = any($1) for no key update of o skip locked`,
 };
 
 type StandingRow = Record<ScenarioName, number> & {
@@ -60,6 +51,9 @@ type StandingRow = Record<ScenarioName, number> & {
   framework_id: number;
 };
 
+/** A locked outlook: what stands, and what goes into every version of it. */
+type Locked = { row: StandingRow; standing: Standing; framework: Framework };
+
 /** What an author sends as the next version; see {@link decideRevision}. */
 export type RevisionRequest = {
   author: OutlookVersion['author'];
@@ -68,116 +62,172 @@ export type RevisionRequest = {
   framework?: Framework | undefined;
 };
 
+/** New probabilities of an outlook, whatever stands. */
+export type NewNumbers = RevisionRequest & { slug: string; probabilities: Probabilities };
+
 /** What an author revises: the wording that stands and, where it is asked for, the whole version. */
 export type Revised = { framework: Framework; readWhole: () => Promise<OutlookVersion> };
 
+export type Reviser = {
+  /**
+   * Appends a version with new probabilities. Those that are sent at the same time go into one
+   * transaction, each judged on what the one before left and none held up by another's refusal.
+   * @throws DomainError `outlook-not-found`, or what {@link decideRevision} throws
+   */
+  reviseNumbers: (request: NewNumbers) => Promise<OutlookVersion>;
+  /**
+   * Appends the version that `prepare` answers to what stands, in a transaction of its own. What it
+   * throws leaves everything as it was.
+   * @throws DomainError `outlook-not-found`, or what {@link decideRevision} throws
+   */
+  revise: (
+    slug: string,
+    prepare: (current: Revised) => RevisionRequest | Promise<RevisionRequest>,
+  ) => Promise<OutlookVersion>;
+};
+
 /**
- * Appends the next version of an outlook: one transaction that holds the outlook's row, so writers
- * of one outlook take turns and each decides on what the one before left.
- *
- * `prepare` sees what stands, still under the lock, and answers what to append; what it throws
- * leaves everything as it was.
- * @returns the version as it now stands
- * @throws DomainError `outlook-not-found`, or what {@link decideRevision} throws
+ * Revises outlooks. A transaction holds the rows of its outlooks, so writers of one take turns and each
+ * decides on what the one before left.
  */
-export async function revise(
+export function reviser(pool: pg.Pool, cache: FrameworkCache, now: () => Date): Reviser {
+  const together = gathering<NewNumbers, OutlookVersion | null>(
+    (requests) => reviseTogether(pool, cache, requests, now),
+    { most: 64, atOnce: 1 },
+  );
+  const revise: Reviser['revise'] = (slug, prepare) => reviseAlone(pool, cache, slug, prepare, now);
+  return {
+    revise,
+    reviseNumbers: async (request) =>
+      (await together(request)) ?? revise(request.slug, () => request),
+  };
+}
+
+/** Null for an outlook that somebody holds, or that does not exist: it is for a turn of its own. */
+async function reviseTogether(
+  pool: pg.Pool,
+  cache: FrameworkCache,
+  requests: readonly NewNumbers[],
+  now: () => Date,
+): Promise<(OutlookVersion | DomainError | null)[]> {
+  try {
+    return await inTransaction(pool, async (session) => {
+      const slugs = [...new Set(requests.map(({ slug }) => slug))];
+      const { rows } = await session.query<StandingRow>({ ...LOCK_SOME, values: [slugs] });
+      const locked = await lockedBySlug(session, cache, rows);
+      const appended: Appended[] = [];
+      const outcomes = requests.map((request) => {
+        const outlook = locked.get(request.slug);
+        return outlook ? judged(outlook, request, now(), appended) : null;
+      });
+      if (appended.length > 0) await appendVersions(session, appended);
+      return outcomes;
+    });
+  } catch (error) {
+    // One that Postgres refuses takes the others' transaction with it, not the others: it was undone.
+    const isRefused = error instanceof pg.DatabaseError && /^2[23]/.test(error.code ?? '');
+    if (isRefused && requests.length > 1) return requests.map(() => null);
+    throw error;
+  }
+}
+
+function judged(
+  outlook: Locked,
+  { author, ...proposal }: NewNumbers,
+  now: Date,
+  appended: Appended[],
+): OutlookVersion | DomainError {
+  try {
+    const { standing: before } = outlook;
+    const next = decideRevision(before, { ...proposal, authorId: author.id }, now);
+    const { id, framework_id: frameworkId } = outlook.row;
+    appended.push({ outlookId: id, next, frameworkId, before: before.probabilities });
+    outlook.standing = { ...before, ...next };
+    return published(outlook, next, author, before.probabilities);
+  } catch (error) {
+    if (error instanceof DomainError) return error;
+    throw error;
+  }
+}
+
+async function reviseAlone(
   pool: pg.Pool,
   cache: FrameworkCache,
   slug: string,
-  prepare: (current: Revised) => RevisionRequest | Promise<RevisionRequest>,
+  prepare: Parameters<Reviser['revise']>[1],
   now: () => Date,
 ): Promise<OutlookVersion> {
   return inTransaction(pool, async (session) => {
     const { rows } = await session.query<StandingRow>({ ...LOCK_STANDING, values: [slug] });
-    const row = rows[0];
-    if (!row) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
-    const stored = await readFramework(session, cache, row.framework_id);
+    const outlook = (await lockedBySlug(session, cache, rows)).get(slug);
+    if (!outlook) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
+    const { row, standing: before } = outlook;
     const { author, framework, ...request } = await prepare({
-      framework: stored.framework,
+      framework: outlook.framework,
       readWhole: () => readVersion(session, cache, slug, 'newest'),
     });
-    const subject: Subject = {
-      instrument: row.symbol,
-      horizon: { from: row.horizon_from, to: row.horizon_to },
-    };
-    const standing = standingOf(row, stored.hash);
-    const frameworkHash = framework && hashFramework(framework, subject);
-    const next = decideRevision(
-      standing,
-      { ...request, authorId: author.id, frameworkHash },
-      now(),
-    );
+    const frameworkHash = framework && hashFramework(framework, subjectOf(row));
+    const proposal = { ...request, authorId: author.id, frameworkHash };
+    const next = decideRevision(before, proposal, now());
     const replaced = next.kind === 'framework' ? framework : undefined;
     const frameworkId = replaced
       ? await appendFramework(onSession(session), row.id, replaced, next.frameworkHash)
       : row.framework_id;
-    await appendVersion(session, row.id, next, frameworkId, standing.probabilities);
-    const { authorId: _, ...published } = next;
-    return {
-      slug,
-      instrument: { symbol: row.symbol, name: row.instrument_name },
-      horizon: subject.horizon,
-      status: row.status,
-      reviewReasons: row.review_reasons,
-      latestVersion: next.version,
-      ...published,
-      author,
-      previousProbabilities: standing.probabilities,
-      framework: replaced ?? stored.framework,
-    };
+    const version = { outlookId: row.id, next, frameworkId, before: before.probabilities };
+    await appendVersions(session, [version]);
+    const appended = { ...outlook, framework: replaced ?? outlook.framework };
+    return published(appended, next, author, before.probabilities);
   });
 }
 
-function standingOf(row: StandingRow, frameworkHash: string): Standing {
+async function lockedBySlug(
+  session: Session,
+  cache: FrameworkCache,
+  rows: readonly StandingRow[],
+): Promise<Map<string, Locked>> {
+  const stored = await readFrameworks(
+    session,
+    cache,
+    rows.map((row) => row.framework_id),
+  );
+  return new Map(
+    rows.map((row) => {
+      const found = stored.get(row.framework_id);
+      if (!found) throw new Error(`framework ${row.framework_id} is missing`);
+      const standing: Standing = {
+        slug: row.slug,
+        status: row.status,
+        version: row.version,
+        publishedAt: new Date(row.published_at),
+        hash: row.hash,
+        probabilities: probabilitiesOf(row),
+        frameworkHash: found.hash,
+      };
+      return [row.slug, { row, standing, framework: found.framework }];
+    }),
+  );
+}
+
+function subjectOf(row: StandingRow): Subject {
+  return { instrument: row.symbol, horizon: { from: row.horizon_from, to: row.horizon_to } };
+}
+
+function published(
+  { row, framework }: Pick<Locked, 'row' | 'framework'>,
+  { authorId: _, ...next }: NewVersion,
+  author: OutlookVersion['author'],
+  previousProbabilities: Probabilities,
+): OutlookVersion {
   return {
     slug: row.slug,
+    instrument: { symbol: row.symbol, name: row.instrument_name },
+    horizon: subjectOf(row).horizon,
     status: row.status,
-    version: row.version,
-    publishedAt: new Date(row.published_at),
-    hash: row.hash,
-    probabilities: probabilitiesOf(row),
-    frameworkHash,
+    reviewReasons: row.review_reasons,
+    latestVersion: next.version,
+    ...next,
+    author,
+    previousProbabilities,
+    framework,
   };
-}
-
-/**
- * Appends a version and the event that tells of it. Call it in the transaction that decided on the
- * version. The outlook's own row follows by trigger.
- * @param before what stood before; null for version 1
- */
-export async function appendVersion(
-  session: Session,
-  outlookId: number,
-  next: NewVersion,
-  frameworkId: number,
-  before: Probabilities | null,
-): Promise<void> {
-  const told = {
-    kind: next.kind,
-    probabilities: fractionsOf(next.probabilities),
-    deltas: before && deltasOf(before, next.probabilities),
-  };
-  await session.query({
-    ...APPEND_VERSION,
-    values: [
-      outlookId,
-      next.version,
-      next.kind,
-      frameworkId,
-      next.probabilities.bear,
-      next.probabilities.base,
-      next.probabilities.bull,
-      next.authorId,
-      next.rationale,
-      next.publishedAt.toISOString(),
-      hashBytes(next.hash),
-      next.previousHash && hashBytes(next.previousHash),
-      next.kind === 'created' ? 'outlook.created' : 'outlook.version.published',
-      JSON.stringify(told),
-    ],
-  });
-}
-
-function hashBytes(hash: string): Buffer {
-  return Buffer.from(hash.slice('sha256:'.length), 'hex');
 }

@@ -1,14 +1,21 @@
+import type pg from 'pg';
 import { DomainError } from '../domain/errors.ts';
 import type { OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
 import { probabilitiesOf, type ScenarioName } from '../domain/probabilities.ts';
 import type { Session } from './client.ts';
-import { type FrameworkCache, readFramework } from './frameworks.ts';
+import {
+  type FrameworkCache,
+  readFramework,
+  readFrameworks,
+  type StoredFramework,
+} from './frameworks.ts';
+import { gathering } from './gathering.ts';
 
 /** Which version of an outlook to read: the newest, one by its number, or what stood at a moment. */
 export type Wanted = 'newest' | { version: number } | { asOf: Date };
 
-const READ = `
-  select o.slug, i.symbol, i.name as instrument_name,
+const COLUMNS = `
+    o.slug, i.symbol, i.name as instrument_name,
     o.horizon_from::text as horizon_from, o.horizon_to::text as horizon_to,
     o.status, o.review_reasons, o.latest_version,
     v.version, v.kind, (extract(epoch from v.recorded_at) * 1000)::float8 as published_at,
@@ -16,25 +23,24 @@ const READ = `
     'sha256:' || encode(v.hash, 'hex') as hash,
     'sha256:' || encode(v.previous_hash, 'hex') as previous_hash,
     v.bear_bps as bear, v.base_bps as base, v.bull_bps as bull,
-    p.bear_bps as previous_bear, p.base_bps as previous_base, p.bull_bps as previous_bull
-  from outlooks o
+    p.bear_bps as previous_bear, p.base_bps as previous_base, p.bull_bps as previous_bull`;
+const JOINS = `
   join instruments i on i.id = o.instrument_id
   join outlook_versions v on v.outlook_id = o.id
   join analysts a on a.id = v.author_id
   left join outlook_versions p on p.outlook_id = v.outlook_id and p.version = v.version - 1`;
 
-const READ_NEWEST = {
-  name: 'read-newest',
-  text: `${READ} where o.slug = any($1) and v.version = o.latest_version`,
-};
-const READ_NUMBERED = {
-  name: 'read-numbered',
-  text: `${READ} where o.slug = $1 and v.version = $2`,
+const READ_VERSIONS = {
+  name: 'read-versions',
+  text: `select ${COLUMNS}, wanted.place::int as place
+    from unnest($1::text[], $2::int[]) with ordinality as wanted (slug, version, place)
+    join outlooks o on o.slug = wanted.slug ${JOINS}
+   where v.version = coalesce(wanted.version, o.latest_version)`,
 };
 // By outlook_versions_as_of: one step down the index, however many versions there are.
 const READ_AS_OF = {
   name: 'read-as-of',
-  text: `${READ} where o.slug = $1 and v.version = (
+  text: `select ${COLUMNS} from outlooks o ${JOINS} where o.slug = $1 and v.version = (
     select s.version from outlook_versions s
      where s.outlook_id = o.id and s.recorded_at <= $2
      order by s.recorded_at desc, s.version desc limit 1)`,
@@ -66,6 +72,33 @@ type VersionRow = EntryRow & {
   previous_hash: string | null;
 };
 
+/** A version by its number, or the newest where it is null. */
+type Numbered = { slug: string; version: number | null };
+
+/** The versions that are wanted, in that order; undefined for one that does not exist. */
+async function readNumbered(
+  session: Session,
+  cache: FrameworkCache,
+  wanted: readonly Numbered[],
+): Promise<(OutlookVersion | undefined)[]> {
+  const values = [wanted.map(({ slug }) => slug), wanted.map(({ version }) => version)];
+  const { rows } = await session.query<VersionRow & { place: number }>({
+    ...READ_VERSIONS,
+    values,
+  });
+  const stored = await readFrameworks(
+    session,
+    cache,
+    rows.map((row) => row.framework_id),
+  );
+  const read: (OutlookVersion | undefined)[] = wanted.map(() => undefined);
+  for (const row of rows) {
+    const isNewest = wanted[row.place - 1]?.version === null;
+    read[row.place - 1] = versionOf(row, stored.get(row.framework_id), isNewest);
+  }
+  return read;
+}
+
 /**
  * One version of an outlook, whole.
  * @throws DomainError `outlook-not-found`, `version-not-found` or `nothing-stood`
@@ -76,42 +109,61 @@ export async function readVersion(
   slug: string,
   wanted: Wanted,
 ): Promise<OutlookVersion> {
-  const row = await versionRow(session, slug, wanted);
-  if (!row) throw await notFound(session, slug, wanted);
-  return versionOf(session, cache, row, wanted === 'newest');
+  const found =
+    typeof wanted === 'object' && 'asOf' in wanted
+      ? await readAsOf(session, cache, slug, wanted.asOf)
+      : (await readNumbered(session, cache, [numbered(slug, wanted)]))[0];
+  if (!found) throw await notFound(session, slug, wanted);
+  return found;
 }
 
-async function versionRow(session: Session, slug: string, wanted: Wanted) {
-  const query =
-    wanted === 'newest'
-      ? { ...READ_NEWEST, values: [[slug]] }
-      : 'version' in wanted
-        ? { ...READ_NUMBERED, values: [slug, wanted.version] }
-        : { ...READ_AS_OF, values: [slug, wanted.asOf.toISOString()] };
-  const { rows } = await session.query<VersionRow>(query);
-  return rows[0];
+function numbered(slug: string, wanted: Exclude<Wanted, { asOf: Date }>): Numbered {
+  return { slug, version: wanted === 'newest' ? null : wanted.version };
 }
 
-/** The newest versions of the outlooks of those slugs that exist, in no order. */
-export async function readNewestVersions(
-  session: Session,
-  cache: FrameworkCache,
-  slugs: readonly string[],
-): Promise<OutlookVersion[]> {
-  const { rows } = await session.query<VersionRow>({ ...READ_NEWEST, values: [slugs] });
-  const read: OutlookVersion[] = [];
-  // One after the other: a hundred at once would take every connection of the pool.
-  for (const row of rows) read.push(await versionOf(session, cache, row, true));
-  return read;
+async function readAsOf(session: Session, cache: FrameworkCache, slug: string, asOf: Date) {
+  const values = [slug, asOf.toISOString()];
+  const { rows } = await session.query<VersionRow>({ ...READ_AS_OF, values });
+  const [row] = rows;
+  return row && versionOf(row, await readFramework(session, cache, row.framework_id), false);
 }
 
-async function versionOf(
-  session: Session,
-  cache: FrameworkCache,
+/** Reads versions from Postgres, many that are asked for at the same time in one query. */
+export type VersionReader = {
+  /** As {@link readVersion}. */
+  read: (slug: string, wanted: Wanted) => Promise<OutlookVersion>;
+  /** The newest versions of those that exist of some outlooks, by slug. */
+  readNewest: (slugs: readonly string[]) => Promise<Map<string, OutlookVersion>>;
+};
+
+export function versionReader(pool: pg.Pool, cache: FrameworkCache): VersionReader {
+  const readOne = gathering<Numbered, OutlookVersion | undefined>(
+    (wanted) => readNumbered(pool, cache, wanted),
+    { most: 100, atOnce: 2 },
+  );
+  return {
+    read: async (slug, wanted) => {
+      if (typeof wanted === 'object' && 'asOf' in wanted) {
+        return readVersion(pool, cache, slug, wanted);
+      }
+      const found = await readOne(numbered(slug, wanted));
+      if (!found) throw await notFound(pool, slug, wanted);
+      return found;
+    },
+    readNewest: async (slugs) => {
+      const wanted = slugs.map((slug) => ({ slug, version: null }));
+      const read = await readNumbered(pool, cache, wanted);
+      return new Map(read.flatMap((found) => (found ? [[found.slug, found]] : [])));
+    },
+  };
+}
+
+function versionOf(
   row: VersionRow,
+  stored: StoredFramework | undefined,
   isNewest: boolean,
-): Promise<OutlookVersion> {
-  const stored = await readFramework(session, cache, row.framework_id);
+): OutlookVersion {
+  if (!stored) throw new Error(`framework ${row.framework_id} is missing`);
   return {
     ...entryOf(row),
     slug: row.slug,

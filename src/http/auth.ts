@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { type Role, roleAllows } from '../domain/api-keys.ts';
-import { type ApiKey, findKey, touchKey } from '../db/api-keys.ts';
+import { type ApiKey, type KeyFinder, touchKey } from '../db/api-keys.ts';
 import type { Db } from '../db/client.ts';
 import { Problem } from './problems.ts';
 
@@ -20,11 +20,10 @@ declare module 'fastify' {
   }
 }
 
+type Guarded = { db: Db; findKey: KeyFinder; now: () => Date; requireKeyForReads: boolean };
+
 /** Lets requests in by the `access` of their route, before their bodies are read. */
-export function authorize(
-  app: FastifyInstance,
-  { db, now, requireKeyForReads }: { db: Db; now: () => Date; requireKeyForReads: boolean },
-): void {
+export function authorize(app: FastifyInstance, { requireKeyForReads, ...keys }: Guarded): void {
   app.decorateRequest('apiKey', null);
   app.addHook('onRoute', (route) => {
     if (!route.config?.access)
@@ -34,7 +33,7 @@ export function authorize(
     const { access } = request.routeOptions.config;
     if (access === undefined || access === 'public') return;
     if (access === 'read' && !requireKeyForReads) return;
-    request.apiKey = await authenticate(request, db, now());
+    request.apiKey = await authenticate(request, keys);
     if (access === 'read' || roleAllows(request.apiKey.role, access)) return;
     throw new Problem(
       'forbidden',
@@ -49,11 +48,11 @@ export function authorize(
  */
 export async function isStillAllowed(
   request: FastifyRequest,
-  { db, now, requireKeyForReads }: { db: Db; now: () => Date; requireKeyForReads: boolean },
+  { requireKeyForReads, ...keys }: Guarded,
 ): Promise<boolean> {
   if (!requireKeyForReads) return true;
   try {
-    await authenticate(request, db, now());
+    await authenticate(request, keys);
     return true;
   } catch (error) {
     if (error instanceof Problem) return false;
@@ -68,7 +67,10 @@ export function authorOf(request: FastifyRequest): ApiKey['analyst'] {
   return request.apiKey.analyst;
 }
 
-async function authenticate(request: FastifyRequest, db: Db, now: Date): Promise<ApiKey> {
+async function authenticate(
+  request: FastifyRequest,
+  { db, findKey, now }: Omit<Guarded, 'requireKeyForReads'>,
+): Promise<ApiKey> {
   const header = request.headers.authorization;
   if (header === undefined) {
     throw unauthorized('No key was sent. Send it as Authorization: Bearer olk_….');
@@ -77,7 +79,8 @@ async function authenticate(request: FastifyRequest, db: Db, now: Date): Promise
   if (sent === undefined) {
     throw unauthorized('The Authorization header must read Bearer, a space and a key (olk_…).');
   }
-  const found = await findKey(db, sent, now);
+  const at = now();
+  const found = await findKey(sent, at);
   if (!found) throw unauthorized('The key is unknown.');
   const { key, state } = found;
   if (state === 'revoked') throw unauthorized(`The key ${key.hint}… was revoked.`);
@@ -85,7 +88,7 @@ async function authenticate(request: FastifyRequest, db: Db, now: Date): Promise
     throw unauthorized(`The key ${key.hint}… expired at ${key.expiresAt?.toISOString()}.`);
   }
   // Not worth refusing a request for.
-  await touchKey(db, key, now).catch((error: unknown) =>
+  await touchKey(db, key, at).catch((error: unknown) =>
     request.log.warn({ err: error }, 'the use of a key could not be recorded'),
   );
   return key;

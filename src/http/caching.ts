@@ -81,6 +81,11 @@ function entityTags(header: string): string[] {
   return header.match(/(?:W\/)?"[^"]*"/g) ?? [];
 }
 
+/** Whether a write is only for what its author has read. */
+export function isConditional(request: FastifyRequest): boolean {
+  return request.headers['if-match'] !== undefined;
+}
+
 /**
  * Guards a write against a view that its author has not read.
  * @throws Problem `precondition-failed` where If-Match is sent and names another body than `current`
@@ -89,9 +94,10 @@ export async function requireMatch(
   request: FastifyRequest,
   current: () => Promise<string>,
 ): Promise<void> {
-  if (request.headers['if-match'] === undefined) return;
+  const wanted = request.headers['if-match'];
+  if (wanted === undefined) return;
   const etag = etagOf(await current());
-  if (matchHolds(request.headers['if-match'], etag)) return;
+  if (matchHolds(wanted, etag)) return;
   throw new Problem('precondition-failed', `What stands now has the ETag ${etag}.`, {
     headers: { etag },
   });

@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { readVersion } from '../db/versions.ts';
 import { type ListName, type VersionDiff, diffVersions } from '../domain/diff.ts';
 import { type Alteration, type ListDiff } from '../domain/list-diff.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
@@ -9,7 +8,7 @@ import { type Api, type Ledger, refusals } from './routing.ts';
 import { outlookDiff } from './schemas/diffs.ts';
 import { queryVersion, slug } from './schemas/fields.ts';
 
-export function diffRoutes(api: Api, { pool, frameworks, replies }: Ledger): void {
+export function diffRoutes(api: Api, { versions, replies }: Ledger): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/versions/:version/diff',
@@ -33,8 +32,10 @@ export function diffRoutes(api: Api, { pool, frameworks, replies }: Ledger): voi
       const against = request.query.against ?? version - 1;
       refuseNothingToCompare(version, against);
       return replies.answer(request, reply, { about: [name] }, async () => {
-        const from = await readVersion(pool, frameworks, name, { version: against });
-        const to = await readVersion(pool, frameworks, name, { version });
+        const [from, to] = await Promise.all([
+          versions.read(name, { version: against }),
+          versions.read(name, { version }),
+        ]);
         const body = JSON.stringify(representDiff(from, to));
         return { body, freshness: 'immutable', isFinal: true };
       });

@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { hasSearchWord, listOutlooks } from '../db/outlook-list.ts';
 import type { ListPosition, ListQuery, ListSort } from '../db/outlook-places.ts';
-import { readNewestVersions } from '../db/versions.ts';
 import { pastMoment } from './moments.ts';
 import { cursorMoment, decodeCursor, encodeCursor, pageOf, renderPage } from './paging.ts';
 import { Problem } from './problems.ts';
@@ -110,7 +109,7 @@ const outlookBatch = z
   })
   .meta({ id: 'OutlookBatch', description: 'Several outlooks, each whole, in the order asked.' });
 
-function batchRoute(api: Api, { pool, frameworks, replies }: Ledger): void {
+function batchRoute(api: Api, { versions, replies }: Ledger): void {
   api.route({
     method: 'GET',
     url: '/v1/batch/outlooks',
@@ -126,8 +125,7 @@ function batchRoute(api: Api, { pool, frameworks, replies }: Ledger): void {
     handler: (request, reply) => {
       const { slugs } = request.query;
       return replies.answer(request, reply, { about: slugs }, async () => {
-        const read = await readNewestVersions(pool, frameworks, slugs);
-        const bySlug = new Map(read.map((version) => [version.slug, version]));
+        const bySlug = await versions.readNewest(slugs);
         const items = slugs.flatMap((name) => bySlug.get(name) ?? []).map(renderOutlook);
         const missing = JSON.stringify(slugs.filter((name) => !bySlug.has(name)));
         const body = `{"items":[${items.join(',')}],"missing":${missing}}`;

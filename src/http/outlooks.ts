@@ -2,7 +2,7 @@ import slugify from '@sindresorhus/slugify';
 import { z } from 'zod';
 import type pg from 'pg';
 import { createOutlook } from '../db/outlooks.ts';
-import { notFound, readVersion } from '../db/versions.ts';
+import { notFound } from '../db/versions.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import { authorOf } from './auth.ts';
 import { pastMoment } from './moments.ts';
@@ -65,7 +65,7 @@ function slugOf(title: string): string {
   });
 }
 
-function currentRoute(api: Api, { pool, frameworks, replies, now }: Ledger): void {
+function currentRoute(api: Api, { pool, versions, replies, now }: Ledger): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug',
@@ -100,7 +100,7 @@ function currentRoute(api: Api, { pool, frameworks, replies, now }: Ledger): voi
       const { asOf, minVersion = 1 } = request.query;
       pastMoment(asOf, now());
       return replies.answer(request, reply, { about: [name] }, async () => {
-        const found = await readVersion(pool, frameworks, name, asOf ? { asOf } : 'newest');
+        const found = await versions.read(name, asOf ? { asOf } : 'newest');
         if (found.version < minVersion) throw await notFound(pool, name, { version: minVersion });
         return renderingOf(found, 'revalidate');
       });

@@ -1,8 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { type Revised, revise } from '../db/revisions.ts';
+import type { Revised } from '../db/revisions.ts';
+import type { OutlookVersion } from '../domain/outlook.ts';
 import { authorOf } from './auth.ts';
-import { requireMatch } from './caching.ts';
+import { isConditional, requireMatch } from './caching.ts';
 import { readJsonBodies } from './json-body.ts';
 import { mergePatch } from './merge-patch.ts';
 import { renderOutlook } from './representations.ts';
@@ -39,12 +40,15 @@ function reviseRoute(api: Api, ledger: Ledger): void {
       response: { 201: outlook, ...refusals(400, 401, 403, 404, 409, 412, 413, 415, 422) },
     },
     handler: async (request, reply) => {
-      const author = authorOf(request);
-      const prepare = async (current: Revised) => {
-        await requireMatchOf(request, current);
-        return { author, ...request.body };
-      };
-      return publish(reply, ledger, request.params.slug, prepare);
+      const { slug: name } = request.params;
+      const revision = { author: authorOf(request), ...request.body };
+      const revised = isConditional(request)
+        ? await ledger.revisions.revise(name, async (current) => {
+            await requireMatchOf(request, current);
+            return revision;
+          })
+        : await ledger.revisions.reviseNumbers({ slug: name, ...revision });
+      return sendRevised(reply, ledger, revised);
     },
   });
 }
@@ -80,7 +84,8 @@ function reviseFrameworkRoute(api: Api, ledger: Ledger): void {
         const { rationale, probabilities, ...framework } = patched;
         return { author, rationale, probabilities, framework };
       };
-      return publish(reply, ledger, request.params.slug, prepare);
+      const revised = await ledger.revisions.revise(request.params.slug, prepare);
+      return sendRevised(reply, ledger, revised);
     },
   });
 }
@@ -89,14 +94,7 @@ function requireMatchOf(request: FastifyRequest, { readWhole }: Revised): Promis
   return requireMatch(request, async () => renderOutlook(await readWhole()));
 }
 
-async function publish(
-  reply: FastifyReply,
-  ledger: Ledger,
-  slug: string,
-  prepare: Parameters<typeof revise>[3],
-): Promise<FastifyReply> {
-  const { pool, frameworks, now } = ledger;
-  const revised = await revise(pool, frameworks, slug, prepare, now);
-  const location = `/v1/outlooks/${slug}/versions/${revised.version}`;
+function sendRevised(reply: FastifyReply, ledger: Ledger, revised: OutlookVersion): FastifyReply {
+  const location = `/v1/outlooks/${revised.slug}/versions/${revised.version}`;
   return sendPublished(reply, ledger, revised, location);
 }

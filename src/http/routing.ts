@@ -8,9 +8,11 @@ import type {
 import type pg from 'pg';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import type { KeyFinder } from '../db/api-keys.ts';
 import type { ChangeFeed } from '../db/change-feed.ts';
 import type { Database } from '../db/client.ts';
-import type { FrameworkCache } from '../db/frameworks.ts';
+import type { Reviser } from '../db/revisions.ts';
+import type { VersionReader } from '../db/versions.ts';
 import type { EventStreams } from './event-streams.ts';
 import { JSON_TYPE } from './negotiation.ts';
 import { Problem } from './problems.ts';
@@ -33,7 +35,9 @@ export type Ledger = {
   feed: ChangeFeed;
   replies: RenderedReplies;
   streams: EventStreams;
-  frameworks: FrameworkCache;
+  findKey: KeyFinder;
+  versions: VersionReader;
+  revisions: Reviser;
   now: () => Date;
   requireKeyForReads: boolean;
 };

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { listVersions, readVersion } from '../db/versions.ts';
+import { listVersions } from '../db/versions.ts';
 import { decodeCursor, encodeCursor, pageFrom, pageOf, pageShape, renderPage } from './paging.ts';
 import { representVersionEntry } from './representations.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
@@ -43,7 +43,7 @@ function listRoute(api: Api, { pool, replies }: Ledger): void {
   });
 }
 
-function oneRoute(api: Api, { pool, frameworks, replies }: Ledger): void {
+function oneRoute(api: Api, { versions, replies }: Ledger): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/versions/:version',
@@ -60,7 +60,7 @@ function oneRoute(api: Api, { pool, frameworks, replies }: Ledger): void {
     handler: (request, reply) => {
       const { slug: name, version } = request.params;
       return replies.answer(request, reply, { about: [name] }, async () => {
-        const found = await readVersion(pool, frameworks, name, { version });
+        const found = await versions.read(name, { version });
         const isFinal = version < found.latestVersion;
         return { ...renderingOf(found, 'immutable'), isFinal };
       });

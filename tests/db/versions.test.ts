@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { LRUCache } from 'lru-cache';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type FrameworkCache, readFramework } from '../../src/db/frameworks.ts';
-import { revise } from '../../src/db/revisions.ts';
+import { reviser } from '../../src/db/revisions.ts';
 import { listVersions, readVersion } from '../../src/db/versions.ts';
 import { DomainError } from '../../src/domain/errors.ts';
 import { SAMPLE_OUTLOOK } from '../../src/http/schemas/examples.ts';
@@ -132,16 +132,11 @@ describe('frameworks', () => {
     const cache = emptyCache();
     await publish(ledger, 'undone');
     const request = { author: { id: '', name: '' }, rationale: 'Why.' };
-    const undo = revise(
-      ledger.pool,
-      cache,
-      'undone',
-      (current) => {
-        const framework = { ...current.framework, summary: 'Never published.' };
-        return { ...request, framework };
-      },
-      () => new Date(),
-    );
+    const { revise } = reviser(ledger.pool, cache, () => new Date());
+    const undo = revise('undone', (current) => {
+      const framework = { ...current.framework, summary: 'Never published.' };
+      return { ...request, framework };
+    });
     await expect(undo).rejects.toThrow('invalid input syntax for type uuid');
     const known = [...cache.values()].map(({ framework }) => framework.summary);
     expect(known).not.toContain('Never published.');
