@@ -106,17 +106,16 @@ function ledgerOf({ config, database, feed, now }: AppOptions): Ledger {
   const { requireKeyForReads, cacheMaxBytes } = config;
   const { pool } = database;
   const frameworks: FrameworkCache = new LRUCache({
-    maxSize: Math.max(1, 0.25 * cacheMaxBytes),
-    // Two bytes a character, the most that V8 takes, for the objects and for what is rendered of them,
-    // and as much again for the objects themselves.
-    sizeCalculation: (stored) => 6 * JSON.stringify(stored).length,
+    maxSize: Math.max(1, 0.5 * cacheMaxBytes),
+    // The text, what is rendered of it, and the objects around both.
+    sizeCalculation: (stored) => 2 * stored.size + 2_000,
   });
   return {
     ...database,
     now,
     feed,
     requireKeyForReads,
-    replies: new RenderedReplies({ maxBytes: 0.75 * cacheMaxBytes, requireKeyForReads, feed }),
+    replies: new RenderedReplies({ maxBytes: 0.5 * cacheMaxBytes, requireKeyForReads, feed }),
     streams: new EventStreams({ pool, feed, maxPerAddress: config.streamsPerAddress }),
     findKey: keyFinder(pool),
     versions: versionReader(pool, frameworks),

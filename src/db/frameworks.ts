@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm';
 import type { LRUCache } from 'lru-cache';
-import type { Framework } from '../domain/framework.ts';
+import type { Framework, PublishedFramework } from '../domain/framework.ts';
 import { SCENARIO_NAMES, type ScenarioName } from '../domain/probabilities.ts';
 import type { Direction, Scenario } from '../domain/scenarios.ts';
 import type { Db, Session } from './client.ts';
@@ -12,7 +12,25 @@ import {
   scenarios,
 } from './schema/frameworks.ts';
 
-export type StoredFramework = { hash: string; framework: Framework };
+/** A framework as it is kept in memory: as the text that Postgres answered, the least that holds it. */
+export class StoredFramework implements PublishedFramework {
+  readonly hash: string;
+  readonly #text: Buffer;
+
+  constructor(hash: string, text: string) {
+    this.hash = hash;
+    this.#text = Buffer.from(text);
+  }
+
+  /** Bytes of the text. */
+  get size(): number {
+    return this.#text.length;
+  }
+
+  read(): Framework {
+    return frameworkOf(JSON.parse(this.#text.toString()) as FrameworkRow);
+  }
+}
 
 /** Frameworks by id. They never change, so what was read once is right for ever. */
 export type FrameworkCache = LRUCache<number, StoredFramework>;
@@ -101,7 +119,7 @@ const READ_FRAMEWORKS = {
         select coalesce(json_agg(json_build_object('key', c.key, 'invalidates', c.invalidates,
           'statement', c.statement) order by c.position), '[]')
         from invalidation_conditions c where c.framework_id = f.id)
-    ) as framework
+    )::text as framework
     from frameworks f where f.id = any($1)`,
 };
 
@@ -119,12 +137,12 @@ export async function readFrameworks(
     else missing.add(id);
   }
   if (missing.size === 0) return read;
-  const { rows } = await session.query<{ id: number; hash: string; framework: FrameworkRow }>({
+  const { rows } = await session.query<{ id: number; hash: string; framework: string }>({
     ...READ_FRAMEWORKS,
     values: [[...missing]],
   });
   for (const { id, hash, framework } of rows) {
-    const stored = { hash, framework: frameworkOf(framework) };
+    const stored = new StoredFramework(hash, framework);
     cache.set(id, stored);
     read.set(id, stored);
   }

@@ -15,7 +15,7 @@ import {
 /** An outlook as the list tells it. */
 export type OutlookSummary = Omit<
   OutlookVersion,
-  'framework' | 'frameworkHash' | 'hash' | 'previousHash' | 'rationale' | 'latestVersion'
+  'framework' | 'hash' | 'previousHash' | 'rationale' | 'latestVersion'
 > & { title: string; scenarioDirections: Record<ScenarioName, Direction> };
 
 /**

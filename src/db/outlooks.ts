@@ -40,13 +40,13 @@ export async function createOutlook(
     const proposal = { authorId: author.id, rationale, probabilities, frameworkHash };
     const first = firstVersion(slug, proposal, now);
     await appendVersions(session, [{ outlookId, next: first, frameworkId, before: null }]);
-    const { authorId: _, ...published } = first;
+    const { authorId: _, frameworkHash: hash, ...published } = first;
     return {
       ...published,
       slug,
       horizon,
       author,
-      framework,
+      framework: { hash, read: () => framework },
       instrument: { symbol: instrument.symbol, name: instrument.name },
       status: 'open',
       reviewReasons: [],

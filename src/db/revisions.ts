@@ -1,6 +1,11 @@
 import pg from 'pg';
 import { DomainError } from '../domain/errors.ts';
-import { type Framework, hashFramework, type Subject } from '../domain/framework.ts';
+import {
+  type Framework,
+  hashFramework,
+  type PublishedFramework,
+  type Subject,
+} from '../domain/framework.ts';
 import {
   decideRevision,
   type NewVersion,
@@ -52,7 +57,7 @@ type StandingRow = Record<ScenarioName, number> & {
 };
 
 /** A locked outlook: what stands, and what goes into every version of it. */
-type Locked = { row: StandingRow; standing: Standing; framework: Framework };
+type Locked = { row: StandingRow; standing: Standing; framework: PublishedFramework };
 
 /** What an author sends as the next version; see {@link decideRevision}. */
 export type RevisionRequest = {
@@ -66,7 +71,7 @@ export type RevisionRequest = {
 export type NewNumbers = RevisionRequest & { slug: string; probabilities: Probabilities };
 
 /** What an author revises: the wording that stands and, where it is asked for, the whole version. */
-export type Revised = { framework: Framework; readWhole: () => Promise<OutlookVersion> };
+export type Revised = { framework: PublishedFramework; readWhole: () => Promise<OutlookVersion> };
 
 export type Reviser = {
   /**
@@ -175,7 +180,8 @@ async function reviseAlone(
       : row.framework_id;
     const version = { outlookId: row.id, next, frameworkId, before: before.probabilities };
     await appendVersions(session, [version]);
-    const appended = { ...outlook, framework: replaced ?? outlook.framework };
+    const read = replaced && (() => replaced);
+    const appended = read ? { row, framework: { hash: next.frameworkHash, read } } : outlook;
     return published(appended, next, author, before.probabilities);
   });
 }
@@ -203,7 +209,7 @@ async function lockedBySlug(
         probabilities: probabilitiesOf(row),
         frameworkHash: found.hash,
       };
-      return [row.slug, { row, standing, framework: found.framework }];
+      return [row.slug, { row, standing, framework: found }];
     }),
   );
 }
@@ -214,7 +220,7 @@ function subjectOf(row: StandingRow): Subject {
 
 function published(
   { row, framework }: Pick<Locked, 'row' | 'framework'>,
-  { authorId: _, ...next }: NewVersion,
+  { authorId: _, frameworkHash: __, ...next }: NewVersion,
   author: OutlookVersion['author'],
   previousProbabilities: Probabilities,
 ): OutlookVersion {

@@ -175,8 +175,7 @@ function versionOf(
     latestVersion: row.latest_version,
     hash: row.hash,
     previousHash: row.previous_hash,
-    frameworkHash: stored.hash,
-    framework: stored.framework,
+    framework: stored,
   };
 }
 

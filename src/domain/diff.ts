@@ -1,11 +1,10 @@
 import type { Framework } from './framework.ts';
 import type { Headwind } from './headwinds.ts';
 import { type Alteration, alterations, diffLists, type ListDiff } from './list-diff.ts';
-import type { OutlookVersion } from './outlook.ts';
 import { type Probabilities, SCENARIO_NAMES, type ScenarioName } from './probabilities.ts';
 
 /** A version, as far as it is compared with another. */
-export type Comparable = Pick<OutlookVersion, 'version' | 'probabilities' | 'framework'>;
+export type Comparable = { probabilities: Probabilities; framework: Framework };
 
 /** How the numbers moved, all in basis points. */
 export type ProbabilitiesDiff = {

@@ -45,6 +45,9 @@ export type Framework = {
   references: Reference[];
 };
 
+/** A framework as it was published; what it says is read where it is asked for. */
+export type PublishedFramework = { readonly hash: string; readonly read: () => Framework };
+
 /** Calendar days, `YYYY-MM-DD`, half-open: [from, to). */
 export type Horizon = { from: string; to: string };
 

@@ -1,5 +1,5 @@
 import { DomainError } from './errors.ts';
-import type { Framework, Horizon } from './framework.ts';
+import type { Horizon, PublishedFramework } from './framework.ts';
 import { hashVersion, type VersionKind } from './hash-chain.ts';
 import { type Probabilities, sameProbabilities } from './probabilities.ts';
 
@@ -23,10 +23,9 @@ export type OutlookVersion = {
   kind: VersionKind;
   hash: string;
   previousHash: string | null;
-  frameworkHash: string;
   probabilities: Probabilities;
   previousProbabilities: Probabilities | null;
-  framework: Framework;
+  framework: PublishedFramework;
 };
 
 /** What stands, as far as the next version depends on it. */

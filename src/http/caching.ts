@@ -92,7 +92,7 @@ export function isConditional(request: FastifyRequest): boolean {
  */
 export async function requireMatch(
   request: FastifyRequest,
-  current: () => Promise<string>,
+  current: () => Promise<Buffer>,
 ): Promise<void> {
   const wanted = request.headers['if-match'];
   if (wanted === undefined) return;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type ListName, type VersionDiff, diffVersions } from '../domain/diff.ts';
+import { type Comparable, diffVersions, type ListName, type VersionDiff } from '../domain/diff.ts';
 import { type Alteration, type ListDiff } from '../domain/list-diff.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import { fractionsOf, WHOLE } from '../domain/probabilities.ts';
@@ -55,7 +55,7 @@ function refuseNothingToCompare(version: number, against: number): void {
 }
 
 function representDiff(from: OutlookVersion, to: OutlookVersion): z.output<typeof outlookDiff> {
-  const { probabilities, fields, lists } = diffVersions(from, to);
+  const { probabilities, fields, lists } = diffVersions(comparable(from), comparable(to));
   return {
     slug: to.slug,
     from: representSide(from),
@@ -69,6 +69,10 @@ function representDiff(from: OutlookVersion, to: OutlookVersion): z.output<typeo
     fields: fields.map(representAlteration),
     ...representLists(lists),
   };
+}
+
+function comparable({ probabilities, framework }: OutlookVersion): Comparable {
+  return { probabilities, framework: framework.read() };
 }
 
 function representSide({ version, publishedAt, author }: OutlookVersion) {

@@ -51,7 +51,8 @@ export function historyRoutes(api: Api, { pool, replies }: Ledger): void {
     handler: (request, reply) => {
       const { slug: name } = request.params;
       const { from, to, format } = request.query;
-      const type = format ? TYPES[format] : preferredType(request);
+      const preferred = preferredType(request);
+      const type = format ? TYPES[format] : preferred === 'none' ? JSON_TYPE : preferred;
       return replies.answer(request, reply, { about: [name], type }, async () => {
         const { opening, points } = await readHistory(pool, name, { from, to });
         const body =

@@ -13,21 +13,25 @@ export type Coding = (typeof CODINGS)[number] | 'identity';
 /** A header's value is parsed once; there are few of them, and clients can't make this grow. */
 function remembered<Answer extends string>(
   read: (request: FastifyRequest) => Answer,
-  headerOf: (request: FastifyRequest) => string | undefined,
+  headerOf: (request: FastifyRequest) => string,
 ): (request: FastifyRequest) => Answer {
   const known = new LRUCache<string, Answer>({ max: 500 });
   return (request) => {
-    const header = headerOf(request) ?? '';
+    const header = headerOf(request);
     const answer = known.get(header) ?? read(request);
     known.set(header, answer);
     return answer;
   };
 }
 
-/** Of JSON and CSV what the client likes better; JSON where it takes neither or says nothing. */
-export const preferredType = remembered<MediaType>(
-  (request) => (request.accepts().type([JSON_TYPE, CSV_TYPE]) === CSV_TYPE ? CSV_TYPE : JSON_TYPE),
-  (request) => request.raw.headers.accept,
+/** Of JSON and CSV what the client likes better; none where it takes neither. */
+export const preferredType = remembered<MediaType | 'none'>(
+  (request) => {
+    const accepts = request.accepts();
+    const [first] = [accepts.type([JSON_TYPE, CSV_TYPE])].flat();
+    return first === JSON_TYPE || first === CSV_TYPE ? first : 'none';
+  },
+  (request) => request.raw.headers.accept ?? '*/*',
 );
 
 /** The smallest form that the client takes; the plain one where it likes that best. */

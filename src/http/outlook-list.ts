@@ -126,7 +126,9 @@ function batchRoute(api: Api, { versions, replies }: Ledger): void {
       const { slugs } = request.query;
       return replies.answer(request, reply, { about: slugs }, async () => {
         const bySlug = await versions.readNewest(slugs);
-        const items = slugs.flatMap((name) => bySlug.get(name) ?? []).map(renderOutlook);
+        const items = slugs
+          .flatMap((name) => bySlug.get(name) ?? [])
+          .map((version) => renderOutlook(version).toString());
         const missing = JSON.stringify(slugs.filter((name) => !bySlug.has(name)));
         const body = `{"items":[${items.join(',')}],"missing":${missing}}`;
         return { body, freshness: 'revalidate' };

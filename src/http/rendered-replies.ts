@@ -67,7 +67,8 @@ export class RenderedReplies {
   #sendKept(request: FastifyRequest, reply: FastifyReply): boolean {
     const { method, url = '' } = request.raw;
     if (!this.#isOpen || this.#isClosing || (method !== 'GET' && method !== 'HEAD')) return false;
-    const kept = this.#kept?.get(keyOf(preferredType(request), url));
+    const type = preferredType(request);
+    const kept = type === 'none' ? undefined : this.#kept?.get(keyOf(type, url));
     const form = kept && readyForm(kept.reply, acceptedCoding(request));
     if (!form) return false;
     sendForm(request, reply, form, this.#isKeyed);

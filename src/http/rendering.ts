@@ -5,7 +5,7 @@ import { CODINGS, type Coding, JSON_TYPE, type MediaType } from './negotiation.t
 
 /** What a read answers, before it is turned into bytes. */
 export type Rendering = {
-  body: string;
+  body: string | Buffer;
   freshness: Freshness;
   /** JSON unless it says so. */
   type?: MediaType;
@@ -46,7 +46,7 @@ export function renderReply(rendering: Rendering, isKeyed: boolean): RenderedRep
   ];
   const fields = ['cache-control', cacheControlOf(freshness, isKeyed), 'vary', vary.join(', ')];
   if (link !== undefined) fields.push('link', link);
-  const bytes = Buffer.from(body);
+  const bytes = typeof body === 'string' ? Buffer.from(body) : body;
   const reply = { digest: digestOf(bytes), type: TYPES[type], fields };
   return { ...reply, forms: { identity: makeForm(reply, 'identity', bytes) } };
 }

@@ -2,25 +2,25 @@ import type { z } from 'zod';
 import type { OutlookSummary } from '../db/outlook-list.ts';
 import type { VersionEntry } from '../db/versions.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
-import type { Framework } from '../domain/framework.ts';
-import { deltasOf, fractionsOf } from '../domain/probabilities.ts';
-import { directionsOf, type Scenario } from '../domain/scenarios.ts';
+import type { Framework, PublishedFramework } from '../domain/framework.ts';
+import { deltasOf, fractionsOf, type ScenarioName } from '../domain/probabilities.ts';
+import { type Direction, directionsOf, type Scenario } from '../domain/scenarios.ts';
 import type { outlook, outlookSummary, versionEntry } from './schemas/outlooks.ts';
 
 type Json<Schema extends z.ZodType> = z.output<Schema>;
 
 /**
- * One version of an outlook as the API answers it, as JSON text: whether as the current view, by
- * number or as of a moment, read or just written. What the framework says is rendered once and kept
+ * One version of an outlook as the API answers it, as the bytes of its JSON: whether as the current view,
+ * by number or as of a moment, read or just written. What the framework says is rendered once and kept
  * with it; only what changes with each version is rendered here.
  */
-export function renderOutlook(version: OutlookVersion): string {
+export function renderOutlook(version: OutlookVersion): Buffer {
   const { slug, instrument, horizon, status, author, rationale, framework } = version;
-  const { hash, previousHash, frameworkHash, probabilities } = version;
-  const { scenarios } = framework;
+  const { hash, previousHash, probabilities } = version;
+  const { title, scenarioDirections, pieces } = framed(framework);
   const head: Head = {
     slug,
-    title: framework.title,
+    title,
     instrument,
     horizon,
     status,
@@ -31,18 +31,23 @@ export function renderOutlook(version: OutlookVersion): string {
     rationale,
     hash,
     previousHash,
-    frameworkHash,
+    frameworkHash: framework.hash,
     change: changeOf(version),
     probabilities: fractionsOf(probabilities),
-    directions: directionsOf(probabilities, {
-      bear: scenarios.bear.direction,
-      base: scenarios.base.direction,
-      bull: scenarios.bull.direction,
-    }),
+    directions: directionsOf(probabilities, scenarioDirections),
   };
   const { bear, base, bull } = head.probabilities;
-  const [beforeBear, beforeBase, beforeBull, tail] = framed(framework);
-  return `${JSON.stringify(head).slice(0, -1)}${beforeBear}${bear}${beforeBase}${base}${beforeBull}${bull}${tail}`;
+  const [beforeBear, beforeBase, beforeBull, tail] = pieces;
+  return Buffer.concat([
+    Buffer.from(JSON.stringify(head).slice(0, -1)),
+    beforeBear,
+    Buffer.from(String(bear)),
+    beforeBase,
+    Buffer.from(String(base)),
+    beforeBull,
+    Buffer.from(String(bull)),
+    tail,
+  ]);
 }
 
 type Head = Omit<Json<typeof outlook>, keyof Tail | 'scenarios'>;
@@ -61,23 +66,36 @@ type Tail = Pick<
   | 'disclaimer'
 >;
 
-/** The JSON of a framework, cut where the three probabilities go. */
-type Framed = readonly [string, string, string, string];
+/** What every version of a framework says of it; its JSON is cut where the three probabilities go. */
+type Framed = {
+  title: string;
+  scenarioDirections: Record<ScenarioName, Direction>;
+  pieces: readonly [Buffer, Buffer, Buffer, Buffer];
+};
 
 // Frameworks are kept by id and never change (db/frameworks.ts); what is rendered of one lives as long.
-const rendered = new WeakMap<Framework, Framed>();
+const known = new WeakMap<PublishedFramework, Framed>();
 
-function framed(framework: Framework): Framed {
-  const known = rendered.get(framework);
-  if (known) return known;
+function framed(published: PublishedFramework): Framed {
+  const rendered = known.get(published);
+  if (rendered) return rendered;
+  const framework = published.read();
   const { bear, base, bull } = framework.scenarios;
-  const made: Framed = [
-    `,"scenarios":{"bear":${untilProbability(bear)}`,
-    `${afterProbability(bear)},"base":${untilProbability(base)}`,
-    `${afterProbability(base)},"bull":${untilProbability(bull)}`,
-    `${afterProbability(bull)}},${JSON.stringify(tailOf(framework)).slice(1)}`,
-  ];
-  rendered.set(framework, made);
+  const made: Framed = {
+    title: framework.title,
+    scenarioDirections: {
+      bear: bear.direction,
+      base: base.direction,
+      bull: bull.direction,
+    },
+    pieces: [
+      Buffer.from(`,"scenarios":{"bear":${untilProbability(bear)}`),
+      Buffer.from(`${afterProbability(bear)},"base":${untilProbability(base)}`),
+      Buffer.from(`${afterProbability(base)},"bull":${untilProbability(bull)}`),
+      Buffer.from(`${afterProbability(bull)}},${JSON.stringify(tailOf(framework)).slice(1)}`),
+    ],
+  };
+  known.set(published, made);
   return made;
 }
 

@@ -80,7 +80,7 @@ function reviseFrameworkRoute(api: Api, ledger: Ledger): void {
       const author = authorOf(request);
       const prepare = async (current: Revised) => {
         await requireMatchOf(request, current);
-        const patched = parse(patchedFramework, mergePatch(current.framework, request.body));
+        const patched = parse(patchedFramework, mergePatch(current.framework.read(), request.body));
         const { rationale, probabilities, ...framework } = patched;
         return { author, rationale, probabilities, framework };
       };

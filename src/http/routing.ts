@@ -110,6 +110,8 @@ export function refuseOtherMediaTypes(app: FastifyInstance): void {
   app.addHook('onRequest', async (request) => {
     if (request.headers.accept === undefined) return;
     const { serves = [JSON_TYPE] } = request.routeOptions.config;
+    // Who names a format in the URL, as for a link or a spreadsheet, has no say in the header.
+    if (serves.length > 1 && 'format' in (request.query as object)) return;
     if (request.accepts().type([...serves, 'application/problem+json'])) return;
     throw new Problem('not-acceptable', `This URL is served as ${serves.join(' or ')}.`);
   });

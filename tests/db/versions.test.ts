@@ -123,7 +123,7 @@ describe('frameworks', () => {
     const cache = emptyCache();
     for (const { id } of rows) {
       const read = await readFramework(ledger.pool, cache, id);
-      expect(await readFramework(ledger.pool, emptyCache(), id)).toEqual(read);
+      expect((await readFramework(ledger.pool, emptyCache(), id)).read()).toEqual(read.read());
       expect(await readFramework(ledger.pool, cache, id)).toBe(read);
     }
   });
@@ -134,11 +134,11 @@ describe('frameworks', () => {
     const request = { author: { id: '', name: '' }, rationale: 'Why.' };
     const { revise } = reviser(ledger.pool, cache, () => new Date());
     const undo = revise('undone', (current) => {
-      const framework = { ...current.framework, summary: 'Never published.' };
+      const framework = { ...current.framework.read(), summary: 'Never published.' };
       return { ...request, framework };
     });
     await expect(undo).rejects.toThrow('invalid input syntax for type uuid');
-    const known = [...cache.values()].map(({ framework }) => framework.summary);
+    const known = [...cache.values()].map((stored) => stored.read().summary);
     expect(known).not.toContain('Never published.');
     expect((await read('/v1/outlooks/undone')).version).toBe(1);
   });

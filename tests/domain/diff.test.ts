@@ -40,7 +40,6 @@ const silent: Scenario = {
   returnBand: null,
 };
 const blank: Comparable = {
-  version: 1,
   probabilities: probabilitiesOf({ bear: 3000, base: 4500, bull: 2500 }),
   framework: {
     title: 'T',
