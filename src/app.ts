@@ -107,8 +107,9 @@ function ledgerOf({ config, database, feed, now }: AppOptions): Ledger {
   const { pool } = database;
   const frameworks: FrameworkCache = new LRUCache({
     maxSize: Math.max(1, 0.5 * cacheMaxBytes),
-    // The text, what is rendered of it, and the objects around both.
-    sizeCalculation: (stored) => 2 * stored.size + 2_000,
+    // The text, what is rendered of it, the objects around both, and as much again, as what is dropped
+    // stays until it is collected.
+    sizeCalculation: (stored) => 4 * stored.size + 4_000,
   });
   return {
     ...database,

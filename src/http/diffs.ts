@@ -32,10 +32,8 @@ export function diffRoutes(api: Api, { versions, replies }: Ledger): void {
       const against = request.query.against ?? version - 1;
       refuseNothingToCompare(version, against);
       return replies.answer(request, reply, { about: [name] }, async () => {
-        const [from, to] = await Promise.all([
-          versions.read(name, { version: against }),
-          versions.read(name, { version }),
-        ]);
+        const to = await versions.read(name, { version });
+        const from = await versions.read(name, { version: against });
         const body = JSON.stringify(representDiff(from, to));
         return { body, freshness: 'immutable', isFinal: true };
       });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type HistoryPoint, readHistory } from '../db/history.ts';
 import { fractionsOf } from '../domain/probabilities.ts';
+import { requirePast } from './moments.ts';
 import { CSV_TYPE, JSON_TYPE, type MediaType, preferredType } from './negotiation.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { queryMoment, slug } from './schemas/fields.ts';
@@ -8,7 +9,7 @@ import { probabilityHistory } from './schemas/history.ts';
 
 const TYPES: Record<'json' | 'csv', MediaType> = { json: JSON_TYPE, csv: CSV_TYPE };
 
-export function historyRoutes(api: Api, { pool, replies }: Ledger): void {
+export function historyRoutes(api: Api, { pool, replies, now }: Ledger): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/probabilities',
@@ -51,6 +52,7 @@ export function historyRoutes(api: Api, { pool, replies }: Ledger): void {
     handler: (request, reply) => {
       const { slug: name } = request.params;
       const { from, to, format } = request.query;
+      requirePast('from', from, now());
       const preferred = preferredType(request);
       const type = format ? TYPES[format] : preferred === 'none' ? JSON_TYPE : preferred;
       return replies.answer(request, reply, { about: [name], type }, async () => {

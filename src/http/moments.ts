@@ -1,13 +1,14 @@
 import { Problem } from './problems.ts';
 
 /**
- * A moment of recording to read as of: what will stand later is not known yet.
+ * Refuses a moment of recording that has not come yet: what will stand then is not known.
+ * @param name of the query parameter
  * @throws Problem `invalid-request` where it lies in the future by the service's clock
  */
-export function pastMoment<At extends Date | undefined>(asOf: At, now: Date): At {
-  if (asOf === undefined || asOf <= now) return asOf;
+export function requirePast(name: string, moment: Date | undefined, now: Date): void {
+  if (moment === undefined || moment <= now) return;
   const detail = `must not be in the future: it is ${now.toISOString()} here`;
   throw new Problem('invalid-request', 'What will stand then is not known yet.', {
-    errors: [{ pointer: '/asOf', detail, in: 'query' }],
+    errors: [{ pointer: `/${name}`, detail, in: 'query' }],
   });
 }

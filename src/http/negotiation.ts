@@ -6,6 +6,14 @@ export const CSV_TYPE = 'text/csv';
 export const EVENT_STREAM_TYPE = 'text/event-stream';
 export type MediaType = typeof JSON_TYPE | typeof CSV_TYPE;
 
+/** A media type as `Accept` may name it: also with the parameters that it is served with. */
+export const offered = (types: readonly string[]): string[] =>
+  types.flatMap((type) => [type, ...(PARAMETERS[type] ?? []).map((each) => `${type}; ${each}`)]);
+const PARAMETERS: Record<string, string[]> = {
+  [JSON_TYPE]: ['charset=utf-8'],
+  [CSV_TYPE]: ['charset=utf-8', 'header=present', 'charset=utf-8; header=present'],
+};
+
 /** Content codings that replies are kept in, besides their plain form. */
 export const CODINGS = ['br', 'gzip'] as const;
 export type Coding = (typeof CODINGS)[number] | 'identity';
@@ -28,8 +36,8 @@ function remembered<Answer extends string>(
 export const preferredType = remembered<MediaType | 'none'>(
   (request) => {
     const accepts = request.accepts();
-    const [first] = [accepts.type([JSON_TYPE, CSV_TYPE])].flat();
-    return first === JSON_TYPE || first === CSV_TYPE ? first : 'none';
+    const first = String(accepts.type(offered([JSON_TYPE, CSV_TYPE])));
+    return ([JSON_TYPE, CSV_TYPE] as const).find((type) => first.startsWith(type)) ?? 'none';
   },
   (request) => request.raw.headers.accept ?? '*/*',
 );

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { hasSearchWord, listOutlooks } from '../db/outlook-list.ts';
 import type { ListPosition, ListQuery, ListSort } from '../db/outlook-places.ts';
-import { pastMoment } from './moments.ts';
+import { requirePast } from './moments.ts';
 import { cursorMoment, decodeCursor, encodeCursor, pageOf, renderPage } from './paging.ts';
 import { Problem } from './problems.ts';
 import { WHOLE_LEDGER } from './rendered-replies.ts';
@@ -37,7 +37,7 @@ function listRoute(api: Api, { db, replies, now }: Ledger): void {
       const { limit, cursor } = request.query;
       const query = wanted(request.query);
       const startedAt = now();
-      pastMoment(query.asOf ?? undefined, startedAt);
+      requirePast('asOf', query.asOf ?? undefined, startedAt);
       const after = decodeCursor(cursor, query, POSITIONS[query.sort]);
       return replies.answer(request, reply, { about: WHOLE_LEDGER }, async () => {
         const found = await listOutlooks(db, query, { after, limit, now: startedAt });

@@ -5,7 +5,7 @@ import { createOutlook } from '../db/outlooks.ts';
 import { notFound } from '../db/versions.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import { authorOf } from './auth.ts';
-import { pastMoment } from './moments.ts';
+import { requirePast } from './moments.ts';
 import { Problem } from './problems.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { queryMoment, queryVersion, slug } from './schemas/fields.ts';
@@ -98,7 +98,7 @@ function currentRoute(api: Api, { pool, versions, replies, now }: Ledger): void 
     handler: (request, reply) => {
       const { slug: name } = request.params;
       const { asOf, minVersion = 1 } = request.query;
-      pastMoment(asOf, now());
+      requirePast('asOf', asOf, now());
       return replies.answer(request, reply, { about: [name] }, async () => {
         const found = await versions.read(name, asOf ? { asOf } : 'newest');
         if (found.version < minVersion) throw await notFound(pool, name, { version: minVersion });

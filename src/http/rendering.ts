@@ -99,12 +99,15 @@ const COMPRESS = {
   br: (bytes: Buffer) => brotli(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 5 } }),
 };
 
-/** What a reply takes of memory, in bytes, with the texts and objects around its bytes. */
+/**
+ * What a reply takes of memory, in bytes: its forms, the texts and objects around them, and as much
+ * again, as what is dropped stays until it is collected.
+ */
 export function sizeOf(reply: RenderedReply, key: string): number {
   let size = 500 + 2 * key.length;
   for (const coding of ['identity', ...CODINGS] as const) {
     const form = readyForm(reply, coding);
     if (form && reply.forms[coding] === form) size += form.bytes.length + 700;
   }
-  return size;
+  return 2 * size;
 }

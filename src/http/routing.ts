@@ -14,7 +14,7 @@ import type { Database } from '../db/client.ts';
 import type { Reviser } from '../db/revisions.ts';
 import type { VersionReader } from '../db/versions.ts';
 import type { EventStreams } from './event-streams.ts';
-import { JSON_TYPE } from './negotiation.ts';
+import { JSON_TYPE, offered } from './negotiation.ts';
 import { Problem } from './problems.ts';
 import type { RenderedReplies } from './rendered-replies.ts';
 import { problemDocument } from './schemas/problems.ts';
@@ -112,7 +112,7 @@ export function refuseOtherMediaTypes(app: FastifyInstance): void {
     const { serves = [JSON_TYPE] } = request.routeOptions.config;
     // Who names a format in the URL, as for a link or a spreadsheet, has no say in the header.
     if (serves.length > 1 && 'format' in (request.query as object)) return;
-    if (request.accepts().type([...serves, 'application/problem+json'])) return;
+    if (request.accepts().type([...offered(serves), 'application/problem+json'])) return;
     throw new Problem('not-acceptable', `This URL is served as ${serves.join(' or ')}.`);
   });
 }

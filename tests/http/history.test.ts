@@ -75,10 +75,12 @@ describe('a history', () => {
   });
 
   test('tells what each version tells', async () => {
-    for (const { version, publishedAt, ...probabilities } of POINTS) {
+    const { points } = (await read()).json<History>();
+    for (const { version, publishedAt, ...probabilities } of points) {
       const numbered = await ledger.call({ url: `/v1/outlooks/moving/versions/${version}` });
       expect(numbered.json()).toMatchObject({ version, publishedAt, probabilities });
     }
+    expect(points).toHaveLength(POINTS.length);
   });
 
   test.for(['', 'format=csv'])('shows a revision in the next read: %j', async (query) => {
@@ -102,8 +104,25 @@ describe('a history', () => {
   });
 });
 
+test('from a moment that has not come yet it is refused', async () => {
+  const answer = await read(`from=${at(4001)}`);
+  expect([answer.statusCode, answer.json()]).toMatchObject([
+    422,
+    {
+      errors: [
+        {
+          pointer: '/from',
+          in: 'query',
+          detail: `must not be in the future: it is ${at(4000)} here`,
+        },
+      ],
+    },
+  ]);
+  expect((await read(`from=${at(4000)}`)).statusCode).toBe(200);
+});
+
 describe('a part of a history', () => {
-  const [AFTER, BEFORE] = [86_400_000, -1000];
+  const [NOW, AFTER, BEFORE] = [4000, 86_400_000, -1000];
   test.for<[from: number | null, to: number | null, opening: number | null, shown: number[]]>([
     [BEFORE, null, null, [1, 2, 3, 4, 5]],
     [0, null, null, [1, 2, 3, 4, 5]],
@@ -113,7 +132,7 @@ describe('a part of a history', () => {
     [2000, null, 2, [3, 4, 5]],
     [2001, null, 4, [5]],
     [3001, null, 5, []],
-    [AFTER, null, 5, []],
+    [NOW, null, 5, []],
     [null, BEFORE, null, []],
     [null, 0, null, []],
     [null, 1, null, [1]],
@@ -131,7 +150,7 @@ describe('a part of a history', () => {
     [0, 0, null, []],
     [2000, 2000, 2, []],
     [2001, 2001, 4, []],
-    [AFTER, AFTER, 5, []],
+    [NOW, NOW, 5, []],
   ])('from %s to %s opens with %s and shows %j', async ([from, to, opening, shown]) => {
     const query = new URLSearchParams();
     if (from !== null) query.set('from', at(from));

@@ -237,6 +237,13 @@ describe('content codings', () => {
   });
 });
 
+test.each(['application/json; charset=utf-8', 'application/json;charset=UTF-8;q=0.5'])(
+  '%j is accepted, asked for the first time and again',
+  async (accept) => {
+    for (const _ of [1, 2]) expect((await get(URL, { accept })).statusCode).toBe(200);
+  },
+);
+
 test('headers that no client should send in such number do no harm', async () => {
   for (let index = 0; index < 1_200; index += 1) {
     const accept = `application/json;v=${index}, */*;q=0.1`;
