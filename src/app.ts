@@ -1,14 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import accepts from '@fastify/accepts';
 import cors, { type FastifyCorsOptions } from '@fastify/cors';
-import helmet from '@fastify/helmet';
 import fastify, {
   type FastifyInstance,
   type FastifyBaseLogger,
   type FastifyRequest,
   LogController,
 } from 'fastify';
+import helmet from 'helmet';
 import { LRUCache } from 'lru-cache';
 import type { Config } from './config.ts';
 import { keyFinder } from './db/api-keys.ts';
@@ -94,7 +95,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id));
   answerConditionally(app);
 
-  await app.register(helmet, HELMET);
+  app.addHook('onRequest', async (_request, reply) => void reply.headers(SECURITY_HEADERS));
   await app.register(cors, { delegator: corsOf(config) });
   await describeRoutes(app, version);
   await app.register(async (scope) => serveSwaggerUi(scope));
@@ -151,7 +152,7 @@ function requestId(request: { headers: Record<string, string | string[] | undefi
   return typeof sent === 'string' && /^[\w.:-]{1,100}$/.test(sent) ? sent : randomUUID();
 }
 
-const HELMET = {
+const SECURITY_HEADERS = headersOf({
   contentSecurityPolicy: {
     useDefaults: false,
     directives: {
@@ -177,7 +178,16 @@ const HELMET = {
   xFrameOptions: false,
   xPermittedCrossDomainPolicies: false,
   xXssProtection: false,
-};
+});
+
+/** What helmet sets. The same for every answer, so it is asked once and not at each request. */
+function headersOf(options: Parameters<typeof helmet>[0]): Record<string, string> {
+  const headers: Record<string, string> = {};
+  const setHeader = (name: string, value: string) => void (headers[name.toLowerCase()] = value);
+  const response = { setHeader, removeHeader: () => {} } as unknown as ServerResponse;
+  helmet(options)({} as IncomingMessage, response, () => {});
+  return headers;
+}
 
 /**
  * Pages of any origin may read what anyone may read. Pages of the configured origins may also write,
@@ -213,7 +223,7 @@ function corsOf(config: AppOptions['config']) {
     const isTrusted = origin !== undefined && config.corsOrigins.includes(origin);
     // Any other OPTIONS asks what the URL takes (http/routing.ts).
     const preflight = request.headers['access-control-request-method'] !== undefined;
-    // An open read is one answer for pages of every origin, so that a cache needs to keep only one.
+    // Open reads answer pages of every origin the same.
     const isRead = request.method === 'GET' || request.method === 'HEAD';
     const isOpen = !config.requireKeyForReads && (isRead || !isTrusted);
     callback(null, { ...(isOpen ? readers : trusted), preflight });

@@ -87,21 +87,23 @@ export class ChangeFeed {
   announce(): void {
     const client = this.#client;
     if (!client) return; // whoever is connected finds it by asking
-    if (this.#isNoticeSent) {
-      this.#isNoticeWanted = true;
-      return;
-    }
+    this.#isNoticeWanted = true;
+    if (!this.#isNoticeSent) void this.#notify(client);
+  }
+
+  async #notify(client: pg.Client): Promise<void> {
     this.#isNoticeSent = true;
-    client
-      .query(`notify ${CHANNEL}`)
-      .catch((error: Error) => this.#lose(client, error))
-      .then(() => delay(PAUSE))
-      .finally(() => {
-        this.#isNoticeSent = false;
-        if (!this.#isNoticeWanted) return;
+    try {
+      while (this.#isNoticeWanted && this.#client === client) {
         this.#isNoticeWanted = false;
-        this.announce();
-      });
+        await client.query(`notify ${CHANNEL}`);
+        await delay(PAUSE);
+      }
+    } catch (error) {
+      this.#lose(client, error as Error);
+    } finally {
+      this.#isNoticeSent = false;
+    }
   }
 
   async #connect(): Promise<void> {

@@ -41,6 +41,6 @@ export function gathering<Question, Answer>(
       waiting.push({ question, resolve, reject });
       if (underWay >= atOnce) return;
       underWay += 1;
-      setImmediate(go); // with what else arrived in this turn of the event loop
+      setImmediate(() => void go()); // with what else arrived in this turn of the event loop
     });
 }

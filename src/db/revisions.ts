@@ -220,7 +220,7 @@ function subjectOf(row: StandingRow): Subject {
 
 function published(
   { row, framework }: Pick<Locked, 'row' | 'framework'>,
-  { authorId: _, frameworkHash: __, ...next }: NewVersion,
+  next: NewVersion,
   author: OutlookVersion['author'],
   previousProbabilities: Probabilities,
 ): OutlookVersion {
@@ -231,8 +231,14 @@ function published(
     status: row.status,
     reviewReasons: row.review_reasons,
     latestVersion: next.version,
-    ...next,
+    version: next.version,
+    kind: next.kind,
+    publishedAt: next.publishedAt,
     author,
+    rationale: next.rationale,
+    hash: next.hash,
+    previousHash: next.previousHash,
+    probabilities: next.probabilities,
     previousProbabilities,
     framework,
   };

@@ -38,11 +38,6 @@ export function digestOf(body: string | Buffer): string {
   return createHash('sha256').update(body).digest('base64url').slice(0, 27);
 }
 
-/** The strong ETag of a body that is sent as it is. */
-export function etagOf(body: string | Buffer): string {
-  return `"${digestOf(body)}"`;
-}
-
 /** Gives every answer to a GET its ETag, and answers 304 where the client already has it. */
 export function answerConditionally(app: FastifyInstance): void {
   app.addHook('onSend', async (request, reply, payload) => {
@@ -50,7 +45,7 @@ export function answerConditionally(app: FastifyInstance): void {
     const body = typeof payload === 'string' || Buffer.isBuffer(payload) ? payload : null;
     if (body === null || reply.statusCode >= 300) return payload;
     if (!read && reply.statusCode !== 201) return payload;
-    const etag = etagOf(body);
+    const etag = String(reply.getHeader('etag') ?? `"${digestOf(body)}"`);
     reply.header('etag', etag);
     if (!read || !noneMatchHolds(request.headers['if-none-match'], etag)) return payload;
     reply.code(304).removeHeader('content-type').removeHeader('content-length');
@@ -88,15 +83,15 @@ export function isConditional(request: FastifyRequest): boolean {
 
 /**
  * Guards a write against a view that its author has not read.
- * @throws Problem `precondition-failed` where If-Match is sent and names another body than `current`
+ * @throws Problem `precondition-failed` where If-Match is sent and names another state than what stands
  */
 export async function requireMatch(
   request: FastifyRequest,
-  current: () => Promise<Buffer>,
+  currentDigest: () => Promise<string>,
 ): Promise<void> {
   const wanted = request.headers['if-match'];
   if (wanted === undefined) return;
-  const etag = etagOf(await current());
+  const etag = `"${await currentDigest()}"`;
   if (matchHolds(wanted, etag)) return;
   throw new Problem('precondition-failed', `What stands now has the ETag ${etag}.`, {
     headers: { etag },

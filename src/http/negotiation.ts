@@ -49,5 +49,5 @@ export const acceptedCoding = remembered<Coding>(
     if (accepts.encodings([...CODINGS, 'identity']) === 'identity') return 'identity';
     return CODINGS.find((coding) => accepts.encodings([coding]) === coding) ?? 'identity';
   },
-  (request) => String(request.raw.headers['accept-encoding'] ?? ''),
+  (request) => request.raw.headers['accept-encoding'] ?? '',
 );

@@ -128,7 +128,7 @@ function batchRoute(api: Api, { versions, replies }: Ledger): void {
         const bySlug = await versions.readNewest(slugs);
         const items = slugs
           .flatMap((name) => bySlug.get(name) ?? [])
-          .map((version) => renderOutlook(version).toString());
+          .map((version) => renderOutlook(version).bytes.toString());
         const missing = JSON.stringify(slugs.filter((name) => !bySlug.has(name)));
         const body = `{"items":[${items.join(',')}],"missing":${missing}}`;
         return { body, freshness: 'revalidate' };

@@ -14,7 +14,7 @@ export const pageShape = {
     .meta({ description: 'How many items to answer, at the most.' }),
   cursor: z
     .string({ error: 'must be given once' })
-    // Above what the longest snapshot takes (http/outlooks.ts).
+    // Above what the longest snapshot takes (http/outlook-list.ts).
     .max(12_000, { error: 'is longer than any that this list gives' })
     .optional()
     .meta({ description: 'The `nextCursor` of the page before; the other parameters stay.' }),

@@ -6,6 +6,8 @@ import { CODINGS, type Coding, JSON_TYPE, type MediaType } from './negotiation.t
 /** What a read answers, before it is turned into bytes. */
 export type Rendering = {
   body: string | Buffer;
+  /** What its ETag is made of; of the bytes unless it is given. */
+  digest?: string;
   freshness: Freshness;
   /** JSON unless it says so. */
   type?: MediaType;
@@ -24,6 +26,7 @@ export type Form = { bytes: Buffer; etag: string; fields: string[]; unmodifiedFi
 export type RenderedReply = {
   readonly digest: string;
   readonly type: string;
+  readonly link: string | undefined;
   readonly fields: readonly string[];
   readonly forms: { identity: Form; br?: Form | Promise<Form>; gzip?: Form | Promise<Form> };
 };
@@ -42,12 +45,11 @@ export function renderReply(rendering: Rendering, isKeyed: boolean): RenderedRep
   const vary = [
     ...(hasAlternatives ? ['Accept'] : []),
     'Accept-Encoding',
-    ...(isKeyed ? ['Authorization'] : []),
+    isKeyed ? 'Authorization' : 'Origin',
   ];
   const fields = ['cache-control', cacheControlOf(freshness, isKeyed), 'vary', vary.join(', ')];
-  if (link !== undefined) fields.push('link', link);
   const bytes = typeof body === 'string' ? Buffer.from(body) : body;
-  const reply = { digest: digestOf(bytes), type: TYPES[type], fields };
+  const reply = { digest: rendering.digest ?? digestOf(bytes), type: TYPES[type], link, fields };
   return { ...reply, forms: { identity: makeForm(reply, 'identity', bytes) } };
 }
 
@@ -57,6 +59,7 @@ function makeForm(reply: Omit<RenderedReply, 'forms'>, coding: Coding, bytes: Bu
   const etag = isPlain ? `"${reply.digest}"` : `"${reply.digest}-${coding}"`;
   const unmodifiedFields = ['etag', etag, ...reply.fields];
   const content = ['content-type', reply.type, 'content-length', String(bytes.length)];
+  if (reply.link !== undefined) content.push('link', reply.link);
   if (!isPlain) content.push('content-encoding', coding);
   return { bytes, etag, unmodifiedFields, fields: [...content, ...unmodifiedFields] };
 }

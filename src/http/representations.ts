@@ -5,6 +5,7 @@ import type { OutlookVersion } from '../domain/outlook.ts';
 import type { Framework, PublishedFramework } from '../domain/framework.ts';
 import { deltasOf, fractionsOf, type ScenarioName } from '../domain/probabilities.ts';
 import { type Direction, directionsOf, type Scenario } from '../domain/scenarios.ts';
+import { digestOf } from './caching.ts';
 import type { outlook, outlookSummary, versionEntry } from './schemas/outlooks.ts';
 
 type Json<Schema extends z.ZodType> = z.output<Schema>;
@@ -13,11 +14,13 @@ type Json<Schema extends z.ZodType> = z.output<Schema>;
  * One version of an outlook as the API answers it, as the bytes of its JSON: whether as the current view,
  * by number or as of a moment, read or just written. What the framework says is rendered once and kept
  * with it; only what changes with each version is rendered here.
+ *
+ * The digest is of what the bytes are made of, so that what is shared need not be digested again.
  */
-export function renderOutlook(version: OutlookVersion): Buffer {
+export function renderOutlook(version: OutlookVersion): RenderedOutlook {
   const { slug, instrument, horizon, status, author, rationale, framework } = version;
   const { hash, previousHash, probabilities } = version;
-  const { title, scenarioDirections, pieces } = framed(framework);
+  const { title, scenarioDirections, pieces, digest } = framed(framework);
   const head: Head = {
     slug,
     title,
@@ -38,8 +41,9 @@ export function renderOutlook(version: OutlookVersion): Buffer {
   };
   const { bear, base, bull } = head.probabilities;
   const [beforeBear, beforeBase, beforeBull, tail] = pieces;
-  return Buffer.concat([
-    Buffer.from(JSON.stringify(head).slice(0, -1)),
+  const headText = JSON.stringify(head).slice(0, -1);
+  const bytes = Buffer.concat([
+    Buffer.from(headText),
     beforeBear,
     Buffer.from(String(bear)),
     beforeBase,
@@ -48,7 +52,10 @@ export function renderOutlook(version: OutlookVersion): Buffer {
     Buffer.from(String(bull)),
     tail,
   ]);
+  return { bytes, digest: digestOf(headText + digest) };
 }
+
+export type RenderedOutlook = { bytes: Buffer; digest: string };
 
 type Head = Omit<Json<typeof outlook>, keyof Tail | 'scenarios'>;
 type Tail = Pick<
@@ -71,6 +78,8 @@ type Framed = {
   title: string;
   scenarioDirections: Record<ScenarioName, Direction>;
   pieces: readonly [Buffer, Buffer, Buffer, Buffer];
+  /** Of the pieces. */
+  digest: string;
 };
 
 // Frameworks are kept by id and never change (db/frameworks.ts); what is rendered of one lives as long.
@@ -81,6 +90,12 @@ function framed(published: PublishedFramework): Framed {
   if (rendered) return rendered;
   const framework = published.read();
   const { bear, base, bull } = framework.scenarios;
+  const pieces: Framed['pieces'] = [
+    Buffer.from(`,"scenarios":{"bear":${untilProbability(bear)}`),
+    Buffer.from(`${afterProbability(bear)},"base":${untilProbability(base)}`),
+    Buffer.from(`${afterProbability(base)},"bull":${untilProbability(bull)}`),
+    Buffer.from(`${afterProbability(bull)}},${JSON.stringify(tailOf(framework)).slice(1)}`),
+  ];
   const made: Framed = {
     title: framework.title,
     scenarioDirections: {
@@ -88,12 +103,8 @@ function framed(published: PublishedFramework): Framed {
       base: base.direction,
       bull: bull.direction,
     },
-    pieces: [
-      Buffer.from(`,"scenarios":{"bear":${untilProbability(bear)}`),
-      Buffer.from(`${afterProbability(bear)},"base":${untilProbability(base)}`),
-      Buffer.from(`${afterProbability(base)},"bull":${untilProbability(bull)}`),
-      Buffer.from(`${afterProbability(bull)}},${JSON.stringify(tailOf(framework)).slice(1)}`),
-    ],
+    pieces,
+    digest: digestOf(Buffer.concat(pieces)),
   };
   known.set(published, made);
   return made;

@@ -91,7 +91,7 @@ function reviseFrameworkRoute(api: Api, ledger: Ledger): void {
 }
 
 function requireMatchOf(request: FastifyRequest, { readWhole }: Revised): Promise<void> {
-  return requireMatch(request, async () => renderOutlook(await readWhole()));
+  return requireMatch(request, async () => renderOutlook(await readWhole()).digest);
 }
 
 function sendRevised(reply: FastifyReply, ledger: Ledger, revised: OutlookVersion): FastifyReply {

@@ -3,13 +3,10 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { noneMatchHolds } from './caching.ts';
 import type { Form } from './rendering.ts';
 
-/**
- * What each open read says besides its own fields: that it is data, whatever a browser makes of it, and
- * that any page may read it. Few, as they are most of what a cached reply costs.
- */
-const OPEN_FIELDS = [
-  'x-content-type-options',
-  'nosniff',
+// A header field costs a cached reply, and its client, more than a kilobyte of its body: what only pages of
+// other origins need goes to them, what only a body needs goes with one.
+const BODY_FIELDS = ['x-content-type-options', 'nosniff'];
+const CORS_FIELDS = [
   'access-control-allow-origin',
   '*',
   'access-control-expose-headers',
@@ -18,8 +15,7 @@ const OPEN_FIELDS = [
 
 /**
  * Sends a rendered reply, or 304 where the client has this very form of it. It goes straight to the
- * socket, past the hooks, whose headers are the same for each read; where reads need a key they differ
- * by origin, and are sent as they were set.
+ * socket, past what hooks set: an open read needs little of that. Where reads need a key it is sent, too.
  */
 export function sendForm(
   request: FastifyRequest,
@@ -27,18 +23,20 @@ export function sendForm(
   form: Form,
   isKeyed: boolean,
 ): void {
-  const isKnown = noneMatchHolds(request.raw.headers['if-none-match'], form.etag);
+  const { headers, method } = request.raw;
+  const isKnown = noneMatchHolds(headers['if-none-match'], form.etag);
   const own = isKnown ? form.unmodifiedFields : form.fields;
-  const fields = isKeyed
-    ? merged(reply.getHeaders(), own)
-    : OPEN_FIELDS.concat(own, 'x-request-id', request.id);
+  const fields = isKeyed ? merged(reply.getHeaders(), own) : [...own];
+  if (!isKeyed) {
+    if (!isKnown) fields.push(...BODY_FIELDS);
+    if (headers.origin !== undefined) fields.push(...CORS_FIELDS);
+    if (headers['x-request-id'] === request.id) fields.push('x-request-id', request.id);
+  }
   reply.hijack();
   const response = reply.raw;
-  // What helmet put there already; kept replies are sent before it looks.
-  if (!isKeyed) for (const name of response.getHeaderNames()) response.removeHeader(name);
   stayOpenSilently(response);
   response.writeHead(isKnown ? 304 : 200, fields);
-  if (isKnown || request.raw.method === 'HEAD') response.end();
+  if (isKnown || method === 'HEAD') response.end();
   else response.end(form.bytes);
 }
 

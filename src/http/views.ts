@@ -6,8 +6,12 @@ import { renderOutlook } from './representations.ts';
 import type { Ledger } from './routing.ts';
 
 /** A version of an outlook as a read answers it, with links to its neighbours. */
-export function renderingOf(version: OutlookVersion, freshness: Freshness): Rendering {
-  return { body: renderOutlook(version), freshness, link: versionLinks(version) };
+export function renderingOf(
+  version: OutlookVersion,
+  freshness: Freshness,
+): Rendering & { digest: string } {
+  const { bytes: body, digest } = renderOutlook(version);
+  return { body, digest, freshness, link: versionLinks(version) };
 }
 
 /** Link relations between versions (RFC 5829). */
@@ -37,7 +41,7 @@ export function sendPublished(
   feed.announce();
   return reply
     .code(201)
-    .headers({ location, link: current.link })
+    .headers({ location, link: current.link, etag: `"${current.digest}"` })
     .type('application/json; charset=utf-8')
     .send(current.body);
 }

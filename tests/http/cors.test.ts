@@ -89,10 +89,22 @@ describe('a page of a configured origin', () => {
     expect(String(headers.vary).split(', ')).toContain('Origin');
   });
 
-  test('gets the open reads that any page gets, so that caches keep one', async () => {
-    const { headers } = await open.call({ url: URL, headers: { origin: DESK } });
-    expect(headers['access-control-allow-origin']).toBe('*');
-    expect(String(headers.vary).split(', ')).not.toContain('Origin');
+  test('gets the open reads that any page gets; who is no page gets no word of it', async () => {
+    for (const _ of ['made', 'kept']) {
+      const asked = async (headers: Record<string, string>) =>
+        (await open.call({ url: URL, headers })).headers;
+      const [desk, stranger, nobody] = [
+        await asked({ origin: DESK }),
+        await asked({ origin: STRANGER }),
+        await asked({}),
+      ];
+      expect(desk['access-control-allow-origin']).toBe('*');
+      expect(stranger['access-control-allow-origin']).toBe('*');
+      expect(nobody['access-control-allow-origin']).toBeUndefined();
+      for (const { vary } of [desk, stranger, nobody]) {
+        expect(String(vary).split(', ')).toContain('Origin');
+      }
+    }
   });
 
   test.for([`${DESK}.evil.example`, 'http://desk.example', `${DESK}:8443`, 'null', ''])(

@@ -206,7 +206,8 @@ describe('the request id', () => {
   test.for(['', ' ', 'a b', 'a"b', 'a\tb', '{"a":1}', 'é', 'x'.repeat(101)])(
     '%j is not fit to be echoed',
     async (sent) => {
-      expect(await idOf(sent)).toMatch(UUID);
+      expect(await idOf(sent, '/v1/instruments')).toMatch(UUID);
+      for (const _ of ['made', 'kept']) expect(await idOf(sent)).toBeUndefined();
     },
   );
 

@@ -25,7 +25,7 @@ export const identity = () =>
 export const list = <Entry>(name: string) => json(name).$type<Entry[]>().notNull();
 
 // The transaction that wrote a version, on the version and on its outlook: a walk through a list asks
-// whether its first page could see it (db/outlooks.ts).
+// whether its first page could see it (db/outlook-places.ts).
 export const transactionId = () =>
   xid8('transaction_id')
     .notNull()
