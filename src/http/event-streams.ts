@@ -41,6 +41,7 @@ export class EventStreams {
   readonly #perAddress = new Map<string, number>();
   #recent: Recent[] = [];
   #heartbeat: NodeJS.Timeout | null = null;
+  #isClosed = false;
 
   /** @param drainWithin how long a client may leave a batch unread, in milliseconds */
   constructor(options: {
@@ -100,6 +101,7 @@ export class EventStreams {
     // A first id, so that a client that is cut off before its first event resumes from here.
     response.write(`retry: 1000\nid: ${position}\n\n`);
     try {
+      if (this.#isClosed) end(response); // it started while the others ended
       while (!closed.signal.aborted && !response.writableEnded) await this.#advance(stream);
     } finally {
       this.#streams.delete(stream);
@@ -109,6 +111,7 @@ export class EventStreams {
 
   /** Ends all streams; their clients resume elsewhere. */
   close(): void {
+    this.#isClosed = true;
     if (this.#heartbeat) clearInterval(this.#heartbeat);
     for (const { response } of this.#streams) end(response);
   }
@@ -165,8 +168,12 @@ export class EventStreams {
   }
 }
 
-/** Ends a response; one whose client reads too slowly to be told so is cut off. */
+/** How long a client may take to read the end of its stream, in milliseconds. */
+const END_WITHIN = 1_000;
+
+/** Ends a response; a client that does not read it is cut off. */
 function end(response: ServerResponse): void {
   if (response.writableNeedDrain) response.destroy();
   else response.end();
+  setTimeout(() => response.destroy(), END_WITHIN).unref();
 }

@@ -1,0 +1,136 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { createParser } from 'eventsource-parser';
+
+export type ToldEvent = { id: string; event: string; data: unknown };
+
+/** Reads the text of a stream, in pieces as they come. */
+export class EventReader {
+  readonly events: ToldEvent[] = [];
+  /** As a browser keeps it: that of the last whole block, also of one without data. */
+  lastEventId = '';
+  #rest = '';
+  #id: string | null = null;
+  readonly #parser = createParser({
+    onEvent: ({ id = '', event = 'message', data }) =>
+      this.events.push({ id, event, data: JSON.parse(data) as unknown }),
+    onError: (error) => {
+      throw error;
+    },
+  });
+
+  feed(text: string): void {
+    const lines = (this.#rest + text).split('\n');
+    this.#rest = lines.pop() ?? '';
+    for (const line of lines) {
+      this.#parser.feed(`${line}\n`);
+      // The parser says the id of what has data only.
+      if (line.startsWith('id:')) this.#id = line.slice(3).trim();
+      if (line === '') this.lastEventId = this.#id ?? this.lastEventId;
+    }
+  }
+
+  /** What comes next is another stream: a block that was not whole is forgotten. */
+  restart(): void {
+    this.#rest = '';
+    this.#id = null;
+    this.#parser.reset();
+  }
+}
+
+type Options = {
+  /** What to go on from; a browser that connects for the first time sends none. */
+  lastEventId?: string;
+  headers?: Record<string, string>;
+};
+
+/** How a response went: to its end, cut off before that, or left by the client. */
+export type StreamEnd = 'ended' | 'cut off' | 'left';
+
+/** A client of one stream after the other that keeps what it was told, as a page does. */
+export class EventClient {
+  readonly #reader = new EventReader();
+  readonly #headers: Record<string, string>;
+  #url: string;
+  #leaving = new AbortController();
+  #response: Response | null = null;
+  #end: Promise<StreamEnd> = Promise.resolve('left');
+
+  constructor(url: string, { lastEventId = '', headers = {} }: Options = {}) {
+    this.#url = url;
+    this.#headers = headers;
+    this.#reader.lastEventId = lastEventId;
+  }
+
+  get events(): readonly ToldEvent[] {
+    return this.#reader.events;
+  }
+
+  get lastEventId(): string {
+    return this.#reader.lastEventId;
+  }
+
+  /** The head of the answer that is read, or that was read last. */
+  get response(): Response {
+    if (!this.#response) throw new Error('connect first');
+    return this.#response;
+  }
+
+  /** Resolves once the response is over. */
+  get end(): Promise<StreamEnd> {
+    return this.#end;
+  }
+
+  /** Goes on behind the last id there was, at another instance where a URL is given. */
+  async connect(url = this.#url): Promise<this> {
+    this.#url = url;
+    this.#leaving = new AbortController();
+    const { lastEventId } = this.#reader;
+    const response = await fetch(url, {
+      headers: { ...this.#headers, ...(lastEventId && { 'last-event-id': lastEventId }) },
+      signal: this.#leaving.signal,
+    });
+    if (response.status !== 200) {
+      throw new Error(`${url} answered ${response.status}: ${await response.text()}`);
+    }
+    this.#response = response;
+    this.#reader.restart();
+    this.#end = this.#read(response);
+    return this;
+  }
+
+  async leave(): Promise<void> {
+    this.#leaving.abort();
+    await this.#end;
+  }
+
+  /** Waits until so many events were told, of all connections together. */
+  async told(count: number): Promise<readonly ToldEvent[]> {
+    for (const deadline = Date.now() + 20_000; this.events.length < count; await delay(10)) {
+      if (Date.now() > deadline) {
+        throw new Error(`told of ${this.events.length} events where ${count} were to come`);
+      }
+    }
+    return this.events;
+  }
+
+  async #read({ body }: Response): Promise<StreamEnd> {
+    const { signal } = this.#leaving;
+    const decoder = new TextDecoder();
+    try {
+      for await (const bytes of body ?? []) {
+        if (signal.aborted) return 'left'; // what comes no page would see any more
+        this.#reader.feed(decoder.decode(bytes as Uint8Array, { stream: true }));
+      }
+      return 'ended';
+    } catch (error) {
+      if (signal.aborted) return 'left';
+      if (error instanceof TypeError) return 'cut off';
+      throw error;
+    }
+  }
+}
+
+/** Connects a new client; see {@link EventClient.connect}. */
+export function connect(url: string, options: Options = {}): Promise<EventClient> {
+  return new EventClient(url, options).connect();
+}
