@@ -69,8 +69,9 @@ async function recordedAt(position: number): Promise<string> {
 }
 
 /** Waits until the service has heard of all events up to this one. */
-const heard = (position: number) =>
-  expect.poll(() => ledger.feed.position, { timeout: 20_000 }).toBe(position);
+const heard = async (position: number) => {
+  await expect.poll(() => ledger.feed.position, { timeout: 20_000 }).toBe(position);
+};
 
 const idsOf = (events: readonly ToldEvent[]) => events.map(({ id }) => Number(id));
 const upTo = (last: number, first = 1) =>
