@@ -101,8 +101,9 @@ function currentRoute(api: Api, { pool, versions, replies, now }: Ledger): void 
       requirePast('asOf', asOf, now());
       return replies.answer(request, reply, { about: [name] }, async () => {
         const found = await versions.read(name, asOf ? { asOf } : 'newest');
+        if (asOf === undefined) replies.found(name, found.version);
         if (found.version < minVersion) throw await notFound(pool, name, { version: minVersion });
-        return renderingOf(found, 'revalidate');
+        return renderingOf(found, 'revalidate', { isPast: asOf !== undefined });
       });
     },
   });

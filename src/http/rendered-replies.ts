@@ -106,6 +106,16 @@ export class RenderedReplies {
     this.#keep(keyOf(JSON_TYPE, `/v1/outlooks/${slug}`), [slug], reply);
   }
 
+  /**
+   * Tells of the version that a read found to be the newest. Where that is ahead of what was heard, what
+   * is kept of the outlook goes: who saw it sees nothing older from then on.
+   */
+  found(slug: string, version: number): void {
+    const heard = this.#newest.get(slug);
+    if (!this.#isNews(slug, version) || heard === undefined) return;
+    this.#drop(slug);
+  }
+
   #hear(events: readonly LedgerEvent[]): void {
     for (const { slug, version, kind } of events) {
       if (kind === 'outlook.state.changed' || this.#isNews(slug, version)) this.#drop(slug);

@@ -15,6 +15,8 @@ export type Rendering = {
   hasAlternatives?: boolean;
   /** The value of a Link header. */
   link?: string | undefined;
+  /** Whether the link may change while the body stays, so that a 304 has to tell it, too. */
+  isLinkOfItsOwn?: boolean;
   /** That no change of what it tells of makes it stale. */
   isFinal?: boolean;
 };
@@ -41,15 +43,21 @@ const TYPES: Record<MediaType, string> = {
 
 /** Turns what was rendered into the bytes and the header fields that are sent. */
 export function renderReply(rendering: Rendering, isKeyed: boolean): RenderedReply {
-  const { body, freshness, type = JSON_TYPE, hasAlternatives, link } = rendering;
+  const { body, freshness, type = JSON_TYPE, hasAlternatives, link, isLinkOfItsOwn } = rendering;
   const vary = [
     ...(hasAlternatives ? ['Accept'] : []),
     'Accept-Encoding',
     isKeyed ? 'Authorization' : 'Origin',
   ];
   const fields = ['cache-control', cacheControlOf(freshness, isKeyed), 'vary', vary.join(', ')];
+  if (link !== undefined && isLinkOfItsOwn) fields.push('link', link);
   const bytes = typeof body === 'string' ? Buffer.from(body) : body;
-  const reply = { digest: rendering.digest ?? digestOf(bytes), type: TYPES[type], link, fields };
+  const reply = {
+    digest: rendering.digest ?? digestOf(bytes),
+    type: TYPES[type],
+    link: isLinkOfItsOwn ? undefined : link,
+    fields,
+  };
   return { ...reply, forms: { identity: makeForm(reply, 'identity', bytes) } };
 }
 
@@ -82,12 +90,15 @@ export async function formOf(
   const coding = codingOf(reply, wanted);
   const { forms } = reply;
   if (coding === 'identity') return forms.identity;
-  forms[coding] ??= COMPRESS[coding](forms.identity.bytes).then((bytes) => {
-    const form = makeForm(reply, coding, bytes);
-    forms[coding] = form;
-    onMade();
-    return form;
-  });
+  forms[coding] ??= COMPRESS[coding](forms.identity.bytes).then(
+    (bytes) => {
+      const form = makeForm(reply, coding, bytes);
+      forms[coding] = form;
+      onMade();
+      return form;
+    },
+    () => forms.identity, // better than none
+  );
   return forms[coding];
 }
 

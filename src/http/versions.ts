@@ -62,7 +62,7 @@ function oneRoute(api: Api, { versions, replies }: Ledger): void {
       return replies.answer(request, reply, { about: [name] }, async () => {
         const found = await versions.read(name, { version });
         const isFinal = version < found.latestVersion;
-        return { ...renderingOf(found, 'immutable'), isFinal };
+        return { ...renderingOf(found, 'immutable', { isPast: true }), isFinal };
       });
     },
   });

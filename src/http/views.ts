@@ -5,13 +5,17 @@ import type { Rendering } from './rendering.ts';
 import { renderOutlook } from './representations.ts';
 import type { Ledger } from './routing.ts';
 
-/** A version of an outlook as a read answers it, with links to its neighbours. */
+/**
+ * A version of an outlook as a read answers it, with links to its neighbours. One of the past stays as it
+ * is when the next one comes, but for the link to that.
+ */
 export function renderingOf(
   version: OutlookVersion,
   freshness: Freshness,
+  { isPast }: { isPast: boolean },
 ): Rendering & { digest: string } {
   const { bytes: body, digest } = renderOutlook(version);
-  return { body, digest, freshness, link: versionLinks(version) };
+  return { body, digest, freshness, link: versionLinks(version), isLinkOfItsOwn: isPast };
 }
 
 /** Link relations between versions (RFC 5829). */
@@ -36,7 +40,7 @@ export function sendPublished(
   published: OutlookVersion,
   location: string,
 ): FastifyReply {
-  const current = renderingOf(published, 'revalidate');
+  const current = renderingOf(published, 'revalidate', { isPast: false });
   replies.published(published.slug, published.version, current);
   feed.announce();
   return reply

@@ -56,6 +56,7 @@ test('200 revisions by 20 clients over both leave no gap, each version whole', a
 
   const versions = answered.map(({ version }) => version).sort((a, b) => a - b);
   expect(versions).toEqual(Array.from({ length: 200 }, (_, index) => index + 2));
+  for (const { origin } of services) await get(origin, `/v1/outlooks/${SLUG}?minVersion=201`);
   let reads = 0;
   const history = await historyOf(SLUG, (url) => get(originOf((reads += 1)), url));
   expect(history).toHaveLength(201);
@@ -63,13 +64,15 @@ test('200 revisions by 20 clients over both leave no gap, each version whole', a
   for (const answer of answered) expect(history[answer.version - 1]).toEqual(answer);
 });
 
-test('what one wrote the other reads at once', async () => {
+test('what one wrote the other reads at once where it is asked for it, and from then on', async () => {
   const body = {
     probabilities: { bear: 0.35, base: 0.4, bull: 0.25 },
     rationale: 'Yields jumped.',
   };
   const { status, body: written, location } = await revise(originOf(0), key, body);
   expect(status).toBe(201);
+  const { version } = written;
+  expect(await get(originOf(1), `/v1/outlooks/${SLUG}?minVersion=${version}`)).toEqual(written);
   expect(await get(originOf(1), `/v1/outlooks/${SLUG}`)).toEqual(written);
   expect(await get(originOf(1), location ?? '')).toEqual(written);
 });
