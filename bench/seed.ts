@@ -33,7 +33,7 @@ export async function seed(
     );
   }
   // What autovacuum and the checkpointer would do in the middle of a measurement.
-  await client.query('vacuum (analyze)');
+  await client.query('vacuum (freeze, analyze)');
   await client.query('checkpoint');
 }
 

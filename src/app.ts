@@ -69,7 +69,9 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { config, logger } = options;
   const app = fastify({
     loggerInstance: logger,
-    logController: new LogController({ disableRequestLogging: true }), // http/logging.ts does
+    // http/logging.ts tells of requests, by their ids. A logger for each costs more than a kept reply.
+    logController: new LogController({ disableRequestLogging: true }),
+    childLoggerFactory: (parent) => parent,
     genReqId: requestId,
     bodyLimit: 1_048_576,
     requestTimeout: 30_000,

@@ -89,7 +89,7 @@ async function authenticate(
   }
   // Not worth refusing a request for.
   await touchKey(db, key, at).catch((error: unknown) =>
-    request.log.warn({ err: error }, 'the use of a key could not be recorded'),
+    request.log.warn({ reqId: request.id, err: error }, 'the use of a key could not be recorded'),
   );
   return key;
 }

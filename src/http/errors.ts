@@ -27,7 +27,7 @@ export function answerError(
   reply.header('x-request-id', request.id); // no hook runs where the URL can't be read
   if (PROBLEMS[problem.code].status >= 500) {
     const level = problem.code === 'unavailable' ? 'warn' : 'error';
-    request.log[level](loggable(error), 'the request failed');
+    request.log[level]({ reqId: request.id, ...loggable(error) }, 'the request failed');
   }
   return sendProblem(request, reply, problem);
 }

@@ -111,7 +111,7 @@ async function stream(
     }
   } catch (error) {
     // Nobody is there to be told; the client resumes from the last id it has.
-    request.log.debug({ err: error }, 'a stream was cut off');
+    request.log.debug({ reqId: request.id, err: error }, 'a stream was cut off');
   } finally {
     streams.leave(request.ip);
   }

@@ -23,7 +23,8 @@ export function logRequests(app: FastifyInstance): void {
   app.addHook('onResponse', (request, reply, done) => {
     const isRead = request.method === 'GET' || request.method === 'HEAD';
     const level = isRead && reply.statusCode < 400 ? 'debug' : 'info';
-    request.log[level]({ req: request, res: reply, responseTime: reply.elapsedTime }, 'answered');
+    const { id: reqId, log } = request;
+    log[level]({ reqId, req: request, res: reply, responseTime: reply.elapsedTime }, 'answered');
     done();
   });
 }

@@ -26,9 +26,11 @@ function remembered<Answer extends string>(
   const known = new LRUCache<string, Answer>({ max: 500 });
   return (request) => {
     const header = headerOf(request);
-    const answer = known.get(header) ?? read(request);
-    known.set(header, answer);
-    return answer;
+    const answer = known.get(header);
+    if (answer !== undefined) return answer;
+    const made = read(request);
+    known.set(header, made);
+    return made;
   };
 }
 
