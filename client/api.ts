@@ -399,7 +399,7 @@ export interface paths {
         };
         /**
          * Can the service do its work?
-         * @description Asks the database and compares its schema with the one this release needs.
+         * @description Asks the database and compares its schema with the one this release needs. While the change feed is away the service does its work, but slower: reads ask the database, and streams tell of nothing.
          */
         get: operations["getReadiness"];
         put?: never;
@@ -3669,6 +3669,8 @@ export interface operations {
                     "application/json": {
                         /** @enum {string} */
                         status: "ready";
+                        /** @enum {string} */
+                        changeFeed: "current" | "away";
                     };
                 };
             };

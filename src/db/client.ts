@@ -27,6 +27,8 @@ const LIMITS = {
   // before the readers of all others are refused.
   lock_timeout: 2_000,
   idle_in_transaction_session_timeout: 15_000,
+  // Kept on this side, for a connection that is gone without a word.
+  query_timeout: 20_000,
 };
 
 /**
@@ -53,6 +55,9 @@ export function connect(
   return { pool, db: drizzle({ client: pool }) };
 }
 
+/** The database is too busy, or too far away, to be asked now. */
+export class NotNow extends Error {}
+
 /**
  * Runs `work` in one transaction: committed when it settles, rolled back when it throws. A connection
  * that breaks on the way is not given back to the pool.
@@ -69,7 +74,9 @@ export async function inTransaction<Result>(
     await session.query('commit');
     return result;
   } catch (error) {
-    await session.query('rollback').catch(() => (broken = true));
+    // What doesn't answer won't answer to this either.
+    if (error instanceof Error && error.message === 'Query read timeout') broken = true;
+    else await session.query('rollback').catch(() => (broken = true));
     throw error;
   } finally {
     session.release(broken);

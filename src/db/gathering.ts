@@ -1,5 +1,11 @@
+import { NotNow } from './client.ts';
+
+/** How long a question may wait to be asked, in milliseconds; as long as for a connection of the pool. */
+const ASKED_WITHIN = 5_000;
+
 type Waiting<Question, Answer> = {
   question: Question;
+  since: number;
   resolve: (answer: Answer) => void;
   reject: (error: unknown) => void;
 };
@@ -36,9 +42,17 @@ export function gathering<Question, Answer>(
     underWay -= 1;
   };
 
+  const refuseLate = (now: number) => {
+    while (waiting[0] && now - waiting[0].since > ASKED_WITHIN) {
+      waiting.shift()?.reject(new NotNow('asked of nobody in time'));
+    }
+  };
+
   return (question) =>
     new Promise((resolve, reject) => {
-      waiting.push({ question, resolve, reject });
+      const since = performance.now();
+      refuseLate(since);
+      waiting.push({ question, since, resolve, reject });
       if (underWay >= atOnce) return;
       underWay += 1;
       setImmediate(() => void go()); // with what else arrived in this turn of the event loop

@@ -3,7 +3,7 @@ import { sql } from 'drizzle-orm';
 import { type MigrationMeta, readMigrationFiles } from 'drizzle-orm/migrator';
 import { drizzle } from 'drizzle-orm/node-postgres';
 import { migrate } from 'drizzle-orm/node-postgres/migrator';
-import type pg from 'pg';
+import pg from 'pg';
 import type { Db } from './client.ts';
 
 const MIGRATIONS = fileURLToPath(new URL('../../migrations', import.meta.url));
@@ -20,11 +20,14 @@ const JOURNAL: readonly MigrationMeta[] = readMigrationFiles({ migrationsFolder:
  *   the database can't hold every character
  */
 export async function migrateToLatest(pool: pg.Pool): Promise<void> {
-  const client = await pool.connect();
+  // Of its own, as a migration, or another instance's, may take longer than a request's statement.
+  const client = new pg.Client({ ...pool.options, ...NO_LIMITS });
+  client.on('error', () => {}); // the statement under way tells of it
+  await client.connect();
   try {
     const db = drizzle({ client });
     await requireUtf8(db);
-    // A migration or another instance's may take longer than a request's statement.
+    // The role or the database may have limits of its own.
     await db.execute(sql`set statement_timeout = 0`);
     await db.execute(sql`set lock_timeout = 0`);
     await db.execute(sql`select pg_advisory_lock(${MIGRATION_LOCK})`);
@@ -33,9 +36,11 @@ export async function migrateToLatest(pool: pg.Pool): Promise<void> {
     if (standing === 'behind') return await migrate(db, { migrationsFolder: MIGRATIONS });
     throw new Error(DETAILS[standing]);
   } finally {
-    client.release(true); // ends the session, and with it the lock and the settings
+    await client.end(); // and with the session the lock
   }
 }
+
+const NO_LIMITS = { statement_timeout: 0, lock_timeout: 0, query_timeout: 0 };
 
 /**
  * Why the database's schema doesn't serve this release, in one line; null where it does. One that a

@@ -2,6 +2,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { DrizzleQueryError } from 'drizzle-orm/errors';
 import pg from 'pg';
 import type { Socket } from 'node:net';
+import { NotNow } from '../db/client.ts';
 import { DomainError } from '../domain/errors.ts';
 import { domainProblem, jsonPointer, Problem, PROBLEMS, sendProblem } from './problems.ts';
 
@@ -80,12 +81,13 @@ function contentTypeHint(request: FastifyRequest): string {
 const NOT_NOW =
   /^(08...|53...|57...|55P03|25006|25P0[34]|40...|28000|28P01|3D000|ECONN\w+|ENOENT|ENOTFOUND|ENETUNREACH|EPIPE|ETIMEDOUT|EHOSTUNREACH|EAI_\w+)$/;
 const POOL_MESSAGES =
-  /^(timeout exceeded when trying to connect|Connection terminated|Client has encountered a connection error)/;
+  /^(timeout exceeded when trying to connect|Query read timeout|Connection terminated|Client has encountered a connection error)/;
 
 /** Whether a database error passes by itself. */
 export function isUnavailable(error: unknown): boolean {
   const cause = error instanceof DrizzleQueryError ? error.cause : error;
   if (!(cause instanceof Error)) return false;
+  if (cause instanceof NotNow) return true;
   if (POOL_MESSAGES.test(cause.message)) return true;
   // What opening a connection meets comes as it is, and as several where a name has several addresses.
   if (cause instanceof AggregateError) return cause.errors.some(isUnavailable);

@@ -32,7 +32,7 @@ function livenessRoute(api: Api): void {
   });
 }
 
-function readinessRoute(api: Api, { db }: Ledger): void {
+function readinessRoute(api: Api, { db, feed }: Ledger): void {
   api.route({
     method: 'GET',
     url: '/readyz',
@@ -41,9 +41,13 @@ function readinessRoute(api: Api, { db }: Ledger): void {
       operationId: 'getReadiness',
       tags: [TAG],
       summary: 'Can the service do its work?',
-      description: 'Asks the database and compares its schema with the one this release needs.',
+      description:
+        'Asks the database and compares its schema with the one this release needs. While the change feed is away the service does its work, but slower: reads ask the database, and streams tell of nothing.',
       security: [],
-      response: { 200: z.object({ status: z.literal('ready') }), ...refusals(422, 503) },
+      response: {
+        200: z.object({ status: z.literal('ready'), changeFeed: z.enum(['current', 'away']) }),
+        ...refusals(422, 503),
+      },
     },
     handler: async (_request, reply) => {
       const fault = await schemaFault(db);
@@ -53,7 +57,7 @@ function readinessRoute(api: Api, { db }: Ledger): void {
         });
       }
       forbidStoring(reply);
-      return reply.send({ status: 'ready' });
+      return reply.send({ status: 'ready', changeFeed: feed.isCurrent ? 'current' : 'away' });
     },
   });
 }

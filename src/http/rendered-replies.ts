@@ -177,6 +177,7 @@ export class RenderedReplies {
     const subjects = [slug, ...WHOLE_LEDGER];
     for (const subject of subjects) {
       for (const key of this.#keysAbout.get(subject) ?? []) this.#kept?.delete(key);
+      this.#keysAbout.delete(subject);
     }
     for (const [key, fill] of this.#fills) {
       if (fill.about.some((subject) => subjects.includes(subject))) this.#overtake(key, fill);

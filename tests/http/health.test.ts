@@ -68,7 +68,7 @@ describe('a service whose database goes away', () => {
   };
 
   test('is alive, not ready, asks to try again, and is itself again when it is back', async () => {
-    expect((await get('/readyz')).json()).toEqual({ status: 'ready' });
+    expect((await get('/readyz')).json()).toEqual({ status: 'ready', changeFeed: 'away' });
     await way.cut();
     expect((await get('/healthz')).json()).toEqual({ status: 'ok' });
     for (const url of ['/readyz', `/v1/outlooks/${SLUG}`, '/v1/outlooks', '/v1/instruments']) {
