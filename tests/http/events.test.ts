@@ -163,6 +163,7 @@ describe('a stream', () => {
 
   test('of one outlook tells of no other', async () => {
     await createOutlook(ledger, { slug: OTHER });
+    await heard(2); // a stream that opens before is told of it
     const [one, other] = [await follow(ONE), await follow(`/v1/outlooks/${OTHER}/events`)];
     await changeState(`review_reasons = '{Due.}'`, OTHER);
     await revise(0.2);
