@@ -51,6 +51,7 @@ const ORDERS: Record<ListSort, { columns: readonly OrderColumn[]; direction: 'as
  */
 const SETTLED_AFTER = 120_000;
 
+/** The limit is put into the text: a plan that does not know it would sort the whole ledger. */
 type Page = { after: ListPosition | null; startedAt: Date; limit: number };
 
 /** What a search asks for. */
@@ -88,7 +89,7 @@ export function placedOutlooks(query: ListQuery, page: Page): SQL {
     among: isMoved,
   });
   return sql`(${standing}) union all (${moved})
-    order by ${orderBy(query.sort)} limit ${page.limit}`;
+    order by ${orderBy(query.sort)} limit ${sql.raw(String(page.limit))}`;
 }
 
 /** Which versions a page may see: recorded until `asOf`, and there when the first page was read. */
@@ -143,7 +144,15 @@ function matching(query: ListQuery, { after, limit }: Page, source: Source): SQL
       ${source.version} as version
     from ${source.from}${search === null ? sql`` : sql` join frameworks f on f.outlook_id = o.id`}
     where ${and(source.among, filters(query, shown), beyond(after, sort, places)) ?? sql`true`}
-    order by ${orderBy(sort)} limit ${limit}`;
+    order by ${orderBy(sort)} limit ${sql.raw(String(limit))}`;
+}
+
+/** Whether a query leaves out any outlook. */
+export function isFiltered(query: ListQuery): boolean {
+  const { instrument, status, reviewDue, probability, updatedSince, search } = query;
+  return [instrument, status, reviewDue, probability, updatedSince, search].some(
+    (filter) => filter !== null,
+  );
 }
 
 /**

@@ -19,7 +19,7 @@ export function outlookListRoutes(api: Api, ledger: Ledger): void {
   batchRoute(api, ledger);
 }
 
-function listRoute(api: Api, { db, replies, now }: Ledger): void {
+function listRoute(api: Api, { db, pool, replies, now }: Ledger): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks',
@@ -40,7 +40,7 @@ function listRoute(api: Api, { db, replies, now }: Ledger): void {
       requirePast('asOf', query.asOf ?? undefined, startedAt);
       const after = decodeCursor(cursor, query, POSITIONS[query.sort]);
       return replies.answer(request, reply, { about: WHOLE_LEDGER }, async () => {
-        const found = await listOutlooks(db, query, { after, limit, now: startedAt });
+        const found = await listOutlooks(pool, query, { after, limit, now: startedAt });
         if (found.summaries.length === 0) await requireWord(db, query.search);
         return renderPage(request, {
           items: found.summaries.map(representSummary),
