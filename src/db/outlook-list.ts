@@ -13,6 +13,7 @@ import {
   placedOutlooks,
   searchedWords,
 } from './outlook-places.ts';
+import { joinVersion } from './versions.ts';
 
 /** An outlook as the list tells it. */
 export type OutlookSummary = Omit<
@@ -52,11 +53,10 @@ export async function listOutlooks(
       pg_current_snapshot()::text as snapshot
     from (${placed}) placed
     join outlooks o on o.id = placed.id
+    ${sql.raw(joinVersion('placed.version'))}
     join instruments i on i.id = o.instrument_id
-    join outlook_versions v on v.outlook_id = o.id and v.version = placed.version
     join analysts a on a.id = v.author_id
     join frameworks f on f.id = v.framework_id
-    left join outlook_versions p on p.outlook_id = o.id and p.version = v.version - 1
     order by ${orderBy(query.sort, 'placed.')}`);
   // Planning takes three times as long as the rest; but each connection keeps what it has planned.
   const isCommon = !isFiltered(query);

@@ -24,26 +24,44 @@ const COLUMNS = `
     'sha256:' || encode(v.previous_hash, 'hex') as previous_hash,
     v.bear_bps as bear, v.base_bps as base, v.bull_bps as bull,
     p.bear_bps as previous_bear, p.base_bps as previous_base, p.bull_bps as previous_bull`;
-const JOINS = `
+/**
+ * Joins the version before a version `v` as `p`. Asked for by order, as by a number Postgres would look
+ * through all entries that outlook_versions_as_of has of the outlook.
+ */
+const JOIN_PREVIOUS = `
+  left join lateral (
+    select b.bear_bps, b.base_bps, b.bull_bps from outlook_versions b
+     where b.outlook_id = v.outlook_id and b.version < v.version
+     order by b.version desc limit 1) p on true`;
+/**
+ * Joins the version `v` of an outlook `o` that has a number, and the one before it, `p`. Each is a subquery
+ * of its own, so that it is one step down the primary key: planned together with the rest, Postgres
+ * reads all versions of the outlook where outlooks have few on average.
+ */
+export const joinVersion = (number: string): string => `
+  cross join lateral (
+    select * from outlook_versions v
+     where v.outlook_id = o.id and v.version = ${number} offset 0) v${JOIN_PREVIOUS}`;
+const JOIN_PEOPLE = `
   join instruments i on i.id = o.instrument_id
-  join outlook_versions v on v.outlook_id = o.id
-  join analysts a on a.id = v.author_id
-  left join outlook_versions p on p.outlook_id = v.outlook_id and p.version = v.version - 1`;
+  join analysts a on a.id = v.author_id`;
 
 const READ_VERSIONS = {
   name: 'read-versions',
   text: `select ${COLUMNS}, wanted.place::int as place
     from unnest($1::text[], $2::int[]) with ordinality as wanted (slug, version, place)
-    join outlooks o on o.slug = wanted.slug ${JOINS}
-   where v.version = coalesce(wanted.version, o.latest_version)`,
+    join outlooks o on o.slug = wanted.slug
+    ${joinVersion('coalesce(wanted.version, o.latest_version)')} ${JOIN_PEOPLE}`,
 };
 // By outlook_versions_as_of: one step down the index, however many versions there are.
 const READ_AS_OF = {
   name: 'read-as-of',
-  text: `select ${COLUMNS} from outlooks o ${JOINS} where o.slug = $1 and v.version = (
-    select s.version from outlook_versions s
-     where s.outlook_id = o.id and s.recorded_at <= $2
-     order by s.recorded_at desc, s.version desc limit 1)`,
+  text: `select ${COLUMNS} from outlooks o
+    ${joinVersion(`(
+      select s.version from outlook_versions s
+       where s.outlook_id = o.id and s.recorded_at <= $2
+       order by s.recorded_at desc, s.version desc limit 1)`)} ${JOIN_PEOPLE}
+   where o.slug = $1`,
 };
 
 type EntryRow = Record<ScenarioName, number> & {
@@ -238,6 +256,7 @@ export type VersionEntry = Pick<
 
 const NEWEST_THERE_CAN_BE = 2_147_483_647;
 
+// Versions have no gaps, so their numbers are known before they are looked up.
 const LIST_VERSIONS = {
   name: 'list-versions',
   text: `
@@ -246,11 +265,12 @@ const LIST_VERSIONS = {
       v.bear_bps as bear, v.base_bps as base, v.bull_bps as bull,
       p.bear_bps as previous_bear, p.base_bps as previous_base, p.bull_bps as previous_bull
     from outlooks o
-    join outlook_versions v on v.outlook_id = o.id
+    cross join lateral generate_series(
+      least($2, o.latest_version), greatest(1, least($2, o.latest_version) - $3 + 1), -1
+    ) as listed (version) ${joinVersion('listed.version')}
     join analysts a on a.id = v.author_id
-    left join outlook_versions p on p.outlook_id = v.outlook_id and p.version = v.version - 1
-   where o.slug = $1 and v.version <= $2
-   order by v.version desc limit $3`,
+   where o.slug = $1
+   order by v.version desc`,
 };
 
 /**

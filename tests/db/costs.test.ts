@@ -1,0 +1,100 @@
+import type { FastifyInstance } from 'fastify';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Database } from '../../src/db/client.ts';
+import { loadSamples } from '../../src/first-start.ts';
+import { createDatabase, openDatabase } from '../support/database.ts';
+import { buildSilentApp, SLUG } from '../support/ledger.ts';
+
+const VERSIONS = 5_000;
+
+let database: Database;
+let app: FastifyInstance;
+beforeAll(async () => {
+  // One connection, so that what it counts can be asked for.
+  database = openDatabase(await createDatabase(), 1);
+  await loadSamples(database, new Date('2026-11-20T16:00:00.000Z'));
+  const { pool } = database;
+  await pool.query('set session_replication_role = replica');
+  await addOutlooks(1_000);
+  await addVersions(VERSIONS);
+  await pool.query('reset session_replication_role');
+  await pool.query('vacuum (analyze)');
+  app = await buildSilentApp(database);
+});
+afterAll(async () => {
+  await app.close();
+  await database.pool.end();
+});
+
+/** Copies of the sample outlook, with a version each: most outlooks of a ledger have few. */
+async function addOutlooks(count: number): Promise<void> {
+  await copyRows('outlooks', `id = 1`, { id: '1 + n', slug: `'outlook-' || n` }, count);
+  const hash = `sha256(convert_to('first ' || n, 'UTF8'))`;
+  await copyRows('outlook_versions', 'outlook_id = 1', { outlook_id: '1 + n', hash }, count);
+}
+
+async function addVersions(last: number): Promise<void> {
+  const hash = (version: string) => `sha256(convert_to('${SLUG} ' || ${version}, 'UTF8'))`;
+  const version = '1 + n';
+  const replaced = {
+    version,
+    kind: `'probabilities'`,
+    recorded_at: `s.recorded_at + n * interval '1 second'`,
+    hash: hash(version),
+    previous_hash: hash('n'),
+  };
+  await copyRows('outlook_versions', 'outlook_id = 1', replaced, last - 1);
+  await database.pool.query(
+    `update outlooks o set latest_version = v.version, published_at = v.recorded_at, hash = v.hash
+       from outlook_versions v
+      where o.id = 1 and v.outlook_id = 1 and v.version = $1`,
+    [last],
+  );
+}
+
+/** @param replaced in SQL over the row `s` that is copied and its number `n` */
+async function copyRows(
+  table: string,
+  where: string,
+  replaced: Record<string, string>,
+  count: number,
+): Promise<void> {
+  const { rows } = await database.pool.query<{ name: string }>(
+    `select column_name as name from information_schema.columns
+      where table_schema = 'public' and table_name = $1 and is_generated = 'NEVER'`,
+    [table],
+  );
+  const names = rows.map(({ name }) => name);
+  await database.pool.query(
+    `insert into ${table} (${names.map((name) => `"${name}"`).join(', ')}) overriding system value
+     select ${names.map((name) => replaced[name] ?? `s."${name}"`).join(', ')}
+       from (select * from ${table} where ${where}) s cross join generate_series(1, ${count}) n`,
+  );
+}
+
+/** How many pages of versions and of their indexes were looked at so far. */
+async function pagesRead(): Promise<number> {
+  await database.pool.query('select pg_stat_force_next_flush()');
+  const { rows } = await database.pool.query<{ pages: number }>(
+    `select (heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read)::int as pages
+       from pg_statio_user_tables where relname = 'outlook_versions'`,
+  );
+  return rows[0]?.pages ?? NaN;
+}
+
+const PATHS = [
+  `/v1/outlooks/${SLUG}`,
+  `/v1/outlooks/${SLUG}/versions/${VERSIONS - 10}`,
+  `/v1/outlooks/${SLUG}?asOf=2026-11-20T17:00:00Z`,
+  `/v1/outlooks/${SLUG}/versions?limit=10`,
+  '/v1/outlooks?limit=10',
+];
+test.each(PATHS)('%s looks at a few of many versions', async (path) => {
+  // Some for a cold start; then as often as Postgres needs to settle on a plan.
+  for (let turn = 0; turn < 10; turn += 1) {
+    const before = await pagesRead();
+    const { statusCode } = await app.inject({ url: path });
+    expect(statusCode).toBe(200);
+    expect((await pagesRead()) - before).toBeLessThan(150);
+  }
+});
