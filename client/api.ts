@@ -79,7 +79,7 @@ export interface paths {
         put?: never;
         /**
          * Revise the probabilities
-         * @description Publishes the next version with new probabilities, which must sum to exactly 1, and the same framework. Send If-Match with the ETag of the outlook you read to be refused where it has changed since.
+         * @description Publishes the next version with new probabilities, which must sum to exactly 1, and the same framework. While a condition stands triggered, the version must answer it: by less weight for the scenario that it invalidates, or in `acknowledges`, which may also leave the probabilities as they are. Send If-Match with the ETag of the outlook you read to be refused where it has changed since.
          */
         post: operations["reviseOutlook"];
         delete?: never;
@@ -188,6 +188,130 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/outlooks/{slug}/evidence": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List evidence
+         * @description Newest first, each with the versions that it moved.
+         */
+        get: operations["listEvidence"];
+        put?: never;
+        /**
+         * Add evidence
+         * @description News or data with what it says for or against parts of the outlook that stands. Nothing is edited: an item that corrects another names it in `corrects`.
+         */
+        post: operations["addEvidence"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/outlooks/{slug}/evidence/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read an item of evidence
+         * @description One item, with the versions that it moved.
+         */
+        get: operations["getEvidence"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/outlooks/{slug}/conditions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read where the conditions stand
+         * @description The invalidation conditions of the version that stands, in its order, each with its state and how that came to be. What they were at another moment an outlook tells with `asOf`.
+         */
+        get: operations["listConditions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/outlooks/{slug}/conditions/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read how a condition came to its state
+         * @description One condition of the version that stands, with all its changes, newest first.
+         */
+        get: operations["getCondition"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/outlooks/{slug}/conditions/{key}/assessments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Judge a condition
+         * @description Changes the state of a condition that no rule judges, or, with a reason, of one that a rule does. Triggered, it makes a review of the outlook due, which the next version has to answer.
+         */
+        post: operations["assessCondition"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/outlooks/{slug}/drawdown": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read where the instrument stands below its peak
+         * @description Computed from the closes of the outlook's instrument and named by the outlook's own drawdown labels.
+         */
+        get: operations["getDrawdown"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/events": {
         parameters: {
             query?: never;
@@ -201,6 +325,10 @@ export interface paths {
          *
          *     - `outlook.created` and `outlook.version.published`: `{slug, version, publishedAt, change, probabilities}`, with `change` as an outlook has it
          *     - `outlook.state.changed`: `{slug, version, changedAt, status, review}`
+         *     - `outlook.review.due`: `{slug, version, dueAt, reasons}`; the next version has to answer a condition
+         *     - `condition.triggered`, `condition.cleared`, `condition.expired`: `{slug, version, changedAt, condition: {key, invalidates, cause, reason, day, observations}}`
+         *     - `evidence.added`: `{slug, version, addedAt, evidence: {id, headline, publisher, corrects}}`
+         *     - `drawdown.label.changed`: `{slug, version, changedAt, drawdown: {label, previous, depth, day}}`, with the keys of drawdown labels, null for none
          *
          *     Later releases add kinds. Events come in one order for all, those of an outlook in the order of its versions. Without `Last-Event-ID` a stream starts with the next event; with it, right behind the event of that id, of which none is missed and none repeated, whichever instance is asked. Events are kept for ever.
          */
@@ -226,6 +354,10 @@ export interface paths {
          *
          *     - `outlook.created` and `outlook.version.published`: `{slug, version, publishedAt, change, probabilities}`, with `change` as an outlook has it
          *     - `outlook.state.changed`: `{slug, version, changedAt, status, review}`
+         *     - `outlook.review.due`: `{slug, version, dueAt, reasons}`; the next version has to answer a condition
+         *     - `condition.triggered`, `condition.cleared`, `condition.expired`: `{slug, version, changedAt, condition: {key, invalidates, cause, reason, day, observations}}`
+         *     - `evidence.added`: `{slug, version, addedAt, evidence: {id, headline, publisher, corrects}}`
+         *     - `drawdown.label.changed`: `{slug, version, changedAt, drawdown: {label, previous, depth, day}}`, with the keys of drawdown labels, null for none
          *
          *     Later releases add kinds. Events come in one order for all, those of an outlook in the order of its versions. Without `Last-Event-ID` a stream starts with the next event; with it, right behind the event of that id, of which none is missed and none repeated, whichever instance is asked. Events are kept for ever.
          */
@@ -276,6 +408,80 @@ export interface paths {
         get: operations["getInstrument"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Name the series of an instrument's closes
+         * @description A merge patch (RFC 7396) of `closes`, which can be named once. Drawdowns of its outlooks are computed from them.
+         */
+        patch: operations["patchInstrument"];
+        trace?: never;
+    };
+    "/v1/series": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List series
+         * @description By key.
+         */
+        get: operations["listSeries"];
+        put?: never;
+        /**
+         * Add a series
+         * @description Prices or an indicator, for rules to watch and drawdowns to be computed from.
+         */
+        post: operations["createSeries"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/series/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a series
+         * @description What one series is, by its key.
+         */
+        get: operations["getSeries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/series/{key}/observations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read observations
+         * @description By day, oldest first: what is known now, or with `asOf` what was known at a moment. A value that was revised later stays on record as a vintage.
+         */
+        get: operations["listObservations"];
+        put?: never;
+        /**
+         * Send observations
+         * @description Up to 10,000 days, all or none. A day that has another value already gets a new vintage; what is known so already stays as it is, so a batch may be sent again. In the same transaction the conditions that watch the series are judged, and the drawdowns whose closes it holds.
+         *
+         *     As CSV (RFC 4180) with the header `date,value` or `date,value,provenance,note`.
+         */
+        post: operations["recordObservations"];
         delete?: never;
         options?: never;
         head?: never;
@@ -414,12 +620,39 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description Why the scenario that a triggered condition speaks against keeps its weight. */
+        Acknowledgement: {
+            condition: string;
+            reason: string;
+        };
+        /** @description Each must hold. */
+        AllRule: {
+            all: components["schemas"]["Comparison"][];
+        };
         /** @description A member whose value differs. */
         Alteration: {
             /** @description A JSON Pointer (RFC 6901) from the outlook, or from the entry of a list. */
             pointer: string;
             before: unknown;
             after: unknown;
+        };
+        /** @description The version that answered it, and how. */
+        Answer: {
+            version: number;
+            /** @enum {string} */
+            way: "weight" | "acknowledged";
+            reason: string | null;
+        };
+        /** @description One must hold. */
+        AnyRule: {
+            any: components["schemas"]["Comparison"][];
+        };
+        /** @description An analyst's judgement. */
+        Assessment: {
+            author: components["schemas"]["Author"];
+            rationale: string;
+            overrideReason: string | null;
+            evidence: string[];
         };
         /** @description The analyst whose key wrote it. */
         Author: {
@@ -433,6 +666,115 @@ export interface components {
             kind: "created" | "probabilities" | "framework";
             previousVersion: number | null;
             deltas: components["schemas"]["ProbabilityDeltas"] | null;
+        };
+        /** @description An item of evidence that a version cites. */
+        CitedEvidence: {
+            /** Format: uuid */
+            id: string;
+            headline: string;
+        };
+        /** @description What an item says for or against a part of the outlook. */
+        Claim: {
+            statement: string;
+            /** @enum {string} */
+            effect: "supports" | "weakens";
+            target: {
+                /** @enum {string} */
+                kind: "scenario" | "headwind" | "condition";
+                key: string;
+            };
+            /** @enum {string} */
+            horizon: "days" | "weeks" | "months" | "quarters";
+            condition: string | null;
+            range: {
+                min: number;
+                max: number;
+                unit: string;
+            } | null;
+        };
+        /** @description The part of the outlook that it is about. */
+        ClaimTarget: {
+            /** @enum {string} */
+            kind: "scenario" | "headwind" | "condition";
+            /** @description bear, base or bull; or the key of a headwind or a condition of the outlook. */
+            key: string;
+        };
+        /** @description A close of the instrument. */
+        Close: {
+            /** Format: date */
+            date: string;
+            value: number;
+        };
+        /** @description A series compared with a threshold. */
+        Comparison: {
+            series: string;
+            /** @enum {string} */
+            operator: "lt" | "lte" | "gt" | "gte" | "crossesAbove" | "crossesBelow";
+            threshold: number;
+            forObservations: number;
+        };
+        /** @description A condition, its state and how that came to be. */
+        Condition: {
+            key: string;
+            /** @enum {string} */
+            invalidates: "bear" | "base" | "bull";
+            statement: string;
+            /** @description What observations trigger it; null where an analyst assesses it. */
+            rule: (components["schemas"]["Comparison"] | components["schemas"]["AllRule"] | components["schemas"]["AnyRule"]) | null;
+            /** @enum {string} */
+            state: "untriggered" | "triggered" | "expired";
+            /** @description How the state came to be; null where it never changed. */
+            lastChange: components["schemas"]["ConditionChange"] | null;
+        };
+        /** @description How a version answered a condition that stood triggered. */
+        ConditionAnswer: {
+            condition: string;
+            /** @enum {string} */
+            way: "weight" | "acknowledged";
+            /** @description Null where the weight of its scenario fell. */
+            reason: string | null;
+        };
+        /** @description How the state of a condition came to be. */
+        ConditionChange: {
+            /** @enum {string} */
+            state: "untriggered" | "triggered" | "expired";
+            /**
+             * @description Observations that came in, an assessment, a framework whose rule was judged when it was published, or the end of the horizon.
+             * @enum {string}
+             */
+            cause: "observations" | "assessment" | "framework" | "horizon";
+            /** @description In words. */
+            reason: string;
+            /** @description Of the observations that the rule was judged by. */
+            day: string | null;
+            observations: components["schemas"]["SeriesValue"][];
+            /** @description The version that stood then. */
+            version: number;
+            /** Format: date-time */
+            recordedAt: string;
+            assessment: components["schemas"]["Assessment"] | null;
+            answer: components["schemas"]["Answer"] | null;
+        };
+        /** @description A condition and all its changes. */
+        ConditionHistory: {
+            key: string;
+            /** @enum {string} */
+            invalidates: "bear" | "base" | "bull";
+            statement: string;
+            /** @description What observations trigger it; null where an analyst assesses it. */
+            rule: (components["schemas"]["Comparison"] | components["schemas"]["AllRule"] | components["schemas"]["AnyRule"]) | null;
+            /** @enum {string} */
+            state: "untriggered" | "triggered" | "expired";
+            /** @description How the state came to be; null where it never changed. */
+            lastChange: components["schemas"]["ConditionChange"] | null;
+            /** @description Newest first. */
+            changes: components["schemas"]["ConditionChange"][];
+            /** @description Null on the last page. */
+            nextCursor: string | null;
+        };
+        /** @description The conditions of the version that stands. */
+        Conditions: {
+            items: components["schemas"]["Condition"][];
         };
         /** @description One of the two versions that are compared. */
         DiffSide: {
@@ -454,11 +796,60 @@ export interface components {
             sideways: number;
             higher: number;
         };
+        /** @description Where an outlook's instrument stands below its peak. */
+        Drawdown: {
+            instrument: components["schemas"]["InstrumentName"];
+            /** @description The series of its closes. */
+            series: string;
+            /** Format: date */
+            since: string;
+            /** @description The newest close; null where there is none. */
+            last: components["schemas"]["Close"] | null;
+            /** @description The highest close, and the last day that had it. */
+            peak: components["schemas"]["Close"] | null;
+            /** @description Of the last close. Null where there is none. */
+            depth: number | null;
+            /** @description The outlook's own label for the last close: of those that apply, the last in its list. Null for none. */
+            label: components["schemas"]["DrawdownLabel"] | null;
+            /** @description The one that is open; null at a peak. */
+            current: components["schemas"]["DrawdownEpisode"] | null;
+            deepest: components["schemas"]["DrawdownEpisode"] | null;
+            /** @description At least `minDepth` deep, oldest first. */
+            episodes: components["schemas"]["DrawdownEpisode"][];
+        };
+        /** @description A fall from a peak, until the peak is reached again. */
+        DrawdownEpisode: {
+            /**
+             * Format: date
+             * @description The last day at the peak, before the fall.
+             */
+            peakDate: string;
+            peakValue: number;
+            /**
+             * Format: date
+             * @description The first day of the lowest close.
+             */
+            troughDate: string;
+            troughValue: number;
+            /** @description The first day back at the peak; null while under water. */
+            recoveryDate: string | null;
+            /** @description How far below the peak, as a fraction of it: the negated drawdown P / max P − 1. 0 is at the peak; above 1 only where a close is negative. */
+            depth: number;
+            /** @description Calendar days from the peak to the trough. */
+            daysToTrough: number;
+            /** @description Calendar days from the peak to the recovery, or to the last close. */
+            daysUnderWater: number;
+        };
         /** @description What a fall is called, from which depth. */
         DrawdownLabel: {
             key: string;
             label: string;
             minDepth: number | null;
+            /** @description Where a fall is told by its speed: so deep within so many days. */
+            speed: {
+                depth: number;
+                days: number;
+            } | null;
             typicalCause: string;
             implication: string;
         };
@@ -498,6 +889,28 @@ export interface components {
                 from: number;
                 to: number;
             }[];
+        };
+        /** @description News or data that bears on an outlook. */
+        Evidence: {
+            /** Format: uuid */
+            id: string;
+            headline: string;
+            summary: string;
+            publisher: string;
+            url: string | null;
+            /** Format: date-time */
+            publishedAt: string;
+            sentiment: components["schemas"]["Sentiment"] | null;
+            tickers: components["schemas"]["Ticker"][];
+            claims: components["schemas"]["Claim"][];
+            corrects: string | null;
+            /** @description A later item that corrects this one. */
+            correctedBy: string | null;
+            addedBy: components["schemas"]["Author"];
+            /** Format: date-time */
+            addedAt: string;
+            /** @description The versions that cite it, oldest first. */
+            moved: components["schemas"]["Move"][];
         };
         /** @description A question that readers ask, and the answer. */
         Faq: {
@@ -572,6 +985,8 @@ export interface components {
             metrics?: components["schemas"]["NewMetric"][];
             faqs?: components["schemas"]["Faq"][];
             references?: components["schemas"]["NewReference"][];
+            evidence?: string[];
+            acknowledges?: components["schemas"]["Acknowledgement"][];
             probabilities?: components["schemas"]["NewProbabilities"];
             /** @description Why this version differs from the one before. */
             rationale: string;
@@ -639,7 +1054,8 @@ export interface components {
          * @example {
          *       "symbol": "RUT",
          *       "name": "Russell 2000 Index",
-         *       "kind": "index"
+         *       "kind": "index",
+         *       "closes": "rut-close"
          *     }
          */
         Instrument: {
@@ -647,11 +1063,17 @@ export interface components {
             name: string;
             /** @enum {string} */
             kind: "index" | "equity" | "fund" | "commodity" | "currency" | "rate" | "crypto";
+            /** @description The key of the series that holds its closes; named once, it stays. */
+            closes: string | null;
         };
         /** @description What the outlook is about. */
         InstrumentName: {
             symbol: string;
             name: string;
+        };
+        /** @description Names the series of the closes. */
+        InstrumentPatch: {
+            closes: string;
         };
         /** @description A condition and its state. */
         InvalidationCondition: {
@@ -659,7 +1081,8 @@ export interface components {
             /** @enum {string} */
             invalidates: "bear" | "base" | "bull";
             statement: string;
-            rule: null;
+            /** @description What observations trigger it; null where an analyst assesses it. */
+            rule: (components["schemas"]["Comparison"] | components["schemas"]["AllRule"] | components["schemas"]["AnyRule"]) | null;
             /** @enum {string} */
             state: "untriggered" | "triggered" | "expired";
         };
@@ -669,6 +1092,8 @@ export interface components {
             /** @enum {string} */
             invalidates: "bear" | "base" | "bull";
             statement: string;
+            /** @description What observations trigger it; null where an analyst assesses it. */
+            rule: (components["schemas"]["Comparison"] | components["schemas"]["AllRule"] | components["schemas"]["AnyRule"]) | null;
         };
         /** @description What leads from one list to the other. */
         InvalidationConditionsDiff: {
@@ -793,6 +1218,100 @@ export interface components {
                 to: number;
             }[];
         };
+        /** @description A version, and what it changed. */
+        Move: {
+            version: number;
+            /** Format: date-time */
+            publishedAt: string;
+            deltas: components["schemas"]["ProbabilityDeltas"];
+        };
+        /** @description Each must hold. */
+        NewAllRule: {
+            all: components["schemas"]["NewComparison"][];
+        };
+        /** @description One must hold. */
+        NewAnyRule: {
+            any: components["schemas"]["NewComparison"][];
+        };
+        /** @description An analyst's judgement of a condition. */
+        NewAssessment: {
+            /**
+             * @description What the condition is from now on.
+             * @enum {string}
+             */
+            state: "untriggered" | "triggered" | "expired";
+            /** @description What the judgement rests on. */
+            rationale: string;
+            /**
+             * @description The ids of evidence of this outlook that it cites.
+             * @default []
+             */
+            evidence?: string[];
+            /**
+             * @description For a condition that carries a rule: why you go before it. The rule goes on watching.
+             * @default null
+             */
+            overrideReason?: string | null;
+        };
+        /** @description What an item says for or against a part of the outlook. */
+        NewClaim: {
+            statement: string;
+            /**
+             * @description What it does to the target.
+             * @enum {string}
+             */
+            effect: "supports" | "weakens";
+            target: components["schemas"]["ClaimTarget"];
+            /**
+             * @description The span that it is made over.
+             * @enum {string}
+             */
+            horizon: "days" | "weeks" | "months" | "quarters";
+            /**
+             * @description What it depends on: "if …".
+             * @default null
+             */
+            condition?: string | null;
+            /** @default null */
+            range?: components["schemas"]["NewClaimRange"] | null;
+        };
+        /**
+         * @description What the claim quantifies.
+         * @example {
+         *       "min": 3,
+         *       "max": 5,
+         *       "unit": "percent of the index level"
+         *     }
+         */
+        NewClaimRange: {
+            min: number;
+            max: number;
+            unit: string;
+        };
+        /**
+         * @description A series compared with a threshold.
+         * @example {
+         *       "series": "us-10y-yield",
+         *       "operator": "lt",
+         *       "threshold": 4,
+         *       "forObservations": 5
+         *     }
+         */
+        NewComparison: {
+            /** @description The key of a series that exists. */
+            series: string;
+            /**
+             * @description How the observations compare with the threshold: below (lt), at or below (lte), above (gt), at or above (gte); or that they are beyond it and the one before them is not (crossesAbove, crossesBelow).
+             * @enum {string}
+             */
+            operator: "lt" | "lte" | "gt" | "gte" | "crossesAbove" | "crossesBelow";
+            threshold: number;
+            /**
+             * @description How many of the newest observations in a row must compare so.
+             * @default 1
+             */
+            forObservations?: number;
+        };
         /** @description What a fall of the instrument is called. */
         NewDrawdownLabel: {
             key: string;
@@ -801,9 +1320,54 @@ export interface components {
              * @description The drawdown from the running peak from which the label applies, as a fraction (0.2 is 20 %); null where it is told by something else. Depths grow from label to label.
              * @default null
              */
-            minDepth: number | null;
+            minDepth?: number | null;
+            speed?: components["schemas"]["NewSpeed"];
             typicalCause: string;
             implication: string;
+        };
+        /** @description News or data that bears on an outlook. */
+        NewEvidence: {
+            headline: string;
+            summary: string;
+            publisher: string;
+            /** @default null */
+            url?: string | null;
+            /**
+             * Format: date-time
+             * @description When its publisher published it.
+             */
+            publishedAt: string;
+            /** @default null */
+            sentiment?: components["schemas"]["NewSentiment"] | null;
+            /** @default [] */
+            tickers?: components["schemas"]["NewTicker"][];
+            /** @default [] */
+            claims?: components["schemas"]["NewClaim"][];
+            /**
+             * @description The id of an earlier item of this outlook that this one corrects.
+             * @default null
+             */
+            corrects?: string | null;
+        };
+        /**
+         * @description What outlooks are about.
+         * @example {
+         *       "symbol": "RUT",
+         *       "name": "Russell 2000 Index",
+         *       "kind": "index",
+         *       "closes": "rut-close"
+         *     }
+         */
+        NewInstrument: {
+            symbol: string;
+            name: string;
+            /** @enum {string} */
+            kind: "index" | "equity" | "fund" | "commodity" | "currency" | "rate" | "crypto";
+            /**
+             * @description The key of the series that holds its closes; named once, it stays.
+             * @default null
+             */
+            closes?: string | null;
         };
         /** @description What would show a scenario to be wrong. */
         NewInvalidationCondition: {
@@ -814,6 +1378,11 @@ export interface components {
              */
             invalidates: "bear" | "base" | "bull";
             statement: string;
+            /**
+             * @description What observations trigger it; null where an analyst assesses it.
+             * @default null
+             */
+            rule?: (components["schemas"]["NewComparison"] | components["schemas"]["NewAllRule"] | components["schemas"]["NewAnyRule"]) | null;
         };
         /** @description A request for a key. */
         NewKey: {
@@ -828,23 +1397,38 @@ export interface components {
              * @description From when the key is refused; null or left out, never.
              * @default null
              */
-            expiresAt: string | null;
+            expiresAt?: string | null;
         };
         /** @description A figure the outlook rests on. A qualitative one has no value and needs a display; a sourced one needs its source and its date. */
         NewMetric: {
             name: string;
             /** @default null */
-            value: number | null;
+            value?: number | null;
             /** @default null */
-            unit: string | null;
+            unit?: string | null;
             /** @default null */
-            display: string | null;
+            display?: string | null;
             /** @default null */
-            source: string | null;
+            source?: string | null;
             /** @default null */
-            asOf: string | null;
+            asOf?: string | null;
             /** @enum {string} */
             provenance: "sourced" | "editorial" | "illustrative" | "computed";
+        };
+        /** @description Observations of a series, each day once; 1 to 10,000 of them. */
+        NewObservations: {
+            observations: {
+                /** Format: date */
+                date: string;
+                value: number;
+                /**
+                 * @default sourced
+                 * @enum {string}
+                 */
+                provenance?: "sourced" | "editorial" | "illustrative" | "computed";
+                /** @default null */
+                note?: string | null;
+            }[];
         };
         /** @description An outlook as a desk first publishes it. */
         NewOutlook: {
@@ -859,37 +1443,37 @@ export interface components {
             title: string;
             summary: string;
             /** @default null */
-            methodology: string | null;
+            methodology?: string | null;
             /** @default null */
-            disclaimer: string | null;
+            disclaimer?: string | null;
             scenarios: {
                 bear: components["schemas"]["NewScenario"];
                 base: components["schemas"]["NewScenario"];
                 bull: components["schemas"]["NewScenario"];
             };
             /** @default [] */
-            headwinds: components["schemas"]["Headwind"][];
+            headwinds?: components["schemas"]["Headwind"][];
             /** @default [] */
-            drawdownLabels: components["schemas"]["NewDrawdownLabel"][];
+            drawdownLabels?: components["schemas"]["NewDrawdownLabel"][];
             /** @default [] */
-            invalidationConditions: components["schemas"]["NewInvalidationCondition"][];
+            invalidationConditions?: components["schemas"]["NewInvalidationCondition"][];
             /** @default [] */
-            risks: components["schemas"]["Risk"][];
+            risks?: components["schemas"]["Risk"][];
             /** @default [] */
-            positioning: components["schemas"]["NewPositioning"][];
+            positioning?: components["schemas"]["NewPositioning"][];
             /** @default [] */
-            metrics: components["schemas"]["NewMetric"][];
+            metrics?: components["schemas"]["NewMetric"][];
             /** @default [] */
-            faqs: components["schemas"]["Faq"][];
+            faqs?: components["schemas"]["Faq"][];
             /** @default [] */
-            references: components["schemas"]["NewReference"][];
+            references?: components["schemas"]["NewReference"][];
         };
         /** @description What one type of investor may do, and watch. */
         NewPositioning: {
             investorType: string;
             approach: string;
             /** @default [] */
-            watchpoints: string[];
+            watchpoints?: string[];
         };
         /** @description The probabilities of the three scenarios. They sum to exactly 1. */
         NewProbabilities: {
@@ -904,11 +1488,11 @@ export interface components {
         NewReference: {
             title: string;
             /** @default null */
-            publisher: string | null;
+            publisher?: string | null;
             /** @default null */
-            url: string | null;
+            url?: string | null;
             /** @default null */
-            publishedOn: string | null;
+            publishedOn?: string | null;
         };
         /**
          * @description Returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max); null or left out is an open end. Given for all three scenarios or for none; given, the bands partition the line in the order bear, base, bull.
@@ -918,15 +1502,25 @@ export interface components {
          */
         NewReturnBand: {
             /** @default null */
-            min: number | null;
+            min?: number | null;
             /** @default null */
-            max: number | null;
+            max?: number | null;
         };
         /** @description New probabilities; the framework stays. */
         NewRevision: {
             probabilities: components["schemas"]["NewProbabilities"];
             /** @description Why this version differs from the one before. */
             rationale: string;
+            /**
+             * @description The ids of evidence of this outlook that the version cites.
+             * @default []
+             */
+            evidence?: string[];
+            /**
+             * @description Answers to conditions that stand triggered. Each must be answered, so or by less weight for the scenario that it invalidates.
+             * @default []
+             */
+            acknowledges?: components["schemas"]["Acknowledgement"][];
         };
         /** @description What one scenario says. */
         NewScenario: {
@@ -939,9 +1533,76 @@ export interface components {
              */
             direction?: "lower" | "sideways" | "higher";
             /** @default null */
-            directionComment: string | null;
+            directionComment?: string | null;
             /** @default null */
-            returnBand: components["schemas"]["NewReturnBand"] | null;
+            returnBand?: components["schemas"]["NewReturnBand"] | null;
+        };
+        /**
+         * @description A sentiment as its provider gave it: score, label and the scale of the score.
+         * @example {
+         *       "score": -0.15,
+         *       "label": "mildly negative",
+         *       "scale": {
+         *         "min": -1,
+         *         "max": 1
+         *       },
+         *       "provider": "Newswire"
+         *     }
+         */
+        NewSentiment: {
+            score: number;
+            label: string;
+            scale: {
+                min: number;
+                max: number;
+            };
+            provider: string;
+        };
+        /**
+         * @description For a fall that is told by its speed, as a crash is, instead of minDepth: at least so deep below the highest close of the last so many calendar days. Only falls within that many days count.
+         * @default null
+         * @example {
+         *       "depth": 0.2,
+         *       "days": 10
+         *     }
+         */
+        NewSpeed: {
+            depth: number;
+            days: number;
+        } | null;
+        /** @description What the item says of a traded symbol. */
+        NewTicker: {
+            symbol: string;
+            /** @default null */
+            sentiment?: {
+                score: number;
+                label: string;
+            } | null;
+            /** @default null */
+            relevance?: number | null;
+        };
+        /** @description A value of a day, as it was known from recordedAt on. */
+        Observation: {
+            /** Format: date */
+            date: string;
+            value: number;
+            /** @enum {string} */
+            provenance: "sourced" | "editorial" | "illustrative" | "computed";
+            note: string | null;
+            /** Format: date-time */
+            recordedAt: string;
+            /** @description When the next vintage of the day came; null for the one that is read. */
+            supersededAt: string | null;
+        };
+        /** @description A condition that waits for an answer. */
+        OpenCondition: {
+            key: string;
+            /** @enum {string} */
+            invalidates: "bear" | "base" | "bull";
+            statement: string;
+            reason: string;
+            /** Format: date-time */
+            triggeredAt: string;
         };
         /** @description One version of an outlook, whole. */
         Outlook: {
@@ -965,6 +1626,8 @@ export interface components {
             previousHash: string | null;
             frameworkHash: string;
             change: components["schemas"]["Change"];
+            evidence: components["schemas"]["CitedEvidence"][];
+            answers: components["schemas"]["ConditionAnswer"][];
             probabilities: components["schemas"]["Probabilities"];
             directions: components["schemas"]["Directions"];
             scenarios: {
@@ -1157,6 +1820,8 @@ export interface components {
             sum?: number;
             /** @description Of a probability-sum: sum − 1. */
             excess?: number;
+            /** @description Of a condition-unanswered: those that wait for an answer. */
+            conditions?: components["schemas"]["OpenCondition"][];
         };
         /** @description A kind of problem: what it means, how to mend it. */
         ProblemType: {
@@ -1165,6 +1830,18 @@ export interface components {
             title: string;
             meaning: string;
             mend: string;
+        };
+        /** @description What became of observations that were sent. */
+        Recorded: {
+            series: string;
+            /** @description Days that had no value before. */
+            added: number;
+            /** @description Days that got a new vintage. */
+            revised: number;
+            /** @description Days that were known so already. */
+            unchanged: number;
+            /** @description Null where nothing was new. */
+            recordedAt: string | null;
         };
         /** @description A source. */
         Reference: {
@@ -1293,6 +1970,52 @@ export interface components {
             directionComment?: string | null;
             returnBand?: components["schemas"]["NewReturnBand"] | null;
         };
+        /** @description As its provider gave it; never derived anew. */
+        Sentiment: {
+            score: number;
+            label: string;
+            scale: {
+                min: number;
+                max: number;
+            };
+            provider: string;
+        };
+        /**
+         * @description A time series of prices or of an indicator.
+         * @example {
+         *       "key": "us-10y-yield",
+         *       "name": "10-year Treasury constant maturity yield",
+         *       "unit": "percent",
+         *       "frequency": "daily",
+         *       "source": "Board of Governors of the Federal Reserve System"
+         *     }
+         */
+        Series: {
+            /** @description Its name in URLs and in rules, for good. */
+            key: string;
+            name: string;
+            unit: string;
+            /** @enum {string} */
+            frequency: "daily" | "weekly" | "biweekly" | "monthly" | "quarterly" | "semiannual" | "annual";
+            /** @description Who publishes it. */
+            source: string;
+        };
+        /** @description A value that a rule went by. */
+        SeriesValue: {
+            series: string;
+            /** Format: date */
+            date: string;
+            value: number;
+        };
+        /** @description What an item says of a traded symbol. */
+        Ticker: {
+            symbol: string;
+            sentiment: {
+                score: number;
+                label: string;
+            } | null;
+            relevance: number | null;
+        };
         /** @description A version as the list of versions tells it. */
         VersionEntry: {
             version: number;
@@ -1326,13 +2049,31 @@ export interface components {
     };
     pathItems: never;
 }
+export type Acknowledgement = components['schemas']['Acknowledgement'];
+export type AllRule = components['schemas']['AllRule'];
 export type Alteration = components['schemas']['Alteration'];
+export type Answer = components['schemas']['Answer'];
+export type AnyRule = components['schemas']['AnyRule'];
+export type Assessment = components['schemas']['Assessment'];
 export type Author = components['schemas']['Author'];
 export type Change = components['schemas']['Change'];
+export type CitedEvidence = components['schemas']['CitedEvidence'];
+export type Claim = components['schemas']['Claim'];
+export type ClaimTarget = components['schemas']['ClaimTarget'];
+export type Close = components['schemas']['Close'];
+export type Comparison = components['schemas']['Comparison'];
+export type Condition = components['schemas']['Condition'];
+export type ConditionAnswer = components['schemas']['ConditionAnswer'];
+export type ConditionChange = components['schemas']['ConditionChange'];
+export type ConditionHistory = components['schemas']['ConditionHistory'];
+export type Conditions = components['schemas']['Conditions'];
 export type DiffSide = components['schemas']['DiffSide'];
 export type Directions = components['schemas']['Directions'];
+export type Drawdown = components['schemas']['Drawdown'];
+export type DrawdownEpisode = components['schemas']['DrawdownEpisode'];
 export type DrawdownLabel = components['schemas']['DrawdownLabel'];
 export type DrawdownLabelsDiff = components['schemas']['DrawdownLabelsDiff'];
+export type Evidence = components['schemas']['Evidence'];
 export type Faq = components['schemas']['Faq'];
 export type FaqsDiff = components['schemas']['FaqsDiff'];
 export type FieldError = components['schemas']['FieldError'];
@@ -1342,6 +2083,7 @@ export type HeadwindsDiff = components['schemas']['HeadwindsDiff'];
 export type Horizon = components['schemas']['Horizon'];
 export type Instrument = components['schemas']['Instrument'];
 export type InstrumentName = components['schemas']['InstrumentName'];
+export type InstrumentPatch = components['schemas']['InstrumentPatch'];
 export type InvalidationCondition = components['schemas']['InvalidationCondition'];
 export type InvalidationConditionText = components['schemas']['InvalidationConditionText'];
 export type InvalidationConditionsDiff = components['schemas']['InvalidationConditionsDiff'];
@@ -1349,10 +2091,20 @@ export type IssuedKey = components['schemas']['IssuedKey'];
 export type Key = components['schemas']['Key'];
 export type Metric = components['schemas']['Metric'];
 export type MetricsDiff = components['schemas']['MetricsDiff'];
+export type Move = components['schemas']['Move'];
+export type NewAllRule = components['schemas']['NewAllRule'];
+export type NewAnyRule = components['schemas']['NewAnyRule'];
+export type NewAssessment = components['schemas']['NewAssessment'];
+export type NewClaim = components['schemas']['NewClaim'];
+export type NewClaimRange = components['schemas']['NewClaimRange'];
+export type NewComparison = components['schemas']['NewComparison'];
 export type NewDrawdownLabel = components['schemas']['NewDrawdownLabel'];
+export type NewEvidence = components['schemas']['NewEvidence'];
+export type NewInstrument = components['schemas']['NewInstrument'];
 export type NewInvalidationCondition = components['schemas']['NewInvalidationCondition'];
 export type NewKey = components['schemas']['NewKey'];
 export type NewMetric = components['schemas']['NewMetric'];
+export type NewObservations = components['schemas']['NewObservations'];
 export type NewOutlook = components['schemas']['NewOutlook'];
 export type NewPositioning = components['schemas']['NewPositioning'];
 export type NewProbabilities = components['schemas']['NewProbabilities'];
@@ -1360,6 +2112,11 @@ export type NewReference = components['schemas']['NewReference'];
 export type NewReturnBand = components['schemas']['NewReturnBand'];
 export type NewRevision = components['schemas']['NewRevision'];
 export type NewScenario = components['schemas']['NewScenario'];
+export type NewSentiment = components['schemas']['NewSentiment'];
+export type NewSpeed = components['schemas']['NewSpeed'];
+export type NewTicker = components['schemas']['NewTicker'];
+export type Observation = components['schemas']['Observation'];
+export type OpenCondition = components['schemas']['OpenCondition'];
 export type Outlook = components['schemas']['Outlook'];
 export type OutlookBatch = components['schemas']['OutlookBatch'];
 export type OutlookDiff = components['schemas']['OutlookDiff'];
@@ -1372,6 +2129,7 @@ export type ProbabilityHistory = components['schemas']['ProbabilityHistory'];
 export type ProbabilityPoint = components['schemas']['ProbabilityPoint'];
 export type Problem = components['schemas']['Problem'];
 export type ProblemType = components['schemas']['ProblemType'];
+export type Recorded = components['schemas']['Recorded'];
 export type Reference = components['schemas']['Reference'];
 export type ReferencesDiff = components['schemas']['ReferencesDiff'];
 export type ReturnBand = components['schemas']['ReturnBand'];
@@ -1380,6 +2138,10 @@ export type Risk = components['schemas']['Risk'];
 export type RisksDiff = components['schemas']['RisksDiff'];
 export type Scenario = components['schemas']['Scenario'];
 export type ScenarioPatch = components['schemas']['ScenarioPatch'];
+export type Sentiment = components['schemas']['Sentiment'];
+export type Series = components['schemas']['Series'];
+export type SeriesValue = components['schemas']['SeriesValue'];
+export type Ticker = components['schemas']['Ticker'];
 export type VersionEntry = components['schemas']['VersionEntry'];
 export type ParameterIfNoneMatch = components['parameters']['IfNoneMatch'];
 export type ParameterLastEventId = components['parameters']['LastEventId'];
@@ -2502,6 +3264,785 @@ export interface operations {
             };
         };
     };
+    listEvidence: {
+        parameters: {
+            query?: {
+                /** @description How many items to answer, at the most. */
+                limit?: number;
+                /** @description The `nextCursor` of the page before; the other parameters stay. */
+                cursor?: string;
+            };
+            header?: {
+                /** @description ETags of what the client has; answered 304 where one still stands. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @example russell-2000-downside */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Evidence"][];
+                        /** @description Null on the last page. */
+                        nextCursor: string | null;
+                    };
+                };
+            };
+            /** @description What the client has still stands. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    addEvidence: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example russell-2000-downside */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewEvidence"];
+            };
+        };
+        responses: {
+            /** @description Created; the whole representation. */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Location: components["headers"]["Location"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Evidence"];
+                };
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body exceeds 1 MiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another content type is needed. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getEvidence: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description ETags of what the client has; answered 304 where one still stands. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @example russell-2000-downside */
+                slug: string;
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Evidence"];
+                };
+            };
+            /** @description What the client has still stands. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listConditions: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description ETags of what the client has; answered 304 where one still stands. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @example russell-2000-downside */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Conditions"];
+                };
+            };
+            /** @description What the client has still stands. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getCondition: {
+        parameters: {
+            query?: {
+                /** @description How many items to answer, at the most. */
+                limit?: number;
+                /** @description The `nextCursor` of the page before; the other parameters stay. */
+                cursor?: string;
+            };
+            header?: {
+                /** @description ETags of what the client has; answered 304 where one still stands. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @example russell-2000-downside */
+                slug: string;
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConditionHistory"];
+                };
+            };
+            /** @description What the client has still stands. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    assessCondition: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example russell-2000-downside */
+                slug: string;
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAssessment"];
+            };
+        };
+        responses: {
+            /** @description Created; the whole representation. */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Location: components["headers"]["Location"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Condition"];
+                };
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description In conflict with what stands. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body exceeds 1 MiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another content type is needed. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getDrawdown: {
+        parameters: {
+            query?: {
+                /** @description The first day whose closes count, and so the first that can be the peak. Left out: the first day of the horizon. */
+                since?: string;
+                /** @description A moment of recording: the closes and the labels as they were known then. */
+                asOf?: string;
+                /** @description How deep an episode must be to be listed, as a fraction. */
+                minDepth?: number;
+            };
+            header?: {
+                /** @description ETags of what the client has; answered 304 where one still stands. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @example russell-2000-downside */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Drawdown"];
+                };
+            };
+            /** @description What the client has still stands. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description In conflict with what stands. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     streamEvents: {
         parameters: {
             query?: {
@@ -2784,7 +4325,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Instrument"];
+                "application/json": components["schemas"]["NewInstrument"];
             };
         };
         responses: {
@@ -2954,6 +4495,670 @@ export interface operations {
             };
             /** @description The `Accept` header excludes all that this is served as. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    patchInstrument: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example RUT */
+                symbol: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/merge-patch+json": components["schemas"]["InstrumentPatch"];
+            };
+        };
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Instrument"];
+                };
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description In conflict with what stands. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body exceeds 1 MiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another content type is needed. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listSeries: {
+        parameters: {
+            query?: {
+                /** @description How many items to answer, at the most. */
+                limit?: number;
+                /** @description The `nextCursor` of the page before; the other parameters stay. */
+                cursor?: string;
+            };
+            header?: {
+                /** @description ETags of what the client has; answered 304 where one still stands. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Series"][];
+                        /** @description Null on the last page. */
+                        nextCursor: string | null;
+                    };
+                };
+            };
+            /** @description What the client has still stands. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createSeries: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Series"];
+            };
+        };
+        responses: {
+            /** @description Created; the whole representation. */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Location: components["headers"]["Location"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Series"];
+                };
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description In conflict with what stands. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body exceeds 1 MiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another content type is needed. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getSeries: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description ETags of what the client has; answered 304 where one still stands. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Series"];
+                };
+            };
+            /** @description What the client has still stands. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listObservations: {
+        parameters: {
+            query?: {
+                /** @description The first day. */
+                from?: string;
+                /** @description The first day that is left out. */
+                to?: string;
+                /** @description A moment of recording: what was known then. */
+                asOf?: string;
+                /** @description All: every value that a day ever had, oldest first. */
+                vintages?: "newest" | "all";
+                limit?: number;
+                /** @description The `nextCursor` of the page before; the other parameters stay. */
+                cursor?: string;
+            };
+            header?: {
+                /** @description ETags of what the client has; answered 304 where one still stands. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Observation"][];
+                        /** @description Null on the last page. */
+                        nextCursor: string | null;
+                    };
+                };
+            };
+            /** @description What the client has still stands. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    recordObservations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewObservations"];
+                "text/csv": string;
+            };
+        };
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Recorded"];
+                };
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body exceeds 1 MiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another content type is needed. */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -20,8 +20,11 @@ import { reviser } from './db/revisions.ts';
 import { versionReader } from './db/versions.ts';
 import { authorize } from './http/auth.ts';
 import { answerConditionally } from './http/caching.ts';
+import { conditionRoutes } from './http/conditions.ts';
 import { diffRoutes } from './http/diffs.ts';
+import { drawdownRoutes } from './http/drawdown.ts';
 import { answerClientError, answerError, handleErrors } from './http/errors.ts';
+import { evidenceRoutes } from './http/evidence.ts';
 import { EventStreams } from './http/event-streams.ts';
 import { eventRoutes } from './http/events.ts';
 import { healthRoutes } from './http/health.ts';
@@ -30,6 +33,7 @@ import { instrumentRoutes } from './http/instruments.ts';
 import { readJsonBodies } from './http/json-body.ts';
 import { keyRoutes } from './http/keys.ts';
 import { logRequests } from './http/logging.ts';
+import { observationRoutes } from './http/observations.ts';
 import { describeRoutes, documentRoute, serveSwaggerUi } from './http/openapi.ts';
 import { outlookListRoutes } from './http/outlook-list.ts';
 import { outlookRoutes } from './http/outlooks.ts';
@@ -43,6 +47,7 @@ import {
   refuseOtherMethods,
   refuseUnknownQueries,
 } from './http/routing.ts';
+import { seriesRoutes } from './http/series.ts';
 import { endConnectionsOnClose } from './http/stopping.ts';
 import { validatorCompiler } from './http/validation.ts';
 import { versionRoutes } from './http/versions.ts';
@@ -139,8 +144,13 @@ async function mountApi(api: Api, ledger: Ledger): Promise<void> {
   versionRoutes(api, ledger);
   diffRoutes(api, ledger);
   historyRoutes(api, ledger);
+  evidenceRoutes(api, ledger);
+  conditionRoutes(api, ledger);
+  drawdownRoutes(api, ledger);
   eventRoutes(api, ledger);
-  instrumentRoutes(api, ledger);
+  await instrumentRoutes(api, ledger);
+  seriesRoutes(api, ledger);
+  await observationRoutes(api, ledger);
   keyRoutes(api, ledger);
   problemTypeRoutes(api);
   healthRoutes(api, ledger);

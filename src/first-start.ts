@@ -1,12 +1,23 @@
 import { sql } from 'drizzle-orm';
 import { analystNamed, hasKeys, issueKey } from './db/api-keys.ts';
 import type { Database, Db } from './db/client.ts';
+import { addEvidence } from './db/evidence.ts';
 import { createInstrument } from './db/instruments.ts';
+import { recordObservations } from './db/observations.ts';
+import { createSeries } from './db/series.ts';
 import { DomainError, type DomainErrorCode } from './domain/errors.ts';
 import { publishOutlook } from './http/outlooks.ts';
-import { SAMPLE_INSTRUMENT, SAMPLE_OUTLOOK } from './http/schemas/examples.ts';
+import {
+  SAMPLE_CLOSES,
+  SAMPLE_EVIDENCE,
+  SAMPLE_INSTRUMENT,
+  SAMPLE_OUTLOOK,
+  SAMPLE_SERIES,
+} from './http/schemas/examples.ts';
+import { newEvidence } from './http/schemas/evidence.ts';
 import { newInstrument } from './http/schemas/instruments.ts';
 import { newOutlook } from './http/schemas/outlooks.ts';
+import { newObservations, series } from './http/schemas/series.ts';
 import { parse } from './http/validation.ts';
 
 /**
@@ -22,21 +33,36 @@ export async function issueFirstKey(db: Db, now: Date, show: (key: string) => vo
   });
 }
 
-/** Publishes the sample outlook, as its POST would, unless it is there. */
+/**
+ * Publishes the sample outlook, as its POST would, unless it is there; with it the series that its rules
+ * watch, and the news that moves it, once that was published.
+ */
 export async function loadSamples({ db, pool }: Database, now: Date): Promise<void> {
   const author = await analystNamed(db, 'Sample desk', now);
+  for (const sample of SAMPLE_SERIES.series) {
+    await unlessThere('series-taken', () => createSeries(db, parse(series, sample), now));
+  }
   await unlessThere('symbol-taken', () =>
     createInstrument(db, parse(newInstrument, SAMPLE_INSTRUMENT), now),
   );
-  await unlessThere('slug-taken', () =>
+  const published = await unlessThere('slug-taken', () =>
     publishOutlook(pool, parse(newOutlook, SAMPLE_OUTLOOK), author, () => now),
   );
+  const evidence = parse(newEvidence, SAMPLE_EVIDENCE);
+  if (published === null || evidence.publishedAt > now) return;
+  await addEvidence(pool, published.slug, evidence, author, () => now);
+  const { observations } = parse(newObservations, SAMPLE_CLOSES);
+  await recordObservations(pool, 'rut-close', observations, () => now);
 }
 
-async function unlessThere(code: DomainErrorCode, create: () => Promise<unknown>): Promise<void> {
+async function unlessThere<Created>(
+  code: DomainErrorCode,
+  create: () => Promise<Created>,
+): Promise<Created | null> {
   try {
-    await create();
+    return await create();
   } catch (error) {
-    if (!(error instanceof DomainError && error.code === code)) throw error;
+    if (error instanceof DomainError && error.code === code) return null;
+    throw error;
   }
 }

@@ -3,7 +3,9 @@ import { type Logger, pino } from 'pino';
 import { buildApp } from './app.ts';
 import { type Config, readConfig } from './config.ts';
 import { ChangeFeed } from './db/change-feed.ts';
+import type { Database } from './db/client.ts';
 import { openDatabase } from './db/database.ts';
+import { expireConditions } from './db/expiry.ts';
 import { issueFirstKey, loadSamples } from './first-start.ts';
 import { loadEnvFile } from './env-file.ts';
 import { LOG_SERIALIZERS } from './http/logging.ts';
@@ -45,6 +47,8 @@ async function start(): Promise<void> {
     if (config.loadSamples) await loadSamples(database, now());
     await feed.start();
     const app = await buildApp({ config, database, feed, now, logger: log });
+    const stopExpiring = expireRegularly(database, feed, log);
+    app.addHook('preClose', stopExpiring);
     stopOnSignal(app, close, log);
     await app.listen({ host: config.host, port: config.port });
     log.info(`Swagger UI is at ${app.listeningOrigin}/docs`);
@@ -52,6 +56,28 @@ async function start(): Promise<void> {
     await close();
     throw error;
   }
+}
+
+/** How often conditions are looked for whose horizon is over, in milliseconds. */
+const EXPIRE_EVERY = 60_000;
+
+/** Lets conditions expire at the end of their horizons; each instance does, and they share the work. */
+function expireRegularly({ pool }: Database, feed: ChangeFeed, log: Logger): () => Promise<void> {
+  let running = Promise.resolve();
+  const expire = async () => {
+    try {
+      if ((await expireConditions(pool, now())).length > 0) feed.announce();
+    } catch (error) {
+      log.warn({ err: error }, 'conditions could not be let expire; it is tried again');
+    }
+  };
+  const start = () => void (running = running.then(expire));
+  start();
+  const timer = setInterval(start, EXPIRE_EVERY).unref();
+  return async () => {
+    clearInterval(timer);
+    await running;
+  };
 }
 
 // Straight to standard output: the log must never hold a key.

@@ -1,9 +1,12 @@
 import { sql } from 'drizzle-orm';
 import type { LRUCache } from 'lru-cache';
 import type { Framework, PublishedFramework } from '../domain/framework.ts';
+import { comparisonsOf, type Rule } from '../domain/invalidation.ts';
 import { SCENARIO_NAMES, type ScenarioName } from '../domain/probabilities.ts';
 import type { Direction, Scenario } from '../domain/scenarios.ts';
 import type { Db, Session } from './client.ts';
+import { RULE_OF_CONDITION, type RuleSeries } from './rules.ts';
+import { conditionComparisons } from './schema/conditions.ts';
 import {
   drawdownLabels,
   frameworks,
@@ -35,18 +38,22 @@ export class StoredFramework implements PublishedFramework {
 /** Frameworks by id. They never change, so what was read once is right for ever. */
 export type FrameworkCache = LRUCache<number, StoredFramework>;
 
-/** Appends a framework to an outlook. Call it in the transaction that appends the version. */
+/**
+ * Appends a framework to an outlook. Call it in the transaction that appends the version.
+ * @param series those that its rules go by
+ */
 export async function appendFramework(
   tx: Db,
   outlookId: number,
   framework: Framework,
   hash: string,
+  series: RuleSeries,
 ): Promise<number> {
   const next = await tx.execute<{ id: string }>(
     sql`select nextval(pg_get_serial_sequence('frameworks', 'id')) as id`,
   );
   const id = Number(next.rows[0]?.id);
-  await appendParts(tx, id, framework);
+  await appendParts(tx, id, framework, series);
   // Last, because this row seals the parts (migrations/0001_guards.sql).
   await tx.insert(frameworks).values({
     id,
@@ -65,7 +72,12 @@ export async function appendFramework(
   return id;
 }
 
-async function appendParts(tx: Db, frameworkId: number, framework: Framework): Promise<void> {
+async function appendParts(
+  tx: Db,
+  frameworkId: number,
+  framework: Framework,
+  series: RuleSeries,
+): Promise<void> {
   await tx.insert(scenarios).values(
     SCENARIO_NAMES.map((name) => {
       const { returnBand, ...scenario } = framework.scenarios[name];
@@ -79,11 +91,43 @@ async function appendParts(tx: Db, frameworkId: number, framework: Framework): P
   const placed = <Row>(rows: readonly Row[]) =>
     rows.map((row, index) => ({ ...row, frameworkId, position: index + 1 }));
   if (framework.drawdownLabels.length > 0) {
-    await tx.insert(drawdownLabels).values(placed(framework.drawdownLabels));
+    const rows = placed(framework.drawdownLabels).map(({ speed, ...label }) => ({
+      ...label,
+      speedDepth: speed?.depth ?? null,
+      speedDays: speed?.days ?? null,
+    }));
+    await tx.insert(drawdownLabels).values(rows);
   }
   if (framework.invalidationConditions.length > 0) {
-    await tx.insert(invalidationConditions).values(placed(framework.invalidationConditions));
+    const rows = placed(framework.invalidationConditions).map(({ rule, ...condition }) => ({
+      ...condition,
+      combination: combinationOf(rule),
+    }));
+    await tx.insert(invalidationConditions).values(rows);
   }
+  const comparisons = framework.invalidationConditions.flatMap(({ key, rule }) =>
+    (rule ? comparisonsOf(rule) : []).map((comparison, index) => ({
+      frameworkId,
+      conditionKey: key,
+      position: index + 1,
+      seriesId: idOf(series, comparison.series),
+      operator: comparison.operator,
+      threshold: comparison.threshold,
+      forObservations: comparison.forObservations,
+    })),
+  );
+  if (comparisons.length > 0) await tx.insert(conditionComparisons).values(comparisons);
+}
+
+function combinationOf(rule: Rule | null): 'all' | 'any' | null {
+  if (rule === null || 'series' in rule) return null;
+  return 'all' in rule ? 'all' : 'any';
+}
+
+function idOf(series: RuleSeries, key: string): number {
+  const id = series.get(key);
+  if (id === undefined) throw new Error(`the series ${key} was not looked up`);
+  return id;
 }
 
 type ScenarioRow = Omit<Scenario, 'returnBand'> & {
@@ -112,12 +156,13 @@ const READ_FRAMEWORKS = {
         from headwinds h where h.framework_id = f.id),
       'drawdownLabels', (
         select coalesce(json_agg(json_build_object('key', d.key, 'label', d.label,
-          'minDepth', d.min_depth, 'typicalCause', d.typical_cause,
+          'minDepth', d.min_depth, 'speed', case when d.speed_days is not null then
+            json_build_object('depth', d.speed_depth, 'days', d.speed_days) end, 'typicalCause', d.typical_cause,
           'implication', d.implication) order by d.position), '[]')
         from drawdown_labels d where d.framework_id = f.id),
       'invalidationConditions', (
         select coalesce(json_agg(json_build_object('key', c.key, 'invalidates', c.invalidates,
-          'statement', c.statement) order by c.position), '[]')
+          'statement', c.statement, 'rule', ${RULE_OF_CONDITION}) order by c.position), '[]')
         from invalidation_conditions c where c.framework_id = f.id)
     )::text as framework
     from frameworks f where f.id = any($1)`,

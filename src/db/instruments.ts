@@ -3,14 +3,22 @@ import { DomainError } from '../domain/errors.ts';
 import type { Instrument } from '../domain/instrument.ts';
 import type { Db } from './client.ts';
 import { instruments } from './schema/instruments.ts';
+import { series } from './schema/series.ts';
 
-const columns = { symbol: instruments.symbol, name: instruments.name, kind: instruments.kind };
+const columns = {
+  symbol: instruments.symbol,
+  name: instruments.name,
+  kind: instruments.kind,
+  closes: series.key,
+};
 
-/** @throws DomainError `symbol-taken` */
+/** @throws DomainError `symbol-taken` or `unknown-series` */
 export async function createInstrument(db: Db, instrument: Instrument, now: Date): Promise<void> {
+  const { closes, ...named } = instrument;
+  const closesId = closes === null ? null : await seriesId(db, closes);
   const inserted = await db
     .insert(instruments)
-    .values({ ...instrument, createdAt: now })
+    .values({ ...named, closesId, createdAt: now })
     .onConflictDoNothing({ target: instruments.symbol })
     .returning({ id: instruments.id });
   if (inserted.length === 0) {
@@ -22,9 +30,46 @@ export async function createInstrument(db: Db, instrument: Instrument, now: Date
   }
 }
 
+async function seriesId(db: Db, key: string): Promise<number> {
+  const [found] = await db.select({ id: series.id }).from(series).where(eq(series.key, key));
+  if (found) return found.id;
+  throw new DomainError('unknown-series', `There is no series "${key}".`, [
+    { path: ['closes'], detail: `"${key}" is unknown; create it with POST /v1/series` },
+  ]);
+}
+
+/**
+ * Names the series that holds the closes of an instrument, for good.
+ * @throws DomainError `instrument-not-found`, `unknown-series`, or `closes-named` where it is another
+ */
+export async function nameCloses(db: Db, symbol: string, closes: string): Promise<Instrument> {
+  const closesId = await seriesId(db, closes);
+  return db.transaction(async (tx) => {
+    const [locked] = await tx
+      .select({ id: instruments.id, closesId: instruments.closesId })
+      .from(instruments)
+      .where(eq(instruments.symbol, symbol))
+      .for('no key update');
+    if (locked && locked.closesId === null) {
+      await tx.update(instruments).set({ closesId }).where(eq(instruments.id, locked.id));
+    }
+    const instrument = await readInstrument(tx, symbol);
+    if (instrument.closes === closes) return instrument;
+    throw new DomainError(
+      'closes-named',
+      `The closes of "${symbol}" are in the series "${instrument.closes}", and stay there.`,
+      [{ path: ['closes'], detail: `is "${instrument.closes}" already` }],
+    );
+  });
+}
+
 /** @throws DomainError `instrument-not-found` */
 export async function readInstrument(db: Db, symbol: string): Promise<Instrument> {
-  const [found] = await db.select(columns).from(instruments).where(eq(instruments.symbol, symbol));
+  const [found] = await db
+    .select(columns)
+    .from(instruments)
+    .leftJoin(series, eq(series.id, instruments.closesId))
+    .where(eq(instruments.symbol, symbol));
   if (!found) throw new DomainError('instrument-not-found', `There is no instrument "${symbol}".`);
   return found;
 }
@@ -37,6 +82,7 @@ export async function listInstruments(
   return db
     .select(columns)
     .from(instruments)
+    .leftJoin(series, eq(series.id, instruments.closesId))
     .where(page.after === null ? undefined : gt(instruments.symbol, page.after))
     .orderBy(asc(instruments.symbol))
     .limit(page.limit);

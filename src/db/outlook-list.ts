@@ -18,7 +18,14 @@ import { joinVersion } from './versions.ts';
 /** An outlook as the list tells it. */
 export type OutlookSummary = Omit<
   OutlookVersion,
-  'framework' | 'hash' | 'previousHash' | 'rationale' | 'latestVersion'
+  | 'framework'
+  | 'hash'
+  | 'previousHash'
+  | 'rationale'
+  | 'latestVersion'
+  | 'conditionStates'
+  | 'evidence'
+  | 'answers'
 > & { title: string; scenarioDirections: Record<ScenarioName, Direction> };
 
 const dialect = new PgDialect();

@@ -1,6 +1,6 @@
 import { eq } from 'drizzle-orm';
 import type pg from 'pg';
-import { DomainError } from '../domain/errors.ts';
+import { DomainError, type Fault } from '../domain/errors.ts';
 import { type Framework, type Horizon, hashFramework } from '../domain/framework.ts';
 import { firstVersion, type OutlookVersion } from '../domain/outlook.ts';
 import type { Probabilities } from '../domain/probabilities.ts';
@@ -9,6 +9,8 @@ import { appendFramework } from './frameworks.ts';
 import { instruments } from './schema/instruments.ts';
 import { outlooks } from './schema/outlooks.ts';
 import { appendVersions } from './appending.ts';
+import { judgeFramework } from './judging.ts';
+import { hasRules, holdOffObservations, findRuleSeries } from './rules.ts';
 
 export type NewOutlook = {
   slug: string;
@@ -22,7 +24,7 @@ export type NewOutlook = {
 
 /**
  * Creates an outlook with its version 1, in one transaction.
- * @throws DomainError `unknown-instrument` or `slug-taken`
+ * @throws DomainError `unknown-instrument`, `unknown-series` or `slug-taken`
  */
 export async function createOutlook(
   pool: pg.Pool,
@@ -31,16 +33,20 @@ export async function createOutlook(
 ): Promise<OutlookVersion> {
   const { slug, horizon, author, rationale, probabilities, framework } = request;
   return inTransaction(pool, async (session) => {
+    if (hasRules(framework)) await holdOffObservations(session);
     const tx = onSession(session);
-    const instrument = await instrumentOf(tx, request.instrument);
+    const { series, faults } = await findRuleSeries(session, framework, horizon);
+    const instrument = await instrumentOf(tx, request.instrument, faults);
     const now = clock();
     const outlookId = await takeSlug(tx, request, instrument.id, now);
     const frameworkHash = hashFramework(framework, { instrument: instrument.symbol, horizon });
-    const frameworkId = await appendFramework(tx, outlookId, framework, frameworkHash);
+    const frameworkId = await appendFramework(tx, outlookId, framework, frameworkHash, series);
     const proposal = { authorId: author.id, rationale, probabilities, frameworkHash };
     const first = firstVersion(slug, proposal, now);
     await appendVersions(session, [{ outlookId, next: first, frameworkId, before: null }]);
     const { authorId: _, frameworkHash: hash, ...published } = first;
+    const judged = { outlookId, framework, before: null, horizon, recordedAt: first.publishedAt };
+    const review = await judgeFramework(session, judged);
     return {
       ...published,
       slug,
@@ -49,19 +55,28 @@ export async function createOutlook(
       framework: { hash, read: () => framework },
       instrument: { symbol: instrument.symbol, name: instrument.name },
       status: 'open',
-      reviewReasons: [],
+      ...review,
+      evidence: [],
+      answers: [],
       latestVersion: 1,
       previousProbabilities: null,
     };
   });
 }
 
-async function instrumentOf(tx: Db, symbol: string) {
+/** @param others faults that are told beside its own */
+async function instrumentOf(tx: Db, symbol: string, others: readonly Fault[]) {
   const [instrument] = await tx.select().from(instruments).where(eq(instruments.symbol, symbol));
-  if (instrument) return instrument;
-  throw new DomainError('unknown-instrument', `There is no instrument "${symbol}".`, [
-    { path: ['instrument'], detail: `"${symbol}" is unknown; create it with POST /v1/instruments` },
-  ]);
+  if (!instrument) {
+    const detail = `"${symbol}" is unknown; create it with POST /v1/instruments`;
+    const fault = { path: ['instrument'], detail };
+    throw new DomainError('unknown-instrument', `There is no instrument "${symbol}".`, [
+      fault,
+      ...others,
+    ]);
+  }
+  if (others.length === 0) return instrument;
+  throw new DomainError('unknown-series', 'A rule asks for what its series can not give.', others);
 }
 
 async function takeSlug(

@@ -14,9 +14,14 @@ import {
   type Standing,
 } from '../domain/outlook.ts';
 import { type Probabilities, probabilitiesOf, type ScenarioName } from '../domain/probabilities.ts';
+import type { Acknowledgement } from '../domain/review.ts';
 import { inTransaction, onSession, type Session } from './client.ts';
 import { appendFramework, type FrameworkCache, readFrameworks } from './frameworks.ts';
 import { type Appended, appendVersions } from './appending.ts';
+import { appendAnswers, readOpenTriggers } from './conditions.ts';
+import { citeEvidence, requireEvidence } from './evidence.ts';
+import { judgeFramework } from './judging.ts';
+import { holdOffObservations, requireRuleSeries } from './rules.ts';
 import { gathering } from './gathering.ts';
 import { readVersion } from './versions.ts';
 
@@ -26,7 +31,7 @@ import { readVersion } from './versions.ts';
 const STANDING = `
   select o.id::float8 as id, o.slug, i.symbol, i.name as instrument_name,
     o.horizon_from::text as horizon_from, o.horizon_to::text as horizon_to,
-    o.status, o.review_reasons, o.latest_version as version,
+    o.status, o.review_reasons, o.condition_states, o.latest_version as version,
     (extract(epoch from o.published_at) * 1000)::float8 as published_at,
     'sha256:' || encode(o.hash, 'hex') as hash, o.framework_id::float8 as framework_id,
     o.bear_bps as bear, o.base_bps as base, o.bull_bps as bull
@@ -38,7 +43,8 @@ export const LOCK_STANDING = {
 };
 const LOCK_SOME = {
   name: 'lock-some',
-  text: `${STANDING} where o.slug = any($1) for no key update of o skip locked`,
+  text: `${STANDING} where o.slug = any($1) and o.review_reasons = '{}'
+    for no key update of o skip locked`,
 };
 
 type StandingRow = Record<ScenarioName, number> & {
@@ -50,13 +56,14 @@ type StandingRow = Record<ScenarioName, number> & {
   horizon_to: string;
   status: OutlookStatus;
   review_reasons: string[];
+  condition_states: OutlookVersion['conditionStates'];
   version: number;
   published_at: number;
   hash: string;
   framework_id: number;
 };
 
-/** A locked outlook: what stands, and what goes into every version of it. */
+/** A locked outlook: what stands, but for open triggers, and what goes into every version of it. */
 type Locked = { row: StandingRow; standing: Standing; framework: PublishedFramework };
 
 /** What an author sends as the next version; see {@link decideRevision}. */
@@ -65,6 +72,9 @@ export type RevisionRequest = {
   rationale: string;
   probabilities?: Probabilities | undefined;
   framework?: Framework | undefined;
+  /** Ids of evidence that the version cites. */
+  evidence: readonly string[];
+  acknowledges: readonly Acknowledgement[];
 };
 
 /** New probabilities of an outlook, whatever stands. */
@@ -82,12 +92,14 @@ export type Reviser = {
   reviseNumbers: (request: NewNumbers) => Promise<OutlookVersion>;
   /**
    * Appends the version that `prepare` answers to what stands, in a transaction of its own. What it
-   * throws leaves everything as it was.
-   * @throws DomainError `outlook-not-found`, or what {@link decideRevision} throws
+   * throws leaves everything as it was. A framework comes only where `bringsRules` says that one may.
+   * @throws DomainError `outlook-not-found`, `unknown-evidence`, `unknown-series`, or what
+   *   {@link decideRevision} throws
    */
   revise: (
     slug: string,
     prepare: (current: Revised) => RevisionRequest | Promise<RevisionRequest>,
+    options: { bringsRules: boolean },
   ) => Promise<OutlookVersion>;
 };
 
@@ -100,15 +112,22 @@ export function reviser(pool: pg.Pool, cache: FrameworkCache, now: () => Date): 
     (requests) => reviseTogether(pool, cache, requests, now),
     { most: 64, atOnce: 1 },
   );
-  const revise: Reviser['revise'] = (slug, prepare) => reviseAlone(pool, cache, slug, prepare, now);
+  const revise: Reviser['revise'] = (slug, prepare, options) =>
+    reviseAlone(pool, cache, slug, prepare, { ...options, now });
   return {
     revise,
-    reviseNumbers: async (request) =>
-      (await together(request)) ?? revise(request.slug, () => request),
+    reviseNumbers: async (request) => {
+      const isPlain = request.evidence.length === 0 && request.acknowledges.length === 0;
+      const revised = isPlain ? await together(request) : null;
+      return revised ?? revise(request.slug, () => request, { bringsRules: false });
+    },
   };
 }
 
-/** Null for an outlook that somebody holds, or that does not exist: it is for a turn of its own. */
+/**
+ * Null for an outlook that somebody holds, that waits for an answer or that does not exist: it is for a
+ * turn of its own.
+ */
 async function reviseTogether(
   pool: pg.Pool,
   cache: FrameworkCache,
@@ -144,11 +163,11 @@ function judged(
 ): OutlookVersion | DomainError {
   try {
     const { standing: before } = outlook;
-    const next = decideRevision(before, { ...proposal, authorId: author.id }, now);
+    const { next } = decideRevision(before, { ...proposal, authorId: author.id }, now);
     const { id, framework_id: frameworkId } = outlook.row;
     appended.push({ outlookId: id, next, frameworkId, before: before.probabilities });
     outlook.standing = { ...before, ...next };
-    return published(outlook, next, author, before.probabilities);
+    return { ...published(outlook, next, author, before.probabilities), ...NOTHING_CITED };
   } catch (error) {
     if (error instanceof DomainError) return error;
     throw error;
@@ -160,30 +179,60 @@ async function reviseAlone(
   cache: FrameworkCache,
   slug: string,
   prepare: Parameters<Reviser['revise']>[1],
-  now: () => Date,
+  { bringsRules, now }: { bringsRules: boolean; now: () => Date },
 ): Promise<OutlookVersion> {
   return inTransaction(pool, async (session) => {
+    if (bringsRules) await holdOffObservations(session);
     const { rows } = await session.query<StandingRow>({ ...LOCK_STANDING, values: [slug] });
     const outlook = (await lockedBySlug(session, cache, rows)).get(slug);
     if (!outlook) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
-    const { row, standing: before } = outlook;
-    const { author, framework, ...request } = await prepare({
+    const { row } = outlook;
+    const isOwed = row.review_reasons.length > 0;
+    const openTriggers = isOwed ? await readOpenTriggers(session, row.id) : [];
+    const before: Standing = { ...outlook.standing, openTriggers };
+    const { author, framework, evidence, ...request } = await prepare({
       framework: outlook.framework,
       readWhole: () => readVersion(session, cache, slug, 'newest'),
     });
     const frameworkHash = framework && hashFramework(framework, subjectOf(row));
     const proposal = { ...request, authorId: author.id, frameworkHash };
-    const next = decideRevision(before, proposal, now());
+    const { next, answers } = decideRevision(before, proposal, now());
+    await requireEvidence(session, row.id, evidence);
+    await appendAnswers(session, row.id, next.version, answers);
     const replaced = next.kind === 'framework' ? framework : undefined;
     const frameworkId = replaced
-      ? await appendFramework(onSession(session), row.id, replaced, next.frameworkHash)
+      ? await publishFramework(session, row, replaced, next.frameworkHash)
       : row.framework_id;
     const version = { outlookId: row.id, next, frameworkId, before: before.probabilities };
     await appendVersions(session, [version]);
-    const read = replaced && (() => replaced);
-    const appended = read ? { row, framework: { hash: next.frameworkHash, read } } : outlook;
-    return published(appended, next, author, before.probabilities);
+    await citeEvidence(session, row.id, next.version, evidence);
+    if (!replaced && evidence.length === 0 && answers.length === 0) {
+      const plain = published(outlook, next, author, before.probabilities);
+      return { ...plain, ...NOTHING_CITED };
+    }
+    if (replaced) {
+      await judgeFramework(session, {
+        outlookId: row.id,
+        framework: replaced,
+        before: outlook.framework.read(),
+        horizon: subjectOf(row).horizon,
+        recordedAt: next.publishedAt,
+      });
+    }
+    return readVersion(session, cache, slug, 'newest');
   });
+}
+
+const NOTHING_CITED = { evidence: [], answers: [] } as const;
+
+async function publishFramework(
+  session: pg.PoolClient,
+  row: StandingRow,
+  framework: Framework,
+  hash: string,
+): Promise<number> {
+  const series = await requireRuleSeries(session, framework, subjectOf(row).horizon);
+  return appendFramework(onSession(session), row.id, framework, hash, series);
 }
 
 async function lockedBySlug(
@@ -208,6 +257,7 @@ async function lockedBySlug(
         hash: row.hash,
         probabilities: probabilitiesOf(row),
         frameworkHash: found.hash,
+        openTriggers: [],
       };
       return [row.slug, { row, standing, framework: found }];
     }),
@@ -223,13 +273,14 @@ function published(
   next: NewVersion,
   author: OutlookVersion['author'],
   previousProbabilities: Probabilities,
-): OutlookVersion {
+): Omit<OutlookVersion, 'evidence' | 'answers'> {
   return {
     slug: row.slug,
     instrument: { symbol: row.symbol, name: row.instrument_name },
     horizon: subjectOf(row).horizon,
     status: row.status,
-    reviewReasons: row.review_reasons,
+    reviewReasons: [], // else it would not have been taken
+    conditionStates: row.condition_states,
     latestVersion: next.version,
     version: next.version,
     kind: next.kind,

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { DomainError } from '../domain/errors.ts';
+import type { ConditionState } from '../domain/invalidation.ts';
 import type { OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
-import { probabilitiesOf, type ScenarioName } from '../domain/probabilities.ts';
 import type { Session } from './client.ts';
 import {
   type FrameworkCache,
@@ -10,6 +10,7 @@ import {
   type StoredFramework,
 } from './frameworks.ts';
 import { gathering } from './gathering.ts';
+import { type EntryRow, entryOf } from './version-entries.ts';
 
 /** Which version of an outlook to read: the newest, one by its number, or what stood at a moment. */
 export type Wanted = 'newest' | { version: number } | { asOf: Date };
@@ -17,13 +18,25 @@ export type Wanted = 'newest' | { version: number } | { asOf: Date };
 const COLUMNS = `
     o.slug, i.symbol, i.name as instrument_name,
     o.horizon_from::text as horizon_from, o.horizon_to::text as horizon_to,
-    o.status, o.review_reasons, o.latest_version,
+    o.status, o.latest_version,
     v.version, v.kind, (extract(epoch from v.recorded_at) * 1000)::float8 as published_at,
     v.rationale, a.id as author_id, a.name as author_name, v.framework_id::float8 as framework_id,
     'sha256:' || encode(v.hash, 'hex') as hash,
     'sha256:' || encode(v.previous_hash, 'hex') as previous_hash,
     v.bear_bps as bear, v.base_bps as base, v.bull_bps as bull,
-    p.bear_bps as previous_bear, p.base_bps as previous_base, p.bull_bps as previous_bull`;
+    p.bear_bps as previous_bear, p.base_bps as previous_base, p.bull_bps as previous_bull,
+    (select json_agg(json_build_object('id', e.id, 'headline', e.headline) order by c.position)
+       from version_evidence c join evidence e on e.id = c.evidence_id
+      where c.outlook_id = o.id and c.version = v.version) as evidence,
+    (select json_agg(json_build_object('condition', n.key, 'way', a.way, 'reason', a.reason) order by n.id)
+       from condition_answers a join condition_changes n on n.id = a.change_id
+      where a.outlook_id = o.id and a.version = v.version) as answers`;
+/** The states of the conditions of an outlook `o` by the changes `n` that are seen, newest of each key. */
+const statesBy = (isSeen: string) => `
+    (select json_object_agg(s.key, s.state) from (
+       select distinct on (n.key) n.key, n.state from condition_changes n
+        where n.outlook_id = o.id and ${isSeen} order by n.key, n.id desc) s
+      where s.state <> 'untriggered')`;
 /**
  * Joins the version before a version `v` as `p`. Asked for by order, as by a number Postgres would look
  * through all entries that outlook_versions_as_of has of the outlook.
@@ -48,7 +61,11 @@ const JOIN_PEOPLE = `
 
 const READ_VERSIONS = {
   name: 'read-versions',
-  text: `select ${COLUMNS}, wanted.place::int as place
+  text: `select ${COLUMNS}, wanted.place::int as place,
+      -- A version by its number tells the states in which it was published, for good.
+      case when wanted.version is null then o.condition_states::json
+        else ${statesBy('n.version < v.version')} end as condition_states,
+      case when wanted.version is null then o.review_reasons end as review_reasons
     from unnest($1::text[], $2::int[]) with ordinality as wanted (slug, version, place)
     join outlooks o on o.slug = wanted.slug
     ${joinVersion('coalesce(wanted.version, o.latest_version)')} ${JOIN_PEOPLE}`,
@@ -56,24 +73,19 @@ const READ_VERSIONS = {
 // By outlook_versions_as_of: one step down the index, however many versions there are.
 const READ_AS_OF = {
   name: 'read-as-of',
-  text: `select ${COLUMNS} from outlooks o
+  text: `select ${COLUMNS}, ${statesBy('n.recorded_at <= $2')} as condition_states,
+      (select array_agg(s.reason order by s.id) from (
+         select distinct on (n.key) n.id, n.reason, n.state from condition_changes n
+          where n.outlook_id = o.id and n.recorded_at <= $2 order by n.key, n.id desc) s
+        where s.state = 'triggered' and not exists (
+          select from condition_answers a where a.change_id = s.id and a.version <= v.version)
+      ) as review_reasons
+    from outlooks o
     ${joinVersion(`(
       select s.version from outlook_versions s
        where s.outlook_id = o.id and s.recorded_at <= $2
        order by s.recorded_at desc, s.version desc limit 1)`)} ${JOIN_PEOPLE}
    where o.slug = $1`,
-};
-
-type EntryRow = Record<ScenarioName, number> & {
-  version: number;
-  kind: OutlookVersion['kind'];
-  published_at: number;
-  rationale: string;
-  author_id: string;
-  author_name: string;
-  previous_bear: number | null;
-  previous_base: number | null;
-  previous_bull: number | null;
 };
 
 type VersionRow = EntryRow & {
@@ -83,7 +95,10 @@ type VersionRow = EntryRow & {
   horizon_from: string;
   horizon_to: string;
   status: OutlookStatus;
-  review_reasons: string[];
+  review_reasons: string[] | null;
+  condition_states: Record<string, ConditionState> | null;
+  evidence: OutlookVersion['evidence'] | null;
+  answers: OutlookVersion['answers'] | null;
   latest_version: number;
   framework_id: number;
   hash: string;
@@ -187,29 +202,16 @@ function versionOf(
     slug: row.slug,
     instrument: { symbol: row.symbol, name: row.instrument_name },
     horizon: { from: row.horizon_from, to: row.horizon_to },
-    // A version of the past never changes, so it tells the state that it was published in.
+    // An outlook takes no version once it is closed.
     status: isNewest ? row.status : 'open',
-    reviewReasons: isNewest ? row.review_reasons : [],
+    reviewReasons: row.review_reasons ?? [],
+    conditionStates: row.condition_states ?? {},
+    evidence: row.evidence ?? [],
+    answers: row.answers ?? [],
     latestVersion: row.latest_version,
     hash: row.hash,
     previousHash: row.previous_hash,
     framework: stored,
-  };
-}
-
-function entryOf(row: EntryRow): VersionEntry {
-  const { previous_bear: bear, previous_base: base, previous_bull: bull } = row;
-  return {
-    version: row.version,
-    kind: row.kind,
-    publishedAt: new Date(row.published_at),
-    author: { id: row.author_id, name: row.author_name },
-    rationale: row.rationale,
-    probabilities: probabilitiesOf(row),
-    previousProbabilities:
-      bear === null || base === null || bull === null
-        ? null
-        : probabilitiesOf({ bear, base, bull }),
   };
 }
 
@@ -240,53 +242,4 @@ export async function notFound(
     'version-not-found',
     `"${slug}" has no version${sought}; its newest is ${outlook.latest_version}.`,
   );
-}
-
-/** A version as the list of an outlook's versions tells it. */
-export type VersionEntry = Pick<
-  OutlookVersion,
-  | 'version'
-  | 'kind'
-  | 'publishedAt'
-  | 'author'
-  | 'rationale'
-  | 'probabilities'
-  | 'previousProbabilities'
->;
-
-const NEWEST_THERE_CAN_BE = 2_147_483_647;
-
-// Versions have no gaps, so their numbers are known before they are looked up.
-const LIST_VERSIONS = {
-  name: 'list-versions',
-  text: `
-    select v.version, v.kind, (extract(epoch from v.recorded_at) * 1000)::float8 as published_at,
-      v.rationale, a.id as author_id, a.name as author_name,
-      v.bear_bps as bear, v.base_bps as base, v.bull_bps as bull,
-      p.bear_bps as previous_bear, p.base_bps as previous_base, p.bull_bps as previous_bull
-    from outlooks o
-    cross join lateral generate_series(
-      least($2, o.latest_version), greatest(1, least($2, o.latest_version) - $3 + 1), -1
-    ) as listed (version) ${joinVersion('listed.version')}
-    join analysts a on a.id = v.author_id
-   where o.slug = $1
-   order by v.version desc`,
-};
-
-/**
- * The versions of an outlook, newest first, those older than `before`; at most `limit`.
- * @throws DomainError `outlook-not-found`
- */
-export async function listVersions(
-  session: Session,
-  slug: string,
-  { before, limit }: { before: number | null; limit: number },
-): Promise<VersionEntry[]> {
-  const values = [slug, before === null ? NEWEST_THERE_CAN_BE : before - 1, limit];
-  const { rows } = await session.query<EntryRow>({ ...LIST_VERSIONS, values });
-  if (rows.length === 0) {
-    const missing = await notFound(session, slug, 'newest');
-    if (missing.code === 'outlook-not-found') throw missing;
-  }
-  return rows.map(entryOf);
 }

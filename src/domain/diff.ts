@@ -76,6 +76,7 @@ function diffFrameworkLists(from: Framework, to: Framework): VersionDiff['lists'
     drawdownLabels: diffLists(from.drawdownLabels, to.drawdownLabels, 'key', [
       'label',
       'minDepth',
+      'speed',
       'typicalCause',
       'implication',
     ]),
@@ -83,7 +84,7 @@ function diffFrameworkLists(from: Framework, to: Framework): VersionDiff['lists'
       from.invalidationConditions,
       to.invalidationConditions,
       'key',
-      ['invalidates', 'statement'],
+      ['invalidates', 'statement', 'rule'],
     ),
     risks: diffLists(from.risks, to.risks, 'area', ['whyItMatters', 'currentRead']),
     positioning: diffLists(from.positioning, to.positioning, 'investorType', [

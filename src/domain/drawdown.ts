@@ -1,24 +1,33 @@
 import { type Fault, repeated } from './errors.ts';
+import { countUntil, type Observation } from './series.ts';
 
 /**
  * What a fall of the instrument is called. `minDepth` is the drawdown from the running peak, a
- * fraction in (0, 1], from which the label applies; null where it is told by something else, as a
- * crash is by its speed.
+ * fraction in (0, 1], from which the label applies. One that is told by its speed, as a crash is, has a
+ * `speed` instead: so deep, a fraction in (0, 1], below the highest close of a day and the `days` calendar
+ * days before it. Both null: told by neither, and so by no computation.
  */
 export type DrawdownLabel = {
   key: string;
   label: string;
   minDepth: number | null;
+  speed: { depth: number; days: number } | null;
   typicalCause: string;
   implication: string;
 };
 
-/** Keys are used once, and the depths that are given grow from each label to the next. */
+/** Keys are used once, the depths that are given grow from each label to the next, and none has two tests. */
 export function drawdownLabelFaults(labels: readonly Partial<DrawdownLabel>[]): Fault[] {
   const faults = repeated(labels, 'key');
   let deepest = 0;
-  for (const [index, { minDepth }] of labels.entries()) {
+  for (const [index, { minDepth, speed }] of labels.entries()) {
     if (typeof minDepth !== 'number') continue;
+    if (typeof speed === 'object' && speed !== null) {
+      faults.push({
+        path: [index, 'speed'],
+        detail: 'is for a label without a minDepth: leave one of them out',
+      });
+    }
     if (minDepth <= deepest) {
       faults.push({
         path: [index, 'minDepth'],
@@ -28,4 +37,122 @@ export function drawdownLabelFaults(labels: readonly Partial<DrawdownLabel>[]): 
     deepest = Math.max(deepest, minDepth);
   }
   return faults;
+}
+
+/**
+ * A fall from a running peak until it is reached again. Named as pyfolio and quantstats name them; days
+ * are calendar days.
+ */
+export type DrawdownEpisode = {
+  /** The last day at the peak. */
+  peakDate: string;
+  peakValue: number;
+  /** The first day of the lowest close. */
+  troughDate: string;
+  troughValue: number;
+  /** The first day back at the peak or above; null while under water. */
+  recoveryDate: string | null;
+  /** −D at the trough, a fraction of the peak; above 1 where a close is negative. */
+  depth: number;
+  daysToTrough: number;
+  /** Until the recovery, or the last close. */
+  daysUnderWater: number;
+};
+
+export type Drawdown = {
+  last: Observation;
+  /** The highest close, on the last day that had it. */
+  peak: Observation;
+  /** −D of the last close; 0 at the peak. */
+  depth: number;
+  /** The episode that is open. */
+  current: DrawdownEpisode | null;
+  /** The deepest; of several as deep, the first. */
+  deepest: DrawdownEpisode | null;
+  /** In the order of their peaks. */
+  episodes: DrawdownEpisode[];
+};
+
+/**
+ * The drawdowns of closes: D_t = P_t / max_{s ≤ t} P_s − 1, of which depths are the negation.
+ *
+ * Closes before the first above zero are passed over, as no fall from such a peak can be told.
+ * @param closes ascending by date, each day once
+ * @returns null where there is none above zero
+ */
+export function drawdownOf(closes: readonly Observation[]): Drawdown | null {
+  const start = closes.findIndex(({ value }) => value > 0);
+  let peak = closes[start];
+  if (peak === undefined) return null;
+  const episodes: DrawdownEpisode[] = [];
+  let [trough, last]: [Observation | null, Observation] = [null, peak];
+  for (let at = start + 1; at < closes.length; at += 1) {
+    last = closes[at] ?? last;
+    if (last.value < peak.value) {
+      if (trough === null || last.value < trough.value) trough = last;
+      continue;
+    }
+    if (trough) episodes.push(episodeOf(peak, trough, last.date, last));
+    [peak, trough] = [last, null];
+  }
+  const current = trough && episodeOf(peak, trough, null, last);
+  if (current) episodes.push(current);
+  const [first = null, ...rest] = episodes;
+  const deepest = rest.reduce((most, one) => (one.depth > (most?.depth ?? 0) ? one : most), first);
+  return { last, peak, depth: depthOf(peak.value, last.value), current, deepest, episodes };
+}
+
+function episodeOf(
+  peak: Observation,
+  trough: Observation,
+  recoveryDate: string | null,
+  last: Observation,
+): DrawdownEpisode {
+  return {
+    peakDate: peak.date,
+    peakValue: peak.value,
+    troughDate: trough.date,
+    troughValue: trough.value,
+    recoveryDate,
+    depth: depthOf(peak.value, trough.value),
+    daysToTrough: daysBetween(peak.date, trough.date),
+    daysUnderWater: daysBetween(peak.date, recoveryDate ?? last.date),
+  };
+}
+
+const depthOf = (peak: number, value: number): number => (peak - value) / peak;
+const DAY = 86_400_000;
+const daysBetween = (from: string, to: string): number =>
+  Math.round((Date.parse(to) - Date.parse(from)) / DAY);
+
+// A fall from 2,861.99 to nine tenths of it is one of 0.1, whatever its last binary digit says.
+const ROUNDING = 1e-12;
+const reaches = (depth: number, least: number): boolean => depth >= least - ROUNDING;
+
+/**
+ * The label that the last close has by an outlook's framework: of those that apply, the last in its list,
+ * which goes from shallow to deep. Null for none.
+ * @param closes as for {@link drawdownOf}
+ */
+export function labelOf(
+  closes: readonly Observation[],
+  labels: readonly DrawdownLabel[],
+): DrawdownLabel | null {
+  const found = drawdownOf(closes);
+  if (!found) return null;
+  const applies = ({ minDepth, speed }: DrawdownLabel) => {
+    if (minDepth !== null) return reaches(found.depth, minDepth);
+    return speed !== null && reaches(fallWithin(closes, found.last, speed.days), speed.depth);
+  };
+  return labels.findLast(applies) ?? null;
+}
+
+/** How deep the last close is below the highest of its day and so many calendar days before. */
+function fallWithin(closes: readonly Observation[], last: Observation, days: number): number {
+  const before = new Date(Date.parse(last.date) - (days + 1) * DAY).toISOString().slice(0, 10);
+  let highest = last.value;
+  for (let at = countUntil(closes, before); at < closes.length; at += 1) {
+    highest = Math.max(highest, closes[at]?.value ?? highest);
+  }
+  return highest > 0 ? depthOf(highest, last.value) : 0;
 }

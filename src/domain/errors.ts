@@ -33,6 +33,18 @@ export type DomainErrorCode =
   | 'instrument-not-found'
   | 'key-not-found'
   | 'no-change'
+  | 'condition-unanswered'
+  | 'nothing-to-acknowledge'
+  | 'condition-not-found'
+  | 'assessment-refused'
+  | 'unknown-evidence'
+  | 'evidence-not-found'
+  | 'evidence-refused'
+  | 'unknown-series'
+  | 'series-not-found'
+  | 'series-taken'
+  | 'closes-named'
+  | 'no-closes'
   | 'outlook-closed';
 
 /** A refusal by a rule of the ledger. `code` is stable; the http layer gives it a status. */

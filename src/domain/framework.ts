@@ -17,6 +17,8 @@ export type Reference = {
 
 export const PROVENANCES = ['sourced', 'editorial', 'illustrative', 'computed'] as const;
 
+export type Provenance = (typeof PROVENANCES)[number];
+
 /** A figure the outlook rests on; a qualitative one has no `value` and is read from `display`. */
 export type Metric = {
   name: string;
@@ -25,7 +27,7 @@ export type Metric = {
   display: string | null;
   source: string | null;
   asOf: string | null;
-  provenance: (typeof PROVENANCES)[number];
+  provenance: Provenance;
 };
 
 /** The qualitative part of an outlook. Revised as a whole, never in place. */

@@ -10,4 +10,10 @@ export const INSTRUMENT_KINDS = [
 export type InstrumentKind = (typeof INSTRUMENT_KINDS)[number];
 
 /** What outlooks are about, by the symbol that the desk's data vendor uses. */
-export type Instrument = { symbol: string; name: string; kind: InstrumentKind };
+export type Instrument = {
+  symbol: string;
+  name: string;
+  kind: InstrumentKind;
+  /** The key of the series that holds its closes; null where none is named. */
+  closes: string | null;
+};

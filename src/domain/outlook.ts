@@ -1,7 +1,15 @@
 import { DomainError } from './errors.ts';
 import type { Horizon, PublishedFramework } from './framework.ts';
 import { hashVersion, type VersionKind } from './hash-chain.ts';
+import type { ConditionState } from './invalidation.ts';
 import { type Probabilities, sameProbabilities } from './probabilities.ts';
+import {
+  type Acknowledgement,
+  type Answer,
+  answersTo,
+  type AnswerWay,
+  type OpenTrigger,
+} from './review.ts';
 
 export const OUTLOOK_STATUSES = ['open', 'resolved', 'void', 'withdrawn'] as const;
 export type OutlookStatus = (typeof OUTLOOK_STATUSES)[number];
@@ -14,6 +22,12 @@ export type OutlookVersion = {
   status: OutlookStatus;
   /** Why the desk owes a revision; empty where it owes none. */
   reviewReasons: readonly string[];
+  /** By key; a condition that is left out is untriggered. */
+  conditionStates: Readonly<Record<string, ConditionState>>;
+  /** What the version cites. */
+  evidence: readonly { id: string; headline: string }[];
+  /** How the version answered conditions that stood triggered. */
+  answers: readonly { condition: string; way: AnswerWay; reason: string | null }[];
   /** The newest version at the time of reading. */
   latestVersion: number;
   version: number;
@@ -37,6 +51,8 @@ export type Standing = {
   hash: string;
   probabilities: Probabilities;
   frameworkHash: string;
+  /** What the next version has to answer. */
+  openTriggers: readonly OpenTrigger[];
 };
 
 /** What an author wants to stand next; a part that is left out stays as it is. */
@@ -45,6 +61,7 @@ export type Proposal = {
   rationale: string;
   probabilities?: Probabilities | undefined;
   frameworkHash?: string | undefined;
+  acknowledges?: readonly Acknowledgement[] | undefined;
 };
 
 /** A version as it is appended to the ledger. */
@@ -60,10 +77,16 @@ export type NewVersion = {
   hash: string;
 };
 
+/** A version, and how it answers the conditions that stood triggered. */
+export type Decision = { next: NewVersion; answers: readonly Answer[] };
+
 /** Version 1 of an outlook. */
 export function firstVersion(
   slug: string,
-  proposal: Required<Proposal> & { probabilities: Probabilities; frameworkHash: string },
+  proposal: Pick<Proposal, 'authorId' | 'rationale'> & {
+    probabilities: Probabilities;
+    frameworkHash: string;
+  },
   now: Date,
 ): NewVersion {
   return chained(slug, {
@@ -81,9 +104,9 @@ export function firstVersion(
  * It is published at `now`, or at the moment of the version before where the clock has gone back
  * since: versions never stand in another order than their times.
  * @throws DomainError `outlook-closed` where the outlook is no longer open, `no-change` where the
- *   proposal asks for what already stands
+ *   proposal asks for what already stands and answers no condition, or what {@link answersTo} throws
  */
-export function decideRevision(current: Standing, proposal: Proposal, now: Date): NewVersion {
+export function decideRevision(current: Standing, proposal: Proposal, now: Date): Decision {
   if (current.status !== 'open') {
     throw new DomainError(
       'outlook-closed',
@@ -91,8 +114,11 @@ export function decideRevision(current: Standing, proposal: Proposal, now: Date)
     );
   }
   const { probabilities = current.probabilities, frameworkHash = current.frameworkHash } = proposal;
+  const { acknowledges = [] } = proposal;
   const kind = frameworkHash === current.frameworkHash ? 'probabilities' : 'framework';
-  if (kind === 'probabilities' && sameProbabilities(probabilities, current.probabilities)) {
+  const isSame =
+    kind === 'probabilities' && sameProbabilities(probabilities, current.probabilities);
+  if (isSame && acknowledges.length === 0) {
     throw new DomainError('no-change', `Version ${current.version} already says all of this.`, [
       {
         path: proposal.frameworkHash === undefined ? ['probabilities'] : [],
@@ -100,7 +126,11 @@ export function decideRevision(current: Standing, proposal: Proposal, now: Date)
       },
     ]);
   }
-  return chained(current.slug, {
+  const answers = answersTo(current.openTriggers, current.probabilities, {
+    probabilities,
+    acknowledges,
+  });
+  const next = chained(current.slug, {
     authorId: proposal.authorId,
     rationale: proposal.rationale,
     version: current.version + 1,
@@ -110,6 +140,7 @@ export function decideRevision(current: Standing, proposal: Proposal, now: Date)
     frameworkHash,
     previousHash: current.hash,
   });
+  return { next, answers };
 }
 
 function chained(slug: string, version: Omit<NewVersion, 'hash'>): NewVersion {

@@ -38,13 +38,14 @@ export function digestOf(body: string | Buffer): string {
   return createHash('sha256').update(body).digest('base64url').slice(0, 27);
 }
 
-/** Gives every answer to a GET its ETag, and answers 304 where the client already has it. */
+/** Gives every representation that is answered its ETag, and a GET 304 where the client already has it. */
 export function answerConditionally(app: FastifyInstance): void {
   app.addHook('onSend', async (request, reply, payload) => {
     const read = request.method === 'GET' || request.method === 'HEAD';
     const body = typeof payload === 'string' || Buffer.isBuffer(payload) ? payload : null;
     if (body === null || reply.statusCode >= 300) return payload;
-    if (!read && reply.statusCode !== 201) return payload;
+    // Of what is not read: a created or patched representation.
+    if (!read && reply.statusCode !== 201 && request.method !== 'PATCH') return payload;
     const etag = String(reply.getHeader('etag') ?? `"${digestOf(body)}"`);
     reply.header('etag', etag);
     if (!read || !noneMatchHolds(request.headers['if-none-match'], etag)) return payload;

@@ -4,6 +4,7 @@ import pg from 'pg';
 import type { Socket } from 'node:net';
 import { NotNow } from '../db/client.ts';
 import { DomainError } from '../domain/errors.ts';
+import { type OpenTrigger, UnansweredConditions } from '../domain/review.ts';
 import { domainProblem, jsonPointer, Problem, PROBLEMS, sendProblem } from './problems.ts';
 
 /** Renders whatever a route throws as a problem; what nobody foresaw is logged and told to nobody. */
@@ -38,6 +39,9 @@ function problemOf(error: unknown, request: FastifyRequest): Problem {
   if (error instanceof DomainError) {
     return new Problem(domainProblem(error.code), error.message, {
       errors: error.faults.map(({ path, detail }) => ({ pointer: jsonPointer(path), detail })),
+      ...(error instanceof UnansweredConditions && {
+        extensions: { conditions: error.conditions.map(representOpen) },
+      }),
     });
   }
   if (isUnavailable(error)) {
@@ -46,6 +50,10 @@ function problemOf(error: unknown, request: FastifyRequest): Problem {
     });
   }
   return frameworkProblem(error as FastifyError, request);
+}
+
+function representOpen({ key, invalidates, statement, reason, triggeredAt }: OpenTrigger) {
+  return { key, invalidates, statement, reason, triggeredAt };
 }
 
 function frameworkProblem(error: FastifyError, request: FastifyRequest): Problem {

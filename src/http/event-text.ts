@@ -1,9 +1,20 @@
 import type { LedgerEvent } from '../db/events.ts';
 import type { OutlookStatus } from '../domain/outlook.ts';
 import type { VersionKind } from '../domain/hash-chain.ts';
-import type { Fractions } from '../domain/probabilities.ts';
+import type { Fractions, ScenarioName } from '../domain/probabilities.ts';
+import type { ChangeCause, SeriesValue } from '../domain/review.ts';
 
 type VersionData = { kind: VersionKind; probabilities: Fractions; deltas: Fractions | null };
+type EvidenceData = { id: string; headline: string; publisher: string; corrects: string | null };
+type ConditionData = {
+  key: string;
+  invalidates: ScenarioName;
+  cause: ChangeCause;
+  reason: string;
+  day: string | null;
+  observations: readonly SeriesValue[];
+};
+type DrawdownData = { label: string | null; previous: string | null; depth: number; day: string };
 type StateData = { status: OutlookStatus; reviewReasons: string[] };
 
 /** An event as a stream writes it (HTML Living Standard, 9.2). JSON text has no line breaks. */
@@ -31,9 +42,32 @@ function dataOf({ kind, slug, version, recordedAt, data }: LedgerEvent): object 
       const review = { due: reviewReasons.length > 0, reasons: reviewReasons };
       return { slug, version, changedAt: recordedAt.toISOString(), status, review };
     }
+    case 'outlook.review.due':
+      return { slug, version, dueAt: recordedAt.toISOString(), ...(data as object) };
+    case 'evidence.added':
+      return { slug, version, addedAt: recordedAt.toISOString(), evidence: evidenceOf(data) };
+    case 'condition.triggered':
+    case 'condition.cleared':
+    case 'condition.expired':
+      return { slug, version, changedAt: recordedAt.toISOString(), condition: conditionOf(data) };
+    case 'drawdown.label.changed': {
+      const { label, previous, depth, day } = data as DrawdownData;
+      const changedAt = recordedAt.toISOString();
+      return { slug, version, changedAt, drawdown: { label, previous, depth, day } };
+    }
     default:
       return kind satisfies never;
   }
+}
+
+function evidenceOf(data: unknown): EvidenceData {
+  const { id, headline, publisher, corrects } = data as EvidenceData;
+  return { id, headline, publisher, corrects };
+}
+
+function conditionOf(data: unknown): ConditionData {
+  const { key, invalidates, cause, reason, day, observations } = data as ConditionData;
+  return { key, invalidates, cause, reason, day, observations };
 }
 
 /** As all answers write them; Postgres keeps members in an order of its own. */

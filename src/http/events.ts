@@ -20,6 +20,10 @@ const DESCRIPTION = `Each event has an id, a kind and JSON data:
 
 - \`outlook.created\` and \`outlook.version.published\`: \`{slug, version, publishedAt, change, probabilities}\`, with \`change\` as an outlook has it
 - \`outlook.state.changed\`: \`{slug, version, changedAt, status, review}\`
+- \`outlook.review.due\`: \`{slug, version, dueAt, reasons}\`; the next version has to answer a condition
+- \`condition.triggered\`, \`condition.cleared\`, \`condition.expired\`: \`{slug, version, changedAt, condition: {key, invalidates, cause, reason, day, observations}}\`
+- \`evidence.added\`: \`{slug, version, addedAt, evidence: {id, headline, publisher, corrects}}\`
+- \`drawdown.label.changed\`: \`{slug, version, changedAt, drawdown: {label, previous, depth, day}}\`, with the keys of drawdown labels, null for none
 
 Later releases add kinds. Events come in one order for all, those of an outlook in the order of its versions. Without \`Last-Event-ID\` a stream starts with the next event; with it, right behind the event of that id, of which none is missed and none repeated, whichever instance is asked. Events are kept for ever.`;
 

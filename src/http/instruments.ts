@@ -1,17 +1,47 @@
 import { z } from 'zod';
-import { createInstrument, listInstruments, readInstrument } from '../db/instruments.ts';
+import {
+  createInstrument,
+  listInstruments,
+  nameCloses,
+  readInstrument,
+} from '../db/instruments.ts';
 import { setFreshness } from './caching.ts';
 import { decodeCursor, encodeCursor, pageFrom, pageOf, pageShape, sendPage } from './paging.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
+import { readJsonBodies } from './json-body.ts';
 import { symbol } from './schemas/fields.ts';
-import { newInstrument } from './schemas/instruments.ts';
+import { instrument, instrumentPatch, newInstrument } from './schemas/instruments.ts';
 
 const TAG = 'Instruments';
 
-export function instrumentRoutes(api: Api, ledger: Ledger): void {
+export async function instrumentRoutes(api: Api, ledger: Ledger): Promise<void> {
   listRoute(api, ledger);
   oneRoute(api, ledger);
   createRoute(api, ledger);
+  // A scope of its own, because only this route takes merge patches, and takes nothing else.
+  await api.register(async (scope) => patchRoute(scope, ledger));
+}
+
+function patchRoute(api: Api, { db }: Ledger): void {
+  readJsonBodies(api, 'application/merge-patch+json');
+  api.route({
+    method: 'PATCH',
+    url: '/v1/instruments/:symbol',
+    config: { access: 'analyst' },
+    schema: {
+      operationId: 'patchInstrument',
+      tags: [TAG],
+      summary: "Name the series of an instrument's closes",
+      description:
+        'A merge patch (RFC 7396) of `closes`, which can be named once. Drawdowns of its outlooks are computed from them.',
+      security: [{ key: [] }],
+      params: z.strictObject({ symbol }),
+      consumes: ['application/merge-patch+json'],
+      body: instrumentPatch,
+      response: { 200: instrument, ...refusals(400, 401, 403, 404, 409, 413, 415, 422) },
+    },
+    handler: (request) => nameCloses(db, request.params.symbol, request.body.closes),
+  });
 }
 
 function createRoute(api: Api, { db, now }: Ledger): void {
@@ -26,7 +56,7 @@ function createRoute(api: Api, { db, now }: Ledger): void {
       description: 'What outlooks are about: an index, a share, a fund and so on.',
       security: [{ key: [] }],
       body: newInstrument,
-      response: { 201: newInstrument, ...refusals(400, 401, 403, 409, 413, 415, 422) },
+      response: { 201: instrument, ...refusals(400, 401, 403, 409, 413, 415, 422) },
     },
     handler: async (request, reply) => {
       await createInstrument(db, request.body, now());
@@ -49,7 +79,7 @@ function listRoute(api: Api, { db, requireKeyForReads }: Ledger): void {
       summary: 'List instruments',
       description: 'By symbol.',
       querystring: z.strictObject(pageShape),
-      response: { 200: pageOf(newInstrument), ...refusals(422) },
+      response: { 200: pageOf(instrument), ...refusals(422) },
     },
     handler: async (request, reply) => {
       const { limit, cursor } = request.query;
@@ -73,12 +103,12 @@ function oneRoute(api: Api, { db, requireKeyForReads }: Ledger): void {
       summary: 'Read an instrument',
       description: 'One instrument by its symbol.',
       params: z.strictObject({ symbol }),
-      response: { 200: newInstrument, ...refusals(404, 422) },
+      response: { 200: instrument, ...refusals(404, 422) },
     },
     handler: async (request, reply) => {
-      const instrument = await readInstrument(db, request.params.symbol);
+      const found = await readInstrument(db, request.params.symbol);
       setFreshness(reply, 'revalidate', requireKeyForReads);
-      return reply.send(instrument);
+      return reply.send(found);
     },
   });
 }

@@ -18,7 +18,11 @@ export function readJsonBodies(app: FastifyInstance, mediaType: string): void {
   app.addContentTypeParser(mediaType, { parseAs: 'buffer' }, parser);
 }
 
-function textOf(request: FastifyRequest, body: Buffer): string {
+/**
+ * The text of a body.
+ * @throws Problem where it is not UTF-8
+ */
+export function textOf(request: FastifyRequest, body: Buffer): string {
   const charset = /;\s*charset="?([^";\s]+)/i.exec(request.headers['content-type'] ?? '')?.[1];
   if (charset !== undefined && !/^utf-?8$/i.test(charset)) {
     throw new Problem('unsupported-media-type', `Send the body in UTF-8, not ${charset}.`);

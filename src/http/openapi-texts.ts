@@ -8,6 +8,12 @@ export const TAGS = [
     description: 'Change the probabilities or the wording: a new version each.',
   },
   { name: 'Versions', description: 'What an outlook said before, and how each version differs.' },
+  { name: 'Evidence', description: 'The news and data that move an outlook.' },
+  {
+    name: 'Conditions',
+    description: 'What would show a scenario to be wrong, and where it stands.',
+  },
+  { name: 'Series', description: 'Prices and indicators, as they were known at any time.' },
   { name: 'Events', description: 'What happens in the ledger, as it happens.' },
   { name: 'Instruments', description: 'What outlooks are about.' },
   { name: 'Keys', description: 'Who may write. For admins.' },

@@ -2,7 +2,12 @@ import { isDeepStrictEqual } from 'node:util';
 import type { OpenAPIV3_1 } from 'openapi-types';
 import { EVENT_STREAM_TYPE } from './negotiation.ts';
 import { STATUS_TEXTS } from './openapi-texts.ts';
-import { REQUEST_EXAMPLES, SAMPLE_INSTRUMENT, SAMPLE_OUTLOOK } from './schemas/examples.ts';
+import {
+  CSV_BODIES,
+  REQUEST_EXAMPLES,
+  SAMPLE_INSTRUMENT,
+  SAMPLE_OUTLOOK,
+} from './schemas/examples.ts';
 
 type Schema = Record<string, unknown>;
 type Operation = OpenAPIV3_1.OperationObject & { operationId: string };
@@ -101,7 +106,11 @@ function completeOperation(operation: Operation, method: string, path: string): 
     if (status === '429') response.headers = { 'Retry-After': header('RetryAfter') };
     if (status === '200' && !isStream) {
       const isList = operation.parameters?.some(isCursor);
-      response.headers = { ETag: header('ETag'), ...(isList && { Link: header('Link') }) };
+      // What a POST with this status answers is no representation of its URL.
+      response.headers = {
+        ...(method !== 'post' && { ETag: header('ETag') }),
+        ...(isList && { Link: header('Link') }),
+      };
     }
     if (status === '201') response.headers = { ETag: header('ETag'), Location: header('Location') };
     if (status === '503') response.headers = { 'Retry-After': header('RetryAfter') };
@@ -119,7 +128,10 @@ function addExamples(operation: Operation, path: string): void {
   if (!body || '$ref' in body) return;
   if (!examples) throw new Error(`${path}: ${operation.operationId} needs an example of its body`);
   body.required = true;
-  for (const media of Object.values(body.content)) media.examples = examples;
+  for (const [type, media] of Object.entries(body.content)) {
+    body.content[type] =
+      type === 'text/csv' ? { ...CSV_BODIES[operation.operationId] } : { ...media, examples };
+  }
 }
 
 /**

@@ -51,6 +51,25 @@ export const PROBLEMS = {
     meaning: 'Another instrument has this symbol.',
     mend: 'Use that instrument, or another symbol.',
   },
+  'series-taken': {
+    status: 409,
+    title: 'The key is taken',
+    meaning: 'Another series has this key.',
+    mend: 'Use that series, or another key.',
+  },
+  'closes-named': {
+    status: 409,
+    title: 'The instrument has another series of closes',
+    meaning: 'The series that holds the closes of an instrument is named once and stays.',
+    mend: 'Send observations to the series that is named, or create another instrument.',
+  },
+  'no-closes': {
+    status: 409,
+    title: 'The instrument has no series of closes',
+    meaning:
+      'Drawdowns are computed from closes, and the instrument of the outlook names no series of them.',
+    mend: 'Name it with PATCH /v1/instruments/{symbol}: {"closes": "<key of a series>"}.',
+  },
   'outlook-closed': {
     status: 409,
     title: 'The outlook takes no further version',
@@ -108,6 +127,13 @@ export const PROBLEMS = {
     meaning: 'Each address may have a limited number of event streams open at once.',
     mend: 'Share one stream between the parts of a page or the pages of a browser, or close some.',
   },
+  'condition-unanswered': {
+    status: 422,
+    title: 'A triggered condition wants an answer',
+    meaning:
+      'A condition that would show a scenario to be wrong has been triggered, and no version has answered it yet. The next version must. Nothing was stored.',
+    mend: 'For each entry of `conditions`: give the scenario that it invalidates less weight than it has, or add `{"condition": "<its key>", "reason": "why the weight stays"}` to `acknowledges`.',
+  },
   'internal-error': {
     status: 500,
     title: 'Something went wrong on our side',
@@ -138,6 +164,18 @@ const DOMAIN_PROBLEMS: Record<DomainErrorCode, ProblemCode> = {
   'instrument-not-found': 'not-found',
   'key-not-found': 'not-found',
   'no-change': 'no-change',
+  'condition-unanswered': 'condition-unanswered',
+  'nothing-to-acknowledge': 'invalid-request',
+  'condition-not-found': 'not-found',
+  'assessment-refused': 'invalid-request',
+  'unknown-evidence': 'invalid-request',
+  'evidence-not-found': 'not-found',
+  'evidence-refused': 'invalid-request',
+  'unknown-series': 'invalid-request',
+  'series-not-found': 'not-found',
+  'series-taken': 'series-taken',
+  'closes-named': 'closes-named',
+  'no-closes': 'no-closes',
   'outlook-closed': 'outlook-closed',
 };
 

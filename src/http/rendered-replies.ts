@@ -116,9 +116,15 @@ export class RenderedReplies {
     this.#drop(slug);
   }
 
+  /** Tells of a change here that is no version: from then on nothing of before it is served. */
+  changed(slug: string): void {
+    this.#drop(slug);
+  }
+
   #hear(events: readonly LedgerEvent[]): void {
     for (const { slug, version, kind } of events) {
-      if (kind === 'outlook.state.changed' || this.#isNews(slug, version)) this.#drop(slug);
+      const isVersion = kind === 'outlook.created' || kind === 'outlook.version.published';
+      if (!isVersion || this.#isNews(slug, version)) this.#drop(slug);
     }
   }
 

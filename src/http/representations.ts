@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { OutlookSummary } from '../db/outlook-list.ts';
-import type { VersionEntry } from '../db/versions.ts';
+import type { VersionEntry } from '../db/version-entries.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import type { Framework, PublishedFramework } from '../domain/framework.ts';
 import { deltasOf, fractionsOf, type ScenarioName } from '../domain/probabilities.ts';
@@ -20,7 +20,7 @@ type Json<Schema extends z.ZodType> = z.output<Schema>;
 export function renderOutlook(version: OutlookVersion): RenderedOutlook {
   const { slug, instrument, horizon, status, author, rationale, framework } = version;
   const { hash, previousHash, probabilities } = version;
-  const { title, scenarioDirections, pieces, digest } = framed(framework);
+  const { title, scenarioDirections, pieces, digest, conditionsOf } = framed(framework);
   const head: Head = {
     slug,
     title,
@@ -36,11 +36,14 @@ export function renderOutlook(version: OutlookVersion): RenderedOutlook {
     previousHash,
     frameworkHash: framework.hash,
     change: changeOf(version),
+    evidence: [...version.evidence],
+    answers: [...version.answers],
     probabilities: fractionsOf(probabilities),
     directions: directionsOf(probabilities, scenarioDirections),
   };
+  const conditions = conditionsOf(version.conditionStates);
   const { bear, base, bull } = head.probabilities;
-  const [beforeBear, beforeBase, beforeBull, tail] = pieces;
+  const [beforeBear, beforeBase, beforeBull, beforeConditions, tail] = pieces;
   const headText = JSON.stringify(head).slice(0, -1);
   const bytes = Buffer.concat([
     Buffer.from(headText),
@@ -50,19 +53,21 @@ export function renderOutlook(version: OutlookVersion): RenderedOutlook {
     Buffer.from(String(base)),
     beforeBull,
     Buffer.from(String(bull)),
+    beforeConditions,
+    conditions.bytes,
     tail,
   ]);
-  return { bytes, digest: digestOf(headText + digest) };
+  return { bytes, digest: digestOf(headText + conditions.digest + digest) };
 }
 
 export type RenderedOutlook = { bytes: Buffer; digest: string };
 
-type Head = Omit<Json<typeof outlook>, keyof Tail | 'scenarios'>;
+type Head = Omit<Json<typeof outlook>, keyof Tail | 'scenarios' | 'invalidationConditions'>;
+type Conditions = Json<typeof outlook>['invalidationConditions'];
 type Tail = Pick<
   Json<typeof outlook>,
   | 'headwinds'
   | 'drawdownLabels'
-  | 'invalidationConditions'
   | 'risks'
   | 'positioning'
   | 'metrics'
@@ -73,13 +78,15 @@ type Tail = Pick<
   | 'disclaimer'
 >;
 
-/** What every version of a framework says of it; its JSON is cut where the three probabilities go. */
+/** What every version of a framework says of it; its JSON is cut where the probabilities and the conditions go. */
 type Framed = {
   title: string;
   scenarioDirections: Record<ScenarioName, Direction>;
-  pieces: readonly [Buffer, Buffer, Buffer, Buffer];
+  pieces: readonly [Buffer, Buffer, Buffer, Buffer, Buffer];
   /** Of the pieces. */
   digest: string;
+  /** The JSON of the conditions in their states. */
+  conditionsOf: (states: OutlookVersion['conditionStates']) => { bytes: Buffer; digest: string };
 };
 
 // Frameworks are kept by id and never change (db/frameworks.ts); what is rendered of one lives as long.
@@ -94,8 +101,10 @@ function framed(published: PublishedFramework): Framed {
     Buffer.from(`,"scenarios":{"bear":${untilProbability(bear)}`),
     Buffer.from(`${afterProbability(bear)},"base":${untilProbability(base)}`),
     Buffer.from(`${afterProbability(base)},"bull":${untilProbability(bull)}`),
-    Buffer.from(`${afterProbability(bull)}},${JSON.stringify(tailOf(framework)).slice(1)}`),
+    Buffer.from(`${afterProbability(bull)}},"invalidationConditions":`),
+    Buffer.from(`,${JSON.stringify(tailOf(framework)).slice(1)}`),
   ];
+  const untriggered = renderConditions(framework, {});
   const made: Framed = {
     title: framework.title,
     scenarioDirections: {
@@ -105,9 +114,23 @@ function framed(published: PublishedFramework): Framed {
     },
     pieces,
     digest: digestOf(Buffer.concat(pieces)),
+    conditionsOf: (states) =>
+      Object.keys(states).length === 0 ? untriggered : renderConditions(framework, states),
   };
   known.set(published, made);
   return made;
+}
+
+function renderConditions(
+  { invalidationConditions }: Framework,
+  states: OutlookVersion['conditionStates'],
+): { bytes: Buffer; digest: string } {
+  const conditions: Conditions = invalidationConditions.map((condition) => ({
+    ...condition,
+    state: states[condition.key] ?? 'untriggered',
+  }));
+  const bytes = Buffer.from(JSON.stringify(conditions));
+  return { bytes, digest: digestOf(bytes) };
 }
 
 function untilProbability({ title }: Scenario): string {
@@ -124,11 +147,6 @@ function tailOf(framework: Framework): Tail {
   return {
     headwinds: framework.headwinds.toSorted((a, b) => a.rank - b.rank),
     drawdownLabels: framework.drawdownLabels,
-    invalidationConditions: framework.invalidationConditions.map((condition) => ({
-      ...condition,
-      rule: null,
-      state: 'untriggered',
-    })),
     risks: framework.risks,
     positioning: framework.positioning,
     metrics: framework.metrics,

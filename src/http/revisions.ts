@@ -33,7 +33,7 @@ function reviseRoute(api: Api, ledger: Ledger): void {
       tags: [TAG],
       summary: 'Revise the probabilities',
       description:
-        'Publishes the next version with new probabilities, which must sum to exactly 1, and the same framework. Send If-Match with the ETag of the outlook you read to be refused where it has changed since.',
+        'Publishes the next version with new probabilities, which must sum to exactly 1, and the same framework. While a condition stands triggered, the version must answer it: by less weight for the scenario that it invalidates, or in `acknowledges`, which may also leave the probabilities as they are. Send If-Match with the ETag of the outlook you read to be refused where it has changed since.',
       security: [{ key: [] }],
       params,
       body: newRevision,
@@ -43,10 +43,14 @@ function reviseRoute(api: Api, ledger: Ledger): void {
       const { slug: name } = request.params;
       const revision = { author: authorOf(request), ...request.body };
       const revised = isConditional(request)
-        ? await ledger.revisions.revise(name, async (current) => {
-            await requireMatchOf(request, current);
-            return revision;
-          })
+        ? await ledger.revisions.revise(
+            name,
+            async (current) => {
+              await requireMatchOf(request, current);
+              return revision;
+            },
+            { bringsRules: false },
+          )
         : await ledger.revisions.reviseNumbers({ slug: name, ...revision });
       return sendRevised(reply, ledger, revised);
     },
@@ -81,10 +85,11 @@ function reviseFrameworkRoute(api: Api, ledger: Ledger): void {
       const prepare = async (current: Revised) => {
         await requireMatchOf(request, current);
         const patched = parse(patchedFramework, mergePatch(current.framework.read(), request.body));
-        const { rationale, probabilities, ...framework } = patched;
-        return { author, rationale, probabilities, framework };
+        const { rationale, probabilities, evidence, acknowledges, ...framework } = patched;
+        return { author, rationale, probabilities, evidence, acknowledges, framework };
       };
-      const revised = await ledger.revisions.revise(request.params.slug, prepare);
+      const { slug: name } = request.params;
+      const revised = await ledger.revisions.revise(name, prepare, { bringsRules: true });
       return sendRevised(reply, ledger, revised);
     },
   });

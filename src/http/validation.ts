@@ -68,6 +68,16 @@ function fieldErrors(issue: z.core.$ZodIssue, part: HttpPart): FieldError[] {
       ...where,
     }));
   }
+  if (issue.code === 'invalid_union') {
+    // What it comes closest to is what was meant.
+    const branches = issue.errors.map((issues) =>
+      issues.flatMap((inner) =>
+        fieldErrors({ ...inner, path: [...issue.path, ...inner.path] }, part),
+      ),
+    );
+    const [closest = []] = branches.toSorted((a, b) => a.length - b.length);
+    return closest;
+  }
   return [{ pointer: jsonPointer(issuePath(issue)), detail: issue.message, ...where }];
 }
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { listVersions } from '../db/versions.ts';
+import { listVersions } from '../db/version-list.ts';
 import { decodeCursor, encodeCursor, pageFrom, pageOf, pageShape, renderPage } from './paging.ts';
 import { representVersionEntry } from './representations.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';

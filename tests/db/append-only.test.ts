@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
-import { publishSecond } from './support/outlooks.ts';
+import { fillLedger } from './support/outlooks.ts';
 import { openSession, refusal, rejection, TABLES } from './support/plain-sql.ts';
 
 let ledger: TestLedger;
@@ -9,7 +9,7 @@ let owner: pg.Client;
 beforeAll(async () => {
   ledger = await startLedger();
   owner = await openSession(ledger.url);
-  await publishSecond(ledger);
+  await fillLedger(ledger);
 });
 afterAll(async () => {
   await owner.end();
@@ -32,6 +32,16 @@ const REWRITES: Record<string, { set: string; rule: string }> = {
   },
   outlook_versions: { set: `rationale = 'Never said'`, rule: 'outlook_versions_append_only' },
   events: { set: `data = '{}'`, rule: 'events_append_only' },
+  series: { set: `source = 'Other'`, rule: 'series_append_only' },
+  observations: { set: `value = value + 1`, rule: 'observations_append_only' },
+  condition_comparisons: { set: `threshold = 9`, rule: 'condition_comparisons_append_only' },
+  evidence: { set: `headline = 'Never said'`, rule: 'evidence_append_only' },
+  evidence_claims: { set: `effect = 'weakens'`, rule: 'evidence_claims_append_only' },
+  version_evidence: { set: `position = 9`, rule: 'version_evidence_append_only' },
+  condition_changes: { set: `reason = 'Never said'`, rule: 'condition_changes_append_only' },
+  condition_evidence: { set: `position = 9`, rule: 'condition_evidence_append_only' },
+  condition_answers: { set: `reason = 'Never said'`, rule: 'condition_answers_append_only' },
+  drawdown_changes: { set: `depth = 0.5`, rule: 'drawdown_changes_append_only' },
 };
 
 test('every table of the ledger is named here', async () => {

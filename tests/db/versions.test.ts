@@ -3,7 +3,8 @@ import { LRUCache } from 'lru-cache';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type FrameworkCache, readFramework } from '../../src/db/frameworks.ts';
 import { reviser } from '../../src/db/revisions.ts';
-import { listVersions, readVersion } from '../../src/db/versions.ts';
+import { listVersions } from '../../src/db/version-list.ts';
+import { readVersion } from '../../src/db/versions.ts';
 import { DomainError } from '../../src/domain/errors.ts';
 import { SAMPLE_OUTLOOK } from '../../src/http/schemas/examples.ts';
 import { buildSilentApp, SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
@@ -131,12 +132,17 @@ describe('frameworks', () => {
   test('of a transaction that is undone are not remembered', async () => {
     const cache = emptyCache();
     await publish(ledger, 'undone');
-    const request = { author: { id: '', name: '' }, rationale: 'Why.' };
+    const author = { id: '', name: '' };
+    const request = { author, rationale: 'Why.', evidence: [], acknowledges: [] };
     const { revise } = reviser(ledger.pool, cache, () => new Date());
-    const undo = revise('undone', (current) => {
-      const framework = { ...current.framework.read(), summary: 'Never published.' };
-      return { ...request, framework };
-    });
+    const undo = revise(
+      'undone',
+      (current) => {
+        const framework = { ...current.framework.read(), summary: 'Never published.' };
+        return { ...request, framework };
+      },
+      { bringsRules: true },
+    );
     await expect(undo).rejects.toThrow('invalid input syntax for type uuid');
     const known = [...cache.values()].map((stored) => stored.read().summary);
     expect(known).not.toContain('Never published.');

@@ -25,12 +25,26 @@ const framework: Framework = {
     { key: 'demand', rank: 2, title: 'Demand', description: 'Soft' },
   ],
   drawdownLabels: [
-    { key: 'correction', label: 'Correction', minDepth: 0.1, typicalCause: 'A', implication: 'B' },
-    { key: 'crash', label: 'Crash', minDepth: 0.2, typicalCause: 'A', implication: 'B' },
+    {
+      key: 'correction',
+      label: 'Correction',
+      minDepth: 0.1,
+      speed: null,
+      typicalCause: 'A',
+      implication: 'B',
+    },
+    {
+      key: 'crash',
+      label: 'Crash',
+      minDepth: 0.2,
+      speed: null,
+      typicalCause: 'A',
+      implication: 'B',
+    },
   ],
   invalidationConditions: [
-    { key: 'relief', invalidates: 'bear', statement: 'Rates fall' },
-    { key: 'stress', invalidates: 'bull', statement: 'Spreads widen' },
+    { key: 'relief', invalidates: 'bear', statement: 'Rates fall', rule: null },
+    { key: 'stress', invalidates: 'bull', statement: 'Spreads widen', rule: null },
   ],
   risks: [
     { area: 'Credit', whyItMatters: 'W', currentRead: 'R' },
@@ -94,6 +108,10 @@ test('a hash covers the framework and its subject, as they are answered', () => 
   const { methodology: __, faqs: ___, ...sparse } = written;
   const hashed = {
     ...sparse,
+    drawdownLabels: framework.drawdownLabels.map(({ speed: _speed, ...label }) => label),
+    invalidationConditions: framework.invalidationConditions.map(
+      ({ rule: _rule, ...condition }) => condition,
+    ),
     scenarios: {
       bear: { ...bear, returnBand: { max: -0.1 } },
       base: framework.scenarios.base,

@@ -24,6 +24,7 @@ const current: Standing = {
   hash: hash('7'),
   probabilities: probabilitiesOf({ bear: 3000, base: 4500, bull: 2500 }),
   frameworkHash: hash('f'),
+  openTriggers: [],
 };
 const moved = probabilitiesOf({ bear: 3500, base: 4000, bull: 2500 });
 const proposal: Proposal = { authorId: 'analyst-1', rationale: 'Yields jumped.' };
@@ -62,7 +63,7 @@ describe('a first version', () => {
 
 describe('a revision', () => {
   test('of the probabilities keeps the framework', () => {
-    const next = decideRevision(current, { ...proposal, probabilities: moved }, now);
+    const { next } = decideRevision(current, { ...proposal, probabilities: moved }, now);
     expect(next).toEqual({
       ...proposal,
       version: 8,
@@ -76,7 +77,7 @@ describe('a revision', () => {
   });
 
   test('of the framework keeps the probabilities', () => {
-    const next = decideRevision(current, { ...proposal, frameworkHash: hash('9') }, now);
+    const { next } = decideRevision(current, { ...proposal, frameworkHash: hash('9') }, now);
     expect(next).toEqual({
       ...proposal,
       version: 8,
@@ -102,7 +103,7 @@ describe('a revision', () => {
       'framework',
     ],
   ])('of %s is of the kind %3$s', ([, change, kind]) => {
-    expect(decideRevision(current, { ...proposal, ...change }, now).kind).toBe(kind);
+    expect(decideRevision(current, { ...proposal, ...change }, now).next.kind).toBe(kind);
   });
 
   test.for<[string, Partial<Proposal>, (string | number)[]]>([
@@ -139,13 +140,13 @@ describe('a revision', () => {
 
   test('is published at the moment of the version before where the clock has gone back', () => {
     const early = new Date(current.publishedAt.getTime() - 1);
-    const next = decideRevision(current, { ...proposal, probabilities: moved }, early);
+    const { next } = decideRevision(current, { ...proposal, probabilities: moved }, early);
     expect(next.publishedAt).toEqual(current.publishedAt);
     expect(next.hash).toBe(recomputed(current.slug, next));
   });
 
   test('may stand at the very moment of the version before', () => {
-    const next = decideRevision(
+    const { next } = decideRevision(
       current,
       { ...proposal, probabilities: moved },
       current.publishedAt,
@@ -183,12 +184,12 @@ test('any run of revisions is gapless, chained, in the order of its times, and c
       const refusals: string[] = [];
       for (const { at, ...change } of steps) {
         const last = versions.at(-1) ?? first;
-        const standing: Standing = { ...last, slug, status: 'open' };
+        const standing: Standing = { ...last, slug, status: 'open', openTriggers: [] };
         const asked = { ...proposal, ...change };
         const isNews =
           !sameProbabilities(asked.probabilities ?? last.probabilities, last.probabilities) ||
           (asked.frameworkHash ?? last.frameworkHash) !== last.frameworkHash;
-        if (isNews) versions.push(decideRevision(standing, asked, at));
+        if (isNews) versions.push(decideRevision(standing, asked, at).next);
         else refusals.push(refusalOf(() => decideRevision(standing, asked, at)).code);
       }
       expect(new Set([...refusals, 'no-change'])).toEqual(new Set(['no-change']));

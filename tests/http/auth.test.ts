@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ROLES, type Role } from '../../src/domain/api-keys.ts';
-import { publishSecond } from '../db/support/outlooks.ts';
+import { fillLedger } from '../db/support/outlooks.ts';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
 import { type DocumentedOperation, OPERATIONS, READS } from '../support/operations.ts';
 import { send } from '../support/requests.ts';
@@ -10,7 +10,7 @@ let closed: TestLedger;
 beforeAll(async () => {
   ledger = await startLedger();
   closed = await startLedger({ requireKeyForReads: true });
-  for (const each of [ledger, closed]) await publishSecond(each);
+  for (const each of [ledger, closed]) await fillLedger(each);
 });
 afterAll(async () => {
   await ledger.close();
@@ -23,6 +23,11 @@ const ROLE_OF: Record<string, Role> = {
   reviseOutlook: 'analyst',
   reviseFramework: 'analyst',
   createInstrument: 'analyst',
+  patchInstrument: 'analyst',
+  addEvidence: 'analyst',
+  assessCondition: 'analyst',
+  createSeries: 'feed',
+  recordObservations: 'feed',
   issueKey: 'admin',
   listKeys: 'admin',
   getKey: 'admin',

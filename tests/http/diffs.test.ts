@@ -33,7 +33,7 @@ const NONE = { added: [], removed: [], altered: [], moved: [] };
 
 const headwind = (key: string, rank: number) => ({ key, rank, title: 'T', description: 'D' });
 const label = (key: string, minDepth: number | null) => {
-  return { key, label: 'L', minDepth, typicalCause: 'C', implication: 'I' };
+  return { key, label: 'L', minDepth, speed: null, typicalCause: 'C', implication: 'I' };
 };
 const condition = (key: string) => ({ key, invalidates: 'bear', statement: 'S' });
 const risk = (area: string, currentRead = 'Calm') => ({ area, whyItMatters: 'W', currentRead });
@@ -358,7 +358,7 @@ function comparable(answer: Outlook): Comparable {
       disclaimer,
       scenarios: { bear: scenario('bear'), base: scenario('base'), bull: scenario('bull') },
       invalidationConditions: answer.invalidationConditions.map(
-        ({ rule: _rule, state: _state, ...said }) => said,
+        ({ state: _state, ...said }) => said,
       ),
     },
   };

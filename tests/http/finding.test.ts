@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SCENARIO_NAMES, type ScenarioName } from '../../src/domain/probabilities.ts';
+import { changeState } from '../db/support/plain-sql.ts';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, faultsOf, patchFramework, send } from '../support/requests.ts';
 
@@ -49,10 +50,9 @@ beforeAll(async () => {
     ledger.clock.now = new Date(START + index * 60_000);
     await publish(...outlook);
   }
-  await ledger.pool.query(`update outlooks set status = 'withdrawn' where slug = 'in-condition'`);
-  await ledger.pool.query(
-    `update outlooks set review_reasons = '{"rates rose"}' where slug in ('in-title', 'nowhere')`,
-  );
+  await changeState(ledger.pool, `status = 'withdrawn'`, `slug = 'in-condition'`);
+  const due = `review_reasons = '{"rates rose"}'`;
+  await changeState(ledger.pool, due, `slug in ('in-title', 'nowhere')`);
 });
 afterAll(() => ledger.close());
 
@@ -208,11 +208,14 @@ describe('a search', () => {
   test('finds by the wording that stands, not by wordings before', async () => {
     const change = (title: string) =>
       patchFramework(ledger, { rationale: 'R', title }, { slug: 'nowhere' });
+    // Nothing there is to answer, whatever its state was made to say.
+    await changeState(ledger.pool, `review_reasons = '{}'`, `slug = 'nowhere'`);
     expect((await change('Tungsten')).statusCode).toBe(201);
     expect((await change('Cobalt')).statusCode).toBe(201);
     expect(await slugs('q=tungsten')).toEqual([]);
     expect(await slugs('q=cobalt')).toEqual(['nowhere']);
     expect((await change('Ores')).statusCode).toBe(201);
+    await changeState(ledger.pool, `review_reasons = '{"rates rose"}'`, `slug = 'nowhere'`);
   });
 
   test.for([

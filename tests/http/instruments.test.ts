@@ -17,7 +17,7 @@ test.for(INSTRUMENT_KINDS)('an instrument of the kind %s is added and read', asy
   const added = await add(symbol, { kind, name: 'Naïve “name”' });
   expect(added.statusCode).toBe(201);
   expect(added.headers.location).toBe(`/v1/instruments/${symbol}`);
-  expect(added.json()).toEqual({ symbol, name: 'Naïve “name”', kind });
+  expect(added.json()).toEqual({ symbol, name: 'Naïve “name”', kind, closes: null });
   const read = await ledger.call({ url: `/v1/instruments/${symbol}` });
   expect([read.body, read.headers.etag]).toEqual([added.body, added.headers.etag]);
 });

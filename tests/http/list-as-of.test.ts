@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SCENARIO_NAMES, type ScenarioName } from '../../src/domain/probabilities.ts';
+import { changeState } from '../db/support/plain-sql.ts';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, faultsOf, patchFramework, send } from '../support/requests.ts';
 
@@ -115,16 +116,14 @@ describe('a list as of a moment', () => {
   });
 
   test('finds by the status and the review of now, and shows the state of publication', async () => {
-    await ledger.pool.query(
-      `update outlooks set status = 'void', review_reasons = '{x}' where slug = 'one'`,
-    );
+    await changeState(ledger.pool, `status = 'void', review_reasons = '{x}'`, `slug = 'one'`);
     const published = [{ slug: 'one', version: 1, status: 'open', review: { due: false } }];
     expect(await asOf(500, '&status=void')).toMatchObject(published);
     expect(await asOf(500, '&reviewDue=true')).toMatchObject(published);
     expect(await asOf(500, '&status=open')).toEqual([]);
     expect(await asOf(4000, '&status=void')).toMatchObject([{ slug: 'one', status: 'open' }]);
     expect(await list('status=void')).toMatchObject([{ status: 'void', review: { due: true } }]);
-    await ledger.pool.query(`update outlooks set status = 'open', review_reasons = '{}'`);
+    await changeState(ledger.pool, `status = 'open', review_reasons = '{}'`);
   });
 
   test('that is still to come is refused', async () => {

@@ -94,16 +94,23 @@ test('each example of a body is answered as it says, in the order of a tour', as
     issueKey: '/v1/keys',
     reviseOutlook: '/v1/outlooks/russell-2000-downside/revisions',
     reviseFramework: '/v1/outlooks/russell-2000-downside/framework',
+    addEvidence: '/v1/outlooks/russell-2000-downside/evidence',
+    assessCondition:
+      '/v1/outlooks/russell-2000-downside/conditions/orders-and-spending/assessments',
+    createSeries: '/v1/series',
+    recordObservations: '/v1/series/rut-close/observations',
+    patchInstrument: '/v1/instruments/RUT',
   };
+  own.clock.now = new Date('2026-11-23T12:00:00.000Z');
   const answered: Record<string, number> = {};
   for (const [, { operationId, requestBody }] of operations) {
     for (const [type, { examples }] of Object.entries(requestBody?.content ?? {})) {
       for (const [name, { value }] of Object.entries(examples)) {
         const answer = await own.call({
-          method: operationId === 'reviseFramework' ? 'PATCH' : 'POST',
+          method: ['reviseFramework', 'patchInstrument'].includes(operationId) ? 'PATCH' : 'POST',
           as: 'admin',
           url: String(urls[operationId]),
-          payload: JSON.stringify(value),
+          payload: typeof value === 'string' ? value : JSON.stringify(value),
           headers: { 'content-type': type },
         });
         answered[`${operationId} ${name}`] = answer.statusCode;
@@ -111,6 +118,13 @@ test('each example of a body is answered as it says, in the order of a tour', as
     }
   }
   expect(answered).toEqual({
+    'addEvidence brief': 201,
+    'addEvidence news': 201,
+    'assessCondition triggered': 201,
+    'createSeries yield': 201,
+    'patchInstrument closes': 200,
+    'recordObservations closes': 200,
+    'recordObservations csv': 200,
     'createInstrument instrument': 201,
     'createOutlook russell2000': 201,
     'issueKey analyst': 201,

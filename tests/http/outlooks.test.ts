@@ -57,8 +57,8 @@ test('the sample is answered whole: all that was sent, and what follows from it'
   expect(sample).toMatchObject({ instrument: { symbol: instrument }, scenarios });
   expect(sample['invalidationConditions']).toEqual(
     (invalidationConditions as object[]).map((condition) => ({
-      ...condition,
       rule: null,
+      ...condition,
       state: 'untriggered',
     })),
   );

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import type { LightMyRequestResponse } from 'fastify';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { version as thirdOfSample } from '../db/support/rows.ts';
+import { changeState } from '../db/support/plain-sql.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import {
   createOutlook,
@@ -165,8 +166,7 @@ describe('as of a moment', () => {
     await publish('closed');
     wait(1);
     const url = `?asOf=${ledger.clock.now.toISOString()}`;
-    const closed = `update outlooks set status = 'void', review_reasons = '{x}' where slug = 'closed'`;
-    await ledger.pool.query(closed);
+    await changeState(ledger.pool, `status = 'void', review_reasons = '{x}'`, `slug = 'closed'`);
     const state = async () => (await read('', 'closed')).json<{ status: string }>().status;
     await expect.poll(state, { timeout: 5_000 }).toBe('void');
     const then = await read(url, 'closed');

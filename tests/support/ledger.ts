@@ -3,6 +3,10 @@ import { pino } from 'pino';
 import { buildApp } from '../../src/app.ts';
 import type { Role } from '../../src/domain/api-keys.ts';
 import { issueKey } from '../../src/db/api-keys.ts';
+import { createSeries } from '../../src/db/series.ts';
+import { SAMPLE_SERIES } from '../../src/http/schemas/examples.ts';
+import { series } from '../../src/http/schemas/series.ts';
+import { parse } from '../../src/http/validation.ts';
 import { ChangeFeed } from '../../src/db/change-feed.ts';
 import type { Database } from '../../src/db/client.ts';
 import { loadSamples } from '../../src/first-start.ts';
@@ -53,6 +57,9 @@ export async function startLedger({
   const clock = { now: new Date('2026-11-20T16:00:00.000Z') };
   const now = () => clock.now;
   if (samples) await loadSamples(database, now());
+  else
+    for (const sample of SAMPLE_SERIES.series)
+      await createSeries(database.db, parse(series, sample), now());
   const issue = async (role: Role) =>
     (await issueKey(database.db, { name: `${role} desk`, role, expiresAt: null }, now())).key;
   const keys = {

@@ -14,12 +14,23 @@ export type DocumentedOperation = {
 };
 
 const NO_ID = '00000000-0000-4000-8000-000000000000';
+/** An item of evidence of the sample, where a test lets `fillLedger` add it. */
+export const EVIDENCE_ID = '00000000-0000-4000-8000-00000000e41d';
 const PARAMETERS: Record<string, string> = {
   slug: SLUG,
   version: '1',
   symbol: 'RUT',
   code: 'not-found',
   id: NO_ID,
+};
+
+/** Where the same name is that of something else. */
+const OTHERS: Record<string, Record<string, string>> = {
+  '/v1/outlooks/{slug}/conditions/{key}': { key: 'rate-relief' },
+  '/v1/outlooks/{slug}/conditions/{key}/assessments': { key: 'domestic-breadth' },
+  '/v1/outlooks/{slug}/evidence/{id}': { id: EVIDENCE_ID },
+  '/v1/series/{key}': { key: 'rut-close' },
+  '/v1/series/{key}/observations': { key: 'rut-close' },
 };
 
 /** What reads ask for that can't be left out. The second version is for the test to publish. */
@@ -46,8 +57,10 @@ export const OPERATIONS: DocumentedOperation[] = Object.entries(DOCUMENT.paths).
       method: method.toUpperCase() as DocumentedOperation['method'],
       path,
       url:
-        path.replace(/\{(\w+)\}/g, (_, name: string) => PARAMETERS[name] ?? `no-${name}`) +
-        (QUERIES[operation.operationId] ?? ''),
+        path.replace(
+          /\{(\w+)\}/g,
+          (_, name: string) => OTHERS[path]?.[name] ?? PARAMETERS[name] ?? `no-${name}`,
+        ) + (QUERIES[operation.operationId] ?? ''),
       isStream: 'text/event-stream' in (operation.responses['200']?.content ?? {}),
       operationId: operation.operationId,
       access: accessOf(operation),

@@ -99,6 +99,8 @@ export const drawdownLabels = pgTable(
     position: integer('position').notNull(),
     label: text('label').notNull(),
     minDepth: doublePrecision('min_depth'),
+    speedDepth: doublePrecision('speed_depth'),
+    speedDays: integer('speed_days'),
     typicalCause: text('typical_cause').notNull(),
     implication: text('implication').notNull(),
   },
@@ -106,6 +108,10 @@ export const drawdownLabels = pgTable(
     primaryKey({ columns: [t.frameworkId, t.key] }),
     unique('drawdown_labels_position').on(t.frameworkId, t.position),
     check('drawdown_labels_min_depth', sql`${t.minDepth} > 0 and ${t.minDepth} <= 1`),
+    check(
+      'drawdown_labels_speed',
+      sql`num_nulls(${t.speedDepth}, ${t.speedDays}) in (0, 2) and num_nonnulls(${t.minDepth}, ${t.speedDepth}) <= 1 and (${t.speedDepth} > 0 and ${t.speedDepth} <= 1 and ${t.speedDays} between 1 and 3660) is not false`,
+    ),
   ],
 );
 
@@ -117,9 +123,12 @@ export const invalidationConditions = pgTable(
     position: integer('position').notNull(),
     invalidates: text('invalidates').$type<ScenarioName>().notNull(),
     statement: text('statement').notNull(),
+    // How its comparisons are combined, where it has several.
+    combination: text('combination').$type<'all' | 'any'>(),
   },
   (t) => [
     primaryKey({ columns: [t.frameworkId, t.key] }),
+    check('invalidation_conditions_combination', sql`${t.combination} in ('all', 'any')`),
     unique('invalidation_conditions_position').on(t.frameworkId, t.position),
     check('invalidation_conditions_invalidates', sql`${t.invalidates} in ('bear', 'base', 'bull')`),
   ],

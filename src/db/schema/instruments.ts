@@ -1,7 +1,8 @@
 import { sql } from 'drizzle-orm';
-import { check, pgTable, text } from 'drizzle-orm/pg-core';
+import { bigint, check, pgTable, text } from 'drizzle-orm/pg-core';
 import type { InstrumentKind } from '../../domain/instrument.ts';
 import { identity, moment } from './columns.ts';
+import { series } from './series.ts';
 
 export const instruments = pgTable(
   'instruments',
@@ -10,6 +11,8 @@ export const instruments = pgTable(
     symbol: text('symbol').notNull().unique(),
     name: text('name').notNull(),
     kind: text('kind').$type<InstrumentKind>().notNull(),
+    // The series of its closes; once named, it stays.
+    closesId: bigint('closes_id', { mode: 'number' }).references(() => series.id),
     createdAt: moment('created_at').notNull(),
   },
   (t) => [

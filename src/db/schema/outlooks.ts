@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm';
-import { bigint, check, date, index, integer, pgTable, text } from 'drizzle-orm/pg-core';
+import { bigint, check, date, index, integer, jsonb, pgTable, text } from 'drizzle-orm/pg-core';
+import type { ConditionState } from '../../domain/invalidation.ts';
 import type { OutlookStatus } from '../../domain/outlook.ts';
 import { identity, moment, sha256, transactionId } from './columns.ts';
 import { instruments } from './instruments.ts';
@@ -18,6 +19,12 @@ export const outlooks = pgTable(
     // Why the desk owes a revision; empty where it owes none.
     reviewReasons: text('review_reasons')
       .array()
+      .notNull()
+      .default(sql`'{}'`),
+    // The states of its conditions, by key, but for those that are untriggered. A trigger keeps both
+    // in step with condition_changes and condition_answers (0003_evidence.sql).
+    conditionStates: jsonb('condition_states')
+      .$type<Record<string, ConditionState>>()
       .notNull()
       .default(sql`'{}'`),
     // The version that stands, as far as the next one, lists and searches depend on it. Null and 0
@@ -48,10 +55,12 @@ export const outlooks = pgTable(
       'outlooks_review_reasons',
       sql`array_position(${t.reviewReasons}, null) is null and array_position(${t.reviewReasons}, '') is null`,
     ),
+    check('outlooks_condition_states', sql`jsonb_typeof(${t.conditionStates}) = 'object'`),
     check('outlooks_status', sql`${t.status} in ('open', 'resolved', 'void', 'withdrawn')`),
     // The list of outlooks, page by page: all, of one instrument, of one status.
     index('outlooks_newest').on(t.publishedAt, t.id),
     index('outlooks_newest_of_instrument').on(t.instrumentId, t.publishedAt, t.id),
+    index('outlooks_of_framework').on(t.frameworkId), // those whose conditions watch a series
     // What was written since a walk through the list began.
     index('outlooks_written').on(t.transactionId),
     index('outlooks_newest_of_status').on(t.status, t.publishedAt, t.id),

@@ -7,6 +7,11 @@ const sampleFile = (name: string): unknown =>
 /** The bodies of the two requests that put the Russell 2000 outlook into an empty ledger. */
 export const SAMPLE_INSTRUMENT = sampleFile('instrument-rut') as Record<string, unknown>;
 export const SAMPLE_OUTLOOK = sampleFile('russell-2000-downside') as Record<string, unknown>;
+/** The series that its rules watch, and that of its instrument's closes. */
+export const SAMPLE_SERIES = sampleFile('series') as { series: Record<string, unknown>[] };
+/** The news that moved it, and the closes that the news states. */
+export const SAMPLE_EVIDENCE = sampleFile('evidence-yield-jump') as Record<string, unknown>;
+export const SAMPLE_CLOSES = sampleFile('rut-closes') as Record<string, unknown>;
 
 const rationale =
   'Long-term Treasury yields jumped; financing pressure on small caps rises with them.';
@@ -58,6 +63,45 @@ export const REQUEST_EXAMPLES: Record<
       },
     },
   },
+  addEvidence: {
+    news: { summary: 'News with claims in both directions', value: SAMPLE_EVIDENCE },
+    brief: {
+      summary: 'The least there can be',
+      value: {
+        headline: 'Retail sales rose more than expected',
+        summary: 'Demand at home held up in the month.',
+        publisher: 'A newspaper',
+        publishedAt: '2026-11-17T13:30:00Z',
+      },
+    },
+  },
+  assessCondition: {
+    triggered: {
+      summary: 'Met, as the desk sees it',
+      value: {
+        state: 'triggered',
+        rationale: 'Two months of orders and spending above all forecasts.',
+      },
+    },
+  },
+  createSeries: {
+    yield: {
+      summary: 'A yield of the Treasury',
+      value: {
+        key: 'us-10y-yield',
+        name: 'Market yield on US Treasury securities at 10-year constant maturity',
+        unit: 'percent',
+        frequency: 'daily',
+        source: 'Board of Governors of the Federal Reserve System (FRED: DGS10)',
+      },
+    },
+  },
+  recordObservations: {
+    closes: { summary: 'Closes, one of them computed', value: SAMPLE_CLOSES },
+  },
+  patchInstrument: {
+    closes: { summary: 'Name the series of the closes', value: { closes: 'rut-close' } },
+  },
   issueKey: {
     analyst: {
       summary: 'A key for a desk, for a year',
@@ -66,6 +110,16 @@ export const REQUEST_EXAMPLES: Record<
         role: 'analyst',
         expiresAt: '2027-11-20T00:00:00.000Z',
       },
+    },
+  },
+};
+
+/** What operations that take CSV take, which zod does not say. */
+export const CSV_BODIES: Record<string, object> = {
+  recordObservations: {
+    schema: { type: 'string', description: 'RFC 4180, with a header line.' },
+    examples: {
+      csv: { summary: 'Two days', value: 'date,value\r\n2026-11-17,4.71\r\n2026-11-18,4.74\r\n' },
     },
   },
 };

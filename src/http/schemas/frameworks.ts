@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import { drawdownLabelFaults } from '../../domain/drawdown.ts';
 import { metricFaults, PROVENANCES } from '../../domain/framework.ts';
+import { repeated } from '../../domain/errors.ts';
 import { headwindFaults } from '../../domain/headwinds.ts';
-import { invalidationConditionFaults } from '../../domain/invalidation.ts';
+import { invalidationConditionFaults, OPERATORS } from '../../domain/invalidation.ts';
 import { SCENARIO_NAMES } from '../../domain/probabilities.ts';
+import { ruleFaults } from '../../domain/rule-faults.ts';
 import { DEFAULT_DIRECTIONS, DIRECTIONS, returnBandFaults } from '../../domain/scenarios.ts';
 import { newProbabilities } from './probabilities.ts';
 import {
@@ -77,16 +79,55 @@ const newDrawdownLabel = z
       description:
         'The drawdown from the running peak from which the label applies, as a fraction (0.2 is 20 %); null where it is told by something else. Depths grow from label to label.',
     }),
+    speed: z
+      .strictObject({ depth: z.number().gt(0).max(1), days: z.int().min(1).max(3660) })
+      .nullable()
+      .default(null)
+      .meta({
+        id: 'NewSpeed',
+        description:
+          'For a fall that is told by its speed, as a crash is, instead of minDepth: at least so deep below the highest close of the last so many calendar days. Only falls within that many days count.',
+        examples: [{ depth: 0.2, days: 10 }],
+      }),
     typicalCause: prose,
     implication: prose,
   })
   .meta({ id: 'NewDrawdownLabel', description: 'What a fall of the instrument is called.' });
+
+const newComparison = z
+  .strictObject({
+    series: slug.meta({ description: 'The key of a series that exists.' }),
+    operator: z.enum(OPERATORS).meta({
+      description:
+        'How the observations compare with the threshold: below (lt), at or below (lte), above (gt), at or above (gte); or that they are beyond it and the one before them is not (crossesAbove, crossesBelow).',
+    }),
+    threshold: z.number(),
+    forObservations: z.int().min(1).max(1000).default(1).meta({
+      description: 'How many of the newest observations in a row must compare so.',
+    }),
+  })
+  .meta({
+    id: 'NewComparison',
+    description: 'A series compared with a threshold.',
+    examples: [{ series: 'us-10y-yield', operator: 'lt', threshold: 4, forObservations: 5 }],
+  });
+const several = z.array(newComparison).min(2).max(10);
+const newRule = z
+  .union([
+    newComparison,
+    z.strictObject({ all: several }).meta({ id: 'NewAllRule', description: 'Each must hold.' }),
+    z.strictObject({ any: several }).meta({ id: 'NewAnyRule', description: 'One must hold.' }),
+  ])
+  .superRefine((rule, context) => addFaults(context, ruleFaults(rule)));
 
 const newInvalidationCondition = z
   .strictObject({
     key: slug,
     invalidates: z.enum(SCENARIO_NAMES).meta({ description: 'The scenario it would prove wrong.' }),
     statement: prose,
+    rule: newRule.nullable().default(null).meta({
+      description: 'What observations trigger it; null where an analyst assesses it.',
+    }),
   })
   .meta({
     id: 'NewInvalidationCondition',
@@ -150,10 +191,39 @@ export const newFrameworkShape = {
   references: listOf(newReference),
 };
 
+/** Ids of evidence, each once. */
+export const citedIds = z
+  .array(z.uuid({ error: 'must be the id of an item of evidence' }).toLowerCase())
+  .max(100)
+  .superRefine((ids, context) => {
+    for (const [index, id] of ids.entries()) {
+      if (ids.indexOf(id) === index) continue;
+      context.addIssue({ code: 'custom', path: [index], message: 'is cited already' });
+    }
+  })
+  .default([]);
+
+const acknowledgement = z.strictObject({ condition: slug, reason: prose }).meta({
+  id: 'Acknowledgement',
+  description: 'Why the scenario that a triggered condition speaks against keeps its weight.',
+});
+
+/** What a version may rest on, beside its rationale. */
+export const reasonsShape = {
+  evidence: citedIds.meta({
+    description: 'The ids of evidence of this outlook that the version cites.',
+  }),
+  acknowledges: listOf(acknowledgement, (entries) => repeated(entries, 'condition')).meta({
+    description:
+      'Answers to conditions that stand triggered. Each must be answered, so or by less weight for the scenario that it invalidates.',
+  }),
+};
+
 /** A framework and what rides along, after a patch was applied to what stands. */
 export const patchedFramework = z.strictObject({
   rationale: prose,
   probabilities: newProbabilities.exactOptional(),
+  ...reasonsShape,
   ...newFrameworkShape,
 });
 
@@ -172,7 +242,11 @@ const scenarioPatch = keptAll(newScenario.shape).meta({
 });
 
 /** What a patch may hold; for the document only, as a patch is judged by what it results in. */
-export const frameworkPatch = keptAll({ ...newFrameworkShape, probabilities: newProbabilities })
+export const frameworkPatch = keptAll({
+  ...newFrameworkShape,
+  ...reasonsShape,
+  probabilities: newProbabilities,
+})
   .extend({
     rationale: prose.meta({ description: 'Why this version differs from the one before.' }),
     scenarios: z

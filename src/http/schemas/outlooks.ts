@@ -1,11 +1,13 @@
 import { z } from 'zod';
 import { PROVENANCES } from '../../domain/framework.ts';
 import { VERSION_KINDS } from '../../domain/hash-chain.ts';
+import { CONDITION_STATES, OPERATORS } from '../../domain/invalidation.ts';
 import { OUTLOOK_STATUSES } from '../../domain/outlook.ts';
 import { SCENARIO_NAMES } from '../../domain/probabilities.ts';
+import { ANSWER_WAYS } from '../../domain/review.ts';
 import { DIRECTIONS } from '../../domain/scenarios.ts';
 import { day, prose, sha256, slug, symbol, timestamp } from './fields.ts';
-import { faq, headwind, newFrameworkShape, risk } from './frameworks.ts';
+import { faq, headwind, newFrameworkShape, reasonsShape, risk } from './frameworks.ts';
 import { deltas, newProbabilities, probabilities } from './probabilities.ts';
 
 export const newHorizon = z
@@ -40,6 +42,7 @@ export const newRevision = z
   .strictObject({
     probabilities: newProbabilities,
     rationale: prose.meta({ description: 'Why this version differs from the one before.' }),
+    ...reasonsShape,
   })
   .meta({ id: 'NewRevision', description: 'New probabilities; the framework stays.' });
 
@@ -87,16 +90,39 @@ export const drawdownLabel = z
     key: slug,
     label: z.string(),
     minDepth: z.number().nullable(),
+    speed: z
+      .object({ depth: z.number(), days: z.int() })
+      .nullable()
+      .meta({ description: 'Where a fall is told by its speed: so deep within so many days.' }),
     typicalCause: z.string(),
     implication: z.string(),
   })
   .meta({ id: 'DrawdownLabel', description: 'What a fall is called, from which depth.' });
 
-const conditionShape = {
+const comparison = z
+  .object({
+    series: slug,
+    operator: z.enum(OPERATORS),
+    threshold: z.number(),
+    forObservations: z.int(),
+  })
+  .meta({ id: 'Comparison', description: 'A series compared with a threshold.' });
+const rule = z
+  .union([
+    comparison,
+    z.object({ all: z.array(comparison) }).meta({ id: 'AllRule', description: 'Each must hold.' }),
+    z.object({ any: z.array(comparison) }).meta({ id: 'AnyRule', description: 'One must hold.' }),
+  ])
+  .nullable()
+  .meta({ description: 'What observations trigger it; null where an analyst assesses it.' });
+
+export const conditionShape = {
   key: slug,
   invalidates: z.enum(SCENARIO_NAMES),
   statement: z.string(),
+  rule,
 };
+export const conditionState = z.enum(CONDITION_STATES);
 
 /** What a condition says, whatever its state. */
 export const invalidationConditionText = z
@@ -106,8 +132,7 @@ export const invalidationConditionText = z
 const invalidationCondition = z
   .object({
     ...conditionShape,
-    rule: z.null(),
-    state: z.enum(['untriggered', 'triggered', 'expired']),
+    state: conditionState,
   })
   .meta({ id: 'InvalidationCondition', description: 'A condition and its state.' });
 
@@ -136,12 +161,32 @@ export const reference = z
   })
   .meta({ id: 'Reference', description: 'A source.' });
 
+const citedEvidence = z
+  .object({ id: z.uuid(), headline: z.string() })
+  .meta({ id: 'CitedEvidence', description: 'An item of evidence that a version cites.' });
+
+const conditionAnswer = z
+  .object({
+    condition: slug,
+    way: z.enum(ANSWER_WAYS),
+    reason: z
+      .string()
+      .nullable()
+      .meta({ description: 'Null where the weight of its scenario fell.' }),
+  })
+  .meta({
+    id: 'ConditionAnswer',
+    description: 'How a version answered a condition that stood triggered.',
+  });
+
+export const instrumentName = z
+  .object({ symbol, name: z.string() })
+  .meta({ id: 'InstrumentName', description: 'What the outlook is about.' });
+
 const summaryShape = {
   slug,
   title: z.string(),
-  instrument: z
-    .object({ symbol, name: z.string() })
-    .meta({ id: 'InstrumentName', description: 'What the outlook is about.' }),
+  instrument: instrumentName,
   horizon: newHorizon,
   status: z.enum(OUTLOOK_STATUSES),
   review: z
@@ -166,6 +211,8 @@ export const outlook = z
     previousHash: sha256.nullable(),
     frameworkHash: sha256,
     change,
+    evidence: z.array(citedEvidence),
+    answers: z.array(conditionAnswer),
     probabilities,
     directions,
     scenarios: z.object({ bear: scenario, base: scenario, bull: scenario }),

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { SCENARIO_NAMES } from '../../domain/probabilities.ts';
+import { slug, timestamp } from './fields.ts';
 
 const fieldError = z
   .object({
@@ -22,6 +24,20 @@ export const problemDocument = z
     errors: z.array(fieldError).optional(),
     sum: z.number().optional().meta({ description: 'Of a probability-sum: what it came to.' }),
     excess: z.number().optional().meta({ description: 'Of a probability-sum: sum − 1.' }),
+    conditions: z
+      .array(
+        z
+          .object({
+            key: slug,
+            invalidates: z.enum(SCENARIO_NAMES),
+            statement: z.string(),
+            reason: z.string(),
+            triggeredAt: timestamp,
+          })
+          .meta({ id: 'OpenCondition', description: 'A condition that waits for an answer.' }),
+      )
+      .optional()
+      .meta({ description: 'Of a condition-unanswered: those that wait for an answer.' }),
   })
   .meta({
     id: 'Problem',

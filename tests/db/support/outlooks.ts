@@ -1,6 +1,7 @@
 import { expect } from 'vitest';
 import { SAMPLE_OUTLOOK } from '../../../src/http/schemas/examples.ts';
-import type { TestLedger } from '../../support/ledger.ts';
+import { SLUG, type TestLedger } from '../../support/ledger.ts';
+import { EVIDENCE_ID } from '../../support/operations.ts';
 import type { Outlook } from './chain.ts';
 
 /** Publishes the sample under other slugs, as its analyst. */
@@ -43,4 +44,53 @@ export function distinctRevision(index: number): { probabilities: object; ration
   const bull = 0.25;
   const base = (7_500 - 1_000 - index) / 10_000;
   return { probabilities: { bear, base, bull }, rationale: `Revision ${index}.` };
+}
+
+/**
+ * Gives every table of the ledger a row: version 2 of the sample answers a condition that observations
+ * triggered and cites evidence, another condition is assessed, and the index is in a correction.
+ */
+export async function fillLedger(ledger: TestLedger): Promise<void> {
+  const { pool, call } = ledger;
+  await pool.query(
+    `insert into evidence (id, outlook_id, number, headline, summary, publisher, published_at, tickers,
+       author_id, recorded_at)
+     select $1, o.id, 1, 'Yields jumped', 'By much.', 'A newswire', '2026-11-20T15:00:00Z', '[]',
+       v.author_id, '2026-11-20T16:00:00Z'
+       from outlooks o join outlook_versions v on v.outlook_id = o.id and v.version = 1
+      where o.slug = $2`,
+    [EVIDENCE_ID, SLUG],
+  );
+  await pool.query(
+    `insert into evidence_claims (evidence_id, position, statement, effect, target_kind, target_key,
+       horizon) values ($1, 1, 'More of it.', 'supports', 'scenario', 'bear', 'days')`,
+    [EVIDENCE_ID],
+  );
+  const days = ['2026-11-16', '2026-11-17', '2026-11-18', '2026-11-19'];
+  const observe = (series: string, values: number[]) =>
+    call({
+      method: 'POST',
+      url: `/v1/series/${series}/observations`,
+      as: 'feed',
+      payload: { observations: values.map((value, index) => ({ date: days[index], value })) },
+    });
+  const answers = [
+    await observe('rut-close', [3000, 2700, 2650]),
+    await observe('us-30y-yield', [4.2, 4.2, 4.1]),
+    await ledger.revise({
+      probabilities: { bear: 0.35, base: 0.4, bull: 0.25 },
+      rationale: 'Yields jumped.',
+      evidence: [EVIDENCE_ID],
+      acknowledges: [{ condition: 'rate-relief', reason: 'It will not last.' }],
+    }),
+    // Else an outlook that a test adds would have to answer it at once.
+    await observe('us-30y-yield', [4.2, 4.2, 4.1, 4.6]),
+    await call({
+      method: 'POST',
+      url: `/v1/outlooks/${SLUG}/conditions/orders-and-spending/assessments`,
+      as: 'analyst',
+      payload: { state: 'expired', rationale: 'No longer published.', evidence: [EVIDENCE_ID] },
+    }),
+  ];
+  expect(answers.map(({ statusCode }) => statusCode)).toEqual([200, 200, 201, 200, 201]);
 }

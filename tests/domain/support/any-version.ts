@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import type { Comparable } from '../../../src/domain/diff.ts';
 import { type Framework, PROVENANCES } from '../../../src/domain/framework.ts';
+import type { Rule } from '../../../src/domain/invalidation.ts';
 import type { Headwind } from '../../../src/domain/headwinds.ts';
 import { SCENARIO_NAMES } from '../../../src/domain/probabilities.ts';
 import { DIRECTIONS, type Scenario } from '../../../src/domain/scenarios.ts';
@@ -32,6 +33,7 @@ const scenario = record<Scenario>({
   directionComment: optional,
   returnBand: fc.option(record({ min: bandEnd, max: bandEnd })),
 });
+const rule: Rule = { series: 'yield', operator: 'lt', threshold: 4, forObservations: 2 };
 const framework = record<Framework>({
   title: text,
   summary: text,
@@ -43,11 +45,23 @@ const framework = record<Framework>({
     { comparator: (a, b) => a.key === b.key || a.rank === b.rank, maxLength: 8 },
   ),
   drawdownLabels: fc.uniqueArray(
-    record({ key, label: text, minDepth: bandEnd, typicalCause: text, implication: text }),
+    record({
+      key,
+      label: text,
+      minDepth: bandEnd,
+      speed: fc.constantFrom(null, { depth: 0.2, days: 10 }),
+      typicalCause: text,
+      implication: text,
+    }),
     byKey,
   ),
   invalidationConditions: fc.uniqueArray(
-    record({ key, invalidates: fc.constantFrom(...SCENARIO_NAMES), statement: text }),
+    record({
+      key,
+      invalidates: fc.constantFrom(...SCENARIO_NAMES),
+      statement: text,
+      rule: fc.constantFrom(null, rule, { any: [rule, { ...rule, threshold: 3 }] }),
+    }),
     byKey,
   ),
   risks: fc.array(record({ area: key, whyItMatters: text, currentRead: text })),

@@ -1,0 +1,187 @@
+import { sql } from 'drizzle-orm';
+import {
+  bigint,
+  check,
+  date,
+  doublePrecision,
+  foreignKey,
+  index,
+  integer,
+  json,
+  pgTable,
+  primaryKey,
+  text,
+  unique,
+  uuid,
+} from 'drizzle-orm/pg-core';
+import type { ConditionState, Operator } from '../../domain/invalidation.ts';
+import type { ChangeCause, AnswerWay, SeriesValue } from '../../domain/review.ts';
+import type { ScenarioName } from '../../domain/probabilities.ts';
+import { analysts } from './api-keys.ts';
+import { identity, moment } from './columns.ts';
+import { evidence } from './evidence.ts';
+import { frameworks, invalidationConditions } from './frameworks.ts';
+import { outlooks } from './outlooks.ts';
+import { series } from './series.ts';
+import { outlookVersions } from './versions.ts';
+
+// The rule of a condition: one comparison, or several that it combines.
+export const conditionComparisons = pgTable(
+  'condition_comparisons',
+  {
+    frameworkId: bigint('framework_id', { mode: 'number' })
+      .notNull()
+      .references(() => frameworks.id),
+    conditionKey: text('condition_key').notNull(),
+    position: integer('position').notNull(),
+    seriesId: bigint('series_id', { mode: 'number' })
+      .notNull()
+      .references(() => series.id),
+    operator: text('operator').$type<Operator>().notNull(),
+    threshold: doublePrecision('threshold').notNull(),
+    forObservations: integer('for_observations').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.frameworkId, t.conditionKey, t.position] }),
+    foreignKey({
+      name: 'condition_comparisons_condition',
+      columns: [t.frameworkId, t.conditionKey],
+      foreignColumns: [invalidationConditions.frameworkId, invalidationConditions.key],
+    }),
+    index('condition_comparisons_of_series').on(t.seriesId, t.frameworkId), // who watches a series
+    check(
+      'condition_comparisons_operator',
+      sql`${t.operator} in ('lt', 'lte', 'gt', 'gte', 'crossesAbove', 'crossesBelow')`,
+    ),
+    check(
+      'condition_comparisons_threshold',
+      sql`${t.threshold} > '-Infinity' and ${t.threshold} < 'Infinity'`,
+    ),
+    check('condition_comparisons_for_observations', sql`${t.forObservations} between 1 and 1000`),
+  ],
+);
+
+/** How the state of each condition of an outlook came to be; before the first, it is untriggered. */
+export const conditionChanges = pgTable(
+  'condition_changes',
+  {
+    id: identity(),
+    outlookId: bigint('outlook_id', { mode: 'number' })
+      .notNull()
+      .references(() => outlooks.id),
+    key: text('key').notNull(),
+    state: text('state').$type<ConditionState>().notNull(),
+    cause: text('cause').$type<ChangeCause>().notNull(),
+    invalidates: text('invalidates').$type<ScenarioName>().notNull(),
+    // The newest version then; a trigger sets it.
+    version: integer('version').notNull(),
+    /** In words, for people who have to answer it. */
+    reason: text('reason').notNull(),
+    day: date('day'),
+    observations: json('observations').$type<SeriesValue[]>().notNull(),
+    authorId: uuid('author_id').references(() => analysts.id),
+    rationale: text('rationale'),
+    overrideReason: text('override_reason'),
+    recordedAt: moment('recorded_at').notNull(),
+  },
+  (t) => [
+    foreignKey({
+      name: 'condition_changes_version',
+      columns: [t.outlookId, t.version],
+      foreignColumns: [outlookVersions.outlookId, outlookVersions.version],
+    }),
+    unique('condition_changes_outlook').on(t.outlookId, t.id),
+    // The states of now, of a version and of a moment.
+    index('condition_changes_of_outlook').on(t.outlookId, t.key, t.id),
+    check('condition_changes_state', sql`${t.state} in ('untriggered', 'triggered', 'expired')`),
+    check(
+      'condition_changes_cause',
+      sql`${t.cause} in ('observations', 'assessment', 'framework', 'horizon')`,
+    ),
+    check('condition_changes_invalidates', sql`${t.invalidates} in ('bear', 'base', 'bull')`),
+    check(
+      'condition_changes_assessed',
+      sql`num_nulls(${t.authorId}, ${t.rationale}) = case when ${t.cause} = 'assessment' then 0 else 2 end and (${t.overrideReason} is null or ${t.cause} = 'assessment')`,
+    ),
+    check('condition_changes_reason', sql`${t.reason} <> ''`),
+    check('condition_changes_observations', sql`json_typeof(${t.observations}) = 'array'`),
+  ],
+);
+
+/** What an assessment cites; of its own outlook, by the keys. */
+export const conditionEvidence = pgTable(
+  'condition_evidence',
+  {
+    outlookId: bigint('outlook_id', { mode: 'number' }).notNull(),
+    changeId: bigint('change_id', { mode: 'number' }).notNull(),
+    position: integer('position').notNull(),
+    evidenceId: uuid('evidence_id').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.changeId, t.position] }),
+    foreignKey({
+      name: 'condition_evidence_change',
+      columns: [t.outlookId, t.changeId],
+      foreignColumns: [conditionChanges.outlookId, conditionChanges.id],
+    }),
+    foreignKey({
+      name: 'condition_evidence_of_outlook',
+      columns: [t.outlookId, t.evidenceId],
+      foreignColumns: [evidence.outlookId, evidence.id],
+    }),
+  ],
+);
+
+/** How a version answered a condition that stood triggered. */
+export const conditionAnswers = pgTable(
+  'condition_answers',
+  {
+    changeId: bigint('change_id', { mode: 'number' }).primaryKey(),
+    outlookId: bigint('outlook_id', { mode: 'number' }).notNull(),
+    // Its key is deferred, as answers are written before the version that they make way for.
+    version: integer('version').notNull(),
+    way: text('way').$type<AnswerWay>().notNull(),
+    reason: text('reason'),
+  },
+  (t) => [
+    foreignKey({
+      name: 'condition_answers_version',
+      columns: [t.outlookId, t.version],
+      foreignColumns: [outlookVersions.outlookId, outlookVersions.version],
+    }),
+    foreignKey({
+      name: 'condition_answers_change',
+      columns: [t.outlookId, t.changeId],
+      foreignColumns: [conditionChanges.outlookId, conditionChanges.id],
+    }),
+    index('condition_answers_of_version').on(t.outlookId, t.version),
+    check('condition_answers_way', sql`${t.way} in ('weight', 'acknowledged')`),
+    check('condition_answers_reason', sql`(${t.way} = 'acknowledged') = (${t.reason} is not null)`),
+  ],
+);
+
+/** The label of the drawdown that an outlook's instrument is in, whenever it changed. */
+export const drawdownChanges = pgTable(
+  'drawdown_changes',
+  {
+    id: identity(),
+    outlookId: bigint('outlook_id', { mode: 'number' })
+      .notNull()
+      .references(() => outlooks.id),
+    version: integer('version').notNull(),
+    // Null where no label applies any more.
+    label: text('label'),
+    depth: doublePrecision('depth').notNull(),
+    day: date('day').notNull(),
+    recordedAt: moment('recorded_at').notNull(),
+  },
+  (t) => [
+    foreignKey({
+      name: 'drawdown_changes_version',
+      columns: [t.outlookId, t.version],
+      foreignColumns: [outlookVersions.outlookId, outlookVersions.version],
+    }),
+    index('drawdown_changes_of_outlook').on(t.outlookId, t.id), // the newest
+    check('drawdown_changes_depth', sql`${t.depth} >= 0 and ${t.depth} < 'Infinity'`),
+  ],
+);

@@ -1,0 +1,123 @@
+import { DomainError, type Fault } from './errors.ts';
+import { comparisonsOf, type Operator, type Rule, type Transition } from './invalidation.ts';
+import { type Probabilities, type ScenarioName, WHOLE } from './probabilities.ts';
+
+export const CHANGE_CAUSES = ['observations', 'assessment', 'framework', 'horizon'] as const;
+/**
+ * What changed the state of a condition: observations that came in, an analyst's assessment, a framework
+ * whose rule held or no longer held when it was published, the end of the horizon.
+ */
+export type ChangeCause = (typeof CHANGE_CAUSES)[number];
+
+/** A value that a rule went by. */
+export type SeriesValue = { series: string; date: string; value: number };
+
+/** A condition that was triggered and that no version has answered yet. */
+export type OpenTrigger = {
+  /** Of the change that triggered it. */
+  changeId: number;
+  key: string;
+  invalidates: ScenarioName;
+  statement: string;
+  /** In words. */
+  reason: string;
+  /** When the ledger recorded it. */
+  triggeredAt: string;
+};
+
+export const ANSWER_WAYS = ['weight', 'acknowledged'] as const;
+/** The invalidated scenario lost weight, or the desk said why it did not. */
+export type AnswerWay = (typeof ANSWER_WAYS)[number];
+export type Answer = { changeId: number; key: string; way: AnswerWay; reason: string | null };
+
+/** What an author says of a condition whose scenario keeps its weight. */
+export type Acknowledgement = { condition: string; reason: string };
+
+/** Open conditions that a proposal leaves unanswered. */
+export class UnansweredConditions extends DomainError {
+  readonly conditions: readonly OpenTrigger[];
+
+  constructor(conditions: readonly OpenTrigger[], detail: string, faults: readonly Fault[]) {
+    super('condition-unanswered', detail, faults);
+    this.conditions = conditions;
+  }
+}
+
+/**
+ * How a proposal answers the conditions that stand triggered: each by less weight for the scenario that it
+ * invalidates, or by a reason.
+ * @throws UnansweredConditions where one is left unanswered; DomainError `nothing-to-acknowledge` where a
+ *   reason is given for a condition that wants no answer
+ */
+export function answersTo(
+  open: readonly OpenTrigger[],
+  before: Probabilities,
+  proposed: { probabilities: Probabilities; acknowledges: readonly Acknowledgement[] },
+): Answer[] {
+  const { probabilities: after, acknowledges } = proposed;
+  requireOpen(open, acknowledges);
+  const unanswered: OpenTrigger[] = [];
+  const answers = open.flatMap((trigger): Answer[] => {
+    const { changeId, key, invalidates } = trigger;
+    const reason = acknowledges.find(({ condition }) => condition === key)?.reason;
+    if (reason !== undefined) return [{ changeId, key, way: 'acknowledged', reason }];
+    if (after[invalidates] < before[invalidates]) {
+      return [{ changeId, key, way: 'weight', reason: null }];
+    }
+    unanswered.push(trigger);
+    return [];
+  });
+  if (unanswered.length === 0) return answers;
+  const named = unanswered.map(({ reason }) => reason).join(' ');
+  throw new UnansweredConditions(
+    unanswered,
+    `${named} Answer by less weight for the scenario, or by a reason in acknowledges.`,
+    unanswered.map(({ key, invalidates, reason }) => ({
+      path: ['probabilities', invalidates],
+      detail: `"${key}" speaks against the ${invalidates} scenario (${reason.replace(/\.$/, '')}): go below its ${before[invalidates] / WHOLE}, or add {"condition": "${key}", "reason": "…"} to acknowledges`,
+    })),
+  );
+}
+
+function requireOpen(open: readonly OpenTrigger[], acknowledges: readonly Acknowledgement[]): void {
+  const faults = acknowledges.flatMap(({ condition }, index) => {
+    if (open.some(({ key }) => key === condition)) return [];
+    const detail = `"${condition}" waits for no answer; ${
+      open.length === 0
+        ? 'leave acknowledges out'
+        : `those that do: ${open.map(({ key }) => key).join(', ')}`
+    }`;
+    return [{ path: ['acknowledges', index, 'condition'], detail }];
+  });
+  if (faults.length === 0) return;
+  throw new DomainError(
+    'nothing-to-acknowledge',
+    'A condition that is acknowledged must be triggered and not answered yet.',
+    faults,
+  );
+}
+
+const COMPARED: Record<Operator, string> = {
+  lt: 'below',
+  lte: 'at or below',
+  gt: 'above',
+  gte: 'at or above',
+  crossesAbove: 'having crossed above',
+  crossesBelow: 'having crossed below',
+};
+
+/** Why a rule changed the state of a condition, in words for whoever has to answer it. */
+export function reasonOf(
+  key: string,
+  rule: Rule,
+  { state, day, observations }: Pick<Transition, 'state' | 'day' | 'observations'>,
+): string {
+  if (state === 'untriggered') return `"${key}": its rule does not hold as of ${day}.`;
+  const said = comparisonsOf(rule).flatMap(({ series, operator, threshold, forObservations }) => {
+    const seen = observations.find((one) => one.series === series);
+    if (!seen) return [];
+    const often = forObservations > 1 ? ` for ${forObservations} observations in a row` : '';
+    return `${series} was ${seen.value} on ${seen.date}, ${COMPARED[operator]} ${threshold}${often}`;
+  });
+  return `"${key}" is triggered: ${said.join('; ')}.`;
+}

@@ -1,0 +1,66 @@
+import type { Fault } from './errors.ts';
+import type { Horizon } from './framework.ts';
+import { type Comparison, comparisonsOf, type Operator, type Rule } from './invalidation.ts';
+import { type Frequency, mostObservations } from './series.ts';
+
+/** Comparisons that all must hold leave some number, and none stands twice. Paths are within the rule. */
+export function ruleFaults(rule: Rule): Fault[] {
+  const [part] = 'series' in rule ? [] : Object.keys(rule);
+  if (part === undefined) return [];
+  const comparisons = comparisonsOf(rule);
+  return comparisons.flatMap((comparison, index): Fault[] => {
+    const earlier = comparisons.slice(0, index);
+    const same = earlier.findIndex((one) => JSON.stringify(one) === JSON.stringify(comparison));
+    if (same >= 0) return [{ path: [part, index], detail: `says the same as entry ${same}` }];
+    if (part === 'any') return [];
+    const opposed = earlier.findIndex((one) => contradicts(one, comparison));
+    if (opposed < 0) return [];
+    const detail = `can't hold together with entry ${opposed}; take one of them out, or use any`;
+    return [{ path: [part, index], detail }];
+  });
+}
+
+type Bound = { side: 'above' | 'below'; isOpen: boolean };
+const BOUNDS: Record<Operator, Bound> = {
+  lt: { side: 'below', isOpen: true },
+  lte: { side: 'below', isOpen: false },
+  gt: { side: 'above', isOpen: true },
+  gte: { side: 'above', isOpen: false },
+  crossesAbove: { side: 'above', isOpen: true },
+  crossesBelow: { side: 'below', isOpen: true },
+};
+
+/** Whether no newest value satisfies both; for crossings the other way at once, no value before it. */
+function contradicts(one: Comparison, other: Comparison): boolean {
+  if (one.series !== other.series) return false;
+  const [first, second] = [BOUNDS[one.operator], BOUNDS[other.operator]];
+  if (first.side === second.side) return false;
+  const areCrossings = one.operator.startsWith('crosses') && other.operator.startsWith('crosses');
+  if (areCrossings && one.forObservations === other.forObservations) return true;
+  const [above, below] = first.side === 'above' ? [one, other] : [other, one];
+  if (above.threshold > below.threshold) return true;
+  return above.threshold === below.threshold && (first.isOpen || second.isOpen);
+}
+
+/**
+ * A rule asks for no more observations than its series can have within the horizon.
+ * @param frequencyOf that of a series by its key; undefined for one that is unknown, which is not judged
+ */
+export function unreachableFaults(
+  rule: Rule,
+  horizon: Horizon,
+  frequencyOf: (series: string) => Frequency | undefined,
+): Fault[] {
+  const [part] = 'series' in rule ? [] : Object.keys(rule);
+  return comparisonsOf(rule).flatMap((comparison, index): Fault[] => {
+    const { series, operator, forObservations } = comparison;
+    const frequency = frequencyOf(series);
+    if (frequency === undefined) return [];
+    const isCrossing = operator === 'crossesAbove' || operator === 'crossesBelow';
+    const most = mostObservations(frequency, horizon) - (isCrossing ? 1 : 0);
+    if (forObservations <= most) return [];
+    const place = part === undefined ? [] : [part, index];
+    const detail = `${series} is ${frequency} and can have ${most} at most within the horizon${isCrossing ? ', beside the one before the crossing' : ''}`;
+    return [{ path: [...place, 'forObservations'], detail }];
+  });
+}

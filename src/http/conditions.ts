@@ -1,0 +1,134 @@
+import { z } from 'zod';
+import {
+  assessCondition,
+  type Condition,
+  type ConditionChange,
+  listChanges,
+  readCondition,
+  readConditions,
+} from '../db/conditions.ts';
+import { authorOf } from './auth.ts';
+import { decodeCursor, encodeCursor, pageFrom, pageShape, renderPage } from './paging.ts';
+import { type Api, type Ledger, refusals } from './routing.ts';
+import { condition, conditionHistory, conditions, newAssessment } from './schemas/conditions.ts';
+import { slug } from './schemas/fields.ts';
+
+const TAG = 'Conditions';
+const slugParams = z.strictObject({ slug });
+const keyParams = z.strictObject({ slug, key: slug });
+
+export function conditionRoutes(api: Api, ledger: Ledger): void {
+  listRoute(api, ledger);
+  historyRoute(api, ledger);
+  assessRoute(api, ledger);
+}
+
+function listRoute(api: Api, { pool, replies }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/outlooks/:slug/conditions',
+    config: { access: 'read' },
+    schema: {
+      operationId: 'listConditions',
+      tags: [TAG],
+      summary: 'Read where the conditions stand',
+      description:
+        'The invalidation conditions of the version that stands, in its order, each with its state and how that came to be. What they were at another moment an outlook tells with `asOf`.',
+      params: slugParams,
+      response: { 200: conditions, ...refusals(404, 422) },
+    },
+    handler: (request, reply) => {
+      const { slug: name } = request.params;
+      return replies.answer(request, reply, { about: [name] }, async () => {
+        const items = (await readConditions(pool, name, null)).map(representCondition);
+        return { body: JSON.stringify({ items }), freshness: 'revalidate' };
+      });
+    },
+  });
+}
+
+const changeId = z.int().min(1);
+
+function historyRoute(api: Api, { pool, replies }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/outlooks/:slug/conditions/:key',
+    config: { access: 'read' },
+    schema: {
+      operationId: 'getCondition',
+      tags: [TAG],
+      summary: 'Read how a condition came to its state',
+      description: 'One condition of the version that stands, with all its changes, newest first.',
+      params: keyParams,
+      querystring: z.strictObject(pageShape),
+      response: { 200: conditionHistory, ...refusals(404, 422) },
+    },
+    handler: (request, reply) => {
+      const { slug: name, key } = request.params;
+      const { limit, cursor } = request.query;
+      const about = ['condition', name, key];
+      const before = decodeCursor(cursor, about, changeId);
+      return replies.answer(request, reply, { about: [name] }, async () => {
+        const found = await readCondition(pool, name, key);
+        const changes = await listChanges(pool, name, key, { before, limit: limit + 1 });
+        const page = pageFrom(changes, limit, (last) => encodeCursor(about, last.id));
+        const { link } = renderPage(request, page);
+        const body = {
+          ...representCondition(found),
+          changes: page.items.map(representChange),
+          nextCursor: page.nextCursor,
+        };
+        return { body: JSON.stringify(body), freshness: 'revalidate', link };
+      });
+    },
+  });
+}
+
+function assessRoute(api: Api, { pool, replies, feed, now }: Ledger): void {
+  api.route({
+    method: 'POST',
+    url: '/v1/outlooks/:slug/conditions/:key/assessments',
+    config: { access: 'analyst' },
+    schema: {
+      operationId: 'assessCondition',
+      tags: [TAG],
+      summary: 'Judge a condition',
+      description:
+        'Changes the state of a condition that no rule judges, or, with a reason, of one that a rule does. Triggered, it makes a review of the outlook due, which the next version has to answer.',
+      security: [{ key: [] }],
+      params: keyParams,
+      body: newAssessment,
+      response: { 201: condition, ...refusals(400, 401, 403, 404, 409, 413, 415, 422) },
+    },
+    handler: async (request, reply) => {
+      const { slug: name, key } = request.params;
+      const assessment = { ...request.body, author: authorOf(request) };
+      const assessed = await assessCondition(pool, name, key, assessment, now);
+      replies.changed(name);
+      feed.announce();
+      return reply
+        .code(201)
+        .header('location', `/v1/outlooks/${name}/conditions/${key}`)
+        .send(representCondition(assessed));
+    },
+  });
+}
+
+function representCondition({ lastChange, ...rest }: Condition): z.output<typeof condition> {
+  return { ...rest, lastChange: lastChange && representChange(lastChange) };
+}
+
+function representChange(change: ConditionChange) {
+  const { state, cause, reason, day, observations, version, assessment, answer } = change;
+  return {
+    state,
+    cause,
+    reason,
+    day,
+    observations: [...observations],
+    version,
+    recordedAt: change.recordedAt.toISOString(),
+    assessment: assessment && { ...assessment, evidence: [...assessment.evidence] },
+    answer,
+  };
+}

@@ -1,0 +1,129 @@
+import { z } from 'zod';
+import { addEvidence, type Evidence, listEvidence } from '../db/evidence.ts';
+import { notFound } from '../db/versions.ts';
+import { DomainError } from '../domain/errors.ts';
+import { authorOf } from './auth.ts';
+import { decodeCursor, encodeCursor, pageFrom, pageOf, pageShape, renderPage } from './paging.ts';
+import { type Api, type Ledger, refusals } from './routing.ts';
+import { evidence, newEvidence } from './schemas/evidence.ts';
+import { slug } from './schemas/fields.ts';
+
+const TAG = 'Evidence';
+const slugParams = z.strictObject({ slug });
+
+export function evidenceRoutes(api: Api, ledger: Ledger): void {
+  listRoute(api, ledger);
+  oneRoute(api, ledger);
+  addRoute(api, ledger);
+}
+
+function addRoute(api: Api, { pool, replies, feed, now }: Ledger): void {
+  api.route({
+    method: 'POST',
+    url: '/v1/outlooks/:slug/evidence',
+    config: { access: 'analyst' },
+    schema: {
+      operationId: 'addEvidence',
+      tags: [TAG],
+      summary: 'Add evidence',
+      description:
+        'News or data with what it says for or against parts of the outlook that stands. Nothing is edited: an item that corrects another names it in `corrects`.',
+      security: [{ key: [] }],
+      params: slugParams,
+      body: newEvidence,
+      response: { 201: evidence, ...refusals(400, 401, 403, 404, 413, 415, 422) },
+    },
+    handler: async (request, reply) => {
+      const { slug: name } = request.params;
+      const added = await addEvidence(pool, name, request.body, authorOf(request), now);
+      replies.changed(name);
+      feed.announce();
+      return reply
+        .code(201)
+        .header('location', `/v1/outlooks/${name}/evidence/${added.id}`)
+        .send(represent(added));
+    },
+  });
+}
+
+const number = z.int().min(1);
+
+function listRoute(api: Api, { pool, replies }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/outlooks/:slug/evidence',
+    config: { access: 'read' },
+    schema: {
+      operationId: 'listEvidence',
+      tags: [TAG],
+      summary: 'List evidence',
+      description: 'Newest first, each with the versions that it moved.',
+      params: slugParams,
+      querystring: z.strictObject(pageShape),
+      response: { 200: pageOf(evidence), ...refusals(404, 422) },
+    },
+    handler: (request, reply) => {
+      const { slug: name } = request.params;
+      const { limit, cursor } = request.query;
+      const about = ['evidence', name];
+      const before = decodeCursor(cursor, about, number);
+      return replies.answer(request, reply, { about: [name] }, async () => {
+        const found = await listEvidence(pool, name, { id: null, before, limit: limit + 1 });
+        if (found.length === 0) await requireOutlook(pool, name);
+        const page = pageFrom(found, limit, (last) => encodeCursor(about, last.number));
+        return renderPage(request, { ...page, items: page.items.map(represent) });
+      });
+    },
+  });
+}
+
+function oneRoute(api: Api, { pool, replies }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/outlooks/:slug/evidence/:id',
+    config: { access: 'read' },
+    schema: {
+      operationId: 'getEvidence',
+      tags: [TAG],
+      summary: 'Read an item of evidence',
+      description: 'One item, with the versions that it moved.',
+      params: z.strictObject({ slug, id: z.uuid().toLowerCase() }),
+      response: { 200: evidence, ...refusals(404, 422) },
+    },
+    handler: (request, reply) => {
+      const { slug: name, id } = request.params;
+      return replies.answer(request, reply, { about: [name] }, async () => {
+        const [found] = await listEvidence(pool, name, { id, before: null, limit: 1 });
+        if (!found) {
+          await requireOutlook(pool, name);
+          throw new DomainError('evidence-not-found', `"${name}" has no evidence ${id}.`);
+        }
+        return { body: JSON.stringify(represent(found)), freshness: 'revalidate' };
+      });
+    },
+  });
+}
+
+async function requireOutlook(pool: Ledger['pool'], name: string): Promise<void> {
+  const missing = await notFound(pool, name, 'newest');
+  if (missing.code === 'outlook-not-found') throw missing;
+}
+
+function represent(item: Evidence): z.output<typeof evidence> {
+  return {
+    id: item.id,
+    headline: item.headline,
+    summary: item.summary,
+    publisher: item.publisher,
+    url: item.url,
+    publishedAt: item.publishedAt.toISOString(),
+    sentiment: item.sentiment,
+    tickers: [...item.tickers],
+    claims: [...item.claims],
+    corrects: item.corrects,
+    correctedBy: item.correctedBy,
+    addedBy: item.addedBy,
+    addedAt: item.addedAt.toISOString(),
+    moved: item.moved.map((move) => ({ ...move, publishedAt: move.publishedAt.toISOString() })),
+  };
+}

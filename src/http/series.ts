@@ -1,0 +1,84 @@
+import { z } from 'zod';
+import { createSeries, listSeries, readSeries } from '../db/series.ts';
+import { setFreshness } from './caching.ts';
+import { decodeCursor, encodeCursor, pageFrom, pageOf, pageShape, sendPage } from './paging.ts';
+import { type Api, type Ledger, refusals } from './routing.ts';
+import { slug } from './schemas/fields.ts';
+import { series } from './schemas/series.ts';
+
+const TAG = 'Series';
+
+export function seriesRoutes(api: Api, ledger: Ledger): void {
+  listRoute(api, ledger);
+  oneRoute(api, ledger);
+  createRoute(api, ledger);
+}
+
+function createRoute(api: Api, { db, now }: Ledger): void {
+  api.route({
+    method: 'POST',
+    url: '/v1/series',
+    config: { access: 'feed' },
+    schema: {
+      operationId: 'createSeries',
+      tags: [TAG],
+      summary: 'Add a series',
+      description: 'Prices or an indicator, for rules to watch and drawdowns to be computed from.',
+      security: [{ key: [] }],
+      body: series,
+      response: { 201: series, ...refusals(400, 401, 403, 409, 413, 415, 422) },
+    },
+    handler: async (request, reply) => {
+      await createSeries(db, request.body, now());
+      return reply
+        .code(201)
+        .header('location', `/v1/series/${request.body.key}`)
+        .send(request.body);
+    },
+  });
+}
+
+function listRoute(api: Api, { db, requireKeyForReads }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/series',
+    config: { access: 'read' },
+    schema: {
+      operationId: 'listSeries',
+      tags: [TAG],
+      summary: 'List series',
+      description: 'By key.',
+      querystring: z.strictObject(pageShape),
+      response: { 200: pageOf(series), ...refusals(422) },
+    },
+    handler: async (request, reply) => {
+      const { limit, cursor } = request.query;
+      const after = decodeCursor(cursor, 'series', slug);
+      const found = await listSeries(db, { after, limit: limit + 1 });
+      const page = pageFrom(found, limit, (last) => encodeCursor('series', last.key));
+      setFreshness(reply, 'revalidate', requireKeyForReads);
+      return sendPage(request, reply, page);
+    },
+  });
+}
+
+function oneRoute(api: Api, { db, requireKeyForReads }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/series/:key',
+    config: { access: 'read' },
+    schema: {
+      operationId: 'getSeries',
+      tags: [TAG],
+      summary: 'Read a series',
+      description: 'What one series is, by its key.',
+      params: z.strictObject({ key: slug }),
+      response: { 200: series, ...refusals(404, 422) },
+    },
+    handler: async (request, reply) => {
+      const found = await readSeries(db, request.params.key);
+      setFreshness(reply, 'revalidate', requireKeyForReads);
+      return reply.send(found);
+    },
+  });
+}
