@@ -1,6 +1,15 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { drawdownLabelFaults } from '../../src/domain/drawdown.ts';
+import {
+  type Drawdown,
+  type DrawdownLabel,
+  drawdownLabelFaults,
+  drawdownOf,
+  labelOf,
+} from '../../src/domain/drawdown.ts';
+import type { Observation } from '../../src/domain/series.ts';
+import vectors from '../vectors/drawdowns.json' with { type: 'json' };
+import { bruteDrawdown } from './support/brute-drawdown.ts';
 
 const labelsOf = (depths: readonly (number | null)[]) =>
   depths.map((minDepth, index) => ({ key: `label-${index}`, label: 'L', minDepth }));
@@ -54,4 +63,154 @@ test('keys are used once, however deep the labels', () => {
   expect(drawdownLabelFaults(labels)).toEqual([
     { path: [1, 'key'], detail: '"fall" is already used by entry 0' },
   ]);
+});
+
+test('a label is told by its depth or by its speed, not by both', () => {
+  const speed = { depth: 0.2, days: 10 };
+  const labels = [
+    { key: 'a', minDepth: 0.1, speed },
+    { key: 'b', minDepth: null, speed },
+  ];
+  expect(drawdownLabelFaults(labels)).toEqual([
+    { path: [0, 'speed'], detail: 'is for a label without a minDepth: leave one of them out' },
+  ]);
+});
+
+const closesOf = (observations: readonly (readonly (string | number)[])[]): Observation[] =>
+  observations.map(([date, value]) => ({ date: String(date), value: Number(value) }));
+
+/** A close a day from 1 January 2026 on. */
+const daily = (...values: number[]): Observation[] =>
+  values.map((value, index) => ({ date: dayAt(index), value }));
+const dayAt = (index: number) => new Date(Date.UTC(2026, 0, 1 + index)).toISOString().slice(0, 10);
+
+/** Depths to 1e-12, all else exactly. */
+function expectSame(found: Drawdown | null, expected: Drawdown | null): void {
+  const rounded = (drawdown: Drawdown | null) =>
+    JSON.parse(
+      JSON.stringify(drawdown, (name, value: unknown) =>
+        name === 'depth' ? Math.round(Number(value) * 1e12) : value,
+      ),
+    ) as unknown;
+  expect(rounded(found)).toEqual(rounded(expected));
+}
+
+test('the figures of the vectors are those of the definition, and of what is served', () => {
+  expect(vectors.vectors.length).toBeGreaterThanOrEqual(50);
+  for (const { observations, expected } of vectors.vectors) {
+    const closes = closesOf(observations);
+    expectSame(bruteDrawdown(closes), expected);
+    expectSame(drawdownOf(closes), expected);
+  }
+});
+
+test('the figures of any path are those of the definition', () => {
+  const step = fc.record({
+    days: fc.integer({ min: 1, max: 40 }),
+    // Few values, so that there are ties, and some that are no price.
+    value: fc.oneof(fc.constantFrom(-3, 0, 1, 2, 3, 5, 8), fc.integer({ min: 1, max: 1_000_000 })),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      let at = 0;
+      const closes = steps.map(({ days, value }) => ({ date: dayAt((at += days)), value }));
+      expectSame(drawdownOf(closes), bruteDrawdown(closes));
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('the fall that the sample states is one of 2.4 percent, on one day, and open', () => {
+  const found = drawdownOf(
+    closesOf([
+      ['2026-11-19', 2861.99],
+      ['2026-11-20', 2793.3],
+    ]),
+  );
+  expect(found?.depth).toBeCloseTo(0.024, 5);
+  expect(found).toMatchObject({
+    last: { date: '2026-11-20', value: 2793.3 },
+    peak: { date: '2026-11-19', value: 2861.99 },
+    current: {
+      peakDate: '2026-11-19',
+      troughDate: '2026-11-20',
+      recoveryDate: null,
+      daysToTrough: 1,
+      daysUnderWater: 1,
+    },
+  });
+});
+
+test('a fall and its recovery, by hand', () => {
+  const found = drawdownOf(daily(100, 80, 90, 80, 100, 99));
+  expect(found?.deepest).toEqual({
+    peakDate: '2026-01-01',
+    peakValue: 100,
+    troughDate: '2026-01-02',
+    troughValue: 80,
+    recoveryDate: '2026-01-05',
+    depth: 0.2,
+    daysToTrough: 1,
+    daysUnderWater: 4,
+  });
+  expect(found?.current).toMatchObject({ peakDate: '2026-01-05', depth: 0.01 });
+  expect(found?.episodes).toHaveLength(2);
+});
+
+test('without a close above zero there is none', () => {
+  expect(drawdownOf([])).toBeNull();
+  expect(drawdownOf(daily(0, -1, 0))).toBeNull();
+  expect(labelOf(daily(0, -1), [label('any', 0.1)])).toBeNull();
+});
+
+function label(
+  key: string,
+  minDepth: number | null,
+  speed: DrawdownLabel['speed'] = null,
+): DrawdownLabel {
+  return { key, label: key, minDepth, speed, typicalCause: 'C', implication: 'I' };
+}
+const LABELS = [
+  label('correction', 0.1),
+  label('bear-market', 0.2),
+  label('crash', null, { depth: 0.15, days: 3 }),
+  label('untold', null),
+];
+
+test.for<[string, number[], string | null]>([
+  ['at the peak', [100, 110], null],
+  ['just above the first depth', [100, 90.01], null],
+  ['at the first depth, whatever the last binary digit says', [100, 90], 'correction'],
+  ['between two', [3000, 2900, 2800, 2700, 2600, 2500, 2401], 'correction'],
+  ['at the second', [3000, 2700, 2600, 2500, 2450, 2400], 'bear-market'],
+  ['by its speed', [100, 98, 96, 83], 'crash'],
+  ['by its speed, as deep in as many days', [100, 99, 98, 85], 'crash'],
+  ['no more, once the fall is older than that', [100, 85, 85, 85, 85], 'correction'],
+])('the label %s', ([, values, key]) => {
+  expect(labelOf(daily(...values), LABELS)?.key ?? null).toBe(key);
+});
+
+test('each tenth below a peak is as deep as it says', () => {
+  for (const peak of [100, 2793.3, 2861.99, 0.07, 1e9]) {
+    for (let tenths = 1; tenths < 10; tenths += 1) {
+      const depth = tenths / 10;
+      const closes = daily(peak, peak * (1 - depth));
+      expect([peak, depth, labelOf(closes, [label('so', depth)])?.key]).toEqual([
+        peak,
+        depth,
+        'so',
+      ]);
+      expect(labelOf(daily(peak, peak * (1 - depth + 1e-9)), [label('so', depth)])).toBeNull();
+    }
+  }
+});
+
+test('a speed counts calendar days, not closes', () => {
+  const closes = (day: string) =>
+    closesOf([
+      ['2026-01-01', 100],
+      [day, 80],
+    ]);
+  expect(labelOf(closes('2026-01-04'), LABELS)?.key).toBe('crash');
+  expect(labelOf(closes('2026-01-05'), LABELS)?.key).toBe('bear-market');
 });

@@ -1,0 +1,308 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  type Comparison,
+  comparisonsOf,
+  holds,
+  judge,
+  type Known,
+  type Operator,
+  OPERATORS,
+  type Rule,
+  type Watched,
+} from '../../src/domain/invalidation.ts';
+import { ruleFaults, unreachableFaults } from '../../src/domain/rule-faults.ts';
+import { mostObservations, type Observation } from '../../src/domain/series.ts';
+
+const dayAt = (index: number) => new Date(Date.UTC(2026, 0, 1 + index)).toISOString().slice(0, 10);
+const daily = (...values: number[]): Observation[] =>
+  values.map((value, index) => ({ date: dayAt(index), value }));
+const over = (operator: Operator, threshold: number, forObservations = 1): Comparison => ({
+  series: 'a',
+  operator,
+  threshold,
+  forObservations,
+});
+const known = (series: Record<string, Observation[]>): Known => new Map(Object.entries(series));
+const LAST = dayAt(999);
+
+describe('a comparison', () => {
+  test.for<[string, Comparison, number[], boolean]>([
+    ['lt below', over('lt', 3), [2.9], true],
+    ['lt at', over('lt', 3), [3], false],
+    ['lte at', over('lte', 3), [3], true],
+    ['lte above', over('lte', 3), [3.1], false],
+    ['gt above', over('gt', 3), [3.1], true],
+    ['gt at', over('gt', 3), [3], false],
+    ['gte at', over('gte', 3), [3], true],
+    ['gte below', over('gte', 3), [2.9], false],
+    ['without any observation', over('lt', 3), [], false],
+    ['of more than there are', over('lt', 3, 3), [1, 1], false],
+    ['of as many as there are', over('lt', 3, 3), [1, 1, 1], true],
+    ['of the newest in a row', over('lt', 3, 2), [1, 1, 9, 1], false],
+    ['that crosses above', over('crossesAbove', 3), [3, 3.1], true],
+    ['that was above already', over('crossesAbove', 3), [3.1, 3.2], false],
+    ['that starts above', over('crossesAbove', 3), [3.1], false],
+    ['that crosses above and stays for two', over('crossesAbove', 3, 2), [3, 4, 4], true],
+    ['that crossed above three ago', over('crossesAbove', 3, 2), [3, 4, 4, 4], false],
+    ['that crosses below', over('crossesBelow', 3), [3, 2.9], true],
+    ['that only touches', over('crossesBelow', 3), [3.1, 3], false],
+  ])('%s', ([, comparison, values, isMet]) => {
+    expect(holds(comparison, known({ a: daily(...values) }), LAST)).toBe(isMet);
+  });
+
+  test('looks at nothing after the day', () => {
+    const series = known({ a: daily(1, 9) });
+    expect(holds(over('lt', 3), series, dayAt(0))).toBe(true);
+    expect(holds(over('lt', 3), series, dayAt(1))).toBe(false);
+    expect(holds(over('lt', 3), series, '2025-12-31')).toBe(false);
+  });
+});
+
+test('all holds where each does, any where one does, each by its own newest', () => {
+  const rule = [over('lt', 3), { ...over('gt', 5), series: 'b' }];
+  const at = (a: number, b: number) =>
+    known({ a: daily(a), b: [{ date: '2025-06-30', value: b }] });
+  const outcomes = [at(1, 6), at(1, 5), at(3, 6), at(3, 5)].map((series) => [
+    holds({ all: rule }, series, LAST),
+    holds({ any: rule }, series, LAST),
+  ]);
+  expect(outcomes).toEqual([
+    [true, true],
+    [false, true],
+    [false, true],
+    [false, false],
+  ]);
+});
+
+// Rules and observations so small that each matters.
+const value = fc.integer({ min: 1, max: 5 });
+const comparison = fc.record<Comparison>({
+  series: fc.constantFrom('a', 'b'),
+  operator: fc.constantFrom(...OPERATORS),
+  threshold: fc.constantFrom(2, 3, 4),
+  forObservations: fc.integer({ min: 1, max: 3 }),
+});
+const rules = fc.oneof<[fc.Arbitrary<Rule>, fc.Arbitrary<Rule>, fc.Arbitrary<Rule>]>(
+  comparison,
+  fc.record({ all: fc.array(comparison, { minLength: 2, maxLength: 3 }) }),
+  fc.record({ any: fc.array(comparison, { minLength: 2, maxLength: 3 }) }),
+);
+const days = fc.uniqueArray(fc.integer({ min: 0, max: 14 }), { maxLength: 15 });
+const series = days.chain((picked) =>
+  fc
+    .array(value, { minLength: picked.length, maxLength: picked.length })
+    .map((values) =>
+      picked
+        .toSorted((a, b) => a - b)
+        .map((day, index) => ({ date: dayAt(day), value: values[index] ?? 0 })),
+    ),
+);
+const batch = fc.uniqueArray(fc.tuple(fc.integer({ min: 0, max: 14 }), value), {
+  selector: ([day]) => day,
+  minLength: 1,
+  maxLength: 6,
+});
+const watched = fc.oneof<[fc.Arbitrary<Watched>, fc.Arbitrary<Watched>]>(
+  fc.constant({ state: 'untriggered' }),
+  fc.record({
+    state: fc.constant('triggered' as const),
+    day: fc.option(fc.integer({ min: 0, max: 14 }).map(dayAt), { nil: null }),
+    isAnswered: fc.boolean(),
+  }),
+);
+
+/** As of a day, by its definition and by nothing but filters. */
+function naivelyHolds(rule: Rule, by: Known, day: string): boolean {
+  const isMet = ({ series: key, operator, threshold, forObservations: n }: Comparison) => {
+    const seen = (by.get(key) ?? []).filter(({ date }) => date <= day).map((one) => one.value);
+    const newest = seen.slice(-n);
+    const before = seen.slice(0, -n).at(-1);
+    if (newest.length < n) return false;
+    if (operator === 'crossesAbove') {
+      return newest.every((v) => v > threshold) && before !== undefined && before <= threshold;
+    }
+    if (operator === 'crossesBelow') {
+      return newest.every((v) => v < threshold) && before !== undefined && before >= threshold;
+    }
+    const compare = {
+      lt: (v: number) => v < threshold,
+      lte: (v: number) => v <= threshold,
+      gt: (v: number) => v > threshold,
+      gte: (v: number) => v >= threshold,
+    }[operator];
+    return newest.every(compare);
+  };
+  return 'any' in rule ? rule.any.some(isMet) : comparisonsOf(rule).every(isMet);
+}
+
+const merged = (before: readonly Observation[], sent: readonly Observation[]): Observation[] =>
+  [...before.filter(({ date }) => sent.every((one) => one.date !== date)), ...sent].toSorted(
+    (a, b) => (a.date < b.date ? -1 : 1),
+  );
+
+/** The days on which some window of the rule holds a changed observation. */
+function naivelyReached(rule: Rule, after: Known, dates: readonly string[], from: string) {
+  const own = (after.get('a') ?? []).map(({ date }) => date);
+  const all = comparisonsOf(rule).flatMap((one) => after.get(one.series) ?? []);
+  const every = [...new Set(all.map(({ date }) => date))].toSorted();
+  return every.filter((day) => {
+    if (day < from) return false;
+    const until = own.filter((date) => date <= day);
+    return comparisonsOf(rule).some(({ series: key, operator, forObservations }) => {
+      const reach = forObservations + (operator.startsWith('crosses') ? 1 : 0);
+      return key === 'a' && until.slice(-reach).some((date) => dates.includes(date));
+    });
+  });
+}
+
+describe('judging', () => {
+  test('follows the definition, day by day, from any state', () => {
+    fc.assert(
+      fc.property(rules, series, series, batch, watched, (rule, a, b, sent, state) => {
+        const brought = sent.map(([day, one]) => ({ date: dayAt(day), value: one }));
+        const dates = brought.map(({ date }) => date);
+        const [before, after] = [known({ a, b }), known({ a: merged(a, brought), b })];
+        const from = dayAt(2);
+        const reached = naivelyReached(rule, after, dates, from);
+        const expected: [string, string][] = [];
+        let now: Watched = state;
+        const become = (next: 'triggered' | 'untriggered', day: string) => {
+          expected.push([next, day]);
+          now = next === 'triggered' ? { state: next, day, isAnswered: false } : { state: next };
+        };
+        const standing = state.state === 'triggered' ? state.day : null;
+        if (
+          standing !== null &&
+          reached.includes(standing) &&
+          !naivelyHolds(rule, after, standing)
+        ) {
+          become('untriggered', standing);
+        }
+        for (const day of reached) {
+          const current = now as Watched;
+          const isMet = naivelyHolds(rule, after, day);
+          if (current.state === 'untriggered') {
+            if (isMet && !naivelyHolds(rule, before, day)) become('triggered', day);
+          } else if (current.isAnswered && !isMet && (current.day ?? '') < day) {
+            become('untriggered', day);
+          }
+        }
+        const changed = { series: 'a', dates };
+        const judged = judge(rule, before, after, changed, state, from);
+        expect(judged.map((one) => [one.state, one.day])).toEqual(expected);
+        const states = [state.state, ...judged.map((one) => one.state)];
+        expect(states.some((one, index) => one === states[index + 1])).toBe(false);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test('misses no day on which a rule comes to hold, however observations come in', () => {
+    fc.assert(
+      fc.property(rules, fc.array(batch, { maxLength: 8 }), (rule, batches) => {
+        let a: Observation[] = [];
+        const b: Observation[] = [];
+        for (const sent of batches) {
+          const brought = sent.map(([day, one]) => ({ date: dayAt(day), value: one }));
+          const [before, after] = [known({ a, b }), known({ a: merged(a, brought), b })];
+          a = merged(a, brought);
+          const came = a.some(
+            ({ date }) => naivelyHolds(rule, after, date) && !naivelyHolds(rule, before, date),
+          );
+          const changed = { series: 'a', dates: brought.map(({ date }) => date) };
+          const judged = judge(rule, before, after, changed, { state: 'untriggered' }, '');
+          expect(judged.length > 0).toBe(came);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('tells the newest value of each series, for any only of those that hold', () => {
+    const both = [over('lt', 3), { ...over('gt', 5), series: 'b' }];
+    const b = [{ date: dayAt(-10), value: 4 }];
+    const told = (rule: Rule) => {
+      const after = known({ a: daily(1), b });
+      const changed = { series: 'a', dates: [dayAt(0)] };
+      return judge(rule, known({ b }), after, changed, { state: 'untriggered' }, '')[0]
+        ?.observations;
+    };
+    const a = { series: 'a', date: dayAt(0), value: 1 };
+    expect(told({ any: both })).toEqual([a]);
+    const lower = { ...over('gt', 3), series: 'b' };
+    expect(told({ all: [over('lt', 3), lower] })).toEqual([
+      a,
+      { series: 'b', date: dayAt(-10), value: 4 },
+    ]);
+  });
+});
+
+describe('a rule', () => {
+  test.for<[Comparison, Comparison, boolean]>([
+    [over('lt', 3), over('gt', 4), true],
+    [over('gt', 4), over('lt', 3), true],
+    [over('lte', 3), over('gt', 3), true],
+    [over('lte', 3), over('gte', 3), false],
+    [over('lt', 3), over('gte', 3), true],
+    [over('lt', 4), over('gt', 3), false],
+    [over('lt', 3), { ...over('gt', 4), series: 'b' }, false],
+    [over('crossesAbove', 4), over('lt', 4), true],
+    [over('crossesAbove', 3), over('lt', 4), false],
+    [over('crossesAbove', 3), over('crossesBelow', 4), true],
+    [over('crossesAbove', 3, 2), over('crossesBelow', 4), false],
+    [over('lt', 3, 5), over('lt', 4), false],
+  ])('of all of %j and %j is contradictory: %s', ([one, other, isRefused]) => {
+    const path = { path: ['all', 1] };
+    expect(ruleFaults({ all: [one, other] })).toMatchObject(isRefused ? [path] : []);
+    expect(ruleFaults({ any: [one, other] })).toEqual([]);
+  });
+
+  test('that is refused as contradictory never holds', () => {
+    const contradictory = fc
+      .record({ all: fc.array(comparison, { minLength: 2, maxLength: 3 }) })
+      .filter((rule) => ruleFaults(rule).some(({ detail }) => detail.startsWith("can't")));
+    fc.assert(
+      fc.property(contradictory, series, series, (rule, a, b) => {
+        for (let day = 0; day < 15; day += 1) {
+          expect(holds(rule, known({ a, b }), dayAt(day))).toBe(false);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('asks for no more than its series can have within the horizon', () => {
+    const horizon = { from: '2026-03-31', to: '2027-03-31' };
+    const faults = (rule: Rule) => unreachableFaults(rule, horizon, () => 'monthly');
+    expect(faults(over('lt', 3, 13))).toEqual([]);
+    expect(faults(over('lt', 3, 14))).toEqual([
+      {
+        path: ['forObservations'],
+        detail: 'a is monthly and can have 13 at most within the horizon',
+      },
+    ]);
+    expect(faults({ any: [over('lt', 3), over('crossesAbove', 3, 13)] })).toEqual([
+      {
+        path: ['any', 1, 'forObservations'],
+        detail:
+          'a is monthly and can have 12 at most within the horizon, beside the one before the crossing',
+      },
+    ]);
+    expect(unreachableFaults(over('lt', 3, 999), horizon, () => undefined)).toEqual([]);
+  });
+});
+
+test.for([
+  ['daily', '2026-01-01', '2027-01-01', 365],
+  ['weekly', '2026-01-01', '2026-01-08', 1],
+  ['weekly', '2026-01-01', '2026-01-09', 2],
+  ['biweekly', '2026-01-01', '2026-01-16', 2],
+  ['monthly', '2026-01-31', '2026-03-01', 2],
+  ['monthly', '2026-01-31', '2026-03-02', 3],
+  ['quarterly', '2026-03-31', '2027-03-31', 5],
+  ['semiannual', '2026-01-01', '2026-07-01', 1],
+  ['annual', '2026-12-31', '2027-01-02', 2],
+] as const)('a %s series from %s to %s has %i at most', ([frequency, from, to, most]) => {
+  expect(mostObservations(frequency, { from, to })).toBe(most);
+});
