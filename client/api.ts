@@ -2433,7 +2433,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds 1 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -2655,7 +2655,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds 1 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -2796,7 +2796,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds 1 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -3445,7 +3445,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds 1 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -3880,7 +3880,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds 1 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -4385,7 +4385,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds 1 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -4612,7 +4612,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds 1 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -4817,7 +4817,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds 1 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -5148,7 +5148,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds 1 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -5353,7 +5353,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds 1 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -5571,7 +5571,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds 1 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
             413: {
                 headers: {
                     [name: string]: unknown;

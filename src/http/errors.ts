@@ -61,9 +61,13 @@ function frameworkProblem(error: FastifyError, request: FastifyRequest): Problem
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return new Problem('unsupported-media-type', contentTypeHint(request));
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return new Problem('body-too-large', 'The body exceeds the limit of 1 MiB.', {
-        headers: { connection: 'close' },
-      });
+      return new Problem(
+        'body-too-large',
+        `The body exceeds the limit of ${request.routeOptions.bodyLimit / 1_048_576} MiB.`,
+        {
+          headers: { connection: 'close' },
+        },
+      );
     case 'FST_ERR_BAD_URL':
     case 'FST_ERR_MAX_PARAM_LENGTH':
       return new Problem('malformed-request', 'The URL is malformed or a part of it is too long.');

@@ -63,7 +63,7 @@ export const STATUS_TEXTS: Record<string, string> = {
   406: 'The `Accept` header excludes all that this is served as.',
   409: 'In conflict with what stands.',
   412: 'The outlook has changed since it was read.',
-  413: 'The body exceeds 1 MiB.',
+  413: 'The body exceeds the limit: 1 MiB, for observations 4 MiB.',
   415: 'Another content type is needed.',
   422: 'Not acceptable; `errors` says what to mend.',
   429: 'Too much at once; try again after `Retry-After` seconds.',

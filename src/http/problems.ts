@@ -85,7 +85,7 @@ export const PROBLEMS = {
   'body-too-large': {
     status: 413,
     title: 'The body is too large',
-    meaning: 'The body exceeds the limit of 1 MiB.',
+    meaning: 'The body exceeds the limit that `detail` tells.',
     mend: 'Send a smaller document.',
   },
   'unsupported-media-type': {
