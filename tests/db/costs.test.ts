@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Database } from '../../src/db/client.ts';
+import { recordObservations } from '../../src/db/observations.ts';
 import { loadSamples } from '../../src/first-start.ts';
 import { createDatabase, openDatabase } from '../support/database.ts';
 import { buildSilentApp, SLUG } from '../support/ledger.ts';
@@ -15,10 +16,13 @@ beforeAll(async () => {
   await loadSamples(database, new Date('2026-11-20T16:00:00.000Z'));
   const { pool } = database;
   // What it looks at would be counted, too.
-  await pool.query('alter table outlook_versions set (autovacuum_enabled = false)');
+  for (const table of ['outlook_versions', 'observations']) {
+    await pool.query(`alter table ${table} set (autovacuum_enabled = false)`);
+  }
   await pool.query('set session_replication_role = replica');
   await addOutlooks(1_000);
   await addVersions(VERSIONS);
+  await addVintages();
   await pool.query('reset session_replication_role');
   await pool.query('vacuum (analyze)');
   app = await buildSilentApp(database);
@@ -54,6 +58,22 @@ async function addVersions(last: number): Promise<void> {
   );
 }
 
+const SERIES_DAYS = 3_000;
+const VINTAGES = 20;
+
+/** The series of closes: three thousand days before today, each revised time and again. */
+async function addVintages(): Promise<void> {
+  await database.pool.query(
+    `insert into observations (series_id, date, recorded_at, value, provenance, superseded_at)
+     select s.id, date '2026-11-20' - day, timestamptz '2026-11-20 16:00Z' + vintage * interval '1 second',
+         100 + day % 7, 'sourced',
+         case when vintage < $2 then timestamptz '2026-11-20 16:00Z' + (vintage + 1) * interval '1 second' end
+       from series s, generate_series(1, $1) day, generate_series(1, $2) vintage
+      where s.key = 'rut-close' order by day, vintage`,
+    [SERIES_DAYS, VINTAGES],
+  );
+}
+
 /** @param replaced in SQL over the row `s` that is copied and its number `n` */
 async function copyRows(
   table: string,
@@ -74,12 +94,13 @@ async function copyRows(
   );
 }
 
-/** How many pages of versions and of their indexes were looked at so far. */
-async function pagesRead(): Promise<number> {
+/** How many pages of a table and of its indexes were looked at so far. */
+async function pagesRead(table: string): Promise<number> {
   await database.pool.query('select pg_stat_force_next_flush()');
   const { rows } = await database.pool.query<{ pages: number }>(
     `select (heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read)::int as pages
-       from pg_statio_user_tables where relname = 'outlook_versions'`,
+       from pg_statio_user_tables where relname = $1`,
+    [table],
   );
   return rows[0]?.pages ?? NaN;
 }
@@ -94,9 +115,41 @@ const PATHS = [
 test.each(PATHS)('%s looks at a few of many versions', async (path) => {
   // Some for a cold start; then as often as Postgres needs to settle on a plan.
   for (let turn = 0; turn < 10; turn += 1) {
-    const before = await pagesRead();
+    const before = await pagesRead('outlook_versions');
     const { statusCode } = await app.inject({ url: path });
     expect(statusCode).toBe(200);
-    expect((await pagesRead()) - before).toBeLessThan(150);
+    expect((await pagesRead('outlook_versions')) - before).toBeLessThan(150);
+  }
+});
+
+const OBSERVED = `/v1/series/rut-close/observations?from=2026-11-01&to=2026-11-11`;
+test.each([
+  OBSERVED,
+  `${OBSERVED}&asOf=2026-11-20T16:00:05Z`,
+  `/v1/outlooks/${SLUG}/drawdown?since=2026-11-01`,
+  `/v1/outlooks/${SLUG}/drawdown?since=2026-11-01&asOf=2026-11-20T16:00:05Z`,
+])('%s looks at the days that are asked for, not at all vintages', async (path) => {
+  for (let turn = 0; turn < 10; turn += 1) {
+    const before = await pagesRead('observations');
+    const { statusCode, body } = await app.inject({ url: path });
+    expect(statusCode, body).toBe(200);
+    expect((await pagesRead('observations')) - before).toBeLessThan(150);
+  }
+});
+
+test('observations that come in are judged by a few of many', async () => {
+  const { pool } = database;
+  const now = () => new Date('2026-11-21T00:00:00Z');
+  for (let turn = 0; turn < 7; turn += 1) {
+    const before = await pagesRead('observations');
+    const sent = {
+      date: '2026-11-20',
+      value: 90 + turn,
+      provenance: 'sourced' as const,
+      note: null,
+    };
+    await recordObservations(pool, 'rut-close', [sent], now);
+    // The closes since the horizon began, which drawdowns are computed from, are some 240.
+    expect((await pagesRead('observations')) - before).toBeLessThan(600);
   }
 });

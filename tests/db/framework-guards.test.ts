@@ -264,3 +264,72 @@ test.each([
 ])('%s of a framework that never comes are refused', async (table, statement) => {
   expect(await refusal(owner, statement)).toBe(`${table}_framework_id_frameworks_id_fk`);
 });
+
+const ruled = (combination = 'null') =>
+  `insert into invalidation_conditions (framework_id, key, position, invalidates, statement, combination)
+   values (${ID}, 'met', 1, 'bear', 'Statement', ${combination})`;
+const comparison = (position = 1, change: Record<string, string> = {}) => {
+  const row = {
+    framework_id: String(ID),
+    condition_key: `'met'`,
+    position: String(position),
+    series_id: '(select min(id) from series)',
+    operator: `'lt'`,
+    threshold: '4',
+    for_observations: '1',
+    ...change,
+  };
+  return `insert into condition_comparisons (${Object.keys(row).join(', ')})
+    values (${Object.values(row).join(', ')})`;
+};
+const all = (...statements: string[]) => framework({ more: statements.join('; ') });
+
+test.each([
+  ['a condition without a rule', all(ruled())],
+  ['a rule of one comparison', all(ruled(), comparison())],
+  ['a rule of several', all(ruled(`'any'`), comparison(1), comparison(2))],
+  ['a label that is told by its speed', all(speed(`null, 0.2, 10`))],
+])('%s is taken', async (_, statements) => {
+  const pointing = version({ kind: `'framework'`, framework_id: String(ID) });
+  expect(await attempt(owner, `${statements}; ${pointing}`)).toBeNull();
+});
+
+function speed(values: string): string {
+  return `insert into drawdown_labels (framework_id, key, position, label, min_depth, speed_depth,
+    speed_days, typical_cause, implication)
+    values (${ID}, 'crash', 1, 'Crash', ${values}, 'Cause', 'Implication')`;
+}
+
+test.each([
+  ['a combination of one', all(ruled(`'all'`), comparison()), 'frameworks_rules'],
+  ['a combination of none', all(ruled(`'all'`)), 'frameworks_rules'],
+  ['several that nothing combines', all(ruled(), comparison(1), comparison(2)), 'frameworks_rules'],
+  ['another combination', all(ruled(`'most'`)), 'invalidation_conditions_combination'],
+  ['a comparison for no condition', all(comparison()), 'condition_comparisons_condition'],
+  [
+    'an unknown operator',
+    all(ruled(), comparison(1, { operator: `'eq'` })),
+    'condition_comparisons_operator',
+  ],
+  [
+    'a threshold that is no number',
+    all(ruled(), comparison(1, { threshold: `'NaN'` })),
+    'condition_comparisons_threshold',
+  ],
+  [
+    'no observation',
+    all(ruled(), comparison(1, { for_observations: '0' })),
+    'condition_comparisons_for_observations',
+  ],
+  [
+    'a series that there is not',
+    all(ruled(), comparison(1, { series_id: '-1' })),
+    'condition_comparisons_series_id_series_id_fk',
+  ],
+  ['a depth beside a speed', all(speed('0.3, 0.2, 10')), 'drawdown_labels_speed'],
+  ['half a speed', all(speed('null, 0.2, null')), 'drawdown_labels_speed'],
+  ['a speed over no day', all(speed('null, 0.2, 0')), 'drawdown_labels_speed'],
+  ['a speed of no depth', all(speed('null, 0, 10')), 'drawdown_labels_speed'],
+])('%s is refused', async (_, statements, rule) => {
+  expect(await refusal(owner, statements)).toBe(rule);
+});
