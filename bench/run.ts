@@ -8,6 +8,7 @@ import type { Figures } from './figures.ts';
 import { memoryCase } from './memory.ts';
 import { isWhole, type Options, readOptions, USAGE, UsageError } from './options.ts';
 import { cleanUp } from './processes.ts';
+import { observationCases } from './observations.ts';
 import { practise, readCases } from './reads.ts';
 import { isMet, markdownOf, record, type Result } from './report.ts';
 import { revisionCases } from './revisions.ts';
@@ -20,6 +21,7 @@ const CASES: Case[] = [
   ...versionGrowthCases,
   latencyCase,
   ...revisionCases,
+  ...observationCases,
   memoryCase,
   ...outlookGrowthCases,
 ];

@@ -93,9 +93,17 @@ const probabilities = (version: string) => ({
   bull_bps: '2500',
 });
 
+const PARTS = [
+  'scenarios',
+  'headwinds',
+  'drawdown_labels',
+  'invalidation_conditions',
+  'condition_comparisons',
+];
+
 async function insertFrameworks(client: pg.Client, at: Bases, range: Range): Promise<void> {
   const framework_id = `${at.frameworkBase} + n`;
-  for (const part of ['scenarios', 'headwinds', 'drawdown_labels', 'invalidation_conditions']) {
+  for (const part of PARTS) {
     const where = `framework_id = (${sampleOutlook('framework_id')})`;
     await insertCopies(client, { table: part, where, replaced: { framework_id } }, range);
   }
