@@ -13,7 +13,7 @@ export interface paths {
         };
         /**
          * Read an outlook
-         * @description The version that stands now, whole; with `asOf`, the one that stood then, as it was published.
+         * @description The version that stands now, whole; with `asOf`, the one that stood then, with its conditions in the states that they had then. By its number a version tells those in which it was published.
          */
         get: operations["getOutlook"];
         put?: never;

@@ -74,7 +74,7 @@ export function answersTo(
     `${named} Answer by less weight for the scenario, or by a reason in acknowledges.`,
     unanswered.map(({ key, invalidates, reason }) => ({
       path: ['probabilities', invalidates],
-      detail: `"${key}" speaks against the ${invalidates} scenario (${reason.replace(/\.$/, '')}): go below its ${before[invalidates] / WHOLE}, or add {"condition": "${key}", "reason": "…"} to acknowledges`,
+      detail: `${reason} It speaks against the ${invalidates} scenario: go below its ${before[invalidates] / WHOLE}, or add {"condition": "${key}", "reason": "…"} to acknowledges`,
     })),
   );
 }

@@ -67,7 +67,8 @@ function evidenceOf(data: unknown): EvidenceData {
 
 function conditionOf(data: unknown): ConditionData {
   const { key, invalidates, cause, reason, day, observations } = data as ConditionData;
-  return { key, invalidates, cause, reason, day, observations };
+  const values = observations.map(({ series, date, value }) => ({ series, date, value }));
+  return { key, invalidates, cause, reason, day, observations: values };
 }
 
 /** As all answers write them; Postgres keeps members in an order of its own. */

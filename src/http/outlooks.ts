@@ -75,7 +75,7 @@ function currentRoute(api: Api, { pool, versions, replies, now }: Ledger): void 
       tags: [TAG],
       summary: 'Read an outlook',
       description:
-        'The version that stands now, whole; with `asOf`, the one that stood then, as it was published.',
+        'The version that stands now, whole; with `asOf`, the one that stood then, with its conditions in the states that they had then. By its number a version tells those in which it was published.',
       params: slugParams,
       querystring: z
         .strictObject({

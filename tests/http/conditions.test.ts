@@ -204,7 +204,7 @@ describe('while a condition stands triggered', () => {
       errors: [
         {
           pointer: '/probabilities/bear',
-          detail: `"rate-relief" speaks against the bear scenario (${REASON.slice(0, -1)}): go below its 0.3, or add {"condition": "rate-relief", "reason": "…"} to acknowledges`,
+          detail: `${REASON} It speaks against the bear scenario: go below its 0.3, or add {"condition": "rate-relief", "reason": "…"} to acknowledges`,
         },
       ],
     });
