@@ -48,7 +48,7 @@ export async function judgeConditions(
       condition.state === 'triggered'
         ? { state: 'triggered', day: condition.day, isAnswered: condition.is_answered }
         : { state: 'untriggered' },
-      condition.horizon_from,
+      { from: condition.horizon_from, to: condition.horizon_to },
     );
     return transitions.map((transition) => changeOf(condition, transition, 'observations'));
   });
@@ -61,6 +61,7 @@ type Watching = {
   outlook_id: number;
   slug: string;
   horizon_from: string;
+  horizon_to: string;
   key: string;
   invalidates: ScenarioName;
   rule: Rule;
@@ -77,7 +78,8 @@ async function readWatching(
   const { rows } = await session.query<Watching>({
     name: 'read-watching',
     text: `
-      select o.id::float8 as outlook_id, o.slug, o.horizon_from::text as horizon_from, c.key,
+      select o.id::float8 as outlook_id, o.slug, o.horizon_from::text as horizon_from,
+        o.horizon_to::text as horizon_to, c.key,
         c.invalidates, ${RULE_OF_CONDITION} as rule, coalesce(newest.state, 'untriggered') as state,
         newest.day::text as day,
         exists (select from condition_answers a where a.change_id = newest.id) as is_answered
@@ -246,7 +248,8 @@ export async function judgeFramework(
       .map(({ date }) => date)
       .toSorted()
       .at(-1);
-    const isMet = day !== undefined && day >= horizon.from && holds(rule, observations, day);
+    const isInside = day !== undefined && day >= horizon.from && day < horizon.to;
+    const isMet = isInside && holds(rule, observations, day);
     if (isMet === (state === 'triggered')) continue;
     const condition = { outlook_id: outlookId, key, invalidates, rule };
     const transition: Transition = {

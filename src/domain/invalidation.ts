@@ -89,7 +89,7 @@ export type Transition = {
 /**
  * What observations of one series that came in, or were revised, do to a condition, in the order of days.
  *
- * Only days whose windows a changed day reaches are judged, from `from` on. A condition triggers on a day
+ * Only days of the horizon whose windows a changed day reaches are judged. A condition triggers on a day
  * on which its rule holds and, by what was known `before`, did not. Triggered and not answered it stays,
  * unless a revised value takes the rule's hold on that very day away; answered, it is armed again on the
  * first day after on which the rule does not hold.
@@ -100,7 +100,7 @@ export function judge(
   after: Known,
   changed: { series: string; dates: readonly string[] },
   watched: Watched,
-  from: string,
+  horizon: { from: string; to: string },
 ): Transition[] {
   const transitions: Transition[] = [];
   let now = watched;
@@ -108,7 +108,7 @@ export function judge(
     transitions.push({ state, day, observations: valuesOf(rule, after, day, state) });
     now = state === 'untriggered' ? { state } : { state, day, isAnswered: false };
   };
-  const days = judgedDays(rule, after, changed, from);
+  const days = judgedDays(rule, after, changed, horizon);
   const triggerDay = now.state === 'triggered' ? now.day : null;
   if (triggerDay !== null && days.includes(triggerDay) && !holds(rule, after, triggerDay)) {
     become('untriggered', triggerDay);
@@ -144,7 +144,7 @@ function judgedDays(
   rule: Rule,
   known: Known,
   changed: { series: string; dates: readonly string[] },
-  from: string,
+  { from, to }: { from: string; to: string },
 ): string[] {
   const comparisons = comparisonsOf(rule);
   const own = known.get(changed.series) ?? [];
@@ -161,7 +161,7 @@ function judgedDays(
   });
   const days = new Set<string>();
   for (const { series } of comparisons) {
-    for (const { date } of known.get(series) ?? []) if (date >= from) days.add(date);
+    for (const { date } of known.get(series) ?? []) if (date >= from && date < to) days.add(date);
   }
   let open = 0;
   let latest: string | null = ''; // until where the spans reach that began; null is for ever

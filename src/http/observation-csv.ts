@@ -1,8 +1,8 @@
 import { CsvError, type Info, parse as parseCsv } from 'csv-parse/sync';
 import type { z } from 'zod';
 import { type FieldError, jsonPointer, Problem } from './problems.ts';
-import { newObservations } from './schemas/series.ts';
-import { parse } from './validation.ts';
+import { MOST_OBSERVATIONS, newObservations } from './schemas/series.ts';
+import { MOST_ERRORS, parse } from './validation.ts';
 
 /** A body of the type text/csv, not read yet. */
 export class CsvText {
@@ -38,10 +38,14 @@ export function readObservations(body: unknown): SentObservations {
     found.push(...error.errors.map((fault) => placed(fault, rows, lines)));
   }
   if (found.length === 0) return { observations, lines };
+  const told = found.length > MOST_ERRORS ? `the first ${MOST_ERRORS} are in errors` : 'see errors';
+  const fields = found.length === 1 ? 'One field' : `${found.length} fields`;
   throw new Problem(
     'invalid-request',
-    `${found.length === 1 ? 'One field' : `${found.length} fields`} can't be accepted; see errors. Nothing was stored.`,
-    { errors: found },
+    `${fields} can't be accepted; ${told}. Nothing was stored.`,
+    {
+      errors: found.slice(0, MOST_ERRORS),
+    },
   );
 }
 
@@ -82,6 +86,7 @@ function recordsOf(text: string): { record: string[]; info: Info }[] {
       info: true,
       relax_column_count: true,
       skip_empty_lines: true,
+      to: MOST_OBSERVATIONS + 2, // the header, and one that is too many
     }) as unknown as { record: string[]; info: Info }[];
   } catch (error) {
     if (!(error instanceof CsvError)) throw error;
@@ -104,6 +109,6 @@ function placed(fault: FieldError, rows: readonly Row[], lines: readonly number[
   const isText = column === 'value' && typeof value === 'string';
   const detail = isText
     ? `${JSON.stringify(value.slice(0, 100))} is no number: write digits with a point, such as 2793.3, and leave out days without a value`
-    : fault.detail;
+    : fault.detail.replace(/entry (\d+)/, (_, entry) => `line ${lines[Number(entry)]}`);
   return { ...fault, detail: placeOf(lines, Number(index), column) + detail };
 }

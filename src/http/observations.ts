@@ -11,7 +11,7 @@ import { jsonPointer, Problem } from './problems.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { day, slug } from './schemas/fields.ts';
 import { newObservations, observation, observationQuery, recorded } from './schemas/series.ts';
-import { validatorCompiler } from './validation.ts';
+import { MOST_ERRORS, validatorCompiler } from './validation.ts';
 
 const TAG = 'Series';
 const params = z.strictObject({ key: slug });
@@ -93,7 +93,7 @@ function refuseFuture(
   });
   if (errors.length === 0) return;
   const detail = 'Nobody has observed the future. Nothing was stored.';
-  throw new Problem('invalid-request', detail, { errors: errors.slice(0, 100) });
+  throw new Problem('invalid-request', detail, { errors: errors.slice(0, MOST_ERRORS) });
 }
 
 const position = z.tuple([day, cursorMoment]);

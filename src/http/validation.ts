@@ -7,7 +7,7 @@ type HttpPart = 'body' | 'query' | 'path';
 const PARTS: Record<string, HttpPart> = { body: 'body', querystring: 'query', params: 'path' };
 
 /** How many faults an answer tells at the most: a body may hold a hundred thousand. */
-const MOST_ERRORS = 100;
+export const MOST_ERRORS = 100;
 
 /** Validates requests by their zod schemas; a fault is a {@link Problem} with all faults at once. */
 export const validatorCompiler: FastifySchemaCompiler<z.ZodType> =

@@ -136,18 +136,27 @@ function naivelyHolds(rule: Rule, by: Known, day: string): boolean {
   return 'any' in rule ? rule.any.some(isMet) : comparisonsOf(rule).every(isMet);
 }
 
+/** Some days before it and some after. */
+const HORIZON = { from: dayAt(2), to: dayAt(12) };
+const ALWAYS = { from: '', to: LAST };
+
 const merged = (before: readonly Observation[], sent: readonly Observation[]): Observation[] =>
   [...before.filter(({ date }) => sent.every((one) => one.date !== date)), ...sent].toSorted(
     (a, b) => (a.date < b.date ? -1 : 1),
   );
 
 /** The days on which some window of the rule holds a changed observation. */
-function naivelyReached(rule: Rule, after: Known, dates: readonly string[], from: string) {
+function naivelyReached(
+  rule: Rule,
+  after: Known,
+  dates: readonly string[],
+  { from, to }: typeof HORIZON,
+) {
   const own = (after.get('a') ?? []).map(({ date }) => date);
   const all = comparisonsOf(rule).flatMap((one) => after.get(one.series) ?? []);
   const every = [...new Set(all.map(({ date }) => date))].toSorted();
   return every.filter((day) => {
-    if (day < from) return false;
+    if (day < from || day >= to) return false;
     const until = own.filter((date) => date <= day);
     return comparisonsOf(rule).some(({ series: key, operator, forObservations }) => {
       const reach = forObservations + (operator.startsWith('crosses') ? 1 : 0);
@@ -163,8 +172,7 @@ describe('judging', () => {
         const brought = sent.map(([day, one]) => ({ date: dayAt(day), value: one }));
         const dates = brought.map(({ date }) => date);
         const [before, after] = [known({ a, b }), known({ a: merged(a, brought), b })];
-        const from = dayAt(2);
-        const reached = naivelyReached(rule, after, dates, from);
+        const reached = naivelyReached(rule, after, dates, HORIZON);
         const expected: [string, string][] = [];
         let now: Watched = state;
         const become = (next: 'triggered' | 'untriggered', day: string) => {
@@ -180,7 +188,7 @@ describe('judging', () => {
           become('untriggered', standing);
         }
         for (const day of reached) {
-          const current = now as Watched;
+          const current: Watched = now;
           const isMet = naivelyHolds(rule, after, day);
           if (current.state === 'untriggered') {
             if (isMet && !naivelyHolds(rule, before, day)) become('triggered', day);
@@ -189,7 +197,7 @@ describe('judging', () => {
           }
         }
         const changed = { series: 'a', dates };
-        const judged = judge(rule, before, after, changed, state, from);
+        const judged = judge(rule, before, after, changed, state, HORIZON);
         expect(judged.map((one) => [one.state, one.day])).toEqual(expected);
         const states = [state.state, ...judged.map((one) => one.state)];
         expect(states.some((one, index) => one === states[index + 1])).toBe(false);
@@ -211,7 +219,7 @@ describe('judging', () => {
             ({ date }) => naivelyHolds(rule, after, date) && !naivelyHolds(rule, before, date),
           );
           const changed = { series: 'a', dates: brought.map(({ date }) => date) };
-          const judged = judge(rule, before, after, changed, { state: 'untriggered' }, '');
+          const judged = judge(rule, before, after, changed, { state: 'untriggered' }, ALWAYS);
           expect(judged.length > 0).toBe(came);
         }
       }),
@@ -225,7 +233,7 @@ describe('judging', () => {
     const told = (rule: Rule) => {
       const after = known({ a: daily(1), b });
       const changed = { series: 'a', dates: [dayAt(0)] };
-      return judge(rule, known({ b }), after, changed, { state: 'untriggered' }, '')[0]
+      return judge(rule, known({ b }), after, changed, { state: 'untriggered' }, ALWAYS)[0]
         ?.observations;
     };
     const a = { series: 'a', date: dayAt(0), value: 1 };

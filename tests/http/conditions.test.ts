@@ -129,6 +129,21 @@ describe('a rule', () => {
     expect((await conditionOf('rate-relief')).lastChange).toMatchObject({ day: '2026-03-31' });
   });
 
+  test('looks at no day after the horizon', async () => {
+    ledger.clock.now = new Date('2027-04-05T12:00:00.000Z');
+    await observe(
+      YIELD,
+      ['2027-03-29', 4],
+      ['2027-03-30', 4.9],
+      ['2027-03-31', 4],
+      ['2027-04-01', 4],
+    );
+    await observe(YIELD, ['2027-03-30', 4]);
+    expect(await view()).toMatchObject({ states: {} });
+    await observe(YIELD, ['2027-03-28', 4]);
+    expect((await conditionOf('rate-relief')).lastChange).toMatchObject({ day: '2027-03-30' });
+  });
+
   test('over two series triggers with whichever comes last', async () => {
     const [first, ...rest] = ['16', '17', '18', '19', '20'].map((day) => `2026-11-${day}`);
     await observe(SPREAD, ...[first ?? '', ...rest].map((date): Observed => [date, 2.9]));

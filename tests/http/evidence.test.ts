@@ -80,7 +80,7 @@ describe('an item', () => {
   test('is on any outlook, open or not', async () => {
     await createOutlook(ledger, { slug: 'closed' });
     await ledger.pool.query(`update outlooks set status = 'void' where slug = 'closed'`);
-    await added(BRIEF, 'closed');
+    expect(await added(BRIEF, 'closed')).toMatchObject({ headline: BRIEF.headline });
   });
 
   test('that corrects another is added beside it; both say so', async () => {

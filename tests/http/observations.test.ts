@@ -14,7 +14,7 @@ beforeEach(async () => {
   key = `series-${(count += 1)}`;
   const series = { key, name: 'N', unit: 'percent', frequency: 'daily', source: 'S' };
   const created = await send(ledger, 'POST', '/v1/series', series, { as: 'feed' });
-  expect(created.statusCode, created.body).toBe(201);
+  if (created.statusCode !== 201) throw new Error(created.body);
   ledger.clock.now = new Date('2026-11-20T16:00:00.000Z');
 });
 
@@ -263,7 +263,7 @@ describe('observations in CSV', () => {
         '/observations/3/value':
           'line 5, column value: " 4" is no number: write digits with a point, such as 2793.3, and leave out days without a value',
         '/observations/4/date':
-          'line 6, column date: is the date of entry 3, too: send each day once',
+          'line 6, column date: is the date of line 5, too: send each day once',
         '/observations/4/value': 'line 6, column value: must be a finite number, such as 2793.3',
         '/observations/5': 'line 7: has 1 columns where the header has 2',
         '/observations/5/value':
@@ -364,15 +364,15 @@ test('a body may be larger than others, and has a limit', async () => {
 
 describe('series', () => {
   test('are listed and read by key, and each key is taken once', async () => {
-    const read_ = await ledger.call({ url: `/v1/series/${key}` });
-    expect(read_.json()).toEqual({
+    const described = await ledger.call({ url: `/v1/series/${key}` });
+    expect(described.json()).toEqual({
       key,
       name: 'N',
       unit: 'percent',
       frequency: 'daily',
       source: 'S',
     });
-    const taken = await send(ledger, 'POST', '/v1/series', read_.json(), { as: 'feed' });
+    const taken = await send(ledger, 'POST', '/v1/series', described.json(), { as: 'feed' });
     expect(taken.statusCode).toBe(409);
     expect(taken.json()).toMatchObject({ type: '/problems/series-taken' });
     const keys: string[] = [];

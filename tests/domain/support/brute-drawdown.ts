@@ -41,7 +41,7 @@ export function bruteDrawdown(closes: readonly Observation[]): Drawdown | null {
     };
   });
   const highest = peakUntil(counted.length - 1);
-  const peak = counted.filter(({ value }) => value === highest).at(-1) ?? last;
+  const peak = counted.findLast(({ value }) => value === highest) ?? last;
   const deepest = episodes.toSorted((a, b) => b.depth - a.depth)[0] ?? null;
   const current = episodes.find(({ recoveryDate }) => recoveryDate === null) ?? null;
   return { last, peak, depth: -(drawdowns.at(-1) ?? 0), current, deepest, episodes };
