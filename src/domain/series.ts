@@ -23,7 +23,10 @@ const MONTHS_APART: Partial<Record<Frequency, number>> = {
 };
 
 /** The most observations of a frequency that can fall into a half-open span of days. */
-export function mostObservations(frequency: Frequency, { from, to }: { from: string; to: string }): number {
+export function mostObservations(
+  frequency: Frequency,
+  { from, to }: { from: string; to: string },
+): number {
   const days = (Date.parse(to) - Date.parse(from)) / DAY;
   const apart = DAYS_APART[frequency];
   if (apart !== undefined) return Math.ceil(days / apart); // instruments there are that trade every day

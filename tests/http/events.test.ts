@@ -6,6 +6,8 @@ import type { FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { EventStreams } from '../../src/http/event-streams.ts';
 import { changeState as changeStateOf, openSession } from '../db/support/plain-sql.ts';
+import { fillLedger } from '../db/support/outlooks.ts';
+import { EVIDENCE_ID } from '../support/operations.ts';
 import { connect, type EventClient, EventReader, type ToldEvent } from '../support/event-client.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, faultsOf, patchFramework } from '../support/requests.ts';
@@ -173,6 +175,90 @@ describe('a stream', () => {
       const { publishedAt, change, probabilities } = answer.json<Record<string, unknown>>();
       expect(client.events[index + 1]?.data).toMatchObject({ publishedAt, change, probabilities });
     }
+  });
+
+  test('tells of evidence, of conditions, of what is owed, and of drawdowns', async () => {
+    const client = await follow(ONE);
+    await fillLedger(ledger);
+    const told = await client.told(9);
+    const triggered =
+      '"rate-relief" is triggered: us-30y-yield was 4.1 on 2026-11-18, below 4.25 for 3 observations in a row.';
+    expect(told.map(({ event, data }) => [event, data])).toEqual([
+      [
+        'evidence.added',
+        {
+          slug: SLUG,
+          version: 1,
+          addedAt: '2026-11-20T16:00:00.000Z',
+          evidence: {
+            id: EVIDENCE_ID,
+            headline: 'Yields jumped',
+            publisher: 'A newswire',
+            corrects: null,
+          },
+        },
+      ],
+      [
+        'drawdown.label.changed',
+        {
+          slug: SLUG,
+          version: 1,
+          changedAt: '2026-11-20T16:00:00.000Z',
+          drawdown: {
+            label: 'correction',
+            previous: null,
+            depth: expect.closeTo(350 / 3000, 12),
+            day: '2026-11-18',
+          },
+        },
+      ],
+      [
+        'condition.triggered',
+        {
+          slug: SLUG,
+          version: 1,
+          changedAt: '2026-11-20T16:00:00.000Z',
+          condition: {
+            key: 'rate-relief',
+            invalidates: 'bear',
+            cause: 'observations',
+            reason: triggered,
+            day: '2026-11-18',
+            observations: [{ series: 'us-30y-yield', date: '2026-11-18', value: 4.1 }],
+          },
+        },
+      ],
+      [
+        'outlook.state.changed',
+        expect.objectContaining({ review: { due: true, reasons: [triggered] } }),
+      ],
+      [
+        'outlook.review.due',
+        { slug: SLUG, version: 1, dueAt: expect.any(String), reasons: [triggered] },
+      ],
+      ['outlook.state.changed', expect.objectContaining({ review: { due: false, reasons: [] } })],
+      ['outlook.version.published', expect.objectContaining({ version: 2 })],
+      [
+        'condition.cleared',
+        expect.objectContaining({
+          version: 2,
+          condition: expect.objectContaining({ key: 'rate-relief', day: '2026-11-19' }),
+        }),
+      ],
+      [
+        'condition.expired',
+        expect.objectContaining({
+          condition: {
+            key: 'orders-and-spending',
+            invalidates: 'bear',
+            cause: 'assessment',
+            reason: '"orders-and-spending" is expired, by an assessment of analyst desk.',
+            day: null,
+            observations: [],
+          },
+        }),
+      ],
+    ]);
   });
 
   test('of one outlook tells of no other', async () => {
