@@ -38,23 +38,20 @@ const statesBy = (isSeen: string) => `
         where n.outlook_id = o.id and ${isSeen} order by n.key, n.id desc) s
       where s.state <> 'untriggered')`;
 /**
- * Joins the version before a version `v` as `p`. Asked for by order, as by a number Postgres would look
- * through all entries that outlook_versions_as_of has of the outlook.
+ * Joins the version `v` of an outlook `o` that has a number, and the one before it, `p`. Both are asked for
+ * by order, so that they are one step down the primary key: by a number alone Postgres may look through
+ * all entries that outlook_versions_as_of has of the outlook, or through all its versions.
  */
-const JOIN_PREVIOUS = `
+export const joinVersion = (number: string): string => `
+  cross join lateral (select ${number} as version) numbered
+  join lateral (
+    select * from outlook_versions v
+     where v.outlook_id = o.id and v.version <= numbered.version
+     order by v.version desc limit 1) v on v.version = numbered.version
   left join lateral (
     select b.bear_bps, b.base_bps, b.bull_bps from outlook_versions b
      where b.outlook_id = v.outlook_id and b.version < v.version
      order by b.version desc limit 1) p on true`;
-/**
- * Joins the version `v` of an outlook `o` that has a number, and the one before it, `p`. Each is a subquery
- * of its own, so that it is one step down the primary key: planned together with the rest, Postgres
- * reads all versions of the outlook where outlooks have few on average.
- */
-export const joinVersion = (number: string): string => `
-  cross join lateral (
-    select * from outlook_versions v
-     where v.outlook_id = o.id and v.version = ${number} offset 0) v${JOIN_PREVIOUS}`;
 const JOIN_PEOPLE = `
   join instruments i on i.id = o.instrument_id
   join analysts a on a.id = v.author_id`;

@@ -87,12 +87,13 @@ export type Transition = {
 };
 
 /**
- * What observations of one series that came in, or were revised, do to a condition, in the order of days.
+ * What observations of one series that came in, or were revised, do to a condition: first what a revised
+ * value takes away, then in the order of days.
  *
- * Only days of the horizon whose windows a changed day reaches are judged. A condition triggers on a day
- * on which its rule holds and, by what was known `before`, did not. Triggered and not answered it stays,
- * unless a revised value takes the rule's hold on that very day away; answered, it is armed again on the
- * first day after on which the rule does not hold.
+ * Only days of the horizon whose windows a changed day reaches, and the first after them, are judged. A
+ * condition triggers on a day on which its rule comes to hold. Triggered and not answered it stays, unless
+ * a revised value takes the rule's hold on that very day away; answered, it is armed again on the first
+ * day after on which the rule does not hold, or did not before it comes to hold anew.
  */
 export function judge(
   rule: Rule,
@@ -114,14 +115,46 @@ export function judge(
     become('untriggered', triggerDay);
   }
   for (const day of days) {
-    const isMet = holds(rule, after, day);
     if (now.state === 'untriggered') {
-      if (isMet && !holds(rule, before, day)) become('triggered', day);
-    } else if (now.isAnswered && !isMet && (now.day === null || day > now.day)) {
-      become('untriggered', day);
+      if (comesToHold(rule, before, after, day, horizon.from)) become('triggered', day);
+    } else if (now.isAnswered && (now.day === null || day > now.day)) {
+      if (!holds(rule, after, day)) become('untriggered', day);
+      else if (comesToHold(rule, before, after, day, horizon.from)) {
+        become('untriggered', dayBefore(rule, after, day) || day);
+        become('triggered', day);
+      }
     }
   }
   return transitions;
+}
+
+/**
+ * Whether a rule holds on a day and, by what was known `before`, did not: or did only in going on from a day
+ * on which it holds no more, or from one before `from`, on which nothing is judged.
+ */
+function comesToHold(rule: Rule, before: Known, after: Known, day: string, from: string): boolean {
+  if (!holds(rule, after, day)) return false;
+  if (!holds(rule, before, day)) return true;
+  const previous = dayBefore(rule, after, day);
+  if (previous < from && !isObserved(rule, before, day)) return true;
+  return holds(rule, before, previous) && !holds(rule, after, previous);
+}
+
+function isObserved(rule: Rule, known: Known, day: string): boolean {
+  return comparisonsOf(rule).some(({ series }) => {
+    const observations = known.get(series) ?? [];
+    return observations[countUntil(observations, day) - 1]?.date === day;
+  });
+}
+
+/** The newest day before `day` on which some series of a rule has an observation; '' for none. */
+function dayBefore(rule: Rule, known: Known, day: string): string {
+  return comparisonsOf(rule).reduce((newest, { series }) => {
+    const observations = known.get(series) ?? [];
+    const end = countUntil(observations, day);
+    const date = observations[observations[end - 1]?.date === day ? end - 2 : end - 1]?.date ?? '';
+    return date > newest ? date : newest;
+  }, '');
 }
 
 function valuesOf(rule: Rule, known: Known, day: string, state: Transition['state']) {
@@ -139,7 +172,10 @@ function valuesOf(rule: Rule, known: Known, day: string, state: Transition['stat
   });
 }
 
-/** The days on which some series of a rule has an observation and a changed day is looked back at. */
+/**
+ * The days on which some series of a rule has an observation and a changed day is looked back at, and
+ * the first after each row of them, on which the rule may hold anew.
+ */
 function judgedDays(
   rule: Rule,
   known: Known,
@@ -154,6 +190,7 @@ function judgedDays(
       const isCrossing = operator === 'crossesAbove' || operator === 'crossesBelow';
       return Math.max(most, forObservations + (isCrossing ? 1 : 0));
     }, 0);
+  if (reach === 0) return [];
   // Each changed day is seen from its own until before that of `reach` observations later.
   const spans = changed.dates.toSorted().map((day) => {
     const end = own[countUntil(own, day) - 1 + reach]?.date ?? null;
@@ -170,7 +207,7 @@ function judgedDays(
       const end = spans[open]?.end ?? null;
       latest = latest === null || end === null ? null : end > latest ? end : latest;
     }
-    return open > 0 && (latest === null || day < latest);
+    return open > 0 && (latest === null || day <= latest);
   });
 }
 

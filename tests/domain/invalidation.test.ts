@@ -145,7 +145,7 @@ const merged = (before: readonly Observation[], sent: readonly Observation[]): O
     (a, b) => (a.date < b.date ? -1 : 1),
   );
 
-/** The days on which some window of the rule holds a changed observation. */
+/** The days on which some window of the rule holds a changed observation, and the first after each. */
 function naivelyReached(
   rule: Rule,
   after: Known,
@@ -155,14 +155,34 @@ function naivelyReached(
   const own = (after.get('a') ?? []).map(({ date }) => date);
   const all = comparisonsOf(rule).flatMap((one) => after.get(one.series) ?? []);
   const every = [...new Set(all.map(({ date }) => date))].toSorted();
-  return every.filter((day) => {
-    if (day < from || day >= to) return false;
+  const isReached = (day: string) => {
     const until = own.filter((date) => date <= day);
     return comparisonsOf(rule).some(({ series: key, operator, forObservations }) => {
       const reach = forObservations + (operator.startsWith('crosses') ? 1 : 0);
       return key === 'a' && until.slice(-reach).some((date) => dates.includes(date));
     });
-  });
+  };
+  const isJudged = every.map((day, index) => isReached(day) || isReached(every[index - 1] ?? ''));
+  return every.filter((day, index) => isJudged[index] && day >= from && day < to);
+}
+
+/**
+ * Whether a rule holds by what is known now, and didn't, or not anew since the day before, or not on any day
+ * of the horizon.
+ */
+function naivelyComes(rule: Rule, before: Known, after: Known, day: string, from: string): boolean {
+  const all = comparisonsOf(rule).flatMap((one) => after.get(one.series) ?? []);
+  const days = all.map(({ date }) => date).filter((date) => date < day);
+  const previous = days.toSorted().at(-1) ?? '';
+  const [was, is] = [before, after].map((by) => ({
+    now: naivelyHolds(rule, by, day),
+    earlier: naivelyHolds(rule, by, previous),
+  }));
+  const isNew = comparisonsOf(rule).every(({ series: key }) =>
+    (before.get(key) ?? []).every(({ date }) => date !== day),
+  );
+  const isFirst = previous < from && isNew;
+  return Boolean(is?.now && (!was?.now || isFirst || (was.earlier && !is.earlier)));
 }
 
 describe('judging', () => {
@@ -189,11 +209,16 @@ describe('judging', () => {
         }
         for (const day of reached) {
           const current: Watched = now;
-          const isMet = naivelyHolds(rule, after, day);
           if (current.state === 'untriggered') {
-            if (isMet && !naivelyHolds(rule, before, day)) become('triggered', day);
-          } else if (current.isAnswered && !isMet && (current.day ?? '') < day) {
-            become('untriggered', day);
+            if (naivelyComes(rule, before, after, day, HORIZON.from)) become('triggered', day);
+          } else if (current.isAnswered && (current.day ?? '') < day) {
+            if (!naivelyHolds(rule, after, day)) become('untriggered', day);
+            else if (naivelyComes(rule, before, after, day, HORIZON.from)) {
+              const all = comparisonsOf(rule).flatMap((one) => after.get(one.series) ?? []);
+              const earlier = all.map(({ date }) => date).filter((date) => date < day);
+              become('untriggered', earlier.toSorted().at(-1) ?? day);
+              become('triggered', day);
+            }
           }
         }
         const changed = { series: 'a', dates };
@@ -202,6 +227,47 @@ describe('judging', () => {
         const states = [state.state, ...judged.map((one) => one.state)];
         expect(states.some((one, index) => one === states[index + 1])).toBe(false);
       }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test('new days one by one or at once lead to the same', () => {
+    fc.assert(
+      fc.property(
+        rules,
+        series,
+        series,
+        fc.integer({ min: 0, max: 15 }),
+        watched,
+        (rule, a, b, cut, state) => {
+          fc.pre(state.state === 'untriggered' || (state.day ?? '') < (a[cut]?.date ?? LAST));
+          // Of b only what is older: as days of their own they would be judged each with its own batch.
+          const old = b.filter(({ date }) => date < (a[cut]?.date ?? LAST));
+          const judged = (from: number, to: number, now: Watched) => {
+            const [before, after] = [a.slice(0, from), a.slice(0, to)];
+            const changed = { series: 'a', dates: a.slice(from, to).map(({ date }) => date) };
+            return judge(
+              rule,
+              known({ a: before, b: old }),
+              known({ a: after, b: old }),
+              changed,
+              now,
+              ALWAYS,
+            );
+          };
+          const atOnce = judged(cut, a.length, state);
+          let now = state;
+          const oneByOne = a.slice(cut).flatMap((_, index) => {
+            const transitions = judged(cut + index, cut + index + 1, now);
+            for (const { state: next, day } of transitions) {
+              now =
+                next === 'triggered' ? { state: next, day, isAnswered: false } : { state: next };
+            }
+            return transitions;
+          });
+          expect(atOnce).toEqual(oneByOne);
+        },
+      ),
       { numRuns: 2_000 },
     );
   });
@@ -215,9 +281,7 @@ describe('judging', () => {
           const brought = sent.map(([day, one]) => ({ date: dayAt(day), value: one }));
           const [before, after] = [known({ a, b }), known({ a: merged(a, brought), b })];
           a = merged(a, brought);
-          const came = a.some(
-            ({ date }) => naivelyHolds(rule, after, date) && !naivelyHolds(rule, before, date),
-          );
+          const came = a.some(({ date }) => naivelyComes(rule, before, after, date, ALWAYS.from));
           const changed = { series: 'a', dates: brought.map(({ date }) => date) };
           const judged = judge(rule, before, after, changed, { state: 'untriggered' }, ALWAYS);
           expect(judged.length > 0).toBe(came);
@@ -225,6 +289,121 @@ describe('judging', () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  const LOW = over('lt', 3);
+  const TWICE_LOW = over('lt', 3, 2);
+  const UNTRIGGERED: Watched = { state: 'untriggered' };
+  const triggeredOn = (index: number, isAnswered: boolean): Watched => ({
+    state: 'triggered',
+    day: dayAt(index),
+    isAnswered,
+  });
+  test.for<[string, Rule, number[], number[], Watched, [Watched['state'], number][]]>([
+    ['triggers on the first day that holds', LOW, [5], [5, 2, 1], UNTRIGGERED, [['triggered', 1]]],
+    ['passes over days that held before', LOW, [2, 5], [2, 6], UNTRIGGERED, []],
+    [
+      'triggers on a later day by an earlier one that is revised',
+      TWICE_LOW,
+      [5, 2],
+      [2, 2],
+      UNTRIGGERED,
+      [['triggered', 1]],
+    ],
+    [
+      'stays unanswered through days that do not hold',
+      LOW,
+      [2],
+      [2, 5, 2],
+      triggeredOn(0, false),
+      [],
+    ],
+    [
+      'is cleared by a vintage that takes its day away',
+      LOW,
+      [5, 2],
+      [5, 4],
+      triggeredOn(1, false),
+      [['untriggered', 1]],
+    ],
+    [
+      'answered, is armed again and triggers anew',
+      LOW,
+      [2],
+      [2, 5, 2],
+      triggeredOn(0, true),
+      [
+        ['untriggered', 1],
+        ['triggered', 2],
+      ],
+    ],
+    [
+      'is cleared by a vintage and triggers on the next day that holds',
+      LOW,
+      [2, 2],
+      [5, 2],
+      triggeredOn(0, false),
+      [
+        ['untriggered', 0],
+        ['triggered', 1],
+      ],
+    ],
+    ['answered, stays while the rule holds', LOW, [2], [2, 1, 2], triggeredOn(0, true), []],
+    [
+      'answered after the rule held no more, triggers anew once it does again',
+      LOW,
+      [2, 5],
+      [2, 5, 2],
+      triggeredOn(0, true),
+      [
+        ['untriggered', 1],
+        ['triggered', 2],
+      ],
+    ],
+  ])('%s', ([, rule, was, is, state, expected]) => {
+    const [before, after] = [daily(...was), daily(...is)];
+    const dates = after
+      .filter(({ value }, index) => before[index]?.value !== value)
+      .map(({ date }) => date);
+    const changed = { series: 'a', dates };
+    const judged = judge(rule, known({ a: before }), known({ a: after }), changed, state, ALWAYS);
+    expect(judged.map((one) => [one.state, one.day])).toEqual(
+      expected.map(([next, index]) => [next, dayAt(index)]),
+    );
+  });
+
+  test('triggers on the first day of the horizon by a rule that held before it', () => {
+    const horizon = { from: dayAt(1), to: LAST };
+    const judged = (was: number[], is: number[], dates: string[]) =>
+      judge(
+        LOW,
+        known({ a: daily(...was) }),
+        known({ a: daily(...is) }),
+        { series: 'a', dates },
+        UNTRIGGERED,
+        horizon,
+      );
+    expect(judged([2], [2, 2], [dayAt(1)])).toMatchObject([{ state: 'triggered', day: dayAt(1) }]);
+    expect(judged([], [2], [dayAt(0)])).toEqual([]);
+    // Once it was judged, a revised value by which it holds as well is no news.
+    expect(judged([2, 2], [2, 1], [dayAt(1)])).toEqual([]);
+  });
+
+  test('tells every series there is where any of them no longer holds', () => {
+    const rule = { any: [LOW, { ...over('gt', 5), series: 'b' }] };
+    const b = [{ date: dayAt(-10), value: 4 }];
+    const [before, after] = [known({ a: daily(1), b }), known({ a: daily(1, 9), b })];
+    const changed = { series: 'a', dates: [dayAt(1)] };
+    expect(judge(rule, before, after, changed, triggeredOn(0, true), ALWAYS)).toEqual([
+      {
+        state: 'untriggered',
+        day: dayAt(1),
+        observations: [
+          { series: 'a', date: dayAt(1), value: 9 },
+          { series: 'b', date: dayAt(-10), value: 4 },
+        ],
+      },
+    ]);
   });
 
   test('tells the newest value of each series, for any only of those that hold', () => {
@@ -264,6 +443,12 @@ describe('a rule', () => {
     const path = { path: ['all', 1] };
     expect(ruleFaults({ all: [one, other] })).toMatchObject(isRefused ? [path] : []);
     expect(ruleFaults({ any: [one, other] })).toEqual([]);
+  });
+
+  test.for(['all', 'any'] as const)('that says the same twice in %s is refused', (part) => {
+    const comparisons = [over('lt', 3), over('lt', 3, 2), over('lt', 3)];
+    const rule = part === 'all' ? { all: comparisons } : { any: comparisons };
+    expect(ruleFaults(rule)).toEqual([{ path: [part, 2], detail: 'says the same as entry 0' }]);
   });
 
   test('that is refused as contradictory never holds', () => {

@@ -123,9 +123,6 @@ describe('a rule', () => {
     expect(await view()).toMatchObject({ states: {} });
     // A window may begin before it.
     await observe(YIELD, ['2026-03-31', 4]);
-    expect(await view()).toMatchObject({ states: {} });
-    await observe(YIELD, ['2026-03-30', 4.9]);
-    await observe(YIELD, ['2026-03-30', 4]);
     expect((await conditionOf('rate-relief')).lastChange).toMatchObject({ day: '2026-03-31' });
   });
 
@@ -310,6 +307,27 @@ describe('while a condition stands triggered', () => {
         day: '2026-11-20',
         reason: '"rate-relief": its rule does not hold as of 2026-11-20.',
       },
+      { state: 'triggered', day: '2026-11-18' },
+    ]);
+  });
+
+  test('a batch that brings days on which it does not hold and days on which it does triggers it anew', async () => {
+    ledger.clock.now = new Date('2026-11-23T12:00:00.000Z');
+    expect((await revise({ bear: 0.2, base: 0.5, bull: 0.3 })).statusCode).toBe(201);
+    await observe(
+      YIELD,
+      ['2026-11-19', 4.6],
+      ['2026-11-20', 4.1],
+      ['2026-11-21', 4.1],
+      ['2026-11-22', 4.1],
+    );
+    expect(await view()).toMatchObject({
+      review: { due: true },
+      states: { 'rate-relief': 'triggered' },
+    });
+    expect((await conditionOf('rate-relief')).changes).toMatchObject([
+      { state: 'triggered', day: '2026-11-22' },
+      { state: 'untriggered', day: '2026-11-19' },
       { state: 'triggered', day: '2026-11-18' },
     ]);
   });
