@@ -9,11 +9,12 @@ import {
   type ListQuery,
   orderBy,
   isFiltered,
+  moment,
   keyOf,
   placedOutlooks,
   searchedWords,
 } from './outlook-places.ts';
-import { joinVersion } from './versions.ts';
+import { joinVersion, reasonsAsOf } from './versions.ts';
 
 /** An outlook as the list tells it. */
 export type OutlookSummary = Omit<
@@ -48,8 +49,17 @@ export async function listOutlooks(
   // One more than asked for tells whether another page follows.
   const size = SIZES.find((rows) => rows > limit) ?? limit + 1;
   const placed = placedOutlooks(query, { after, startedAt, limit: size });
+  const reasons =
+    query.asOf === null
+      ? sql`o.review_reasons`
+      : sql.join(
+          reasonsAsOf('?')
+            .split('?')
+            .map((part) => sql.raw(part)),
+          moment(query.asOf),
+        );
   const { sql: text, params } = dialect.sqlToQuery(sql`
-    select o.id::float8 as id, o.slug, placed.rank, f.title, o.status, o.review_reasons,
+    select o.id::float8 as id, o.slug, placed.rank, f.title, o.status, ${reasons} as review_reasons,
       i.symbol, i.name as instrument_name, o.horizon_from::text, o.horizon_to::text,
       v.version, v.kind, (extract(epoch from v.recorded_at) * 1000)::float8 as published_at,
       v.bear_bps as bear, v.base_bps as base, v.bull_bps as bull,
@@ -97,7 +107,7 @@ type SummaryRow = Record<ScenarioName, number> & {
   rank: number;
   title: string;
   status: OutlookStatus;
-  review_reasons: string[];
+  review_reasons: string[] | null;
   symbol: string;
   instrument_name: string;
   horizon_from: string;
@@ -121,9 +131,9 @@ function summaryOf(row: SummaryRow, isPast: boolean): OutlookSummary {
     title: row.title,
     instrument: { symbol: row.symbol, name: row.instrument_name },
     horizon: { from: row.horizon_from, to: row.horizon_to },
-    // As of a moment each version tells the state that it was published in, as it does by number.
+    // What stood at a moment was open when it was published.
     status: isPast ? 'open' : row.status,
-    reviewReasons: isPast ? [] : row.review_reasons,
+    reviewReasons: row.review_reasons ?? [],
     version: row.version,
     kind: row.kind,
     publishedAt: new Date(row.published_at),

@@ -57,7 +57,7 @@ type Page = { after: ListPosition | null; startedAt: Date; limit: number };
 /** What a search asks for. */
 export const searchedWords = (search: string): SQL =>
   sql`websearch_to_tsquery('english', ${search})`;
-const moment = (at: Date): SQL => sql`${at.toISOString()}::timestamptz`;
+export const moment = (at: Date): SQL => sql`${at.toISOString()}::timestamptz`;
 
 /**
  * A page of the outlooks that match: ids, what the sort needs, and the version that is seen.

@@ -56,6 +56,14 @@ const JOIN_PEOPLE = `
   join instruments i on i.id = o.instrument_id
   join analysts a on a.id = v.author_id`;
 
+/** Why a review was due when a version `v` of an outlook `o` stood at a moment; null where it was not. */
+export const reasonsAsOf = (moment: string): string => `
+    (select array_agg(s.reason order by s.id) from (
+       select distinct on (n.key) n.id, n.reason, n.state from condition_changes n
+        where n.outlook_id = o.id and n.recorded_at <= ${moment} order by n.key, n.id desc) s
+      where s.state = 'triggered' and not exists (
+        select from condition_answers a where a.change_id = s.id and a.version <= v.version))`;
+
 const READ_VERSIONS = {
   name: 'read-versions',
   text: `select ${COLUMNS}, wanted.place::int as place,
@@ -71,12 +79,7 @@ const READ_VERSIONS = {
 const READ_AS_OF = {
   name: 'read-as-of',
   text: `select ${COLUMNS}, ${statesBy('n.recorded_at <= $2')} as condition_states,
-      (select array_agg(s.reason order by s.id) from (
-         select distinct on (n.key) n.id, n.reason, n.state from condition_changes n
-          where n.outlook_id = o.id and n.recorded_at <= $2 order by n.key, n.id desc) s
-        where s.state = 'triggered' and not exists (
-          select from condition_answers a where a.change_id = s.id and a.version <= v.version)
-      ) as review_reasons
+      ${reasonsAsOf('$2')} as review_reasons
     from outlooks o
     ${joinVersion(`(
       select s.version from outlook_versions s

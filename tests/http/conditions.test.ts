@@ -362,6 +362,12 @@ describe('while a condition stands triggered', () => {
     ledger.clock.now = new Date(ledger.clock.now.getTime() + 60_000);
     await revise({ bear: 0.2, base: 0.5, bull: 0.3 });
     expect(await view(`?asOf=${triggeredAt}`)).toMatchObject({ version: 1, review: { due: true } });
+    const listed = async (asOf: string) => {
+      const answer = await ledger.call({ url: `/v1/outlooks?asOf=${asOf}` });
+      return answer.json<{ items: { review: unknown }[] }>().items.map(({ review }) => review);
+    };
+    expect(await listed(triggeredAt)).toEqual([{ due: true, reasons: [REASON] }]);
+    expect(await listed(ledger.clock.now.toISOString())).toEqual([NOT_DUE]);
     expect(await view(`?asOf=${ledger.clock.now.toISOString()}`)).toMatchObject({
       version: 2,
       review: NOT_DUE,
