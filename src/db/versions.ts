@@ -40,7 +40,8 @@ const statesBy = (isSeen: string) => `
 /**
  * Joins the version `v` of an outlook `o` that has a number, and the one before it, `p`. Both are asked for
  * by order, so that they are one step down the primary key: by a number alone Postgres may look through
- * all entries that outlook_versions_as_of has of the outlook, or through all its versions.
+ * all entries that outlook_versions_as_of has of the outlook, or through all its versions. The hash,
+ * which always is there, is in no other index, so that none will do instead.
  */
 export const joinVersion = (number: string): string => `
   cross join lateral (select ${number} as version) numbered
@@ -49,9 +50,9 @@ export const joinVersion = (number: string): string => `
      where v.outlook_id = o.id and v.version <= numbered.version
      order by v.version desc limit 1) v on v.version = numbered.version
   left join lateral (
-    select b.bear_bps, b.base_bps, b.bull_bps from outlook_versions b
+    select b.bear_bps, b.base_bps, b.bull_bps, b.hash from outlook_versions b
      where b.outlook_id = v.outlook_id and b.version < v.version
-     order by b.version desc limit 1) p on true`;
+     order by b.version desc limit 1) p on p.hash is not null`;
 const JOIN_PEOPLE = `
   join instruments i on i.id = o.instrument_id
   join analysts a on a.id = v.author_id`;
