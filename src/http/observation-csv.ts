@@ -82,7 +82,6 @@ function rowsOf(text: string): { rows: Row[]; lines: number[]; faults: FieldErro
 function recordsOf(text: string): { record: string[]; info: Info }[] {
   try {
     return parseCsv(text, {
-      bom: true,
       info: true,
       relax_column_count: true,
       skip_empty_lines: true,

@@ -57,11 +57,9 @@ async function view(query = '', slug = SLUG) {
   const answer = await ledger.call({ url: `/v1/outlooks/${slug}${query}` });
   expect(answer.statusCode, answer.body).toBe(200);
   const { version, review, invalidationConditions, answers } = answer.json<View>();
-  const states = Object.fromEntries(
-    invalidationConditions
-      .filter(({ state }) => state !== 'untriggered')
-      .map(({ key, state }) => [key, state]),
-  );
+  const states = invalidationConditions
+    .filter(({ state }) => state !== 'untriggered')
+    .map(({ key, state }) => `${key} ${state}`);
   return { version, review, states, answers };
 }
 
@@ -76,12 +74,12 @@ async function withRule(rule: Rule, slug = 'ruled'): Promise<void> {
 
 describe('a rule', () => {
   test('that holds by observations that come in triggers its condition and makes a review due', async () => {
-    expect(await view()).toMatchObject({ review: NOT_DUE, states: {} });
+    expect(await view()).toMatchObject({ review: NOT_DUE, states: [] });
     await trigger();
     expect(await view()).toEqual({
       version: 1,
       review: { due: true, reasons: [REASON] },
-      states: { 'rate-relief': 'triggered' },
+      states: ['rate-relief triggered'],
       answers: [],
     });
     expect(await conditionOf('rate-relief')).toMatchObject({
@@ -106,21 +104,21 @@ describe('a rule', () => {
 
   test('stays quiet while there are too few observations, or one is not beyond the threshold', async () => {
     await observe(YIELD, ['2026-11-16', 4.2], ['2026-11-17', 4.2]);
-    expect(await view()).toMatchObject({ review: NOT_DUE, states: {} });
+    expect(await view()).toMatchObject({ review: NOT_DUE, states: [] });
     await observe(YIELD, ['2026-11-18', 4.25], ['2026-11-19', 4.2], ['2026-11-20', 4.2]);
-    expect(await view()).toMatchObject({ review: NOT_DUE, states: {} });
+    expect(await view()).toMatchObject({ review: NOT_DUE, states: [] });
   });
 
   test('goes by what comes late, in the middle of what is there', async () => {
     await observe(YIELD, ['2026-11-16', 4.2], ['2026-11-18', 4.2], ['2026-11-19', 4.9]);
-    expect(await view()).toMatchObject({ states: {} });
+    expect(await view()).toMatchObject({ states: [] });
     await observe(YIELD, ['2026-11-17', 4.2]);
     expect((await conditionOf('rate-relief')).lastChange).toMatchObject({ day: '2026-11-18' });
   });
 
   test('looks at no day before the horizon', async () => {
     await observe(YIELD, ['2026-03-27', 4], ['2026-03-28', 4], ['2026-03-30', 4]);
-    expect(await view()).toMatchObject({ states: {} });
+    expect(await view()).toMatchObject({ states: [] });
     // A window may begin before it.
     await observe(YIELD, ['2026-03-31', 4]);
     expect((await conditionOf('rate-relief')).lastChange).toMatchObject({ day: '2026-03-31' });
@@ -136,7 +134,7 @@ describe('a rule', () => {
       ['2027-04-01', 4],
     );
     await observe(YIELD, ['2027-03-30', 4]);
-    expect(await view()).toMatchObject({ states: {} });
+    expect(await view()).toMatchObject({ states: [] });
     await observe(YIELD, ['2027-03-28', 4]);
     expect((await conditionOf('rate-relief')).lastChange).toMatchObject({ day: '2027-03-30' });
   });
@@ -144,9 +142,9 @@ describe('a rule', () => {
   test('over two series triggers with whichever comes last', async () => {
     const [first, ...rest] = ['16', '17', '18', '19', '20'].map((day) => `2026-11-${day}`);
     await observe(SPREAD, ...[first ?? '', ...rest].map((date): Observed => [date, 2.9]));
-    expect(await view()).toMatchObject({ states: {} });
+    expect(await view()).toMatchObject({ states: [] });
     await observe(YIELD, ['2026-11-20', 4.5]);
-    expect(await view()).toMatchObject({ states: { 'financing-access': 'triggered' } });
+    expect(await view()).toMatchObject({ states: ['financing-access triggered'] });
     expect((await conditionOf('financing-access')).lastChange).toMatchObject({
       reason:
         '"financing-access" is triggered: us-high-yield-spread was 2.9 on 2026-11-20, below 3 for 5 observations in a row; us-30y-yield was 4.5 on 2026-11-20, below 4.75.',
@@ -165,7 +163,7 @@ describe('a rule', () => {
     expect(await view('', 'ruled')).toMatchObject({
       version: 1,
       review: { due: true },
-      states: { met: 'triggered' },
+      states: ['met triggered'],
     });
     expect((await conditionOf('met', 'ruled')).lastChange).toMatchObject({
       cause: 'framework',
@@ -184,7 +182,7 @@ describe('a rule', () => {
     const patched = await patchFramework(ledger, { ...body, acknowledges }, { slug: 'ruled' });
     expect(patched.statusCode, patched.body).toBe(201);
     expect(patched.body).toBe((await ledger.call({ url: '/v1/outlooks/ruled' })).body);
-    expect(await view('', 'ruled')).toMatchObject({ version: 2, review: NOT_DUE, states: {} });
+    expect(await view('', 'ruled')).toMatchObject({ version: 2, review: NOT_DUE, states: [] });
     expect((await conditionOf('met', 'ruled')).changes).toMatchObject([
       { state: 'untriggered', cause: 'framework', version: 2 },
       { state: 'triggered', cause: 'framework', version: 1, answer: { version: 2 } },
@@ -232,7 +230,7 @@ describe('while a condition stands triggered', () => {
     expect(await view()).toEqual({
       version: 2,
       review: NOT_DUE,
-      states: { 'rate-relief': 'triggered' },
+      states: ['rate-relief triggered'],
       answers,
     });
     expect((await conditionOf('rate-relief')).lastChange).toMatchObject({
@@ -293,13 +291,13 @@ describe('while a condition stands triggered', () => {
     await observe(YIELD, ['2026-11-19', 4.6]);
     expect(await view()).toMatchObject({
       review: { due: true },
-      states: { 'rate-relief': 'triggered' },
+      states: ['rate-relief triggered'],
     });
     expect((await revise({ bear: 0.2, base: 0.5, bull: 0.3 })).statusCode).toBe(201);
     await observe(YIELD, ['2026-11-20', 4.1]);
-    expect(await view()).toMatchObject({ review: NOT_DUE, states: {} });
+    expect(await view()).toMatchObject({ review: NOT_DUE, states: [] });
     await observe(YIELD, ['2026-11-21', 4.1]);
-    expect(await view()).toMatchObject({ states: {} });
+    expect(await view()).toMatchObject({ states: [] });
     await observe(YIELD, ['2026-11-17', 4.3]); // a revision of what triggered it changes nothing now
     expect((await conditionOf('rate-relief')).changes).toMatchObject([
       {
@@ -323,7 +321,7 @@ describe('while a condition stands triggered', () => {
     );
     expect(await view()).toMatchObject({
       review: { due: true },
-      states: { 'rate-relief': 'triggered' },
+      states: ['rate-relief triggered'],
     });
     expect((await conditionOf('rate-relief')).changes).toMatchObject([
       { state: 'triggered', day: '2026-11-22' },
@@ -335,7 +333,7 @@ describe('while a condition stands triggered', () => {
   test('a revised vintage by which it would not have triggered clears it; what was known when stays known', async () => {
     const triggeredAt = ledger.clock.now;
     await observe(YIELD, ['2026-11-17', 4.3]);
-    expect(await view()).toMatchObject({ review: NOT_DUE, states: {}, answers: [] });
+    expect(await view()).toMatchObject({ review: NOT_DUE, states: [], answers: [] });
     expect((await conditionOf('rate-relief')).changes).toMatchObject([
       {
         state: 'untriggered',
@@ -348,12 +346,12 @@ describe('while a condition stands triggered', () => {
     ]);
     ledger.clock.now = new Date(ledger.clock.now.getTime() + 1000);
     const asOf = (at: number) => view(`?asOf=${new Date(at).toISOString()}`);
-    expect(await asOf(triggeredAt.getTime() - 1)).toMatchObject({ review: NOT_DUE, states: {} });
+    expect(await asOf(triggeredAt.getTime() - 1)).toMatchObject({ review: NOT_DUE, states: [] });
     expect(await asOf(triggeredAt.getTime())).toMatchObject({
       review: { due: true, reasons: [REASON] },
-      states: { 'rate-relief': 'triggered' },
+      states: ['rate-relief triggered'],
     });
-    expect(await asOf(triggeredAt.getTime() + 1000)).toMatchObject({ review: NOT_DUE, states: {} });
+    expect(await asOf(triggeredAt.getTime() + 1000)).toMatchObject({ review: NOT_DUE, states: [] });
     expect((await revise({ bear: 0.4, base: 0.35, bull: 0.25 })).statusCode).toBe(201);
   });
 
@@ -371,13 +369,13 @@ describe('while a condition stands triggered', () => {
     expect(await view(`?asOf=${ledger.clock.now.toISOString()}`)).toMatchObject({
       version: 2,
       review: NOT_DUE,
-      states: { 'rate-relief': 'triggered' },
+      states: ['rate-relief triggered'],
     });
     // By its number a version tells the state in which it was published, for good.
-    expect(await view('/versions/1')).toMatchObject({ review: NOT_DUE, states: {} });
+    expect(await view('/versions/1')).toMatchObject({ review: NOT_DUE, states: [] });
     expect(await view('/versions/2')).toMatchObject({
       review: NOT_DUE,
-      states: { 'rate-relief': 'triggered' },
+      states: ['rate-relief triggered'],
       answers: [{ condition: 'rate-relief', way: 'weight' }],
     });
   });
@@ -459,7 +457,7 @@ describe('an assessment', () => {
     expect((await revise({ bear: 0.3, base: 0.4, bull: 0.3 })).statusCode).toBe(422);
     const cleared = await assess('orders-and-spending', { ...MET, state: 'untriggered' });
     expect(cleared.statusCode).toBe(201);
-    expect(await view()).toMatchObject({ review: NOT_DUE, states: {} });
+    expect(await view()).toMatchObject({ review: NOT_DUE, states: [] });
     const page = `/v1/outlooks/${SLUG}/conditions/orders-and-spending?limit=1`;
     const first = (await ledger.call({ url: page })).json<Condition>();
     expect(first.changes).toMatchObject([{ state: 'untriggered' }]);
@@ -482,10 +480,10 @@ describe('an assessment', () => {
     });
     // It was not observations that triggered it, so none takes that away.
     await observe(YIELD, ['2026-11-18', 5]);
-    expect(await view()).toMatchObject({ states: { 'rate-relief': 'triggered' } });
+    expect(await view()).toMatchObject({ states: ['rate-relief triggered'] });
     await revise({ bear: 0.2, base: 0.5, bull: 0.3 });
     await observe(YIELD, ['2026-11-19', 5]);
-    expect(await view()).toMatchObject({ states: {} });
+    expect(await view()).toMatchObject({ states: [] });
   });
 
   test.for([
@@ -541,16 +539,13 @@ describe('at the end of the horizon', () => {
     await trigger();
     const day = (text: string) => new Date(`${text}T00:00:00Z`);
     expect(await expireConditions(ledger.pool, day('2027-03-30'))).toEqual([]);
-    const both = await Promise.all([
-      expireConditions(ledger.pool, day('2027-03-31')),
-      expireConditions(ledger.pool, day('2027-03-31')),
-    ]);
-    expect(both.flat()).toEqual([SLUG]);
+    const all = await Promise.all(
+      Array.from({ length: 8 }, () => expireConditions(ledger.pool, day('2027-03-31'))),
+    );
+    expect(all.flat()).toEqual([SLUG]);
     const { states, review } = await view();
-    expect(Object.values(states).toSorted()).toEqual([
-      ...Array<string>(9).fill('expired'),
-      'triggered',
-    ]);
+    expect(states.filter((state) => state.endsWith(' expired'))).toHaveLength(9);
+    expect(states).toContain('rate-relief triggered');
     expect(review).toEqual({ due: true, reasons: [REASON] });
     expect((await conditionOf('refinancing-stress')).changes).toMatchObject([
       {
@@ -566,7 +561,100 @@ describe('at the end of the horizon', () => {
       YIELD,
       ...Array.from({ length: 20 }, (_, n): Observed => [`2027-03-${11 + n}`, 5.5]),
     );
-    expect((await view()).states['persistently-high-rates']).toBe('expired');
+    expect((await view()).states).toContain('persistently-high-rates expired');
+  });
+});
+
+test('what was written here the next read shows, whatever was kept', async () => {
+  const item = { headline: 'H', summary: 'S', publisher: 'P', publishedAt: '2026-11-20T13:30:00Z' };
+  const assess = (state: string) =>
+    send(ledger, 'POST', `/v1/outlooks/${SLUG}/conditions/earnings-revisions/assessments`, {
+      state,
+      rationale: 'R',
+    });
+  const paths = ['', '/conditions', '/conditions/earnings-revisions', '/evidence'];
+  const read = async () => {
+    const answers = paths.map(
+      async (path) => (await ledger.call({ url: `/v1/outlooks/${SLUG}${path}` })).body,
+    );
+    return Promise.all(answers);
+  };
+  for (let turn = 0; turn < 10; turn += 1) {
+    const before = await read();
+    await assess(turn % 2 === 0 ? 'triggered' : 'untriggered');
+    const [current, conditions, condition, evidence] = await read();
+    expect(current).not.toBe(before[0]);
+    expect(conditions).not.toBe(before[1]);
+    expect(condition).not.toBe(before[2]);
+    await send(ledger, 'POST', `/v1/outlooks/${SLUG}/evidence`, { ...item, headline: `H ${turn}` });
+    expect((await read())[3]).not.toBe(evidence);
+  }
+});
+
+describe('rules and observations that come in at the same time', () => {
+  const rule: Rule = { series: YIELD, operator: 'lt', threshold: 5, forObservations: 1 };
+
+  test('take turns: neither passes over the other', async () => {
+    for (let turn = 0; turn < 8; turn += 1) {
+      const slug = `turn-${turn}`;
+      await Promise.all([
+        observe(YIELD, ['2026-11-20', 6 + turn]).then(() => observe(YIELD, ['2026-11-20', 4])),
+        withRule(rule, slug),
+      ]);
+      expect((await view('', slug)).states).toEqual(['met triggered']);
+    }
+  });
+
+  const holding = async (mode: '' | '_shared', blocked: () => Promise<unknown>) => {
+    const session = await ledger.pool.connect();
+    try {
+      await session.query('begin');
+      await session.query(
+        `select pg_advisory_xact_lock${mode}(hashtextextended('outlook-ledger rules', 0))`,
+      );
+      let isDone = false;
+      const done = blocked().then(() => void (isDone = true));
+      await expect
+        .poll(
+          async () => {
+            const { rows } = await ledger.pool.query<{ waiting: number }>(
+              `select count(*)::int as waiting from pg_locks
+              where locktype = 'advisory' and not granted
+                and database = (select oid from pg_database where datname = current_database())`,
+            );
+            return rows[0]?.waiting;
+          },
+          { timeout: 10_000 },
+        )
+        .toBe(1);
+      expect(isDone).toBe(false);
+      await session.query('commit');
+      await done;
+    } finally {
+      session.release();
+    }
+  };
+
+  test('a new rule waits for observations that are on their way', async () => {
+    await holding('_shared', () => withRule(rule));
+    await holding('_shared', () => patchFramework(ledger, { rationale: 'R', title: 'T' }));
+    expect((await view()).version).toBe(2);
+  });
+
+  test('observations wait for a new rule, and not for each other', async () => {
+    await holding('', () => observe(YIELD, ['2026-11-20', 4]));
+    const session = await ledger.pool.connect();
+    await session.query('begin');
+    await session.query(
+      `select pg_advisory_xact_lock_shared(hashtextextended('outlook-ledger rules', 0))`,
+    );
+    await observe(YIELD, ['2026-11-19', 4]);
+    const { items } = (await ledger.call({ url: `/v1/series/${YIELD}/observations` })).json<{
+      items: unknown[];
+    }>();
+    expect(items).toHaveLength(2);
+    await session.query('rollback');
+    session.release();
   });
 });
 

@@ -101,6 +101,15 @@ describe('observations', () => {
     expect(await stored(ledger)).toEqual(before);
   });
 
+  test('get a new vintage for another provenance, or another note, of the same value', async () => {
+    const one = { date: '2026-11-17', value: 1 };
+    for (const change of [{}, { provenance: 'computed' }, { provenance: 'computed', note: 'N' }]) {
+      wait(1000);
+      expect((await record({ ...one, ...change })).json()).toMatchObject({ unchanged: 0 });
+    }
+    expect((await read('vintages=all')).items).toHaveLength(3);
+  });
+
   test('of two writers at once become one vintage each day', async () => {
     const batch = Array.from({ length: 20 }, (_, n) => ({ date: dayAt(n), value: n }));
     const answers = await Promise.all(Array.from({ length: 8 }, () => record(...batch)));
