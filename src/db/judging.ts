@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Framework, Horizon } from '../domain/framework.ts';
 import {
   comparisonsOf,
@@ -238,7 +239,7 @@ export async function judgeFramework(
   for (const { key, invalidates, rule } of framework.invalidationConditions) {
     const earlier = before?.invalidationConditions.find((one) => one.key === key)?.rule;
     const state = states[key] ?? 'untriggered';
-    if (!rule || state === 'expired' || JSON.stringify(rule) === JSON.stringify(earlier)) continue;
+    if (!rule || state === 'expired' || isDeepStrictEqual(rule, earlier)) continue;
     const observations = await readNewest(session, rule);
     const newest = [...observations].flatMap(([series, seen]) => {
       const last = seen.at(-1);

@@ -34,6 +34,11 @@ parameter is refused by name. Refusals are \`application/problem+json\` (RFC 945
 fields at once, each by a JSON Pointer. Lists answer \`{items, nextCursor}\`; pass \`nextCursor\` back as
 \`cursor\`. Clients should ignore members that they do not know: releases add some.
 
+**Conditions.** What would show a scenario to be wrong stands in \`invalidationConditions\`. A condition with a
+\`rule\` is judged by the observations of its series as they come in; one without is assessed by an
+analyst. Once triggered, it makes a review due (\`review\`), and the next version has to answer it: by less weight
+for the scenario that it invalidates, or by a reason in \`acknowledges\`.
+
 **Caching.** Every GET but an event stream answers a strong ETag, another for each content coding (br,
 gzip); send it back as \`If-None-Match\` to be answered 304. A current view is never older than what
 the instance that answers was told; pass \`minVersion\` to be sure of a version. Send an ETag as \`If-Match\` with a revision to be refused (412) where the outlook has changed since.
