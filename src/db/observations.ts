@@ -112,7 +112,9 @@ async function judgeArrival(
   const { rows } = await session.query<{ id: number }>(
     `select id::float8 as id from outlooks
       where status = 'open' and id in (
-        select o.id from condition_comparisons p join outlooks o on o.framework_id = p.framework_id
+        select o.id from condition_comparisons p
+          join frameworks f on f.id = p.framework_id
+          join outlooks o on o.id = f.outlook_id and o.framework_id = f.id
          where p.series_id = $1
         union
         select o.id from instruments i join outlooks o on o.instrument_id = i.id

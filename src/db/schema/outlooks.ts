@@ -60,7 +60,6 @@ export const outlooks = pgTable(
     // The list of outlooks, page by page: all, of one instrument, of one status.
     index('outlooks_newest').on(t.publishedAt, t.id),
     index('outlooks_newest_of_instrument').on(t.instrumentId, t.publishedAt, t.id),
-    index('outlooks_of_framework').on(t.frameworkId), // those whose conditions watch a series
     // What was written since a walk through the list began.
     index('outlooks_written').on(t.transactionId),
     index('outlooks_newest_of_status').on(t.status, t.publishedAt, t.id),
