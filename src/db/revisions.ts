@@ -43,8 +43,7 @@ export const LOCK_STANDING = {
 };
 const LOCK_SOME = {
   name: 'lock-some',
-  text: `${STANDING} where o.slug = any($1) and o.review_reasons = '{}'
-    for no key update of o skip locked`,
+  text: `${STANDING} where o.slug = any($1) for no key update of o skip locked`,
 };
 
 type StandingRow = Record<ScenarioName, number> & {
@@ -142,7 +141,8 @@ async function reviseTogether(
       const appended: Appended[] = [];
       const outcomes = requests.map((request) => {
         const outlook = locked.get(request.slug);
-        return outlook ? judged(outlook, request, now(), appended) : null;
+        if (!outlook || outlook.row.review_reasons.length > 0) return null;
+        return judged(outlook, request, now(), appended);
       });
       if (appended.length > 0) await appendVersions(session, appended);
       return outcomes;
