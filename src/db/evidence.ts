@@ -65,7 +65,7 @@ export async function addEvidence(
       throw new DomainError('evidence-refused', 'The evidence does not fit the outlook.', faults);
     }
     const id = await insertEvidence(session, outlook.id, item, author, now);
-    const [added] = await listEvidence(session, slug, { id, before: null, limit: 1 });
+    const added = await readEvidence(session, slug, id);
     if (!added) throw new Error(`evidence ${id} is missing`);
     return added;
   });
@@ -181,9 +181,7 @@ type EvidenceRow = Omit<Evidence, 'moved'> & {
 };
 
 // What cites an item is found by version_evidence_once, the version before by its key.
-const LIST = {
-  name: 'list-evidence',
-  text: `
+const OF_OUTLOOK = `
     select e.id, e.number, e.headline, e.summary, e.publisher, e.url, e.published_at as "publishedAt",
       case when e.sentiment_score is not null then json_build_object('score', e.sentiment_score,
         'label', e.sentiment_label,
@@ -208,23 +206,43 @@ const LIST = {
          join outlook_versions p on p.outlook_id = w.outlook_id and p.version = w.version - 1
         where w.evidence_id = e.id) as moved
     from evidence e join analysts a on a.id = e.author_id
-   where e.outlook_id = (select id from outlooks where slug = $1)
-     and ($2::uuid is null or e.id = $2) and ($3::int is null or e.number < $3)
-   order by e.number desc limit $4`,
-};
+   where e.outlook_id = (select id from outlooks where slug = $1)`;
 
 /**
- * The evidence of an outlook, newest first: all older than `before`, or the one of an id; at most `limit`.
+ * The evidence of an outlook, newest first: what has a number below `before`, or all; at most `limit`.
  * None for an outlook that does not exist.
  */
 export async function listEvidence(
   session: Session,
   slug: string,
-  { id, before, limit }: { id: string | null; before: number | null; limit: number },
+  { before, limit }: { before: number | null; limit: number },
 ): Promise<Evidence[]> {
-  const values = [slug, id, before, limit];
-  const { rows } = await session.query<EvidenceRow>({ ...LIST, values });
-  return rows.map(({ moved, ...row }) => ({
+  const { rows } = await session.query<EvidenceRow>({
+    name: 'list-evidence',
+    // Not `$2 is null or …`, which no index serves once Postgres plans for any values.
+    text: `${OF_OUTLOOK} and e.number < coalesce($2::bigint, 2147483648)
+      order by e.number desc limit $3`,
+    values: [slug, before, limit],
+  });
+  return rows.map(evidenceOf);
+}
+
+/** An item of evidence; undefined where the outlook has none of that id, or does not exist. */
+export async function readEvidence(
+  session: Session,
+  slug: string,
+  id: string,
+): Promise<Evidence | undefined> {
+  const { rows } = await session.query<EvidenceRow>({
+    name: 'read-evidence',
+    text: `${OF_OUTLOOK} and e.id = $2`,
+    values: [slug, id],
+  });
+  return rows.map(evidenceOf)[0];
+}
+
+function evidenceOf({ moved, ...row }: EvidenceRow): Evidence {
+  return {
     ...row,
     moved: moved.map((move) => {
       const { previous_bear: bear, previous_base: base, previous_bull: bull } = move;
@@ -234,7 +252,7 @@ export async function listEvidence(
         deltas: deltasOf(probabilitiesOf({ bear, base, bull }), probabilitiesOf(move)),
       };
     }),
-  }));
+  };
 }
 
 /** @throws DomainError `unknown-evidence`, with a fault for each id that is no evidence of the outlook */

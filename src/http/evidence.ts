@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { addEvidence, type Evidence, listEvidence } from '../db/evidence.ts';
+import { addEvidence, type Evidence, listEvidence, readEvidence } from '../db/evidence.ts';
 import { notFound } from '../db/versions.ts';
 import { DomainError } from '../domain/errors.ts';
 import { authorOf } from './auth.ts';
@@ -46,7 +46,8 @@ function addRoute(api: Api, { pool, replies, feed, now }: Ledger): void {
   });
 }
 
-const number = z.int().min(1);
+// Up to what Postgres numbers items by.
+const number = z.int().min(1).max(2_147_483_647);
 
 function listRoute(api: Api, { pool, replies }: Ledger): void {
   api.route({
@@ -68,7 +69,7 @@ function listRoute(api: Api, { pool, replies }: Ledger): void {
       const about = ['evidence', name];
       const before = decodeCursor(cursor, about, number);
       return replies.answer(request, reply, { about: [name] }, async () => {
-        const found = await listEvidence(pool, name, { id: null, before, limit: limit + 1 });
+        const found = await listEvidence(pool, name, { before, limit: limit + 1 });
         if (found.length === 0) await requireOutlook(pool, name);
         const page = pageFrom(found, limit, (last) => encodeCursor(about, last.number));
         return renderPage(request, { ...page, items: page.items.map(represent) });
@@ -93,7 +94,7 @@ function oneRoute(api: Api, { pool, replies }: Ledger): void {
     handler: (request, reply) => {
       const { slug: name, id } = request.params;
       return replies.answer(request, reply, { about: [name] }, async () => {
-        const [found] = await listEvidence(pool, name, { id, before: null, limit: 1 });
+        const found = await readEvidence(pool, name, id);
         if (!found) {
           await requireOutlook(pool, name);
           throw new DomainError('evidence-not-found', `"${name}" has no evidence ${id}.`);

@@ -3,7 +3,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, send } from '../support/requests.ts';
 
-const LISTS = ['/v1/outlooks', `/v1/outlooks/${SLUG}/versions`, '/v1/instruments', '/v1/keys'];
+const EVIDENCE = `/v1/outlooks/${SLUG}/evidence`;
+const LISTS = [
+  '/v1/outlooks',
+  `/v1/outlooks/${SLUG}/versions`,
+  EVIDENCE,
+  '/v1/instruments',
+  '/v1/keys',
+];
 let ledger: TestLedger;
 beforeAll(async () => {
   ledger = await startLedger();
@@ -11,6 +18,8 @@ beforeAll(async () => {
   await createOutlook(ledger, { slug: 'another' });
   const probabilities = { bear: 0.35, base: 0.4, bull: 0.25 };
   await ledger.revise({ probabilities, rationale: 'R' });
+  const item = { summary: 'S', publisher: 'P', publishedAt: '2026-11-17T12:00:00Z' };
+  for (const headline of ['A', 'B']) await send(ledger, 'POST', EVIDENCE, { headline, ...item });
 });
 afterAll(() => ledger.close());
 
@@ -58,6 +67,7 @@ describe.each(LISTS)('%s', (url) => {
       {},
       [query],
       [query, null],
+      [query, 2 ** 31],
       [query, []],
       [query, {}],
       [query, [[]]],
@@ -83,7 +93,7 @@ describe.each(LISTS)('%s', (url) => {
     const own = await cursorOf(url);
     const [query, position] = decoded(own);
     const odd = fc.oneof(
-      fc.constantFrom(null, -1, 0, 0.5, 2 ** 53, 1e308, '', '\u0000', '1:1:', 'NaN', true),
+      fc.constantFrom(null, -1, 0, 0.5, 2 ** 31, 2 ** 53, 1e308, '', '\u0000', '1:1:', 'NaN', true),
       fc.bigInt({ min: 0n, max: 2n ** 70n }).map(Number),
       fc.string(),
       fc.jsonValue({ maxDepth: 1 }),
