@@ -5,7 +5,7 @@ import type pg from 'pg';
 import { connect, inTransaction } from '../src/db/client.ts';
 import type { Connection } from '../src/db/embedded.ts';
 import { APPEND_VERSIONS } from '../src/db/appending.ts';
-import { LOCK_STANDING } from '../src/db/revisions.ts';
+import { LOCK_STANDING } from '../src/db/locked-outlooks.ts';
 import { keyHash } from '../src/domain/api-keys.ts';
 import { type Figures, percentiles } from './figures.ts';
 import { FIND_KEYS } from '../src/db/api-keys.ts';

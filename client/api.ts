@@ -232,6 +232,94 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/outlooks/{slug}/views": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the views that analysts hold
+         * @description The newest version of each, one an analyst.
+         */
+        get: operations["listViews"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/outlooks/{slug}/views/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read your own view
+         * @description The newest version of the view that the analyst of the key holds.
+         */
+        get: operations["getOwnView"];
+        /**
+         * Hold a view of your own
+         * @description Records what you think of an outlook, whatever its desk publishes: 201 for your first view of it, 200 for the next version, or where nothing changes. Views are pooled into a consensus, and scored once the outlook is resolved.
+         */
+        put: operations["holdView"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/outlooks/{slug}/views/{analyst}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read how an analyst's view came to be
+         * @description All versions of the view that an analyst holds, newest first.
+         */
+        get: operations["getView"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/outlooks/{slug}/consensus": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read what the views add up to
+         * @description The views that analysts hold, pooled, with how far they lie apart and how far each is from the pool.
+         */
+        get: operations["getConsensus"];
+        put?: never;
+        /**
+         * Revise from the consensus
+         * @description Publishes the next version with the probabilities that the views add up to as it is published, and records how they were pooled and from which views. Conditions that stand triggered are answered as in any revision. Send If-Match with the ETag of the outlook you read to be refused where it has changed since.
+         */
+        post: operations["publishConsensus"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/outlooks/{slug}/conditions": {
         parameters: {
             query?: never;
@@ -312,6 +400,150 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/outlooks/{slug}/resolution": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read what came about
+         * @description The resolution that stands, and those that it corrects.
+         */
+        get: operations["getResolution"];
+        put?: never;
+        /**
+         * Resolve an outlook
+         * @description Records what came about; from then on the outlook takes no version and is scored. Where its scenarios have return bands and its instrument names a series of closes, `{}` is enough once the horizon is over: the outcome is the band that the return falls into, from the last close before the horizon to the last one within it. A withdrawn outlook is resolved, too, and scored for the time it stood.
+         */
+        post: operations["resolveOutlook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/outlooks/{slug}/withdrawal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Withdraw an outlook
+         * @description Publishes a last version of the kind `withdrawn`, with what stood and why it is withdrawn. The outlook keeps its record: once resolved, it is scored for the time it stood. Send If-Match with the ETag of the outlook you read to be refused where it has changed since.
+         */
+        post: operations["withdrawOutlook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/outlooks/{slug}/expected-outcome": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read what the return bands imply
+         * @description The probability-weighted return, and the chance of a fall as deep as each drawdown label, as far as probabilities and return bands imply them.
+         */
+        get: operations["getExpectedOutcome"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/outlooks/{slug}/scores": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read how each version scored
+         * @description Each version of a resolved outlook by the Brier, the logarithmic and the ranked probability score, with its skill against a reference; and the outlook by their means, weighted by the part of the horizon that each version stood. A score that is infinite, or that there is not, is null, and `missing` says why.
+         */
+        get: operations["getScores"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/track-record": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read how all outlooks did
+         * @description Counts, mean scores with their standard errors, skill, calibration, Murphy’s decomposition, and how all of it depends on how early a forecast was. Of outlooks that are resolved, void ones left out. `asOf` answers what the record was at a moment, so that none can be prettified later.
+         */
+        get: operations["getTrackRecord"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/instruments/{symbol}/track-record": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read how outlooks on an instrument did
+         * @description Counts, mean scores with their standard errors, skill, calibration, Murphy’s decomposition, and how all of it depends on how early a forecast was. Of outlooks that are resolved, void ones left out. `asOf` answers what the record was at a moment, so that none can be prettified later.
+         */
+        get: operations["getInstrumentTrackRecord"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/analysts/{id}/track-record": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read how an analyst did
+         * @description Counts, mean scores with their standard errors, skill, calibration, Murphy’s decomposition, and how all of it depends on how early a forecast was. Of outlooks that are resolved, void ones left out. `asOf` answers what the record was at a moment, so that none can be prettified later. A version counts for who wrote it, over the time that it stood.
+         */
+        get: operations["getAnalystTrackRecord"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/events": {
         parameters: {
             query?: never;
@@ -327,6 +559,8 @@ export interface paths {
          *     - `outlook.state.changed`: `{slug, version, changedAt, status, review}`
          *     - `outlook.review.due`: `{slug, version, dueAt, reasons}`; the next version has to answer a condition
          *     - `condition.triggered`, `condition.cleared`, `condition.expired`: `{slug, version, changedAt, condition: {key, invalidates, cause, reason, day, observations}}`
+         *     - `outlook.resolved`: `{slug, version, resolvedAt, resolution: {number, outcome, realisedReturn, reason}}`
+         *     - `view.published`: `{slug, version, recordedAt, view: {analyst, version, probabilities}}`
          *     - `evidence.added`: `{slug, version, addedAt, evidence: {id, headline, publisher, corrects}}`
          *     - `drawdown.label.changed`: `{slug, version, changedAt, drawdown: {label, previous, depth, day}}`, with the keys of drawdown labels, null for none
          *
@@ -356,6 +590,8 @@ export interface paths {
          *     - `outlook.state.changed`: `{slug, version, changedAt, status, review}`
          *     - `outlook.review.due`: `{slug, version, dueAt, reasons}`; the next version has to answer a condition
          *     - `condition.triggered`, `condition.cleared`, `condition.expired`: `{slug, version, changedAt, condition: {key, invalidates, cause, reason, day, observations}}`
+         *     - `outlook.resolved`: `{slug, version, resolvedAt, resolution: {number, outcome, realisedReturn, reason}}`
+         *     - `view.published`: `{slug, version, recordedAt, view: {analyst, version, probabilities}}`
          *     - `evidence.added`: `{slug, version, addedAt, evidence: {id, headline, publisher, corrects}}`
          *     - `drawdown.label.changed`: `{slug, version, changedAt, drawdown: {label, previous, depth, day}}`, with the keys of drawdown labels, null for none
          *
@@ -660,10 +896,27 @@ export interface components {
             id: string;
             name: string;
         };
+        /** @description Whether what was given probabilities like these came about as often. */
+        CalibrationBucket: {
+            from: number;
+            /** @description Exclusive, but for 1. */
+            to: number;
+            /** @description How many outlooks had a probability in it. */
+            n: number;
+            /** @description The parts of their time that they did, added up; the whole time of each is 1. */
+            weight: number;
+            predictedMean: number;
+            realisedRate: number;
+            /** @description Of the realised rate, 95 %: Wilson's, at Kish's effective number of outlooks. Calibrated forecasts have their predicted mean in it, but for one bucket in twenty. */
+            interval: {
+                low: number;
+                high: number;
+            };
+        };
         /** @description How a version differs from the one before; null for none. */
         Change: {
             /** @enum {string} */
-            kind: "created" | "probabilities" | "framework";
+            kind: "created" | "probabilities" | "framework" | "withdrawn";
             previousVersion: number | null;
             deltas: components["schemas"]["ProbabilityDeltas"] | null;
         };
@@ -775,6 +1028,40 @@ export interface components {
         /** @description The conditions of the version that stands. */
         Conditions: {
             items: components["schemas"]["Condition"][];
+        };
+        /** @description What the views of an outlook add up to. */
+        Consensus: {
+            slug: string;
+            /** @enum {string} */
+            method: "linear" | "logarithmic";
+            /** @enum {string} */
+            weights: "equal" | "recency" | "skill";
+            asOf: string | null;
+            /** @description In whole basis points that sum to exactly 1, by the largest remainder. */
+            probabilities: components["schemas"]["Probabilities"];
+            /** @description As pooled, before that. */
+            exact: {
+                bear: number;
+                base: number;
+                bull: number;
+            };
+            spread: {
+                bear: components["schemas"]["Spread"];
+                base: components["schemas"]["Spread"];
+                bull: components["schemas"]["Spread"];
+            };
+            views: components["schemas"]["WeighedView"][];
+        };
+        /** @description Murphy's (1973), over the buckets: score = reliability − resolution + uncertainty + withinBuckets. */
+        Decomposition: {
+            /** @description How far forecasts are from the rates; 0 is best. */
+            reliability: number;
+            /** @description How far they tell cases apart; more is better. */
+            resolution: number;
+            /** @description How hard the cases were. */
+            uncertainty: number;
+            /** @description What forecasts of one bucket differ by (Stephenson, Coelho and Jolliffe 2008). */
+            withinBuckets: number;
         };
         /** @description One of the two versions that are compared. */
         DiffSide: {
@@ -911,6 +1198,22 @@ export interface components {
             addedAt: string;
             /** @description The versions that cite it, oldest first. */
             moved: components["schemas"]["Move"][];
+        };
+        /** @description What return bands and probabilities imply. */
+        ExpectedOutcome: {
+            slug: string;
+            version: number;
+            horizon: components["schemas"]["Horizon"];
+            probabilities: components["schemas"]["Probabilities"];
+            /** @description The bounds of the probability-weighted return over the horizon, a fraction: Σ p · min and Σ p · max of the return bands. Null where a scenario with weight is open at that end; nothing is put in its place. */
+            expectedReturn: {
+                min: number | null;
+                max: number | null;
+            };
+            /** @description Why members are null. */
+            missing: components["schemas"]["MissingScore"][];
+            /** @description For each drawdown label with a depth: between which bounds the chance lies that the horizon ends with a return below −minDepth. Empty without return bands. */
+            thresholds: components["schemas"]["ThresholdChance"][];
         };
         /** @description A question that readers ask, and the answer. */
         Faq: {
@@ -1049,6 +1352,15 @@ export interface components {
             /** Format: date */
             to: string;
         };
+        /** @description What the closes say of the return over the horizon. */
+        HorizonReturn: {
+            /** @description The last close before the first day of the horizon. */
+            start: components["schemas"]["Close"];
+            /** @description The last close within the horizon. */
+            end: components["schemas"]["Close"];
+            /** @description end / start − 1, a fraction. */
+            value: number;
+        };
         /**
          * @description What outlooks are about.
          * @example {
@@ -1170,6 +1482,31 @@ export interface components {
             /** @description To the minute. */
             lastUsedAt: string | null;
         };
+        /** @description How forecasts did, by how early they were. */
+        LeadTime: {
+            /** @description The part of the horizon that was left: 1 at its start, 0 at its end. */
+            lead: number;
+            n: number;
+            /** @description Of the forecasts that stood then. */
+            brier: {
+                mean: number;
+                standardError: number | null;
+                skill: number | null;
+            };
+            decomposition: components["schemas"]["Decomposition"];
+            /** @description Why members are null. */
+            missing: components["schemas"]["MissingScore"][];
+        };
+        /** @description A mean over outlooks, and how sure it is. */
+        MeanScore: {
+            mean: number | null;
+            /** @description Of the mean: its standard deviation over √n. */
+            standardError: number | null;
+            /** @description 1 − mean ÷ mean of the reference. */
+            skill: number | null;
+            /** @description The standard error of the skill, by the delta method. */
+            skillError: number | null;
+        };
         /** @description A figure the outlook rests on. */
         Metric: {
             name: string;
@@ -1217,6 +1554,12 @@ export interface components {
                 from: number;
                 to: number;
             }[];
+        };
+        /** @description Why a score is null. */
+        MissingScore: {
+            /** @description A JSON Pointer, from where this list stands. */
+            pointer: string;
+            reason: string;
         };
         /** @description A version, and what it changed. */
         Move: {
@@ -1311,6 +1654,33 @@ export interface components {
              * @default 1
              */
             forObservations?: number;
+        };
+        /** @description How to pool the views that are held into a version. */
+        NewConsensus: {
+            /**
+             * @description `linear`: Σ w p (Stone 1961). `logarithmic`: ∝ Π p^w, renormalised (Genest and Zidek 1986); a view with weight that gives a scenario 0 rules it out for all.
+             * @default linear
+             * @enum {string}
+             */
+            method?: "linear" | "logarithmic";
+            /**
+             * @description `equal`: each view the same. `recency`: 2^(−age ÷ 30 days), the age against the newest view. `skill`: max(0, skill) · n ÷ (n + 10), by the mean Brier score against uniform thirds over the n outlooks that were scored for the analyst, by versions and views; who did no better than chance, or was never scored, weighs nothing.
+             * @default equal
+             * @enum {string}
+             */
+            weights?: "equal" | "recency" | "skill";
+            /** @description Why the desk goes with its analysts now. */
+            rationale: string;
+            /**
+             * @description The ids of evidence of this outlook that the version cites.
+             * @default []
+             */
+            evidence?: string[];
+            /**
+             * @description Answers to conditions that stand triggered. Each must be answered, so or by less weight for the scenario that it invalidates.
+             * @default []
+             */
+            acknowledges?: components["schemas"]["Acknowledgement"][];
         };
         /** @description What a fall of the instrument is called. */
         NewDrawdownLabel: {
@@ -1494,6 +1864,34 @@ export interface components {
             /** @default null */
             publishedOn?: string | null;
         };
+        /** @description What came about. */
+        NewResolution: {
+            /**
+             * @description What came about, or `void` where nothing can be scored. Left out, it is the scenario whose return band the closes of the instrument fall into.
+             * @enum {string}
+             */
+            outcome?: "bear" | "base" | "bull" | "void";
+            /**
+             * @description The return over the horizon, a fraction (-0.1 is −10 %). Left out, it is that of the closes, where they tell it.
+             * @default null
+             */
+            realisedReturn?: number | null;
+            /**
+             * @description Required before the end of the horizon, for `void`, to correct a resolution, and for an outcome that the return contradicts.
+             * @default null
+             */
+            reason?: string | null;
+            /**
+             * @description The ids of evidence of this outlook that it cites.
+             * @default []
+             */
+            evidence?: string[];
+            /**
+             * @description The number of the resolution that stands and that this one corrects.
+             * @default null
+             */
+            supersedes?: number | null;
+        };
         /**
          * @description Returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max); null or left out is an open end. Given for all three scenarios or for none; given, the bands partition the line in the order bear, base, bull.
          * @example {
@@ -1581,6 +1979,22 @@ export interface components {
             /** @default null */
             relevance?: number | null;
         };
+        /** @description What an analyst thinks of an outlook. */
+        NewView: {
+            probabilities: components["schemas"]["NewProbabilities"];
+            /** @description Why you think so. */
+            rationale: string;
+        };
+        /** @description The end of an outlook that the desk gives up. */
+        NewWithdrawal: {
+            /** @description Why the desk withdraws the outlook. */
+            rationale: string;
+            /**
+             * @description The ids of evidence of this outlook that it cites.
+             * @default []
+             */
+            evidence?: string[];
+        };
         /** @description A value of a day, as it was known from recordedAt on. */
         Observation: {
             /** Format: date */
@@ -1628,6 +2042,10 @@ export interface components {
             change: components["schemas"]["Change"];
             evidence: components["schemas"]["CitedEvidence"][];
             answers: components["schemas"]["ConditionAnswer"][];
+            /** @description Where the probabilities were pooled from views of analysts; else null. */
+            consensus: components["schemas"]["PublishedConsensus"] | null;
+            /** @description What came about, once that is recorded. Null in a version by its number: when it was published, it was not known. */
+            resolution: components["schemas"]["Resolved"] | null;
             probabilities: components["schemas"]["Probabilities"];
             directions: components["schemas"]["Directions"];
             scenarios: {
@@ -1678,6 +2096,32 @@ export interface components {
                 references: components["schemas"]["ReferencesDiff"];
             };
         };
+        /** @description How an outlook was resolved. */
+        OutlookResolution: {
+            /** @enum {string} */
+            status: "open" | "resolved" | "void" | "withdrawn";
+            /** @description The one that stands; null for none. */
+            resolution: components["schemas"]["Resolution"] | null;
+            /** @description Those that it corrects, newest first. */
+            superseded: components["schemas"]["Resolution"][];
+        };
+        /** @description How an outlook and each of its versions score. */
+        OutlookScores: {
+            slug: string;
+            /** @enum {string} */
+            status: "open" | "resolved" | "void" | "withdrawn";
+            horizon: components["schemas"]["Horizon"];
+            /** @description What it is scored by; null before it is resolved. */
+            resolution: {
+                number: number;
+                /** @enum {string} */
+                outcome: "bear" | "base" | "bull" | "void";
+            } | null;
+            reference: components["schemas"]["ScoreReference"];
+            outlook: components["schemas"]["StandingScores"];
+            /** @description Oldest first; a withdrawal is none of them. */
+            versions: components["schemas"]["VersionScores"][];
+        };
         /** @description An outlook as the list tells it. */
         OutlookSummary: {
             slug: string;
@@ -1697,6 +2141,12 @@ export interface components {
             change: components["schemas"]["Change"];
             probabilities: components["schemas"]["Probabilities"];
             directions: components["schemas"]["Directions"];
+        };
+        /** @description A version of a view, and what it weighed. */
+        PooledView: {
+            analyst: components["schemas"]["Author"];
+            version: number;
+            weight: number;
         };
         /** @description What one type of investor may do, and watch. */
         Positioning: {
@@ -1822,6 +2272,8 @@ export interface components {
             excess?: number;
             /** @description Of a condition-unanswered: those that wait for an answer. */
             conditions?: components["schemas"]["OpenCondition"][];
+            /** @description Of an outcome-contradicted: what the closes say. */
+            closes?: components["schemas"]["HorizonReturn"];
         };
         /** @description A kind of problem: what it means, how to mend it. */
         ProblemType: {
@@ -1830,6 +2282,14 @@ export interface components {
             title: string;
             meaning: string;
             mend: string;
+        };
+        /** @description What a version pooled, and how. */
+        PublishedConsensus: {
+            /** @enum {string} */
+            method: "linear" | "logarithmic";
+            /** @enum {string} */
+            weights: "equal" | "recency" | "skill";
+            views: components["schemas"]["PooledView"][];
         };
         /** @description What became of observations that were sent. */
         Recorded: {
@@ -1886,6 +2346,33 @@ export interface components {
                 from: number;
                 to: number;
             }[];
+        };
+        /** @description What came about, who says so, and why. */
+        Resolution: {
+            /** @description Counts the resolutions of the outlook from 1. */
+            number: number;
+            /** @enum {string} */
+            outcome: "bear" | "base" | "bull" | "void";
+            realisedReturn: number | null;
+            reason: string | null;
+            /** @description What the closes said; null where they said nothing, or the horizon was not over. */
+            closes: components["schemas"]["HorizonReturn"] | null;
+            evidence: string[];
+            resolvedBy: components["schemas"]["Author"];
+            /** Format: date-time */
+            resolvedAt: string;
+            /** @description When the next resolution came; null while it stands. */
+            supersededAt: string | null;
+        };
+        /** @description What came about, in short. */
+        Resolved: {
+            number: number;
+            /** @enum {string} */
+            outcome: "bear" | "base" | "bull" | "void";
+            realisedReturn: number | null;
+            reason: string | null;
+            /** Format: date-time */
+            resolvedAt: string;
         };
         /**
          * @description Returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max); null is an open end. The three bands partition the line.
@@ -1970,6 +2457,26 @@ export interface components {
             directionComment?: string | null;
             returnBand?: components["schemas"]["NewReturnBand"] | null;
         };
+        /** @description What skill is measured against. */
+        ScoreReference: {
+            /** @enum {string} */
+            name: "uniform" | "previous" | "fixed";
+            /** @description Null for the previous version. */
+            probabilities: {
+                bear: number;
+                base: number;
+                bull: number;
+            } | null;
+        };
+        /** @description By three proper scoring rules; lower is better, 0 is best. Of a skill, 1 − S/S_ref (Murphy 1988), higher is better and 1 is best. */
+        Scores: {
+            /** @description Multi-category, Σ (p − o)², 0–2 (Brier 1950). */
+            brier: number | null;
+            /** @description −ln p of the outcome, from 0 (Good 1952). */
+            logarithmic: number | null;
+            /** @description Σ (F − O)² of the cumulative distributions, bear < base < bull, 0–2 (Epstein 1969; Murphy 1971). */
+            rankedProbability: number | null;
+        };
         /** @description As its provider gave it; never derived anew. */
         Sentiment: {
             score: number;
@@ -2007,6 +2514,36 @@ export interface components {
             date: string;
             value: number;
         };
+        /** @description How far views lie apart in a probability. */
+        Spread: {
+            min: number;
+            max: number;
+            /** @description Weighted. */
+            standardDeviation: number;
+        };
+        /** @description Over the time that each version stood. */
+        StandingScores: {
+            /** @description The part of the whole horizon that versions stood: the sum of their shares. */
+            coverage: number | null;
+            /** @description Σ score × share. What is not covered adds nothing: read it with the coverage. */
+            timeWeighted: components["schemas"]["Scores"];
+            /** @description timeWeighted ÷ coverage, which compares across outlooks. */
+            mean: components["schemas"]["Scores"];
+            /** @description Of the mean, against that of the reference. */
+            skill: components["schemas"]["Scores"];
+            /** @description Why members are null. */
+            missing: components["schemas"]["MissingScore"][];
+        };
+        /** @description What bands imply of a fall that deep. */
+        ThresholdChance: {
+            key: string;
+            label: string;
+            minDepth: number;
+            /** @description The weight of the bands that lie wholly below. A drawdown that deep is at least as likely. */
+            atLeast: number;
+            /** @description The weight of all bands that reach below. */
+            atMost: number;
+        };
         /** @description What an item says of a traded symbol. */
         Ticker: {
             symbol: string;
@@ -2015,6 +2552,58 @@ export interface components {
                 label: string;
             } | null;
             relevance: number | null;
+        };
+        /** @description How forecasts did, of all outlooks that are scored. */
+        TrackRecord: {
+            /** @description Null for outlooks whoever wrote them. */
+            analyst: components["schemas"]["Author"] | null;
+            /** @enum {string} */
+            source: "version" | "view";
+            instrument: string | null;
+            /** @description Of the end of the horizons, [from, to). */
+            period: {
+                from: string | null;
+                to: string | null;
+            };
+            asOf: string | null;
+            reference: components["schemas"]["ScoreReference"];
+            /** @description All outlooks of the record, by their status. */
+            counts: {
+                open: number;
+                resolved: number;
+                void: number;
+                /** @description Scored, too, where they were resolved since. */
+                withdrawn: number;
+            };
+            /** @description How many outlooks are scored: those with an outcome, of which a forecast stood within the horizon. */
+            n: number;
+            /** @description Whether n is below 30: too few for the figures to tell skill from luck. */
+            isSmall: boolean;
+            /** @description The mean part of the horizons that forecasts stood. */
+            coverage: number | null;
+            /** @description Over outlooks, each of which counts once: by its mean over the time that the forecasts stood. */
+            scores: {
+                brier: components["schemas"]["MeanScore"];
+                logarithmic: components["schemas"]["MeanScore"];
+                rankedProbability: components["schemas"]["MeanScore"];
+            };
+            /** @description Why members are null. */
+            missing: components["schemas"]["MissingScore"][];
+            calibration: {
+                bear: components["schemas"]["CalibrationBucket"][];
+                base: components["schemas"]["CalibrationBucket"][];
+                bull: components["schemas"]["CalibrationBucket"][];
+                overall: components["schemas"]["CalibrationBucket"][];
+            };
+            decomposition: {
+                bear: components["schemas"]["Decomposition"];
+                base: components["schemas"]["Decomposition"];
+                bull: components["schemas"]["Decomposition"];
+                /** @description Their sum: that of the Brier score. */
+                overall: components["schemas"]["Decomposition"];
+            } | null;
+            /** @description Where a forecast stood, from 1 down to 0. */
+            leadTimes: components["schemas"]["LeadTime"][];
         };
         /** @description A version as the list of versions tells it. */
         VersionEntry: {
@@ -2025,6 +2614,45 @@ export interface components {
             rationale: string;
             change: components["schemas"]["Change"];
             probabilities: components["schemas"]["Probabilities"];
+        };
+        /** @description How a version scores. */
+        VersionScores: {
+            version: number;
+            /** Format: date-time */
+            publishedAt: string;
+            probabilities: components["schemas"]["Probabilities"];
+            /** @description The part of the whole horizon that it stood; null while the outlook is open. */
+            share: number | null;
+            /** @description What it is scored by: the outcome of the resolution or, where return bands were moved later, the scenario of its own bands that the return falls into. */
+            outcome: ("bear" | "base" | "bull" | "void") | null;
+            scores: components["schemas"]["Scores"];
+            skill: components["schemas"]["Scores"];
+            /** @description Why members are null. */
+            missing: components["schemas"]["MissingScore"][];
+        };
+        /** @description What an analyst thinks of an outlook, and why. */
+        View: {
+            analyst: components["schemas"]["Author"];
+            /** @description Counts the versions of the view from 1. */
+            version: number;
+            /** Format: date-time */
+            recordedAt: string;
+            probabilities: components["schemas"]["Probabilities"];
+            rationale: string;
+        };
+        /** @description A view, and its part in a consensus. */
+        WeighedView: {
+            analyst: components["schemas"]["Author"];
+            /** @description Counts the versions of the view from 1. */
+            version: number;
+            /** Format: date-time */
+            recordedAt: string;
+            probabilities: components["schemas"]["Probabilities"];
+            rationale: string;
+            /** @description They sum to 1. */
+            weight: number;
+            /** @description From the pool: the total variation distance. */
+            distance: number;
         };
     };
     responses: never;
@@ -2056,6 +2684,7 @@ export type Answer = components['schemas']['Answer'];
 export type AnyRule = components['schemas']['AnyRule'];
 export type Assessment = components['schemas']['Assessment'];
 export type Author = components['schemas']['Author'];
+export type CalibrationBucket = components['schemas']['CalibrationBucket'];
 export type Change = components['schemas']['Change'];
 export type CitedEvidence = components['schemas']['CitedEvidence'];
 export type Claim = components['schemas']['Claim'];
@@ -2067,6 +2696,8 @@ export type ConditionAnswer = components['schemas']['ConditionAnswer'];
 export type ConditionChange = components['schemas']['ConditionChange'];
 export type ConditionHistory = components['schemas']['ConditionHistory'];
 export type Conditions = components['schemas']['Conditions'];
+export type Consensus = components['schemas']['Consensus'];
+export type Decomposition = components['schemas']['Decomposition'];
 export type DiffSide = components['schemas']['DiffSide'];
 export type Directions = components['schemas']['Directions'];
 export type Drawdown = components['schemas']['Drawdown'];
@@ -2074,6 +2705,7 @@ export type DrawdownEpisode = components['schemas']['DrawdownEpisode'];
 export type DrawdownLabel = components['schemas']['DrawdownLabel'];
 export type DrawdownLabelsDiff = components['schemas']['DrawdownLabelsDiff'];
 export type Evidence = components['schemas']['Evidence'];
+export type ExpectedOutcome = components['schemas']['ExpectedOutcome'];
 export type Faq = components['schemas']['Faq'];
 export type FaqsDiff = components['schemas']['FaqsDiff'];
 export type FieldError = components['schemas']['FieldError'];
@@ -2081,6 +2713,7 @@ export type FrameworkPatch = components['schemas']['FrameworkPatch'];
 export type Headwind = components['schemas']['Headwind'];
 export type HeadwindsDiff = components['schemas']['HeadwindsDiff'];
 export type Horizon = components['schemas']['Horizon'];
+export type HorizonReturn = components['schemas']['HorizonReturn'];
 export type Instrument = components['schemas']['Instrument'];
 export type InstrumentName = components['schemas']['InstrumentName'];
 export type InstrumentPatch = components['schemas']['InstrumentPatch'];
@@ -2089,8 +2722,11 @@ export type InvalidationConditionText = components['schemas']['InvalidationCondi
 export type InvalidationConditionsDiff = components['schemas']['InvalidationConditionsDiff'];
 export type IssuedKey = components['schemas']['IssuedKey'];
 export type Key = components['schemas']['Key'];
+export type LeadTime = components['schemas']['LeadTime'];
+export type MeanScore = components['schemas']['MeanScore'];
 export type Metric = components['schemas']['Metric'];
 export type MetricsDiff = components['schemas']['MetricsDiff'];
+export type MissingScore = components['schemas']['MissingScore'];
 export type Move = components['schemas']['Move'];
 export type NewAllRule = components['schemas']['NewAllRule'];
 export type NewAnyRule = components['schemas']['NewAnyRule'];
@@ -2098,6 +2734,7 @@ export type NewAssessment = components['schemas']['NewAssessment'];
 export type NewClaim = components['schemas']['NewClaim'];
 export type NewClaimRange = components['schemas']['NewClaimRange'];
 export type NewComparison = components['schemas']['NewComparison'];
+export type NewConsensus = components['schemas']['NewConsensus'];
 export type NewDrawdownLabel = components['schemas']['NewDrawdownLabel'];
 export type NewEvidence = components['schemas']['NewEvidence'];
 export type NewInstrument = components['schemas']['NewInstrument'];
@@ -2109,18 +2746,24 @@ export type NewOutlook = components['schemas']['NewOutlook'];
 export type NewPositioning = components['schemas']['NewPositioning'];
 export type NewProbabilities = components['schemas']['NewProbabilities'];
 export type NewReference = components['schemas']['NewReference'];
+export type NewResolution = components['schemas']['NewResolution'];
 export type NewReturnBand = components['schemas']['NewReturnBand'];
 export type NewRevision = components['schemas']['NewRevision'];
 export type NewScenario = components['schemas']['NewScenario'];
 export type NewSentiment = components['schemas']['NewSentiment'];
 export type NewSpeed = components['schemas']['NewSpeed'];
 export type NewTicker = components['schemas']['NewTicker'];
+export type NewView = components['schemas']['NewView'];
+export type NewWithdrawal = components['schemas']['NewWithdrawal'];
 export type Observation = components['schemas']['Observation'];
 export type OpenCondition = components['schemas']['OpenCondition'];
 export type Outlook = components['schemas']['Outlook'];
 export type OutlookBatch = components['schemas']['OutlookBatch'];
 export type OutlookDiff = components['schemas']['OutlookDiff'];
+export type OutlookResolution = components['schemas']['OutlookResolution'];
+export type OutlookScores = components['schemas']['OutlookScores'];
 export type OutlookSummary = components['schemas']['OutlookSummary'];
+export type PooledView = components['schemas']['PooledView'];
 export type Positioning = components['schemas']['Positioning'];
 export type PositioningDiff = components['schemas']['PositioningDiff'];
 export type Probabilities = components['schemas']['Probabilities'];
@@ -2129,20 +2772,32 @@ export type ProbabilityHistory = components['schemas']['ProbabilityHistory'];
 export type ProbabilityPoint = components['schemas']['ProbabilityPoint'];
 export type Problem = components['schemas']['Problem'];
 export type ProblemType = components['schemas']['ProblemType'];
+export type PublishedConsensus = components['schemas']['PublishedConsensus'];
 export type Recorded = components['schemas']['Recorded'];
 export type Reference = components['schemas']['Reference'];
 export type ReferencesDiff = components['schemas']['ReferencesDiff'];
+export type Resolution = components['schemas']['Resolution'];
+export type Resolved = components['schemas']['Resolved'];
 export type ReturnBand = components['schemas']['ReturnBand'];
 export type Review = components['schemas']['Review'];
 export type Risk = components['schemas']['Risk'];
 export type RisksDiff = components['schemas']['RisksDiff'];
 export type Scenario = components['schemas']['Scenario'];
 export type ScenarioPatch = components['schemas']['ScenarioPatch'];
+export type ScoreReference = components['schemas']['ScoreReference'];
+export type Scores = components['schemas']['Scores'];
 export type Sentiment = components['schemas']['Sentiment'];
 export type Series = components['schemas']['Series'];
 export type SeriesValue = components['schemas']['SeriesValue'];
+export type Spread = components['schemas']['Spread'];
+export type StandingScores = components['schemas']['StandingScores'];
+export type ThresholdChance = components['schemas']['ThresholdChance'];
 export type Ticker = components['schemas']['Ticker'];
+export type TrackRecord = components['schemas']['TrackRecord'];
 export type VersionEntry = components['schemas']['VersionEntry'];
+export type VersionScores = components['schemas']['VersionScores'];
+export type View = components['schemas']['View'];
+export type WeighedView = components['schemas']['WeighedView'];
 export type ParameterIfNoneMatch = components['parameters']['IfNoneMatch'];
 export type ParameterLastEventId = components['parameters']['LastEventId'];
 export type ParameterIfMatch = components['parameters']['IfMatch'];
@@ -3593,6 +4248,728 @@ export interface operations {
             };
         };
     };
+    listViews: {
+        parameters: {
+            query?: {
+                /** @description How many items to answer, at the most. */
+                limit?: number;
+                /** @description The `nextCursor` of the page before; the other parameters stay. */
+                cursor?: string;
+            };
+            header?: {
+                /** @description ETags of what the client has; answered 304 where one still stands. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @example russell-2000-downside */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["View"][];
+                        /** @description Null on the last page. */
+                        nextCursor: string | null;
+                    };
+                };
+            };
+            /** @description What the client has still stands. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getOwnView: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description ETags of what the client has; answered 304 where one still stands. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @example russell-2000-downside */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["View"];
+                };
+            };
+            /** @description What the client has still stands. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    holdView: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example russell-2000-downside */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewView"];
+            };
+        };
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["View"];
+                };
+            };
+            /** @description Created; the whole representation. */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Location: components["headers"]["Location"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["View"];
+                };
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description In conflict with what stands. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another content type is needed. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getView: {
+        parameters: {
+            query?: {
+                /** @description How many items to answer, at the most. */
+                limit?: number;
+                /** @description The `nextCursor` of the page before; the other parameters stay. */
+                cursor?: string;
+            };
+            header?: {
+                /** @description ETags of what the client has; answered 304 where one still stands. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @example russell-2000-downside */
+                slug: string;
+                analyst: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["View"][];
+                        /** @description Null on the last page. */
+                        nextCursor: string | null;
+                    };
+                };
+            };
+            /** @description What the client has still stands. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getConsensus: {
+        parameters: {
+            query?: {
+                /** @description `linear`: Σ w p (Stone 1961). `logarithmic`: ∝ Π p^w, renormalised (Genest and Zidek 1986); a view with weight that gives a scenario 0 rules it out for all. */
+                method?: "linear" | "logarithmic";
+                /** @description `equal`: each view the same. `recency`: 2^(−age ÷ 30 days), the age against the newest view. `skill`: max(0, skill) · n ÷ (n + 10), by the mean Brier score against uniform thirds over the n outlooks that were scored for the analyst, by versions and views; who did no better than chance, or was never scored, weighs nothing. */
+                weights?: "equal" | "recency" | "skill";
+                /** @description A moment of recording: the views, and the records of skill, as they were then. */
+                asOf?: string;
+            };
+            header?: {
+                /** @description ETags of what the client has; answered 304 where one still stands. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @example russell-2000-downside */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Consensus"];
+                };
+            };
+            /** @description What the client has still stands. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description In conflict with what stands. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    publishConsensus: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the outlook that was read; refused with 412 where it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @example russell-2000-downside */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewConsensus"];
+            };
+        };
+        responses: {
+            /** @description Created; the whole representation. */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Location: components["headers"]["Location"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Outlook"];
+                };
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description In conflict with what stands. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The outlook has changed since it was read. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another content type is needed. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     listConditions: {
         parameters: {
             query?: never;
@@ -4006,6 +5383,889 @@ export interface operations {
             };
             /** @description In conflict with what stands. */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getResolution: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description ETags of what the client has; answered 304 where one still stands. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @example russell-2000-downside */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OutlookResolution"];
+                };
+            };
+            /** @description What the client has still stands. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resolveOutlook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example russell-2000-downside */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewResolution"];
+            };
+        };
+        responses: {
+            /** @description Created; the whole representation. */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Location: components["headers"]["Location"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OutlookResolution"];
+                };
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description In conflict with what stands. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another content type is needed. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    withdrawOutlook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the outlook that was read; refused with 412 where it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @example russell-2000-downside */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewWithdrawal"];
+            };
+        };
+        responses: {
+            /** @description Created; the whole representation. */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Location: components["headers"]["Location"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Outlook"];
+                };
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description In conflict with what stands. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The outlook has changed since it was read. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Another content type is needed. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getExpectedOutcome: {
+        parameters: {
+            query?: {
+                /** @description A moment of recording: by the version that stood then. */
+                asOf?: string;
+            };
+            header?: {
+                /** @description ETags of what the client has; answered 304 where one still stands. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @example russell-2000-downside */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExpectedOutcome"];
+                };
+            };
+            /** @description What the client has still stands. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getScores: {
+        parameters: {
+            query?: {
+                /** @description What skill is measured against: `uniform` thirds, the `previous` version, or a fixed one as fractions of bear, base and bull, joined by commas. The skill is 1 − score ÷ score of the reference. */
+                reference?: string;
+                /** @description A moment of recording: the versions and the resolution as they stood then. */
+                asOf?: string;
+            };
+            header?: {
+                /** @description ETags of what the client has; answered 304 where one still stands. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @example russell-2000-downside */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OutlookScores"];
+                };
+            };
+            /** @description What the client has still stands. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getTrackRecord: {
+        parameters: {
+            query?: {
+                /** @description Only outlooks on this symbol. */
+                instrument?: string;
+                /** @description Only outlooks whose horizon ends on this day or later. */
+                from?: string;
+                /** @description Only outlooks whose horizon ends before this day. */
+                to?: string;
+                /** @description A moment of recording: the record as it was then, whatever was resolved, or resolved anew, since. */
+                asOf?: string;
+                /** @description What skill is measured against: `uniform` thirds, or a fixed one as fractions of bear, base and bull, joined by commas. The skill is 1 − score ÷ score of the reference. */
+                reference?: string;
+            };
+            header?: {
+                /** @description ETags of what the client has; answered 304 where one still stands. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrackRecord"];
+                };
+            };
+            /** @description What the client has still stands. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getInstrumentTrackRecord: {
+        parameters: {
+            query?: {
+                /** @description Only outlooks whose horizon ends on this day or later. */
+                from?: string;
+                /** @description Only outlooks whose horizon ends before this day. */
+                to?: string;
+                /** @description A moment of recording: the record as it was then, whatever was resolved, or resolved anew, since. */
+                asOf?: string;
+                /** @description What skill is measured against: `uniform` thirds, or a fixed one as fractions of bear, base and bull, joined by commas. The skill is 1 − score ÷ score of the reference. */
+                reference?: string;
+            };
+            header?: {
+                /** @description ETags of what the client has; answered 304 where one still stands. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @example RUT */
+                symbol: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrackRecord"];
+                };
+            };
+            /** @description What the client has still stands. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getAnalystTrackRecord: {
+        parameters: {
+            query?: {
+                /** @description The versions that the analyst published, or the views that the analyst held. */
+                source?: "version" | "view";
+                /** @description Only outlooks on this symbol. */
+                instrument?: string;
+                /** @description Only outlooks whose horizon ends on this day or later. */
+                from?: string;
+                /** @description Only outlooks whose horizon ends before this day. */
+                to?: string;
+                /** @description A moment of recording: the record as it was then, whatever was resolved, or resolved anew, since. */
+                asOf?: string;
+                /** @description What skill is measured against: `uniform` thirds, or a fixed one as fractions of bear, base and bull, joined by commas. The skill is 1 − score ÷ score of the reference. */
+                reference?: string;
+            };
+            header?: {
+                /** @description ETags of what the client has; answered 304 where one still stands. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrackRecord"];
+                };
+            };
+            /** @description What the client has still stands. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
                 headers: {
                     [name: string]: unknown;
                 };

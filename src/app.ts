@@ -20,11 +20,13 @@ import { reviser } from './db/revisions.ts';
 import { versionReader } from './db/versions.ts';
 import { authorize } from './http/auth.ts';
 import { answerConditionally } from './http/caching.ts';
+import { consensusRoutes } from './http/consensus.ts';
 import { conditionRoutes } from './http/conditions.ts';
 import { diffRoutes } from './http/diffs.ts';
 import { drawdownRoutes } from './http/drawdown.ts';
 import { answerClientError, answerError, handleErrors } from './http/errors.ts';
 import { evidenceRoutes } from './http/evidence.ts';
+import { expectedOutcomeRoutes } from './http/expected-outcome.ts';
 import { EventStreams } from './http/event-streams.ts';
 import { eventRoutes } from './http/events.ts';
 import { healthRoutes } from './http/health.ts';
@@ -39,6 +41,7 @@ import { outlookListRoutes } from './http/outlook-list.ts';
 import { outlookRoutes } from './http/outlooks.ts';
 import { problemTypeRoutes } from './http/problem-types.ts';
 import { RenderedReplies } from './http/rendered-replies.ts';
+import { resolutionRoutes } from './http/resolutions.ts';
 import { revisionRoutes } from './http/revisions.ts';
 import {
   type Api,
@@ -47,10 +50,13 @@ import {
   refuseOtherMethods,
   refuseUnknownQueries,
 } from './http/routing.ts';
+import { scoreRoutes } from './http/scores.ts';
 import { seriesRoutes } from './http/series.ts';
 import { endConnectionsOnClose } from './http/stopping.ts';
+import { trackRecordRoutes } from './http/track-records.ts';
 import { validatorCompiler } from './http/validation.ts';
 import { versionRoutes } from './http/versions.ts';
+import { viewRoutes } from './http/analyst-views.ts';
 
 const { version } = JSON.parse(
   readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
@@ -145,8 +151,14 @@ async function mountApi(api: Api, ledger: Ledger): Promise<void> {
   diffRoutes(api, ledger);
   historyRoutes(api, ledger);
   evidenceRoutes(api, ledger);
+  viewRoutes(api, ledger);
+  consensusRoutes(api, ledger);
   conditionRoutes(api, ledger);
   drawdownRoutes(api, ledger);
+  resolutionRoutes(api, ledger);
+  expectedOutcomeRoutes(api, ledger);
+  scoreRoutes(api, ledger);
+  trackRecordRoutes(api, ledger);
   eventRoutes(api, ledger);
   await instrumentRoutes(api, ledger);
   seriesRoutes(api, ledger);
@@ -216,7 +228,7 @@ function corsOf(config: AppOptions['config']) {
   };
   const trusted = {
     origin: [...config.corsOrigins],
-    methods: ['GET', 'HEAD', 'POST', 'PATCH', 'DELETE'],
+    methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
     allowedHeaders: [
       'Authorization',
       'Content-Type',

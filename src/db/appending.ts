@@ -1,4 +1,4 @@
-import type { NewVersion } from '../domain/outlook.ts';
+import type { NewVersion, PublishedConsensus } from '../domain/outlook.ts';
 import { deltasOf, fractionsOf, type Probabilities } from '../domain/probabilities.ts';
 import type { Session } from './client.ts';
 
@@ -6,12 +6,15 @@ export const APPEND_VERSIONS = {
   name: 'append-versions',
   text: `with version as (
       insert into outlook_versions (outlook_id, version, kind, framework_id, bear_bps, base_bps,
-        bull_bps, author_id, rationale, recorded_at, hash, previous_hash)
+        bull_bps, author_id, rationale, recorded_at, hash, previous_hash, consensus_method,
+        consensus_weights)
       select outlook_id, version, kind, framework_id, bear, base, bull, author_id, rationale,
-        recorded_at, decode(hash, 'hex'), decode(previous_hash, 'hex')
+        recorded_at, decode(hash, 'hex'), decode(previous_hash, 'hex'), consensus_method,
+        consensus_weights
       from json_to_recordset($1) as given (outlook_id bigint, version int, kind text,
         framework_id bigint, bear int, base int, bull int, author_id uuid, rationale text,
-        recorded_at timestamptz, hash text, previous_hash text)
+        recorded_at timestamptz, hash text, previous_hash text, consensus_method text,
+        consensus_weights text)
       order by outlook_id, version
       returning outlook_id, version, recorded_at)
     insert into events (kind, outlook_id, version, recorded_at, data)
@@ -27,6 +30,7 @@ export type Appended = {
   next: NewVersion;
   frameworkId: number;
   before: Probabilities | null;
+  consensus?: Pick<PublishedConsensus, 'method' | 'weights'> | undefined;
 };
 
 /**
@@ -37,7 +41,7 @@ export async function appendVersions(
   session: Session,
   appended: readonly Appended[],
 ): Promise<void> {
-  const rows = appended.map(({ outlookId, next, frameworkId }) => ({
+  const rows = appended.map(({ outlookId, next, frameworkId, consensus }) => ({
     outlook_id: outlookId,
     version: next.version,
     kind: next.kind,
@@ -48,6 +52,8 @@ export async function appendVersions(
     recorded_at: next.publishedAt,
     hash: hexOf(next.hash),
     previous_hash: next.previousHash && hexOf(next.previousHash),
+    consensus_method: consensus?.method,
+    consensus_weights: consensus?.weights,
   }));
   const events = appended.map(({ outlookId, next, before }) => ({
     outlook_id: outlookId,

@@ -1,4 +1,4 @@
-import { sql } from 'drizzle-orm';
+import { type SQL, sql } from 'drizzle-orm';
 import { PgDialect } from 'drizzle-orm/pg-core';
 import type { OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
 import { probabilitiesOf, type ScenarioName } from '../domain/probabilities.ts';
@@ -14,7 +14,7 @@ import {
   placedOutlooks,
   searchedWords,
 } from './outlook-places.ts';
-import { joinVersion, reasonsAsOf } from './versions.ts';
+import { joinVersion, reasonsAsOf, statusAsOf } from './versions.ts';
 
 /** An outlook as the list tells it. */
 export type OutlookSummary = Omit<
@@ -27,6 +27,8 @@ export type OutlookSummary = Omit<
   | 'conditionStates'
   | 'evidence'
   | 'answers'
+  | 'consensus'
+  | 'resolution'
 > & { title: string; scenarioDirections: Record<ScenarioName, Direction> };
 
 const dialect = new PgDialect();
@@ -49,17 +51,11 @@ export async function listOutlooks(
   // One more than asked for tells whether another page follows.
   const size = SIZES.find((rows) => rows > limit) ?? limit + 1;
   const placed = placedOutlooks(query, { after, startedAt, limit: size });
-  const reasons =
-    query.asOf === null
-      ? sql`o.review_reasons`
-      : sql.join(
-          reasonsAsOf('?')
-            .split('?')
-            .map((part) => sql.raw(part)),
-          moment(query.asOf),
-        );
+  const { asOf } = query;
+  const reasons = asOf === null ? sql`o.review_reasons` : asOfMoment(reasonsAsOf, asOf);
+  const status = asOf === null ? sql`o.status` : asOfMoment(statusAsOf, asOf);
   const { sql: text, params } = dialect.sqlToQuery(sql`
-    select o.id::float8 as id, o.slug, placed.rank, f.title, o.status, ${reasons} as review_reasons,
+    select o.id::float8 as id, o.slug, placed.rank, f.title, ${status} as status, ${reasons} as review_reasons,
       i.symbol, i.name as instrument_name, o.horizon_from::text, o.horizon_to::text,
       v.version, v.kind, (extract(epoch from v.recorded_at) * 1000)::float8 as published_at,
       v.bear_bps as bear, v.base_bps as base, v.bull_bps as bull,
@@ -90,7 +86,14 @@ export async function listOutlooks(
     key: keyOf(query.sort, last),
     snapshot: after?.snapshot ?? last.snapshot,
   };
-  return { summaries: shown.map((row) => summaryOf(row, query.asOf !== null)), next: next ?? null };
+  return { summaries: shown.map(summaryOf), next: next ?? null };
+}
+
+function asOfMoment(text: (moment: string) => string, asOf: Date): SQL {
+  const parts = text('?')
+    .split('?')
+    .map((part) => sql.raw(part));
+  return sql.join(parts, moment(asOf));
 }
 
 /** Whether a search has a word to find anything by: punctuation and stop words are none. */
@@ -124,15 +127,14 @@ type SummaryRow = Record<ScenarioName, number> & {
   snapshot: string;
 };
 
-function summaryOf(row: SummaryRow, isPast: boolean): OutlookSummary {
+function summaryOf(row: SummaryRow): OutlookSummary {
   const { previous_bear: bear, previous_base: base, previous_bull: bull } = row;
   return {
     slug: row.slug,
     title: row.title,
     instrument: { symbol: row.symbol, name: row.instrument_name },
     horizon: { from: row.horizon_from, to: row.horizon_to },
-    // What stood at a moment was open when it was published.
-    status: isPast ? 'open' : row.status,
+    status: row.status,
     reviewReasons: row.review_reasons ?? [],
     version: row.version,
     kind: row.kind,

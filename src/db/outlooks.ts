@@ -58,6 +58,8 @@ export async function createOutlook(
       ...review,
       evidence: [],
       answers: [],
+      consensus: null,
+      resolution: null,
       latestVersion: 1,
       previousProbabilities: null,
     };

@@ -1,69 +1,33 @@
 import pg from 'pg';
 import { DomainError } from '../domain/errors.ts';
-import {
-  type Framework,
-  hashFramework,
-  type PublishedFramework,
-  type Subject,
-} from '../domain/framework.ts';
+import { type Framework, hashFramework, type PublishedFramework } from '../domain/framework.ts';
 import {
   decideRevision,
   type NewVersion,
-  type OutlookStatus,
   type OutlookVersion,
+  type PublishedConsensus,
   type Standing,
 } from '../domain/outlook.ts';
-import { type Probabilities, probabilitiesOf, type ScenarioName } from '../domain/probabilities.ts';
+import type { Probabilities } from '../domain/probabilities.ts';
 import type { Acknowledgement } from '../domain/review.ts';
-import { inTransaction, onSession, type Session } from './client.ts';
-import { appendFramework, type FrameworkCache, readFrameworks } from './frameworks.ts';
+import { inTransaction, onSession } from './client.ts';
+import { appendFramework, type FrameworkCache } from './frameworks.ts';
 import { type Appended, appendVersions } from './appending.ts';
 import { appendAnswers, readOpenTriggers } from './conditions.ts';
+import { type PooledViews, readConsensus, recordPooledViews } from './consensus.ts';
 import { citeEvidence, requireEvidence } from './evidence.ts';
+import {
+  LOCK_SOME,
+  LOCK_STANDING,
+  type Locked,
+  lockedBySlug,
+  type StandingRow,
+  subjectOf,
+} from './locked-outlooks.ts';
 import { judgeFramework } from './judging.ts';
 import { holdOffObservations, requireRuleSeries } from './rules.ts';
 import { gathering } from './gathering.ts';
 import { readVersion } from './versions.ts';
-
-// All that the next version depends on stands in the row that is locked: a revision is begin, one
-// statement that locks and reads, one that appends, and commit.
-
-const STANDING = `
-  select o.id::float8 as id, o.slug, i.symbol, i.name as instrument_name,
-    o.horizon_from::text as horizon_from, o.horizon_to::text as horizon_to,
-    o.status, o.review_reasons, o.condition_states, o.latest_version as version,
-    (extract(epoch from o.published_at) * 1000)::float8 as published_at,
-    'sha256:' || encode(o.hash, 'hex') as hash, o.framework_id::float8 as framework_id,
-    o.bear_bps as bear, o.base_bps as base, o.bull_bps as bull
-  from outlooks o join instruments i on i.id = o.instrument_id`;
-
-export const LOCK_STANDING = {
-  name: 'lock-standing',
-  text: `${STANDING} where o.slug = $1 for no key update of o`,
-};
-const LOCK_SOME = {
-  name: 'lock-some',
-  text: `${STANDING} where o.slug = any($1) for no key update of o skip locked`,
-};
-
-type StandingRow = Record<ScenarioName, number> & {
-  id: number;
-  slug: string;
-  symbol: string;
-  instrument_name: string;
-  horizon_from: string;
-  horizon_to: string;
-  status: OutlookStatus;
-  review_reasons: string[];
-  condition_states: OutlookVersion['conditionStates'];
-  version: number;
-  published_at: number;
-  hash: string;
-  framework_id: number;
-};
-
-/** A locked outlook: what stands, but for open triggers, and what goes into every version of it. */
-type Locked = { row: StandingRow; standing: Standing; framework: PublishedFramework };
 
 /** What an author sends as the next version; see {@link decideRevision}. */
 export type RevisionRequest = {
@@ -74,13 +38,21 @@ export type RevisionRequest = {
   /** Ids of evidence that the version cites. */
   evidence: readonly string[];
   acknowledges: readonly Acknowledgement[];
+  /** Where the probabilities are the consensus of views. */
+  consensus?: PublishedConsensus | undefined;
+  /** Ends the outlook; see {@link decideRevision}. */
+  withdraws?: true | undefined;
 };
 
 /** New probabilities of an outlook, whatever stands. */
 export type NewNumbers = RevisionRequest & { slug: string; probabilities: Probabilities };
 
-/** What an author revises: the wording that stands and, where it is asked for, the whole version. */
-export type Revised = { framework: PublishedFramework; readWhole: () => Promise<OutlookVersion> };
+/** What an author revises: the wording that stands and, where they are asked for, the whole version and what views add up to. */
+export type Revised = {
+  framework: PublishedFramework;
+  readWhole: () => Promise<OutlookVersion>;
+  pool: (how: Pick<PublishedConsensus, 'method' | 'weights'>) => Promise<PooledViews>;
+};
 
 export type Reviser = {
   /**
@@ -190,9 +162,10 @@ async function reviseAlone(
     const isOwed = row.review_reasons.length > 0;
     const openTriggers = isOwed ? await readOpenTriggers(session, row.id) : [];
     const before: Standing = { ...outlook.standing, openTriggers };
-    const { author, framework, evidence, ...request } = await prepare({
+    const { author, framework, evidence, consensus, ...request } = await prepare({
       framework: outlook.framework,
       readWhole: () => readVersion(session, cache, slug, 'newest'),
+      pool: (how) => readConsensus(session, slug, { ...how, asOf: null }),
     });
     const frameworkHash = framework && hashFramework(framework, subjectOf(row));
     const proposal = { ...request, authorId: author.id, frameworkHash };
@@ -203,10 +176,18 @@ async function reviseAlone(
     const frameworkId = replaced
       ? await publishFramework(session, row, replaced, next.frameworkHash)
       : row.framework_id;
-    const version = { outlookId: row.id, next, frameworkId, before: before.probabilities };
+    const version = {
+      outlookId: row.id,
+      next,
+      frameworkId,
+      before: before.probabilities,
+      consensus,
+    };
     await appendVersions(session, [version]);
     await citeEvidence(session, row.id, next.version, evidence);
-    if (!replaced && evidence.length === 0 && answers.length === 0) {
+    await recordPooledViews(session, row.id, next.version, consensus?.views ?? []);
+    const isPlain = next.kind === 'probabilities' && consensus === undefined;
+    if (isPlain && evidence.length === 0 && answers.length === 0) {
       const plain = published(outlook, next, author, before.probabilities);
       return { ...plain, ...NOTHING_CITED };
     }
@@ -223,7 +204,7 @@ async function reviseAlone(
   });
 }
 
-const NOTHING_CITED = { evidence: [], answers: [] } as const;
+const NOTHING_CITED = { evidence: [], answers: [], consensus: null } as const;
 
 async function publishFramework(
   session: pg.PoolClient,
@@ -235,45 +216,12 @@ async function publishFramework(
   return appendFramework(onSession(session), row.id, framework, hash, series);
 }
 
-async function lockedBySlug(
-  session: Session,
-  cache: FrameworkCache,
-  rows: readonly StandingRow[],
-): Promise<Map<string, Locked>> {
-  const stored = await readFrameworks(
-    session,
-    cache,
-    rows.map((row) => row.framework_id),
-  );
-  return new Map(
-    rows.map((row) => {
-      const found = stored.get(row.framework_id);
-      if (!found) throw new Error(`framework ${row.framework_id} is missing`);
-      const standing: Standing = {
-        slug: row.slug,
-        status: row.status,
-        version: row.version,
-        publishedAt: new Date(row.published_at),
-        hash: row.hash,
-        probabilities: probabilitiesOf(row),
-        frameworkHash: found.hash,
-        openTriggers: [],
-      };
-      return [row.slug, { row, standing, framework: found }];
-    }),
-  );
-}
-
-function subjectOf(row: StandingRow): Subject {
-  return { instrument: row.symbol, horizon: { from: row.horizon_from, to: row.horizon_to } };
-}
-
 function published(
   { row, framework }: Pick<Locked, 'row' | 'framework'>,
   next: NewVersion,
   author: OutlookVersion['author'],
   previousProbabilities: Probabilities,
-): Omit<OutlookVersion, 'evidence' | 'answers'> {
+): Omit<OutlookVersion, keyof typeof NOTHING_CITED> {
   return {
     slug: row.slug,
     instrument: { symbol: row.symbol, name: row.instrument_name },
@@ -281,6 +229,7 @@ function published(
     status: row.status,
     reviewReasons: [], // else it would not have been taken
     conditionStates: row.condition_states,
+    resolution: null,
     latestVersion: next.version,
     version: next.version,
     kind: next.kind,

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { DomainError } from '../domain/errors.ts';
 import type { ConditionState } from '../domain/invalidation.ts';
-import type { OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
+import type { OutlookStatus, OutlookVersion, Resolution } from '../domain/outlook.ts';
 import type { Session } from './client.ts';
 import {
   type FrameworkCache,
@@ -18,7 +18,7 @@ export type Wanted = 'newest' | { version: number } | { asOf: Date };
 const COLUMNS = `
     o.slug, i.symbol, i.name as instrument_name,
     o.horizon_from::text as horizon_from, o.horizon_to::text as horizon_to,
-    o.status, o.latest_version,
+    o.latest_version,
     v.version, v.kind, (extract(epoch from v.recorded_at) * 1000)::float8 as published_at,
     v.rationale, a.id as author_id, a.name as author_name, v.framework_id::float8 as framework_id,
     'sha256:' || encode(v.hash, 'hex') as hash,
@@ -30,7 +30,13 @@ const COLUMNS = `
       where c.outlook_id = o.id and c.version = v.version) as evidence,
     (select json_agg(json_build_object('condition', n.key, 'way', a.way, 'reason', a.reason) order by n.id)
        from condition_answers a join condition_changes n on n.id = a.change_id
-      where a.outlook_id = o.id and a.version = v.version) as answers`;
+      where a.outlook_id = o.id and a.version = v.version) as answers,
+    case when v.consensus_method is not null then json_build_object(
+      'method', v.consensus_method, 'weights', v.consensus_weights, 'views', (
+        select json_agg(json_build_object('analyst', json_build_object('id', h.id, 'name', h.name),
+            'version', w.view_version, 'weight', w.weight) order by h.name)
+          from version_views w join analysts h on h.id = w.analyst_id
+         where w.outlook_id = o.id and w.version = v.version)) end as consensus`;
 /** The states of the conditions of an outlook `o` by the changes `n` that are seen, newest of each key. */
 const statesBy = (isSeen: string) => `
     (select json_object_agg(s.key, s.state) from (
@@ -57,9 +63,22 @@ const JOIN_PEOPLE = `
   join instruments i on i.id = o.instrument_id
   join analysts a on a.id = v.author_id`;
 
+/** The status of an outlook `o` when a version `v` of it stood at a moment. */
+export const statusAsOf = (moment: string): string => `
+    case when v.kind = 'withdrawn' then 'withdrawn' else coalesce((
+      select case when r.outcome is null then 'void' else 'resolved' end from resolutions r
+       where r.outlook_id = o.id and r.recorded_at <= ${moment} order by r.number desc limit 1),
+      'open') end`;
+/** The newest resolution of an outlook `o` of those that are seen; null where there is none. */
+const resolutionBy = (isSeen: string) => `
+    (select json_build_object('number', r.number, 'outcome', coalesce(r.outcome, 'void'),
+        'realisedReturn', r.realised_return, 'reason', r.reason,
+        'resolvedAt', (extract(epoch from r.recorded_at) * 1000)::float8)
+       from resolutions r where r.outlook_id = o.id and ${isSeen} order by r.number desc limit 1)`;
+
 /** Why a review was due when a version `v` of an outlook `o` stood at a moment; null where it was not. */
 export const reasonsAsOf = (moment: string): string => `
-    (select array_agg(s.reason order by s.id) from (
+    (select array_agg(s.reason order by s.id) filter (where ${statusAsOf(moment)} = 'open') from (
        select distinct on (n.key) n.id, n.reason, n.state from condition_changes n
         where n.outlook_id = o.id and n.recorded_at <= ${moment} order by n.key, n.id desc) s
       where s.state = 'triggered' and not exists (
@@ -71,7 +90,11 @@ const READ_VERSIONS = {
       -- A version by its number tells the states in which it was published, for good.
       case when wanted.version is null then o.condition_states::json
         else ${statesBy('n.version < v.version')} end as condition_states,
-      case when wanted.version is null then o.review_reasons end as review_reasons
+      case when wanted.version is null then o.review_reasons end as review_reasons,
+      case when wanted.version is null then o.status when v.kind = 'withdrawn' then v.kind
+        else 'open' end as status,
+      case when wanted.version is null and o.status <> 'open' then
+        ${resolutionBy('r.superseded_at is null')} end as resolution
     from unnest($1::text[], $2::int[]) with ordinality as wanted (slug, version, place)
     join outlooks o on o.slug = wanted.slug
     ${joinVersion('coalesce(wanted.version, o.latest_version)')} ${JOIN_PEOPLE}`,
@@ -80,7 +103,8 @@ const READ_VERSIONS = {
 const READ_AS_OF = {
   name: 'read-as-of',
   text: `select ${COLUMNS}, ${statesBy('n.recorded_at <= $2')} as condition_states,
-      ${reasonsAsOf('$2')} as review_reasons
+      ${reasonsAsOf('$2')} as review_reasons, ${statusAsOf('$2')} as status,
+      ${resolutionBy('r.recorded_at <= $2')} as resolution
     from outlooks o
     ${joinVersion(`(
       select s.version from outlook_versions s
@@ -100,6 +124,8 @@ type VersionRow = EntryRow & {
   condition_states: Record<string, ConditionState> | null;
   evidence: OutlookVersion['evidence'] | null;
   answers: OutlookVersion['answers'] | null;
+  consensus: OutlookVersion['consensus'];
+  resolution: (Omit<Resolution, 'resolvedAt'> & { resolvedAt: number }) | null;
   latest_version: number;
   framework_id: number;
   hash: string;
@@ -127,8 +153,7 @@ async function readNumbered(
   );
   const read: (OutlookVersion | undefined)[] = wanted.map(() => undefined);
   for (const row of rows) {
-    const isNewest = wanted[row.place - 1]?.version === null;
-    read[row.place - 1] = versionOf(row, stored.get(row.framework_id), isNewest);
+    read[row.place - 1] = versionOf(row, stored.get(row.framework_id));
   }
   return read;
 }
@@ -159,7 +184,7 @@ async function readAsOf(session: Session, cache: FrameworkCache, slug: string, a
   const values = [slug, asOf.toISOString()];
   const { rows } = await session.query<VersionRow>({ ...READ_AS_OF, values });
   const [row] = rows;
-  return row && versionOf(row, await readFramework(session, cache, row.framework_id), false);
+  return row && versionOf(row, await readFramework(session, cache, row.framework_id));
 }
 
 /** Reads versions from Postgres, many that are asked for at the same time in one query. */
@@ -192,23 +217,23 @@ export function versionReader(pool: pg.Pool, cache: FrameworkCache): VersionRead
   };
 }
 
-function versionOf(
-  row: VersionRow,
-  stored: StoredFramework | undefined,
-  isNewest: boolean,
-): OutlookVersion {
+function versionOf(row: VersionRow, stored: StoredFramework | undefined): OutlookVersion {
   if (!stored) throw new Error(`framework ${row.framework_id} is missing`);
   return {
     ...entryOf(row),
     slug: row.slug,
     instrument: { symbol: row.symbol, name: row.instrument_name },
     horizon: { from: row.horizon_from, to: row.horizon_to },
-    // An outlook takes no version once it is closed.
-    status: isNewest ? row.status : 'open',
+    status: row.status,
     reviewReasons: row.review_reasons ?? [],
     conditionStates: row.condition_states ?? {},
     evidence: row.evidence ?? [],
     answers: row.answers ?? [],
+    consensus: row.consensus,
+    resolution: row.resolution && {
+      ...row.resolution,
+      resolvedAt: new Date(row.resolution.resolvedAt),
+    },
     latestVersion: row.latest_version,
     hash: row.hash,
     previousHash: row.previous_hash,

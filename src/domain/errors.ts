@@ -45,6 +45,15 @@ export type DomainErrorCode =
   | 'series-taken'
   | 'closes-named'
   | 'no-closes'
+  | 'analyst-not-found'
+  | 'view-not-found'
+  | 'already-resolved'
+  | 'resolution-refused'
+  | 'reason-required'
+  | 'outcome-contradicted'
+  | 'no-views'
+  | 'no-weights'
+  | 'no-pool'
   | 'outlook-closed';
 
 /** A refusal by a rule of the ledger. `code` is stable; the http layer gives it a status. */

@@ -3,11 +3,13 @@ export const EVENT_KINDS = [
   'outlook.version.published',
   'outlook.state.changed',
   'outlook.review.due',
+  'outlook.resolved',
   'evidence.added',
   'condition.triggered',
   'condition.cleared',
   'condition.expired',
   'drawdown.label.changed',
+  'view.published',
 ] as const;
 /** What the ledger tells its followers of. Later releases add kinds. */
 export type EventKind = (typeof EVENT_KINDS)[number];

@@ -2,7 +2,8 @@ import { DomainError } from './errors.ts';
 import type { Horizon, PublishedFramework } from './framework.ts';
 import { hashVersion, type VersionKind } from './hash-chain.ts';
 import type { ConditionState } from './invalidation.ts';
-import { type Probabilities, sameProbabilities } from './probabilities.ts';
+import type { PoolMethod, PoolWeights } from './consensus.ts';
+import { type Probabilities, sameProbabilities, type ScenarioName } from './probabilities.ts';
 import {
   type Acknowledgement,
   type Answer,
@@ -13,6 +14,23 @@ import {
 
 export const OUTLOOK_STATUSES = ['open', 'resolved', 'void', 'withdrawn'] as const;
 export type OutlookStatus = (typeof OUTLOOK_STATUSES)[number];
+
+/** The consensus that a version published. */
+export type PublishedConsensus = {
+  method: PoolMethod;
+  weights: PoolWeights;
+  /** By the analysts' names; weights sum to 1. */
+  views: readonly { analyst: { id: string; name: string }; version: number; weight: number }[];
+};
+
+/** What came about, as an outlook tells it in short. */
+export type Resolution = {
+  number: number;
+  outcome: ScenarioName | 'void';
+  realisedReturn: number | null;
+  reason: string | null;
+  resolvedAt: Date;
+};
 
 /** One version of an outlook, read whole. */
 export type OutlookVersion = {
@@ -28,6 +46,10 @@ export type OutlookVersion = {
   evidence: readonly { id: string; headline: string }[];
   /** How the version answered conditions that stood triggered. */
   answers: readonly { condition: string; way: AnswerWay; reason: string | null }[];
+  /** Where its probabilities are the consensus of views: how they were pooled, and from which. */
+  consensus: PublishedConsensus | null;
+  /** What came about, as far as that is known. */
+  resolution: Resolution | null;
   /** The newest version at the time of reading. */
   latestVersion: number;
   version: number;
@@ -62,6 +84,8 @@ export type Proposal = {
   probabilities?: Probabilities | undefined;
   frameworkHash?: string | undefined;
   acknowledges?: readonly Acknowledgement[] | undefined;
+  /** Ends the outlook. What stands is neither changed nor answered for. */
+  withdraws?: true | undefined;
 };
 
 /** A version as it is appended to the ledger. */
@@ -115,6 +139,7 @@ export function decideRevision(current: Standing, proposal: Proposal, now: Date)
   }
   const { probabilities = current.probabilities, frameworkHash = current.frameworkHash } = proposal;
   const { acknowledges = [] } = proposal;
+  if (proposal.withdraws) return { next: nextOf(current, proposal, 'withdrawn', now), answers: [] };
   const kind = frameworkHash === current.frameworkHash ? 'probabilities' : 'framework';
   const isSame =
     kind === 'probabilities' && sameProbabilities(probabilities, current.probabilities);
@@ -130,17 +155,25 @@ export function decideRevision(current: Standing, proposal: Proposal, now: Date)
     probabilities,
     acknowledges,
   });
-  const next = chained(current.slug, {
-    authorId: proposal.authorId,
-    rationale: proposal.rationale,
+  return { next: nextOf(current, proposal, kind, now), answers };
+}
+
+function nextOf(
+  current: Standing,
+  { authorId, rationale, ...proposal }: Proposal,
+  kind: VersionKind,
+  now: Date,
+): NewVersion {
+  return chained(current.slug, {
+    authorId,
+    rationale,
     version: current.version + 1,
     kind,
     publishedAt: now < current.publishedAt ? current.publishedAt : now,
-    probabilities,
-    frameworkHash,
+    probabilities: proposal.probabilities ?? current.probabilities,
+    frameworkHash: proposal.frameworkHash ?? current.frameworkHash,
     previousHash: current.hash,
   });
-  return { next, answers };
 }
 
 function chained(slug: string, version: Omit<NewVersion, 'hash'>): NewVersion {

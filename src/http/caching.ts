@@ -44,8 +44,9 @@ export function answerConditionally(app: FastifyInstance): void {
     const read = request.method === 'GET' || request.method === 'HEAD';
     const body = typeof payload === 'string' || Buffer.isBuffer(payload) ? payload : null;
     if (body === null || reply.statusCode >= 300) return payload;
-    // Of what is not read: a created or patched representation.
-    if (!read && reply.statusCode !== 201 && request.method !== 'PATCH') return payload;
+    // Of what is not read: a created, put or patched representation.
+    if (!read && reply.statusCode !== 201 && !['PATCH', 'PUT'].includes(request.method))
+      return payload;
     const etag = String(reply.getHeader('etag') ?? `"${digestOf(body)}"`);
     reply.header('etag', etag);
     if (!read || !noneMatchHolds(request.headers['if-none-match'], etag)) return payload;

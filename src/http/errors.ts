@@ -4,6 +4,7 @@ import pg from 'pg';
 import type { Socket } from 'node:net';
 import { NotNow } from '../db/client.ts';
 import { DomainError } from '../domain/errors.ts';
+import { ContradictedOutcome } from '../domain/resolution.ts';
 import { type OpenTrigger, UnansweredConditions } from '../domain/review.ts';
 import { domainProblem, jsonPointer, Problem, PROBLEMS, sendProblem } from './problems.ts';
 
@@ -42,6 +43,8 @@ function problemOf(error: unknown, request: FastifyRequest): Problem {
       ...(error instanceof UnansweredConditions && {
         extensions: { conditions: error.conditions.map(representOpen) },
       }),
+      ...(error instanceof ContradictedOutcome &&
+        error.computed && { extensions: { closes: error.computed } }),
     });
   }
   if (isUnavailable(error)) {

@@ -1,7 +1,7 @@
 import type { LedgerEvent } from '../db/events.ts';
-import type { OutlookStatus } from '../domain/outlook.ts';
+import type { OutlookStatus, OutlookVersion, Resolution } from '../domain/outlook.ts';
 import type { VersionKind } from '../domain/hash-chain.ts';
-import type { Fractions, ScenarioName } from '../domain/probabilities.ts';
+import { type Fractions, fractionsOf, type ScenarioName } from '../domain/probabilities.ts';
 import type { ChangeCause, SeriesValue } from '../domain/review.ts';
 
 type VersionData = { kind: VersionKind; probabilities: Fractions; deltas: Fractions | null };
@@ -15,6 +15,9 @@ type ConditionData = {
   observations: readonly SeriesValue[];
 };
 type DrawdownData = { label: string | null; previous: string | null; depth: number; day: string };
+type ResolutionData = Omit<Resolution, 'resolvedAt'>;
+/** The probabilities in basis points. */
+type ViewData = { analyst: OutlookVersion['author']; version: number; probabilities: Fractions };
 type StateData = { status: OutlookStatus; reviewReasons: string[] };
 
 /** An event as a stream writes it (HTML Living Standard, 9.2). JSON text has no line breaks. */
@@ -44,6 +47,21 @@ function dataOf({ kind, slug, version, recordedAt, data }: LedgerEvent): object 
     }
     case 'outlook.review.due':
       return { slug, version, dueAt: recordedAt.toISOString(), ...(data as object) };
+    case 'outlook.resolved': {
+      const { number, outcome, realisedReturn, reason } = data as ResolutionData;
+      const resolution = { number, outcome, realisedReturn, reason };
+      return { slug, version, resolvedAt: recordedAt.toISOString(), resolution };
+    }
+    case 'view.published': {
+      const { analyst, version: viewVersion, probabilities } = data as ViewData;
+      const { id, name } = analyst;
+      const view = {
+        analyst: { id, name },
+        version: viewVersion,
+        probabilities: fractionsOf(probabilities),
+      };
+      return { slug, version, recordedAt: recordedAt.toISOString(), view };
+    }
     case 'evidence.added':
       return { slug, version, addedAt: recordedAt.toISOString(), evidence: evidenceOf(data) };
     case 'condition.triggered':

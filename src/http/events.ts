@@ -22,6 +22,8 @@ const DESCRIPTION = `Each event has an id, a kind and JSON data:
 - \`outlook.state.changed\`: \`{slug, version, changedAt, status, review}\`
 - \`outlook.review.due\`: \`{slug, version, dueAt, reasons}\`; the next version has to answer a condition
 - \`condition.triggered\`, \`condition.cleared\`, \`condition.expired\`: \`{slug, version, changedAt, condition: {key, invalidates, cause, reason, day, observations}}\`
+- \`outlook.resolved\`: \`{slug, version, resolvedAt, resolution: {number, outcome, realisedReturn, reason}}\`
+- \`view.published\`: \`{slug, version, recordedAt, view: {analyst, version, probabilities}}\`
 - \`evidence.added\`: \`{slug, version, addedAt, evidence: {id, headline, publisher, corrects}}\`
 - \`drawdown.label.changed\`: \`{slug, version, changedAt, drawdown: {label, previous, depth, day}}\`, with the keys of drawdown labels, null for none
 

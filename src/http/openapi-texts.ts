@@ -13,6 +13,15 @@ export const TAGS = [
     name: 'Conditions',
     description: 'What would show a scenario to be wrong, and where it stands.',
   },
+  {
+    name: 'Resolution',
+    description: 'What came about, and how each version scores by it.',
+  },
+  {
+    name: 'Views',
+    description: 'What single analysts think, and what their views add up to.',
+  },
+  { name: 'Track records', description: 'How forecasts did that are scored.' },
   { name: 'Series', description: 'Prices and indicators, as they were known at any time.' },
   { name: 'Events', description: 'What happens in the ledger, as it happens.' },
   { name: 'Instruments', description: 'What outlooks are about.' },

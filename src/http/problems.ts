@@ -76,6 +76,32 @@ export const PROBLEMS = {
     meaning: 'The outlook is resolved, void or withdrawn; what it said stays as it is.',
     mend: 'Create a new outlook for a new view.',
   },
+  'already-resolved': {
+    status: 409,
+    title: 'The outlook is resolved already',
+    meaning: 'A resolution stands, and the request does not name it as the one to correct.',
+    mend: 'Read GET …/resolution. Where it is wrong, send its number as `supersedes`, with why as the reason; it stays on record.',
+  },
+  'no-views': {
+    status: 409,
+    title: 'No analyst holds a view',
+    meaning: 'A consensus is pooled from the views that analysts hold, and there is none.',
+    mend: 'Hold one with PUT /v1/outlooks/{slug}/views/me.',
+  },
+  'no-weights': {
+    status: 409,
+    title: 'No view has any weight',
+    meaning:
+      'Weights by skill go by what was scored of the analysts who hold a view, and of none of them anything better than chance was.',
+    mend: 'Ask with `weights=equal` or `weights=recency`.',
+  },
+  'no-pool': {
+    status: 409,
+    title: 'The logarithmic pool does not exist',
+    meaning:
+      'A view that gives a scenario probability 0 rules it out in a logarithmic pool, and between them the views rule out all three.',
+    mend: 'Ask with `method=linear`.',
+  },
   'precondition-failed': {
     status: 412,
     title: 'The outlook has changed since you read it',
@@ -113,6 +139,20 @@ export const PROBLEMS = {
     title: 'The revision changes nothing',
     meaning: 'What was sent equals the version that stands, so there is nothing to publish.',
     mend: 'Change a probability or the framework, or send nothing.',
+  },
+  'reason-required': {
+    status: 422,
+    title: 'The resolution needs a reason',
+    meaning:
+      'An outlook is resolved before the end of its horizon, resolved as void, or resolved anew, only with a reason. Nothing was stored.',
+    mend: 'Send the reason as `reason`; it is shown with the resolution.',
+  },
+  'outcome-contradicted': {
+    status: 422,
+    title: 'The return contradicts the outcome',
+    meaning:
+      'By the return bands of the outlook, the return over the horizon (by the closes of the instrument, or as it was sent) falls into another scenario than the outcome. Nothing was stored.',
+    mend: 'Leave `outcome` out to take what the closes say, give the outcome that the return falls into, or send a `reason`.',
   },
   'unknown-event': {
     status: 422,
@@ -176,6 +216,15 @@ const DOMAIN_PROBLEMS: Record<DomainErrorCode, ProblemCode> = {
   'series-taken': 'series-taken',
   'closes-named': 'closes-named',
   'no-closes': 'no-closes',
+  'analyst-not-found': 'not-found',
+  'view-not-found': 'not-found',
+  'already-resolved': 'already-resolved',
+  'resolution-refused': 'invalid-request',
+  'reason-required': 'reason-required',
+  'outcome-contradicted': 'outcome-contradicted',
+  'no-views': 'no-views',
+  'no-weights': 'no-weights',
+  'no-pool': 'no-pool',
   'outlook-closed': 'outlook-closed',
 };
 

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import type { OutlookSummary } from '../db/outlook-list.ts';
 import type { VersionEntry } from '../db/version-entries.ts';
-import type { OutlookVersion } from '../domain/outlook.ts';
+import type { OutlookVersion, Resolution } from '../domain/outlook.ts';
 import type { Framework, PublishedFramework } from '../domain/framework.ts';
 import { deltasOf, fractionsOf, type ScenarioName } from '../domain/probabilities.ts';
 import { type Direction, directionsOf, type Scenario } from '../domain/scenarios.ts';
@@ -38,6 +38,11 @@ export function renderOutlook(version: OutlookVersion): RenderedOutlook {
     change: changeOf(version),
     evidence: [...version.evidence],
     answers: [...version.answers],
+    consensus: version.consensus && {
+      ...version.consensus,
+      views: [...version.consensus.views],
+    },
+    resolution: version.resolution && representResolved(version.resolution),
     probabilities: fractionsOf(probabilities),
     directions: directionsOf(probabilities, scenarioDirections),
   };
@@ -156,6 +161,10 @@ function tailOf(framework: Framework): Tail {
     methodology: framework.methodology,
     disclaimer: framework.disclaimer,
   };
+}
+
+function representResolved({ number, outcome, realisedReturn, reason, resolvedAt }: Resolution) {
+  return { number, outcome, realisedReturn, reason, resolvedAt: resolvedAt.toISOString() };
 }
 
 function reviewOf({ reviewReasons }: { reviewReasons: readonly string[] }) {

@@ -42,6 +42,12 @@ const REWRITES: Record<string, { set: string; rule: string }> = {
   condition_evidence: { set: `position = 9`, rule: 'condition_evidence_append_only' },
   condition_answers: { set: `reason = 'Never said'`, rule: 'condition_answers_append_only' },
   drawdown_changes: { set: `depth = 0.5`, rule: 'drawdown_changes_append_only' },
+  resolutions: { set: `outcome = 'bull'`, rule: 'resolutions_append_only' },
+  resolution_evidence: { set: `position = 9`, rule: 'resolution_evidence_append_only' },
+  forecasters: { set: `since = since - interval '1 day'`, rule: 'forecasters_append_only' },
+  forecast_paths: { set: `path = path || path`, rule: 'forecast_paths_append_only' },
+  views: { set: `rationale = 'Never said'`, rule: 'views_append_only' },
+  version_views: { set: `weight = weight / 2`, rule: 'version_views_append_only' },
 };
 
 test('every table of the ledger is named here', async () => {

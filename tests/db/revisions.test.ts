@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
 import { chainFault, type Outlook } from './support/chain.ts';
 import { distinctRevision, historyOf, publish } from './support/outlooks.ts';
-import { openSession } from './support/plain-sql.ts';
+import { changeState, openSession } from './support/plain-sql.ts';
 
 // Revisions that arrive together share a transaction, and nothing else.
 
@@ -35,7 +35,7 @@ async function transactions(): Promise<number> {
 }
 
 test('each is judged by itself, on what the one before left', async () => {
-  await owner.query(`update outlooks set status = 'void' where slug = 'closed'`);
+  await changeState(ledger.pool, `status = 'void'`, `slug = 'closed'`);
   const { probabilities } = (await ledger.call({ url: '/v1/outlooks/same' })).json<Outlook>();
   const statuses = await Promise.all([
     ...Array.from({ length: 12 }, (_, index) =>

@@ -3,6 +3,7 @@ import { expireConditions } from '../../src/db/expiry.ts';
 import type { Rule } from '../../src/domain/invalidation.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, faultsOf, outlookBody, patchFramework, send } from '../support/requests.ts';
+import { changeState } from '../db/support/plain-sql.ts';
 
 const YIELD = 'us-30y-yield';
 const SPREAD = 'us-high-yield-spread';
@@ -526,7 +527,7 @@ describe('an assessment', () => {
   });
 
   test('of an outlook that is closed is refused', async () => {
-    await ledger.pool.query(`update outlooks set status = 'void' where slug = $1`, [SLUG]);
+    await changeState(ledger.pool, `status = 'void'`, `slug = '${SLUG}'`);
     expect((await assess('earnings-revisions', MET)).json()).toMatchObject({
       status: 409,
       type: '/problems/outlook-closed',

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { EventStreams } from '../../src/http/event-streams.ts';
 import { changeState as changeStateOf, openSession } from '../db/support/plain-sql.ts';
 import { fillLedger } from '../db/support/outlooks.ts';
-import { EVIDENCE_ID } from '../support/operations.ts';
+import { ANALYST_ID, EVIDENCE_ID } from '../support/operations.ts';
 import { connect, type EventClient, EventReader, type ToldEvent } from '../support/event-client.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, faultsOf, patchFramework } from '../support/requests.ts';
@@ -180,7 +180,7 @@ describe('a stream', () => {
   test('tells of evidence, of conditions, of what is owed, and of drawdowns', async () => {
     const client = await follow(ONE);
     await fillLedger(ledger);
-    const told = await client.told(9);
+    const told = await client.told(11);
     const triggered =
       '"rate-relief" is triggered: us-30y-yield was 4.1 on 2026-11-18, below 4.25 for 3 observations in a row.';
     expect(told.map(({ event, data }) => [event, data])).toEqual([
@@ -257,6 +257,23 @@ describe('a stream', () => {
             observations: [],
           },
         }),
+      ],
+      [
+        'view.published',
+        {
+          slug: SLUG,
+          version: 2,
+          recordedAt: '2026-11-20T16:00:00.000Z',
+          view: {
+            analyst: { id: ANALYST_ID, name: 'Another desk' },
+            version: 1,
+            probabilities: { bear: 0.4, base: 0.4, bull: 0.2 },
+          },
+        },
+      ],
+      [
+        'view.published',
+        expect.objectContaining({ view: expect.objectContaining({ version: 1 }) }),
       ],
     ]);
   });

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SAMPLE_EVIDENCE } from '../../src/http/schemas/examples.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, faultsOf, patchFramework, send, stored } from '../support/requests.ts';
+import { changeState } from '../db/support/plain-sql.ts';
 
 const NOWHERE = '00000000-0000-4000-8000-000000000000';
 
@@ -79,7 +80,7 @@ describe('an item', () => {
 
   test('is on any outlook, open or not', async () => {
     await createOutlook(ledger, { slug: 'closed' });
-    await ledger.pool.query(`update outlooks set status = 'void' where slug = 'closed'`);
+    await changeState(ledger.pool, `status = 'void'`, `slug = 'closed'`);
     expect(await added(BRIEF, 'closed')).toMatchObject({ headline: BRIEF.headline });
   });
 

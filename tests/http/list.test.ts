@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, outlookBody, send } from '../support/requests.ts';
+import { changeState } from '../db/support/plain-sql.ts';
 
 let ledger: TestLedger;
 beforeAll(async () => {
@@ -103,14 +104,12 @@ describe('the filters', () => {
   });
 
   test('by status keep those of it, alone and with an instrument', async () => {
-    await ledger.pool.query(
-      `update outlooks set status = 'withdrawn' where slug in ('case-2', 'case-5')`,
-    );
+    await changeState(ledger.pool, `status = 'withdrawn'`, `slug in ('case-2', 'case-5')`);
     expect(slugsOf(await walk('limit=1&status=withdrawn'))).toEqual(['case-5', 'case-2']);
     expect(slugsOf(await walk('status=withdrawn&instrument=SPX'))).toEqual(['case-2']);
     expect(await walk('limit=100&status=open')).toHaveLength(created + 1 - 2);
     expect(await walk('status=void')).toEqual([]);
-    await ledger.pool.query(`update outlooks set status = 'open'`);
+    await changeState(ledger.pool, `status = 'open'`);
   });
 
   test('by an instrument that is not there keep none', async () => {

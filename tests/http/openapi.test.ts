@@ -100,6 +100,15 @@ test('each example of a body is answered as it says, in the order of a tour', as
     createSeries: '/v1/series',
     recordObservations: '/v1/series/rut-close/observations',
     patchInstrument: '/v1/instruments/RUT',
+    holdView: '/v1/outlooks/russell-2000-downside/views/me',
+    publishConsensus: '/v1/outlooks/russell-2000-downside/consensus',
+    resolveOutlook: '/v1/outlooks/russell-2000-downside-second-desk/resolution',
+    withdrawOutlook: '/v1/outlooks/russell-2000-downside-second-desk/withdrawal',
+  };
+  const methods: Record<string, 'PATCH' | 'PUT'> = {
+    reviseFramework: 'PATCH',
+    patchInstrument: 'PATCH',
+    holdView: 'PUT',
   };
   own.clock.now = new Date('2026-11-23T12:00:00.000Z');
   const answered: Record<string, number> = {};
@@ -107,7 +116,7 @@ test('each example of a body is answered as it says, in the order of a tour', as
     for (const [type, { examples }] of Object.entries(requestBody?.content ?? {})) {
       for (const [name, { value }] of Object.entries(examples)) {
         const answer = await own.call({
-          method: ['reviseFramework', 'patchInstrument'].includes(operationId) ? 'PATCH' : 'POST',
+          method: methods[operationId] ?? 'POST',
           as: 'admin',
           url: String(urls[operationId]),
           payload: typeof value === 'string' ? value : JSON.stringify(value),
@@ -122,6 +131,12 @@ test('each example of a body is answered as it says, in the order of a tour', as
     'addEvidence news': 201,
     'assessCondition triggered': 201,
     'createSeries yield': 201,
+    'holdView view': 201,
+    'publishConsensus linear': 201,
+    'resolveOutlook closes': 422,
+    'resolveOutlook corrected': 201,
+    'resolveOutlook early': 201,
+    'withdrawOutlook withdrawal': 201,
     'patchInstrument closes': 200,
     'recordObservations closes': 200,
     'recordObservations csv': 200,

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, outlookBody, send } from '../support/requests.ts';
+import { changeState } from '../db/support/plain-sql.ts';
 
 let ledger: TestLedger;
 beforeAll(async () => {
@@ -151,7 +152,7 @@ test('an admin publishes too, under its own name', async () => {
 
 test('an outlook that is closed is read with its status, its versions as they were published', async () => {
   await createOutlook(ledger, { slug: 'closed-case' });
-  await ledger.pool.query(`update outlooks set status = 'resolved' where slug = 'closed-case'`);
+  await changeState(ledger.pool, `status = 'resolved'`, `slug = 'closed-case'`);
   const status = async () =>
     (await get('/v1/outlooks/closed-case')).json<{ status: string }>().status;
   await expect.poll(status, { timeout: 5_000 }).toBe('resolved');

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, send, stored } from '../support/requests.ts';
+import { changeState } from '../db/support/plain-sql.ts';
 
 let ledger: TestLedger;
 beforeAll(async () => {
@@ -122,7 +123,7 @@ test('the probabilities that stand already are no revision', async () => {
 test.for(['resolved', 'void', 'withdrawn'])('an outlook that is %s takes none', async (status) => {
   const slug = `is-${status}`;
   await createOutlook(ledger, { slug });
-  await ledger.pool.query('update outlooks set status = $1 where slug = $2', [status, slug]);
+  await changeState(ledger.pool, `status = '${status}'`, `slug = '${slug}'`);
   const before = await stored(ledger);
   const refused = await reviseOutlook(slug, 0.35, 0.4, 0.25);
   expect(refused.statusCode).toBe(409);

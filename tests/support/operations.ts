@@ -2,7 +2,7 @@ import { DOCUMENT } from './openapi.ts';
 import { SLUG } from './ledger.ts';
 
 export type DocumentedOperation = {
-  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   path: string;
   /** The path with parameters that name what every test ledger has. */
   url: string;
@@ -16,7 +16,10 @@ export type DocumentedOperation = {
 const NO_ID = '00000000-0000-4000-8000-000000000000';
 /** An item of evidence of the sample, where a test lets `fillLedger` add it. */
 export const EVIDENCE_ID = '00000000-0000-4000-8000-00000000e41d';
+/** An analyst who holds a view of the sample, where a test lets `fillLedger` add it. */
+export const ANALYST_ID = '00000000-0000-4000-8000-00000000a4a1';
 const PARAMETERS: Record<string, string> = {
+  analyst: ANALYST_ID,
   slug: SLUG,
   version: '1',
   symbol: 'RUT',
@@ -29,6 +32,7 @@ const OTHERS: Record<string, Record<string, string>> = {
   '/v1/outlooks/{slug}/conditions/{key}': { key: 'rate-relief' },
   '/v1/outlooks/{slug}/conditions/{key}/assessments': { key: 'domestic-breadth' },
   '/v1/outlooks/{slug}/evidence/{id}': { id: EVIDENCE_ID },
+  '/v1/analysts/{id}/track-record': { id: ANALYST_ID },
   '/v1/series/{key}': { key: 'rut-close' },
   '/v1/series/{key}/observations': { key: 'rut-close' },
 };

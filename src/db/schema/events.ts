@@ -34,7 +34,7 @@ export const events = pgTable(
     }),
     check(
       'events_kind',
-      sql`${t.kind} in ('outlook.created', 'outlook.version.published', 'outlook.state.changed', 'outlook.review.due', 'evidence.added', 'condition.triggered', 'condition.cleared', 'condition.expired', 'drawdown.label.changed')`,
+      sql`${t.kind} in ('outlook.created', 'outlook.version.published', 'outlook.state.changed', 'outlook.review.due', 'outlook.resolved', 'evidence.added', 'condition.triggered', 'condition.cleared', 'condition.expired', 'drawdown.label.changed', 'view.published')`,
     ),
     uniqueIndex('events_once_a_version')
       .on(t.outlookId, t.version)

@@ -10,6 +10,7 @@ import {
   text,
   uuid,
 } from 'drizzle-orm/pg-core';
+import type { PoolMethod, PoolWeights } from '../../domain/consensus.ts';
 import type { VersionKind } from '../../domain/hash-chain.ts';
 import { moment, sha256, transactionId } from './columns.ts';
 import { analysts } from './api-keys.ts';
@@ -35,6 +36,9 @@ export const outlookVersions = pgTable(
     recordedAt: moment('recorded_at').notNull(),
     hash: sha256('hash').notNull(),
     previousHash: sha256('previous_hash'),
+    // How the probabilities came about, where they are the consensus of views (version_views).
+    consensusMethod: text('consensus_method').$type<PoolMethod>(),
+    consensusWeights: text('consensus_weights').$type<PoolWeights>(),
     transactionId: transactionId(),
   },
   (t) => [
@@ -64,8 +68,15 @@ export const outlookVersions = pgTable(
     check('outlook_versions_rationale', sql`${t.rationale} ~ '[^ \\t\\r\\n]'`),
     check('outlook_versions_recorded_at', sql`isfinite(${t.recordedAt})`),
     check('outlook_versions_from_1', sql`${t.version} >= 1`),
-    check('outlook_versions_kind', sql`${t.kind} in ('created', 'probabilities', 'framework')`),
+    check(
+      'outlook_versions_kind',
+      sql`${t.kind} in ('created', 'probabilities', 'framework', 'withdrawn')`,
+    ),
     check('outlook_versions_created_first', sql`(${t.version} = 1) = (${t.kind} = 'created')`),
+    check(
+      'outlook_versions_consensus',
+      sql`num_nulls(${t.consensusMethod}, ${t.consensusWeights}) in (0, 2) and (${t.consensusMethod} in ('linear', 'logarithmic') and ${t.consensusWeights} in ('equal', 'recency', 'skill')) is not false`,
+    ),
     check(
       'outlook_versions_hash',
       sql`octet_length(${t.hash}) = 32 and (octet_length(${t.previousHash}) = 32) is not false`,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { close } from './closes.ts';
 import { day, queryMoment, slug } from './fields.ts';
 import { drawdownLabel, instrumentName } from './outlooks.ts';
 
@@ -26,10 +27,6 @@ const depth = z.number().meta({
   description:
     'How far below the peak, as a fraction of it: the negated drawdown P / max P − 1. 0 is at the peak; above 1 only where a close is negative.',
 });
-
-const close = z
-  .object({ date: day, value: z.number() })
-  .meta({ id: 'Close', description: 'A close of the instrument.' });
 
 const drawdownEpisode = z
   .object({

@@ -84,6 +84,45 @@ export const REQUEST_EXAMPLES: Record<
       },
     },
   },
+  resolveOutlook: {
+    closes: { summary: 'As the closes say, once the horizon is over', value: {} },
+    early: {
+      summary: 'Before the end of the horizon',
+      value: {
+        outcome: 'bear',
+        reason: 'The fund that the outlook was written for was wound up; it stood below its band.',
+      },
+    },
+    corrected: {
+      summary: 'Void, in place of the first resolution',
+      value: { outcome: 'void', reason: 'The index changed its rules midway.', supersedes: 1 },
+    },
+  },
+  withdrawOutlook: {
+    withdrawal: {
+      summary: 'Give an outlook up',
+      value: { rationale: 'The desk no longer covers small caps.' },
+    },
+  },
+  holdView: {
+    view: {
+      summary: 'More cautious than the desk',
+      value: {
+        probabilities: fractionsOf(probabilitiesOf({ bear: 4000, base: 4000, bull: 2000 })),
+        rationale: 'Refinancing needs of small companies peak within the horizon.',
+      },
+    },
+  },
+  publishConsensus: {
+    linear: {
+      summary: 'The mean of all views',
+      value: {
+        method: 'linear',
+        weights: 'equal',
+        rationale: 'The desk goes with its analysts.',
+      },
+    },
+  },
   createSeries: {
     yield: {
       summary: 'A yield of the Treasury',

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { PROVENANCES } from '../../domain/framework.ts';
+import { POOL_METHODS, POOL_WEIGHTS } from '../../domain/consensus.ts';
 import { VERSION_KINDS } from '../../domain/hash-chain.ts';
 import { CONDITION_STATES, OPERATORS } from '../../domain/invalidation.ts';
 import { OUTLOOK_STATUSES } from '../../domain/outlook.ts';
@@ -179,6 +180,31 @@ const conditionAnswer = z
     description: 'How a version answered a condition that stood triggered.',
   });
 
+const publishedConsensus = z
+  .object({
+    method: z.enum(POOL_METHODS),
+    weights: z.enum(POOL_WEIGHTS),
+    views: z.array(
+      z
+        .object({ analyst: author, version: z.int().min(1), weight })
+        .meta({ id: 'PooledView', description: 'A version of a view, and what it weighed.' }),
+    ),
+  })
+  .meta({ id: 'PublishedConsensus', description: 'What a version pooled, and how.' });
+
+/** What came about: a scenario, or nothing that is scored. */
+export const outcome = z.enum([...SCENARIO_NAMES, 'void']);
+
+const resolved = z
+  .object({
+    number: z.int().min(1),
+    outcome,
+    realisedReturn: z.number().nullable(),
+    reason: z.string().nullable(),
+    resolvedAt: timestamp,
+  })
+  .meta({ id: 'Resolved', description: 'What came about, in short.' });
+
 export const instrumentName = z
   .object({ symbol, name: z.string() })
   .meta({ id: 'InstrumentName', description: 'What the outlook is about.' });
@@ -213,6 +239,13 @@ export const outlook = z
     change,
     evidence: z.array(citedEvidence),
     answers: z.array(conditionAnswer),
+    consensus: publishedConsensus.nullable().meta({
+      description: 'Where the probabilities were pooled from views of analysts; else null.',
+    }),
+    resolution: resolved.nullable().meta({
+      description:
+        'What came about, once that is recorded. Null in a version by its number: when it was published, it was not known.',
+    }),
     probabilities,
     directions,
     scenarios: z.object({ bear: scenario, base: scenario, bull: scenario }),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { SCENARIO_NAMES } from '../../domain/probabilities.ts';
 import { slug, timestamp } from './fields.ts';
+import { horizonReturn } from './closes.ts';
 
 const fieldError = z
   .object({
@@ -38,6 +39,9 @@ export const problemDocument = z
       )
       .optional()
       .meta({ description: 'Of a condition-unanswered: those that wait for an answer.' }),
+    closes: horizonReturn
+      .optional()
+      .meta({ description: 'Of an outcome-contradicted: what the closes say.' }),
   })
   .meta({
     id: 'Problem',

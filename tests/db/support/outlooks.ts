@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { SAMPLE_OUTLOOK } from '../../../src/http/schemas/examples.ts';
 import { SLUG, type TestLedger } from '../../support/ledger.ts';
-import { EVIDENCE_ID } from '../../support/operations.ts';
+import { ANALYST_ID, EVIDENCE_ID } from '../../support/operations.ts';
 import type { Outlook } from './chain.ts';
 
 /** Publishes the sample under other slugs, as its analyst. */
@@ -93,4 +93,53 @@ export async function fillLedger(ledger: TestLedger): Promise<void> {
     }),
   ];
   expect(answers.map(({ statusCode }) => statusCode)).toEqual([200, 200, 201, 200, 201]);
+  await holdViews(ledger);
+  await resolveAnother(ledger);
+}
+
+/** Views of the sample: an analyst's of a known id, and an admin's. */
+async function holdViews({ pool, call }: TestLedger): Promise<void> {
+  await pool.query(
+    `insert into analysts (id, name, created_at) values ($1, 'Another desk', now())`,
+    [ANALYST_ID],
+  );
+  await pool.query(
+    `insert into views (outlook_id, analyst_id, version, bear_bps, base_bps, bull_bps, rationale, recorded_at)
+     select id, $1, 1, 4000, 4000, 2000, 'More so.', published_at from outlooks where slug = $2`,
+    [ANALYST_ID, SLUG],
+  );
+  const url = `/v1/outlooks/${SLUG}/views/me`;
+  const payload = { probabilities: { bear: 0.2, base: 0.5, bull: 0.3 }, rationale: 'Less so.' };
+  const held = await call({ method: 'PUT', url, as: 'admin', payload });
+  expect(held.statusCode, held.body).toBe(201);
+}
+
+/** Another outlook, whose second version is the consensus of a view, and that is resolved. */
+async function resolveAnother(ledger: TestLedger): Promise<void> {
+  const slug = 'resolved-case';
+  await publish(ledger, slug);
+  const send = (method: 'POST' | 'PUT', path: string, payload: object) =>
+    ledger.call({ method, url: `/v1/outlooks/${slug}${path}`, as: 'analyst', payload });
+  const probabilities = { bear: 0.4, base: 0.4, bull: 0.2 };
+  const cited = await send('POST', '/evidence', {
+    headline: 'H',
+    summary: 'S',
+    publisher: 'P',
+    publishedAt: '2026-11-20T15:00:00Z',
+  });
+  const { id } = cited.json<{ id: string }>();
+  const { now } = ledger.clock;
+  const answers = [
+    await send('PUT', '/views/me', { probabilities, rationale: 'R' }),
+    await send('POST', '/consensus', { rationale: 'R' }),
+  ];
+  // What stood for no time is not scored.
+  ledger.clock.now = new Date(now.getTime() + 1);
+  answers.push(await send('POST', '/resolution', { outcome: 'bear', reason: 'R', evidence: [id] }));
+  ledger.clock.now = now;
+  expect(answers.map(({ statusCode, body }) => [statusCode, statusCode < 300 || body])).toEqual([
+    [201, true],
+    [201, true],
+    [201, true],
+  ]);
 }

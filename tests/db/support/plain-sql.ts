@@ -63,6 +63,12 @@ export const TABLES = [
   'condition_evidence',
   'condition_answers',
   'drawdown_changes',
+  'resolutions',
+  'resolution_evidence',
+  'forecasters',
+  'forecast_paths',
+  'views',
+  'version_views',
 ];
 
 /** Changes the state of outlooks as nothing but an owner of the database can, the guard aside. */

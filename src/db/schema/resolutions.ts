@@ -1,0 +1,169 @@
+import { sql } from 'drizzle-orm';
+import {
+  bigint,
+  check,
+  date,
+  doublePrecision,
+  foreignKey,
+  index,
+  integer,
+  pgTable,
+  primaryKey,
+  text,
+  unique,
+  uniqueIndex,
+  uuid,
+} from 'drizzle-orm/pg-core';
+import type { ScenarioName } from '../../domain/probabilities.ts';
+import { analysts } from './api-keys.ts';
+import { bytea, moment } from './columns.ts';
+import { evidence } from './evidence.ts';
+import { instruments } from './instruments.ts';
+import { outlooks } from './outlooks.ts';
+
+// What came about, by number; a later one corrects the one before, and both stay.
+export const resolutions = pgTable(
+  'resolutions',
+  {
+    outlookId: bigint('outlook_id', { mode: 'number' })
+      .notNull()
+      .references(() => outlooks.id),
+    number: integer('number').notNull(),
+    // Null for a void one.
+    outcome: text('outcome').$type<ScenarioName>(),
+    realisedReturn: doublePrecision('realised_return'),
+    reason: text('reason'),
+    // The base scenario's band by the framework that stood; both null where it had none.
+    bandLow: doublePrecision('band_low'),
+    bandHigh: doublePrecision('band_high'),
+    // What the closes said; all null where they said nothing, or the horizon was not over.
+    startDate: date('start_date'),
+    startValue: doublePrecision('start_value'),
+    endDate: date('end_date'),
+    endValue: doublePrecision('end_value'),
+    authorId: uuid('author_id')
+      .notNull()
+      .references(() => analysts.id),
+    recordedAt: moment('recorded_at').notNull(),
+    // Null while it stands; a trigger sets it when the next one comes.
+    supersededAt: moment('superseded_at'),
+  },
+  (t) => [
+    primaryKey({ columns: [t.outlookId, t.number] }),
+    uniqueIndex('resolutions_standing')
+      .on(t.outlookId)
+      .where(sql`${t.supersededAt} is null`),
+    check('resolutions_from_1', sql`${t.number} >= 1`),
+    check('resolutions_outcome', sql`${t.outcome} in ('bear', 'base', 'bull')`),
+    check(
+      'resolutions_realised_return',
+      sql`${t.realisedReturn} > '-Infinity' and ${t.realisedReturn} < 'Infinity'`,
+    ),
+    check(
+      'resolutions_band',
+      sql`num_nulls(${t.bandLow}, ${t.bandHigh}) in (0, 2) and (${t.bandLow} < ${t.bandHigh}) is not false`,
+    ),
+    check(
+      'resolutions_closes',
+      sql`num_nulls(${t.startDate}, ${t.startValue}, ${t.endDate}, ${t.endValue}) in (0, 4) and (${t.startDate} < ${t.endDate} and ${t.startValue} > 0 and ${t.startValue} < 'Infinity' and ${t.endValue} > '-Infinity' and ${t.endValue} < 'Infinity') is not false`,
+    ),
+    check('resolutions_reason', sql`${t.reason} ~ '[^ \\t\\r\\n]'`),
+    check(
+      'resolutions_reason_given',
+      sql`${t.reason} is not null or (${t.number} = 1 and ${t.outcome} is not null)`,
+    ),
+    // What closes, and the return itself, say of the outcome is only gone against with a reason.
+    check(
+      'resolutions_contradiction',
+      sql`${t.reason} is not null or ${t.bandLow} is null or ((${t.outcome} = case when ${t.endValue} / ${t.startValue} - 1 < ${t.bandLow} then 'bear' when ${t.endValue} / ${t.startValue} - 1 < ${t.bandHigh} then 'base' when ${t.endValue} is not null then 'bull' end) is not false and (${t.outcome} = case when ${t.realisedReturn} < ${t.bandLow} then 'bear' when ${t.realisedReturn} < ${t.bandHigh} then 'base' when ${t.realisedReturn} is not null then 'bull' end) is not false)`,
+    ),
+    check('resolutions_superseded', sql`${t.supersededAt} >= ${t.recordedAt}`),
+    check('resolutions_recorded_at', sql`isfinite(${t.recordedAt})`),
+  ],
+);
+
+/** What a resolution cites; of its own outlook, by the keys. */
+export const resolutionEvidence = pgTable(
+  'resolution_evidence',
+  {
+    outlookId: bigint('outlook_id', { mode: 'number' }).notNull(),
+    number: integer('number').notNull(),
+    position: integer('position').notNull(),
+    evidenceId: uuid('evidence_id').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.outlookId, t.number, t.position] }),
+    foreignKey({
+      name: 'resolution_evidence_resolution',
+      columns: [t.outlookId, t.number],
+      foreignColumns: [resolutions.outlookId, resolutions.number],
+    }),
+    foreignKey({
+      name: 'resolution_evidence_of_outlook',
+      columns: [t.outlookId, t.evidenceId],
+      foreignColumns: [evidence.outlookId, evidence.id],
+    }),
+  ],
+);
+
+// Who forecasts in an outlook, by versions or by views of their own; triggers keep it.
+export const forecasters = pgTable(
+  'forecasters',
+  {
+    outlookId: bigint('outlook_id', { mode: 'number' })
+      .notNull()
+      .references(() => outlooks.id),
+    source: text('source').$type<'version' | 'view'>().notNull(),
+    analystId: uuid('analyst_id')
+      .notNull()
+      .references(() => analysts.id),
+    since: moment('since').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.outlookId, t.source, t.analystId] }),
+    index('forecasters_of_analyst').on(t.analystId, t.source, t.outlookId),
+    check('forecasters_source', sql`${t.source} in ('version', 'view')`),
+  ],
+);
+
+/**
+ * What each forecaster said over the horizon of an outlook that is closed, as track records read it: a trigger
+ * derives it from the versions and views when the outlook is closed, and nothing changes it after. For each step
+ * 20 bytes in network order: where on the horizon it starts and ends (two float8, fractions of it), and the
+ * probabilities of bear and base (two int2, basis points).
+ */
+export const forecastPaths = pgTable(
+  'forecast_paths',
+  {
+    outlookId: bigint('outlook_id', { mode: 'number' })
+      .notNull()
+      .references(() => outlooks.id),
+    source: text('source').$type<'version' | 'view'>().notNull(),
+    // Null for the outlook as a whole, whoever wrote its versions.
+    analystId: uuid('analyst_id').references(() => analysts.id),
+    // Versions whose frameworks have different return bands are in paths of their own.
+    position: integer('position').notNull(),
+    instrumentId: bigint('instrument_id', { mode: 'number' })
+      .notNull()
+      .references(() => instruments.id),
+    // The end of the horizon.
+    dueOn: date('due_on').notNull(),
+    bandLow: doublePrecision('band_low'),
+    bandHigh: doublePrecision('band_high'),
+    path: bytea('path').notNull(),
+  },
+  (t) => [
+    // A track record, page by page; nulls are equal, as they all mean the whole outlook.
+    unique('forecast_paths_of_analyst')
+      .on(t.analystId, t.source, t.outlookId, t.position)
+      .nullsNotDistinct(),
+    index('forecast_paths_of_instrument')
+      .on(t.instrumentId, t.outlookId, t.position)
+      .where(sql`${t.analystId} is null`),
+    check('forecast_paths_source', sql`${t.source} in ('version', 'view')`),
+    check(
+      'forecast_paths_whole',
+      sql`octet_length(${t.path}) > 0 and octet_length(${t.path}) % 20 = 0`,
+    ),
+  ],
+);

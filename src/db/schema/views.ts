@@ -1,0 +1,72 @@
+import { sql } from 'drizzle-orm';
+import {
+  bigint,
+  check,
+  doublePrecision,
+  foreignKey,
+  integer,
+  pgTable,
+  primaryKey,
+  text,
+  uuid,
+} from 'drizzle-orm/pg-core';
+import { analysts } from './api-keys.ts';
+import { moment } from './columns.ts';
+import { outlooks } from './outlooks.ts';
+import { outlookVersions } from './versions.ts';
+
+// What an analyst thinks of an outlook beside what the desk publishes, in versions of its own.
+export const views = pgTable(
+  'views',
+  {
+    outlookId: bigint('outlook_id', { mode: 'number' })
+      .notNull()
+      .references(() => outlooks.id),
+    analystId: uuid('analyst_id')
+      .notNull()
+      .references(() => analysts.id),
+    version: integer('version').notNull(),
+    bearBps: integer('bear_bps').notNull(),
+    baseBps: integer('base_bps').notNull(),
+    bullBps: integer('bull_bps').notNull(),
+    rationale: text('rationale').notNull(),
+    recordedAt: moment('recorded_at').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.outlookId, t.analystId, t.version] }),
+    check('views_from_1', sql`${t.version} >= 1`),
+    check('views_probabilities_sum_to_1', sql`${t.bearBps} + ${t.baseBps} + ${t.bullBps} = 10000`),
+    check(
+      'views_probabilities_in_range',
+      sql`${t.bearBps} between 0 and 10000 and ${t.baseBps} between 0 and 10000 and ${t.bullBps} between 0 and 10000`,
+    ),
+    check('views_rationale', sql`${t.rationale} ~ '[^ \\t\\r\\n]'`),
+    check('views_recorded_at', sql`isfinite(${t.recordedAt})`),
+  ],
+);
+
+/** The views that a version pooled, and what each weighed. */
+export const versionViews = pgTable(
+  'version_views',
+  {
+    outlookId: bigint('outlook_id', { mode: 'number' }).notNull(),
+    version: integer('version').notNull(),
+    analystId: uuid('analyst_id').notNull(),
+    viewVersion: integer('view_version').notNull(),
+    weight: doublePrecision('weight').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.outlookId, t.version, t.analystId] }),
+    foreignKey({
+      name: 'version_views_version',
+      columns: [t.outlookId, t.version],
+      foreignColumns: [outlookVersions.outlookId, outlookVersions.version],
+    }),
+    foreignKey({
+      name: 'version_views_view',
+      columns: [t.outlookId, t.analystId, t.viewVersion],
+      foreignColumns: [views.outlookId, views.analystId, views.version],
+    }),
+    check('version_views_weight', sql`${t.weight} >= 0 and ${t.weight} <= 1`),
+  ],
+);

@@ -1,0 +1,140 @@
+import {
+  type Fractions,
+  fractionsOf,
+  type Probabilities,
+  probabilitiesOf,
+  SCENARIO_NAMES,
+  WHOLE,
+} from './probabilities.ts';
+import { byScenario, type ByScenario } from './calibration.ts';
+import { distanceOf } from './scoring.ts';
+
+export const POOL_METHODS = ['linear', 'logarithmic'] as const;
+export type PoolMethod = (typeof POOL_METHODS)[number];
+export const POOL_WEIGHTS = ['equal', 'recency', 'skill'] as const;
+/** What gives a view its weight; see {@link recencyWeights} and {@link skillWeights}. */
+export type PoolWeights = (typeof POOL_WEIGHTS)[number];
+
+/** After this many days a view weighs half of one that was recorded with the newest. */
+export const HALF_LIFE_DAYS = 30;
+/** How many scored outlooks an analyst's skill is shrunk by: with as many, it counts half. */
+export const SKILL_SHRINKAGE = 10;
+
+const DAY = 86_400_000;
+
+/**
+ * 2^(−age / {@link HALF_LIFE_DAYS}), where the age is that against the newest view: what the views weigh among
+ * themselves changes with views only, not with the hour at which one asks.
+ */
+export function recencyWeights(recordedAt: readonly Date[]): number[] {
+  const newest = Math.max(...recordedAt.map(Number));
+  return recordedAt.map((at) => 2 ** (-(newest - at.getTime()) / (HALF_LIFE_DAYS * DAY)));
+}
+
+/**
+ * max(0, skill) · n / (n + {@link SKILL_SHRINKAGE}) of the mean Brier score against uniform thirds over the n
+ * outlooks that were scored for an analyst: who did no better than chance, or was never scored, weighs nothing.
+ * @param records null for an analyst who was never scored
+ */
+export function skillWeights(records: readonly ({ n: number; skill: number } | null)[]): number[] {
+  return records.map((record) =>
+    record === null ? 0 : (Math.max(0, record.skill) * record.n) / (record.n + SKILL_SHRINKAGE),
+  );
+}
+
+/** Weights that sum to 1; null where all are 0, and so nobody has any. */
+export function normalised(weights: readonly number[]): number[] | null {
+  const sum = weights.reduce((a, b) => a + b, 0);
+  return sum > 0 ? weights.map((weight) => weight / sum) : null;
+}
+
+/**
+ * Pools distributions by weights that sum to 1.
+ * - `linear`: Σ w_i p_i (Stone 1961)
+ * - `logarithmic`: ∝ Π p_ik^w_i, renormalised (Genest and Zidek 1986). A view with weight that gives a scenario 0
+ *   rules it out for all; one without weight has no say, even where it gives 0.
+ * @returns null where the logarithmic pool does not exist, as each scenario is ruled out by a view
+ */
+export function pool(
+  method: PoolMethod,
+  views: readonly Readonly<Fractions>[],
+  weights: readonly number[],
+): Fractions | null {
+  if (method === 'linear') {
+    return byScenario((name) =>
+      views.reduce((sum, view, index) => sum + (weights[index] ?? 0) * view[name], 0),
+    );
+  }
+  const product = byScenario((name) =>
+    views.reduce((log, view, index) => {
+      const weight = weights[index] ?? 0;
+      return weight === 0 ? log : log + weight * Math.log(view[name]);
+    }, 0),
+  );
+  // Relative to the largest, so that nothing that exists is rounded away.
+  const largest = Math.max(...SCENARIO_NAMES.map((name) => product[name]));
+  if (largest === -Infinity) return null;
+  const raised = byScenario((name) => Math.exp(product[name] - largest));
+  const sum = raised.bear + raised.base + raised.bull;
+  return byScenario((name) => raised[name] / sum);
+}
+
+/**
+ * A distribution in whole basis points that sum to exactly 10000, by the largest remainder (Hamilton): each is
+ * cut to whole points, and those that lost most get one more; of equal ones, the first of bear, base, bull.
+ */
+export function inBasisPoints(distribution: Readonly<Fractions>): Probabilities {
+  const exact = byScenario((name) => distribution[name] * WHOLE);
+  // What is whole but for the last binary digits is whole.
+  const points = byScenario((name) => Math.floor(exact[name] + 1e-7));
+  const left = WHOLE - points.bear - points.base - points.bull;
+  const remainder = (name: (typeof SCENARIO_NAMES)[number]) => exact[name] - points[name];
+  const byRemainder = [...SCENARIO_NAMES].sort((a, b) => {
+    const difference = remainder(b) - remainder(a);
+    return Math.abs(difference) < 1e-7 ? 0 : difference;
+  });
+  for (const name of byRemainder.slice(0, left)) points[name] += 1;
+  return probabilitiesOf(points);
+}
+
+/** How far the views lie apart in the probability of a scenario, fractions. */
+export type Spread = { min: number; max: number; standardDeviation: number };
+
+export type Consensus = {
+  /** As pooled. */
+  exact: Fractions;
+  probabilities: Probabilities;
+  /** Of each scenario; the standard deviation is weighted and around the linear pool. */
+  spread: ByScenario<Spread>;
+  /** Of each view, in their order: the total variation distance to the pool, 0–1. */
+  distances: number[];
+};
+
+/**
+ * What views add up to.
+ * @param views one at least
+ * @param weights of the views, which sum to 1
+ * @returns null as {@link pool}
+ */
+export function consensusOf(
+  method: PoolMethod,
+  views: readonly Probabilities[],
+  weights: readonly number[],
+): Consensus | null {
+  const held = views.map(fractionsOf);
+  const exact = pool(method, held, weights);
+  if (!exact) return null;
+  return {
+    exact,
+    probabilities: inBasisPoints(exact),
+    spread: byScenario((name) => {
+      const values = held.map((view) => view[name]);
+      const weighted = (of: (value: number) => number) =>
+        values.reduce((sum, value, index) => sum + (weights[index] ?? 0) * of(value), 0);
+      const mean = weighted((value) => value);
+      const standardDeviation = Math.sqrt(weighted((value) => (value - mean) ** 2));
+      return { min: Math.min(...values), max: Math.max(...values), standardDeviation };
+    }),
+    distances: held.map((view) => distanceOf(view, exact)),
+  };
+}

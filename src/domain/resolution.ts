@@ -1,0 +1,201 @@
+import { DomainError, type Fault } from './errors.ts';
+import type { Horizon } from './framework.ts';
+import type { ScenarioName } from './probabilities.ts';
+import type { Frequency, Observation } from './series.ts';
+import { startOf } from './standing.ts';
+
+/** The base scenario's band of returns, half-open [low, high): bear lies below it, bull from its end on. */
+export type BaseBand = { low: number; high: number };
+
+/** The scenario that a return over the horizon, a fraction, falls into. */
+export function outcomeOfReturn({ low, high }: BaseBand, value: number): ScenarioName {
+  if (value < low) return 'bear';
+  return value < high ? 'base' : 'bull';
+}
+
+/** What the closes of the instrument say of a horizon that is over. */
+export type HorizonReturn = {
+  /** The last close before the first day of the horizon, and the last one within it. */
+  start: Observation;
+  end: Observation;
+  /** end / start − 1, a fraction. */
+  value: number;
+};
+
+// How old the last close before a day may be to stand for it: some days without trading, or, for a series
+// that is rarer than daily, twice the time between two observations.
+const STALE_AFTER_DAYS: Record<Frequency, number> = {
+  daily: 10,
+  weekly: 14,
+  biweekly: 28,
+  monthly: 62,
+  quarterly: 184,
+  semiannual: 366,
+  annual: 731,
+};
+const DAY = 86_400_000;
+
+/** The return over a horizon [from, to), or why the closes don't tell it. */
+export function returnOver(
+  horizon: Horizon,
+  frequency: Frequency,
+  { start, end }: { start: Observation | null; end: Observation | null },
+): HorizonReturn | { missing: string } {
+  const most = STALE_AFTER_DAYS[frequency];
+  const staleAt = (close: Observation | null, day: string): boolean =>
+    close === null || startOf(day) - startOf(close.date) > most * DAY;
+  const missing = (day: string) => ({
+    missing: `there is no close within the ${most} days before ${day}`,
+  });
+  if (start === null || staleAt(start, horizon.from)) return missing(horizon.from);
+  if (end === null || staleAt(end, horizon.to) || end.date < horizon.from) {
+    return missing(horizon.to);
+  }
+  if (start.value <= 0) {
+    return {
+      missing: `the close of ${start.date} is not above zero, so no return has it as a base`,
+    };
+  }
+  return { start, end, value: end.value / start.value - 1 };
+}
+
+/** What an analyst says came about. */
+export type ResolutionRequest = {
+  /** Left out, it is what the closes say. */
+  outcome?: ScenarioName | 'void' | undefined;
+  /** Over the horizon, a fraction; null where none is stated. */
+  realisedReturn: number | null;
+  reason: string | null;
+  /** The number of the resolution that it corrects. */
+  supersedes: number | null;
+};
+
+/** What an outlook is resolved on. */
+export type Resolvable = {
+  slug: string;
+  horizon: Horizon;
+  /** Of the framework that stands; null where it has no return bands. */
+  band: BaseBand | null;
+  /** By the closes, or why they don't tell it. */
+  computed: HorizonReturn | { missing: string };
+  /** The number of the resolution that stands. */
+  standing: number | null;
+};
+
+/** A resolution as it is appended. A void one has no outcome. */
+export type Decided = {
+  number: number;
+  outcome: ScenarioName | null;
+  realisedReturn: number | null;
+  reason: string | null;
+  band: BaseBand | null;
+  computed: HorizonReturn | null;
+};
+
+/** A resolution that contradicts what the closes, or its own return, say of the outcome. */
+export class ContradictedOutcome extends DomainError {
+  readonly computed: HorizonReturn | null;
+
+  constructor(detail: string, faults: readonly Fault[], computed: HorizonReturn | null) {
+    super('outcome-contradicted', detail, faults);
+    this.computed = computed;
+  }
+}
+
+/**
+ * Decides how an outlook is resolved.
+ * @throws DomainError `already-resolved` where one stands that the request does not name, `resolution-refused`
+ *   where the outcome is left out and the closes don't tell it, `reason-required` for one that is void, early
+ *   or corrects another, or {@link ContradictedOutcome}
+ */
+export function decideResolution(
+  outlook: Resolvable,
+  request: ResolutionRequest,
+  now: Date,
+): Decided {
+  requireNext(outlook, request);
+  const isEarly = now.getTime() < startOf(outlook.horizon.to);
+  const computed = isEarly || 'missing' in outlook.computed ? null : outlook.computed;
+  const { band } = outlook;
+  const implied = band && computed && outcomeOfReturn(band, computed.value);
+  const outcome = request.outcome ?? implied;
+  if (outcome === null) {
+    throw new DomainError('resolution-refused', `The outcome of "${outlook.slug}" is not given.`, [
+      { path: ['outcome'], detail: `is required: ${whyNotComputed(outlook, isEarly)}` },
+    ]);
+  }
+  requireReason(outlook, { ...request, outcome }, { isEarly, computed });
+  return {
+    number: (outlook.standing ?? 0) + 1,
+    outcome: outcome === 'void' ? null : outcome,
+    realisedReturn:
+      request.realisedReturn ?? (outcome === 'void' ? null : (computed?.value ?? null)),
+    reason: request.reason,
+    band,
+    computed,
+  };
+}
+
+function whyNotComputed({ band, computed, horizon }: Resolvable, isEarly: boolean): string {
+  if (isEarly) return `the horizon ends on ${horizon.to}, and closes tell nothing before`;
+  if (band === null) return 'without return bands, closes tell no outcome';
+  return 'missing' in computed ? computed.missing : '';
+}
+
+function requireNext({ slug, standing }: Resolvable, { supersedes }: ResolutionRequest): void {
+  if (supersedes === standing) return;
+  if (standing === null) {
+    throw new DomainError('resolution-refused', `"${slug}" is not resolved yet.`, [
+      { path: ['supersedes'], detail: 'names no resolution: there is none; leave it out' },
+    ]);
+  }
+  throw new DomainError(
+    'already-resolved',
+    `Resolution ${standing} of "${slug}" stands. Nothing was stored.`,
+    [
+      {
+        path: ['supersedes'],
+        detail: `to correct the resolution that stands, send {"supersedes": ${standing}} and why as the reason`,
+      },
+    ],
+  );
+}
+
+function requireReason(
+  { horizon, band }: Resolvable,
+  { outcome, realisedReturn, reason, supersedes }: ResolutionRequest & { outcome: string },
+  { isEarly, computed }: { isEarly: boolean; computed: HorizonReturn | null },
+): void {
+  if (reason !== null) return;
+  const contradicted: Fault[] = [];
+  const contradicts = (path: string, value: number, source: string) => {
+    if (band === null || outcome === 'void') return;
+    const said = outcomeOfReturn(band, value);
+    if (said === outcome) return;
+    const detail = `${source} is ${percent(value)}, which is ${said}: give that outcome, or a reason`;
+    contradicted.push({ path: [path], detail });
+  };
+  if (computed) {
+    const { start, end, value } = computed;
+    contradicts('outcome', value, `the return from ${start.value} to ${end.value} by the closes`);
+  }
+  if (realisedReturn !== null) contradicts('realisedReturn', realisedReturn, 'the return stated');
+  const grounds = [
+    outcome === 'void' && 'nothing is scored of an outlook that is void',
+    isEarly && `the horizon ends on ${horizon.to}, and is not over`,
+    supersedes !== null && 'a resolution that stands is corrected',
+  ].filter((ground) => ground !== false);
+  const faults = [
+    ...contradicted,
+    ...grounds.map((ground) => ({ path: ['reason'], detail: `is required: ${ground}` })),
+  ];
+  if (contradicted.length > 0) {
+    const detail = `The outcome ${outcome} contradicts the return over the horizon.`;
+    throw new ContradictedOutcome(detail, faults, computed);
+  }
+  if (grounds.length > 0) {
+    throw new DomainError('reason-required', `It needs a reason: ${grounds.join('; ')}.`, faults);
+  }
+}
+
+const percent = (value: number): string => `${Number((100 * value).toFixed(4))} %`;

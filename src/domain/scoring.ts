@@ -1,0 +1,69 @@
+import { type Fractions, SCENARIO_NAMES, type ScenarioName } from './probabilities.ts';
+
+export const SCORE_NAMES = ['brier', 'logarithmic', 'rankedProbability'] as const;
+export type ScoreName = (typeof SCORE_NAMES)[number];
+
+/**
+ * What an outcome says of a forecast by three proper scoring rules; of each, lower is better and 0 is best.
+ * - `brier`: multi-category, Σ_k (p_k − o_k)², 0–2 (Brier 1950)
+ * - `logarithmic`: −ln p of the outcome; infinite where that was given 0 (Good 1952)
+ * - `rankedProbability`: Σ_{k<K} (F_k − O_k)² of the cumulative distributions in the order bear < base < bull,
+ *   0–2 (Epstein 1969; Murphy 1971)
+ */
+export type Scores = Readonly<Record<ScoreName, number>>;
+
+/** The forecast of whoever knows nothing: a third for each scenario. */
+export const UNIFORM: Fractions = { bear: 1 / 3, base: 1 / 3, bull: 1 / 3 };
+
+/** Scores a forecast, fractions that sum to 1, by what came about. */
+export function scoresOf(forecast: Readonly<Fractions>, outcome: ScenarioName): Scores {
+  const { bear, base, bull } = forecast;
+  const happened = (name: ScenarioName): number => (outcome === name ? 1 : 0);
+  const untilBear = bear - happened('bear');
+  const untilBase = bear + base - (outcome === 'bull' ? 0 : 1);
+  return {
+    brier: untilBear ** 2 + (base - happened('base')) ** 2 + (bull - happened('bull')) ** 2,
+    logarithmic: -Math.log(forecast[outcome]) + 0, // + 0 turns -0 into 0
+    rankedProbability: untilBear ** 2 + untilBase ** 2,
+  };
+}
+
+/** A score, or why there is none: it is infinite, or does not exist. */
+export type Scored = { value: number; reason: null } | { value: null; reason: string };
+
+const none = (reason: string): Scored => ({ value: null, reason });
+export const some = (value: number): Scored => ({ value, reason: null });
+
+/** A score as JSON can write it. */
+export function finite(score: number): Scored {
+  if (Number.isFinite(score)) return some(score);
+  return none('the outcome was given probability 0, so the logarithmic score is infinite');
+}
+
+/**
+ * The skill score 1 − S/S_ref of a score against that of a reference (Murphy 1988): 1 is perfect, 0 is as
+ * good as the reference, below 0 is worse.
+ */
+export function skillOf(score: number, reference: number): Scored {
+  if (!Number.isFinite(reference)) return none('the score of the reference is infinite');
+  if (reference === 0) return none('the reference is perfect, so nothing can be measured by it');
+  if (!Number.isFinite(score)) return finite(score);
+  return some(1 - score / reference);
+}
+
+/** What scores and skill a forecast has where none can be told. */
+export function unscored(reason: string): Record<ScoreName, Scored> {
+  const missing = none(reason);
+  return { brier: missing, logarithmic: missing, rankedProbability: missing };
+}
+
+/** One value for each scoring rule. */
+export function byScore<Value>(of: (name: ScoreName) => Value): Record<ScoreName, Value> {
+  const [brier, logarithmic, rankedProbability] = SCORE_NAMES.map(of) as [Value, Value, Value];
+  return { brier, logarithmic, rankedProbability };
+}
+
+/** Σ_k |p_k − q_k| / 2: the total variation distance of two distributions, 0–1. */
+export function distanceOf(a: Readonly<Fractions>, b: Readonly<Fractions>): number {
+  return SCENARIO_NAMES.reduce((sum, name) => sum + Math.abs(a[name] - b[name]), 0) / 2;
+}

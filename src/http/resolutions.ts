@@ -1,0 +1,133 @@
+import { z } from 'zod';
+import { type FullResolution, readResolutions, resolveOutlook } from '../db/resolutions.ts';
+import { authorOf } from './auth.ts';
+import { requireMatch } from './caching.ts';
+import { renderOutlook } from './representations.ts';
+import { type Api, type Ledger, refusals } from './routing.ts';
+import { slug } from './schemas/fields.ts';
+import { outlook } from './schemas/outlooks.ts';
+import { newResolution, newWithdrawal, outlookResolution } from './schemas/resolutions.ts';
+import { sendPublished } from './views.ts';
+
+const TAG = 'Resolution';
+const params = z.strictObject({ slug });
+
+export function resolutionRoutes(api: Api, ledger: Ledger): void {
+  readRoute(api, ledger);
+  withdrawRoute(api, ledger);
+  resolveRoute(api, ledger);
+}
+
+function readRoute(api: Api, { pool, replies }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/outlooks/:slug/resolution',
+    config: { access: 'read' },
+    schema: {
+      operationId: 'getResolution',
+      tags: [TAG],
+      summary: 'Read what came about',
+      description: 'The resolution that stands, and those that it corrects.',
+      params,
+      response: { 200: outlookResolution, ...refusals(404, 422) },
+    },
+    handler: (request, reply) => {
+      const { slug: name } = request.params;
+      return replies.answer(request, reply, { about: [name] }, async () => {
+        const found = await readResolutions(pool, name);
+        return { body: JSON.stringify(represent(found)), freshness: 'revalidate' };
+      });
+    },
+  });
+}
+
+function resolveRoute(api: Api, { pool, replies, feed, now }: Ledger): void {
+  api.route({
+    method: 'POST',
+    url: '/v1/outlooks/:slug/resolution',
+    config: { access: 'analyst' },
+    schema: {
+      operationId: 'resolveOutlook',
+      tags: [TAG],
+      summary: 'Resolve an outlook',
+      description:
+        'Records what came about; from then on the outlook takes no version and is scored. Where its scenarios have return bands and its instrument names a series of closes, `{}` is enough once the horizon is over: the outcome is the band that the return falls into, from the last close before the horizon to the last one within it. A withdrawn outlook is resolved, too, and scored for the time it stood.',
+      security: [{ key: [] }],
+      params,
+      body: newResolution,
+      response: { 201: outlookResolution, ...refusals(400, 401, 403, 404, 409, 413, 415, 422) },
+    },
+    handler: async (request, reply) => {
+      const { slug: name } = request.params;
+      const resolution = { ...request.body, author: authorOf(request) };
+      const resolved = await resolveOutlook(pool, name, resolution, now);
+      replies.changed(name);
+      feed.announce();
+      return reply
+        .code(201)
+        .header('location', `/v1/outlooks/${name}/resolution`)
+        .send(represent(resolved));
+    },
+  });
+}
+
+function withdrawRoute(api: Api, ledger: Ledger): void {
+  api.route({
+    method: 'POST',
+    url: '/v1/outlooks/:slug/withdrawal',
+    config: { access: 'analyst' },
+    schema: {
+      operationId: 'withdrawOutlook',
+      tags: [TAG],
+      summary: 'Withdraw an outlook',
+      description:
+        'Publishes a last version of the kind `withdrawn`, with what stood and why it is withdrawn. The outlook keeps its record: once resolved, it is scored for the time it stood. Send If-Match with the ETag of the outlook you read to be refused where it has changed since.',
+      security: [{ key: [] }],
+      params,
+      body: newWithdrawal,
+      response: { 201: outlook, ...refusals(400, 401, 403, 404, 409, 412, 413, 415, 422) },
+    },
+    handler: async (request, reply) => {
+      const { slug: name } = request.params;
+      const { rationale, evidence } = request.body;
+      const author = authorOf(request);
+      const withdrawn = await ledger.revisions.revise(
+        name,
+        async ({ readWhole }) => {
+          await requireMatch(request, async () => renderOutlook(await readWhole()).digest);
+          return { author, rationale, evidence, acknowledges: [], withdraws: true };
+        },
+        { bringsRules: false },
+      );
+      return sendPublished(
+        reply,
+        ledger,
+        withdrawn,
+        `/v1/outlooks/${name}/versions/${withdrawn.version}`,
+      );
+    },
+  });
+}
+
+function represent({
+  status,
+  resolutions,
+}: Awaited<ReturnType<typeof readResolutions>>): z.output<typeof outlookResolution> {
+  const [newest = null, ...superseded] = resolutions.map(representOne);
+  return { status, resolution: newest, superseded };
+}
+
+function representOne(one: FullResolution) {
+  const { closes } = one;
+  return {
+    number: one.number,
+    outcome: one.outcome,
+    realisedReturn: one.realisedReturn,
+    reason: one.reason,
+    closes: closes && { ...closes, value: closes.end.value / closes.start.value - 1 },
+    evidence: [...one.evidence],
+    resolvedBy: one.resolvedBy,
+    resolvedAt: one.resolvedAt.toISOString(),
+    supersededAt: one.supersededAt && one.supersededAt.toISOString(),
+  };
+}
