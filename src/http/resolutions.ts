@@ -13,8 +13,8 @@ const TAG = 'Resolution';
 const params = z.strictObject({ slug });
 
 export function resolutionRoutes(api: Api, ledger: Ledger): void {
-  readRoute(api, ledger);
   withdrawRoute(api, ledger);
+  readRoute(api, ledger);
   resolveRoute(api, ledger);
 }
 
