@@ -1,0 +1,242 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { Calibration, summed } from '../../src/domain/calibration.ts';
+import { fractionsOf, SCENARIO_NAMES } from '../../src/domain/probabilities.ts';
+import { scoresOf, UNIFORM } from '../../src/domain/scoring.ts';
+import { type ForecastStep, TrackRecorder } from '../../src/domain/track-record.ts';
+import { probabilities } from '../support/arbitraries.ts';
+
+const added = (...events: [p: number, happened: number][]) => {
+  const calibration = new Calibration();
+  for (const [p, happened] of events) {
+    calibration.add(1, p, happened);
+    calibration.endOutlook();
+  }
+  return calibration;
+};
+
+describe('buckets', () => {
+  test.each([
+    [0, 0],
+    [0.0999, 0],
+    [0.1, 0.1],
+    [0.3, 0.3],
+    [0.6, 0.6],
+    [0.7, 0.7],
+    [0.9999, 0.9],
+    [1, 0.9],
+  ])('%d lies in the one from %d', (p, from) => {
+    expect(added([p, 1]).buckets()).toEqual([expect.objectContaining({ from, n: 1 })]);
+  });
+
+  test('tell the mean that was predicted and the rate that came about', () => {
+    const [bucket] = added([0.31, 1], [0.33, 0], [0.35, 0], [0.37, 1]).buckets();
+    expect(bucket).toMatchObject({ n: 4, weight: 4, realisedRate: 0.5 });
+    expect(bucket?.predictedMean).toBeCloseTo(0.34, 12);
+    // Wilson's interval of 2 in 4, as tables have it.
+    expect(bucket?.interval.low).toBeCloseTo(0.15004, 4);
+    expect(bucket?.interval.high).toBeCloseTo(0.84996, 4);
+  });
+
+  test('count an outlook once, however many parts of it fell in', () => {
+    const calibration = new Calibration();
+    for (let part = 0; part < 100; part += 1) calibration.add(0.01, 0.35, 1);
+    calibration.endOutlook();
+    calibration.add(0.5, 0.35, 0);
+    calibration.add(0.5, 0.75, 0);
+    calibration.endOutlook();
+    const [low, high] = calibration.buckets();
+    expect([low?.n, high?.n]).toEqual([2, 1]);
+    expect(low?.weight).toBeCloseTo(1.5, 12);
+    expect(low?.realisedRate).toBeCloseTo(1 / 1.5, 12);
+    // Kish: (1 + 0.5)² / (1 + 0.25) is 1.8 outlooks, so less sure than two would be.
+    const two = added([0.35, 1], [0.35, 0], [0.35, 1]).buckets()[0];
+    const width = (one: typeof low) => (one ? one.interval.high - one.interval.low : NaN);
+    expect(width(low)).toBeGreaterThan(width(two));
+  });
+});
+
+const events = fc.array(
+  fc.tuple(fc.double({ min: 0, max: 1, noNaN: true }), fc.constantFrom(0, 1)),
+  { minLength: 1, maxLength: 60 },
+);
+
+test("Murphy's parts add up to the mean of (p − o)²", () => {
+  fc.assert(
+    fc.property(events, (all) => {
+      const parts = added(...all).decomposition();
+      if (!parts) throw new Error('nothing was added');
+      const mean = all.reduce((sum, [p, o]) => sum + (p - o) ** 2, 0) / all.length;
+      const { reliability, resolution, uncertainty, withinBuckets } = parts;
+      expect(reliability - resolution + uncertainty + withinBuckets).toBeCloseTo(mean, 12);
+      for (const part of [reliability, resolution, uncertainty]) {
+        expect(part).toBeGreaterThanOrEqual(-1e-15);
+      }
+      expect(uncertainty).toBeLessThanOrEqual(0.25 + 1e-12);
+    }),
+  );
+});
+
+test('forecasts that are equal within their buckets leave nothing over', () => {
+  const all: [number, number][] = [
+    [0.25, 0],
+    [0.25, 1],
+    [0.25, 0],
+    [0.25, 0],
+    [0.75, 1],
+    [0.75, 1],
+    [0.75, 0],
+    [0.75, 1],
+  ];
+  const parts = added(...all).decomposition();
+  expect(parts?.reliability).toBeCloseTo(0, 12);
+  expect(parts?.resolution).toBeCloseTo(0.0625, 12);
+  expect(parts?.uncertainty).toBeCloseTo(0.25, 12);
+  expect(parts?.withinBuckets).toBeCloseTo(0, 12);
+});
+
+test('nothing has no decomposition', () => {
+  expect(new Calibration().decomposition()).toBeNull();
+  expect(summed([null, null])).toBeNull();
+});
+
+type Outlook = ForecastStep[];
+const outlooks: fc.Arbitrary<Outlook[]> = fc.array(
+  fc
+    .tuple(
+      fc.array(fc.tuple(fc.integer({ min: 1, max: 50 }), probabilities), {
+        minLength: 1,
+        maxLength: 6,
+      }),
+      fc.constantFrom(...SCENARIO_NAMES),
+      fc.integer({ min: 0, max: 30 }),
+    )
+    .map(([parts, outcome, late]) => {
+      let at = late;
+      return parts.map(([length, points]): ForecastStep => {
+        const step = { start: at / 400, end: (at + length) / 400 };
+        at += length;
+        return { ...step, forecast: fractionsOf(points), outcome };
+      });
+    }),
+  { minLength: 2, maxLength: 25 },
+);
+
+test('a record is what its definitions say, worked without them', () => {
+  fc.assert(
+    fc.property(outlooks, (all) => {
+      const recorder = new TrackRecorder(UNIFORM);
+      for (const steps of all) recorder.add(steps);
+      const record = recorder.result();
+      const share = ({ start, end }: ForecastStep) => end - start;
+      const sum = (values: number[]) => values.reduce((a, b) => a + b, 0);
+      const means = all.map((steps) => {
+        const covered = sum(steps.map(share));
+        return sum(
+          steps.map(
+            (step) => (share(step) / covered) * scoresOf(step.forecast, step.outcome).brier,
+          ),
+        );
+      });
+      const mean = sum(means) / all.length;
+      const deviation = Math.sqrt(sum(means.map((one) => (one - mean) ** 2)) / (all.length - 1));
+      expect(record.n).toBe(all.length);
+      expect(record.scores?.brier.mean.value).toBeCloseTo(mean, 10);
+      expect(record.scores?.brier.standardError.value).toBeCloseTo(
+        deviation / Math.sqrt(all.length),
+        8,
+      );
+      expect(record.scores?.brier.skill.value).toBeCloseTo(1 - mean / (2 / 3), 10);
+      const { overall } = record.decomposition ?? {};
+      if (!overall) throw new Error('no decomposition');
+      expect(
+        overall.reliability - overall.resolution + overall.uncertainty + overall.withinBuckets,
+      ).toBeCloseTo(mean, 10);
+      expect(sum(record.calibration.bear.map(({ weight }) => weight))).toBeCloseTo(all.length, 8);
+      expect(sum(record.calibration.overall.map(({ weight }) => weight))).toBeCloseTo(
+        3 * all.length,
+        8,
+      );
+      for (const { lead, n, brier, decomposition } of record.leadTimes) {
+        const standing = all.flatMap((steps) =>
+          steps.filter(({ start, end }) => start <= 1 - lead + 1e-12 && 1 - lead + 1e-12 < end),
+        );
+        expect(n).toBe(standing.length);
+        const then = sum(standing.map((one) => scoresOf(one.forecast, one.outcome).brier)) / n;
+        expect(brier.mean).toBeCloseTo(then, 10);
+        const { reliability, resolution, uncertainty, withinBuckets } = decomposition;
+        expect(reliability - resolution + uncertainty + withinBuckets).toBeCloseTo(then, 10);
+      }
+    }),
+  );
+});
+
+const step = (bear: number, outcome: ForecastStep['outcome'], end = 1): ForecastStep => ({
+  start: 0,
+  end,
+  forecast: { bear, base: 1 - bear, bull: 0 },
+  outcome,
+});
+
+describe('a record', () => {
+  test('of nothing is empty', () => {
+    expect(new TrackRecorder(UNIFORM).result()).toEqual({
+      n: 0,
+      coverage: null,
+      scores: null,
+      calibration: { bear: [], base: [], bull: [], overall: [] },
+      decomposition: null,
+      leadTimes: [],
+    });
+  });
+
+  test('of one outlook has no standard error, and says so', () => {
+    const recorder = new TrackRecorder(UNIFORM);
+    recorder.add([step(0.5, 'bear')]);
+    const { scores } = recorder.result();
+    expect(scores?.brier.mean.value).toBeCloseTo(0.5, 12);
+    expect(scores?.brier.standardError).toEqual({
+      value: null,
+      reason: 'one outlook tells no standard error',
+    });
+  });
+
+  test('with an outcome that was given 0 has no mean logarithmic score, and says why', () => {
+    const recorder = new TrackRecorder(UNIFORM);
+    recorder.add([step(0.5, 'bear')]);
+    recorder.add([step(0.5, 'bull')]);
+    const { scores } = recorder.result();
+    expect(scores?.logarithmic.mean).toEqual({
+      value: null,
+      reason: '1 of 2 outlooks gave their outcome probability 0, so the mean is infinite',
+    });
+    expect(scores?.brier.mean.value).not.toBeNull();
+  });
+
+  test('tells what stood at the very end, and nothing of what had ended', () => {
+    const recorder = new TrackRecorder(UNIFORM);
+    recorder.add([step(0.5, 'bear')]);
+    recorder.add([step(0.5, 'bear', 0.45)]);
+    const counts = recorder.result().leadTimes.map(({ lead, n }) => [lead, n]);
+    expect(counts).toEqual([
+      [1, 2],
+      [0.9, 2],
+      [0.8, 2],
+      [0.7, 2],
+      [0.6, 2],
+      [0.5, 1],
+      [0.4, 1],
+      [0.3, 1],
+      [0.2, 1],
+      [0.1, 1],
+      [0, 1],
+    ]);
+    expect(recorder.result().coverage).toBeCloseTo(0.725, 12);
+  });
+
+  test('measures skill against the reference that is given', () => {
+    const recorder = new TrackRecorder({ bear: 0.5, base: 0.5, bull: 0 });
+    for (const outcome of ['bear', 'base'] as const) recorder.add([step(0.5, outcome)]);
+    expect(recorder.result().scores?.brier.skill.value).toBeCloseTo(0, 12);
+  });
+});
