@@ -10,7 +10,7 @@ type Options = { as?: Role; type?: string; headers?: Record<string, string> };
 /** Sends a body as JSON, or text as it is, under an analyst's key unless `as` names another. */
 export function send(
   ledger: TestLedger,
-  method: 'POST' | 'PATCH',
+  method: 'POST' | 'PUT' | 'PATCH',
   url: string,
   body: unknown,
   { as = 'analyst', type, headers = {} }: Options = {},
