@@ -78,7 +78,7 @@ function cellsOf(result: Result): string[] {
 }
 
 function resultText({ result }: Outcome, goal: Goal): string {
-  return 'unit' in goal ? `${result} ${goal.unit}` : result.toFixed(3);
+  return 'unit' in goal ? `${Math.round(result)} ${goal.unit}` : result.toFixed(3);
 }
 
 function goalText(goal: Goal): string {

@@ -10,6 +10,7 @@ import { isWhole, type Options, readOptions, USAGE, UsageError } from './options
 import { cleanUp } from './processes.ts';
 import { observationCases } from './observations.ts';
 import { practise, readCases } from './reads.ts';
+import { recordCases } from './records.ts';
 import { isMet, markdownOf, record, type Result } from './report.ts';
 import { revisionCases } from './revisions.ts';
 import { startWorker } from './workers.ts';
@@ -22,6 +23,7 @@ const CASES: Case[] = [
   latencyCase,
   ...revisionCases,
   ...observationCases,
+  ...recordCases,
   memoryCase,
   ...outlookGrowthCases,
 ];

@@ -131,6 +131,12 @@ async function insertOutlooks(client: pg.Client, at: Bases, range: Range): Promi
     ...probabilities(newest),
   };
   await insertCopies(client, { table: 'outlooks', where: `slug = '${SAMPLE}'`, replaced }, range);
+  const forecasters = {
+    table: 'forecasters',
+    where: `outlook_id = (${sampleOutlook('id')})`,
+    replaced: { outlook_id: id },
+  };
+  await insertCopies(client, forecasters, range);
 }
 
 async function insertVersions(client: pg.Client, at: Bases, range: Range): Promise<void> {

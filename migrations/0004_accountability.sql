@@ -1,6 +1,6 @@
--- Resolutions, withdrawals, views of analysts and what they add up to, and the paths of forecasts that track
+-- Resolutions, withdrawals, views of analysts and what they add up to, and the sums of forecasts that track
 -- records read. From src/db/schema/, but for what follows the first mark below.
-CREATE TABLE "forecast_paths" (
+CREATE TABLE "forecast_sums" (
 	"outlook_id" bigint NOT NULL,
 	"source" text NOT NULL,
 	"analyst_id" uuid,
@@ -9,10 +9,22 @@ CREATE TABLE "forecast_paths" (
 	"due_on" date NOT NULL,
 	"band_low" double precision,
 	"band_high" double precision,
-	"path" "bytea" NOT NULL,
-	CONSTRAINT "forecast_paths_of_analyst" UNIQUE NULLS NOT DISTINCT("analyst_id","source","outlook_id","position"),
-	CONSTRAINT "forecast_paths_source" CHECK ("forecast_paths"."source" in ('version', 'view')),
-	CONSTRAINT "forecast_paths_whole" CHECK (octet_length("forecast_paths"."path") > 0 and octet_length("forecast_paths"."path") % 20 = 0)
+	"share" double precision NOT NULL,
+	"bear" double precision NOT NULL,
+	"base" double precision NOT NULL,
+	"bull" double precision NOT NULL,
+	"bear_squared" double precision NOT NULL,
+	"base_squared" double precision NOT NULL,
+	"bull_squared" double precision NOT NULL,
+	"bear_log" double precision NOT NULL,
+	"base_log" double precision NOT NULL,
+	"bull_log" double precision NOT NULL,
+	"buckets" "bytea" NOT NULL,
+	"leads" "bytea" NOT NULL,
+	CONSTRAINT "forecast_sums_of_analyst" UNIQUE NULLS NOT DISTINCT("analyst_id","source","outlook_id","position"),
+	CONSTRAINT "forecast_sums_source" CHECK ("forecast_sums"."source" in ('version', 'view')),
+	CONSTRAINT "forecast_sums_share" CHECK ("forecast_sums"."share" > 0 and "forecast_sums"."share" < 1.000001),
+	CONSTRAINT "forecast_sums_packed" CHECK (octet_length("forecast_sums"."buckets") % 18 = 0 and octet_length("forecast_sums"."leads") = 44)
 );
 --> statement-breakpoint
 CREATE TABLE "forecasters" (
@@ -91,9 +103,9 @@ ALTER TABLE "events" DROP CONSTRAINT "events_kind";--> statement-breakpoint
 ALTER TABLE "outlook_versions" DROP CONSTRAINT "outlook_versions_kind";--> statement-breakpoint
 ALTER TABLE "outlook_versions" ADD COLUMN "consensus_method" text;--> statement-breakpoint
 ALTER TABLE "outlook_versions" ADD COLUMN "consensus_weights" text;--> statement-breakpoint
-ALTER TABLE "forecast_paths" ADD CONSTRAINT "forecast_paths_outlook_id_outlooks_id_fk" FOREIGN KEY ("outlook_id") REFERENCES "public"."outlooks"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
-ALTER TABLE "forecast_paths" ADD CONSTRAINT "forecast_paths_analyst_id_analysts_id_fk" FOREIGN KEY ("analyst_id") REFERENCES "public"."analysts"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
-ALTER TABLE "forecast_paths" ADD CONSTRAINT "forecast_paths_instrument_id_instruments_id_fk" FOREIGN KEY ("instrument_id") REFERENCES "public"."instruments"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "forecast_sums" ADD CONSTRAINT "forecast_sums_outlook_id_outlooks_id_fk" FOREIGN KEY ("outlook_id") REFERENCES "public"."outlooks"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "forecast_sums" ADD CONSTRAINT "forecast_sums_analyst_id_analysts_id_fk" FOREIGN KEY ("analyst_id") REFERENCES "public"."analysts"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "forecast_sums" ADD CONSTRAINT "forecast_sums_instrument_id_instruments_id_fk" FOREIGN KEY ("instrument_id") REFERENCES "public"."instruments"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "forecasters" ADD CONSTRAINT "forecasters_outlook_id_outlooks_id_fk" FOREIGN KEY ("outlook_id") REFERENCES "public"."outlooks"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "forecasters" ADD CONSTRAINT "forecasters_analyst_id_analysts_id_fk" FOREIGN KEY ("analyst_id") REFERENCES "public"."analysts"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "resolution_evidence" ADD CONSTRAINT "resolution_evidence_resolution" FOREIGN KEY ("outlook_id","number") REFERENCES "public"."resolutions"("outlook_id","number") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
@@ -104,7 +116,8 @@ ALTER TABLE "version_views" ADD CONSTRAINT "version_views_version" FOREIGN KEY (
 ALTER TABLE "version_views" ADD CONSTRAINT "version_views_view" FOREIGN KEY ("outlook_id","analyst_id","view_version") REFERENCES "public"."views"("outlook_id","analyst_id","version") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "views" ADD CONSTRAINT "views_outlook_id_outlooks_id_fk" FOREIGN KEY ("outlook_id") REFERENCES "public"."outlooks"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "views" ADD CONSTRAINT "views_analyst_id_analysts_id_fk" FOREIGN KEY ("analyst_id") REFERENCES "public"."analysts"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
-CREATE INDEX "forecast_paths_of_instrument" ON "forecast_paths" USING btree ("instrument_id","outlook_id","position") WHERE "forecast_paths"."analyst_id" is null;--> statement-breakpoint
+CREATE INDEX "forecast_sums_of_outlooks" ON "forecast_sums" USING btree ("outlook_id","position") WHERE "forecast_sums"."analyst_id" is null;--> statement-breakpoint
+CREATE INDEX "forecast_sums_of_instrument" ON "forecast_sums" USING btree ("instrument_id","outlook_id","position") WHERE "forecast_sums"."analyst_id" is null;--> statement-breakpoint
 CREATE INDEX "forecasters_of_analyst" ON "forecasters" USING btree ("analyst_id","source","outlook_id");--> statement-breakpoint
 CREATE UNIQUE INDEX "resolutions_standing" ON "resolutions" USING btree ("outlook_id") WHERE "resolutions"."superseded_at" is null;--> statement-breakpoint
 ALTER TABLE "events" ADD CONSTRAINT "events_kind" CHECK ("events"."kind" in ('outlook.created', 'outlook.version.published', 'outlook.state.changed', 'outlook.review.due', 'outlook.resolved', 'evidence.added', 'condition.triggered', 'condition.cleared', 'condition.expired', 'drawdown.label.changed', 'view.published'));--> statement-breakpoint
@@ -118,7 +131,7 @@ DO $$
 DECLARE
   ledger_table text;
 BEGIN
-  FOREACH ledger_table IN ARRAY ARRAY['resolutions', 'resolution_evidence', 'forecasters', 'forecast_paths',
+  FOREACH ledger_table IN ARRAY ARRAY['resolutions', 'resolution_evidence', 'forecasters', 'forecast_sums',
     'views', 'version_views']
   LOOP
     EXECUTE format('CREATE TRIGGER append_only BEFORE DELETE ON %I
@@ -144,7 +157,7 @@ END $$;
 --> statement-breakpoint
 CREATE TRIGGER derived BEFORE INSERT ON forecasters FOR EACH ROW EXECUTE FUNCTION refuse_underived();
 --> statement-breakpoint
-CREATE TRIGGER derived BEFORE INSERT ON forecast_paths FOR EACH ROW EXECUTE FUNCTION refuse_underived();
+CREATE TRIGGER derived BEFORE INSERT ON forecast_sums FOR EACH ROW EXECUTE FUNCTION refuse_underived();
 --> statement-breakpoint
 
 -- Versions: who forecasts, and the last one of an outlook that is withdrawn ------------------------
@@ -354,7 +367,7 @@ CREATE TRIGGER guard_resolution BEFORE UPDATE ON resolutions
 -- What was said over the horizon, until it ended or the outlook was closed: by its versions and by who wrote
 -- each, apart where return bands differ, and by who holds views. A part of a forecast's time that is outside
 -- the horizon is left out, and so is a forecast that never stood within it.
-CREATE FUNCTION keep_forecast_paths(outlook outlooks, closed_at timestamptz) RETURNS void
+CREATE FUNCTION sum_up_forecasts(outlook outlooks, closed_at timestamptz) RETURNS void
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE
   opens timestamptz := outlook.horizon_from::timestamp AT TIME ZONE 'UTC';
@@ -363,40 +376,69 @@ DECLARE
     SELECT v.recorded_at FROM outlook_versions v
      WHERE v.outlook_id = outlook.id AND v.version = outlook.latest_version AND v.kind = 'withdrawn'));
 BEGIN
-  INSERT INTO forecast_paths (outlook_id, source, analyst_id, position, instrument_id, due_on,
-      band_low, band_high, path)
-  WITH stood AS (
+  INSERT INTO forecast_sums (outlook_id, source, analyst_id, position, instrument_id, due_on, band_low, band_high,
+      share, bear, base, bull, bear_squared, base_squared, bull_squared, bear_log, base_log, bull_log,
+      buckets, leads)
+  WITH told AS (
     SELECT 'version' AS source, v.author_id AS analyst_id, v.version, b.return_min AS low, b.return_max AS high,
-        v.bear_bps, v.base_bps, v.recorded_at AS starts,
+        v.bear_bps, v.base_bps, v.bull_bps, v.recorded_at AS starts,
         lead(v.recorded_at) OVER (ORDER BY v.version) AS ends
       FROM outlook_versions v JOIN scenarios b ON b.framework_id = v.framework_id AND b.name = 'base'
      WHERE v.outlook_id = outlook.id
     UNION ALL
-    SELECT 'view', w.analyst_id, w.version, NULL, NULL, w.bear_bps, w.base_bps, w.recorded_at,
+    SELECT 'view', w.analyst_id, w.version, NULL, NULL, w.bear_bps, w.base_bps, w.bull_bps, w.recorded_at,
         lead(w.recorded_at) OVER (PARTITION BY w.analyst_id ORDER BY w.version)
       FROM views w WHERE w.outlook_id = outlook.id
-  ), clipped AS (
-    SELECT source, analyst_id, version, low, high, bear_bps, base_bps,
-        greatest(starts, opens) AS starts, least(coalesce(stood.ends, last), last) AS ends
-      FROM stood
-  ), told AS (
-    SELECT source, analyst_id, version, low, high,
-        float8send((extract(epoch FROM starts - opens) / whole)::float8)
-          || float8send((extract(epoch FROM clipped.ends - opens) / whole)::float8)
-          || int2send(bear_bps::int2) || int2send(base_bps::int2) AS step
-      FROM clipped WHERE clipped.ends > starts
-  ), paths AS (
-    SELECT source, analyst_id, low, high, min(version) AS version, string_agg(step, '' ORDER BY version) AS path
-      FROM told GROUP BY source, analyst_id, low, high
+  ), timed AS (
+    SELECT told.*, (extract(epoch FROM greatest(told.starts, opens) - opens) / whole)::float8 AS from_part,
+        (extract(epoch FROM least(coalesce(told.ends, last), last) - opens) / whole)::float8 AS to_part
+      FROM told WHERE least(coalesce(told.ends, last), last) > greatest(told.starts, opens)
+  ), attributed AS (
+    SELECT * FROM timed
     UNION ALL
-    SELECT source, NULL, low, high, min(version), string_agg(step, '' ORDER BY version)
-      FROM told WHERE source = 'version' GROUP BY source, low, high
+    SELECT source, NULL, version, low, high, bear_bps, base_bps, bull_bps, starts, ends, from_part, to_part
+      FROM timed WHERE source = 'version'
+  ), forecasts AS (
+    SELECT *, to_part - from_part AS w, bear_bps / 10000::float8 AS p_bear, base_bps / 10000::float8 AS p_base,
+        bull_bps / 10000::float8 AS p_bull,
+        dense_rank() OVER (ORDER BY source, analyst_id, low, high) AS part
+      FROM attributed
+  ), sums AS (
+    SELECT part, source, analyst_id, low, high, min(version) AS version, sum(w) AS share,
+        sum(w * p_bear) AS bear, sum(w * p_base) AS base, sum(w * p_bull) AS bull,
+        sum(w * p_bear ^ 2) AS bear_squared, sum(w * p_base ^ 2) AS base_squared,
+        sum(w * p_bull ^ 2) AS bull_squared, sum(w * surprise(p_bear)) AS bear_log,
+        sum(w * surprise(p_base)) AS base_log, sum(w * surprise(p_bull)) AS bull_log
+      FROM forecasts GROUP BY part, source, analyst_id, low, high
+  ), bucketed AS (
+    SELECT part, 10 * scenario + least(9, bps / 1000) AS bucket, sum(w) AS weight,
+        sum(w * bps / 10000) AS predicted
+      FROM forecasts CROSS JOIN LATERAL (VALUES (0, bear_bps), (1, base_bps), (2, bull_bps)) AS p (scenario, bps)
+     GROUP BY part, 2
+  ), buckets AS (
+    SELECT part, string_agg(int2send(bucket::int2) || float8send(weight) || float8send(predicted), ''
+        ORDER BY bucket) AS packed
+      FROM bucketed GROUP BY part
+  ), leads AS (
+    SELECT sums.part, string_agg(int2send(coalesce(f.bear_bps, -1)::int2) ||
+        int2send(coalesce(f.base_bps, -1)::int2), '' ORDER BY tenth) AS packed
+      FROM sums CROSS JOIN generate_series(0, 10) AS tenth
+      -- What stands up to the very end of the horizon stands at it.
+      LEFT JOIN forecasts f ON f.part = sums.part AND f.from_part <= tenth / 10::float8
+        AND (tenth / 10::float8 < f.to_part OR tenth = 10 AND f.to_part = 1)
+     GROUP BY sums.part
   )
-  SELECT outlook.id, source, analyst_id,
-      row_number() OVER (PARTITION BY source, analyst_id ORDER BY version), outlook.instrument_id,
-      outlook.horizon_to, low, high, path
-    FROM paths;
+  SELECT outlook.id, source, analyst_id, row_number() OVER (PARTITION BY source, analyst_id ORDER BY version),
+      outlook.instrument_id, outlook.horizon_to, low, high, share, bear, base, bull,
+      bear_squared, base_squared, bull_squared, bear_log, base_log, bull_log, buckets.packed, leads.packed
+    FROM sums JOIN buckets USING (part) JOIN leads USING (part);
 END $$;
+--> statement-breakpoint
+-- −ln p; infinite at 0, where Postgres has no logarithm.
+CREATE FUNCTION surprise(p float8) RETURNS float8
+LANGUAGE sql IMMUTABLE SET search_path = public, pg_temp AS $$
+  SELECT CASE WHEN p = 0 THEN 'Infinity' ELSE -ln(p) END;
+$$;
 --> statement-breakpoint
 CREATE FUNCTION apply_resolution() RETURNS trigger
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
@@ -405,7 +447,7 @@ DECLARE
 BEGIN
   SELECT * INTO outlook FROM outlooks WHERE id = NEW.outlook_id;
   IF NEW.number = 1 THEN
-    PERFORM keep_forecast_paths(outlook, NEW.recorded_at);
+    PERFORM sum_up_forecasts(outlook, NEW.recorded_at);
   END IF;
   UPDATE outlooks SET status = CASE WHEN NEW.outcome IS NULL THEN 'void' ELSE 'resolved' END, review_reasons = '{}'
    WHERE id = NEW.outlook_id AND status <> 'withdrawn';

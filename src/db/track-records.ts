@@ -1,9 +1,16 @@
+import { BUCKETS } from '../domain/calibration.ts';
 import { DomainError } from '../domain/errors.ts';
 import { OUTLOOK_STATUSES, type OutlookStatus } from '../domain/outlook.ts';
-import { type Fractions, WHOLE, type ScenarioName } from '../domain/probabilities.ts';
+import {
+  type Fractions,
+  fractionsOf,
+  SCENARIO_NAMES,
+  type ScenarioName,
+  WHOLE,
+} from '../domain/probabilities.ts';
 import { type BaseBand, outcomeOfReturn } from '../domain/resolution.ts';
 import { UNIFORM } from '../domain/scoring.ts';
-import { type ForecastStep, type TrackRecord, TrackRecorder } from '../domain/track-record.ts';
+import { type SummedForecast, type TrackRecord, TrackRecorder } from '../domain/track-record.ts';
 import type { Session } from './client.ts';
 
 export const FORECAST_SOURCES = ['version', 'view'] as const;
@@ -35,7 +42,7 @@ export async function readTrackRecord(
   reference: Fractions,
 ): Promise<RecordOfForecaster> {
   const recorder = new TrackRecorder(reference);
-  for await (const { steps } of readForecasts(session, scope)) recorder.add(steps);
+  await addForecasts(session, scope, recorder);
   return { ...recorder.result(), counts: await countOutlooks(session, scope) };
 }
 
@@ -53,7 +60,7 @@ export async function readSkills(
     const recorder = new TrackRecorder(UNIFORM);
     for (const source of FORECAST_SOURCES) {
       const scope = { analystId, source, instrument: null, from: null, to: null, asOf };
-      for await (const { steps } of readForecasts(session, scope)) recorder.add(steps);
+      await addForecasts(session, scope, recorder);
     }
     const { n, scores } = recorder.result();
     const skill = scores?.brier.skill.value ?? null;
@@ -62,55 +69,56 @@ export async function readSkills(
   return skills;
 }
 
-/** How many paths are read at once, which bounds what is held in memory and for how long nobody else is served. */
+/** How many sums are read at once, which bounds what is held in memory and for how long nobody else is served. */
 const PAGE = 1_000;
 
-type PathRow = {
+type SumsRow = ResolvedBy & {
   outlook_id: number;
   position: number;
   low: number | null;
   high: number | null;
-  path: Buffer;
-  outcome: ScenarioName;
-  realised_return: number | null;
-  resolved_low: number | null;
-  resolved_high: number | null;
+  packed: Buffer;
 };
 
-/** What was forecast of each outlook of a scope that is resolved, with what came about, outlook by outlook. */
-async function* readForecasts(
+/** Where a page ended. */
+type Place = { outlookId: number; position: number };
+const START: Place = { outlookId: 0, position: 0 };
+
+/** Adds what was forecast of each outlook of a scope that is resolved, with what came about, outlook by outlook. */
+async function addForecasts(
   session: Session,
   scope: RecordScope,
-): AsyncGenerator<{ steps: ForecastStep[] }> {
-  let [outlookId, position] = [0, 0];
-  let steps: ForecastStep[] = [];
-  for (;;) {
-    const { text, values } = pathQuery(scope, { outlookId, position });
-    const { rows } = await session.query<PathRow>(text, values);
+  recorder: TrackRecorder,
+): Promise<void> {
+  const read = async (after: Place): Promise<SumsRow[]> =>
+    (await session.query<SumsRow>(sumsQuery(scope, after))).rows;
+  let { outlookId } = START;
+  let page: Promise<SumsRow[]> | null = read(START);
+  while (page) {
+    const rows: SumsRow[] = await page;
+    const last: SumsRow | undefined = rows.length < PAGE ? undefined : rows.at(-1);
+    // Asked for before this one is added up, which takes this process as long as Postgres to find it.
+    page = last ? read({ outlookId: last.outlook_id, position: last.position }) : null;
+    page?.catch(() => {}); // it is looked at when it is awaited
     for (const row of rows) {
-      if (row.outlook_id !== outlookId && steps.length > 0) {
-        yield { steps: inOrder(steps) };
-        steps = [];
-      }
-      ({ outlook_id: outlookId, position } = row);
-      steps.push(...stepsOf(row));
+      if (row.outlook_id !== outlookId && outlookId > 0) recorder.endOutlook();
+      outlookId = row.outlook_id;
+      recorder.add(forecastOf(row), outcomeFor(row, bandOf(row.low, row.high)));
     }
-    if (rows.length < PAGE) break;
   }
-  if (steps.length > 0) yield { steps: inOrder(steps) };
+  if (outlookId > 0) recorder.endOutlook();
 }
 
-const inOrder = (steps: ForecastStep[]): ForecastStep[] => steps.sort((a, b) => a.start - b.start);
-
 /** The statement has only the filters that are asked for, so that Postgres plans by the index that serves them. */
-function pathQuery(
+function sumsQuery(
   { analystId, source, instrument, from, to, asOf }: RecordScope,
-  after: { outlookId: number; position: number },
+  after: Place,
 ): { text: string; values: unknown[] } {
   const values: unknown[] = [after.outlookId, after.position, source];
   const sent = (value: unknown): string => `$${values.push(value)}`;
   const filters = [
-    `(f.outlook_id, f.position) > ($1, $2)`,
+    // Told of both tables, so that each is entered where the page before ended.
+    `(f.outlook_id, f.position) > ($1, $2) and r.outlook_id >= $1`,
     'f.source = $3',
     analystId === null ? 'f.analyst_id is null' : `f.analyst_id = ${sent(analystId)}`,
     instrument !== null &&
@@ -121,9 +129,10 @@ function pathQuery(
     ...(asOf === null ? ['r.superseded_at is null'] : standsAsOf(sent(asOf.toISOString()))),
   ].filter((filter) => filter !== false);
   const text = `
-    select f.outlook_id::float8 as outlook_id, f.position, f.band_low as low, f.band_high as high, f.path,
+    select f.outlook_id::float8 as outlook_id, f.position, f.band_low as low, f.band_high as high,
+      ${PACKED} as packed,
       r.outcome, r.realised_return, r.band_low as resolved_low, r.band_high as resolved_high
-    from forecast_paths f join resolutions r on r.outlook_id = f.outlook_id
+    from forecast_sums f join resolutions r on r.outlook_id = f.outlook_id
     where ${filters.join(' and ')} order by f.outlook_id, f.position limit ${PAGE}`;
   return { text, values };
 }
@@ -133,23 +142,49 @@ const standsAsOf = (moment: string): string[] => [
   `(r.superseded_at is null or r.superseded_at > ${moment})`,
 ];
 
-/** As keep_forecast_paths() packs them (migrations/0004_accountability.sql). */
-const STEP_BYTES = 20;
+// In one piece, as ten thousand rows of twenty columns take longer to be read than to be found.
+const NUMBERS =
+  'share bear base bull bear_squared base_squared bull_squared bear_log base_log bull_log'.split(
+    ' ',
+  );
+const PACKED = `${NUMBERS.map((name) => `float8send(f.${name})`).join(' || ')} || f.leads || f.buckets`;
+const NUMBER_BYTES = 8;
+// What sum_up_forecasts() packs (src/db/schema/resolutions.ts).
+const LEADS_AT = NUMBERS.length * NUMBER_BYTES;
+const LEAD_BYTES = 4;
+const LEAD_COUNT = 11;
+const BUCKETS_AT = LEADS_AT + LEAD_COUNT * LEAD_BYTES;
+const BUCKET_BYTES = 18;
 
-function stepsOf(row: PathRow): ForecastStep[] {
-  const { path } = row;
-  const outcome = outcomeFor(row, bandOf(row.low, row.high));
-  const steps: ForecastStep[] = [];
-  for (let at = 0; at < path.length; at += STEP_BYTES) {
-    const [bear, base] = [path.readInt16BE(at + 16), path.readInt16BE(at + 18)];
-    const forecast = {
-      bear: bear / WHOLE,
-      base: base / WHOLE,
-      bull: (WHOLE - bear - base) / WHOLE,
-    };
-    steps.push({ start: path.readDoubleBE(at), end: path.readDoubleBE(at + 8), forecast, outcome });
+function forecastOf({ packed: { buffer, byteOffset, byteLength } }: SumsRow): SummedForecast {
+  const view = new DataView(buffer, byteOffset, byteLength);
+  const number = (place: number) => view.getFloat64(place * NUMBER_BYTES);
+  const buckets = [];
+  for (let at = BUCKETS_AT; at < byteLength; at += BUCKET_BYTES) {
+    const which = view.getInt16(at);
+    buckets.push({
+      scenario: SCENARIO_NAMES[Math.floor(which / BUCKETS)] ?? 'bull',
+      bucket: which % BUCKETS,
+      weight: view.getFloat64(at + 2),
+      predicted: view.getFloat64(at + 10),
+    });
   }
-  return steps;
+  const leads = [];
+  for (let at = LEADS_AT; at < BUCKETS_AT; at += LEAD_BYTES) {
+    leads.push(standingOf(view.getInt16(at), view.getInt16(at + 2)));
+  }
+  return {
+    share: number(0),
+    weighted: { bear: number(1), base: number(2), bull: number(3) },
+    squared: { bear: number(4), base: number(5), bull: number(6) },
+    surprise: { bear: number(7), base: number(8), bull: number(9) },
+    buckets,
+    leads,
+  };
+}
+
+function standingOf(bear: number, base: number): Fractions | null {
+  return bear === -1 ? null : fractionsOf({ bear, base, bull: WHOLE - bear - base });
 }
 
 /** What a resolution says of what came about. */

@@ -1,5 +1,3 @@
-import { SCENARIO_NAMES, type ScenarioName } from './probabilities.ts';
-
 /** How many buckets probabilities are sorted into: [0, 0.1), [0.1, 0.2), … [0.9, 1]. */
 export const BUCKETS = 10;
 
@@ -31,53 +29,85 @@ export type Decomposition = {
   withinBuckets: number;
 };
 
-/** What fell into a bucket: weights, weighted probabilities and outcomes, by outlooks. */
-type Sums = {
-  weight: number;
-  predicted: number;
-  realised: number;
-  /** Of the weights that each outlook had in it, squared. */
+/** What fell into a bucket: weights, weighted probabilities and outcomes. */
+type Sums = { weight: number; predicted: number; realised: number };
+/** All outlooks', and that of the one that is being added. */
+type Bucket = Sums & {
+  /** Of the weights of outlooks, their squares. */
   squared: number;
   n: number;
-  /** Of the outlook that is being added. */
-  ofOutlook: number;
+  added: Sums;
 };
-const noSums = (): Sums => ({
-  weight: 0,
-  predicted: 0,
-  realised: 0,
-  squared: 0,
-  n: 0,
-  ofOutlook: 0,
-});
+const noSums = (): Sums => ({ weight: 0, predicted: 0, realised: 0 });
+const empty = (): Bucket => ({ ...noSums(), squared: 0, n: 0, added: noSums() });
 
 // 0.3 · 10 is 3.0000000000000004 or less: what stands on an edge belongs above it.
 const bucketOf = (p: number): number => Math.min(BUCKETS - 1, Math.floor(p * BUCKETS + 1e-9));
 
 /** Sums up probabilities of events and what came about, a few of each outlook. */
 export class Calibration {
-  readonly #buckets = Array.from({ length: BUCKETS }, noSums);
+  readonly #buckets = Array.from({ length: BUCKETS }, empty);
   #error = 0;
+  #addedError = 0;
 
-  /** @param happened 1 or 0 */
-  add(weight: number, p: number, happened: number): void {
-    const sums = this.#buckets[bucketOf(p)];
-    if (!sums) throw new RangeError(`${p} is no probability`);
-    sums.predicted += weight * p;
-    sums.realised += weight * happened;
-    sums.ofOutlook += weight;
-    this.#error += weight * (p - happened) ** 2;
+  /**
+   * Adds what fell into a bucket: its weight, and the weighted sum of its probabilities.
+   * @param happened 1 or 0
+   */
+  add(bucket: number, weight: number, predicted: number, happened: number): void {
+    const added = this.#buckets[bucket]?.added;
+    if (!added) throw new RangeError(`there is no bucket ${bucket}`);
+    added.weight += weight;
+    added.predicted += predicted;
+    added.realised += weight * happened;
   }
 
-  /** All of an outlook was added. Its parts share one outcome, so they count as one observation. */
-  endOutlook(): void {
-    for (const sums of this.#buckets) {
-      if (sums.ofOutlook === 0) continue;
-      sums.weight += sums.ofOutlook;
-      sums.squared += sums.ofOutlook ** 2;
-      sums.n += 1;
-      sums.ofOutlook = 0;
+  /** Adds the weighted sum of (p − o)² of all that was added. */
+  addError(error: number): void {
+    this.#addedError += error;
+  }
+
+  /** Adds an outlook of which there is one event. */
+  addEvent(p: number, happened: number): void {
+    const bucket = this.#buckets[bucketOf(p)];
+    if (!bucket) throw new RangeError(`${p} is no probability`);
+    bucket.weight += 1;
+    bucket.predicted += p;
+    bucket.realised += happened;
+    bucket.squared += 1;
+    bucket.n += 1;
+    this.#error += (p - happened) * (p - happened);
+  }
+
+  /** Adds what another has of the outlook that is being added. */
+  include(other: Calibration): void {
+    for (const [index, { added }] of this.#buckets.entries()) {
+      const included = other.#buckets[index]?.added ?? noSums();
+      added.weight += included.weight;
+      added.predicted += included.predicted;
+      added.realised += included.realised;
     }
+    this.#addedError += other.#addedError;
+  }
+
+  /**
+   * All of an outlook was added: it counts as one, as its parts share one outcome.
+   * @param whole what its weights count as 1
+   */
+  endOutlook(whole: number): void {
+    for (const bucket of this.#buckets) {
+      const { added } = bucket;
+      if (added.weight === 0) continue;
+      const weight = added.weight / whole;
+      bucket.weight += weight;
+      bucket.predicted += added.predicted / whole;
+      bucket.realised += added.realised / whole;
+      bucket.squared += weight * weight;
+      bucket.n += 1;
+      added.weight = added.predicted = added.realised = 0;
+    }
+    this.#error += this.#addedError / whole;
+    this.#addedError = 0;
   }
 
   /** Those that anything fell into, ascending. */
@@ -104,7 +134,7 @@ export class Calibration {
     const used = this.#buckets.filter(({ n }) => n > 0);
     const total = used.reduce((sum, { weight }) => sum + weight, 0);
     if (total === 0) return null;
-    const mean = (of: (sums: Sums) => number): number =>
+    const mean = (of: (bucket: Bucket) => number): number =>
       used.reduce((sum, bucket) => sum + of(bucket), 0) / total;
     const rate = mean(({ realised }) => realised);
     const reliability = mean((of) => (of.predicted - of.realised) ** 2 / of.weight);
@@ -135,11 +165,4 @@ function wilson(rate: number, n: number): { low: number; high: number } {
   const centre = (rate + Z ** 2 / (2 * n)) / scale;
   const half = (Z / scale) * Math.sqrt((rate * (1 - rate)) / n + Z ** 2 / (4 * n ** 2));
   return { low: Math.max(0, centre - half), high: Math.min(1, centre + half) };
-}
-
-export type ByScenario<Value> = Record<ScenarioName, Value>;
-
-export function byScenario<Value>(of: (name: ScenarioName) => Value): ByScenario<Value> {
-  const [bear, base, bull] = SCENARIO_NAMES.map(of) as [Value, Value, Value];
-  return { bear, base, bull };
 }

@@ -1,4 +1,6 @@
 import {
+  byScenario,
+  type ByScenario,
   type Fractions,
   fractionsOf,
   type Probabilities,
@@ -6,7 +8,6 @@ import {
   SCENARIO_NAMES,
   WHOLE,
 } from './probabilities.ts';
-import { byScenario, type ByScenario } from './calibration.ts';
 import { distanceOf } from './scoring.ts';
 
 export const POOL_METHODS = ['linear', 'logarithmic'] as const;

@@ -14,6 +14,13 @@ export type Probabilities = Readonly<Record<ScenarioName, number>> & {
   readonly [sumsToWhole]: true;
 };
 
+/** One value for each scenario. */
+export type ByScenario<Value> = Record<ScenarioName, Value>;
+
+export function byScenario<Value>(of: (name: ScenarioName) => Value): ByScenario<Value> {
+  return { bear: of('bear'), base: of('base'), bull: of('bull') };
+}
+
 /** Fractions in [0, 1], as the API writes probabilities and their changes. */
 export type Fractions = Record<ScenarioName, number>;
 

@@ -18,13 +18,15 @@ export const UNIFORM: Fractions = { bear: 1 / 3, base: 1 / 3, bull: 1 / 3 };
 /** Scores a forecast, fractions that sum to 1, by what came about. */
 export function scoresOf(forecast: Readonly<Fractions>, outcome: ScenarioName): Scores {
   const { bear, base, bull } = forecast;
-  const happened = (name: ScenarioName): number => (outcome === name ? 1 : 0);
-  const untilBear = bear - happened('bear');
-  const untilBase = bear + base - (outcome === 'bull' ? 0 : 1);
+  // Differences of the probabilities, and of the cumulative ones, to what came about.
+  const dBear = outcome === 'bear' ? bear - 1 : bear;
+  const dBase = outcome === 'base' ? base - 1 : base;
+  const dBull = outcome === 'bull' ? bull - 1 : bull;
+  const dUntilBase = dBear + dBase;
   return {
-    brier: untilBear ** 2 + (base - happened('base')) ** 2 + (bull - happened('bull')) ** 2,
+    brier: dBear * dBear + dBase * dBase + dBull * dBull,
     logarithmic: -Math.log(forecast[outcome]) + 0, // + 0 turns -0 into 0
-    rankedProbability: untilBear ** 2 + untilBase ** 2,
+    rankedProbability: dBear * dBear + dUntilBase * dUntilBase,
   };
 }
 

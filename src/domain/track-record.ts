@@ -1,32 +1,30 @@
+import { Calibration, type CalibrationBucket, type Decomposition, summed } from './calibration.ts';
 import {
   byScenario,
   type ByScenario,
-  Calibration,
-  type CalibrationBucket,
-  type Decomposition,
-  summed,
-} from './calibration.ts';
-import { type Fractions, SCENARIO_NAMES, type ScenarioName } from './probabilities.ts';
+  type Fractions,
+  SCENARIO_NAMES,
+  type ScenarioName,
+} from './probabilities.ts';
 import {
   byScore,
   finite,
+  SCORE_NAMES,
   type Scored,
+  type Scores,
   scoresOf,
   type ScoreName,
   skillOf,
   some,
 } from './scoring.ts';
-import { standingScores } from './standing.ts';
+import { errorOf, type ForecastSums, scoresOfSums, StandingScores } from './standing.ts';
 
-/**
- * What a forecaster said of an outlook for a part of its horizon, whose moments are fractions of it, and what
- * came about.
- */
-export type ForecastStep = {
-  start: number;
-  end: number;
-  forecast: Fractions;
-  outcome: ScenarioName;
+/** What a forecaster said of an outlook over its horizon, summed up. */
+export type SummedForecast = ForecastSums & {
+  /** What of its time each scenario's probability was in which tenth, and Σ w p of it. */
+  buckets: readonly { scenario: ScenarioName; bucket: number; weight: number; predicted: number }[];
+  /** What stood at each tenth of the horizon's course, from its start to its end; null for nothing. */
+  leads: readonly (Fractions | null)[];
 };
 
 /** A mean over outlooks, its standard error, and the skill it shows. */
@@ -53,7 +51,8 @@ export type TrackRecord = {
   leadTimes: LeadTime[];
 };
 
-const LEADS = Array.from({ length: 11 }, (_, index) => index / 10);
+/** How many equal parts horizons are cut into for lead times. */
+const LEADS = 10;
 
 /**
  * Sums up scored forecasts into a track record. Each outlook counts once: by its scores' mean over the time
@@ -61,60 +60,65 @@ const LEADS = Array.from({ length: 11 }, (_, index) => index / 10);
  * @param reference what skill is measured against, fractions that sum to 1
  */
 export class TrackRecorder {
-  readonly #reference: Fractions;
+  /** What the reference scores by each outcome. */
+  readonly #referred: ByScenario<Scores>;
   readonly #scores = byScore(() => new Paired());
   readonly #scenarios = byScenario(() => new Calibration());
   readonly #overall = new Calibration();
-  readonly #leads = LEADS.map((at) => ({
-    at,
+  readonly #leads = Array.from({ length: LEADS + 1 }, () => ({
     brier: new Paired(),
     scenarios: byScenario(() => new Calibration()),
   }));
   #coverage = 0;
   #n = 0;
+  // Of the outlook that is being added.
+  #standing = new StandingScores();
+  #reference = new StandingScores();
 
   constructor(reference: Fractions) {
-    this.#reference = reference;
+    this.#referred = byScenario((outcome) => scoresOf(reference, outcome));
   }
 
-  /** @param steps of one outlook by one forecaster, in the order of their times, at least one */
-  add(steps: readonly ForecastStep[]): void {
-    const scored = steps.map(({ start, end, forecast, outcome }) => ({
-      share: end - start,
-      scores: scoresOf(forecast, outcome),
-      reference: { share: end - start, scores: scoresOf(this.#reference, outcome) },
-    }));
-    const { coverage, mean } = standingScores(scored);
-    const reference = standingScores(scored.map((one) => one.reference)).mean;
-    for (const [name, paired] of Object.entries(this.#scores) as [ScoreName, Paired][]) {
-      paired.add(mean[name], reference[name]);
+  /** Adds forecasts of one outlook by one forecaster; {@link endOutlook} follows the last ones. */
+  add(forecast: SummedForecast, outcome: ScenarioName): void {
+    const { share, weighted, squared, buckets, leads } = forecast;
+    this.#standing.addSum(share, scoresOfSums(forecast, outcome));
+    this.#reference.add(share, this.#referred[outcome]);
+    for (const { scenario, bucket, weight, predicted } of buckets) {
+      this.#scenarios[scenario].add(bucket, weight, predicted, outcome === scenario ? 1 : 0);
     }
-    for (const { start, end, forecast, outcome } of steps) {
-      const weight = (end - start) / coverage;
-      for (const name of SCENARIO_NAMES) {
-        const happened = outcome === name ? 1 : 0;
-        this.#scenarios[name].add(weight, forecast[name], happened);
-        this.#overall.add(weight, forecast[name], happened);
-      }
+    for (const name of SCENARIO_NAMES) {
+      const error = errorOf(squared[name], weighted[name], share, outcome === name);
+      this.#scenarios[name].addError(error);
     }
-    for (const name of SCENARIO_NAMES) this.#scenarios[name].endOutlook();
-    this.#overall.endOutlook();
-    this.#addLeads(steps);
+    for (const [at, standing] of leads.entries()) {
+      if (standing) this.#addLead(at, standing, outcome);
+    }
+  }
+
+  #addLead(at: number, standing: Fractions, outcome: ScenarioName): void {
+    const lead = this.#leads[at];
+    if (!lead) throw new RangeError(`there is no lead time ${at}`);
+    lead.brier.add(scoresOf(standing, outcome).brier, this.#referred[outcome].brier);
+    for (const name of SCENARIO_NAMES) {
+      lead.scenarios[name].addEvent(standing[name], outcome === name ? 1 : 0);
+    }
+  }
+
+  endOutlook(): void {
+    const { coverage } = this.#standing;
+    for (const name of SCORE_NAMES) {
+      this.#scores[name].add(this.#standing.mean(name), this.#reference.mean(name));
+    }
+    for (const name of SCENARIO_NAMES) {
+      this.#overall.include(this.#scenarios[name]);
+      this.#scenarios[name].endOutlook(coverage);
+    }
+    this.#overall.endOutlook(coverage);
     this.#coverage += coverage;
     this.#n += 1;
-  }
-
-  #addLeads(steps: readonly ForecastStep[]): void {
-    for (const lead of this.#leads) {
-      const step = steps.find((one) => standsAt(one, lead.at));
-      if (!step) continue;
-      const { forecast, outcome } = step;
-      lead.brier.add(scoresOf(forecast, outcome).brier, scoresOf(this.#reference, outcome).brier);
-      for (const name of SCENARIO_NAMES) {
-        lead.scenarios[name].add(1, forecast[name], outcome === name ? 1 : 0);
-        lead.scenarios[name].endOutlook();
-      }
-    }
+    this.#standing = new StandingScores();
+    this.#reference = new StandingScores();
   }
 
   result(): TrackRecord {
@@ -130,11 +134,11 @@ export class TrackRecorder {
         overall: this.#overall.buckets(),
       },
       decomposition: bear && base && bull && overall && { bear, base, bull, overall },
-      leadTimes: this.#leads.flatMap(({ at, brier, scenarios }) => {
+      leadTimes: this.#leads.flatMap(({ brier, scenarios }, at) => {
         const decomposition = summed(SCENARIO_NAMES.map((name) => scenarios[name].decomposition()));
         if (!decomposition) return [];
         const { mean, standardError, skill } = brier.result();
-        const lead = Number((1 - at).toFixed(1));
+        const lead = (LEADS - at) / LEADS;
         return [
           {
             lead,
@@ -148,17 +152,13 @@ export class TrackRecorder {
   }
 }
 
-/** What stands up to the very end of the horizon stands at it. */
-const standsAt = ({ start, end }: ForecastStep, at: number): boolean =>
-  start <= at && (at < end || (at === 1 && end > 1 - 1e-12));
-
 /** Sums up scores beside those of a reference. */
 class Paired {
   n = 0;
   #infinite = 0;
   // Around the first value, so that nothing is lost where all are about the same.
   #origin = { score: 0, reference: 0 };
-  #sums = { x: 0, r: 0, xx: 0, rr: 0, xr: 0 };
+  readonly #sums = { x: 0, r: 0, xx: 0, rr: 0, xr: 0 };
 
   add(score: number, reference: number): void {
     this.n += 1;
@@ -169,8 +169,11 @@ class Paired {
     if (this.n === 1) this.#origin = { score, reference };
     const x = score - this.#origin.score;
     const r = reference - this.#origin.reference;
-    const { xx, rr, xr, ...sums } = this.#sums;
-    this.#sums = { x: sums.x + x, r: sums.r + r, xx: xx + x * x, rr: rr + r * r, xr: xr + x * r };
+    this.#sums.x += x;
+    this.#sums.r += r;
+    this.#sums.xx += x * x;
+    this.#sums.rr += r * r;
+    this.#sums.xr += x * r;
   }
 
   result(): MeanScore {

@@ -10,7 +10,7 @@ import {
   skillOf,
   unscored,
 } from '../domain/scoring.ts';
-import { standingScores } from '../domain/standing.ts';
+import { StandingScores } from '../domain/standing.ts';
 import { requirePast } from './moments.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { slug } from './schemas/fields.ts';
@@ -124,34 +124,34 @@ function representWhole(
   versions: readonly Referred[],
   why: string,
 ): z.output<typeof outlookScores>['outlook'] {
-  const scored = versions.flatMap(({ probabilities, outcome, share, reference }) => {
-    if (outcome === null || share === null) return [];
+  const scored = new StandingScores();
+  const compared = new StandingScores();
+  const referred = new StandingScores();
+  for (const { probabilities, outcome, share, reference } of versions) {
+    if (outcome === null || share === null) continue;
     const scores = scoresOf(fractionsOf(probabilities), outcome);
-    return [{ share, scores, referred: reference && scoresOf(reference, outcome) }];
-  });
-  const { coverage, timeWeighted, mean } = standingScores(scored);
-  if (coverage === 0) {
-    const reason = scored.length === 0 ? why : 'no version stood within the horizon';
-    const none = unscored(reason);
-    const closed = versions.every(({ share }) => share !== null);
-    const whole = withReasons({ timeWeighted: none, mean: none, skill: none });
-    return { coverage: closed ? versions.reduce(sumOfShares, 0) : null, ...whole };
+    scored.add(share, scores);
+    if (reference === null) continue;
+    compared.add(share, scores);
+    referred.add(share, scoresOf(reference, outcome));
   }
-  const compared = scored.filter(({ referred }) => referred !== null);
-  const ofCompared = standingScores(compared);
-  const ofReference = standingScores(
-    compared.flatMap(({ share, referred }) => (referred ? [{ share, scores: referred }] : [])),
-  );
+  if (scored.coverage === 0) {
+    const isScored = versions.some(({ outcome }) => outcome !== null);
+    const none = unscored(isScored ? 'no version stood within the horizon' : why);
+    const isClosed = versions.every(({ share }) => share !== null);
+    const whole = withReasons({ timeWeighted: none, mean: none, skill: none });
+    return { coverage: isClosed ? versions.reduce(sumOfShares, 0) : null, ...whole };
+  }
   const skill =
-    ofCompared.coverage === 0
+    compared.coverage === 0
       ? unscored('no version that stood has one before it')
-      : byScore((name) => skillOf(ofCompared.mean[name], ofReference.mean[name]));
+      : byScore((name) => skillOf(compared.mean(name), referred.mean(name)));
   const whole = withReasons({
-    timeWeighted: byScore((name) => finite(timeWeighted[name])),
-    mean: byScore((name) => finite(mean[name])),
+    timeWeighted: byScore((name) => finite(scored.timeWeighted[name])),
+    mean: byScore((name) => finite(scored.mean(name))),
     skill,
   });
-  return { coverage, ...whole };
+  return { coverage: scored.coverage, ...whole };
 }
 
 const sumOfShares = (sum: number, { share }: Referred): number => sum + (share ?? 0);

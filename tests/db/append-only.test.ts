@@ -45,7 +45,7 @@ const REWRITES: Record<string, { set: string; rule: string }> = {
   resolutions: { set: `outcome = 'bull'`, rule: 'resolutions_append_only' },
   resolution_evidence: { set: `position = 9`, rule: 'resolution_evidence_append_only' },
   forecasters: { set: `since = since - interval '1 day'`, rule: 'forecasters_append_only' },
-  forecast_paths: { set: `path = path || path`, rule: 'forecast_paths_append_only' },
+  forecast_sums: { set: `bear = bear / 2`, rule: 'forecast_sums_append_only' },
   views: { set: `rationale = 'Never said'`, rule: 'views_append_only' },
   version_views: { set: `weight = weight / 2`, rule: 'version_views_append_only' },
 };

@@ -7,6 +7,8 @@ import { createDatabase, openDatabase } from '../support/database.ts';
 import { buildSilentApp, SLUG } from '../support/ledger.ts';
 
 const VERSIONS = 5_000;
+/** More than are read at once for a track record. */
+const OUTLOOKS = 1_200;
 
 let database: Database;
 let app: FastifyInstance;
@@ -16,11 +18,11 @@ beforeAll(async () => {
   await loadSamples(database, new Date('2026-11-20T16:00:00.000Z'));
   const { pool } = database;
   // What it looks at would be counted, too.
-  for (const table of ['outlook_versions', 'observations']) {
+  for (const table of ['outlook_versions', 'observations', 'forecast_sums']) {
     await pool.query(`alter table ${table} set (autovacuum_enabled = false)`);
   }
   await pool.query('set session_replication_role = replica');
-  await addOutlooks(1_000);
+  await addOutlooks(OUTLOOKS);
   await addVersions(VERSIONS);
   await addVintages();
   await pool.query('reset session_replication_role');
@@ -152,4 +154,46 @@ test('observations that come in are judged by a few of many', async () => {
     // The closes since the horizon began, which drawdowns are computed from, are some 240.
     expect((await pagesRead('observations')) - before).toBeLessThan(600);
   }
+});
+
+/** Resolves all outlooks but one, of which one is on an instrument of its own. */
+async function resolveOutlooks(): Promise<void> {
+  const { pool } = database;
+  await pool.query(`insert into instruments (symbol, name, kind, created_at)
+    values ('OWN', 'Own', 'index', '2026-11-20Z')`);
+  await pool.query('set session_replication_role = replica');
+  await pool.query(`update outlooks set instrument_id = (select id from instruments where symbol = 'OWN')
+    where slug = 'outlook-500'`);
+  await pool.query('reset session_replication_role');
+  await pool.query(
+    `insert into resolutions (outlook_id, number, outcome, reason, author_id, recorded_at)
+     select o.id, 1, (array['bear', 'base', 'bull'])[1 + o.id % 3], 'R', v.author_id, '2026-11-21Z'
+       from outlooks o join outlook_versions v on v.outlook_id = o.id and v.version = 1
+      where o.id > 1`,
+  );
+  await pool.query('vacuum (analyze)');
+}
+
+test('a track record goes through what it is about, page by page', async () => {
+  await resolveOutlooks();
+  // Each with its versions, and its author with them.
+  const record = async (url: string) => {
+    const before = await pagesRead('forecast_sums');
+    const answer = await app.inject({ url });
+    expect(answer.statusCode, answer.body).toBe(200);
+    const pages = (await pagesRead('forecast_sums')) - before;
+    return { pages, ...answer.json<{ n: number; counts: object; scores: object }>() };
+  };
+  const all = await record('/v1/track-record');
+  expect(all).toMatchObject({ n: OUTLOOKS, counts: { open: 1, resolved: OUTLOOKS } });
+  const own = await record('/v1/instruments/OWN/track-record');
+  expect(own).toMatchObject({ n: 1, counts: { open: 0, resolved: 1 } });
+  expect(own.pages).toBeLessThan(20);
+  const nobody = await record('/v1/instruments/RUT/track-record?to=2027-01-01');
+  expect(nobody.n).toBe(0);
+  const { rows } = await database.pool.query<{ id: string }>('select id from analysts limit 1');
+  const author = await record(`/v1/analysts/${rows[0]?.id}/track-record`);
+  expect([author.n, author.scores]).toEqual([OUTLOOKS, all.scores]);
+  // Where there are many a page is entered by its key: what it costs is what it has.
+  expect(author.pages).toBeLessThan(2 * all.pages + 100);
 });

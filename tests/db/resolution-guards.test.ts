@@ -14,6 +14,15 @@ beforeAll(async () => {
   ledger = await startLedger();
   owner = await openSession(ledger.url);
   await fillLedger(ledger);
+  await createOver();
+});
+afterAll(async () => {
+  await owner.end();
+  await ledger.close();
+});
+
+/** An outlook with return bands whose horizon is over. */
+async function createOver(): Promise<void> {
   const { bear, base, bull } = outlookBody()['scenarios'] as Record<string, object>;
   const created = await createOutlook(ledger, {
     slug: 'over',
@@ -25,11 +34,7 @@ beforeAll(async () => {
     },
   });
   expect(created.statusCode, created.body).toBe(201);
-});
-afterAll(async () => {
-  await owner.end();
-  await ledger.close();
-});
+}
 
 type Values = Record<string, string>;
 const insert = (table: string, values: Values) =>
@@ -186,29 +191,28 @@ test.each([
     'forecasters_derived',
   ],
   [
-    'a path',
-    `insert into forecast_paths select outlook_id, source, analyst_id, position + 1, instrument_id, due_on,
-       band_low, band_high, path from forecast_paths limit 1`,
-    'forecast_paths_derived',
+    'a sum',
+    `insert into forecast_sums select (jsonb_populate_record(s, '{"position": 9}')).* from forecast_sums s limit 1`,
+    'forecast_sums_derived',
   ],
 ])('%s is not added by hand', async (_, statement, rule) => {
   expect(await refusal(owner, statement)).toBe(rule);
 });
 
-test('paths hold what stood within the horizon, to the last bit', async () => {
-  const { rows } = await owner.query<{ source: string; path: Buffer; version: number }>(
-    `select source, path from forecast_paths f
+test('sums are those of what stood within the horizon', async () => {
+  const { rows } = await owner.query<Record<string, number> & { source: string; leads: Buffer }>(
+    `select * from forecast_sums
       where outlook_id = ${outlook('resolved-case')} order by source, analyst_id nulls first`,
   );
   // A millisecond of 365 days, of a version that never stood, the consensus after it, and a view.
-  const from = (Date.parse('2026-11-20T16:00:00Z') - Date.parse('2026-03-31')) / (365 * 86_400_000);
-  const until = from + 1 / (365 * 86_400_000);
+  const share = 1 / (365 * 86_400_000);
   expect(rows.map(({ source }) => source)).toEqual(['version', 'version', 'view']);
-  for (const { path } of rows) {
-    expect(path).toHaveLength(20);
-    expect(path.readDoubleBE(0)).toBeCloseTo(from, 14);
-    expect(path.readDoubleBE(8)).toBeCloseTo(until, 14);
-    expect([path.readInt16BE(16), path.readInt16BE(18)]).toEqual([4000, 4000]);
+  for (const row of rows) {
+    expect((row['share'] ?? NaN) / share).toBeCloseTo(1, 4);
+    expect((row['bear'] ?? NaN) / share).toBeCloseTo(0.4, 4);
+    expect((row['bull_squared'] ?? NaN) / share).toBeCloseTo(0.04, 4);
+    expect((row['base_log'] ?? NaN) / share).toBeCloseTo(-Math.log(0.4), 4);
+    expect(row.leads.equals(Buffer.alloc(44, 255))).toBe(true);
   }
 });
 

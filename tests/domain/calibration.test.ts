@@ -2,16 +2,15 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Calibration, summed } from '../../src/domain/calibration.ts';
 import { fractionsOf, SCENARIO_NAMES } from '../../src/domain/probabilities.ts';
-import { scoresOf, UNIFORM } from '../../src/domain/scoring.ts';
-import { type ForecastStep, TrackRecorder } from '../../src/domain/track-record.ts';
+import { SCORE_NAMES, scoresOf, UNIFORM } from '../../src/domain/scoring.ts';
+import { scoresOfSums, StandingScores } from '../../src/domain/standing.ts';
+import { TrackRecorder } from '../../src/domain/track-record.ts';
 import { probabilities } from '../support/arbitraries.ts';
+import { type ForecastStep, sumsOf } from './support/forecast-sums.ts';
 
 const added = (...events: [p: number, happened: number][]) => {
   const calibration = new Calibration();
-  for (const [p, happened] of events) {
-    calibration.add(1, p, happened);
-    calibration.endOutlook();
-  }
+  for (const [p, happened] of events) calibration.addEvent(p, happened);
   return calibration;
 };
 
@@ -40,11 +39,11 @@ describe('buckets', () => {
 
   test('count an outlook once, however many parts of it fell in', () => {
     const calibration = new Calibration();
-    for (let part = 0; part < 100; part += 1) calibration.add(0.01, 0.35, 1);
-    calibration.endOutlook();
-    calibration.add(0.5, 0.35, 0);
-    calibration.add(0.5, 0.75, 0);
-    calibration.endOutlook();
+    for (let part = 0; part < 100; part += 1) calibration.add(3, 0.01, 0.0035, 1);
+    calibration.endOutlook(1);
+    calibration.add(3, 0.25, 0.0875, 0);
+    calibration.add(7, 0.25, 0.1875, 0);
+    calibration.endOutlook(0.5);
     const [low, high] = calibration.buckets();
     expect([low?.n, high?.n]).toEqual([2, 1]);
     expect(low?.weight).toBeCloseTo(1.5, 12);
@@ -101,6 +100,11 @@ test('nothing has no decomposition', () => {
 });
 
 type Outlook = ForecastStep[];
+/** Each step in a sum of its own, which must make no difference. */
+function addAll(recorder: TrackRecorder, steps: Outlook): void {
+  for (const each of steps) recorder.add(sumsOf([each]), each.outcome);
+  recorder.endOutlook();
+}
 const outlooks: fc.Arbitrary<Outlook[]> = fc.array(
   fc
     .tuple(
@@ -122,11 +126,28 @@ const outlooks: fc.Arbitrary<Outlook[]> = fc.array(
   { minLength: 2, maxLength: 25 },
 );
 
+test('scores of sums are the sums of scores', () => {
+  fc.assert(
+    fc.property(outlooks, fc.constantFrom(...SCENARIO_NAMES), (all, outcome) => {
+      for (const steps of all) {
+        const standing = new StandingScores();
+        for (const { start, end, forecast } of steps) {
+          standing.add(end - start, scoresOf(forecast, outcome));
+        }
+        const summed = scoresOfSums(sumsOf(steps), outcome);
+        for (const name of SCORE_NAMES) {
+          expect(summed[name]).toBeCloseTo(standing.timeWeighted[name], 12);
+        }
+      }
+    }),
+  );
+});
+
 test('a record is what its definitions say, worked without them', () => {
   fc.assert(
     fc.property(outlooks, (all) => {
       const recorder = new TrackRecorder(UNIFORM);
-      for (const steps of all) recorder.add(steps);
+      for (const steps of all) addAll(recorder, steps);
       const record = recorder.result();
       const share = ({ start, end }: ForecastStep) => end - start;
       const sum = (values: number[]) => values.reduce((a, b) => a + b, 0);
@@ -192,7 +213,7 @@ describe('a record', () => {
 
   test('of one outlook has no standard error, and says so', () => {
     const recorder = new TrackRecorder(UNIFORM);
-    recorder.add([step(0.5, 'bear')]);
+    addAll(recorder, [step(0.5, 'bear')]);
     const { scores } = recorder.result();
     expect(scores?.brier.mean.value).toBeCloseTo(0.5, 12);
     expect(scores?.brier.standardError).toEqual({
@@ -203,8 +224,8 @@ describe('a record', () => {
 
   test('with an outcome that was given 0 has no mean logarithmic score, and says why', () => {
     const recorder = new TrackRecorder(UNIFORM);
-    recorder.add([step(0.5, 'bear')]);
-    recorder.add([step(0.5, 'bull')]);
+    addAll(recorder, [step(0.5, 'bear')]);
+    addAll(recorder, [step(0.5, 'bull')]);
     const { scores } = recorder.result();
     expect(scores?.logarithmic.mean).toEqual({
       value: null,
@@ -215,8 +236,8 @@ describe('a record', () => {
 
   test('tells what stood at the very end, and nothing of what had ended', () => {
     const recorder = new TrackRecorder(UNIFORM);
-    recorder.add([step(0.5, 'bear')]);
-    recorder.add([step(0.5, 'bear', 0.45)]);
+    addAll(recorder, [step(0.5, 'bear')]);
+    addAll(recorder, [step(0.5, 'bear', 0.45)]);
     const counts = recorder.result().leadTimes.map(({ lead, n }) => [lead, n]);
     expect(counts).toEqual([
       [1, 2],
@@ -236,7 +257,7 @@ describe('a record', () => {
 
   test('measures skill against the reference that is given', () => {
     const recorder = new TrackRecorder({ bear: 0.5, base: 0.5, bull: 0 });
-    for (const outcome of ['bear', 'base'] as const) recorder.add([step(0.5, outcome)]);
+    for (const outcome of ['bear', 'base'] as const) addAll(recorder, [step(0.5, outcome)]);
     expect(recorder.result().scores?.brier.skill.value).toBeCloseTo(0, 12);
   });
 });

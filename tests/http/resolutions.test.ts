@@ -26,8 +26,10 @@ const banded = () => {
 let count = 0;
 let slug = '';
 let series = '';
+beforeEach(() => create());
+
 /** An outlook with bands on an instrument of its own, a year long. */
-beforeEach(async () => {
+async function create(): Promise<void> {
   count += 1;
   [slug, series] = [`case-${count}`, `closes-${count}`];
   ledger.clock.now = new Date('2026-11-20T16:00:00.000Z');
@@ -45,7 +47,7 @@ beforeEach(async () => {
     ],
   });
   expect(created.statusCode, created.body).toBe(201);
-});
+}
 
 async function observe(closes: Record<string, number>): Promise<void> {
   const observations = Object.entries(closes).map(([date, value]) => ({ date, value }));

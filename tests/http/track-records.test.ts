@@ -230,7 +230,7 @@ describe('a simulated history of 240 outlooks, posted through the API', () => {
     for (const record of Object.values(records)) delete (record.analyst as { id?: string }).id;
     const rounded = JSON.stringify(
       records,
-      (_, value: unknown) => (typeof value === 'number' ? Number(value.toPrecision(9)) : value),
+      (_, value: unknown) => (typeof value === 'number' ? Number(value.toFixed(9)) + 0 : value),
       1,
     );
     await expect(`${rounded}\n`).toMatchFileSnapshot('../vectors/track-records.json');

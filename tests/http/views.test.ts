@@ -16,7 +16,9 @@ afterAll(() => ledger.close());
 
 let count = 0;
 let base = '';
-beforeEach(async () => {
+beforeEach(() => create());
+
+async function create(): Promise<void> {
   count += 1;
   base = `/v1/outlooks/case-${count}`;
   ledger.clock.now = new Date('2026-11-20T16:00:00.000Z');
@@ -26,7 +28,7 @@ beforeEach(async () => {
     invalidationConditions: [{ key: 'watched', invalidates: 'bear', statement: 'S' }],
   });
   expect(created.statusCode, created.body).toBe(201);
-});
+}
 
 const by = (name: string) => ({ authorization: `Bearer ${desks[name]}` });
 const json = { 'content-type': 'application/json' };

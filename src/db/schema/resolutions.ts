@@ -127,13 +127,17 @@ export const forecasters = pgTable(
 );
 
 /**
- * What each forecaster said over the horizon of an outlook that is closed, as track records read it: a trigger
- * derives it from the versions and views when the outlook is closed, and nothing changes it after. For each step
- * 20 bytes in network order: where on the horizon it starts and ends (two float8, fractions of it), and the
- * probabilities of bear and base (two int2, basis points).
+ * What each forecaster said over the horizon of an outlook that is closed, summed up as track records need it
+ * whatever came about: a trigger derives it from the versions and views when the outlook is closed, and nothing
+ * changes it after. Sums are over the time that each forecast stood, as shares w of the whole horizon. In bytes,
+ * in network order:
+ * - `buckets`: 18 for each tenth [0, 0.1), … [0.9, 1] that a probability was in: which one (int2, the scenario
+ *   bear 0, base 1 or bull 2 times ten, plus the tenth from 0), Σ w and Σ w p of it (float8 each)
+ * - `leads`: 4 for each tenth of the horizon's course, from its start to its end: the probabilities of bear and
+ *   base that stood then in basis points (int2 each), −1 for none
  */
-export const forecastPaths = pgTable(
-  'forecast_paths',
+export const forecastSums = pgTable(
+  'forecast_sums',
   {
     outlookId: bigint('outlook_id', { mode: 'number' })
       .notNull()
@@ -141,7 +145,7 @@ export const forecastPaths = pgTable(
     source: text('source').$type<'version' | 'view'>().notNull(),
     // Null for the outlook as a whole, whoever wrote its versions.
     analystId: uuid('analyst_id').references(() => analysts.id),
-    // Versions whose frameworks have different return bands are in paths of their own.
+    // Versions whose frameworks have different return bands are summed up apart.
     position: integer('position').notNull(),
     instrumentId: bigint('instrument_id', { mode: 'number' })
       .notNull()
@@ -150,20 +154,37 @@ export const forecastPaths = pgTable(
     dueOn: date('due_on').notNull(),
     bandLow: doublePrecision('band_low'),
     bandHigh: doublePrecision('band_high'),
-    path: bytea('path').notNull(),
+    // Σ w, and of each scenario Σ w p, Σ w p² and −Σ w ln p.
+    share: doublePrecision('share').notNull(),
+    bear: doublePrecision('bear').notNull(),
+    base: doublePrecision('base').notNull(),
+    bull: doublePrecision('bull').notNull(),
+    bearSquared: doublePrecision('bear_squared').notNull(),
+    baseSquared: doublePrecision('base_squared').notNull(),
+    bullSquared: doublePrecision('bull_squared').notNull(),
+    bearLog: doublePrecision('bear_log').notNull(),
+    baseLog: doublePrecision('base_log').notNull(),
+    bullLog: doublePrecision('bull_log').notNull(),
+    buckets: bytea('buckets').notNull(),
+    leads: bytea('leads').notNull(),
   },
   (t) => [
     // A track record, page by page; nulls are equal, as they all mean the whole outlook.
-    unique('forecast_paths_of_analyst')
+    unique('forecast_sums_of_analyst')
       .on(t.analystId, t.source, t.outlookId, t.position)
       .nullsNotDistinct(),
-    index('forecast_paths_of_instrument')
+    // The same of whole outlooks: an index says that their nulls are one only where it leaves them out.
+    index('forecast_sums_of_outlooks')
+      .on(t.outlookId, t.position)
+      .where(sql`${t.analystId} is null`),
+    index('forecast_sums_of_instrument')
       .on(t.instrumentId, t.outlookId, t.position)
       .where(sql`${t.analystId} is null`),
-    check('forecast_paths_source', sql`${t.source} in ('version', 'view')`),
+    check('forecast_sums_source', sql`${t.source} in ('version', 'view')`),
+    check('forecast_sums_share', sql`${t.share} > 0 and ${t.share} < 1.000001`),
     check(
-      'forecast_paths_whole',
-      sql`octet_length(${t.path}) > 0 and octet_length(${t.path}) % 20 = 0`,
+      'forecast_sums_packed',
+      sql`octet_length(${t.buckets}) % 18 = 0 and octet_length(${t.leads}) = 44`,
     ),
   ],
 );

@@ -66,7 +66,7 @@ export const TABLES = [
   'resolutions',
   'resolution_evidence',
   'forecasters',
-  'forecast_paths',
+  'forecast_sums',
   'views',
   'version_views',
 ];
