@@ -34,14 +34,16 @@ async function expireSome(session: pg.PoolClient, now: Date): Promise<string[]> 
     [today],
   );
   if (locked.length === 0) return [];
-  // Read once they are locked: what another instance did meanwhile is seen.
-  await session.query(
+  // Read once they are locked: what another instance did meanwhile is seen, and not done again.
+  const { rows: expired } = await session.query<{ id: string }>(
     `insert into condition_changes (outlook_id, key, state, cause, invalidates, version, reason,
        observations, recorded_at)
      select o.id, c.key, 'expired', 'horizon', c.invalidates, 0,
        format('"%s" was not triggered by %s, the end of the horizon.', c.key, o.horizon_to), '[]', $2
-       ${UNTRIGGERED} and o.id = any($1) order by o.id, c.position`,
+       ${UNTRIGGERED} and o.id = any($1) order by o.id, c.position
+     returning outlook_id as id`,
     [locked.map(({ id }) => id), now.toISOString()],
   );
-  return locked.map(({ slug }) => slug);
+  const changed = new Set(expired.map(({ id }) => id));
+  return locked.filter(({ id }) => changed.has(id)).map(({ slug }) => slug);
 }
