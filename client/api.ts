@@ -33,7 +33,7 @@ export interface paths {
         };
         /**
          * Find outlooks
-         * @description Summaries of the versions that stand, or that stood at a moment; only of outlooks that pass all filters. A walk by cursor goes on through the ledger as its first page saw it: an outlook that is revised meanwhile is neither skipped nor shown twice. Status and review are not versioned: filters on them go by what is the case when a page is read. With `asOf` each item tells the review that was due then.
+         * @description Summaries of the versions that stand, or that stood at a moment; only of outlooks that pass all filters. A walk by cursor goes on through the ledger as its first page saw it: an outlook that is revised meanwhile is neither skipped nor shown twice. Filters on status and review go by what is the case when a page is read. With `asOf` each item tells the status and the review of then.
          */
         get: operations["listOutlooks"];
         put?: never;
@@ -2932,7 +2932,7 @@ export interface operations {
                 q?: string;
                 /** @description The order; a leading hyphen turns it around. Left out, it is `relevance` with `q`, which that needs, and `-publishedAt` without. */
                 sort?: "-publishedAt" | "publishedAt" | "slug" | "relevance";
-                /** @description The list as it stood at this moment, which must not lie in the future: of each outlook the newest version recorded until then, as it was published, open and with no review due. Filters and order go by that version, but for `status` and `reviewDue`, which go by what is the case now. */
+                /** @description The list as it stood at this moment, which must not lie in the future: of each outlook the newest version recorded until then, with the status that it had and the review that was due. Filters and order go by that version, but for `status` and `reviewDue`, which go by what is the case now. */
                 asOf?: string;
                 /** @description How many items to answer, at the most. */
                 limit?: number;

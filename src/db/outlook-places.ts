@@ -8,7 +8,7 @@ export type ListSort = (typeof LIST_SORTS)[number];
 /** Which outlooks to list, as of when, in what order. A filter that is null keeps all. */
 export type ListQuery = {
   instrument: string | null;
-  /** That of now, as is whether a review is due, whatever `asOf`: neither is versioned. */
+  /** That of now, as is whether a review is due, whatever `asOf`. */
   status: OutlookStatus | null;
   reviewDue: boolean | null;
   /** Bounds in basis points, both inclusive; null is open. */

@@ -48,6 +48,11 @@ fields at once, each by a JSON Pointer. Lists answer \`{items, nextCursor}\`; pa
 analyst. Once triggered, it makes a review due (\`review\`), and the next version has to answer it: by less weight
 for the scenario that it invalidates, or by a reason in \`acknowledges\`.
 
+**Scores.** Once an outlook is resolved (by the closes of its instrument, or by an analyst), each version is scored
+by three proper scoring rules, the outlook by their means over the time that each version stood, and
+whoever wrote them by a track record, which \`asOf\` keeps from being prettified. Lower is better: 0 is
+perfect. A score that is infinite, or that there is not, is null, and \`missing\` says why.
+
 **Caching.** Every GET but an event stream answers a strong ETag, another for each content coding (br,
 gzip); send it back as \`If-None-Match\` to be answered 304. A current view is never older than what
 the instance that answers was told; pass \`minVersion\` to be sure of a version. Send an ETag as \`If-Match\` with a revision to be refused (412) where the outlook has changed since.

@@ -29,7 +29,7 @@ function listRoute(api: Api, { db, pool, replies, now }: Ledger): void {
       tags: [TAG],
       summary: 'Find outlooks',
       description:
-        'Summaries of the versions that stand, or that stood at a moment; only of outlooks that pass all filters. A walk by cursor goes on through the ledger as its first page saw it: an outlook that is revised meanwhile is neither skipped nor shown twice. Status and review are not versioned: filters on them go by what is the case when a page is read. With `asOf` each item tells the review that was due then.',
+        'Summaries of the versions that stand, or that stood at a moment; only of outlooks that pass all filters. A walk by cursor goes on through the ledger as its first page saw it: an outlook that is revised meanwhile is neither skipped nor shown twice. Filters on status and review go by what is the case when a page is read. With `asOf` each item tells the status and the review of then.',
       querystring: listQuery,
       response: { 200: pageOf(outlookSummary), ...refusals(422) },
     },

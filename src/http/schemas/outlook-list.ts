@@ -83,7 +83,7 @@ export const listQuery = z
     }),
     asOf: queryMoment.optional().meta({
       description:
-        'The list as it stood at this moment, which must not lie in the future: of each outlook the newest version recorded until then, as it was published, open and with no review due. Filters and order go by that version, but for `status` and `reviewDue`, which go by what is the case now.',
+        'The list as it stood at this moment, which must not lie in the future: of each outlook the newest version recorded until then, with the status that it had and the review that was due. Filters and order go by that version, but for `status` and `reviewDue`, which go by what is the case now.',
     }),
     ...pageShape,
   })
