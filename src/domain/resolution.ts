@@ -56,7 +56,11 @@ export function returnOver(
       missing: `the close of ${start.date} is not above zero, so no return has it as a base`,
     };
   }
-  return { start, end, value: end.value / start.value - 1 };
+  const ratio = end.value / start.value;
+  if (!Number.isFinite(ratio) || (ratio === 0 && end.value !== 0)) {
+    return { missing: `the closes ${start.value} and ${end.value} are too far apart for a return` };
+  }
+  return { start, end, value: ratio - 1 };
 }
 
 /** What an analyst says came about. */

@@ -156,17 +156,19 @@ export class TrackRecorder {
 class Paired {
   n = 0;
   #infinite = 0;
+  #hasInfiniteReference = false;
   // Around the first value, so that nothing is lost where all are about the same.
-  #origin = { score: 0, reference: 0 };
+  #origin: { score: number; reference: number } | null = null;
   readonly #sums = { x: 0, r: 0, xx: 0, rr: 0, xr: 0 };
 
   add(score: number, reference: number): void {
     this.n += 1;
-    if (!Number.isFinite(score) || !Number.isFinite(reference)) {
+    if (!Number.isFinite(reference)) this.#hasInfiniteReference = true;
+    if (!Number.isFinite(score)) {
       this.#infinite += 1;
       return;
     }
-    if (this.n === 1) this.#origin = { score, reference };
+    this.#origin ??= { score, reference };
     const x = score - this.#origin.score;
     const r = reference - this.#origin.reference;
     this.#sums.x += x;
@@ -178,24 +180,23 @@ class Paired {
 
   result(): MeanScore {
     const { n } = this;
-    if (this.#infinite > 0) {
+    if (this.#infinite > 0 || this.#origin === null) {
       const reason = `${this.#infinite} of ${n} outlooks gave their outcome probability 0, so the mean is infinite`;
       const missing: Scored = { value: null, reason };
       return { mean: missing, standardError: missing, skill: missing, skillError: missing };
     }
     const { x, r, xx, rr, xr } = this.#sums;
     const mean = this.#origin.score + x / n;
-    const reference = this.#origin.reference + r / n;
+    const reference = this.#hasInfiniteReference ? Infinity : this.#origin.reference + r / n;
     const skill = skillOf(mean, reference);
     if (n < 2) {
       const few: Scored = { value: null, reason: 'one outlook tells no standard error' };
       return { mean: finite(mean), standardError: few, skill, skillError: few };
     }
-    const variance = (sum: number, a: number, b: number) =>
-      Math.max(0, (sum - (a * b) / n) / (n - 1));
-    const standardError = some(Math.sqrt(variance(xx, x, x) / n));
-    if (skill.value === null)
+    const standardError = some(Math.sqrt(Math.max(0, xx - (x * x) / n) / (n - 1) / n));
+    if (skill.value === null) {
       return { mean: finite(mean), standardError, skill, skillError: skill };
+    }
     // The delta method: a quotient of means varies as x − q r does, over the mean of r.
     const q = mean / reference;
     const spread = xx - 2 * q * xr + q * q * rr - (x - q * r) ** 2 / n;

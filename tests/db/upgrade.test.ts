@@ -77,6 +77,10 @@ test('a ledger of the release before is read, found and goes on', async () => {
     );
     expect((await app.inject('/v1/outlooks/one')).json()).toMatchObject({ version: 3 });
     expect(await found('scenario=bear&maxProbability=0')).toEqual(['one']);
+    // Who wrote what is known of what was written before, too.
+    const { rows } = await database.pool.query<{ id: string }>('select id from analysts');
+    const record = await app.inject(`/v1/analysts/${rows[0]?.id}/track-record`);
+    expect(record.json()).toMatchObject({ n: 0, counts: { open: 2 } });
   } finally {
     await app.close();
     await database.pool.end();

@@ -234,6 +234,20 @@ describe('a record', () => {
     expect(scores?.brier.mean.value).not.toBeNull();
   });
 
+  test('against a reference that gave an outcome 0 has a mean, and no skill', () => {
+    const recorder = new TrackRecorder({ bear: 1, base: 0, bull: 0 });
+    addAll(recorder, [step(0.5, 'bear')]);
+    addAll(recorder, [step(0.5, 'base')]);
+    const { scores } = recorder.result();
+    expect(scores?.logarithmic.mean.value).toBeCloseTo(Math.log(2), 12);
+    expect(scores?.logarithmic.standardError.value).toBeCloseTo(0, 12);
+    expect(scores?.logarithmic.skill).toEqual({
+      value: null,
+      reason: 'the score of the reference is infinite',
+    });
+    expect(scores?.brier.skill.value).toBeCloseTo(1 - 0.5, 12);
+  });
+
   test('tells what stood at the very end, and nothing of what had ended', () => {
     const recorder = new TrackRecorder(UNIFORM);
     addAll(recorder, [step(0.5, 'bear')]);

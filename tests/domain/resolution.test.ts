@@ -85,6 +85,16 @@ describe('the return over a horizon', () => {
     expect(returnOver(HORIZON, 'daily', closes)).toHaveProperty('missing');
   });
 
+  test.each([
+    [1e-308, 1e308],
+    [1e308, 1e-308],
+  ])('is none from %d to %d', (from, to) => {
+    const closes = { start: close('2026-03-30', from), end: close('2027-03-30', to) };
+    expect(returnOver(HORIZON, 'daily', closes)).toEqual({
+      missing: `the closes ${from} and ${to} are too far apart for a return`,
+    });
+  });
+
   test('needs a base above zero', () => {
     const closes = { start: close('2026-03-30', -5), end: close('2027-03-30', 5) };
     expect(returnOver(HORIZON, 'daily', closes)).toHaveProperty('missing');
