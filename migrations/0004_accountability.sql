@@ -286,24 +286,30 @@ BEGIN
   RETURN NEW;
 END $$;
 --> statement-breakpoint
--- As before, but that nothing is owed of an outlook that is closed.
-CREATE OR REPLACE FUNCTION refresh_conditions(outlook bigint) RETURNS void
+-- As before, but that the conditions of an outlook that is closed stay as they are: nothing is owed of it.
+CREATE OR REPLACE FUNCTION append_condition_change() RETURNS trigger
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE
-  states jsonb;
-  reasons text[];
+  outlook outlooks;
+  newest condition_changes;
 BEGIN
-  SELECT coalesce(jsonb_object_agg(c.key, c.state) FILTER (WHERE c.state <> 'untriggered'), '{}'),
-         coalesce(array_agg(c.reason ORDER BY c.id) FILTER (WHERE c.state = 'triggered' AND NOT EXISTS (
-           SELECT FROM condition_answers a WHERE a.change_id = c.id)), '{}')
-    INTO states, reasons
-    FROM (SELECT DISTINCT ON (key) * FROM condition_changes
-           WHERE outlook_id = outlook ORDER BY key, id DESC) AS c;
-  IF (SELECT status FROM outlooks WHERE id = outlook) <> 'open' THEN
-    reasons := '{}';
+  SELECT * INTO outlook FROM outlooks WHERE id = NEW.outlook_id FOR NO KEY UPDATE;
+  IF outlook.status <> 'open' THEN
+    PERFORM refuse('condition_changes_open', 'an outlook that is ' || outlook.status || ' is not judged any more');
   END IF;
-  UPDATE outlooks SET condition_states = states, review_reasons = reasons
-   WHERE id = outlook AND (condition_states, review_reasons) IS DISTINCT FROM (states, reasons);
+  SELECT * INTO newest FROM condition_changes
+   WHERE outlook_id = NEW.outlook_id AND key = NEW.key ORDER BY id DESC LIMIT 1;
+  IF NEW.state = coalesce(newest.state, 'untriggered') THEN
+    PERFORM refuse('condition_changes_change', 'the condition is ' || NEW.state || ' already');
+  END IF;
+  IF NOT EXISTS (SELECT FROM invalidation_conditions c
+                  WHERE c.framework_id = outlook.framework_id AND c.key = NEW.key
+                    AND c.invalidates = NEW.invalidates) THEN
+    PERFORM refuse('condition_changes_condition', 'the outlook that stands has no such condition');
+  END IF;
+  NEW.version := outlook.latest_version;
+  NEW.recorded_at := greatest(NEW.recorded_at, newest.recorded_at, outlook.published_at);
+  RETURN NEW;
 END $$;
 --> statement-breakpoint
 

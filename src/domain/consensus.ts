@@ -66,18 +66,12 @@ export function pool(
       views.reduce((sum, view, index) => sum + (weights[index] ?? 0) * view[name], 0),
     );
   }
-  const product = byScenario((name) =>
-    views.reduce((log, view, index) => {
-      const weight = weights[index] ?? 0;
-      return weight === 0 ? log : log + weight * Math.log(view[name]);
-    }, 0),
+  // With weights that sum to 1 no product of anything above 0 is rounded away.
+  const raised = byScenario((name) =>
+    views.reduce((product, view, index) => product * view[name] ** (weights[index] ?? 0), 1),
   );
-  // Relative to the largest, so that nothing that exists is rounded away.
-  const largest = Math.max(...SCENARIO_NAMES.map((name) => product[name]));
-  if (largest === -Infinity) return null;
-  const raised = byScenario((name) => Math.exp(product[name] - largest));
   const sum = raised.bear + raised.base + raised.bull;
-  return byScenario((name) => raised[name] / sum);
+  return sum === 0 ? null : byScenario((name) => raised[name] / sum);
 }
 
 /**

@@ -216,6 +216,24 @@ test('sums are those of what stood within the horizon', async () => {
   }
 });
 
+test('the conditions of an outlook that is closed stay as they are', async () => {
+  const change = insert('condition_changes', {
+    outlook_id: outlook('resolved-case'),
+    key: `'refinancing-stress'`,
+    state: `'triggered'`,
+    cause: `'assessment'`,
+    invalidates: `'bull'`,
+    version: '0',
+    reason: `'Because.'`,
+    observations: `'[]'::json`,
+    author_id: author,
+    rationale: `'Why.'`,
+    recorded_at: 'now()',
+  });
+  expect(await refusal(owner, change)).toBe('condition_changes_open');
+  expect(await attempt(owner, change.replace('resolved-case', 'over'))).toBeNull();
+});
+
 /** The second version of a view of the sample. */
 const view = (change: Values = {}) =>
   insert('views', {

@@ -48,10 +48,12 @@ describe('buckets', () => {
     expect([low?.n, high?.n]).toEqual([2, 1]);
     expect(low?.weight).toBeCloseTo(1.5, 12);
     expect(low?.realisedRate).toBeCloseTo(1 / 1.5, 12);
-    // Kish: (1 + 0.5)² / (1 + 0.25) is 1.8 outlooks, so less sure than two would be.
-    const two = added([0.35, 1], [0.35, 0], [0.35, 1]).buckets()[0];
-    const width = (one: typeof low) => (one ? one.interval.high - one.interval.low : NaN);
-    expect(width(low)).toBeGreaterThan(width(two));
+    // Kish: (1 + 0.5)² / (1 + 0.25) is 1.8 outlooks. Wilson's interval of that many, worked out.
+    const [z2, rate] = [1.959963984540054 ** 2, 2 / 3];
+    const centre = (rate + z2 / 3.6) / (1 + z2 / 1.8);
+    const half = Math.sqrt(z2 * ((rate * (1 - rate)) / 1.8 + z2 / (4 * 1.8 ** 2))) / (1 + z2 / 1.8);
+    expect(low?.interval.low).toBeCloseTo(centre - half, 10);
+    expect(low?.interval.high).toBeCloseTo(Math.min(1, centre + half), 10);
   });
 });
 
@@ -168,6 +170,12 @@ test('a record is what its definitions say, worked without them', () => {
         8,
       );
       expect(record.scores?.brier.skill.value).toBeCloseTo(1 - mean / (2 / 3), 10);
+      const residuals = means.map((one) => one - mean); // the reference is the same for each
+      const spread = Math.sqrt(sum(residuals.map((one) => one ** 2)) / (all.length - 1));
+      expect(record.scores?.brier.skillError.value).toBeCloseTo(
+        spread / Math.sqrt(all.length) / (2 / 3),
+        8,
+      );
       const { overall } = record.decomposition ?? {};
       if (!overall) throw new Error('no decomposition');
       expect(
@@ -267,6 +275,31 @@ describe('a record', () => {
       [0, 1],
     ]);
     expect(recorder.result().coverage).toBeCloseTo(0.725, 12);
+  });
+
+  test('tells how sure its skill is, where the reference varies with the outcome', () => {
+    const reference = { bear: 0.6, base: 0.3, bull: 0.1 };
+    const forecasts = [
+      [0.5, 'bear'],
+      [0.8, 'base'],
+      [0.3, 'bear'],
+      [0.9, 'bear'],
+      [0.1, 'base'],
+    ] as const;
+    const recorder = new TrackRecorder(reference);
+    const pairs = forecasts.map(([bear, outcome]) => {
+      addAll(recorder, [step(bear, outcome)]);
+      const { brier } = scoresOf({ bear, base: 1 - bear, bull: 0 }, outcome);
+      return [brier, scoresOf(reference, outcome).brier] as const;
+    });
+    const mean = (values: number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+    const ours = mean(pairs.map(([a]) => a));
+    const theirs = mean(pairs.map(([, b]) => b));
+    const residuals = pairs.map(([a, b]) => a - (ours / theirs) * b);
+    const squares = residuals.reduce((sum, one) => sum + one ** 2, 0);
+    const { skill, skillError } = recorder.result().scores?.brier ?? {};
+    expect(skill?.value).toBeCloseTo(1 - ours / theirs, 12);
+    expect(skillError?.value).toBeCloseTo(Math.sqrt(squares / 4 / 5) / theirs, 12);
   });
 
   test('measures skill against the reference that is given', () => {

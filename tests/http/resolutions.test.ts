@@ -104,6 +104,15 @@ describe('a resolution', () => {
     expect([again.body, again.headers.etag]).toEqual([answer.body, answer.headers.etag]);
   });
 
+  test('goes by closes as they are known now', async () => {
+    await letFall();
+    ledger.clock.now = new Date(OVER.getTime() + 1000);
+    await observe({ '2027-03-30': 105 });
+    expect((await resolve({})).json()).toMatchObject({
+      resolution: { outcome: 'base', closes: { end: { value: 105 } } },
+    });
+  });
+
   test('closes the outlook, which says what came about from then on', async () => {
     const first = await read();
     expect(first.json()).toMatchObject({ status: 'open', resolution: null });

@@ -390,6 +390,10 @@ describe('a record', () => {
     at(14);
     await create({}, symbol);
     expect(await read()).toEqual(before);
+    expect(await of(symbol, 'asOf=2026-12-13T12:00:00Z')).toMatchObject({
+      n: 1,
+      scores: { brier: { mean: near(0.855) } },
+    });
     at(10.5);
     expect(await of(symbol, 'asOf=2026-12-11T00:00:00Z')).toMatchObject({
       n: 0,

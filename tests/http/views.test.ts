@@ -189,6 +189,14 @@ describe('a consensus', () => {
     expect(log.exact['bear']).toBeCloseTo(0.348403, 6);
   });
 
+  test('shows each view that was just held, whatever was kept', async () => {
+    for (const [index, name] of ['Ada', 'Ben', 'Cleo'].entries()) {
+      await hold(name, 0.3, 0.45, 0.25);
+      expect((await consensus()).views).toHaveLength(index + 1);
+      expect((await get('/views')).json<{ items: View[] }>().items).toHaveLength(index + 1);
+    }
+  });
+
   test('weighs what is newer more, where that is asked for', async () => {
     await hold('Ada', 0.3, 0.45, 0.25);
     later(30);
@@ -206,16 +214,20 @@ describe('a consensus', () => {
     expect(nobody.json()).toMatchObject({ type: '/problems/no-weights', status: 409 });
     const before = ledger.clock.now;
     const here = base;
-    // Elsewhere Ada was right, and Ben was not.
-    count += 1;
-    base = `/v1/outlooks/case-${count}`;
-    await createOutlook(ledger, { slug: `case-${count}`, invalidationConditions: [] });
-    await hold('Ada', 0.9, 0.05, 0.05);
-    await hold('Ben', 0.05, 0.05, 0.9);
-    later(10);
-    await send(ledger, 'POST', `${base}/resolution`, { outcome: 'bear', reason: 'R' });
-    base = here;
+    const elsewhere = async (outcome: string) => {
+      count += 1;
+      base = `/v1/outlooks/case-${count}`;
+      await createOutlook(ledger, { slug: `case-${count}`, invalidationConditions: [] });
+      await hold('Ada', 0.9, 0.05, 0.05);
+      await hold('Ben', 0.05, 0.05, 0.9);
+      later(10);
+      await send(ledger, 'POST', `${base}/resolution`, { outcome, reason: 'R' });
+      base = here;
+    };
+    await elsewhere('bear');
     expect(weights(await consensus('?weights=skill'))).toEqual({ Ada: 1, Ben: 0 });
+    for (let turn = 0; turn < 3; turn += 1) await elsewhere('bull');
+    expect(weights(await consensus('?weights=skill'))).toEqual({ Ada: 0, Ben: 1 });
     const then = await get(`/consensus?weights=skill&asOf=${before.toISOString()}`);
     expect(then.json()).toMatchObject({ type: '/problems/no-weights' });
   });
