@@ -238,6 +238,7 @@ describe('is refused', () => {
     [{ outcome: 'sideways', reason: 'R' }, '/outcome'],
     [{ outcome: 'bear', reason: ' ' }, '/reason'],
     [{ outcome: 'bear', reason: 'R', realisedReturn: '-0.1' }, '/realisedReturn'],
+    [{ outcome: 'bear', reason: 'R', realisedReturn: 1e308 }, '/realisedReturn'],
     [{ outcome: 'bear', reason: 'R', supersedes: 0 }, '/supersedes'],
     [{ outcome: 'bear', reason: 'R', supersedes: 1 }, '/supersedes'],
     [

@@ -11,7 +11,7 @@ export const newResolution = z
       description:
         'What came about, or `void` where nothing can be scored. Left out, it is the scenario whose return band the closes of the instrument fall into.',
     }),
-    realisedReturn: z.number().nullable().default(null).meta({
+    realisedReturn: z.number().min(-1000).max(1_000_000).nullable().default(null).meta({
       description:
         'The return over the horizon, a fraction (-0.1 is −10 %). Left out, it is that of the closes, where they tell it.',
     }),
