@@ -1867,7 +1867,7 @@ export interface components {
         /** @description What came about. */
         NewResolution: {
             /**
-             * @description What came about, or `void` where nothing can be scored. Left out, it is the scenario whose return band the closes of the instrument fall into.
+             * @description What came about, or `void` where nothing can be scored. Left out, it is the scenario into whose return band the return falls that the closes of the instrument tell or, where they tell none, that is sent.
              * @enum {string}
              */
             outcome?: "bear" | "base" | "bull" | "void";

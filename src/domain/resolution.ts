@@ -65,7 +65,7 @@ export function returnOver(
 
 /** What an analyst says came about. */
 export type ResolutionRequest = {
-  /** Left out, it is what the closes say. */
+  /** Left out, it is what the closes say or, where they don't, the return that is sent. */
   outcome?: ScenarioName | 'void' | undefined;
   /** Over the horizon, a fraction; null where none is stated. */
   realisedReturn: number | null;
@@ -121,7 +121,8 @@ export function decideResolution(
   const isEarly = now.getTime() < startOf(outlook.horizon.to);
   const computed = isEarly || 'missing' in outlook.computed ? null : outlook.computed;
   const { band } = outlook;
-  const implied = band && computed && outcomeOfReturn(band, computed.value);
+  const value = computed?.value ?? request.realisedReturn;
+  const implied = band && value !== null ? outcomeOfReturn(band, value) : null;
   const outcome = request.outcome ?? implied;
   if (outcome === null) {
     throw new DomainError('resolution-refused', `The outcome of "${outlook.slug}" is not given.`, [

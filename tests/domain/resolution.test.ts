@@ -147,6 +147,18 @@ describe('an outlook whose horizon is over', () => {
     expect(error.faults.map(({ path }) => path)).toEqual([['realisedReturn']]);
   });
 
+  test('is resolved by a return that is sent, where closes tell none', () => {
+    const sent = request({ realisedReturn: 0.14 });
+    const without = outlook({ computed: { missing: 'M' } });
+    expect(decideResolution(without, sent, OVER)).toMatchObject({
+      outcome: 'bull',
+      realisedReturn: 0.14,
+      computed: null,
+    });
+    expect(refusal(without, sent, BEFORE).code).toBe('reason-required');
+    expect(refusal(outlook({ band: null }), sent, OVER).code).toBe('resolution-refused');
+  });
+
   test('may have a return of its own', () => {
     const sent = request({ realisedReturn: -0.14 });
     expect(decideResolution(outlook(), sent, OVER)).toMatchObject({

@@ -9,7 +9,7 @@ export const newResolution = z
   .strictObject({
     outcome: outcome.optional().meta({
       description:
-        'What came about, or `void` where nothing can be scored. Left out, it is the scenario whose return band the closes of the instrument fall into.',
+        'What came about, or `void` where nothing can be scored. Left out, it is the scenario into whose return band the return falls that the closes of the instrument tell or, where they tell none, that is sent.',
     }),
     realisedReturn: z.number().min(-1000).max(1_000_000).nullable().default(null).meta({
       description:
