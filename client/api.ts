@@ -2661,6 +2661,8 @@ export interface components {
         IfNoneMatch: string;
         /** @description The id of the last event that the client has. Browsers send it by themselves. */
         LastEventId: string;
+        /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+        IdempotencyKey: string;
         /** @description The ETag of the outlook that was read; refused with 412 where it has changed since. */
         IfMatch: string;
     };
@@ -2800,6 +2802,7 @@ export type View = components['schemas']['View'];
 export type WeighedView = components['schemas']['WeighedView'];
 export type ParameterIfNoneMatch = components['parameters']['IfNoneMatch'];
 export type ParameterLastEventId = components['parameters']['LastEventId'];
+export type ParameterIdempotencyKey = components['parameters']['IdempotencyKey'];
 export type ParameterIfMatch = components['parameters']['IfMatch'];
 export type HeaderETag = components['headers']['ETag'];
 export type HeaderLocation = components['headers']['Location'];
@@ -3022,7 +3025,10 @@ export interface operations {
     createOutlook: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -3221,6 +3227,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description The ETag of the outlook that was read; refused with 412 where it has changed since. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
@@ -3362,6 +3370,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description The ETag of the outlook that was read; refused with 412 where it has changed since. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
@@ -4031,7 +4041,10 @@ export interface operations {
     addEvidence: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /** @example russell-2000-downside */
                 slug: string;
@@ -4093,6 +4106,15 @@ export interface operations {
             };
             /** @description The `Accept` header excludes all that this is served as. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description In conflict with what stands. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4833,6 +4855,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description The ETag of the outlook that was read; refused with 412 where it has changed since. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
@@ -5178,7 +5202,10 @@ export interface operations {
     assessCondition: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /** @example russell-2000-downside */
                 slug: string;
@@ -5424,6 +5451,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
                 /** @description The ETag of the outlook that was read; refused with 412 where it has changed since. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
@@ -5663,7 +5692,10 @@ export interface operations {
     resolveOutlook: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /** @example russell-2000-downside */
                 slug: string;
@@ -6579,7 +6611,10 @@ export interface operations {
     createInstrument: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -6795,7 +6830,10 @@ export interface operations {
     patchInstrument: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /** @example RUT */
                 symbol: string;
@@ -7011,7 +7049,10 @@ export interface operations {
     createSeries: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -7341,7 +7382,10 @@ export interface operations {
     recordObservations: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 key: string;
             };
@@ -7401,6 +7445,15 @@ export interface operations {
             };
             /** @description The `Accept` header excludes all that this is served as. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description In conflict with what stands. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7556,7 +7609,10 @@ export interface operations {
     issueKey: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -7606,6 +7662,15 @@ export interface operations {
             };
             /** @description The `Accept` header excludes all that this is served as. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description In conflict with what stands. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -65,7 +65,11 @@ const { version } = JSON.parse(
 export type AppOptions = {
   config: Pick<
     Config,
-    'requireKeyForReads' | 'corsOrigins' | 'cacheMaxBytes' | 'streamsPerAddress'
+    | 'requireKeyForReads'
+    | 'corsOrigins'
+    | 'cacheMaxBytes'
+    | 'streamsPerAddress'
+    | 'idempotencyHours'
   >;
   database: Database;
   /** What caches and streams follow; whoever made it starts and closes it. */
@@ -130,6 +134,7 @@ function ledgerOf({ config, database, feed, now }: AppOptions): Ledger {
     now,
     feed,
     requireKeyForReads,
+    idempotencyHours: config.idempotencyHours,
     replies: new RenderedReplies({ maxBytes: 0.5 * cacheMaxBytes, requireKeyForReads, feed }),
     streams: new EventStreams({ pool, feed, maxPerAddress: config.streamsPerAddress }),
     findKey: keyFinder(pool),
@@ -232,6 +237,7 @@ function corsOf(config: AppOptions['config']) {
     allowedHeaders: [
       'Authorization',
       'Content-Type',
+      'Idempotency-Key',
       'If-Match',
       'If-None-Match',
       'Last-Event-ID',

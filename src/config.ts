@@ -44,6 +44,9 @@ const environment = z.object({
   STREAMS_PER_ADDRESS: wholeNumber
     .refine((streams) => streams >= 1, { error: 'must be at least 1' })
     .default(100),
+  IDEMPOTENCY_HOURS: wholeNumber
+    .refine((hours) => hours >= 1 && hours <= 8760, { error: 'must be in 1–8760' })
+    .default(24),
 });
 
 function isOrigin(text: string): boolean {
@@ -62,6 +65,8 @@ export type Config = DatabaseSettings & {
   cacheMaxBytes: number;
   /** Event streams that one address may have open on this instance. */
   streamsPerAddress: number;
+  /** For how many hours the answer to a write is kept for who sends it again. */
+  idempotencyHours: number;
 };
 
 /**
@@ -88,5 +93,6 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     corsOrigins: settings.CORS_ORIGINS,
     cacheMaxBytes: settings.CACHE_MAX_BYTES,
     streamsPerAddress: settings.STREAMS_PER_ADDRESS,
+    idempotencyHours: settings.IDEMPOTENCY_HOURS,
   };
 }

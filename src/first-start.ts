@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm';
 import { analystNamed, hasKeys, issueKey } from './db/api-keys.ts';
-import type { Database, Db } from './db/client.ts';
+import { type Database, type Db, inTransaction } from './db/client.ts';
 import { addEvidence } from './db/evidence.ts';
 import { createInstrument } from './db/instruments.ts';
 import { recordObservations } from './db/observations.ts';
@@ -46,13 +46,17 @@ export async function loadSamples({ db, pool }: Database, now: Date): Promise<vo
     createInstrument(db, parse(newInstrument, SAMPLE_INSTRUMENT), now),
   );
   const published = await unlessThere('slug-taken', () =>
-    publishOutlook(pool, parse(newOutlook, SAMPLE_OUTLOOK), author, () => now),
+    inTransaction(pool, (session) =>
+      publishOutlook(session, parse(newOutlook, SAMPLE_OUTLOOK), author, () => now),
+    ),
   );
   const evidence = parse(newEvidence, SAMPLE_EVIDENCE);
   if (published === null || evidence.publishedAt > now) return;
-  await addEvidence(pool, published.slug, evidence, author, () => now);
   const { observations } = parse(newObservations, SAMPLE_CLOSES);
-  await recordObservations(pool, 'rut-close', observations, () => now);
+  await inTransaction(pool, async (session) => {
+    await addEvidence(session, published.slug, evidence, author, () => now);
+    await recordObservations(session, 'rut-close', observations, () => now);
+  });
 }
 
 async function unlessThere<Created>(

@@ -44,7 +44,9 @@ function issueCommand(args: string[]): Command {
   const { name, role, expires: expiresAt } = values;
   const request = parse(newKey, { name, role, expiresAt });
   return async (db, now) => {
-    const { key, issued } = await issueKey(db, keyRequest(request, now), now);
+    const { key, issued } = await db.transaction((tx) =>
+      issueKey(tx, keyRequest(request, now), now),
+    );
     const { analyst, id } = issued;
     print(`Key of ${analyst.name} (${issued.role}, id ${id}), shown this once; keep it:`);
     print(key);

@@ -9,7 +9,13 @@ const FILE = new URL('../openapi/openapi.json', import.meta.url);
 // The routes are described without being called, so nothing connects to this database.
 const database = connect({ max: 1 }, () => {});
 const app = await buildApp({
-  config: { requireKeyForReads: false, corsOrigins: [], cacheMaxBytes: 0, streamsPerAddress: 1 },
+  config: {
+    requireKeyForReads: false,
+    corsOrigins: [],
+    cacheMaxBytes: 0,
+    streamsPerAddress: 1,
+    idempotencyHours: 24,
+  },
   database,
   feed: new ChangeFeed(database.pool, () => {}),
   now: () => new Date(),

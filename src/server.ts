@@ -6,6 +6,7 @@ import { ChangeFeed } from './db/change-feed.ts';
 import type { Database } from './db/client.ts';
 import { openDatabase } from './db/database.ts';
 import { expireConditions } from './db/expiry.ts';
+import { forgetAnswers } from './db/idempotency.ts';
 import { issueFirstKey, loadSamples } from './first-start.ts';
 import { loadEnvFile } from './env-file.ts';
 import { LOG_SERIALIZERS } from './http/logging.ts';
@@ -47,7 +48,7 @@ async function start(): Promise<void> {
     if (config.loadSamples) await loadSamples(database, now());
     await feed.start();
     const app = await buildApp({ config, database, feed, now, logger: log });
-    const stopExpiring = expireRegularly(database, feed, log);
+    const stopExpiring = expireRegularly(database, feed, config, log);
     app.addHook('preClose', stopExpiring);
     stopOnSignal(app, close, log);
     await app.listen({ host: config.host, port: config.port });
@@ -58,17 +59,26 @@ async function start(): Promise<void> {
   }
 }
 
-/** How often conditions are looked for whose horizon is over, in milliseconds. */
+/** How often conditions are looked for whose horizon is over, and answers that are old, in milliseconds. */
 const EXPIRE_EVERY = 60_000;
 
-/** Lets conditions expire at the end of their horizons; each instance does, and they share the work. */
-function expireRegularly({ pool }: Database, feed: ChangeFeed, log: Logger): () => Promise<void> {
+/**
+ * Lets conditions expire at the end of their horizons, and forgets answers to writes that nobody can send again;
+ * each instance does, and they share the work.
+ */
+function expireRegularly(
+  { pool }: Database,
+  feed: ChangeFeed,
+  { idempotencyHours }: Config,
+  log: Logger,
+): () => Promise<void> {
   let running = Promise.resolve();
   const expire = async () => {
     try {
       if ((await expireConditions(pool, now())).length > 0) feed.announce();
+      await forgetAnswers(pool, new Date(now().getTime() - idempotencyHours * 3_600_000));
     } catch (error) {
-      log.warn({ err: error }, 'conditions could not be let expire; it is tried again');
+      log.warn({ err: error }, 'what expires could not be let expire; it is tried again');
     }
   };
   const start = () => void (running = running.then(expire));

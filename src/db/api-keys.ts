@@ -52,7 +52,7 @@ export async function analystNamed(db: Db, name: string, now: Date): Promise<Ana
 }
 
 /**
- * Issues a key to the analyst of that name. A second key of one name acts for the same analyst, so
+ * Issues a key to the analyst of that name. Call it in a transaction. A second key of one name acts for the same analyst, so
  * a key can be replaced without the author of past versions becoming another.
  * @returns the key, which can't be had again
  */
@@ -62,22 +62,20 @@ export async function issueKey(
   now: Date,
 ): Promise<{ key: string; issued: ApiKey }> {
   const key = keyText(randomBytes(KEY_BYTES));
-  return db.transaction(async (tx) => {
-    const analyst = await analystNamed(tx, request.name, now);
-    const [row] = await tx
-      .insert(apiKeys)
-      .values({
-        analystId: analyst.id,
-        role: request.role,
-        hash: keyHash(key),
-        hint: keyHint(key),
-        createdAt: now,
-        expiresAt: request.expiresAt,
-      })
-      .returning({ id: apiKeys.id });
-    if (!row) throw new Error('a key was inserted but not returned');
-    return { key, issued: await readKey(tx, row.id) };
-  });
+  const analyst = await analystNamed(db, request.name, now);
+  const [row] = await db
+    .insert(apiKeys)
+    .values({
+      analystId: analyst.id,
+      role: request.role,
+      hash: keyHash(key),
+      hint: keyHint(key),
+      createdAt: now,
+      expiresAt: request.expiresAt,
+    })
+    .returning({ id: apiKeys.id });
+  if (!row) throw new Error('a key was inserted but not returned');
+  return { key, issued: await readKey(db, row.id) };
 }
 
 /** @throws DomainError `key-not-found` */

@@ -3,7 +3,7 @@ import { DomainError } from '../domain/errors.ts';
 import type { ConditionState, InvalidationCondition } from '../domain/invalidation.ts';
 import type { Answer, AnswerWay, ChangeCause, OpenTrigger, SeriesValue } from '../domain/review.ts';
 import type { OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
-import { inTransaction, type Session } from './client.ts';
+import type { Session } from './client.ts';
 import { requireEvidence } from './evidence.ts';
 import { RULE_OF_CONDITION } from './rules.ts';
 
@@ -169,36 +169,34 @@ export type Assessment = {
 };
 
 /**
- * Changes the state of a condition by an analyst's judgement.
+ * Changes the state of a condition by an analyst's judgement. Call it in a transaction.
  * @throws DomainError `outlook-not-found`, `condition-not-found`, `outlook-closed`, `unknown-evidence`, or
  *   `assessment-refused` where it changes nothing, or a rule judges it and no reason is given
  */
 export async function assessCondition(
-  pool: pg.Pool,
+  session: pg.PoolClient,
   slug: string,
   key: string,
   assessment: Assessment,
   clock: () => Date,
 ): Promise<Condition> {
-  return inTransaction(pool, async (session) => {
-    const { rows } = await session.query<{ id: number; status: OutlookStatus }>(
-      'select id::float8 as id, status from outlooks where slug = $1 for no key update',
-      [slug],
+  const { rows } = await session.query<{ id: number; status: OutlookStatus }>(
+    'select id::float8 as id, status from outlooks where slug = $1 for no key update',
+    [slug],
+  );
+  const [outlook] = rows;
+  if (!outlook) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
+  const condition = await readCondition(session, slug, key);
+  if (outlook.status !== 'open') {
+    throw new DomainError(
+      'outlook-closed',
+      `"${slug}" is ${outlook.status}; it is not judged any more.`,
     );
-    const [outlook] = rows;
-    if (!outlook) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
-    const condition = await readCondition(session, slug, key);
-    if (outlook.status !== 'open') {
-      throw new DomainError(
-        'outlook-closed',
-        `"${slug}" is ${outlook.status}; it is not judged any more.`,
-      );
-    }
-    requireAssessable(condition, assessment);
-    await requireEvidence(session, outlook.id, assessment.evidence);
-    await appendAssessment(session, outlook.id, condition, assessment, clock());
-    return readCondition(session, slug, key);
-  });
+  }
+  requireAssessable(condition, assessment);
+  await requireEvidence(session, outlook.id, assessment.evidence);
+  await appendAssessment(session, outlook.id, condition, assessment, clock());
+  return readCondition(session, slug, key);
 }
 
 function requireAssessable(condition: Condition, { state, overrideReason }: Assessment): void {

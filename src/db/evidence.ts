@@ -9,7 +9,7 @@ import {
   SCENARIO_NAMES,
   type ScenarioName,
 } from '../domain/probabilities.ts';
-import { inTransaction, type Session } from './client.ts';
+import type { Session } from './client.ts';
 
 /** News or data, as whoever published it said it. */
 export type NewEvidence = {
@@ -37,38 +37,36 @@ export type Evidence = NewEvidence & {
 };
 
 /**
- * Adds an item of evidence to an outlook.
+ * Adds an item of evidence to an outlook. Call it in a transaction.
  * @throws DomainError `outlook-not-found`, or `evidence-refused` where it comes from the future, a claim is
  *   about what the outlook does not have, or what it corrects is not there to be corrected
  */
 export async function addEvidence(
-  pool: pg.Pool,
+  session: pg.PoolClient,
   slug: string,
   item: NewEvidence,
   author: OutlookVersion['author'],
   clock: () => Date,
 ): Promise<Evidence> {
-  return inTransaction(pool, async (session) => {
-    const { rows } = await session.query<{ id: number; framework_id: string }>(
-      `select id::float8 as id, framework_id from outlooks where slug = $1 for no key update`,
-      [slug],
-    );
-    const [outlook] = rows;
-    if (!outlook) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
-    const now = clock();
-    const faults = [
-      ...momentFaults(item, now),
-      ...(await claimFaults(session, outlook.framework_id, item.claims)),
-      ...(await correctionFaults(session, outlook.id, item.corrects)),
-    ];
-    if (faults.length > 0) {
-      throw new DomainError('evidence-refused', 'The evidence does not fit the outlook.', faults);
-    }
-    const id = await insertEvidence(session, outlook.id, item, author, now);
-    const added = await readEvidence(session, slug, id);
-    if (!added) throw new Error(`evidence ${id} is missing`);
-    return added;
-  });
+  const { rows } = await session.query<{ id: number; framework_id: string }>(
+    `select id::float8 as id, framework_id from outlooks where slug = $1 for no key update`,
+    [slug],
+  );
+  const [outlook] = rows;
+  if (!outlook) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
+  const now = clock();
+  const faults = [
+    ...momentFaults(item, now),
+    ...(await claimFaults(session, outlook.framework_id, item.claims)),
+    ...(await correctionFaults(session, outlook.id, item.corrects)),
+  ];
+  if (faults.length > 0) {
+    throw new DomainError('evidence-refused', 'The evidence does not fit the outlook.', faults);
+  }
+  const id = await insertEvidence(session, outlook.id, item, author, now);
+  const added = await readEvidence(session, slug, id);
+  if (!added) throw new Error(`evidence ${id} is missing`);
+  return added;
 }
 
 function momentFaults({ publishedAt }: NewEvidence, now: Date): Fault[] {

@@ -39,28 +39,26 @@ async function seriesId(db: Db, key: string): Promise<number> {
 }
 
 /**
- * Names the series that holds the closes of an instrument, for good.
+ * Names the series that holds the closes of an instrument, for good. Call it in a transaction.
  * @throws DomainError `instrument-not-found`, `unknown-series`, or `closes-named` where it is another
  */
 export async function nameCloses(db: Db, symbol: string, closes: string): Promise<Instrument> {
   const closesId = await seriesId(db, closes);
-  return db.transaction(async (tx) => {
-    const [locked] = await tx
-      .select({ id: instruments.id, closesId: instruments.closesId })
-      .from(instruments)
-      .where(eq(instruments.symbol, symbol))
-      .for('no key update');
-    if (locked && locked.closesId === null) {
-      await tx.update(instruments).set({ closesId }).where(eq(instruments.id, locked.id));
-    }
-    const instrument = await readInstrument(tx, symbol);
-    if (instrument.closes === closes) return instrument;
-    throw new DomainError(
-      'closes-named',
-      `The closes of "${symbol}" are in the series "${instrument.closes}", and stay there.`,
-      [{ path: ['closes'], detail: `is "${instrument.closes}" already` }],
-    );
-  });
+  const [locked] = await db
+    .select({ id: instruments.id, closesId: instruments.closesId })
+    .from(instruments)
+    .where(eq(instruments.symbol, symbol))
+    .for('no key update');
+  if (locked && locked.closesId === null) {
+    await db.update(instruments).set({ closesId }).where(eq(instruments.id, locked.id));
+  }
+  const instrument = await readInstrument(db, symbol);
+  if (instrument.closes === closes) return instrument;
+  throw new DomainError(
+    'closes-named',
+    `The closes of "${symbol}" are in the series "${instrument.closes}", and stay there.`,
+    [{ path: ['closes'], detail: `is "${instrument.closes}" already` }],
+  );
 }
 
 /** @throws DomainError `instrument-not-found` */

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { DomainError } from '../domain/errors.ts';
 import type { Provenance } from '../domain/framework.ts';
 import type { Observation } from '../domain/series.ts';
-import { inTransaction, type Session } from './client.ts';
+import type { Session } from './client.ts';
 import { judgeDrawdowns } from './drawdowns.ts';
 import { type Arrival, judgeConditions } from './judging.ts';
 import { holdOffRules } from './rules.ts';
@@ -22,41 +22,39 @@ export type Recorded = {
 /**
  * Records observations of a series, each day once: a day without any gets its first vintage, one with
  * another value, provenance or note its next, and the rest stays, so that sending them again changes
- * nothing. In the same transaction the conditions that watch the series are judged, and the drawdowns of
- * the instruments whose closes it holds.
+ * nothing. Call it in a transaction: the conditions that watch the series are judged with them, and the
+ * drawdowns of the instruments whose closes it holds.
  * @throws DomainError `series-not-found`
  */
 export async function recordObservations(
-  pool: pg.Pool,
+  session: pg.PoolClient,
   key: string,
   sent: readonly NewObservation[],
   clock: () => Date,
 ): Promise<Recorded> {
-  return inTransaction(pool, async (session) => {
-    await holdOffRules(session);
-    const seriesId = await lockSeries(session, key);
-    const standing = await readDays(session, seriesId, sent);
-    const isNew = (one: NewObservation) => {
-      const before = standing.get(one.date);
-      return (
-        before?.value !== one.value ||
-        before.provenance !== one.provenance ||
-        before.note !== one.note
-      );
-    };
-    const fresh = sent.filter(isNew);
-    const added = fresh.filter(({ date }) => !standing.has(date)).length;
-    const counts = { added, revised: fresh.length - added, unchanged: sent.length - fresh.length };
-    if (fresh.length === 0) return { ...counts, recordedAt: null, slugs: [] };
-    const recordedAt = await appendVintages(session, seriesId, fresh, clock());
-    const changed = fresh.flatMap(({ date, value }) => {
-      const before = standing.get(date)?.value ?? null;
-      return before === value ? [] : [{ date, before, value }];
-    });
-    const arrival = { seriesId, series: key, changed, recordedAt };
-    const slugs = changed.length > 0 ? await judgeArrival(session, arrival) : [];
-    return { ...counts, recordedAt, slugs };
+  await holdOffRules(session);
+  const seriesId = await lockSeries(session, key);
+  const standing = await readDays(session, seriesId, sent);
+  const isNew = (one: NewObservation) => {
+    const before = standing.get(one.date);
+    return (
+      before?.value !== one.value ||
+      before.provenance !== one.provenance ||
+      before.note !== one.note
+    );
+  };
+  const fresh = sent.filter(isNew);
+  const added = fresh.filter(({ date }) => !standing.has(date)).length;
+  const counts = { added, revised: fresh.length - added, unchanged: sent.length - fresh.length };
+  if (fresh.length === 0) return { ...counts, recordedAt: null, slugs: [] };
+  const recordedAt = await appendVintages(session, seriesId, fresh, clock());
+  const changed = fresh.flatMap(({ date, value }) => {
+    const before = standing.get(date)?.value ?? null;
+    return before === value ? [] : [{ date, before, value }];
   });
+  const arrival = { seriesId, series: key, changed, recordedAt };
+  const slugs = changed.length > 0 ? await judgeArrival(session, arrival) : [];
+  return { ...counts, recordedAt, slugs };
 }
 
 async function lockSeries(session: Session, key: string): Promise<number> {

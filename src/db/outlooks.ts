@@ -4,7 +4,7 @@ import { DomainError, type Fault } from '../domain/errors.ts';
 import { type Framework, type Horizon, hashFramework } from '../domain/framework.ts';
 import { firstVersion, type OutlookVersion } from '../domain/outlook.ts';
 import type { Probabilities } from '../domain/probabilities.ts';
-import { type Db, inTransaction, onSession } from './client.ts';
+import { type Db, onSession } from './client.ts';
 import { appendFramework } from './frameworks.ts';
 import { instruments } from './schema/instruments.ts';
 import { outlooks } from './schema/outlooks.ts';
@@ -23,47 +23,45 @@ export type NewOutlook = {
 };
 
 /**
- * Creates an outlook with its version 1, in one transaction.
+ * Creates an outlook with its version 1. Call it in a transaction.
  * @throws DomainError `unknown-instrument`, `unknown-series` or `slug-taken`
  */
 export async function createOutlook(
-  pool: pg.Pool,
+  session: pg.PoolClient,
   request: NewOutlook,
   clock: () => Date,
 ): Promise<OutlookVersion> {
   const { slug, horizon, author, rationale, probabilities, framework } = request;
-  return inTransaction(pool, async (session) => {
-    if (hasRules(framework)) await holdOffObservations(session);
-    const tx = onSession(session);
-    const { series, faults } = await findRuleSeries(session, framework, horizon);
-    const instrument = await instrumentOf(tx, request.instrument, faults);
-    const now = clock();
-    const outlookId = await takeSlug(tx, request, instrument.id, now);
-    const frameworkHash = hashFramework(framework, { instrument: instrument.symbol, horizon });
-    const frameworkId = await appendFramework(tx, outlookId, framework, frameworkHash, series);
-    const proposal = { authorId: author.id, rationale, probabilities, frameworkHash };
-    const first = firstVersion(slug, proposal, now);
-    await appendVersions(session, [{ outlookId, next: first, frameworkId, before: null }]);
-    const { authorId: _, frameworkHash: hash, ...published } = first;
-    const judged = { outlookId, framework, before: null, horizon, recordedAt: first.publishedAt };
-    const review = await judgeFramework(session, judged);
-    return {
-      ...published,
-      slug,
-      horizon,
-      author,
-      framework: { hash, read: () => framework },
-      instrument: { symbol: instrument.symbol, name: instrument.name },
-      status: 'open',
-      ...review,
-      evidence: [],
-      answers: [],
-      consensus: null,
-      resolution: null,
-      latestVersion: 1,
-      previousProbabilities: null,
-    };
-  });
+  if (hasRules(framework)) await holdOffObservations(session);
+  const tx = onSession(session);
+  const { series, faults } = await findRuleSeries(session, framework, horizon);
+  const instrument = await instrumentOf(tx, request.instrument, faults);
+  const now = clock();
+  const outlookId = await takeSlug(tx, request, instrument.id, now);
+  const frameworkHash = hashFramework(framework, { instrument: instrument.symbol, horizon });
+  const frameworkId = await appendFramework(tx, outlookId, framework, frameworkHash, series);
+  const proposal = { authorId: author.id, rationale, probabilities, frameworkHash };
+  const first = firstVersion(slug, proposal, now);
+  await appendVersions(session, [{ outlookId, next: first, frameworkId, before: null }]);
+  const { authorId: _, frameworkHash: hash, ...published } = first;
+  const judged = { outlookId, framework, before: null, horizon, recordedAt: first.publishedAt };
+  const review = await judgeFramework(session, judged);
+  return {
+    ...published,
+    slug,
+    horizon,
+    author,
+    framework: { hash, read: () => framework },
+    instrument: { symbol: instrument.symbol, name: instrument.name },
+    status: 'open',
+    ...review,
+    evidence: [],
+    answers: [],
+    consensus: null,
+    resolution: null,
+    latestVersion: 1,
+    previousProbabilities: null,
+  };
 }
 
 /** @param others faults that are told beside its own */

@@ -10,7 +10,7 @@ import {
   returnOver,
 } from '../domain/resolution.ts';
 import type { Frequency, Observation } from '../domain/series.ts';
-import { inTransaction, type Session } from './client.ts';
+import type { Session } from './client.ts';
 import { requireEvidence } from './evidence.ts';
 import { bandOf } from './track-records.ts';
 
@@ -71,46 +71,44 @@ type OutlookRow = {
 };
 
 /**
- * Records what came about, which closes the outlook.
+ * Records what came about, which closes the outlook. Call it in a transaction.
  * @throws DomainError `outlook-not-found`, `unknown-evidence`, or what {@link decideResolution} throws
  */
 export async function resolveOutlook(
-  pool: pg.Pool,
+  session: pg.PoolClient,
   slug: string,
   request: ResolutionRequest & { evidence: readonly string[]; author: OutlookVersion['author'] },
   clock: () => Date,
 ): Promise<Resolutions> {
-  return inTransaction(pool, async (session) => {
-    // Locked first, so that what is read then is what stands when the resolution is stored.
-    await session.query('select from outlooks where slug = $1 for no key update', [slug]);
-    const { rows } = await session.query<OutlookRow>(
-      `select o.id::float8 as id, o.horizon_from::text as horizon_from, o.horizon_to::text as horizon_to,
-          b.return_min as low, b.return_max as high, s.id::float8 as series_id, s.frequency,
-          (select max(number) from resolutions where outlook_id = o.id) as standing
-         from outlooks o
-         join instruments i on i.id = o.instrument_id
-         join scenarios b on b.framework_id = o.framework_id and b.name = 'base'
-         left join series s on s.id = i.closes_id
-        where o.slug = $1`,
-      [slug],
-    );
-    const [row] = rows;
-    if (!row) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
-    const horizon = { from: row.horizon_from, to: row.horizon_to };
-    const band = bandOf(row.low, row.high);
-    const computed = await readReturn(session, row);
-    const now = clock();
-    const outlook = { slug, horizon, band, computed, standing: row.standing };
-    const decided = decideResolution(outlook, request, now);
-    await requireEvidence(session, row.id, request.evidence);
-    await insertResolution(session, row.id, decided, request.author, now);
-    await session.query(
-      `insert into resolution_evidence (outlook_id, number, position, evidence_id)
-       select $1, $2, place, id from unnest($3::uuid[]) with ordinality as cited (id, place)`,
-      [row.id, decided.number, request.evidence],
-    );
-    return readResolutions(session, slug);
-  });
+  // Locked first, so that what is read then is what stands when the resolution is stored.
+  await session.query('select from outlooks where slug = $1 for no key update', [slug]);
+  const { rows } = await session.query<OutlookRow>(
+    `select o.id::float8 as id, o.horizon_from::text as horizon_from, o.horizon_to::text as horizon_to,
+        b.return_min as low, b.return_max as high, s.id::float8 as series_id, s.frequency,
+        (select max(number) from resolutions where outlook_id = o.id) as standing
+       from outlooks o
+       join instruments i on i.id = o.instrument_id
+       join scenarios b on b.framework_id = o.framework_id and b.name = 'base'
+       left join series s on s.id = i.closes_id
+      where o.slug = $1`,
+    [slug],
+  );
+  const [row] = rows;
+  if (!row) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
+  const horizon = { from: row.horizon_from, to: row.horizon_to };
+  const band = bandOf(row.low, row.high);
+  const computed = await readReturn(session, row);
+  const now = clock();
+  const outlook = { slug, horizon, band, computed, standing: row.standing };
+  const decided = decideResolution(outlook, request, now);
+  await requireEvidence(session, row.id, request.evidence);
+  await insertResolution(session, row.id, decided, request.author, now);
+  await session.query(
+    `insert into resolution_evidence (outlook_id, number, position, evidence_id)
+     select $1, $2, place, id from unnest($3::uuid[]) with ordinality as cited (id, place)`,
+    [row.id, decided.number, request.evidence],
+  );
+  return readResolutions(session, slug);
 }
 
 async function readReturn(

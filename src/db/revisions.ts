@@ -62,12 +62,13 @@ export type Reviser = {
    */
   reviseNumbers: (request: NewNumbers) => Promise<OutlookVersion>;
   /**
-   * Appends the version that `prepare` answers to what stands, in a transaction of its own. What it
-   * throws leaves everything as it was. A framework comes only where `bringsRules` says that one may.
+   * Appends the version that `prepare` answers to what stands. Call it in a transaction, which what it throws
+   * leaves to be rolled back. A framework comes only where `bringsRules` says that one may.
    * @throws DomainError `outlook-not-found`, `unknown-evidence`, `unknown-series`, or what
    *   {@link decideRevision} throws
    */
   revise: (
+    session: pg.PoolClient,
     slug: string,
     prepare: (current: Revised) => RevisionRequest | Promise<RevisionRequest>,
     options: { bringsRules: boolean },
@@ -83,14 +84,17 @@ export function reviser(pool: pg.Pool, cache: FrameworkCache, now: () => Date): 
     (requests) => reviseTogether(pool, cache, requests, now),
     { most: 64, atOnce: 1 },
   );
-  const revise: Reviser['revise'] = (slug, prepare, options) =>
-    reviseAlone(pool, cache, slug, prepare, { ...options, now });
+  const revise: Reviser['revise'] = (session, slug, prepare, options) =>
+    reviseAlone(session, cache, slug, prepare, { ...options, now });
   return {
     revise,
     reviseNumbers: async (request) => {
       const isPlain = request.evidence.length === 0 && request.acknowledges.length === 0;
       const revised = isPlain ? await together(request) : null;
-      return revised ?? revise(request.slug, () => request, { bringsRules: false });
+      if (revised) return revised;
+      return inTransaction(pool, (session) =>
+        revise(session, request.slug, () => request, { bringsRules: false }),
+      );
     },
   };
 }
@@ -147,61 +151,59 @@ function judged(
 }
 
 async function reviseAlone(
-  pool: pg.Pool,
+  session: pg.PoolClient,
   cache: FrameworkCache,
   slug: string,
-  prepare: Parameters<Reviser['revise']>[1],
+  prepare: Parameters<Reviser['revise']>[2],
   { bringsRules, now }: { bringsRules: boolean; now: () => Date },
 ): Promise<OutlookVersion> {
-  return inTransaction(pool, async (session) => {
-    if (bringsRules) await holdOffObservations(session);
-    const { rows } = await session.query<StandingRow>({ ...LOCK_STANDING, values: [slug] });
-    const outlook = (await lockedBySlug(session, cache, rows)).get(slug);
-    if (!outlook) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
-    const { row } = outlook;
-    const isOwed = row.review_reasons.length > 0;
-    const openTriggers = isOwed ? await readOpenTriggers(session, row.id) : [];
-    const before: Standing = { ...outlook.standing, openTriggers };
-    const { author, framework, evidence, consensus, ...request } = await prepare({
-      framework: outlook.framework,
-      readWhole: () => readVersion(session, cache, slug, 'newest'),
-      pool: (how) => readConsensus(session, slug, { ...how, asOf: null }),
-    });
-    const frameworkHash = framework && hashFramework(framework, subjectOf(row));
-    const proposal = { ...request, authorId: author.id, frameworkHash };
-    const { next, answers } = decideRevision(before, proposal, now());
-    await requireEvidence(session, row.id, evidence);
-    await appendAnswers(session, row.id, next.version, answers);
-    const replaced = next.kind === 'framework' ? framework : undefined;
-    const frameworkId = replaced
-      ? await publishFramework(session, row, replaced, next.frameworkHash)
-      : row.framework_id;
-    const version = {
-      outlookId: row.id,
-      next,
-      frameworkId,
-      before: before.probabilities,
-      consensus,
-    };
-    await appendVersions(session, [version]);
-    await citeEvidence(session, row.id, next.version, evidence);
-    await recordPooledViews(session, row.id, next.version, consensus?.views ?? []);
-    const isPlain = next.kind === 'probabilities' && consensus === undefined;
-    if (isPlain && evidence.length === 0 && answers.length === 0) {
-      const plain = published(outlook, next, author, before.probabilities);
-      return { ...plain, ...NOTHING_CITED };
-    }
-    if (replaced) {
-      await judgeFramework(session, {
-        outlookId: row.id,
-        framework: replaced,
-        before: outlook.framework.read(),
-        horizon: subjectOf(row).horizon,
-        recordedAt: next.publishedAt,
-      });
-    }
-    return readVersion(session, cache, slug, 'newest');
+  if (bringsRules) await holdOffObservations(session);
+  const { rows } = await session.query<StandingRow>({ ...LOCK_STANDING, values: [slug] });
+  const outlook = (await lockedBySlug(session, cache, rows)).get(slug);
+  if (!outlook) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
+  const { row } = outlook;
+  const isOwed = row.review_reasons.length > 0;
+  const openTriggers = isOwed ? await readOpenTriggers(session, row.id) : [];
+  const before: Standing = { ...outlook.standing, openTriggers };
+  const { author, framework, evidence, consensus, ...request } = await prepare({
+    framework: outlook.framework,
+    readWhole: () => readVersion(session, cache, slug, 'newest'),
+    pool: (how) => readConsensus(session, slug, { ...how, asOf: null }),
   });
+  const frameworkHash = framework && hashFramework(framework, subjectOf(row));
+  const proposal = { ...request, authorId: author.id, frameworkHash };
+  const { next, answers } = decideRevision(before, proposal, now());
+  await requireEvidence(session, row.id, evidence);
+  await appendAnswers(session, row.id, next.version, answers);
+  const replaced = next.kind === 'framework' ? framework : undefined;
+  const frameworkId = replaced
+    ? await publishFramework(session, row, replaced, next.frameworkHash)
+    : row.framework_id;
+  const version = {
+    outlookId: row.id,
+    next,
+    frameworkId,
+    before: before.probabilities,
+    consensus,
+  };
+  await appendVersions(session, [version]);
+  await citeEvidence(session, row.id, next.version, evidence);
+  await recordPooledViews(session, row.id, next.version, consensus?.views ?? []);
+  const isPlain = next.kind === 'probabilities' && consensus === undefined;
+  if (isPlain && evidence.length === 0 && answers.length === 0) {
+    const plain = published(outlook, next, author, before.probabilities);
+    return { ...plain, ...NOTHING_CITED };
+  }
+  if (replaced) {
+    await judgeFramework(session, {
+      outlookId: row.id,
+      framework: replaced,
+      before: outlook.framework.read(),
+      horizon: subjectOf(row).horizon,
+      recordedAt: next.publishedAt,
+    });
+  }
+  return readVersion(session, cache, slug, 'newest');
 }
 
 const NOTHING_CITED = { evidence: [], answers: [], consensus: null } as const;

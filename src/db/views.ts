@@ -7,7 +7,7 @@ import {
   sameProbabilities,
   type ScenarioName,
 } from '../domain/probabilities.ts';
-import { inTransaction, type Session } from './client.ts';
+import type { Session } from './client.ts';
 
 /** What an analyst thinks of an outlook, by a version of the view. */
 export type View = {
@@ -29,51 +29,49 @@ function viewOf({ analyst, version, rationale, recordedAt, ...points }: ViewRow)
 
 /**
  * Records what an analyst thinks of an outlook, as the next version of the view. One that says what it said
- * already stays as it is, so that a request may be sent again.
+ * already stays as it is, so that a request may be sent again. Call it in a transaction.
  * @throws DomainError `outlook-not-found` or `outlook-closed`
  */
 export async function holdView(
-  pool: pg.Pool,
+  session: pg.PoolClient,
   slug: string,
   held: { author: View['analyst']; probabilities: Probabilities; rationale: string },
   clock: () => Date,
 ): Promise<{ view: View; isNew: boolean }> {
   const { author, probabilities, rationale } = held;
-  return inTransaction(pool, async (session) => {
-    const { rows } = await session.query<{ id: number; status: OutlookStatus }>(
-      'select id::float8 as id, status from outlooks where slug = $1 for no key update',
-      [slug],
-    );
-    const [outlook] = rows;
-    if (!outlook) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
-    if (outlook.status !== 'open') {
-      throw new DomainError('outlook-closed', `"${slug}" is ${outlook.status}; it takes no view.`);
-    }
-    const [before] = await listViewVersions(session, slug, author.id, { before: null, limit: 1 });
-    const isSame =
-      before !== undefined &&
-      before.rationale === rationale &&
-      sameProbabilities(before.probabilities, probabilities);
-    if (isSame) return { view: before, isNew: false };
-    const { bear, base, bull } = probabilities;
-    await session.query(
-      `insert into views (outlook_id, analyst_id, version, bear_bps, base_bps, bull_bps, rationale, recorded_at)
-       values ($1, $2, $3, $4, $5, $6, $7, $8)`,
-      [
-        outlook.id,
-        author.id,
-        (before?.version ?? 0) + 1,
-        bear,
-        base,
-        bull,
-        rationale,
-        clock().toISOString(),
-      ],
-    );
-    const [view] = await listViewVersions(session, slug, author.id, { before: null, limit: 1 });
-    if (!view) throw new Error(`the view of ${author.id} is missing`);
-    return { view, isNew: true };
-  });
+  const { rows } = await session.query<{ id: number; status: OutlookStatus }>(
+    'select id::float8 as id, status from outlooks where slug = $1 for no key update',
+    [slug],
+  );
+  const [outlook] = rows;
+  if (!outlook) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
+  if (outlook.status !== 'open') {
+    throw new DomainError('outlook-closed', `"${slug}" is ${outlook.status}; it takes no view.`);
+  }
+  const [before] = await listViewVersions(session, slug, author.id, { before: null, limit: 1 });
+  const isSame =
+    before !== undefined &&
+    before.rationale === rationale &&
+    sameProbabilities(before.probabilities, probabilities);
+  if (isSame) return { view: before, isNew: false };
+  const { bear, base, bull } = probabilities;
+  await session.query(
+    `insert into views (outlook_id, analyst_id, version, bear_bps, base_bps, bull_bps, rationale, recorded_at)
+     values ($1, $2, $3, $4, $5, $6, $7, $8)`,
+    [
+      outlook.id,
+      author.id,
+      (before?.version ?? 0) + 1,
+      bear,
+      base,
+      bull,
+      rationale,
+      clock().toISOString(),
+    ],
+  );
+  const [view] = await listViewVersions(session, slug, author.id, { before: null, limit: 1 });
+  if (!view) throw new Error(`the view of ${author.id} is missing`);
+  return { view, isNew: true };
 }
 
 /** The versions of an analyst's view, newest first, those older than `before`; at most `limit`. */

@@ -1,5 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
+import { inTransaction } from '../db/client.ts';
 import { holdView, listViews, listViewVersions, type View } from '../db/views.ts';
 import { notFound } from '../db/versions.ts';
 import { DomainError } from '../domain/errors.ts';
@@ -96,7 +97,9 @@ function holdRoute(api: Api, { pool, replies, feed, now }: Ledger): void {
     handler: async (request, reply) => {
       const { slug: name } = request.params;
       const author = authorOf(request);
-      const { view: held, isNew } = await holdView(pool, name, { ...request.body, author }, now);
+      const { view: held, isNew } = await inTransaction(pool, (session) =>
+        holdView(session, name, { ...request.body, author }, now),
+      );
       if (isNew) {
         replies.changed(name);
         feed.announce();

@@ -8,6 +8,7 @@ import {
   readConditions,
 } from '../db/conditions.ts';
 import { authorOf } from './auth.ts';
+import { answerWrite } from './idempotency.ts';
 import { decodeCursor, encodeCursor, pageFrom, pageShape, renderPage } from './paging.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { condition, conditionHistory, conditions, newAssessment } from './schemas/conditions.ts';
@@ -84,7 +85,7 @@ function historyRoute(api: Api, { pool, replies }: Ledger): void {
   });
 }
 
-function assessRoute(api: Api, { pool, replies, feed, now }: Ledger): void {
+function assessRoute(api: Api, ledger: Ledger): void {
   api.route({
     method: 'POST',
     url: '/v1/outlooks/:slug/conditions/:key/assessments',
@@ -103,13 +104,19 @@ function assessRoute(api: Api, { pool, replies, feed, now }: Ledger): void {
     handler: async (request, reply) => {
       const { slug: name, key } = request.params;
       const assessment = { ...request.body, author: authorOf(request) };
-      const assessed = await assessCondition(pool, name, key, assessment, now);
-      replies.changed(name);
-      feed.announce();
-      return reply
-        .code(201)
-        .header('location', `/v1/outlooks/${name}/conditions/${key}`)
-        .send(representCondition(assessed));
+      await answerWrite(request, reply, ledger, {
+        work: (session) => assessCondition(session, name, key, assessment, ledger.now),
+        answer: (assessed) => ({
+          status: 201,
+          headers: { location: `/v1/outlooks/${name}/conditions/${key}` },
+          body: representCondition(assessed),
+        }),
+        told: () => {
+          ledger.replies.changed(name);
+          ledger.feed.announce();
+        },
+      });
+      return reply;
     },
   });
 }

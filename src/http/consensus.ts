@@ -1,18 +1,17 @@
 import { z } from 'zod';
 import { type PooledViews, readConsensus } from '../db/consensus.ts';
+import type { Revised } from '../db/revisions.ts';
 import { notFound } from '../db/versions.ts';
 import { DomainError } from '../domain/errors.ts';
 import { fractionsOf } from '../domain/probabilities.ts';
 import { authorOf } from './auth.ts';
-import { requireMatch } from './caching.ts';
 import { requirePast } from './moments.ts';
 import { WHOLE_LEDGER } from './rendered-replies.ts';
-import { renderOutlook } from './representations.ts';
+import { answerRevision, requireMatchOf } from './revisions.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { slug } from './schemas/fields.ts';
 import { outlook } from './schemas/outlooks.ts';
 import { consensus, consensusQuery, newConsensus } from './schemas/views.ts';
-import { sendPublished } from './views.ts';
 
 const TAG = 'Views';
 const CONSENSUS_URL = '/v1/outlooks/:slug/consensus';
@@ -76,26 +75,21 @@ function publishRoute(api: Api, ledger: Ledger): void {
       response: { 201: outlook, ...refusals(400, 401, 403, 404, 409, 412, 413, 415, 422) },
     },
     handler: async (request, reply) => {
-      const { slug: name } = request.params;
       const { method, weights, ...reasons } = request.body;
       const author = authorOf(request);
-      const revised = await ledger.revisions.revise(
-        name,
-        async ({ readWhole, pool }) => {
-          await requireMatch(request, async () => renderOutlook(await readWhole()).digest);
-          const pooled = await pool({ method, weights });
-          const { probabilities } = pooled.consensus;
-          const views = pooled.views.map(({ analyst, version, weight }) => ({
-            analyst,
-            version,
-            weight,
-          }));
-          return { author, ...reasons, probabilities, consensus: { method, weights, views } };
-        },
-        { bringsRules: false },
-      );
-      const location = `/v1/outlooks/${name}/versions/${revised.version}`;
-      return sendPublished(reply, ledger, revised, location);
+      const prepare = async (current: Revised) => {
+        await requireMatchOf(request, current);
+        const pooled = await current.pool({ method, weights });
+        const { probabilities } = pooled.consensus;
+        const views = pooled.views.map(({ analyst, version, weight }) => ({
+          analyst,
+          version,
+          weight,
+        }));
+        return { author, ...reasons, probabilities, consensus: { method, weights, views } };
+      };
+      await answerRevision(request, reply, ledger, prepare, { bringsRules: false });
+      return reply;
     },
   });
 }

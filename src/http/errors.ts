@@ -6,7 +6,8 @@ import { NotNow } from '../db/client.ts';
 import { DomainError } from '../domain/errors.ts';
 import { ContradictedOutcome } from '../domain/resolution.ts';
 import { type OpenTrigger, UnansweredConditions } from '../domain/review.ts';
-import { domainProblem, jsonPointer, Problem, PROBLEMS, sendProblem } from './problems.ts';
+import { domainProblem, PROBLEMS } from './problem-kinds.ts';
+import { jsonPointer, Problem, sendProblem } from './problems.ts';
 
 /** Renders whatever a route throws as a problem; what nobody foresaw is logged and told to nobody. */
 export function handleErrors(app: FastifyInstance): void {

@@ -3,6 +3,7 @@ import { addEvidence, type Evidence, listEvidence, readEvidence } from '../db/ev
 import { notFound } from '../db/versions.ts';
 import { DomainError } from '../domain/errors.ts';
 import { authorOf } from './auth.ts';
+import { answerWrite } from './idempotency.ts';
 import { decodeCursor, encodeCursor, pageFrom, pageOf, pageShape, renderPage } from './paging.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { evidence, newEvidence } from './schemas/evidence.ts';
@@ -17,7 +18,7 @@ export function evidenceRoutes(api: Api, ledger: Ledger): void {
   addRoute(api, ledger);
 }
 
-function addRoute(api: Api, { pool, replies, feed, now }: Ledger): void {
+function addRoute(api: Api, ledger: Ledger): void {
   api.route({
     method: 'POST',
     url: '/v1/outlooks/:slug/evidence',
@@ -35,13 +36,20 @@ function addRoute(api: Api, { pool, replies, feed, now }: Ledger): void {
     },
     handler: async (request, reply) => {
       const { slug: name } = request.params;
-      const added = await addEvidence(pool, name, request.body, authorOf(request), now);
-      replies.changed(name);
-      feed.announce();
-      return reply
-        .code(201)
-        .header('location', `/v1/outlooks/${name}/evidence/${added.id}`)
-        .send(represent(added));
+      const author = authorOf(request);
+      await answerWrite(request, reply, ledger, {
+        work: (session) => addEvidence(session, name, request.body, author, ledger.now),
+        answer: (added) => ({
+          status: 201,
+          headers: { location: `/v1/outlooks/${name}/evidence/${added.id}` },
+          body: represent(added),
+        }),
+        told: () => {
+          ledger.replies.changed(name);
+          ledger.feed.announce();
+        },
+      });
+      return reply;
     },
   });
 }

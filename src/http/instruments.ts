@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { onSession } from '../db/client.ts';
 import {
   createInstrument,
   listInstruments,
@@ -6,6 +7,7 @@ import {
   readInstrument,
 } from '../db/instruments.ts';
 import { setFreshness } from './caching.ts';
+import { answerWrite } from './idempotency.ts';
 import { decodeCursor, encodeCursor, pageFrom, pageOf, pageShape, sendPage } from './paging.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { readJsonBodies } from './json-body.ts';
@@ -22,7 +24,7 @@ export async function instrumentRoutes(api: Api, ledger: Ledger): Promise<void> 
   await api.register(async (scope) => patchRoute(scope, ledger));
 }
 
-function patchRoute(api: Api, { db }: Ledger): void {
+function patchRoute(api: Api, ledger: Ledger): void {
   readJsonBodies(api, 'application/merge-patch+json');
   api.route({
     method: 'PATCH',
@@ -40,11 +42,18 @@ function patchRoute(api: Api, { db }: Ledger): void {
       body: instrumentPatch,
       response: { 200: instrument, ...refusals(400, 401, 403, 404, 409, 413, 415, 422) },
     },
-    handler: (request) => nameCloses(db, request.params.symbol, request.body.closes),
+    handler: async (request, reply) => {
+      await answerWrite(request, reply, ledger, {
+        work: (session) =>
+          nameCloses(onSession(session), request.params.symbol, request.body.closes),
+        answer: (named) => ({ status: 200, body: named }),
+      });
+      return reply;
+    },
   });
 }
 
-function createRoute(api: Api, { db, now }: Ledger): void {
+function createRoute(api: Api, ledger: Ledger): void {
   api.route({
     method: 'POST',
     url: '/v1/instruments',
@@ -59,11 +68,15 @@ function createRoute(api: Api, { db, now }: Ledger): void {
       response: { 201: instrument, ...refusals(400, 401, 403, 409, 413, 415, 422) },
     },
     handler: async (request, reply) => {
-      await createInstrument(db, request.body, now());
-      return reply
-        .code(201)
-        .header('location', `/v1/instruments/${request.body.symbol}`)
-        .send(request.body);
+      await answerWrite(request, reply, ledger, {
+        work: (session) => createInstrument(onSession(session), request.body, ledger.now()),
+        answer: () => ({
+          status: 201,
+          headers: { location: `/v1/instruments/${request.body.symbol}` },
+          body: request.body,
+        }),
+      });
+      return reply;
     },
   });
 }

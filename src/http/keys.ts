@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { type ApiKey, issueKey, listKeys, readKey, revokeKey } from '../db/api-keys.ts';
+import { onSession } from '../db/client.ts';
 import { forbidStoring } from './caching.ts';
+import { answerWrite } from './idempotency.ts';
 import {
   cursorMoment,
   decodeCursor,
@@ -25,7 +27,7 @@ export function keyRoutes(api: Api, ledger: Ledger): void {
   revokeRoute(api, ledger);
 }
 
-function issueRoute(api: Api, { db, now }: Ledger): void {
+function issueRoute(api: Api, ledger: Ledger): void {
   api.route({
     method: 'POST',
     url: '/v1/keys',
@@ -40,13 +42,19 @@ function issueRoute(api: Api, { db, now }: Ledger): void {
       response: { 201: issuedKey, ...refusals(400, 401, 403, 413, 415, 422) },
     },
     handler: async (request, reply) => {
-      const at = now();
-      const { key: text, issued } = await issueKey(db, keyRequest(request.body, at), at);
+      const at = ledger.now();
+      const asked = keyRequest(request.body, at);
       forbidStoring(reply);
-      return reply
-        .code(201)
-        .header('location', `/v1/keys/${issued.id}`)
-        .send({ ...representKey(issued), key: text });
+      await answerWrite(request, reply, ledger, {
+        work: (session) => issueKey(onSession(session), asked, at),
+        answer: ({ key: text, issued }) => ({
+          status: 201,
+          headers: { location: `/v1/keys/${issued.id}` },
+          body: { ...representKey(issued), key: text },
+        }),
+        isSecret: true,
+      });
+      return reply;
     },
   });
 }

@@ -4,6 +4,7 @@ import { listObservations, type Vintage } from '../db/observation-reads.ts';
 import { recordObservations } from '../db/observations.ts';
 import { setFreshness } from './caching.ts';
 import { readJsonBodies, textOf } from './json-body.ts';
+import { answerWrite } from './idempotency.ts';
 import { requirePast } from './moments.ts';
 import { CsvText, placeOf, readObservations, type SentObservations } from './observation-csv.ts';
 import { cursorMoment, decodeCursor, encodeCursor, pageFrom, pageOf, sendPage } from './paging.ts';
@@ -24,7 +25,7 @@ export async function observationRoutes(api: Api, ledger: Ledger): Promise<void>
   await api.register(async (scope) => recordRoute(scope, ledger));
 }
 
-function recordRoute(api: Api, { pool, replies, feed, now }: Ledger): void {
+function recordRoute(api: Api, ledger: Ledger): void {
   readJsonBodies(api, 'application/json');
   api.addContentTypeParser(
     'text/csv',
@@ -58,12 +59,25 @@ function recordRoute(api: Api, { pool, replies, feed, now }: Ledger): void {
     handler: async (request, reply) => {
       const { key } = request.params;
       const { observations, lines } = request.body as SentObservations;
-      refuseFuture(observations, lines, now());
-      const outcome = await recordObservations(pool, key, observations, now);
-      const { slugs, recordedAt, ...counts } = outcome;
-      for (const slug of slugs) replies.changed(slug);
-      if (slugs.length > 0) feed.announce();
-      return reply.send({ series: key, ...counts, recordedAt: recordedAt?.toISOString() ?? null });
+      refuseFuture(observations, lines, ledger.now());
+      await answerWrite(request, reply, ledger, {
+        work: (session) => recordObservations(session, key, observations, ledger.now),
+        answer: ({ added, revised, unchanged, recordedAt }) => ({
+          status: 200,
+          body: {
+            series: key,
+            added,
+            revised,
+            unchanged,
+            recordedAt: recordedAt?.toISOString() ?? null,
+          },
+        }),
+        told: ({ slugs }) => {
+          for (const slug of slugs) ledger.replies.changed(slug);
+          if (slugs.length > 0) ledger.feed.announce();
+        },
+      });
+      return reply;
     },
   });
 }

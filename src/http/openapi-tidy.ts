@@ -46,6 +46,13 @@ const PARAMETERS: Record<string, OpenAPIV3_1.ParameterObject> = {
     description: 'The id of the last event that the client has. Browsers send it by themselves.',
     schema: { type: 'string' },
   },
+  IdempotencyKey: {
+    name: 'Idempotency-Key',
+    in: 'header',
+    description:
+      'What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte.',
+    schema: { type: 'string', maxLength: 257 },
+  },
   IfMatch: {
     name: 'If-Match',
     in: 'header',
@@ -96,6 +103,10 @@ function completeOperation(operation: Operation, method: string, path: string): 
     const condition = isStream ? 'LastEventId' : 'IfNoneMatch';
     operation.parameters = [...(operation.parameters ?? []), parameter(condition)];
     if (!isStream) responses['304'] = { description: '', headers: { ETag: header('ETag') } };
+  }
+  if (method === 'post' || method === 'patch') {
+    operation.parameters = [...(operation.parameters ?? []), parameter('IdempotencyKey')];
+    responses['409'] ??= { description: '', ...problem };
   }
   if ('412' in responses) {
     operation.parameters = [...(operation.parameters ?? []), parameter('IfMatch')];

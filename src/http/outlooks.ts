@@ -5,12 +5,13 @@ import { createOutlook } from '../db/outlooks.ts';
 import { notFound } from '../db/versions.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import { authorOf } from './auth.ts';
+import { answerWrite } from './idempotency.ts';
 import { requirePast } from './moments.ts';
 import { Problem } from './problems.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { queryMoment, queryVersion, slug } from './schemas/fields.ts';
 import { newOutlook, outlook } from './schemas/outlooks.ts';
-import { renderingOf, sendPublished } from './views.ts';
+import { answerPublished, renderingOf, tellPublished } from './views.ts';
 
 const TAG = 'Outlooks';
 const slugParams = z.strictObject({ slug });
@@ -20,7 +21,7 @@ export function outlookRoutes(api: Api, ledger: Ledger): void {
   createRoute(api, ledger);
 }
 
-function createRoute(api: Api, { pool, now, ...ledger }: Ledger): void {
+function createRoute(api: Api, ledger: Ledger): void {
   api.route({
     method: 'POST',
     url: '/v1/outlooks',
@@ -36,25 +37,29 @@ function createRoute(api: Api, { pool, now, ...ledger }: Ledger): void {
       response: { 201: outlook, ...refusals(400, 401, 403, 409, 413, 415, 422) },
     },
     handler: async (request, reply) => {
-      const created = await publishOutlook(pool, request.body, authorOf(request), now);
-      return sendPublished(reply, ledger, created, `/v1/outlooks/${created.slug}`);
+      await answerWrite(request, reply, ledger, {
+        work: (session) => publishOutlook(session, request.body, authorOf(request), ledger.now),
+        answer: (created) => answerPublished(created, `/v1/outlooks/${created.slug}`),
+        told: (created) => tellPublished(ledger, created),
+      });
+      return reply;
     },
   });
 }
 
 /**
- * Creates the outlook that a request describes.
+ * Creates the outlook that a request describes. Call it in a transaction.
  * @throws DomainError as {@link createOutlook} does; Problem where no slug is given nor can be made
  */
 export async function publishOutlook(
-  pool: pg.Pool,
+  session: pg.PoolClient,
   body: z.output<typeof newOutlook>,
   author: OutlookVersion['author'],
   now: () => Date,
 ): Promise<OutlookVersion> {
   const { slug: wanted, instrument, horizon, rationale, probabilities, ...framework } = body;
   const about = { slug: wanted ?? slugOf(framework.title), instrument, horizon };
-  return createOutlook(pool, { ...about, author, rationale, probabilities, framework }, now);
+  return createOutlook(session, { ...about, author, rationale, probabilities, framework }, now);
 }
 
 function slugOf(title: string): string {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { setFreshness } from './caching.ts';
-import { Problem, type ProblemCode, PROBLEMS } from './problems.ts';
+import { type ProblemCode, PROBLEMS } from './problem-kinds.ts';
+import { Problem } from './problems.ts';
 import { type Api, refusals } from './routing.ts';
 import { problemType } from './schemas/problems.ts';
 

@@ -1,13 +1,13 @@
 import { z } from 'zod';
 import { type FullResolution, readResolutions, resolveOutlook } from '../db/resolutions.ts';
+import type { Revised } from '../db/revisions.ts';
 import { authorOf } from './auth.ts';
-import { requireMatch } from './caching.ts';
-import { renderOutlook } from './representations.ts';
+import { answerWrite } from './idempotency.ts';
+import { answerRevision, requireMatchOf } from './revisions.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { slug } from './schemas/fields.ts';
 import { outlook } from './schemas/outlooks.ts';
 import { newResolution, newWithdrawal, outlookResolution } from './schemas/resolutions.ts';
-import { sendPublished } from './views.ts';
 
 const TAG = 'Resolution';
 const params = z.strictObject({ slug });
@@ -41,7 +41,7 @@ function readRoute(api: Api, { pool, replies }: Ledger): void {
   });
 }
 
-function resolveRoute(api: Api, { pool, replies, feed, now }: Ledger): void {
+function resolveRoute(api: Api, ledger: Ledger): void {
   api.route({
     method: 'POST',
     url: '/v1/outlooks/:slug/resolution',
@@ -60,13 +60,19 @@ function resolveRoute(api: Api, { pool, replies, feed, now }: Ledger): void {
     handler: async (request, reply) => {
       const { slug: name } = request.params;
       const resolution = { ...request.body, author: authorOf(request) };
-      const resolved = await resolveOutlook(pool, name, resolution, now);
-      replies.changed(name);
-      feed.announce();
-      return reply
-        .code(201)
-        .header('location', `/v1/outlooks/${name}/resolution`)
-        .send(represent(resolved));
+      await answerWrite(request, reply, ledger, {
+        work: (session) => resolveOutlook(session, name, resolution, ledger.now),
+        answer: (resolved) => ({
+          status: 201,
+          headers: { location: `/v1/outlooks/${name}/resolution` },
+          body: represent(resolved),
+        }),
+        told: () => {
+          ledger.replies.changed(name);
+          ledger.feed.announce();
+        },
+      });
+      return reply;
     },
   });
 }
@@ -88,23 +94,14 @@ function withdrawRoute(api: Api, ledger: Ledger): void {
       response: { 201: outlook, ...refusals(400, 401, 403, 404, 409, 412, 413, 415, 422) },
     },
     handler: async (request, reply) => {
-      const { slug: name } = request.params;
       const { rationale, evidence } = request.body;
       const author = authorOf(request);
-      const withdrawn = await ledger.revisions.revise(
-        name,
-        async ({ readWhole }) => {
-          await requireMatch(request, async () => renderOutlook(await readWhole()).digest);
-          return { author, rationale, evidence, acknowledges: [], withdraws: true };
-        },
-        { bringsRules: false },
-      );
-      return sendPublished(
-        reply,
-        ledger,
-        withdrawn,
-        `/v1/outlooks/${name}/versions/${withdrawn.version}`,
-      );
+      const prepare = async (current: Revised) => {
+        await requireMatchOf(request, current);
+        return { author, rationale, evidence, acknowledges: [], withdraws: true } as const;
+      };
+      await answerRevision(request, reply, ledger, prepare, { bringsRules: false });
+      return reply;
     },
   });
 }

@@ -1,9 +1,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { Revised } from '../db/revisions.ts';
+import type { Revised, Reviser } from '../db/revisions.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import { authorOf } from './auth.ts';
 import { isConditional, requireMatch } from './caching.ts';
+import { type Answer, answerWrite, isKeyed, sendAnswer } from './idempotency.ts';
 import { readJsonBodies } from './json-body.ts';
 import { mergePatch } from './merge-patch.ts';
 import { renderOutlook } from './representations.ts';
@@ -12,7 +13,7 @@ import { slug } from './schemas/fields.ts';
 import { frameworkPatch, patchedFramework } from './schemas/frameworks.ts';
 import { newRevision, outlook } from './schemas/outlooks.ts';
 import { parse, validatorCompiler } from './validation.ts';
-import { sendPublished } from './views.ts';
+import { answerPublished, tellPublished } from './views.ts';
 
 const TAG = 'Revisions';
 const params = z.strictObject({ slug });
@@ -42,17 +43,18 @@ function reviseRoute(api: Api, ledger: Ledger): void {
     handler: async (request, reply) => {
       const { slug: name } = request.params;
       const revision = { author: authorOf(request), ...request.body };
-      const revised = isConditional(request)
-        ? await ledger.revisions.revise(
-            name,
-            async (current) => {
-              await requireMatchOf(request, current);
-              return revision;
-            },
-            { bringsRules: false },
-          )
-        : await ledger.revisions.reviseNumbers({ slug: name, ...revision });
-      return sendRevised(reply, ledger, revised);
+      if (!isConditional(request) && !isKeyed(request)) {
+        const revised = await ledger.revisions.reviseNumbers({ slug: name, ...revision });
+        tellPublished(ledger, revised);
+        sendAnswer(reply, answerRevised(revised));
+        return reply;
+      }
+      const prepare = async (current: Revised) => {
+        await requireMatchOf(request, current);
+        return revision;
+      };
+      await answerRevision(request, reply, ledger, prepare, { bringsRules: false });
+      return reply;
     },
   });
 }
@@ -88,18 +90,33 @@ function reviseFrameworkRoute(api: Api, ledger: Ledger): void {
         const { rationale, probabilities, evidence, acknowledges, ...framework } = patched;
         return { author, rationale, probabilities, evidence, acknowledges, framework };
       };
-      const { slug: name } = request.params;
-      const revised = await ledger.revisions.revise(name, prepare, { bringsRules: true });
-      return sendRevised(reply, ledger, revised);
+      await answerRevision(request, reply, ledger, prepare, { bringsRules: true });
+      return reply;
     },
   });
 }
 
-function requireMatchOf(request: FastifyRequest, { readWhole }: Revised): Promise<void> {
+/** @throws Problem `precondition-failed` where If-Match names another state than what stands */
+export function requireMatchOf(request: FastifyRequest, { readWhole }: Revised): Promise<void> {
   return requireMatch(request, async () => renderOutlook(await readWhole()).digest);
 }
 
-function sendRevised(reply: FastifyReply, ledger: Ledger, revised: OutlookVersion): FastifyReply {
-  const location = `/v1/outlooks/${revised.slug}/versions/${revised.version}`;
-  return sendPublished(reply, ledger, revised, location);
+/** Appends the version that `prepare` answers to what stands, and answers its author. */
+export function answerRevision(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  ledger: Ledger,
+  prepare: Parameters<Reviser['revise']>[2],
+  options: { bringsRules: boolean },
+): Promise<void> {
+  const { slug: name } = request.params as { slug: string };
+  return answerWrite(request, reply, ledger, {
+    work: (session) => ledger.revisions.revise(session, name, prepare, options),
+    answer: answerRevised,
+    told: (revised) => tellPublished(ledger, revised),
+  });
+}
+
+function answerRevised(revised: OutlookVersion): Answer {
+  return answerPublished(revised, `/v1/outlooks/${revised.slug}/versions/${revised.version}`);
 }

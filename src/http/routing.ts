@@ -40,6 +40,8 @@ export type Ledger = {
   revisions: Reviser;
   now: () => Date;
   requireKeyForReads: boolean;
+  /** For how long the answer to a write is kept for who sends it again. */
+  idempotencyHours: number;
 };
 
 const problem = { content: { 'application/problem+json': { schema: problemDocument } } };

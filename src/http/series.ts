@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { onSession } from '../db/client.ts';
 import { createSeries, listSeries, readSeries } from '../db/series.ts';
 import { setFreshness } from './caching.ts';
+import { answerWrite } from './idempotency.ts';
 import { decodeCursor, encodeCursor, pageFrom, pageOf, pageShape, sendPage } from './paging.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { slug } from './schemas/fields.ts';
@@ -14,7 +16,7 @@ export function seriesRoutes(api: Api, ledger: Ledger): void {
   createRoute(api, ledger);
 }
 
-function createRoute(api: Api, { db, now }: Ledger): void {
+function createRoute(api: Api, ledger: Ledger): void {
   api.route({
     method: 'POST',
     url: '/v1/series',
@@ -29,11 +31,15 @@ function createRoute(api: Api, { db, now }: Ledger): void {
       response: { 201: series, ...refusals(400, 401, 403, 409, 413, 415, 422) },
     },
     handler: async (request, reply) => {
-      await createSeries(db, request.body, now());
-      return reply
-        .code(201)
-        .header('location', `/v1/series/${request.body.key}`)
-        .send(request.body);
+      await answerWrite(request, reply, ledger, {
+        work: (session) => createSeries(onSession(session), request.body, ledger.now()),
+        answer: () => ({
+          status: 201,
+          headers: { location: `/v1/series/${request.body.key}` },
+          body: request.body,
+        }),
+      });
+      return reply;
     },
   });
 }

@@ -1,6 +1,6 @@
-import type { FastifyReply } from 'fastify';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import type { Freshness } from './caching.ts';
+import type { Answer } from './idempotency.ts';
 import type { Rendering } from './rendering.ts';
 import { renderOutlook } from './representations.ts';
 import type { Ledger } from './routing.ts';
@@ -30,22 +30,23 @@ function versionLinks({ slug, version, latestVersion }: OutlookVersion): string 
   return links.join(', ');
 }
 
+const currentOf = (published: OutlookVersion) =>
+  renderingOf(published, 'revalidate', { isPast: false });
+
+/** How the author of a version that was just published is answered. */
+export function answerPublished(published: OutlookVersion, location: string): Answer {
+  const { body, digest, link = '' } = currentOf(published);
+  return { status: 201, headers: { location, link, etag: `"${digest}"` }, body: Buffer.from(body) };
+}
+
 /**
- * Answers the author of a version that was just published. From then on no read here answers with
- * what stood before, and other instances are told.
+ * Tells of a version that is committed: from then on no read here answers with what stood before, and other
+ * instances are told.
  */
-export function sendPublished(
-  reply: FastifyReply,
+export function tellPublished(
   { replies, feed }: Pick<Ledger, 'replies' | 'feed'>,
   published: OutlookVersion,
-  location: string,
-): FastifyReply {
-  const current = renderingOf(published, 'revalidate', { isPast: false });
-  replies.published(published.slug, published.version, current);
+): void {
+  replies.published(published.slug, published.version, currentOf(published));
   feed.announce();
-  return reply
-    .code(201)
-    .headers({ location, link: current.link, etag: `"${current.digest}"` })
-    .type('application/json; charset=utf-8')
-    .send(current.body);
 }

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
 import { fillLedger } from './support/outlooks.ts';
-import { openSession, refusal, rejection, TABLES } from './support/plain-sql.ts';
+import { openSession, refusal, rejection, SWEPT, TABLES } from './support/plain-sql.ts';
 
 let ledger: TestLedger;
 let owner: pg.Client;
@@ -55,7 +55,7 @@ test('every table of the ledger is named here', async () => {
     `select table_name as name from information_schema.tables
       where table_schema = 'public' and table_type = 'BASE TABLE'`,
   );
-  expect(new Set(rows.map(({ name }) => name))).toEqual(new Set(TABLES));
+  expect(new Set(rows.map(({ name }) => name))).toEqual(new Set([...TABLES, ...SWEPT]));
   expect(new Set(Object.keys(REWRITES))).toEqual(new Set(TABLES));
 });
 
@@ -91,7 +91,7 @@ describe.each(TABLES)('%s', (table) => {
 });
 
 test.each([
-  ['all tables at once', `truncate ${TABLES.join(', ')}`, 'instruments_append_only'],
+  ['all tables at once', `truncate ${[...TABLES, ...SWEPT].join(', ')}`, 'instruments_append_only'],
   [
     'all tables, ids anew',
     `truncate instruments restart identity cascade`,

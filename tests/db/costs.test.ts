@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Database } from '../../src/db/client.ts';
+import { type Database, inTransaction } from '../../src/db/client.ts';
 import { recordObservations } from '../../src/db/observations.ts';
 import { loadSamples } from '../../src/first-start.ts';
 import { createDatabase, openDatabase } from '../support/database.ts';
@@ -150,7 +150,7 @@ test('observations that come in are judged by a few of many', async () => {
       provenance: 'sourced' as const,
       note: null,
     };
-    await recordObservations(pool, 'rut-close', [sent], now);
+    await inTransaction(pool, (session) => recordObservations(session, 'rut-close', [sent], now));
     // The closes since the horizon began, which drawdowns are computed from, are some 240.
     expect((await pagesRead('observations')) - before).toBeLessThan(600);
   }

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { LRUCache } from 'lru-cache';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type FrameworkCache, readFramework } from '../../src/db/frameworks.ts';
+import { inTransaction } from '../../src/db/client.ts';
 import { reviser } from '../../src/db/revisions.ts';
 import { listVersions } from '../../src/db/version-list.ts';
 import { readVersion } from '../../src/db/versions.ts';
@@ -135,13 +136,16 @@ describe('frameworks', () => {
     const author = { id: '', name: '' };
     const request = { author, rationale: 'Why.', evidence: [], acknowledges: [] };
     const { revise } = reviser(ledger.pool, cache, () => new Date());
-    const undo = revise(
-      'undone',
-      (current) => {
-        const framework = { ...current.framework.read(), summary: 'Never published.' };
-        return { ...request, framework };
-      },
-      { bringsRules: true },
+    const undo = inTransaction(ledger.pool, (session) =>
+      revise(
+        session,
+        'undone',
+        (current) => {
+          const framework = { ...current.framework.read(), summary: 'Never published.' };
+          return { ...request, framework };
+        },
+        { bringsRules: true },
+      ),
     );
     await expect(undo).rejects.toThrow('invalid input syntax for type uuid');
     const known = [...cache.values()].map((stored) => stored.read().summary);

@@ -36,7 +36,13 @@ export function buildSilentApp(
   { requireKeyForReads = false, now = () => new Date(), logger = pino({ level: 'silent' }) } = {},
 ): Promise<FastifyInstance> {
   return buildApp({
-    config: { requireKeyForReads, corsOrigins: [], cacheMaxBytes: 0, streamsPerAddress: 1 },
+    config: {
+      requireKeyForReads,
+      corsOrigins: [],
+      cacheMaxBytes: 0,
+      streamsPerAddress: 1,
+      idempotencyHours: 24,
+    },
     database,
     feed: new ChangeFeed(database.pool, () => {}),
     now,
@@ -70,7 +76,13 @@ export async function startLedger({
   const feed = new ChangeFeed(database.pool, () => {});
   if (followsEvents) await feed.start();
   const app = await buildApp({
-    config: { requireKeyForReads, corsOrigins, cacheMaxBytes, streamsPerAddress },
+    config: {
+      requireKeyForReads,
+      corsOrigins,
+      cacheMaxBytes,
+      streamsPerAddress,
+      idempotencyHours: 24,
+    },
     database,
     feed,
     now,

@@ -41,6 +41,9 @@ export async function attempt(
   }
 }
 
+/** Of which old rows go, as they are no part of the record. */
+export const SWEPT = ['idempotency_keys'];
+
 export const TABLES = [
   'instruments',
   'analysts',

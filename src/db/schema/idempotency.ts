@@ -1,0 +1,28 @@
+import { sql } from 'drizzle-orm';
+import { check, index, integer, json, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core';
+import { analysts } from './api-keys.ts';
+import { bytea, moment } from './columns.ts';
+
+// Answers to writes that were sent with a key, for whoever sends them again; swept once they are old.
+export const idempotencyKeys = pgTable(
+  'idempotency_keys',
+  {
+    analystId: uuid('analyst_id')
+      .notNull()
+      .references(() => analysts.id),
+    key: text('key').notNull(),
+    // SHA-256 of the method, the URL and the body that it was sent with.
+    requestHash: bytea('request_hash').notNull(),
+    status: integer('status').notNull(),
+    headers: json('headers').$type<Record<string, string>>().notNull(),
+    body: bytea('body').notNull(),
+    recordedAt: moment('recorded_at').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.analystId, t.key] }),
+    index('idempotency_keys_oldest').on(t.recordedAt),
+    check('idempotency_keys_key', sql`length(${t.key}) between 1 and 255`),
+    check('idempotency_keys_request_hash', sql`octet_length(${t.requestHash}) = 32`),
+    check('idempotency_keys_status', sql`${t.status} between 200 and 299`),
+  ],
+);
