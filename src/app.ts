@@ -37,6 +37,7 @@ import { keyRoutes } from './http/keys.ts';
 import { logRequests } from './http/logging.ts';
 import { observationRoutes } from './http/observations.ts';
 import { describeRoutes, documentRoute, serveSwaggerUi } from './http/openapi.ts';
+import { measure } from './http/metrics.ts';
 import { outlookListRoutes } from './http/outlook-list.ts';
 import { outlookRoutes } from './http/outlooks.ts';
 import { problemTypeRoutes } from './http/problem-types.ts';
@@ -104,6 +105,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   logRequests(app);
   endConnectionsOnClose(app);
   const ledger = ledgerOf(options);
+  const serveMetrics = measure(app, ledger);
   app.addHook('preClose', async () => ledger.streams.close());
   await app.register(accepts);
   // What is kept is answered before anything else looks at the request; where reads need a key, once
@@ -116,7 +118,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(cors, { delegator: corsOf(config) });
   await describeRoutes(app, version);
   await app.register(async (scope) => serveSwaggerUi(scope));
-  await app.register(async (scope) => mountApi(scope as Api, ledger));
+  await app.register(async (scope) => mountApi(scope as Api, ledger, serveMetrics));
   return app;
 }
 
@@ -143,7 +145,7 @@ function ledgerOf({ config, database, feed, now }: AppOptions): Ledger {
   };
 }
 
-async function mountApi(api: Api, ledger: Ledger): Promise<void> {
+async function mountApi(api: Api, ledger: Ledger, serveMetrics: (api: Api) => void): Promise<void> {
   authorize(api, ledger);
   if (ledger.requireKeyForReads) ledger.replies.serve(api);
   refuseOtherMediaTypes(api);
@@ -171,6 +173,7 @@ async function mountApi(api: Api, ledger: Ledger): Promise<void> {
   keyRoutes(api, ledger);
   problemTypeRoutes(api);
   healthRoutes(api, ledger);
+  serveMetrics(api);
   documentRoute(api);
   refuseRemainingMethods();
 }

@@ -17,6 +17,13 @@ import { sendForm } from './sending.ts';
 export type About = readonly string[];
 export const WHOLE_LEDGER: About = ['*'];
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Whether it is answered with what was kept. */
+    isKept: boolean;
+  }
+}
+
 type Kept = { reply: RenderedReply; about: About };
 type Fill = { about: About; isOvertaken: boolean; reply: Promise<RenderedReply> };
 
@@ -35,6 +42,7 @@ export class RenderedReplies {
   readonly #newest = new LRUCache<string, number>({ max: 10_000 });
   readonly #isKeyed: boolean;
   #isOpen = false;
+  #served = 0;
   #isClosing = false;
 
   /** @param maxBytes that all together may take; 0 keeps nothing */
@@ -56,8 +64,19 @@ export class RenderedReplies {
     });
   }
 
+  /** How many reads were answered with what was kept, before anything else looked at them. */
+  get served(): number {
+    return this.#served;
+  }
+
+  /** What is kept. */
+  get size(): { count: number; bytes: number } {
+    return { count: this.#kept?.size ?? 0, bytes: this.#kept?.calculatedSize ?? 0 };
+  }
+
   /** Answers what is kept before anything else looks at the request. */
   serve(app: FastifyInstance): void {
+    app.decorateRequest('isKept', false);
     app.addHook('onRequest', (request, reply, done) => {
       if (!this.#sendKept(request, reply)) done();
     });
@@ -71,6 +90,8 @@ export class RenderedReplies {
     const kept = type === 'none' ? undefined : this.#kept?.get(keyOf(type, url));
     const form = kept && readyForm(kept.reply, acceptedCoding(request));
     if (!form) return false;
+    request.isKept = true;
+    this.#served += 1;
     sendForm(request, reply, form, this.#isKeyed);
     return true;
   }

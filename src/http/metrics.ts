@@ -1,0 +1,117 @@
+import type { FastifyInstance } from 'fastify';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { forbidStoring } from './caching.ts';
+import type { Api, Ledger } from './routing.ts';
+
+// Prometheus asks for the second.
+const TYPES = ['text/plain', 'text/plain; version=0.0.4'];
+
+/** What the process as a whole takes; once a process, however many services it holds. */
+let ofProcess: Registry | null = null;
+function processMetrics(): Registry {
+  if (ofProcess) return ofProcess;
+  ofProcess = new Registry();
+  collectDefaultMetrics({ register: ofProcess });
+  return ofProcess;
+}
+
+/** Requests by what they were and how they were answered: counted by hand, as a kept reply takes microseconds. */
+type Counts = Map<string, { method: string; route: string; status: number; count: number }>;
+
+/**
+ * Counts requests and times those that are not answered from memory.
+ * @returns a function that registers `GET /metrics`, in the format of Prometheus
+ */
+export function measure(app: FastifyInstance, ledger: Ledger): (api: Api) => void {
+  const counts: Counts = new Map();
+  const registry = new Registry();
+  const durations = new Histogram({
+    name: 'http_request_duration_seconds',
+    help: 'How long requests took, but for those answered with what was kept.',
+    labelNames: ['method', 'route'],
+    buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+    registers: [registry],
+  });
+  app.addHook('onResponse', (request, reply, done) => {
+    const { method } = request;
+    const route = request.routeOptions.url ?? 'none';
+    const key = `${method} ${reply.statusCode} ${route}`;
+    const entry = counts.get(key) ?? { method, route, status: reply.statusCode, count: 0 };
+    if (entry.count === 0) counts.set(key, entry);
+    entry.count += 1;
+    if (!request.isKept) durations.observe({ method, route }, reply.elapsedTime / 1000);
+    done();
+  });
+  const requests = new Counter({
+    name: 'http_requests_total',
+    help: 'Requests by method, route and status.',
+    labelNames: ['method', 'route', 'status'],
+    registers: [],
+    collect() {
+      this.reset();
+      for (const { count, ...labels } of counts.values()) this.inc(labels, count);
+    },
+  });
+  for (const metric of [requests, ...stateOf(ledger)]) registry.registerMetric(metric);
+  return (api) => metricsRoute(api, registry);
+}
+
+/** What the service holds at the moment. */
+function stateOf({ pool, replies, streams, feed }: Ledger): (Counter | Gauge)[] {
+  const gauge = (name: string, help: string, value: () => number) =>
+    new Gauge({
+      name: `outlook_ledger_${name}`,
+      help,
+      registers: [],
+      collect() {
+        this.set(value());
+      },
+    });
+  const connections = new Gauge({
+    name: 'outlook_ledger_database_connections',
+    help: 'Connections of the pool; waiting are requests that wait for one.',
+    labelNames: ['state'],
+    registers: [],
+    collect() {
+      this.set({ state: 'open' }, pool.totalCount);
+      this.set({ state: 'idle' }, pool.idleCount);
+      this.set({ state: 'waiting' }, pool.waitingCount);
+    },
+  });
+  const served = new Counter({
+    name: 'outlook_ledger_kept_replies_served_total',
+    help: 'Reads that were answered from memory.',
+    registers: [],
+    collect() {
+      this.reset();
+      this.inc(replies.served);
+    },
+  });
+  return [
+    connections,
+    served,
+    gauge('kept_replies', 'Replies that are kept in memory.', () => replies.size.count),
+    gauge('kept_replies_bytes', 'Memory that they take.', () => replies.size.bytes),
+    gauge('event_streams', 'Event streams that are open.', () => streams.size),
+    gauge('change_feed_current', '1 while the change feed follows the ledger, else 0.', () =>
+      feed.isCurrent ? 1 : 0,
+    ),
+    gauge('last_event', 'The position of the last event heard of.', () => feed.position ?? 0),
+  ];
+}
+
+function metricsRoute(api: Api, registry: Registry): void {
+  api.route({
+    method: 'GET',
+    url: '/metrics',
+    config: { access: 'public', serves: TYPES },
+    // For whoever runs the service, not for clients.
+    schema: { hide: true },
+    handler: async (_request, reply) => {
+      forbidStoring(reply);
+      const both = [processMetrics(), registry];
+      const texts = await Promise.all(both.map((one) => one.metrics()));
+      return reply.type(Registry.PROMETHEUS_CONTENT_TYPE).send(texts.join('\n'));
+    },
+  });
+}
