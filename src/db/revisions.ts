@@ -171,7 +171,8 @@ async function reviseAlone(
     pool: (how) => readConsensus(session, slug, { ...how, asOf: null }),
   });
   const frameworkHash = framework && hashFramework(framework, subjectOf(row));
-  const proposal = { ...request, authorId: author.id, frameworkHash };
+  const isPooled = consensus !== undefined;
+  const proposal = { ...request, authorId: author.id, frameworkHash, isPooled };
   const { next, answers } = decideRevision(before, proposal, now());
   await requireEvidence(session, row.id, evidence);
   await appendAnswers(session, row.id, next.version, answers);

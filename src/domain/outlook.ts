@@ -84,6 +84,8 @@ export type Proposal = {
   probabilities?: Probabilities | undefined;
   frameworkHash?: string | undefined;
   acknowledges?: readonly Acknowledgement[] | undefined;
+  /** Whether the probabilities are what views add up to, and not what the author sent. */
+  isPooled?: boolean | undefined;
   /** Ends the outlook. What stands is neither changed nor answered for. */
   withdraws?: true | undefined;
 };
@@ -146,8 +148,10 @@ export function decideRevision(current: Standing, proposal: Proposal, now: Date)
   if (isSame && acknowledges.length === 0) {
     throw new DomainError('no-change', `Version ${current.version} already says all of this.`, [
       {
-        path: proposal.frameworkHash === undefined ? ['probabilities'] : [],
-        detail: `equals version ${current.version}; change something or send nothing`,
+        path: proposal.frameworkHash === undefined && !proposal.isPooled ? ['probabilities'] : [],
+        detail: proposal.isPooled
+          ? `the views add up to what version ${current.version} says; there is nothing to publish`
+          : `equals version ${current.version}; change something or send nothing`,
       },
     ]);
   }

@@ -315,6 +315,12 @@ describe('a revision from the consensus', () => {
     await hold('Ada', 0.3, 0.45, 0.25);
     expect((await publish({ rationale: 'R' })).json()).toMatchObject({
       type: '/problems/no-change',
+      errors: [
+        {
+          pointer: '',
+          detail: 'the views add up to what version 1 says; there is nothing to publish',
+        },
+      ],
     });
     expect((await publish({ method: 'linear' })).statusCode).toBe(422);
   });

@@ -72,10 +72,10 @@ export function run(program: string, args: string[], settings: Settings): Progra
 
 export type Service = Program & { origin: string };
 
-/** Starts the service on a free port; resolves once it is ready. */
+/** Starts the service, on a free port unless the settings name one; resolves once it is ready. */
 export async function startService(settings: Settings): Promise<Service> {
-  const port = await freePort();
-  const program = run('server.js', [], { PORT: String(port), ...settings });
+  const port = settings['PORT'] ?? String(await freePort());
+  const program = run('server.js', [], { ...settings, PORT: port });
   const origin = `http://127.0.0.1:${port}`;
   let ending: Ending | undefined;
   void program.ended.then((how) => (ending = how));
