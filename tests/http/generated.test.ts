@@ -5,13 +5,36 @@ import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { OPERATIONS, READS } from '../support/operations.ts';
 import { MERGE_PATCH } from '../support/requests.ts';
 
-// Whatever is sent, the service has no fault of its own, and `call` finds each answer described.
+// Whatever is sent, the service has no fault of its own, `call` finds each answer described, and what was refused
+// left nothing behind.
+
+/** How many times as many requests as usual are sent (vitest.faults.config.ts). */
+const FACTOR = Number(process.env['FUZZ_FACTOR'] ?? 1);
+let sent = 0;
 
 let ledger: TestLedger;
 beforeAll(async () => {
   ledger = await startLedger();
 });
-afterAll(() => ledger.close());
+afterAll(async () => {
+  if (FACTOR > 1) process.stdout.write(`${sent} requests were sent\n`);
+  await ledger.close();
+});
+
+/** How many rows all tables have. */
+async function countRows(): Promise<string> {
+  const { rows } = await ledger.pool.query<{ counts: string }>(await rowCounts());
+  return rows[0]?.counts ?? '';
+}
+let countQuery = '';
+async function rowCounts(): Promise<string> {
+  if (countQuery !== '') return countQuery;
+  const { rows } = await ledger.pool.query<{ name: string }>(
+    `select table_name as name from information_schema.tables where table_schema = 'public' order by 1`,
+  );
+  const counts = rows.map(({ name }) => `'${name} ' || (select count(*) from "${name}")`);
+  return (countQuery = `select concat_ws(', ', ${counts.join(', ')}) as counts`);
+}
 
 type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 type Change = { at: number; what: 'delete' | 'replace' | 'rename' | 'repeat' | 'wrap'; odd: Json };
@@ -127,7 +150,7 @@ const garbled = (text: string) =>
       .map((number) => text.replace(/\d+\.\d+/, number)),
   );
 
-const WRITES = OPERATIONS.filter(({ method }) => method === 'POST' || method === 'PATCH').map(
+const WRITES = OPERATIONS.filter(({ method }) => ['POST', 'PUT', 'PATCH'].includes(method)).map(
   ({ method, url, operationId }) => {
     const examples = Object.values(REQUEST_EXAMPLES[operationId] ?? {});
     return { method, url, operationId, bodies: examples.map(({ value }) => value as Json) };
@@ -138,8 +161,14 @@ describe.each(WRITES)('$operationId', ({ method, url, bodies }) => {
   const type = method === 'PATCH' ? MERGE_PATCH : 'application/json';
   const write = async (payload: string, headers = {}): Promise<number> => {
     const options = { method, url, payload, headers: { 'content-type': type, ...headers } };
-    return (await ledger.call({ ...options, as: 'admin' })).statusCode;
+    const { statusCode } = await ledger.call({ ...options, as: 'admin' });
+    sent += 1;
+    const rows = await countRows();
+    if (statusCode >= 400) expect([payload, rows]).toEqual([payload, before ?? rows]);
+    before = rows;
+    return statusCode;
   };
+  let before: string | null = null;
 
   test('finds no fault of its own in bodies that are nearly right', async () => {
     const statuses = new Set<number>();
@@ -152,7 +181,7 @@ describe.each(WRITES)('$operationId', ({ method, url, bodies }) => {
         expect(status).toBeLessThan(500);
         statuses.add(status);
       }),
-      { numRuns: 200 },
+      { numRuns: 200 * FACTOR },
     );
     expect(statuses).toContain(422);
   });
@@ -163,7 +192,7 @@ describe.each(WRITES)('$operationId', ({ method, url, bodies }) => {
       fc.asyncProperty(texts, async (text) => {
         expect(await write(text)).toBeLessThan(500);
       }),
-      { numRuns: 50 },
+      { numRuns: 50 * FACTOR },
     );
   });
 
@@ -172,7 +201,7 @@ describe.each(WRITES)('$operationId', ({ method, url, bodies }) => {
       fc.asyncProperty(odd, async (body) => {
         expect(await write(JSON.stringify(body))).toBeLessThan(500);
       }),
-      { numRuns: 50 },
+      { numRuns: 50 * FACTOR },
     );
   });
 
@@ -181,7 +210,13 @@ describe.each(WRITES)('$operationId', ({ method, url, bodies }) => {
       unit: fc.constantFrom('"', '*', '/', ',', ';', '=', 'W', ' ', '\t', '\\', 'x'),
     });
     const headers = fc.record(
-      { 'if-match': text, 'content-type': text, accept: text, 'x-request-id': text },
+      {
+        'if-match': text,
+        'content-type': text,
+        accept: text,
+        'x-request-id': text,
+        'idempotency-key': text,
+      },
       { requiredKeys: [] },
     );
     await fc.assert(
@@ -189,15 +224,17 @@ describe.each(WRITES)('$operationId', ({ method, url, bodies }) => {
         expect(await write(JSON.stringify(bodies[0]), sent)).toBeLessThan(500);
       }),
       {
-        numRuns: 50,
+        numRuns: 50 * FACTOR,
       },
     );
   });
 });
 
 describe.each(READS)('$operationId', ({ path, url }) => {
-  const read = async (at: string, headers = {}) =>
-    (await ledger.call({ url: at, as: 'admin', headers })).statusCode;
+  const read = async (at: string, headers = {}) => {
+    sent += 1;
+    return (await ledger.call({ url: at, as: 'admin', headers })).statusCode;
+  };
   const escaped = fc.oneof(
     fc.string({ unit: 'binary' }).map((text) => encodeURIComponent(text.toWellFormed())),
     fc.stringMatching(/^[!-~]*$/).map((text) => text.replaceAll(/[#?]/g, '')),
@@ -217,14 +254,14 @@ describe.each(READS)('$operationId', ({ path, url }) => {
       fc.asyncProperty(query, tag, async (sent, known) => {
         expect(await read(`${url}?${sent}`, { 'if-none-match': known })).toBeLessThan(500);
       }),
-      { numRuns: 40 },
+      { numRuns: 40 * FACTOR },
     );
     await fc.assert(
       fc.asyncProperty(fc.infiniteStream(escaped), async (parts) => {
         const at = path.replace(/\{\w+\}/g, () => String(parts.next().value));
         expect(await read(at)).toBeLessThan(500);
       }),
-      { numRuns: path.includes('{') ? 60 : 1 },
+      { numRuns: path.includes('{') ? 60 * FACTOR : 1 },
     );
   });
 });
