@@ -1,0 +1,138 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { issueKey } from '../../src/db/api-keys.ts';
+import type { Database } from '../../src/db/client.ts';
+import { cleanUp, isAlive, run, type Service, startService } from '../process/support/service.ts';
+import { createDatabase, openDatabase } from '../support/database.ts';
+import { Proxy, type Weather } from './support/proxy.ts';
+import { keepWriting, publish, type Target, versionsOf } from './support/writers.ts';
+
+const SLUGS = ['one', 'two', 'three'];
+const POOL = 5;
+/** Above what waiting for a connection and for a statement take together, in milliseconds. */
+const LONGEST = 27_000;
+
+let url = '';
+let database: Database;
+let proxy: Proxy;
+let service: Service;
+let target: Target;
+beforeAll(async () => {
+  url = await createDatabase({ empty: true });
+  const { searchParams, username, pathname, port } = new URL(url);
+  proxy = new Proxy(`${searchParams.get('host')}/.s.PGSQL.${port}`);
+  const by = `postgres://${username}@127.0.0.1:${await proxy.listen()}${pathname}`;
+  service = await startService({
+    DATABASE_URL: by,
+    DATABASE_POOL_MAX: String(POOL),
+    LOAD_SAMPLES: 'true',
+    LOG_LEVEL: 'fatal',
+  });
+  database = openDatabase(url, 2);
+  const issued = await issueKey(
+    database.db,
+    { name: 'Desk', role: 'admin', expiresAt: null },
+    new Date(),
+  );
+  target = { origin: service.origin, key: issued.key };
+});
+afterAll(async () => {
+  await cleanUp();
+  await database.pool.end();
+  await proxy.close();
+});
+
+type Reading = { statuses: Map<number, number>; longest: number; faults: string[] };
+
+/** Reads the outlooks and says what was wrong with any answer. */
+async function keepReading(isOver: () => boolean): Promise<Reading> {
+  const reading: Reading = { statuses: new Map(), longest: 0, faults: [] };
+  const newest = new Map<string, number>();
+  for (let turn = 0; !isOver(); turn += 1) {
+    const slug = SLUGS[turn % SLUGS.length] ?? '';
+    const began = performance.now();
+    // Of a moment of its own each time, half of them ask the database.
+    const query = turn % 2 === 0 ? '' : `?asOf=${new Date().toISOString()}`;
+    const response = await fetch(`${target.origin}/v1/outlooks/${slug}${query}`);
+    const text = await response.text();
+    reading.longest = Math.max(reading.longest, performance.now() - began);
+    reading.statuses.set(response.status, (reading.statuses.get(response.status) ?? 0) + 1);
+    if (response.status === 200) {
+      const answer = JSON.parse(text) as { slug: string; version: number; probabilities: object };
+      const sum = Object.values(answer.probabilities).reduce((a: number, b: number) => a + b, 0);
+      if (answer.slug !== slug || Math.abs(Number(sum) - 1) > 1e-9) reading.faults.push(text);
+      if (answer.version < (newest.get(slug) ?? 0)) reading.faults.push(`${slug} went back`);
+      newest.set(slug, answer.version);
+    } else if (response.status !== 503 || response.headers.get('retry-after') === null) {
+      reading.faults.push(text);
+    }
+    await delay(5);
+  }
+  return reading;
+}
+
+const WEATHER: [weather: Weather, seconds: number][] = [
+  ['calm', 2],
+  ['cutting', 10],
+  ['calm', 3],
+  ['refusing', 8],
+  ['slow', 10],
+  ['frozen', 12],
+  ['cutting', 5],
+];
+
+test('a way to the database that drops, delays and halves what passes breaks nothing', async () => {
+  for (const slug of SLUGS) await publish(target, slug);
+  let isOver = false;
+  const over = () => isOver;
+  const writers = Array.from({ length: 8 }, () => keepWriting(target, SLUGS, over));
+  const readers = Array.from({ length: 8 }, () => keepReading(over));
+  const work = Promise.all([Promise.all(writers), Promise.all(readers)]);
+  work.catch(() => (isOver = true));
+  for (const [weather, seconds] of WEATHER) {
+    proxy.weather = weather;
+    if (weather === 'refusing') proxy.cut();
+    await delay(seconds * 1000);
+  }
+  proxy.weather = 'calm';
+  proxy.cut();
+  const healed = performance.now();
+  const isReady = async () => {
+    const response = await fetch(`${target.origin}/readyz`);
+    return ((await response.json()) as { changeFeed?: string }).changeFeed === 'current';
+  };
+  while (!(await isReady())) await delay(50);
+  const healing = performance.now() - healed;
+  await delay(2_000);
+  isOver = true;
+  const [written, read] = await work;
+
+  const acknowledged = written.flatMap((one) => one.acknowledged);
+  const statuses = new Map<number, number>();
+  for (const one of read) {
+    for (const [status, count] of one.statuses) {
+      statuses.set(status, (statuses.get(status) ?? 0) + count);
+    }
+  }
+  const longest = Math.max(...read.map((one) => one.longest));
+  process.stdout.write(
+    `${acknowledged.length} revisions acknowledged; reads by status ${JSON.stringify([...statuses])}, ` +
+      `the longest ${Math.round(longest)} ms; healed within ${Math.round(healing)} ms\n`,
+  );
+  expect(read.flatMap((one) => one.faults)).toEqual([]);
+  expect(longest).toBeLessThan(LONGEST);
+  expect(healing).toBeLessThan(30_000);
+  expect(acknowledged.length).toBeGreaterThan(100);
+  expect(isAlive(service.pid)).toBe(true);
+  // The pool, and the connection that listens.
+  await delay(1_000);
+  expect(proxy.open).toBeLessThanOrEqual(POOL + 1);
+  for (const slug of SLUGS) {
+    const told = (await versionsOf(target, slug)).slice(0, -1).map(({ rationale }) => rationale);
+    expect(new Set(told).size).toBe(told.length);
+    const ours = acknowledged.filter((one) => one.slug === slug).map(({ id }) => id);
+    expect(new Set(told)).toEqual(new Set(ours));
+  }
+  const verify = run('verify.js', [], { DATABASE_URL: url });
+  expect([(await verify.ended).code, verify.stderr()]).toEqual([0, '']);
+});
