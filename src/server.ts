@@ -29,10 +29,7 @@ async function start(): Promise<void> {
   const database = await openDatabase(config, {
     onConnectionError: (error) => log.warn({ err: error }, 'a database connection broke'),
     onEmbeddedLog: (line) => log.debug({ postgres: line }),
-    onEmbeddedExit: (message) => {
-      log.fatal(message);
-      process.exit(1); // restarting is up to whoever supervises the service
-    },
+    onEmbeddedExit: (message) => log.error(`${message}; it is started again`),
   });
   const feed = new ChangeFeed(database.pool, (error) =>
     log.warn({ err: error }, 'the connection that listens broke'),

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { connect, type Database, reasonOf } from './client.ts';
 import {
   type Connection,
@@ -20,9 +21,12 @@ export type Reports = {
   onConnectionError: (error: Error) => void;
   /** A line that the embedded PostgreSQL logged. */
   onEmbeddedLog: (line: string) => void;
-  /** The embedded PostgreSQL ended by itself. */
+  /** The embedded PostgreSQL ended by itself, or could not be started again yet. */
   onEmbeddedExit: (message: string) => void;
 };
+
+/** Between two starts of an embedded PostgreSQL that ended by itself, in milliseconds. */
+const RESTART_AFTER = { least: 100, most: 5_000 };
 
 export type OpenDatabase = Database & {
   /** Ends the connections once they are idle, then the embedded PostgreSQL. */
@@ -43,7 +47,7 @@ export async function openDatabase(
   if (settings.databaseUrl !== null) return openExternal(settings.databaseUrl, settings, reports);
   const running = join ? runningEmbeddedPostgres(settings.dataDir) : null;
   if (running) return migrated(running, settings, reports, async () => {});
-  const embedded = await startEmbedded(settings, reports);
+  const embedded = await keepEmbedded(settings, reports);
   return migrated(embedded.connection, settings, reports, embedded.stop);
 }
 
@@ -82,9 +86,41 @@ async function migrated(
   return { ...database, close };
 }
 
-function startEmbedded(
+/**
+ * Starts the embedded PostgreSQL and keeps it up: one that ends by itself, or can't start again at once, as on a
+ * full disk, is started until it stands.
+ */
+async function keepEmbedded(
   { dataDir }: DatabaseSettings,
   { onEmbeddedLog, onEmbeddedExit }: Reports,
-): Promise<EmbeddedPostgres> {
-  return startEmbeddedPostgres({ dataDir, onLog: onEmbeddedLog, onExit: onEmbeddedExit });
+): Promise<{ connection: Connection; stop: () => Promise<void> }> {
+  const stopping = new AbortController();
+  let running: Promise<EmbeddedPostgres | null> | undefined;
+  const start = () =>
+    startEmbeddedPostgres({
+      dataDir,
+      onLog: onEmbeddedLog,
+      onExit: (message) => {
+        onEmbeddedExit(message);
+        running = startAgain();
+      },
+    });
+  const startAgain = async () => {
+    for (let wait = RESTART_AFTER.least; ; wait = Math.min(2 * wait, RESTART_AFTER.most)) {
+      await delay(wait, undefined, { signal: stopping.signal }).catch(() => {});
+      if (stopping.signal.aborted) return null;
+      try {
+        return await start();
+      } catch (error) {
+        onEmbeddedExit(reasonOf(error));
+      }
+    }
+  };
+  const first = await start();
+  running ??= Promise.resolve(first);
+  const stop = async () => {
+    stopping.abort();
+    await (await running)?.stop();
+  };
+  return { connection: first.connection, stop };
 }

@@ -47,11 +47,15 @@ test('whatever is killed, what was acknowledged is there once', async () => {
   for (let kill = 0; kill < KILLS.service + KILLS.postgres; kill += 1) {
     await delay(randomInt(50, 1_500));
     const server = postmasterOf(dataDir);
-    // Every so many kills it is PostgreSQL, with which the service ends.
-    const isPostgres = kill % 7 >= 5 && server !== null;
-    if (isPostgres) process.kill(server, 'SIGKILL');
-    else service.kill('SIGKILL');
-    await restart();
+    // Every so many kills it is PostgreSQL, which the service starts again.
+    if (kill % 7 >= 5 && server !== null) {
+      process.kill(server, 'SIGKILL');
+      await until(() => ![null, server].includes(postmasterOf(dataDir)));
+      if (!isAlive(service.pid)) throw new Error('the service ended with PostgreSQL');
+    } else {
+      service.kill('SIGKILL');
+      await restart();
+    }
   }
   await delay(500);
   isOver = true;

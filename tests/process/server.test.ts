@@ -12,6 +12,7 @@ import {
   postmasterOf,
   run,
   startService,
+  until,
 } from './support/service.ts';
 import { stopService, type UsedFolder, useFolder } from './support/used-folder.ts';
 
@@ -89,6 +90,18 @@ describe('on a folder that was used before', () => {
     expect((await revise(restarted.origin, used.key, REVISION)).status).toBe(201);
     expect(restarted.stdout()).not.toContain('olk_');
     await stopService(restarted, dataDir);
+  });
+
+  test('PostgreSQL that is killed is started again, and the service goes on', async () => {
+    const dataDir = used.copy();
+    const service = await startService({ DATA_DIR: dataDir });
+    const killed = postmasterOf(dataDir);
+    process.kill(killed ?? 0, 'SIGKILL');
+    await until(async () => (await fetch(`${service.origin}/readyz`)).status === 503);
+    await until(async () => (await fetch(`${service.origin}/readyz`)).status === 200);
+    expect(postmasterOf(dataDir)).not.toBe(killed);
+    expect((await revise(service.origin, used.key, distinctRevision(1))).status).toBe(201);
+    await stopService(service, dataDir);
   });
 
   test('a second start on a live folder says in one line what is wrong', async () => {
