@@ -34,6 +34,7 @@ import { historyRoutes } from './http/history.ts';
 import { instrumentRoutes } from './http/instruments.ts';
 import { readJsonBodies } from './http/json-body.ts';
 import { keyRoutes } from './http/keys.ts';
+import { limitRequests } from './http/limits.ts';
 import { logRequests } from './http/logging.ts';
 import { observationRoutes } from './http/observations.ts';
 import { describeRoutes, documentRoute, serveSwaggerUi } from './http/openapi.ts';
@@ -52,6 +53,7 @@ import {
   refuseUnknownQueries,
 } from './http/routing.ts';
 import { scoreRoutes } from './http/scores.ts';
+import { EXPOSED_HEADERS, TRANSPORT_SECURITY } from './http/sending.ts';
 import { seriesRoutes } from './http/series.ts';
 import { endConnectionsOnClose } from './http/stopping.ts';
 import { trackRecordRoutes } from './http/track-records.ts';
@@ -64,14 +66,7 @@ const { version } = JSON.parse(
 ) as { version: string };
 
 export type AppOptions = {
-  config: Pick<
-    Config,
-    | 'requireKeyForReads'
-    | 'corsOrigins'
-    | 'cacheMaxBytes'
-    | 'streamsPerAddress'
-    | 'idempotencyHours'
-  >;
+  config: Config;
   database: Database;
   /** What caches and streams follow; whoever made it starts and closes it. */
   feed: ChangeFeed;
@@ -89,6 +84,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     logController: new LogController({ disableRequestLogging: true }),
     childLoggerFactory: (parent) => parent,
     genReqId: requestId,
+    trustProxy: config.trustedProxies.length > 0 && [...config.trustedProxies],
     bodyLimit: 1_048_576,
     requestTimeout: 30_000,
     http: { connectionsCheckingInterval: 5_000 }, // how exact that is
@@ -100,6 +96,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   });
   app.setValidatorCompiler(validatorCompiler as never);
   app.setSerializerCompiler(() => JSON.stringify);
+  app.decorateRequest('caller', null);
   readJsonBodies(app, 'application/json');
   handleErrors(app);
   logRequests(app);
@@ -114,11 +111,18 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id));
   answerConditionally(app);
 
-  app.addHook('onRequest', async (_request, reply) => void reply.headers(SECURITY_HEADERS));
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers(SECURITY_HEADERS);
+    if (request.protocol === 'https') reply.header(...TRANSPORT_SECURITY);
+  });
   await app.register(cors, { delegator: corsOf(config) });
+  const countKey = await limitRequests(app, config);
   await describeRoutes(app, version);
   await app.register(async (scope) => serveSwaggerUi(scope));
-  await app.register(async (scope) => mountApi(scope as Api, ledger, serveMetrics));
+  await app.register(async (scope) => {
+    authorize(scope, ledger, countKey);
+    await mountApi(scope, ledger, serveMetrics);
+  });
   return app;
 }
 
@@ -137,7 +141,12 @@ function ledgerOf({ config, database, feed, now }: AppOptions): Ledger {
     feed,
     requireKeyForReads,
     idempotencyHours: config.idempotencyHours,
-    replies: new RenderedReplies({ maxBytes: 0.5 * cacheMaxBytes, requireKeyForReads, feed }),
+    replies: new RenderedReplies({
+      maxBytes: 0.5 * cacheMaxBytes,
+      servesStale: config.serveStale,
+      requireKeyForReads,
+      feed,
+    }),
     streams: new EventStreams({ pool, feed, maxPerAddress: config.streamsPerAddress }),
     findKey: keyFinder(pool),
     versions: versionReader(pool, frameworks),
@@ -146,7 +155,6 @@ function ledgerOf({ config, database, feed, now }: AppOptions): Ledger {
 }
 
 async function mountApi(api: Api, ledger: Ledger, serveMetrics: (api: Api) => void): Promise<void> {
-  authorize(api, ledger);
   if (ledger.requireKeyForReads) ledger.replies.serve(api);
   refuseOtherMediaTypes(api);
   refuseUnknownQueries(api);
@@ -200,7 +208,7 @@ const SECURITY_HEADERS = headersOf({
   },
   // Answers are data for any page; what a page may do with them is up to CORS.
   crossOriginResourcePolicy: { policy: 'cross-origin' as const },
-  // Whether there is TLS in front is not ours to say.
+  // Only where a request came by TLS.
   strictTransportSecurity: false,
   // For browsers of the past, or said by the policy above.
   crossOriginOpenerPolicy: false,
@@ -226,7 +234,7 @@ function headersOf(options: Parameters<typeof helmet>[0]): Record<string, string
  * and read where reads need a key. No cookie ever grants anything, so credentials are never allowed.
  */
 function corsOf(config: AppOptions['config']) {
-  const exposedHeaders = ['ETag', 'Link', 'Location', 'Retry-After', 'X-Request-Id'];
+  const exposedHeaders = [...EXPOSED_HEADERS];
   const readers = {
     origin: '*',
     methods: ['GET', 'HEAD'],

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isIP } from 'node:net';
 import type { DatabaseSettings } from './db/database.ts';
 
 const flag = z.enum(['true', 'false'], { error: 'must be true or false' });
@@ -6,6 +7,12 @@ const wholeNumber = z
   .string()
   .regex(/^\d{1,15}$/, { error: 'must be a whole number' })
   .transform(Number);
+
+const list = z
+  .string()
+  .default('')
+  .transform((text) => text.split(',').map((entry) => entry.trim()))
+  .transform((entries) => entries.filter((entry) => entry !== ''));
 
 // A setting that is present but empty counts as unset, as in `PORT= npm start`.
 const environment = z.object({
@@ -28,22 +35,26 @@ const environment = z.object({
     .default('info'),
   LOAD_SAMPLES: flag.optional(),
   REQUIRE_KEY_FOR_READS: flag.default('false'),
-  CORS_ORIGINS: z
-    .string()
-    .default('')
-    .transform((list) => list.split(',').map((origin) => origin.trim()))
-    .transform((origins) => origins.filter((origin) => origin !== ''))
-    .refine((origins) => origins.every(isOrigin), {
-      error: 'must be origins such as https://desk.example, separated by commas',
-    }),
+  CORS_ORIGINS: list.refine((origins) => origins.every(isOrigin), {
+    error: 'must be origins such as https://desk.example, separated by commas',
+  }),
   CACHE_MAX_BYTES: wholeNumber
     .refine((bytes) => bytes === 0 || bytes >= 1_048_576, {
       error: 'must be 0 or at least 1048576 (1 MiB)',
     })
     .default(67_108_864),
+  SERVE_STALE: flag.default('true'),
   STREAMS_PER_ADDRESS: wholeNumber
     .refine((streams) => streams >= 1, { error: 'must be at least 1' })
     .default(100),
+  RATE_LIMIT_PER_ADDRESS: wholeNumber.default(60_000),
+  RATE_LIMIT_PER_KEY: wholeNumber.default(60_000),
+  REQUESTS_AT_ONCE: wholeNumber
+    .refine((requests) => requests >= 2, { error: 'must be at least 2' })
+    .default(500),
+  TRUSTED_PROXIES: list.refine((proxies) => proxies.every(isNetwork), {
+    error: 'must be addresses, networks such as 10.0.0.0/8, or loopback, linklocal, uniquelocal',
+  }),
   IDEMPOTENCY_HOURS: wholeNumber
     .refine((hours) => hours >= 1 && hours <= 8760, { error: 'must be in 1–8760' })
     .default(24),
@@ -51,6 +62,16 @@ const environment = z.object({
 
 function isOrigin(text: string): boolean {
   return URL.canParse(text) && new URL(text).origin === text;
+}
+
+function isNetwork(text: string): boolean {
+  if (['loopback', 'linklocal', 'uniquelocal'].includes(text)) return true;
+  const [address = '', bits, ...more] = text.split('/');
+  const version = isIP(address);
+  if (version === 0 || more.length > 0) return false;
+  return (
+    bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128))
+  );
 }
 
 export type Config = DatabaseSettings & {
@@ -63,8 +84,18 @@ export type Config = DatabaseSettings & {
   corsOrigins: readonly string[];
   /** Bytes of memory that rendered replies and frameworks may take; 0 keeps none. */
   cacheMaxBytes: number;
+  /** Whether reads are answered with what is kept, marked as stale, while the database can't be asked. */
+  serveStale: boolean;
   /** Event streams that one address may have open on this instance. */
   streamsPerAddress: number;
+  /** Requests that an instance takes a minute from one address; 0 for any number. */
+  rateLimitPerAddress: number;
+  /** Requests that an instance takes a minute by one key; 0 for any number. */
+  rateLimitPerKey: number;
+  /** Requests that may be at work at once on an instance. */
+  requestsAtOnce: number;
+  /** The addresses whose word on who sent a request, and whether by TLS, is taken. */
+  trustedProxies: readonly string[];
   /** For how many hours the answer to a write is kept for who sends it again. */
   idempotencyHours: number;
 };
@@ -92,7 +123,12 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     requireKeyForReads: settings.REQUIRE_KEY_FOR_READS === 'true',
     corsOrigins: settings.CORS_ORIGINS,
     cacheMaxBytes: settings.CACHE_MAX_BYTES,
+    serveStale: settings.SERVE_STALE === 'true',
     streamsPerAddress: settings.STREAMS_PER_ADDRESS,
+    rateLimitPerAddress: settings.RATE_LIMIT_PER_ADDRESS,
+    rateLimitPerKey: settings.RATE_LIMIT_PER_KEY,
+    requestsAtOnce: settings.REQUESTS_AT_ONCE,
+    trustedProxies: settings.TRUSTED_PROXIES,
     idempotencyHours: settings.IDEMPOTENCY_HOURS,
   };
 }

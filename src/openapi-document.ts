@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { pino } from 'pino';
 import { buildApp } from './app.ts';
+import { readConfig } from './config.ts';
 import { ChangeFeed } from './db/change-feed.ts';
 import { connect } from './db/client.ts';
 
@@ -9,13 +10,7 @@ const FILE = new URL('../openapi/openapi.json', import.meta.url);
 // The routes are described without being called, so nothing connects to this database.
 const database = connect({ max: 1 }, () => {});
 const app = await buildApp({
-  config: {
-    requireKeyForReads: false,
-    corsOrigins: [],
-    cacheMaxBytes: 0,
-    streamsPerAddress: 1,
-    idempotencyHours: 24,
-  },
+  config: readConfig({}),
   database,
   feed: new ChangeFeed(database.pool, () => {}),
   now: () => new Date(),

@@ -39,6 +39,7 @@ export class ChangeFeed {
   #socket: Socket | null = null;
   #position: number | null = null;
   #isCurrent = false;
+  #heardAt = 0;
   #isClosed = false;
   #reading: Promise<void> | null = null;
   #isReadWanted = false;
@@ -56,6 +57,11 @@ export class ChangeFeed {
   /** Whether events come within moments of their commit. */
   get isCurrent(): boolean {
     return this.#isCurrent;
+  }
+
+  /** When, by `performance.now()`, all events committed until then had last been handed over. */
+  get heardAt(): number {
+    return this.#heardAt;
   }
 
   /** The last position handed over; null before the first connection. */
@@ -165,10 +171,14 @@ export class ChangeFeed {
   }
 
   async #readAll(client: pg.Client): Promise<void> {
+    const askedAt = performance.now();
     const last = await sequenceEvents(client);
     for (;;) {
       const after = this.#position ?? last;
-      if (last <= after) return;
+      if (last <= after) {
+        this.#heardAt = askedAt;
+        return;
+      }
       const events = await readEvents(client, { after, limit: BATCH, slug: null });
       if (this.#client !== client) return;
       this.#position = events.at(-1)?.position ?? last;

@@ -74,13 +74,21 @@ export async function inTransaction<Result>(
     await session.query('commit');
     return result;
   } catch (error) {
-    // What doesn't answer won't answer to this either.
-    if (error instanceof Error && error.message === 'Query read timeout') broken = true;
+    // What doesn't answer won't answer to this either, and what takes no writes may have been a primary.
+    if (isOver(error)) broken = true;
     else await session.query('rollback').catch(() => (broken = true));
     throw error;
   } finally {
     session.release(broken);
   }
+}
+
+const READ_ONLY = '25006';
+
+function isOver(error: unknown): boolean {
+  const cause = error instanceof DrizzleQueryError ? error.cause : error;
+  if (!(cause instanceof Error)) return false;
+  return cause.message === 'Query read timeout' || (cause as { code?: string }).code === READ_ONLY;
 }
 
 /** The query builder on the connection of a transaction. */

@@ -1,6 +1,6 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Role, roleAllows } from '../domain/api-keys.ts';
-import { type ApiKey, type KeyFinder, touchKey } from '../db/api-keys.ts';
+import { type Analyst, type KeyFinder, touchKey } from '../db/api-keys.ts';
 import type { Db } from '../db/client.ts';
 import { Problem } from './problems.ts';
 
@@ -15,29 +15,44 @@ declare module 'fastify' {
     access?: Access;
   }
   interface FastifyRequest {
-    /** The key that a request was let in by; null where none was asked for. */
-    apiKey: ApiKey | null;
+    /** Who was let in; null where nobody was asked who they are. */
+    caller: Caller | null;
   }
 }
+
+/** Who sent a request, by the key that it carries. */
+export type Caller = {
+  analyst: Analyst;
+  role: Role;
+  /** Tells what opened the service from anything else that does. */
+  id: string;
+  /** The same in a few characters, for people; nothing that opens anything. */
+  hint: string;
+};
 
 type Guarded = { db: Db; findKey: KeyFinder; now: () => Date; requireKeyForReads: boolean };
 
 /** Lets requests in by the `access` of their route, before their bodies are read. */
-export function authorize(app: FastifyInstance, { requireKeyForReads, ...keys }: Guarded): void {
-  app.decorateRequest('apiKey', null);
+export function authorize(
+  app: FastifyInstance,
+  { requireKeyForReads, ...keys }: Guarded,
+  countKey: (request: FastifyRequest, reply: FastifyReply) => Promise<void>,
+): void {
   app.addHook('onRoute', (route) => {
     if (!route.config?.access)
       throw new Error(`${String(route.method)} ${route.url} says no access`);
   });
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', async (request, reply) => {
     const { access } = request.routeOptions.config;
     if (access === undefined || access === 'public') return;
     if (access === 'read' && !requireKeyForReads) return;
-    request.apiKey = await authenticate(request, keys);
-    if (access === 'read' || roleAllows(request.apiKey.role, access)) return;
+    const caller = await authenticate(request, keys);
+    request.caller = caller;
+    await countKey(request, reply);
+    if (access === 'read' || roleAllows(caller.role, access)) return;
     throw new Problem(
       'forbidden',
-      `This takes a key of the role ${access}${access === 'admin' ? '' : ' or admin'}; ${request.apiKey.hint}… has the role ${request.apiKey.role}.`,
+      `This takes a key of the role ${access}${access === 'admin' ? '' : ' or admin'}; ${caller.hint} has the role ${caller.role}.`,
     );
   });
 }
@@ -61,16 +76,16 @@ export async function isStillAllowed(
 }
 
 /** The analyst behind a request to a route of a role. */
-export function authorOf(request: FastifyRequest): ApiKey['analyst'] {
-  if (!request.apiKey)
+export function authorOf(request: FastifyRequest): Analyst {
+  if (!request.caller)
     throw new Error('a route that needs an author must say a role as its access');
-  return request.apiKey.analyst;
+  return request.caller.analyst;
 }
 
 async function authenticate(
   request: FastifyRequest,
   { db, findKey, now }: Omit<Guarded, 'requireKeyForReads'>,
-): Promise<ApiKey> {
+): Promise<Caller> {
   const header = request.headers.authorization;
   if (header === undefined) {
     throw unauthorized('No key was sent. Send it as Authorization: Bearer olk_….');
@@ -91,7 +106,8 @@ async function authenticate(
   await touchKey(db, key, at).catch((error: unknown) =>
     request.log.warn({ reqId: request.id, err: error }, 'the use of a key could not be recorded'),
   );
-  return key;
+  const { id, analyst, role, hint } = key;
+  return { id, analyst, role, hint: `${hint}…` };
 }
 
 function unauthorized(detail: string): Problem {

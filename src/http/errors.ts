@@ -6,11 +6,12 @@ import { NotNow } from '../db/client.ts';
 import { DomainError } from '../domain/errors.ts';
 import { ContradictedOutcome } from '../domain/resolution.ts';
 import { type OpenTrigger, UnansweredConditions } from '../domain/review.ts';
-import { domainProblem, PROBLEMS } from './problem-kinds.ts';
+import { domainProblem, type ProblemCode, PROBLEMS } from './problem-kinds.ts';
 import { jsonPointer, Problem, sendProblem } from './problems.ts';
 
 /** Renders whatever a route throws as a problem; what nobody foresaw is logged and told to nobody. */
 export function handleErrors(app: FastifyInstance): void {
+  app.decorateRequest('problem', null);
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply));
   app.setNotFoundHandler((request, reply) =>
     sendProblem(
@@ -30,7 +31,7 @@ export function answerError(
   const problem = problemOf(error, request);
   reply.header('x-request-id', request.id); // no hook runs where the URL can't be read
   if (PROBLEMS[problem.code].status >= 500) {
-    const level = problem.code === 'unavailable' ? 'warn' : 'error';
+    const level = PROBLEMS[problem.code].status === 503 ? 'warn' : 'error';
     request.log[level]({ reqId: request.id, ...loggable(error) }, 'the request failed');
   }
   return sendProblem(request, reply, problem);
@@ -48,6 +49,9 @@ function problemOf(error: unknown, request: FastifyRequest): Problem {
         error.computed && { extensions: { closes: error.computed } }),
     });
   }
+  const refusal = isUnavailable(error) && NOT_WRITABLE[codeOf(error) ?? ''];
+  if (refusal)
+    return new Problem(refusal.code, refusal.detail, { headers: { 'retry-after': '5' } });
   if (isUnavailable(error)) {
     return new Problem('unavailable', 'The database can not be reached or is busy; try again.', {
       headers: { 'retry-after': '2' },
@@ -98,6 +102,19 @@ const NOT_NOW =
   /^(08...|53...|57...|55P03|25006|25P0[34]|40...|28000|28P01|3D000|ECONN\w+|ENOENT|ENOTFOUND|ENETUNREACH|EPIPE|ETIMEDOUT|EHOSTUNREACH|EAI_\w+)$/;
 const POOL_MESSAGES =
   /^(timeout exceeded when trying to connect|Query read timeout|Connection terminated|Client has encountered a connection error)/;
+
+const NOT_WRITABLE: Partial<Record<string, { code: ProblemCode; detail: string }>> = {
+  '25006': { code: 'read-only', detail: 'The database is read-only; nothing was stored.' },
+  '53100': {
+    code: 'storage-full',
+    detail: 'The disk of the database is full; nothing was stored.',
+  },
+};
+
+function codeOf(error: unknown): string | undefined {
+  const cause = error instanceof DrizzleQueryError ? error.cause : error;
+  return cause instanceof pg.DatabaseError ? cause.code : undefined;
+}
 
 /** Whether a database error passes by itself. */
 export function isUnavailable(error: unknown): boolean {

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { sequenceEvents } from '../db/events.ts';
 import { notFound } from '../db/versions.ts';
 import { isStillAllowed } from './auth.ts';
+import { addressOf } from './limits.ts';
 import { EVENT_STREAM_TYPE } from './negotiation.ts';
 import { Problem } from './problems.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
@@ -98,7 +99,7 @@ async function stream(
 ): Promise<void> {
   const { streams } = ledger;
   const position = await startOf(request, ledger, queried);
-  if (!streams.admit(request.ip)) {
+  if (!streams.admit(addressOf(request))) {
     throw new Problem(
       'too-many-streams',
       'Your address has as many streams as it may; close one.',
@@ -119,7 +120,7 @@ async function stream(
     // Nobody is there to be told; the client resumes from the last id it has.
     request.log.debug({ reqId: request.id, err: error }, 'a stream was cut off');
   } finally {
-    streams.leave(request.ip);
+    streams.leave(addressOf(request));
   }
 }
 

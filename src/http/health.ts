@@ -15,7 +15,7 @@ function livenessRoute(api: Api): void {
   api.route({
     method: 'GET',
     url: '/healthz',
-    config: { access: 'public' },
+    config: { access: 'public', isUnlimited: true },
     schema: {
       operationId: 'getHealth',
       tags: [TAG],
@@ -36,7 +36,7 @@ function readinessRoute(api: Api, { db, feed }: Ledger): void {
   api.route({
     method: 'GET',
     url: '/readyz',
-    config: { access: 'public' },
+    config: { access: 'public', isUnlimited: true },
     schema: {
       operationId: 'getReadiness',
       tags: [TAG],

@@ -104,7 +104,7 @@ function metricsRoute(api: Api, registry: Registry): void {
   api.route({
     method: 'GET',
     url: '/metrics',
-    config: { access: 'public', serves: TYPES },
+    config: { access: 'public', serves: TYPES, isUnlimited: true },
     // For whoever runs the service, not for clients.
     schema: { hide: true },
     handler: async (_request, reply) => {

@@ -57,6 +57,12 @@ perfect. A score that is infinite, or that there is not, is null, and \`missing\
 gzip); send it back as \`If-None-Match\` to be answered 304. A current view is never older than what
 the instance that answers was told; pass \`minVersion\` to be sure of a version. Send an ETag as \`If-Match\` with a revision to be refused (412) where the outlook has changed since.
 
+While the database can't be asked, reads may be answered with what was kept: \`Age\` tells for how many seconds nothing was heard of
+the ledger, and \`Cache-Status\` says \`STALE\`.
+
+**Limits.** Each address and each key may send so many requests a minute; \`RateLimit-Policy\` and \`RateLimit\` tell how many, and how
+many are left. What exceeds that is answered 429 with \`Retry-After\`.
+
 **The hash chain.** Whoever noted a version's \`hash\` can later prove that neither it nor any version
 before it was rewritten. Both hashes are \`sha256:\` and the hex SHA-256 of a canonical JSON document
 (RFC 8785) in UTF-8:

@@ -96,7 +96,7 @@ function completeOperation(operation: Operation, method: string, path: string): 
   }
   // What stands in a path's parameter may be no URL.
   const malformed = path.includes('{') ? ['400'] : [];
-  for (const status of [...malformed, '406', '500', '503'])
+  for (const status of [...malformed, '406', '429', '500', '503'])
     responses[status] ??= { description: '', ...problem };
   const isStream = EVENT_STREAM_TYPE in (responses['200']?.content ?? {});
   if (method === 'get') {

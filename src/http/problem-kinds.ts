@@ -179,6 +179,13 @@ export const PROBLEMS = {
     meaning: 'Each address may have a limited number of event streams open at once.',
     mend: 'Share one stream between the parts of a page or the pages of a browser, or close some.',
   },
+  'rate-limited': {
+    status: 429,
+    title: 'Too many requests',
+    meaning:
+      'Each address and each key may send a limited number of requests a minute, which `RateLimit-Policy` tells, and have a limited number at work at once. Nothing was done.',
+    mend: 'Wait the seconds in `Retry-After`, and send the request again. `RateLimit` tells with each answer how many are left (`r`) for how many seconds (`t`).',
+  },
   'condition-unanswered': {
     status: 422,
     title: 'A triggered condition wants an answer',
@@ -196,7 +203,27 @@ export const PROBLEMS = {
     status: 503,
     title: 'The service is not available right now',
     meaning: 'The database can not be reached, or the service is starting or stopping.',
-    mend: 'Try again after the number of seconds in `Retry-After`. A write that was not acknowledged may or may not have been stored: read the outlook before sending it again.',
+    mend: 'Try again after the number of seconds in `Retry-After`. A write that was not acknowledged may or may not have been stored: send it again with the same `Idempotency-Key`, or read the outlook before sending it again.',
+  },
+  overloaded: {
+    status: 503,
+    title: 'The service has too much to do',
+    meaning: 'As many requests are at work as the service can take. Nothing was done.',
+    mend: 'Try again after the number of seconds in `Retry-After`.',
+  },
+  'read-only': {
+    status: 503,
+    title: 'The ledger takes no writes right now',
+    meaning:
+      'The database is read-only, as while another one takes over. Reads are answered. Nothing was stored.',
+    mend: 'Try again after the number of seconds in `Retry-After`.',
+  },
+  'storage-full': {
+    status: 503,
+    title: 'The ledger has no room left',
+    meaning:
+      'The disk of the database is full. Reads are answered. Whoever runs the service has to make room; it goes on by itself then. Nothing was stored.',
+    mend: 'Try again after the number of seconds in `Retry-After`.',
   },
 } as const satisfies Record<
   string,

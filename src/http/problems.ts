@@ -2,6 +2,13 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Fault } from '../domain/errors.ts';
 import { type ProblemCode, PROBLEMS } from './problem-kinds.ts';
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What it was refused with. */
+    problem: ProblemCode | null;
+  }
+}
+
 /** One faulty field. `in` is absent for the body, which `pointer` then points into. */
 export type FieldError = { pointer: string; detail: string; in?: 'query' | 'path' | 'header' };
 
@@ -44,6 +51,7 @@ export function sendProblem(
   problem: Problem,
 ): FastifyReply {
   const { status, title } = PROBLEMS[problem.code];
+  request.problem = problem.code;
   return reply
     .code(status)
     .headers({ 'cache-control': 'no-store', ...problem.headers })

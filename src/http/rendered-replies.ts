@@ -1,7 +1,11 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { LRUCache } from 'lru-cache';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ChangeFeed } from '../db/change-feed.ts';
+import { NotNow } from '../db/client.ts';
 import type { LedgerEvent } from '../db/events.ts';
+import { isUnavailable } from './errors.ts';
+import { limitFields } from './limits.ts';
 import { acceptedCoding, JSON_TYPE, type MediaType, preferredType } from './negotiation.ts';
 import {
   formOf,
@@ -32,7 +36,8 @@ type Fill = { about: About; isOvertaken: boolean; reply: Promise<RenderedReply> 
  * events say that what they tell of changed. Written here because that is what no cache of responses
  * knows of: it makes a hot read as cheap as a constant, and never stale on the instance that wrote.
  *
- * While the change feed is away nothing is served from memory, and each read asks Postgres.
+ * While the change feed is away each read asks Postgres. Where that can't answer, what was kept until then is
+ * served, marked with how old it may be.
  */
 export class RenderedReplies {
   readonly #kept: LRUCache<string, Kept> | null;
@@ -41,13 +46,27 @@ export class RenderedReplies {
   /** The newest version heard of, by slug, of outlooks that changed lately. */
   readonly #newest = new LRUCache<string, number>({ max: 10_000 });
   readonly #isKeyed: boolean;
+  readonly #feed: ChangeFeed;
+  readonly #servesStale: boolean;
   #isOpen = false;
+  /** Until when, by `performance.now()`, Postgres is not asked for what is kept, as it did not answer. */
+  #isAwayUntil = 0;
   #served = 0;
   #isClosing = false;
 
-  /** @param maxBytes that all together may take; 0 keeps nothing */
-  constructor(options: { maxBytes: number; requireKeyForReads: boolean; feed: ChangeFeed }) {
+  /**
+   * @param maxBytes that all together may take; 0 keeps nothing
+   * @param servesStale whether what is kept is served while Postgres can't be asked
+   */
+  constructor(options: {
+    maxBytes: number;
+    servesStale: boolean;
+    requireKeyForReads: boolean;
+    feed: ChangeFeed;
+  }) {
     this.#isKeyed = options.requireKeyForReads;
+    this.#feed = options.feed;
+    this.#servesStale = options.servesStale;
     this.#kept =
       options.maxBytes === 0
         ? null
@@ -59,8 +78,8 @@ export class RenderedReplies {
           });
     options.feed.follow({
       onEvents: (events) => this.#hear(events),
-      onLost: () => this.#clear(),
-      onCurrent: () => (this.#isOpen = this.#kept !== null),
+      onLost: () => this.#shut(),
+      onCurrent: () => this.#open(),
     });
   }
 
@@ -108,11 +127,41 @@ export class RenderedReplies {
     render: () => Promise<Rendering>,
   ): Promise<void> {
     const key = keyOf(type, request.raw.url ?? '');
-    const kept = this.#isOpen ? this.#kept?.get(key) : undefined;
-    const rendered = kept?.reply ?? (await this.#fill(key, about, render));
+    const kept = this.#kept?.get(key)?.reply;
+    const isCurrent = kept !== undefined && this.#isOpen;
+    const made = isCurrent ? kept : await this.#made(key, about, render, kept);
+    const rendered = made ?? (kept as RenderedReply);
     const form = await formOf(rendered, acceptedCoding(request), () => this.#resize(key, rendered));
     if (this.#isClosing) reply.raw.shouldKeepAlive = false;
-    sendForm(request, reply, form, this.#isKeyed);
+    sendForm(request, reply, form, this.#isKeyed, [
+      ...(made ? [] : this.#staleFields()),
+      ...(isCurrent || this.#isKeyed ? [] : limitFields(request)),
+    ]);
+  }
+
+  /** What `render` makes; null where it can't be had now, and what was kept of it may be served instead. */
+  async #made(
+    key: string,
+    about: About,
+    render: () => Promise<Rendering>,
+    kept: RenderedReply | undefined,
+  ): Promise<RenderedReply | null> {
+    const filling = this.#isOpen || !kept || !this.#servesStale;
+    if (filling) return this.#fill(key, about, render);
+    if (performance.now() < this.#isAwayUntil) return null;
+    try {
+      return await Promise.race([this.#fill(key, about, render), notBefore(STALE_AFTER)]);
+    } catch (error) {
+      if (!isUnavailable(error)) throw error;
+      this.#isAwayUntil = performance.now() + ASK_AGAIN_AFTER;
+      return null;
+    }
+  }
+
+  /** Says how long ago, in seconds, what is kept was known to stand (RFC 9111, 5.1; RFC 9211). */
+  #staleFields(): string[] {
+    const age = Math.ceil((performance.now() - this.#feed.heardAt) / 1000);
+    return ['age', String(age), 'cache-status', `outlook-ledger; hit; ttl=-${age}; detail=STALE`];
   }
 
   /**
@@ -133,7 +182,7 @@ export class RenderedReplies {
    */
   found(slug: string, version: number): void {
     const heard = this.#newest.get(slug);
-    if (!this.#isNews(slug, version) || heard === undefined) return;
+    if (!this.#isNews(slug, version) || (heard === undefined && this.#isOpen)) return;
     this.#drop(slug);
   }
 
@@ -211,17 +260,32 @@ export class RenderedReplies {
     }
   }
 
-  #clear(): void {
+  #shut(): void {
     this.#isOpen = false;
+    for (const [key, fill] of this.#fills) this.#overtake(key, fill);
+  }
+
+  #open(): void {
     this.#kept?.clear();
     this.#newest.clear();
-    for (const [key, fill] of this.#fills) this.#overtake(key, fill);
+    this.#isOpen = this.#kept !== null;
+    this.#isAwayUntil = 0;
   }
 
   #overtake(key: string, fill: Fill): void {
     fill.isOvertaken = true;
     this.#fills.delete(key);
   }
+}
+
+/** For how long Postgres is waited for where what is kept could be served instead, in milliseconds. */
+const STALE_AFTER = 1_000;
+/** For how long it is then not asked again for what is kept, in milliseconds. */
+const ASK_AGAIN_AFTER = 1_000;
+
+async function notBefore(ms: number): Promise<never> {
+  await delay(ms, undefined, { ref: false });
+  throw new NotNow();
 }
 
 function keyOf(type: MediaType, url: string): string {

@@ -6,11 +6,25 @@ import type { Form } from './rendering.ts';
 // A header field costs a cached reply, and its client, more than a kilobyte of its body: what only pages of
 // other origins need goes to them, what only a body needs goes with one.
 const BODY_FIELDS = ['x-content-type-options', 'nosniff'];
+/** What pages of other origins may read of an answer's header. */
+export const EXPOSED_HEADERS = [
+  'Age',
+  'Cache-Status',
+  'ETag',
+  'Link',
+  'Location',
+  'RateLimit',
+  'RateLimit-Policy',
+  'Retry-After',
+  'X-Request-Id',
+];
+/** Asks browsers to stay with TLS for a year, where it is how they came. */
+export const TRANSPORT_SECURITY = ['strict-transport-security', 'max-age=31536000'] as const;
 const CORS_FIELDS = [
   'access-control-allow-origin',
   '*',
   'access-control-expose-headers',
-  'ETag, Link, Location, Retry-After, X-Request-Id',
+  EXPOSED_HEADERS.join(', '),
 ];
 
 /**
@@ -22,14 +36,16 @@ export function sendForm(
   reply: FastifyReply,
   form: Form,
   isKeyed: boolean,
+  more: readonly string[] = [],
 ): void {
   const { headers, method } = request.raw;
   const isKnown = noneMatchHolds(headers['if-none-match'], form.etag);
-  const own = isKnown ? form.unmodifiedFields : form.fields;
-  const fields = isKeyed ? merged(reply.getHeaders(), own) : [...own];
+  const own = [...(isKnown ? form.unmodifiedFields : form.fields), ...more];
+  const fields = isKeyed ? merged(reply.getHeaders(), own) : own;
   if (!isKeyed) {
     if (!isKnown) fields.push(...BODY_FIELDS);
     if (headers.origin !== undefined) fields.push(...CORS_FIELDS);
+    if (request.protocol === 'https') fields.push(...TRANSPORT_SECURITY);
     if (headers['x-request-id'] === request.id) fields.push('x-request-id', request.id);
   }
   reply.hijack();

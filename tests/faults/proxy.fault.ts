@@ -4,7 +4,7 @@ import { issueKey } from '../../src/db/api-keys.ts';
 import type { Database } from '../../src/db/client.ts';
 import { cleanUp, isAlive, run, type Service, startService } from '../process/support/service.ts';
 import { createDatabase, openDatabase } from '../support/database.ts';
-import { Proxy, type Weather } from './support/proxy.ts';
+import { Proxy, type Weather } from '../support/proxy.ts';
 import { keepWriting, publish, type Target, versionsOf } from './support/writers.ts';
 
 const SLUGS = ['one', 'two', 'three'];
@@ -19,11 +19,9 @@ let service: Service;
 let target: Target;
 beforeAll(async () => {
   url = await createDatabase({ empty: true });
-  const { searchParams, username, pathname, port } = new URL(url);
-  proxy = new Proxy(`${searchParams.get('host')}/.s.PGSQL.${port}`);
-  const by = `postgres://${username}@127.0.0.1:${await proxy.listen()}${pathname}`;
+  proxy = new Proxy(url);
   service = await startService({
-    DATABASE_URL: by,
+    DATABASE_URL: await proxy.listen(),
     DATABASE_POOL_MAX: String(POOL),
     LOAD_SAMPLES: 'true',
     LOG_LEVEL: 'fatal',
@@ -42,11 +40,11 @@ afterAll(async () => {
   await proxy.close();
 });
 
-type Reading = { statuses: Map<number, number>; longest: number; faults: string[] };
+type Reading = { statuses: Map<number, number>; longest: number; stale: number; faults: string[] };
 
 /** Reads the outlooks and says what was wrong with any answer. */
 async function keepReading(isOver: () => boolean): Promise<Reading> {
-  const reading: Reading = { statuses: new Map(), longest: 0, faults: [] };
+  const reading: Reading = { statuses: new Map(), longest: 0, stale: 0, faults: [] };
   const newest = new Map<string, number>();
   for (let turn = 0; !isOver(); turn += 1) {
     const slug = SLUGS[turn % SLUGS.length] ?? '';
@@ -61,6 +59,11 @@ async function keepReading(isOver: () => boolean): Promise<Reading> {
       const answer = JSON.parse(text) as { slug: string; version: number; probabilities: object };
       const sum = Object.values(answer.probabilities).reduce((a: number, b: number) => a + b, 0);
       if (answer.slug !== slug || Math.abs(Number(sum) - 1) > 1e-9) reading.faults.push(text);
+      const age = response.headers.get('age');
+      if (age !== null) {
+        reading.stale += 1;
+        continue; // says itself that it may be of before
+      }
       if (answer.version < (newest.get(slug) ?? 0)) reading.faults.push(`${slug} went back`);
       newest.set(slug, answer.version);
     } else if (response.status !== 503 || response.headers.get('retry-after') === null) {
@@ -114,9 +117,10 @@ test('a way to the database that drops, delays and halves what passes breaks not
       statuses.set(status, (statuses.get(status) ?? 0) + count);
     }
   }
+  const stale = read.reduce((total, one) => total + one.stale, 0);
   const longest = Math.max(...read.map((one) => one.longest));
   process.stdout.write(
-    `${acknowledged.length} revisions acknowledged; reads by status ${JSON.stringify([...statuses])}, ` +
+    `${acknowledged.length} revisions acknowledged; reads by status ${JSON.stringify([...statuses])}, ${stale} of them stale, ` +
       `the longest ${Math.round(longest)} ms; healed within ${Math.round(healing)} ms\n`,
   );
   expect(read.flatMap((one) => one.faults)).toEqual([]);

@@ -36,7 +36,17 @@ describe('a page of any origin', () => {
     const { headers, statusCode } = await open.call({ url: URL, headers: { origin: STRANGER } });
     expect([statusCode, headers['access-control-allow-origin']]).toEqual([200, '*']);
     expect(String(headers['access-control-expose-headers']).split(', ').toSorted()).toEqual(
-      ['ETag', 'Link', 'Location', 'Retry-After', 'X-Request-Id'].toSorted(),
+      [
+        'Age',
+        'Cache-Status',
+        'ETag',
+        'Link',
+        'Location',
+        'RateLimit',
+        'RateLimit-Policy',
+        'Retry-After',
+        'X-Request-Id',
+      ].toSorted(),
     );
     expect(headers['access-control-allow-credentials']).toBeUndefined();
   });

@@ -1,63 +1,24 @@
-import net from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { connect, type Database } from '../../src/db/client.ts';
 import { buildSilentApp, SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { assertDescribed } from '../support/openapi.ts';
-
-/** A way to the database that can be cut, and mended. */
-async function startWay(to: string) {
-  const { searchParams, port, hostname } = new URL(to);
-  const folder = searchParams.get('host');
-  const target = folder
-    ? { path: `${folder}/.s.PGSQL.${port}` }
-    : { host: hostname, port: Number(port || 5432) };
-  const open = new Set<net.Socket>();
-  const server = net.createServer((client) => {
-    const upstream = net.connect(target as net.NetConnectOpts);
-    for (const [socket, other] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      open.add(socket);
-      socket.on('error', () => other.destroy()).on('close', () => other.destroy());
-      socket.pipe(other);
-    }
-  });
-  const listen = (at: number) =>
-    new Promise<void>((resolve) => {
-      server.listen(at, '127.0.0.1', resolve);
-    });
-  await listen(0);
-  const { port: at } = server.address() as net.AddressInfo;
-  const cut = () => {
-    const closed = new Promise((resolve) => {
-      server.close(resolve);
-    });
-    for (const socket of open) socket.destroy();
-    open.clear();
-    return closed;
-  };
-  const url = new URL(to);
-  url.search = '';
-  url.host = `127.0.0.1:${at}`;
-  return { url: url.href, cut, mend: () => listen(at) };
-}
+import { Proxy } from '../support/proxy.ts';
 
 describe('a service whose database goes away', () => {
   let ledger: TestLedger;
   let database: Database;
-  let way: Awaited<ReturnType<typeof startWay>>;
+  let way: Proxy;
   let app: Awaited<ReturnType<typeof buildSilentApp>>;
   beforeEach(async () => {
     ledger = await startLedger();
-    way = await startWay(ledger.url);
-    database = connect({ connectionString: way.url, max: 3 }, () => {});
+    way = new Proxy(ledger.url);
+    database = connect({ connectionString: await way.listen(), max: 3 }, () => {});
     app = await buildSilentApp(database, { now: () => ledger.clock.now });
   });
   afterEach(async () => {
     await app.close();
     await database.pool.end();
-    await way.cut();
+    await way.close();
     await ledger.close();
   });
 
@@ -69,7 +30,7 @@ describe('a service whose database goes away', () => {
 
   test('is alive, not ready, asks to try again, and is itself again when it is back', async () => {
     expect((await get('/readyz')).json()).toEqual({ status: 'ready', changeFeed: 'away' });
-    await way.cut();
+    way.block();
     expect((await get('/healthz')).json()).toEqual({ status: 'ok' });
     for (const url of ['/readyz', `/v1/outlooks/${SLUG}`, '/v1/outlooks', '/v1/instruments']) {
       const answer = await get(url);
@@ -86,7 +47,7 @@ describe('a service whose database goes away', () => {
       503,
     );
 
-    await way.mend();
+    way.weather = 'calm';
     expect((await get('/readyz')).statusCode).toBe(200);
     expect((await get(`/v1/outlooks/${SLUG}`)).statusCode).toBe(200);
   });
@@ -105,7 +66,7 @@ describe('a service whose database goes away', () => {
         return rows[0]?.waiting;
       })
       .toBe('1');
-    await way.cut();
+    way.block();
     expect((await waiting).statusCode).toBe(503);
     await locked.query('rollback');
     locked.release();

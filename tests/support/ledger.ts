@@ -1,6 +1,7 @@
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
 import { pino } from 'pino';
 import { buildApp } from '../../src/app.ts';
+import { type Config, readConfig } from '../../src/config.ts';
 import type { Role } from '../../src/domain/api-keys.ts';
 import { issueKey } from '../../src/db/api-keys.ts';
 import { createSeries } from '../../src/db/series.ts';
@@ -36,13 +37,7 @@ export function buildSilentApp(
   { requireKeyForReads = false, now = () => new Date(), logger = pino({ level: 'silent' }) } = {},
 ): Promise<FastifyInstance> {
   return buildApp({
-    config: {
-      requireKeyForReads,
-      corsOrigins: [],
-      cacheMaxBytes: 0,
-      streamsPerAddress: 1,
-      idempotencyHours: 24,
-    },
+    config: { ...readConfig({}), requireKeyForReads, cacheMaxBytes: 0 },
     database,
     feed: new ChangeFeed(database.pool, () => {}),
     now,
@@ -50,16 +45,27 @@ export function buildSilentApp(
   });
 }
 
+const SETTINGS = {
+  CACHE_MAX_BYTES: '4194304',
+  STREAMS_PER_ADDRESS: '20',
+  // Tests compare headers; what an address may still ask for differs each time.
+  RATE_LIMIT_PER_ADDRESS: '0',
+  RATE_LIMIT_PER_KEY: '0',
+};
+
 export async function startLedger({
   samples = true,
-  requireKeyForReads = false,
-  corsOrigins = [] as string[],
-  cacheMaxBytes = 4_194_304,
-  streamsPerAddress = 20,
   followsEvents = true,
+  through,
+  ...settings
+}: Partial<Config> & {
+  samples?: boolean;
+  followsEvents?: boolean;
+  /** Another way to the database, which the service takes. */
+  through?: (url: string) => Promise<string>;
 } = {}): Promise<TestLedger> {
   const url = await createDatabase();
-  const database = openDatabase(url);
+  const database = openDatabase(through ? await through(url) : url);
   const clock = { now: new Date('2026-11-20T16:00:00.000Z') };
   const now = () => clock.now;
   if (samples) await loadSamples(database, now());
@@ -76,13 +82,7 @@ export async function startLedger({
   const feed = new ChangeFeed(database.pool, () => {});
   if (followsEvents) await feed.start();
   const app = await buildApp({
-    config: {
-      requireKeyForReads,
-      corsOrigins,
-      cacheMaxBytes,
-      streamsPerAddress,
-      idempotencyHours: 24,
-    },
+    config: { ...readConfig(SETTINGS), ...settings },
     database,
     feed,
     now,

@@ -1,4 +1,4 @@
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { connect, createServer, type NetConnectOpts, type Server, type Socket } from 'node:net';
 
 /** What a proxy does with what passes: nothing, or what bad networks do. */
 export type Weather = 'calm' | 'refusing' | 'slow' | 'cutting' | 'frozen';
@@ -9,17 +9,25 @@ export class Proxy {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
-  /** @param socketPath of the PostgreSQL behind it */
-  constructor(socketPath: string) {
-    this.#server = createServer((client) => this.#accept(client, socketPath));
+  readonly #url: string;
+
+  /** @param url of the database behind it */
+  constructor(url: string) {
+    this.#url = url;
+    const { searchParams, port, hostname } = new URL(url);
+    const folder = searchParams.get('host');
+    const target = folder
+      ? { path: `${folder}/.s.PGSQL.${port || '5432'}` }
+      : { host: hostname, port: Number(port || 5432) };
+    this.#server = createServer((client) => this.#accept(client, target));
   }
 
-  #accept(client: Socket, socketPath: string): void {
+  #accept(client: Socket, target: NetConnectOpts): void {
     if (this.weather === 'refusing') {
       client.destroy();
       return;
     }
-    const database = connect(socketPath);
+    const database = connect(target);
     for (const socket of [client, database]) {
       this.#sockets.add(socket);
       socket.on('error', () => socket.destroy());
@@ -43,6 +51,12 @@ export class Proxy {
     else to.write(bytes);
   }
 
+  /** Breaks what is open, and lets nobody through until the weather changes. */
+  block(): void {
+    this.weather = 'refusing';
+    this.cut();
+  }
+
   /** Breaks what is open. */
   cut(): void {
     for (const socket of this.#sockets) socket.destroy();
@@ -52,11 +66,15 @@ export class Proxy {
     return this.#sockets.size / 2;
   }
 
-  async listen(): Promise<number> {
+  /** The URL of the database by this way. */
+  async listen(): Promise<string> {
     await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
     const address = this.#server.address();
     if (typeof address !== 'object' || address === null) throw new Error('no port is free');
-    return address.port;
+    const url = new URL(this.#url);
+    url.search = '';
+    url.host = `127.0.0.1:${address.port}`;
+    return url.href;
   }
 
   async close(): Promise<void> {
