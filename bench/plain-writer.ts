@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import type pg from 'pg';
 import { connect, inTransaction } from '../src/db/client.ts';
 import type { Connection } from '../src/db/embedded.ts';
+import { auditRows, localWrite } from '../src/db/audit.ts';
 import { APPEND_VERSIONS } from '../src/db/appending.ts';
 import { LOCK_STANDING } from '../src/db/locked-outlooks.ts';
 import { keyHash } from '../src/domain/api-keys.ts';
@@ -91,9 +92,10 @@ async function revise(pool: pg.Pool, keyHash: Buffer, slug: string): Promise<voi
     };
     const data = { kind: 'probabilities', probabilities: next, deltas: next };
     const event = { ...version, kind: 'outlook.version.published', data };
+    const audit = localWrite(`/v1/outlooks/${slug}/revisions`, row.recorded_at);
     await session.query({
       ...APPEND_VERSIONS,
-      values: [JSON.stringify([row]), JSON.stringify([event])],
+      values: [JSON.stringify([row]), JSON.stringify([event]), auditRows([audit])],
     });
   });
 }

@@ -772,6 +772,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the audit trail
+         * @description Newest first: every write, recorded in the transaction that did it, and the requests that were refused for who sent them (401, 403). Refusals on other instances appear within seconds.
+         */
+        get: operations["listAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/problems": {
         parameters: {
             query?: never;
@@ -889,6 +909,37 @@ export interface components {
             rationale: string;
             overrideReason: string | null;
             evidence: string[];
+        };
+        /** @description A write, or requests refused for who sent them. */
+        AuditEntry: {
+            /** @description Ascending; there may be gaps. */
+            id: number;
+            /** Format: date-time */
+            recordedAt: string;
+            /** @enum {string} */
+            kind: "write" | "refusal";
+            /** @description Null where nobody was recognised, or where it was a local program. */
+            analyst: {
+                /** Format: uuid */
+                id: string;
+                name: string;
+            } | null;
+            role: ("analyst" | "feed" | "admin") | null;
+            /** @description The id of the key, or the issuer and the subject of the token. */
+            credential: string | null;
+            /** @description LOCAL for what a program did on the machine of the ledger, such as `npm run keys`. */
+            method: string;
+            path: string;
+            status: number;
+            /** @description Of a refusal: the kind of problem. */
+            problem: string | null;
+            /** @description Of a refusal: what was told. */
+            detail: string | null;
+            address: string | null;
+            /** @description The `X-Request-Id` of the answer; of several refusals, of the first. */
+            requestId: string | null;
+            /** @description How many refusals the entry stands for, which differ in their moment only. */
+            times: number;
         };
         /** @description The analyst whose key wrote it. */
         Author: {
@@ -2685,6 +2736,7 @@ export type Alteration = components['schemas']['Alteration'];
 export type Answer = components['schemas']['Answer'];
 export type AnyRule = components['schemas']['AnyRule'];
 export type Assessment = components['schemas']['Assessment'];
+export type AuditEntry = components['schemas']['AuditEntry'];
 export type Author = components['schemas']['Author'];
 export type CalibrationBucket = components['schemas']['CalibrationBucket'];
 export type Change = components['schemas']['Change'];
@@ -8337,6 +8389,117 @@ export interface operations {
             };
             /** @description Another content type is needed. */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much at once; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listAudit: {
+        parameters: {
+            query?: {
+                /** @description Only writes, or only refusals. */
+                kind?: "write" | "refusal";
+                /** @description Only of the analyst with this id. */
+                analyst?: string;
+                /** @description How many items to answer, at the most. */
+                limit?: number;
+                /** @description The `nextCursor` of the page before; the other parameters stay. */
+                cursor?: string;
+            };
+            header?: {
+                /** @description ETags of what the client has; answered 304 where one still stands. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["AuditEntry"][];
+                        /** @description Null on the last page. */
+                        nextCursor: string | null;
+                    };
+                };
+            };
+            /** @description What the client has still stands. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -18,6 +18,8 @@ import type { Database } from './db/client.ts';
 import type { FrameworkCache } from './db/frameworks.ts';
 import { reviser } from './db/revisions.ts';
 import { versionReader } from './db/versions.ts';
+import { auditRoutes } from './http/audit.ts';
+import { RefusalTrail } from './http/audit-trail.ts';
 import { authorize } from './http/auth.ts';
 import { answerConditionally } from './http/caching.ts';
 import { consensusRoutes } from './http/consensus.ts';
@@ -101,7 +103,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   handleErrors(app);
   logRequests(app);
   endConnectionsOnClose(app);
-  const ledger = ledgerOf(options);
+  const ledger = ledgerOf(app, options);
   const serveMetrics = measure(app, ledger);
   app.addHook('preClose', async () => ledger.streams.close());
   await app.register(accepts);
@@ -126,7 +128,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   return app;
 }
 
-function ledgerOf({ config, database, feed, now }: AppOptions): Ledger {
+function ledgerOf(app: FastifyInstance, { config, database, feed, now }: AppOptions): Ledger {
   const { requireKeyForReads, cacheMaxBytes } = config;
   const { pool } = database;
   const frameworks: FrameworkCache = new LRUCache({
@@ -149,6 +151,7 @@ function ledgerOf({ config, database, feed, now }: AppOptions): Ledger {
     }),
     streams: new EventStreams({ pool, feed, maxPerAddress: config.streamsPerAddress }),
     findKey: keyFinder(pool),
+    refusalTrail: new RefusalTrail(app, pool, now),
     versions: versionReader(pool, frameworks),
     revisions: reviser(pool, frameworks, now),
   };
@@ -179,6 +182,7 @@ async function mountApi(api: Api, ledger: Ledger, serveMetrics: (api: Api) => vo
   seriesRoutes(api, ledger);
   await observationRoutes(api, ledger);
   keyRoutes(api, ledger);
+  auditRoutes(api, ledger);
   problemTypeRoutes(api);
   healthRoutes(api, ledger);
   serveMetrics(api);

@@ -1,6 +1,7 @@
-import { sql } from 'drizzle-orm';
+import type pg from 'pg';
 import { analystNamed, hasKeys, issueKey } from './db/api-keys.ts';
-import { type Database, type Db, inTransaction } from './db/client.ts';
+import { appendAudit, localWrite } from './db/audit.ts';
+import { type Database, inTransaction, onSession } from './db/client.ts';
 import { addEvidence } from './db/evidence.ts';
 import { createInstrument } from './db/instruments.ts';
 import { recordObservations } from './db/observations.ts';
@@ -24,11 +25,18 @@ import { parse } from './http/validation.ts';
  * Issues an admin key where none was ever issued, and hands it to `show`. The key counts only once
  * `show` returns, so a key that was not shown can't lock everybody out.
  */
-export async function issueFirstKey(db: Db, now: Date, show: (key: string) => void): Promise<void> {
-  await db.transaction(async (tx) => {
-    await tx.execute(sql`lock table api_keys in share row exclusive mode`);
-    if (await hasKeys(tx)) return;
-    const { key } = await issueKey(tx, { name: 'Admin', role: 'admin', expiresAt: null }, now);
+export async function issueFirstKey(
+  pool: pg.Pool,
+  now: Date,
+  show: (key: string) => void,
+): Promise<void> {
+  await inTransaction(pool, async (session) => {
+    await session.query('lock table api_keys in share row exclusive mode');
+    const db = onSession(session);
+    if (await hasKeys(db)) return;
+    const request = { name: 'Admin', role: 'admin', expiresAt: null } as const;
+    const { key, issued } = await issueKey(db, request, now);
+    await appendAudit(session, [localWrite(`/v1/keys/${issued.id} (issued)`, now)]);
     show(key);
   });
 }
@@ -46,9 +54,11 @@ export async function loadSamples({ db, pool }: Database, now: Date): Promise<vo
     createInstrument(db, parse(newInstrument, SAMPLE_INSTRUMENT), now),
   );
   const published = await unlessThere('slug-taken', () =>
-    inTransaction(pool, (session) =>
-      publishOutlook(session, parse(newOutlook, SAMPLE_OUTLOOK), author, () => now),
-    ),
+    inTransaction(pool, async (session) => {
+      const sample = parse(newOutlook, SAMPLE_OUTLOOK);
+      await appendAudit(session, [localWrite(`/v1/outlooks/${sample.slug} (sample)`, now)]);
+      return publishOutlook(session, sample, author, () => now);
+    }),
   );
   const evidence = parse(newEvidence, SAMPLE_EVIDENCE);
   if (published === null || evidence.publishedAt > now) return;

@@ -1,7 +1,8 @@
 import { parseArgs } from 'node:util';
 import { readConfig } from './config.ts';
 import { issueKey, listKeys, revokeKey } from './db/api-keys.ts';
-import type { Db } from './db/client.ts';
+import { appendAudit, localWrite } from './db/audit.ts';
+import { type Database, inTransaction, onSession } from './db/client.ts';
 import { openDatabase } from './db/database.ts';
 import { keyState, ROLES } from './domain/api-keys.ts';
 import { loadEnvFile } from './env-file.ts';
@@ -21,7 +22,7 @@ service is running or not.`;
 
 class UsageError extends Error {}
 
-type Command = (db: Db, now: Date) => Promise<void>;
+type Command = (database: Database, now: Date) => Promise<void>;
 
 function commandOf(args: string[]): Command {
   const [verb, ...rest] = args;
@@ -43,17 +44,19 @@ function issueCommand(args: string[]): Command {
   const { values } = parseArgs({ args, options: { name: text, role: text, expires: text } });
   const { name, role, expires: expiresAt } = values;
   const request = parse(newKey, { name, role, expiresAt });
-  return async (db, now) => {
-    const { key, issued } = await db.transaction((tx) =>
-      issueKey(tx, keyRequest(request, now), now),
-    );
+  return async ({ pool }, now) => {
+    const { key, issued } = await inTransaction(pool, async (session) => {
+      const made = await issueKey(onSession(session), keyRequest(request, now), now);
+      await appendAudit(session, [localWrite(`/v1/keys/${made.issued.id} (issued)`, now)]);
+      return made;
+    });
     const { analyst, id } = issued;
     print(`Key of ${analyst.name} (${issued.role}, id ${id}), shown this once; keep it:`);
     print(key);
   };
 }
 
-async function list(db: Db, now: Date): Promise<void> {
+async function list({ db }: Database, now: Date): Promise<void> {
   let after: { createdAt: Date; id: string } | null = null;
   do {
     const keys = await listKeys(db, { after, limit: 100 });
@@ -74,8 +77,11 @@ function revokeCommand(args: string[]): Command {
   if (id === undefined || more.length > 0 || !isId.test(id)) {
     throw new UsageError('revoke takes the id of one key, as list shows it.');
   }
-  return async (db, now) => {
-    await revokeKey(db, id, now);
+  return async ({ pool }, now) => {
+    await inTransaction(pool, async (session) => {
+      await revokeKey(onSession(session), id, now);
+      await appendAudit(session, [localWrite(`/v1/keys/${id} (revoked)`, now)]);
+    });
     print(`Revoked ${id}.`);
   };
 }
@@ -95,7 +101,7 @@ async function run(): Promise<void> {
     { join: true },
   );
   try {
-    await command(database.db, new Date());
+    await command(database, new Date());
   } finally {
     await database.close();
   }

@@ -40,7 +40,7 @@ async function start(): Promise<void> {
   };
   try {
     if (config.databaseUrl === null) {
-      await issueFirstKey(database.db, now(), (key) => showFirstKey(key, config));
+      await issueFirstKey(database.pool, now(), (key) => showFirstKey(key, config));
     }
     if (config.loadSamples) await loadSamples(database, now());
     await feed.start();

@@ -1,5 +1,6 @@
 import type { NewVersion, PublishedConsensus } from '../domain/outlook.ts';
 import { deltasOf, fractionsOf, type Probabilities } from '../domain/probabilities.ts';
+import { appendAuditRows, auditRows, type NewAuditEntry } from './audit.ts';
 import type { Session } from './client.ts';
 
 export const APPEND_VERSIONS = {
@@ -16,7 +17,8 @@ export const APPEND_VERSIONS = {
         recorded_at timestamptz, hash text, previous_hash text, consensus_method text,
         consensus_weights text)
       order by outlook_id, version
-      returning outlook_id, version, recorded_at)
+      returning outlook_id, version, recorded_at),
+    audit as (${appendAuditRows('$3')})
     insert into events (kind, outlook_id, version, recorded_at, data)
     select event.kind, version.outlook_id, version.version, version.recorded_at, event.data
       from version join json_to_recordset($2) as event (outlook_id bigint, version int, kind text,
@@ -31,6 +33,8 @@ export type Appended = {
   frameworkId: number;
   before: Probabilities | null;
   consensus?: Pick<PublishedConsensus, 'method' | 'weights'> | undefined;
+  /** What the audit trail is to keep of it, where its transaction records nothing else. */
+  audit?: NewAuditEntry | undefined;
 };
 
 /**
@@ -65,7 +69,8 @@ export async function appendVersions(
       deltas: before && deltasOf(before, next.probabilities),
     },
   }));
-  const values = [JSON.stringify(rows), JSON.stringify(events)];
+  const audit = appended.flatMap((one) => one.audit ?? []);
+  const values = [JSON.stringify(rows), JSON.stringify(events), auditRows(audit)];
   await session.query({ ...APPEND_VERSIONS, values });
 }
 

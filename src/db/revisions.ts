@@ -12,6 +12,7 @@ import type { Probabilities } from '../domain/probabilities.ts';
 import type { Acknowledgement } from '../domain/review.ts';
 import { inTransaction, onSession } from './client.ts';
 import { appendFramework, type FrameworkCache } from './frameworks.ts';
+import { appendAudit, type NewAuditEntry } from './audit.ts';
 import { type Appended, appendVersions } from './appending.ts';
 import { appendAnswers, readOpenTriggers } from './conditions.ts';
 import { type PooledViews, readConsensus, recordPooledViews } from './consensus.ts';
@@ -45,7 +46,11 @@ export type RevisionRequest = {
 };
 
 /** New probabilities of an outlook, whatever stands. */
-export type NewNumbers = RevisionRequest & { slug: string; probabilities: Probabilities };
+export type NewNumbers = RevisionRequest & {
+  slug: string;
+  probabilities: Probabilities;
+  audit: NewAuditEntry;
+};
 
 /** What an author revises: the wording that stands and, where they are asked for, the whole version and what views add up to. */
 export type Revised = {
@@ -92,9 +97,10 @@ export function reviser(pool: pg.Pool, cache: FrameworkCache, now: () => Date): 
       const isPlain = request.evidence.length === 0 && request.acknowledges.length === 0;
       const revised = isPlain ? await together(request) : null;
       if (revised) return revised;
-      return inTransaction(pool, (session) =>
-        revise(session, request.slug, () => request, { bringsRules: false }),
-      );
+      return inTransaction(pool, async (session) => {
+        await appendAudit(session, [request.audit]);
+        return revise(session, request.slug, () => request, { bringsRules: false });
+      });
     },
   };
 }
@@ -133,7 +139,7 @@ async function reviseTogether(
 
 function judged(
   outlook: Locked,
-  { author, ...proposal }: NewNumbers,
+  { author, audit, ...proposal }: NewNumbers,
   now: Date,
   appended: Appended[],
 ): OutlookVersion | DomainError {
@@ -141,7 +147,7 @@ function judged(
     const { standing: before } = outlook;
     const { next } = decideRevision(before, { ...proposal, authorId: author.id }, now);
     const { id, framework_id: frameworkId } = outlook.row;
-    appended.push({ outlookId: id, next, frameworkId, before: before.probabilities });
+    appended.push({ outlookId: id, next, frameworkId, before: before.probabilities, audit });
     outlook.standing = { ...before, ...next };
     return { ...published(outlook, next, author, before.probabilities), ...NOTHING_CITED };
   } catch (error) {

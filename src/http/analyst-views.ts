@@ -1,10 +1,12 @@
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
+import { appendAudit } from '../db/audit.ts';
 import { inTransaction } from '../db/client.ts';
 import { holdView, listViews, listViewVersions, type View } from '../db/views.ts';
 import { notFound } from '../db/versions.ts';
 import { DomainError } from '../domain/errors.ts';
 import { fractionsOf } from '../domain/probabilities.ts';
+import { writeOf } from './audit-trail.ts';
 import { authorOf } from './auth.ts';
 import { forbidStoring } from './caching.ts';
 import { decodeCursor, encodeCursor, pageFrom, pageOf, pageShape, renderPage } from './paging.ts';
@@ -97,9 +99,12 @@ function holdRoute(api: Api, { pool, replies, feed, now }: Ledger): void {
     handler: async (request, reply) => {
       const { slug: name } = request.params;
       const author = authorOf(request);
-      const { view: held, isNew } = await inTransaction(pool, (session) =>
-        holdView(session, name, { ...request.body, author }, now),
-      );
+      const { view: held, isNew } = await inTransaction(pool, async (session) => {
+        const outcome = await holdView(session, name, { ...request.body, author }, now);
+        const status = outcome.isNew && outcome.view.version === 1 ? 201 : 200;
+        await appendAudit(session, [writeOf(request, status, now())]);
+        return outcome;
+      });
       if (isNew) {
         replies.changed(name);
         feed.announce();

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Role, roleAllows } from '../domain/api-keys.ts';
 import { type Analyst, type KeyFinder, touchKey } from '../db/api-keys.ts';
 import type { Db } from '../db/client.ts';
+import type { RefusalTrail } from './audit-trail.ts';
 import { Problem } from './problems.ts';
 
 /**
@@ -30,12 +31,17 @@ export type Caller = {
   hint: string;
 };
 
-type Guarded = { db: Db; findKey: KeyFinder; now: () => Date; requireKeyForReads: boolean };
+type Guarded = {
+  db: Db;
+  findKey: KeyFinder;
+  now: () => Date;
+  requireKeyForReads: boolean;
+};
 
 /** Lets requests in by the `access` of their route, before their bodies are read. */
 export function authorize(
   app: FastifyInstance,
-  { requireKeyForReads, ...keys }: Guarded,
+  { requireKeyForReads, refusalTrail, ...keys }: Guarded & { refusalTrail: RefusalTrail },
   countKey: (request: FastifyRequest, reply: FastifyReply) => Promise<void>,
 ): void {
   app.addHook('onRoute', (route) => {
@@ -46,15 +52,27 @@ export function authorize(
     const { access } = request.routeOptions.config;
     if (access === undefined || access === 'public') return;
     if (access === 'read' && !requireKeyForReads) return;
-    const caller = await authenticate(request, keys);
-    request.caller = caller;
-    await countKey(request, reply);
-    if (access === 'read' || roleAllows(caller.role, access)) return;
-    throw new Problem(
-      'forbidden',
-      `This takes a key of the role ${access}${access === 'admin' ? '' : ' or admin'}; ${caller.hint} has the role ${caller.role}.`,
-    );
+    try {
+      request.caller = await authenticate(request, keys);
+      await countKey(request, reply);
+      requireRole(request.caller, access);
+    } catch (error) {
+      if (error instanceof Problem && isOfAuthority(error)) refusalTrail.add(request, error);
+      throw error;
+    }
   });
+}
+
+function requireRole(caller: Caller, access: 'read' | Role): void {
+  if (access === 'read' || roleAllows(caller.role, access)) return;
+  throw new Problem(
+    'forbidden',
+    `This takes a key of the role ${access}${access === 'admin' ? '' : ' or admin'}; ${caller.hint} has the role ${caller.role}.`,
+  );
+}
+
+function isOfAuthority({ code }: Problem): boolean {
+  return code === 'unauthorized' || code === 'forbidden';
 }
 
 /**

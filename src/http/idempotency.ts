@@ -1,8 +1,10 @@
 import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type pg from 'pg';
+import { appendAudit } from '../db/audit.ts';
 import { inTransaction } from '../db/client.ts';
 import { AttemptInFlight, keepAnswer, type StoredAnswer, takeKey } from '../db/idempotency.ts';
+import { writeOf } from './audit-trail.ts';
 import { authorOf } from './auth.ts';
 import { Problem } from './problems.ts';
 import type { Ledger } from './routing.ts';
@@ -41,35 +43,51 @@ export async function answerWrite<Result>(
 ): Promise<void> {
   const key = keyOf(request);
   if (key === null) {
-    const result = await inTransaction(ledger.pool, write.work);
+    const { result, made } = await inTransaction(ledger.pool, (session) =>
+      done(session, request, ledger, write),
+    );
     write.told?.(result);
-    sendAnswer(reply, write.answer(result));
+    send(reply, made);
     return;
   }
   await answerOnce(request, reply, ledger, write, key);
 }
 
+/** Does the work, and records who did it. */
+async function done<Result>(
+  session: pg.PoolClient,
+  request: FastifyRequest,
+  { now }: Pick<Ledger, 'now'>,
+  { work, answer }: Write<Result>,
+): Promise<{ result: Result; made: StoredAnswer }> {
+  const result = await work(session);
+  const made = storable(answer(result));
+  await appendAudit(session, [writeOf(request, made.status, now())]);
+  return { result, made };
+}
+
 async function answerOnce<Result>(
   request: FastifyRequest,
   reply: FastifyReply,
-  { pool, now, idempotencyHours }: Pick<Ledger, 'pool' | 'now' | 'idempotencyHours'>,
-  { work, answer, told, isSecret = false }: Write<Result>,
+  ledger: Pick<Ledger, 'pool' | 'now' | 'idempotencyHours'>,
+  write: Write<Result>,
   key: string,
 ): Promise<void> {
+  const { pool, now, idempotencyHours } = ledger;
+  const { told, isSecret = false } = write;
   const attempt = { analystId: authorOf(request).id, key, requestHash: hashOf(request) };
   const since = new Date(now().getTime() - idempotencyHours * 3_600_000);
   try {
-    const done = await inTransaction(pool, async (session) => {
+    const outcome = await inTransaction(pool, async (session) => {
       const earlier = await takeKey(session, attempt, since);
       if (earlier) return { earlier };
-      const result = await work(session);
-      const made = storable(answer(result));
+      const { result, made } = await done(session, request, ledger, write);
       const kept = isSecret ? { ...made, body: sealed(made.body, request, key) } : made;
       await keepAnswer(session, attempt, kept, now());
       return { result, made };
     });
-    if ('earlier' in done) {
-      const { requestHash, answer: kept } = done.earlier;
+    if ('earlier' in outcome) {
+      const { requestHash, answer: kept } = outcome.earlier;
       if (!requestHash.equals(attempt.requestHash)) {
         throw new Problem(
           'idempotency-key-reused',
@@ -79,8 +97,8 @@ async function answerOnce<Result>(
       send(reply, isSecret ? { ...kept, body: unsealed(kept.body, request, key) } : kept);
       return;
     }
-    told?.(done.result);
-    send(reply, done.made);
+    told?.(outcome.result);
+    send(reply, outcome.made);
   } catch (error) {
     if (!(error instanceof AttemptInFlight)) throw error;
     throw new Problem(

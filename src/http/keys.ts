@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { type ApiKey, issueKey, listKeys, readKey, revokeKey } from '../db/api-keys.ts';
-import { onSession } from '../db/client.ts';
+import { appendAudit } from '../db/audit.ts';
+import { inTransaction, onSession } from '../db/client.ts';
+import { writeOf } from './audit-trail.ts';
 import { forbidStoring } from './caching.ts';
 import { answerWrite } from './idempotency.ts';
 import {
@@ -124,7 +126,7 @@ function oneRoute(api: Api, { db }: Ledger): void {
   });
 }
 
-function revokeRoute(api: Api, { db, now }: Ledger): void {
+function revokeRoute(api: Api, { pool, now }: Ledger): void {
   api.route({
     method: 'DELETE',
     url: '/v1/keys/:id',
@@ -140,7 +142,11 @@ function revokeRoute(api: Api, { db, now }: Ledger): void {
       response: { 204: z.null(), ...refusals(400, 401, 403, 404, 413, 415, 422) },
     },
     handler: async (request, reply) => {
-      await revokeKey(db, request.params.id, now());
+      const at = now();
+      await inTransaction(pool, async (session) => {
+        await revokeKey(onSession(session), request.params.id, at);
+        await appendAudit(session, [writeOf(request, 204, at)]);
+      });
       return reply.code(204).send(null);
     },
   });

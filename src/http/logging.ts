@@ -1,11 +1,16 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { stdSerializers } from 'pino';
 
+/** A text without the keys in it, wherever a client put them. */
+export function withoutKeys(text: string): string {
+  return text.replaceAll(/olk_[\w-]+/g, 'olk_…');
+}
+
 /** What requests and errors are to the log: never a key, wherever a client put it. */
 export const LOG_SERIALIZERS = {
   req: ({ method, url, ip }: FastifyRequest) => ({
     method,
-    url: url.replaceAll(/olk_[\w-]+/g, 'olk_…'),
+    url: withoutKeys(url),
     ip,
   }),
   err: (error: Error & { client?: unknown }) => {

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Revised, Reviser } from '../db/revisions.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
+import { writeOf } from './audit-trail.ts';
 import { authorOf } from './auth.ts';
 import { isConditional, requireMatch } from './caching.ts';
 import { type Answer, answerWrite, isKeyed, sendAnswer } from './idempotency.ts';
@@ -44,7 +45,8 @@ function reviseRoute(api: Api, ledger: Ledger): void {
       const { slug: name } = request.params;
       const revision = { author: authorOf(request), ...request.body };
       if (!isConditional(request) && !isKeyed(request)) {
-        const revised = await ledger.revisions.reviseNumbers({ slug: name, ...revision });
+        const audit = writeOf(request, 201, ledger.now());
+        const revised = await ledger.revisions.reviseNumbers({ slug: name, audit, ...revision });
         tellPublished(ledger, revised);
         sendAnswer(reply, answerRevised(revised));
         return reply;

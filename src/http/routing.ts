@@ -13,6 +13,7 @@ import type { ChangeFeed } from '../db/change-feed.ts';
 import type { Database } from '../db/client.ts';
 import type { Reviser } from '../db/revisions.ts';
 import type { VersionReader } from '../db/versions.ts';
+import type { RefusalTrail } from './audit-trail.ts';
 import type { EventStreams } from './event-streams.ts';
 import { JSON_TYPE, offered } from './negotiation.ts';
 import { Problem } from './problems.ts';
@@ -36,6 +37,7 @@ export type Ledger = {
   replies: RenderedReplies;
   streams: EventStreams;
   findKey: KeyFinder;
+  refusalTrail: RefusalTrail;
   versions: VersionReader;
   revisions: Reviser;
   now: () => Date;

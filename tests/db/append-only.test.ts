@@ -47,6 +47,8 @@ const REWRITES: Record<string, { set: string; rule: string }> = {
   forecasters: { set: `since = since - interval '1 day'`, rule: 'forecasters_append_only' },
   forecast_sums: { set: `bear = bear / 2`, rule: 'forecast_sums_append_only' },
   views: { set: `rationale = 'Never said'`, rule: 'views_append_only' },
+  analyst_identities: { set: `issuer = 'https://other'`, rule: 'analyst_identities_append_only' },
+  audit_entries: { set: `method = 'GET'`, rule: 'audit_entries_append_only' },
   version_views: { set: `weight = weight / 2`, rule: 'version_views_append_only' },
 };
 

@@ -33,6 +33,7 @@ const ROLE_OF: Record<string, Role> = {
   publishConsensus: 'analyst',
   createSeries: 'feed',
   recordObservations: 'feed',
+  listAudit: 'admin',
   issueKey: 'admin',
   listKeys: 'admin',
   getKey: 'admin',

@@ -35,6 +35,7 @@ const CACHING: Record<string, string> = {
   getHealth: SECRET,
   getReadiness: SECRET,
   listKeys: SECRET,
+  listAudit: SECRET,
   getKey: SECRET,
   getOwnView: SECRET,
 };

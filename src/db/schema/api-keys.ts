@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm';
-import { check, index, pgTable, text, uuid } from 'drizzle-orm/pg-core';
+import { check, index, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core';
 import type { Role } from '../../domain/api-keys.ts';
 import { bytea, moment } from './columns.ts';
 
@@ -15,6 +15,26 @@ export const analysts = pgTable(
     check(
       'analysts_name',
       sql`${t.name} = btrim(${t.name}) and ${t.name} !~ '[[:cntrl:]]' and length(${t.name}) between 1 and 300`,
+    ),
+  ],
+);
+
+// Whom an identity provider's tokens speak of.
+export const analystIdentities = pgTable(
+  'analyst_identities',
+  {
+    issuer: text('issuer').notNull(),
+    subject: text('subject').notNull(),
+    analystId: uuid('analyst_id')
+      .notNull()
+      .references(() => analysts.id),
+  },
+  (t) => [
+    primaryKey({ columns: [t.issuer, t.subject] }),
+    index('analyst_identities_of_analyst').on(t.analystId),
+    check(
+      'analyst_identities_lengths',
+      sql`length(${t.issuer}) between 1 and 500 and length(${t.subject}) between 1 and 255`,
     ),
   ],
 );

@@ -104,6 +104,10 @@ async function holdViews({ pool, call }: TestLedger): Promise<void> {
     [ANALYST_ID],
   );
   await pool.query(
+    `insert into analyst_identities (issuer, subject, analyst_id) values ('https://id.example', 'a', $1)`,
+    [ANALYST_ID],
+  );
+  await pool.query(
     `insert into views (outlook_id, analyst_id, version, bear_bps, base_bps, bull_bps, rationale, recorded_at)
      select id, $1, 1, 4000, 4000, 2000, 'More so.', published_at from outlooks where slug = $2`,
     [ANALYST_ID, SLUG],

@@ -72,6 +72,8 @@ export const TABLES = [
   'forecast_sums',
   'views',
   'version_views',
+  'analyst_identities',
+  'audit_entries',
 ];
 
 /** Changes the state of outlooks as nothing but an owner of the database can, the guard aside. */

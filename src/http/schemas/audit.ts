@@ -1,0 +1,36 @@
+import { z } from 'zod';
+import { ROLES } from '../../domain/api-keys.ts';
+import { timestamp } from './fields.ts';
+
+export const AUDIT_KINDS = ['write', 'refusal'] as const;
+
+export const auditEntry = z
+  .object({
+    id: z.int().meta({ description: 'Ascending; there may be gaps.' }),
+    recordedAt: timestamp,
+    kind: z.enum(AUDIT_KINDS),
+    analyst: z
+      .object({ id: z.uuid(), name: z.string() })
+      .nullable()
+      .meta({ description: 'Null where nobody was recognised, or where it was a local program.' }),
+    role: z.enum(ROLES).nullable(),
+    credential: z.string().nullable().meta({
+      description: 'The id of the key, or the issuer and the subject of the token.',
+    }),
+    method: z.string().meta({
+      description:
+        'LOCAL for what a program did on the machine of the ledger, such as `npm run keys`.',
+    }),
+    path: z.string(),
+    status: z.int(),
+    problem: z.string().nullable().meta({ description: 'Of a refusal: the kind of problem.' }),
+    detail: z.string().nullable().meta({ description: 'Of a refusal: what was told.' }),
+    address: z.string().nullable(),
+    requestId: z.string().nullable().meta({
+      description: 'The `X-Request-Id` of the answer; of several refusals, of the first.',
+    }),
+    times: z.int().min(1).meta({
+      description: 'How many refusals the entry stands for, which differ in their moment only.',
+    }),
+  })
+  .meta({ id: 'AuditEntry', description: 'A write, or requests refused for who sent them.' });
