@@ -16,6 +16,7 @@ import { keyFinder } from './db/api-keys.ts';
 import type { ChangeFeed } from './db/change-feed.ts';
 import type { Database } from './db/client.ts';
 import type { FrameworkCache } from './db/frameworks.ts';
+import { identityFinder } from './db/identities.ts';
 import { reviser } from './db/revisions.ts';
 import { versionReader } from './db/versions.ts';
 import { auditRoutes } from './http/audit.ts';
@@ -58,6 +59,7 @@ import { scoreRoutes } from './http/scores.ts';
 import { EXPOSED_HEADERS, TRANSPORT_SECURITY } from './http/sending.ts';
 import { seriesRoutes } from './http/series.ts';
 import { endConnectionsOnClose } from './http/stopping.ts';
+import { tokenVerifier } from './http/tokens.ts';
 import { trackRecordRoutes } from './http/track-records.ts';
 import { validatorCompiler } from './http/validation.ts';
 import { versionRoutes } from './http/versions.ts';
@@ -129,7 +131,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
 }
 
 function ledgerOf(app: FastifyInstance, { config, database, feed, now }: AppOptions): Ledger {
-  const { requireKeyForReads, cacheMaxBytes } = config;
+  const { requireKeyForReads, cacheMaxBytes, oidc } = config;
   const { pool } = database;
   const frameworks: FrameworkCache = new LRUCache({
     maxSize: Math.max(1, 0.5 * cacheMaxBytes),
@@ -151,6 +153,8 @@ function ledgerOf(app: FastifyInstance, { config, database, feed, now }: AppOpti
     }),
     streams: new EventStreams({ pool, feed, maxPerAddress: config.streamsPerAddress }),
     findKey: keyFinder(pool),
+    tokens: oidc && { issuer: oidc.issuer, verify: tokenVerifier(oidc) },
+    findIdentity: identityFinder(pool),
     refusalTrail: new RefusalTrail(app, pool, now),
     versions: versionReader(pool, frameworks),
     revisions: reviser(pool, frameworks, now),

@@ -1,12 +1,27 @@
 import { z } from 'zod';
 import { isIP } from 'node:net';
 import type { DatabaseSettings } from './db/database.ts';
+import { type Role, ROLES } from './domain/api-keys.ts';
+import type { Issuer } from './http/tokens.ts';
 
 const flag = z.enum(['true', 'false'], { error: 'must be true or false' });
 const wholeNumber = z
   .string()
   .regex(/^\d{1,15}$/, { error: 'must be a whole number' })
   .transform(Number);
+
+// Of public keys only: with a shared secret, whoever can check a token could make one.
+const ALGORITHMS = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'EdDSA',
+] as const;
 
 const list = z
   .string()
@@ -55,13 +70,54 @@ const environment = z.object({
   TRUSTED_PROXIES: list.refine((proxies) => proxies.every(isNetwork), {
     error: 'must be addresses, networks such as 10.0.0.0/8, or loopback, linklocal, uniquelocal',
   }),
+  OIDC_ISSUER: z
+    .string()
+    .refine(isIssuer, {
+      error: 'must be an https URL, without a query',
+    })
+    .optional(),
+  OIDC_AUDIENCE: z.string().optional(),
+  OIDC_ALGORITHM: z
+    .enum(ALGORITHMS, { error: `must be one of ${ALGORITHMS.join(', ')}` })
+    .default('RS256'),
+  OIDC_JWKS_URL: z
+    .string()
+    .refine(isIssuer, { error: 'must be an https URL, without a query' })
+    .optional(),
+  OIDC_ROLES_CLAIM: z.string().default('roles'),
+  OIDC_ROLES: z
+    .string()
+    .default(ROLES.map((role) => `${role}=${role}`).join(','))
+    .transform((text, context) => {
+      const pairs = text.split(',').map((pair) => /^(.+)=(.+)$/.exec(pair.trim())?.slice(1) ?? []);
+      if (pairs.every(([theirs, ours]) => theirs && ROLES.some((role) => role === ours))) {
+        return Object.fromEntries(pairs) as Record<string, Role>;
+      }
+      context.addIssue(
+        `must be pairs such as desk-analysts=analyst, of the roles ${ROLES.join(', ')}`,
+      );
+      return z.NEVER;
+    }),
   IDEMPOTENCY_HOURS: wholeNumber
     .refine((hours) => hours >= 1 && hours <= 8760, { error: 'must be in 1–8760' })
     .default(24),
 });
 
+/** The names of all settings. */
+export const SETTINGS = Object.keys(environment.shape);
+
 function isOrigin(text: string): boolean {
   return URL.canParse(text) && new URL(text).origin === text;
+}
+
+/** Whether tokens may be trusted for it: over TLS, or without leaving the machine. */
+function isIssuer(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, hostname, search, hash } = new URL(text);
+  const isLocal = ['127.0.0.1', 'localhost', '[::1]'].includes(hostname);
+  return (
+    (protocol === 'https:' || (protocol === 'http:' && isLocal)) && search === '' && hash === ''
+  );
 }
 
 function isNetwork(text: string): boolean {
@@ -96,6 +152,8 @@ export type Config = DatabaseSettings & {
   requestsAtOnce: number;
   /** The addresses whose word on who sent a request, and whether by TLS, is taken. */
   trustedProxies: readonly string[];
+  /** Whose tokens open the service beside keys; null for nobody's. */
+  oidc: Issuer | null;
   /** For how many hours the answer to a write is kept for who sends it again. */
   idempotencyHours: number;
 };
@@ -129,6 +187,23 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     rateLimitPerKey: settings.RATE_LIMIT_PER_KEY,
     requestsAtOnce: settings.REQUESTS_AT_ONCE,
     trustedProxies: settings.TRUSTED_PROXIES,
+    oidc: issuerOf(settings),
     idempotencyHours: settings.IDEMPOTENCY_HOURS,
+  };
+}
+
+function issuerOf(settings: z.output<typeof environment>): Issuer | null {
+  const { OIDC_ISSUER: issuer, OIDC_AUDIENCE: audience } = settings;
+  if (issuer === undefined) return null;
+  if (audience === undefined) {
+    throw new Error("These settings can't be used: OIDC_AUDIENCE is needed beside OIDC_ISSUER.");
+  }
+  return {
+    issuer,
+    audience,
+    algorithm: settings.OIDC_ALGORITHM,
+    jwksUrl: settings.OIDC_JWKS_URL ?? null,
+    rolesClaim: settings.OIDC_ROLES_CLAIM,
+    roles: settings.OIDC_ROLES,
   };
 }

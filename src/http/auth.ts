@@ -2,8 +2,10 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Role, roleAllows } from '../domain/api-keys.ts';
 import { type Analyst, type KeyFinder, touchKey } from '../db/api-keys.ts';
 import type { Db } from '../db/client.ts';
+import type { IdentityFinder } from '../db/identities.ts';
 import type { RefusalTrail } from './audit-trail.ts';
-import { Problem } from './problems.ts';
+import { Problem, unauthorized } from './problems.ts';
+import type { TokenVerifier } from './tokens.ts';
 
 /**
  * Who may use a route: anyone; anyone unless reads need a key; or keys of one role (and admins).
@@ -31,17 +33,27 @@ export type Caller = {
   hint: string;
 };
 
-type Guarded = {
+/** Tokens of an identity provider, which open the service as keys do. */
+export type Tokens = { issuer: string; verify: TokenVerifier };
+
+/** How callers are told. */
+type Ways = {
   db: Db;
   findKey: KeyFinder;
+  tokens: Tokens | null;
+  findIdentity: IdentityFinder;
   now: () => Date;
-  requireKeyForReads: boolean;
 };
+type Guarded = Ways & { requireKeyForReads: boolean };
+
+// A key, or a token: three parts of base64url (RFC 7515, 7.1).
+const BEARER =
+  /^Bearer +(?:(olk_[A-Za-z0-9_-]{1,200})|([A-Za-z0-9_-]{1,2000}\.[A-Za-z0-9_-]{1,8000}\.[A-Za-z0-9_-]{1,2000})) *$/i;
 
 /** Lets requests in by the `access` of their route, before their bodies are read. */
 export function authorize(
   app: FastifyInstance,
-  { requireKeyForReads, refusalTrail, ...keys }: Guarded & { refusalTrail: RefusalTrail },
+  { requireKeyForReads, refusalTrail, ...ways }: Guarded & { refusalTrail: RefusalTrail },
   countKey: (request: FastifyRequest, reply: FastifyReply) => Promise<void>,
 ): void {
   app.addHook('onRoute', (route) => {
@@ -53,7 +65,7 @@ export function authorize(
     if (access === undefined || access === 'public') return;
     if (access === 'read' && !requireKeyForReads) return;
     try {
-      request.caller = await authenticate(request, keys);
+      request.caller = await authenticate(request, access, ways);
       await countKey(request, reply);
       requireRole(request.caller, access);
     } catch (error) {
@@ -81,11 +93,11 @@ function isOfAuthority({ code }: Problem): boolean {
  */
 export async function isStillAllowed(
   request: FastifyRequest,
-  { requireKeyForReads, ...keys }: Guarded,
+  { requireKeyForReads, ...ways }: Guarded,
 ): Promise<boolean> {
   if (!requireKeyForReads) return true;
   try {
-    await authenticate(request, keys);
+    await authenticate(request, 'read', ways);
     return true;
   } catch (error) {
     if (error instanceof Problem) return false;
@@ -100,18 +112,31 @@ export function authorOf(request: FastifyRequest): Analyst {
   return request.caller.analyst;
 }
 
+/** @param access what the request is for; of several roles that a token holds, one that may do it is taken */
 async function authenticate(
   request: FastifyRequest,
-  { db, findKey, now }: Omit<Guarded, 'requireKeyForReads'>,
+  access: 'read' | Role,
+  ways: Ways,
 ): Promise<Caller> {
-  const header = request.headers.authorization;
-  if (header === undefined) {
+  const { authorization } = request.headers;
+  const [, key, token] = BEARER.exec(authorization ?? '') ?? [];
+  if (key !== undefined) return byKey(request, key, ways);
+  const { tokens } = ways;
+  if (token !== undefined && tokens !== null) return byToken(token, access, { ...ways, tokens });
+  if (authorization === undefined) {
     throw unauthorized('No key was sent. Send it as Authorization: Bearer olk_….');
   }
-  const sent = /^Bearer +(olk_[A-Za-z0-9_-]{1,200}) *$/i.exec(header)?.[1];
-  if (sent === undefined) {
-    throw unauthorized('The Authorization header must read Bearer, a space and a key (olk_…).');
-  }
+  const either = tokens ? `, or a token of ${tokens.issuer}` : '';
+  throw unauthorized(
+    `The Authorization header must read Bearer, a space and a key (olk_…)${either}.`,
+  );
+}
+
+async function byKey(
+  request: FastifyRequest,
+  sent: string,
+  { db, findKey, now }: Ways,
+): Promise<Caller> {
   const at = now();
   const found = await findKey(sent, at);
   if (!found) throw unauthorized('The key is unknown.');
@@ -128,8 +153,17 @@ async function authenticate(
   return { id, analyst, role, hint: `${hint}…` };
 }
 
-function unauthorized(detail: string): Problem {
-  return new Problem('unauthorized', detail, {
-    headers: { 'www-authenticate': 'Bearer realm="Outlook Ledger"' },
-  });
+async function byToken(
+  token: string,
+  access: 'read' | Role,
+  { now, findIdentity, tokens: { issuer, verify } }: Ways & { tokens: Tokens },
+): Promise<Caller> {
+  const at = now();
+  const { subject, name, roles } = await verify(token, at);
+  const role = roles.find((held) => access === 'read' || roleAllows(held, access)) ?? roles[0];
+  if (role === undefined) {
+    throw new Problem('forbidden', `The token of ${subject} holds no role of this service.`);
+  }
+  const analyst = await findIdentity({ issuer, subject, name }, at);
+  return { id: `${issuer} ${subject}`, analyst, role, hint: analyst.name };
 }

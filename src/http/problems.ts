@@ -26,15 +26,24 @@ export class Problem extends Error {
       errors?: readonly FieldError[];
       extensions?: Readonly<Record<string, unknown>>;
       headers?: Readonly<Record<string, string>>;
+      /** For the log. */
+      cause?: unknown;
     } = {},
   ) {
-    super(detail);
+    super(detail, { cause: more.cause });
     this.name = 'Problem';
     this.code = code;
     this.errors = more.errors ?? [];
     this.extensions = more.extensions ?? {};
     this.headers = more.headers ?? {};
   }
+}
+
+/** A request that nobody in force can be recognised by; tells nothing that its sender does not know. */
+export function unauthorized(detail: string): Problem {
+  return new Problem('unauthorized', detail, {
+    headers: { 'www-authenticate': 'Bearer realm="Outlook Ledger"' },
+  });
 }
 
 /** A path as a JSON Pointer (RFC 6901): `['a/b', 0]` is `/a~1b/0`. */

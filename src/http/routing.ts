@@ -13,7 +13,9 @@ import type { ChangeFeed } from '../db/change-feed.ts';
 import type { Database } from '../db/client.ts';
 import type { Reviser } from '../db/revisions.ts';
 import type { VersionReader } from '../db/versions.ts';
+import type { IdentityFinder } from '../db/identities.ts';
 import type { RefusalTrail } from './audit-trail.ts';
+import type { Tokens } from './auth.ts';
 import type { EventStreams } from './event-streams.ts';
 import { JSON_TYPE, offered } from './negotiation.ts';
 import { Problem } from './problems.ts';
@@ -37,6 +39,9 @@ export type Ledger = {
   replies: RenderedReplies;
   streams: EventStreams;
   findKey: KeyFinder;
+  /** Whose tokens open the service beside keys; null for nobody's. */
+  tokens: Tokens | null;
+  findIdentity: IdentityFinder;
   refusalTrail: RefusalTrail;
   versions: VersionReader;
   revisions: Reviser;
