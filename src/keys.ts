@@ -1,26 +1,26 @@
 import { parseArgs } from 'node:util';
-import { readConfig } from './config.ts';
 import { issueKey, listKeys, revokeKey } from './db/api-keys.ts';
 import { appendAudit, localWrite } from './db/audit.ts';
 import { type Database, inTransaction, onSession } from './db/client.ts';
-import { openDatabase } from './db/database.ts';
 import { keyState, ROLES } from './domain/api-keys.ts';
-import { loadEnvFile } from './env-file.ts';
 import { keyRequest } from './http/keys.ts';
-import { Problem } from './http/problems.ts';
 import { newKey } from './http/schemas/keys.ts';
 import { parse } from './http/validation.ts';
-import { inOneLine } from './one-line.ts';
+import { DATABASE_USAGE, print, runProgram, UsageError } from './program.ts';
 
-const USAGE = `Usage:
+await runProgram({
+  usage: `Usage:
   npm run keys -- issue --name "Small-cap desk" --role ${ROLES.join('|')} [--expires 2027-12-31T00:00:00Z]
   npm run keys -- list
   npm run keys -- revoke ID
 
-The database is the one that DATABASE_URL names, or else the embedded one in DATA_DIR, whether the
-service is running or not.`;
-
-class UsageError extends Error {}
+${DATABASE_USAGE}`,
+  read: commandOf,
+  work: async (database, command) => {
+    await command(database, new Date());
+    return true;
+  },
+});
 
 type Command = (database: Database, now: Date) => Promise<void>;
 
@@ -84,37 +84,4 @@ function revokeCommand(args: string[]): Command {
     });
     print(`Revoked ${id}.`);
   };
-}
-
-function print(line: string): void {
-  process.stdout.write(`${line}\n`);
-}
-
-async function run(): Promise<void> {
-  const command = commandOf(process.argv.slice(2));
-  loadEnvFile();
-  const config = readConfig(process.env);
-  const fail = (error: Error | string) => process.stderr.write(`${String(error)}\n`);
-  const database = await openDatabase(
-    { ...config, databasePoolMax: 1 },
-    { onConnectionError: fail, onEmbeddedLog: () => {}, onEmbeddedExit: fail },
-    { join: true },
-  );
-  try {
-    await command(database, new Date());
-  } finally {
-    await database.close();
-  }
-}
-
-try {
-  await run();
-} catch (error) {
-  const isUsage =
-    error instanceof UsageError ||
-    error instanceof Problem ||
-    (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS');
-  process.stderr.write(`${inOneLine(error)}\n`);
-  if (isUsage) process.stderr.write(`\n${USAGE}\n`);
-  process.exitCode = isUsage ? 2 : 1;
 }

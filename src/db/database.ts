@@ -33,31 +33,41 @@ export type OpenDatabase = Database & {
   close: () => Promise<void>;
 };
 
+export type Opening = {
+  /** Whether an embedded one that another process has started is used as it runs. */
+  join?: boolean;
+  /** Whether it is brought to this release's schema first. */
+  migrates?: boolean;
+};
+
 /**
  * Opens the ledger's database at this release's schema: the one that DATABASE_URL names, or else the
- * embedded one, which is started. With `join`, an embedded one that another process has started is
- * used as it runs.
+ * embedded one, which is started.
  * @throws EmbeddedPostgresError or Error in words for whoever starts the service
  */
 export async function openDatabase(
   settings: DatabaseSettings,
   reports: Reports,
-  { join = false } = {},
+  { join = false, migrates = true }: Opening = {},
 ): Promise<OpenDatabase> {
-  if (settings.databaseUrl !== null) return openExternal(settings.databaseUrl, settings, reports);
+  if (settings.databaseUrl !== null) {
+    return openExternal(settings.databaseUrl, settings, reports, migrates);
+  }
   const running = join ? runningEmbeddedPostgres(settings.dataDir) : null;
-  if (running) return migrated(running, settings, reports, async () => {});
+  if (running) return opened(running, settings, reports, { migrates, stop: async () => {} });
   const embedded = await keepEmbedded(settings, reports);
-  return migrated(embedded.connection, settings, reports, embedded.stop);
+  return opened(embedded.connection, settings, reports, { migrates, stop: embedded.stop });
 }
 
 async function openExternal(
   connectionString: string,
   settings: DatabaseSettings,
   reports: Reports,
+  migrates: boolean,
 ): Promise<OpenDatabase> {
   try {
-    return await migrated({ connectionString }, settings, reports, async () => {});
+    const stop = async () => {};
+    return await opened({ connectionString }, settings, reports, { migrates, stop });
   } catch (error) {
     const reason = reasonOf(error);
     throw new Error(`the database that DATABASE_URL names can't be used: ${reason}`, {
@@ -66,11 +76,11 @@ async function openExternal(
   }
 }
 
-async function migrated(
+async function opened(
   target: { connectionString: string } | Connection,
   { databasePoolMax: max }: DatabaseSettings,
   { onConnectionError }: Reports,
-  stop: () => Promise<void>,
+  { migrates, stop }: { migrates: boolean; stop: () => Promise<void> },
 ): Promise<OpenDatabase> {
   let closed: Promise<void> | undefined;
   // The pool's end doesn't wait for its sockets, so Postgres may be the one to end the last of them.
@@ -78,7 +88,7 @@ async function migrated(
   const close = () => (closed ??= database.pool.end().then(stop));
   const database = connect({ ...target, max }, report);
   try {
-    await migrateToLatest(database.pool);
+    if (migrates) await migrateToLatest(database.pool);
   } catch (error) {
     await close();
     throw error;

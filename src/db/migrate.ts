@@ -1,7 +1,9 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { sql } from 'drizzle-orm';
 import { type MigrationMeta, readMigrationFiles } from 'drizzle-orm/migrator';
-import { drizzle } from 'drizzle-orm/node-postgres';
+import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
 import { migrate } from 'drizzle-orm/node-postgres/migrator';
 import pg from 'pg';
 import type { Db } from './client.ts';
@@ -32,15 +34,51 @@ export async function migrateToLatest(pool: pg.Pool): Promise<void> {
     await db.execute(sql`set lock_timeout = 0`);
     await db.execute(sql`select pg_advisory_lock(${MIGRATION_LOCK})`);
     const standing = compare(await appliedMigrations(db));
-    if (standing === 'latest') return; // without asking for the right to create anything
-    if (standing === 'behind') return await migrate(db, { migrationsFolder: MIGRATIONS });
-    throw new Error(DETAILS[standing]);
+    if (standing === 'ahead' || standing === 'differs') throw new Error(DETAILS[standing]);
+    // At the latest nothing is asked for the right to create anything.
+    if (standing === 'behind') await migrate(db, { migrationsFolder: MIGRATIONS });
+    await adoptTransactions(db);
   } finally {
     await client.end(); // and with the session the lock
   }
 }
 
-const NO_LIMITS = { statement_timeout: 0, lock_timeout: 0, query_timeout: 0 };
+/**
+ * Rows say which transaction wrote them. Where they were copied from another server (pg_dump), that may be one that is
+ * yet to come here, and walks through lists would leave them out: they become this transaction's.
+ */
+async function adoptTransactions(db: NodePgDatabase): Promise<void> {
+  const { rowCount } = await db.execute(
+    sql`select from outlooks where transaction_id >= pg_snapshot_xmax(pg_current_snapshot())
+         order by transaction_id desc limit 1`,
+  );
+  if (rowCount === 0) return;
+  await db.transaction(async (tx) => {
+    for (const table of ['outlooks', 'outlook_versions']) {
+      const name = sql.identifier(table);
+      await tx.execute(sql`alter table ${name} disable trigger user`);
+      await tx.execute(
+        sql`update ${name} set transaction_id = pg_current_xact_id()
+             where transaction_id >= pg_snapshot_xmax(pg_current_snapshot())`,
+      );
+      await tx.execute(sql`alter table ${name} enable trigger user`);
+    }
+  });
+}
+
+/** The SQL of all migrations, in their order. */
+export function migrationTexts(): string[] {
+  const names = readdirSync(MIGRATIONS).filter((name) => name.endsWith('.sql'));
+  return names.toSorted().map((name) => readFileSync(path.join(MIGRATIONS, name), 'utf8'));
+}
+
+/** @throws Error where the database is not at this release's schema, no older one and no newer */
+export async function requireLatest(client: pg.Client): Promise<void> {
+  const standing = compare(await appliedMigrations(drizzle({ client })));
+  if (standing !== 'latest') throw new Error(DETAILS[standing]);
+}
+
+export const NO_LIMITS = { statement_timeout: 0, lock_timeout: 0, query_timeout: 0 };
 
 /**
  * Why the database's schema doesn't serve this release, in one line; null where it does. One that a
@@ -52,7 +90,7 @@ export async function schemaFault(db: Db): Promise<string | null> {
 }
 
 const DETAILS = {
-  behind: 'migrations of this release are not applied yet.',
+  behind: 'Migrations of this release are not applied yet: start it once.',
   ahead: 'A newer release has migrated the database: start that release, or a newer one.',
   differs:
     'The migrations applied to the database are not those of this release: start the release that migrated it, or set DATABASE_URL to another database.',

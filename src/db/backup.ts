@@ -1,0 +1,182 @@
+import { createReadStream, existsSync } from 'node:fs';
+import { open, rename, rm } from 'node:fs/promises';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import pg from 'pg';
+import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
+import split2 from 'split2';
+import { migrationTexts, NO_LIMITS, requireLatest } from './migrate.ts';
+
+// PostgreSQL's own pg_dump is not among the binaries from npm that the embedded database runs on. The file is plain
+// SQL all the same, for psql as well as for restore below.
+const FIRST_LINE = '-- A backup of Outlook Ledger';
+const LAST_LINE = 'COMMIT;';
+const END_OF_ROWS = String.raw`\.`;
+
+type Table = { name: string; columns: string[] };
+
+/**
+ * Writes all that a ledger holds, as of one moment, as SQL that an empty database of a PostgreSQL from version 15 on
+ * takes. The file is for its owner's eyes: it holds the hashes of keys.
+ * @returns how many rows were written
+ * @throws Error where the file exists, or the database is not at this release's schema
+ */
+export async function backUp(pool: pg.Pool, file: string, now: Date): Promise<number> {
+  if (existsSync(file)) throw new Error(`${file} is there already`);
+  const part = `${file}.part`; // has its name once it is whole
+  const output = await open(part, 'w', 0o600);
+  const client = new pg.Client({ ...pool.options, ...NO_LIMITS });
+  client.on('error', () => {}); // the statement under way tells of it
+  try {
+    await client.connect();
+    await client.query('begin isolation level repeatable read, read only');
+    await requireLatest(client);
+    let rows = 0;
+    for await (const chunk of dump(client, now, (count) => (rows += count))) {
+      await output.appendFile(chunk);
+    }
+    await output.sync();
+    await rename(part, file);
+    return rows;
+  } finally {
+    await client.end();
+    await output.close();
+    await rm(part, { force: true });
+  }
+}
+
+async function* dump(
+  client: pg.Client,
+  now: Date,
+  counted: (rows: number) => void,
+): AsyncGenerator<string | Buffer> {
+  yield `${FIRST_LINE}, made at ${now.toISOString()}.
+-- On an empty database: npm run restore, or psql -v ON_ERROR_STOP=1 -f with this file.
+BEGIN;
+SET LOCAL client_encoding = 'UTF8';
+SET LOCAL standard_conforming_strings = on;
+SET LOCAL statement_timeout = 0;
+SET LOCAL lock_timeout = 0;
+SET LOCAL search_path = public;
+`;
+  for (const text of migrationTexts()) yield `\n${text}\n`;
+  yield `
+CREATE SCHEMA drizzle;
+CREATE TABLE drizzle.__drizzle_migrations (id SERIAL PRIMARY KEY, hash text NOT NULL, created_at bigint);
+`;
+  const tables = [
+    ...(await tablesInOrder(client)),
+    { name: 'drizzle.__drizzle_migrations', columns: ['hash', 'created_at'] },
+  ];
+  const ours = tables.filter(({ name }) => name.startsWith('public.'));
+  // The rows were judged when they were written. Whatever CHECKs, keys and foreign keys say holds here, too.
+  for (const { name } of ours) yield `ALTER TABLE ${name} DISABLE TRIGGER USER;\n`;
+  for (const { name, columns } of tables) {
+    const rows = `${name} (${columns.join(', ')})`;
+    yield `\nCOPY ${rows} FROM stdin;\n`;
+    const copy = client.query(copyTo(`copy ${rows} to stdout`));
+    for await (const chunk of copy) yield chunk as Buffer;
+    counted(copy.rowCount);
+    yield `${END_OF_ROWS}\n`;
+  }
+  yield '\nSET CONSTRAINTS ALL IMMEDIATE;\n';
+  for (const { name } of ours) yield `ALTER TABLE ${name} ENABLE TRIGGER USER;\n`;
+  for (const { name, last } of await sequences(client)) {
+    yield `SELECT setval('${name}', ${last});\n`;
+  }
+  yield `${LAST_LINE}\n`;
+}
+
+/**
+ * The ledger's tables, those that others point to first. Without the columns that say which transaction wrote a row: in
+ * another server they would speak of other transactions.
+ */
+async function tablesInOrder(client: pg.Client): Promise<Table[]> {
+  const { rows: tables } = await client.query<Table & { needs: string[] }>(`
+    select 'public.' || quote_ident(c.relname) as name,
+      (select array_agg(quote_ident(a.attname) order by a.attnum) from pg_attribute a
+        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+          and a.attgenerated = '' and a.atttypid <> 'xid8'::regtype) as columns,
+      array(select distinct 'public.' || quote_ident(t.relname) from pg_constraint k
+        join pg_class t on t.oid = k.confrelid
+        where k.conrelid = c.oid and k.contype = 'f' and k.confrelid <> c.oid) as needs
+      from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind = 'r'
+     order by c.relname`);
+  const ordered: Table[] = [];
+  while (ordered.length < tables.length) {
+    const done = new Set(ordered.map(({ name }) => name));
+    const next = tables.filter(
+      ({ name, needs }) => !done.has(name) && needs.every((needed) => done.has(needed)),
+    );
+    if (next.length === 0) throw new Error('tables point to each other in a circle');
+    ordered.push(...next);
+  }
+  return ordered;
+}
+
+async function sequences(client: pg.Client): Promise<{ name: string; last: string }[]> {
+  const { rows } = await client.query<{ name: string; last: string }>(`
+    select format('%I.%I', schemaname, sequencename) as name, last_value::text as last
+      from pg_sequences where schemaname = 'public' and last_value is not null order by 1`);
+  return rows;
+}
+
+/**
+ * Reads a file of {@link backUp} into an empty database, as one transaction. Its statements are carried out as they
+ * are: give it only files that you made.
+ * @throws Error where the database is not empty, or the file is not a whole backup
+ */
+export async function restore(pool: pg.Pool, file: string): Promise<void> {
+  const client = new pg.Client({ ...pool.options, ...NO_LIMITS });
+  client.on('error', () => {}); // the statement under way tells of it
+  await client.connect();
+  try {
+    await requireEmpty(client);
+    const lines = createReadStream(file).pipe(split2('\n'))[Symbol.asyncIterator]();
+    await takeLines(client, lines as AsyncIterator<string>);
+  } finally {
+    await client.end(); // and with the session what was not committed
+  }
+}
+
+async function requireEmpty(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ tables: number }>(
+    `select count(*)::int as tables from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'`,
+  );
+  if (rows[0]?.tables === 0) return;
+  throw new Error(
+    'the database is not empty: set DATA_DIR to a new folder, or DATABASE_URL to a database without tables',
+  );
+}
+
+async function takeLines(client: pg.Client, lines: AsyncIterator<string>): Promise<void> {
+  let statements = '';
+  let last = '';
+  for (let isFirst = true; ; isFirst = false) {
+    const { value: line, done } = await lines.next();
+    if (isFirst && (done || !line.startsWith(FIRST_LINE))) {
+      throw new Error('the file is no backup of this service');
+    }
+    if (done) break;
+    if (!/^COPY .* FROM stdin;$/.test(line)) {
+      statements += `${line}\n`;
+      last = line;
+      continue;
+    }
+    // The transaction must not be over before all was taken.
+    await client.query(statements);
+    statements = '';
+    await pipeline(Readable.from(rowsOf(lines)), client.query(copyFrom(line)));
+  }
+  if (last !== LAST_LINE) throw new Error('the file ends before the backup does');
+  await client.query(statements);
+}
+
+async function* rowsOf(lines: AsyncIterator<string>): AsyncGenerator<string> {
+  for (;;) {
+    const { value: line, done } = await lines.next();
+    if (done) throw new Error('the file ends before the backup does');
+    if (line === END_OF_ROWS) return;
+    yield `${line}\n`;
+  }
+}
