@@ -60,6 +60,7 @@ import { EXPOSED_HEADERS, TRANSPORT_SECURITY } from './http/sending.ts';
 import { seriesRoutes } from './http/series.ts';
 import { endConnectionsOnClose } from './http/stopping.ts';
 import { tokenVerifier } from './http/tokens.ts';
+import { traceRequests } from './http/tracing.ts';
 import { trackRecordRoutes } from './http/track-records.ts';
 import { validatorCompiler } from './http/validation.ts';
 import { versionRoutes } from './http/versions.ts';
@@ -77,6 +78,8 @@ export type AppOptions = {
   /** The clock. Everything that the ledger records or judges by time asks it. */
   now: () => Date;
   logger: FastifyBaseLogger;
+  /** Whether requests are traced, by what OpenTelemetry's own settings say. */
+  isTraced?: boolean;
 };
 
 /** The service, ready to listen or to be injected into. */
@@ -105,6 +108,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   handleErrors(app);
   logRequests(app);
   endConnectionsOnClose(app);
+  if (options.isTraced) traceRequests(app);
   const ledger = ledgerOf(app, options);
   const serveMetrics = measure(app, ledger);
   app.addHook('preClose', async () => ledger.streams.close());

@@ -7,9 +7,11 @@ import type { Database } from './db/client.ts';
 import { openDatabase } from './db/database.ts';
 import { expireConditions } from './db/expiry.ts';
 import { forgetAnswers } from './db/idempotency.ts';
+import { traceStatements } from './db/tracing.ts';
 import { issueFirstKey, loadSamples } from './first-start.ts';
 import { loadEnvFile } from './env-file.ts';
 import { LOG_SERIALIZERS } from './http/logging.ts';
+import { startTracing } from './tracing.ts';
 import { inOneLine } from './one-line.ts';
 
 const now = () => new Date();
@@ -22,6 +24,7 @@ const SAME_SIGNAL_WITHIN = 1_500;
 async function start(): Promise<void> {
   loadEnvFile();
   const config = readConfig(process.env);
+  const stopTracing = await startTracing(process.env);
   // Deferred, because a write to a file waits for what the database flushes to the same disk; what is
   // left is written when the process exits.
   const output = pino.destination({ dest: 1, sync: false });
@@ -31,12 +34,14 @@ async function start(): Promise<void> {
     onEmbeddedLog: (line) => log.debug({ postgres: line }),
     onEmbeddedExit: (message) => log.error(`${message}; it is started again`),
   });
+  if (stopTracing) traceStatements(database.pool);
   const feed = new ChangeFeed(database.pool, (error) =>
     log.warn({ err: error }, 'the connection that listens broke'),
   );
   const close = async () => {
     await feed.close();
     await database.close();
+    await stopTracing?.().catch((error: unknown) => log.warn({ err: error }, 'traces were lost'));
   };
   try {
     if (config.databaseUrl === null) {
@@ -44,7 +49,8 @@ async function start(): Promise<void> {
     }
     if (config.loadSamples) await loadSamples(database, now());
     await feed.start();
-    const app = await buildApp({ config, database, feed, now, logger: log });
+    const isTraced = stopTracing !== null;
+    const app = await buildApp({ config, database, feed, now, logger: log, isTraced });
     const stopExpiring = expireRegularly(database, feed, config, log);
     app.addHook('preClose', stopExpiring);
     stopOnSignal(app, close, log);

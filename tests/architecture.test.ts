@@ -47,7 +47,11 @@ test('the walk finds the modules and what they import', () => {
 
 test.each<[string, string[], RegExp]>([
   ['domain', ['domain'], /^(node:crypto|canonicalize)$/],
-  ['db', ['db', 'domain'], /^(node:.+|pg|pg-copy-streams|split2|drizzle-orm(\/.+)?|lru-cache)$/],
+  [
+    'db',
+    ['db', 'domain'],
+    /^(node:.+|pg|pg-copy-streams|split2|@opentelemetry\/api|drizzle-orm(\/.+)?|lru-cache)$/,
+  ],
   ['http', ['http', 'db', 'domain'], /^(?!drizzle-orm(?!\/errors$))/],
   ['app', ['app', 'http', 'db', 'domain'], /./],
 ])('%s imports only %j', (layer, layers, packages) => {

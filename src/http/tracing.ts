@@ -1,0 +1,41 @@
+import { context, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
+import type { FastifyInstance } from 'fastify';
+import { withoutKeys } from './logging.ts';
+
+/**
+ * A span for each request, below that of its client where it names one (traceparent). Written here because what is
+ * published for it patches modules as they are loaded, which takes a flag at the start of node, or makes a
+ * span of each hook (`@fastify/otel`).
+ */
+export function traceRequests(app: FastifyInstance): void {
+  const tracer = trace.getTracer('outlook-ledger');
+  app.addHook('onRequest', (request, reply, done) => {
+    const { method } = request;
+    const { url: route, config } = request.routeOptions;
+    if (config.isUnlimited) return done(); // asked each few seconds, by machines
+    const parent = propagation.extract(context.active(), request.headers);
+    const span = tracer.startSpan(
+      route === undefined ? method : `${method} ${route}`,
+      {
+        kind: SpanKind.SERVER,
+        attributes: {
+          'http.request.method': method,
+          'url.path': withoutKeys(request.url.split('?', 1)[0] ?? ''),
+          'url.scheme': request.protocol,
+          'client.address': request.ip,
+          'outlook_ledger.request_id': request.id,
+          ...(route !== undefined && { 'http.route': route }),
+        },
+      },
+      parent,
+    );
+    reply.raw.once('close', () => {
+      const { statusCode } = reply.raw;
+      span.setAttribute('http.response.status_code', statusCode);
+      if (request.problem !== null) span.setAttribute('error.type', request.problem);
+      if (statusCode >= 500) span.setStatus({ code: SpanStatusCode.ERROR });
+      span.end();
+    });
+    context.with(trace.setSpan(parent, span), done);
+  });
+}
