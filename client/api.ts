@@ -861,7 +861,7 @@ export interface paths {
         };
         /**
          * Can the service do its work?
-         * @description Asks the database and compares its schema with the one this release needs. While the change feed is away the service does its work, but slower: reads ask the database, and streams tell of nothing.
+         * @description Asks the database and compares its schema with the one this release needs. `writes` are refused while the database is read-only, or where its disk was full at the last one. While the change feed is away the service does its work, but slower: reads ask the database, and streams tell of nothing.
          */
         get: operations["getReadiness"];
         put?: never;
@@ -8834,6 +8834,8 @@ export interface operations {
                         status: "ready";
                         /** @enum {string} */
                         changeFeed: "current" | "away";
+                        /** @enum {string} */
+                        writes: "accepted" | "refused";
                     };
                 };
             };

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { forbidStoring } from './caching.ts';
+import type { ProblemCode } from './problem-kinds.ts';
 import type { Api, Ledger } from './routing.ts';
 
 // Prometheus asks for the second.
@@ -24,6 +25,7 @@ type Counts = Map<string, { method: string; route: string; status: number; count
  */
 export function measure(app: FastifyInstance, ledger: Ledger): (api: Api) => void {
   const counts: Counts = new Map();
+  const problems = new Map<ProblemCode, number>();
   const registry = new Registry();
   const durations = new Histogram({
     name: 'http_request_duration_seconds',
@@ -39,6 +41,9 @@ export function measure(app: FastifyInstance, ledger: Ledger): (api: Api) => voi
     const entry = counts.get(key) ?? { method, route, status: reply.statusCode, count: 0 };
     if (entry.count === 0) counts.set(key, entry);
     entry.count += 1;
+    if (request.problem !== null) {
+      problems.set(request.problem, (problems.get(request.problem) ?? 0) + 1);
+    }
     if (!request.isKept) durations.observe({ method, route }, reply.elapsedTime / 1000);
     done();
   });
@@ -52,7 +57,19 @@ export function measure(app: FastifyInstance, ledger: Ledger): (api: Api) => voi
       for (const { count, ...labels } of counts.values()) this.inc(labels, count);
     },
   });
-  for (const metric of [requests, ...stateOf(ledger)]) registry.registerMetric(metric);
+  const refused = new Counter({
+    name: 'outlook_ledger_problems_total',
+    help: 'Requests that were answered with a problem, by its kind.',
+    labelNames: ['problem'],
+    registers: [],
+    collect() {
+      this.reset();
+      for (const [problem, count] of problems) this.inc({ problem }, count);
+    },
+  });
+  registry.registerMetric(requests);
+  registry.registerMetric(refused);
+  for (const metric of stateOf(ledger)) registry.registerMetric(metric);
   return (api) => metricsRoute(api, registry);
 }
 
@@ -78,23 +95,34 @@ function stateOf({ pool, replies, streams, feed }: Ledger): (Counter | Gauge)[] 
       this.set({ state: 'waiting' }, pool.waitingCount);
     },
   });
-  const served = new Counter({
-    name: 'outlook_ledger_kept_replies_served_total',
-    help: 'Reads that were answered from memory.',
-    registers: [],
-    collect() {
-      this.reset();
-      this.inc(replies.served);
-    },
-  });
+  const counter = (name: string, help: string, value: () => number) =>
+    new Counter({
+      name: `outlook_ledger_${name}_total`,
+      help,
+      registers: [],
+      collect() {
+        this.reset();
+        this.inc(value());
+      },
+    });
   return [
     connections,
-    served,
+    counter('kept_replies_served', 'Reads answered from memory.', () => replies.served),
+    counter(
+      'stale_replies_served',
+      'Reads answered with what was kept, as the database could not be asked.',
+      () => replies.servedStale,
+    ),
     gauge('kept_replies', 'Replies that are kept in memory.', () => replies.size.count),
     gauge('kept_replies_bytes', 'Memory that they take.', () => replies.size.bytes),
     gauge('event_streams', 'Event streams that are open.', () => streams.size),
     gauge('change_feed_current', '1 while the change feed follows the ledger, else 0.', () =>
       feed.isCurrent ? 1 : 0,
+    ),
+    gauge(
+      'change_feed_age_seconds',
+      'For how long nothing was heard of the ledger: how late events may be.',
+      () => (feed.heardAt === 0 ? 0 : (performance.now() - feed.heardAt) / 1000),
     ),
     gauge('last_event', 'The position of the last event heard of.', () => feed.position ?? 0),
   ];

@@ -52,6 +52,7 @@ export class RenderedReplies {
   /** Until when, by `performance.now()`, Postgres is not asked for what is kept, as it did not answer. */
   #isAwayUntil = 0;
   #served = 0;
+  #servedStale = 0;
   #isClosing = false;
 
   /**
@@ -86,6 +87,11 @@ export class RenderedReplies {
   /** How many reads were answered with what was kept, before anything else looked at them. */
   get served(): number {
     return this.#served;
+  }
+
+  /** How many reads were answered with what may be old, as Postgres could not be asked. */
+  get servedStale(): number {
+    return this.#servedStale;
   }
 
   /** What is kept. */
@@ -160,6 +166,7 @@ export class RenderedReplies {
 
   /** Says how long ago, in seconds, what is kept was known to stand (RFC 9111, 5.1; RFC 9211). */
   #staleFields(): string[] {
+    this.#servedStale += 1;
     const age = Math.ceil((performance.now() - this.#feed.heardAt) / 1000);
     return ['age', String(age), 'cache-status', `outlook-ledger; hit; ttl=-${age}; detail=STALE`];
   }

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { connect, type Database } from '../../src/db/client.ts';
+import { openSession } from '../db/support/plain-sql.ts';
 import { buildSilentApp, SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { assertDescribed } from '../support/openapi.ts';
 import { Proxy } from '../support/proxy.ts';
@@ -29,7 +30,11 @@ describe('a service whose database goes away', () => {
   };
 
   test('is alive, not ready, asks to try again, and is itself again when it is back', async () => {
-    expect((await get('/readyz')).json()).toEqual({ status: 'ready', changeFeed: 'away' });
+    expect((await get('/readyz')).json()).toEqual({
+      status: 'ready',
+      changeFeed: 'away',
+      writes: 'accepted',
+    });
     way.block();
     expect((await get('/healthz')).json()).toEqual({ status: 'ok' });
     for (const url of ['/readyz', `/v1/outlooks/${SLUG}`, '/v1/outlooks', '/v1/instruments']) {
@@ -109,4 +114,62 @@ test('a service is not ready on a database of another history', async () => {
   await ledger.pool.query('drop schema drizzle cascade');
   expect((await ledger.call({ url: '/readyz' })).statusCode).toBe(503);
   await ledger.close();
+});
+
+describe('a database that takes no writes', () => {
+  const REVISION = { probabilities: { bear: 0.35, base: 0.4, bull: 0.25 }, rationale: 'Why.' };
+  let ledger: TestLedger;
+  beforeEach(async () => {
+    ledger = await startLedger();
+  });
+  afterEach(() => ledger.close());
+  const ready = async () => (await ledger.call({ url: '/readyz' })).json<{ writes: string }>();
+
+  test('answers reads, refuses writes, says so, and takes them again', async () => {
+    const owner = await openSession(ledger.url);
+    const { rows } = await owner.query<{ name: string }>('select current_database() as name');
+    const name = rows[0]?.name ?? '';
+    await owner.query(`alter database ${name} set default_transaction_read_only = on`);
+    // As in a failover: the primary that was is away, and what is connected to anew takes no writes.
+    await owner.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() and pid <> pg_backend_pid()`,
+    );
+    await expect.poll(async () => (await ready()).writes, { timeout: 5_000 }).toBe('refused');
+    const { body, statusCode } = await ledger.call({ url: `/v1/outlooks/${SLUG}` });
+    expect([statusCode, JSON.parse(body)]).toMatchObject([200, { version: 1 }]);
+    for (const headers of [{}, { 'idempotency-key': 'one' }]) {
+      const refused = await ledger.revise(REVISION, headers);
+      expect([refused.statusCode, refused.headers['retry-after'], refused.json()]).toMatchObject([
+        503,
+        '5',
+        { type: '/problems/read-only', detail: 'The database is read-only; nothing was stored.' },
+      ]);
+    }
+    await owner.query(`alter database ${name} reset default_transaction_read_only`);
+    await owner.end();
+    // No connection is told to end: those that were refused are replaced.
+    await expect
+      .poll(async () => (await ledger.revise(REVISION)).statusCode, { timeout: 5_000 })
+      .toBe(201);
+    await expect.poll(async () => (await ready()).writes, { timeout: 5_000 }).toBe('accepted');
+  });
+
+  test('for want of room says so until a write finds some', async () => {
+    await ledger.pool.query(`
+      create function no_room() returns trigger language plpgsql as $$ begin
+        raise exception 'could not extend file' using errcode = '53100'; end $$;
+      create trigger no_room before insert on outlook_versions execute function no_room()`);
+    const refused = await ledger.revise(REVISION);
+    expect([refused.statusCode, refused.headers['retry-after'], refused.json()]).toMatchObject([
+      503,
+      '5',
+      { type: '/problems/storage-full' },
+    ]);
+    expect((await ready()).writes).toBe('refused');
+    await ledger.pool.query('drop trigger no_room on outlook_versions');
+    expect((await ready()).writes).toBe('refused');
+    expect((await ledger.revise(REVISION)).statusCode).toBe(201);
+    expect((await ready()).writes).toBe('accepted');
+  });
 });

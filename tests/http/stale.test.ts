@@ -67,6 +67,10 @@ describe('while Postgres is away', () => {
     const refused = await ledger.revise(revision);
     expect([refused.statusCode, refused.headers['retry-after']]).toEqual([503, '2']);
     expect((await get()).headers).toHaveProperty('age');
+    const metrics = (await get('/metrics')).body;
+    expect(metrics).toContain('outlook_ledger_stale_replies_served_total 1\n');
+    expect(metrics).toMatch(/outlook_ledger_change_feed_age_seconds [\d.]+/);
+    expect(metrics).toContain('outlook_ledger_problems_total{problem="unavailable"} 2\n');
     way.weather = 'calm';
     await regain();
     const healed = await get();
