@@ -89,7 +89,9 @@ const environment = z.object({
     .string()
     .default(ROLES.map((role) => `${role}=${role}`).join(','))
     .transform((text, context) => {
-      const pairs = text.split(',').map((pair) => /^(.+)=(.+)$/.exec(pair.trim())?.slice(1) ?? []);
+      const pairs = text
+        .split(',')
+        .map((pair) => /^([^=]+)=(.+)$/.exec(pair.trim())?.slice(1) ?? []);
       if (pairs.every(([theirs, ours]) => theirs && ROLES.some((role) => role === ours))) {
         return Object.fromEntries(pairs) as Record<string, Role>;
       }

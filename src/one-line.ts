@@ -6,5 +6,9 @@ export function inOneLine(error: unknown): string {
   if (error instanceof Problem && error.errors.length > 0) {
     return error.errors.map(({ pointer, detail }) => `${pointer.slice(1)} ${detail}`).join('; ');
   }
-  return reasonOf(error).replaceAll(/\s*\n\s*/g, ' ');
+  const lines = reasonOf(error).split('\n');
+  return lines
+    .map((line) => line.trim())
+    .filter(Boolean)
+    .join(' ');
 }

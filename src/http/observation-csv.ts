@@ -98,7 +98,7 @@ function recordsOf(text: string): { record: string[]; info: Info }[] {
 
 /** A number as CSV writes it; the text itself where it is none. */
 function numberOf(text: string): number | string {
-  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : text;
+  return /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i.test(text) ? Number(text) : text;
 }
 
 function placed(fault: FieldError, rows: readonly Row[], lines: readonly number[]): FieldError {

@@ -99,7 +99,8 @@ export const queryVersion = z.preprocess(
 
 const momentFault = (input: unknown): string => {
   if (typeof input !== 'string') return 'must be given once';
-  if (/T\S* \d\d:\d\d$/.test(input)) return 'must be a moment; write the + of its offset as %2B';
+  if (/^[^T]*T\S* \d\d:\d\d$/.test(input))
+    return 'must be a moment; write the + of its offset as %2B';
   return 'must be a moment with its offset, such as 2026-11-20T16:31:00Z';
 };
 

@@ -1,0 +1,186 @@
+import type pg from 'pg';
+import type { LightMyRequestResponse } from 'fastify';
+import { pino } from 'pino';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readConfig } from '../../src/config.ts';
+import { buildApp } from '../../src/app.ts';
+import { LOG_SERIALIZERS } from '../../src/http/logging.ts';
+import { REQUEST_EXAMPLES } from '../../src/http/schemas/examples.ts';
+import { fillLedger } from '../db/support/outlooks.ts';
+import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
+import { DOCUMENT } from '../support/openapi.ts';
+import { OPERATIONS } from '../support/operations.ts';
+import { createOutlook, MERGE_PATCH, stored } from '../support/requests.ts';
+
+// What SECURITY.md promises, where no other test holds it.
+
+let ledger: TestLedger;
+beforeAll(async () => {
+  ledger = await startLedger();
+  await fillLedger(ledger);
+});
+afterAll(() => ledger.close());
+
+const WRITES = OPERATIONS.filter(({ operationId }) => operationId in REQUEST_EXAMPLES);
+const pointersOf = (answer: LightMyRequestResponse) =>
+  answer.json<{ errors: { pointer: string }[] }>().errors.map(({ pointer }) => pointer);
+describe('what the ledger decides itself can not be sent', () => {
+  const OWN = ['authorId', 'hash', 'previousHash', 'recordedAt', 'latestVersion', 'analystId'];
+
+  test('the operations that take a body have an example', () => {
+    expect(WRITES.length).toBeGreaterThan(10);
+  });
+
+  test.for(WRITES)('to $operationId', async ({ method, url, operationId }) => {
+    const before = await stored(ledger);
+    const [example = {}] = Object.values(REQUEST_EXAMPLES[operationId] ?? {}) as object[];
+    const body = 'value' in example ? (example.value as object) : example;
+    const sent = { ...body, ...Object.fromEntries(OWN.map((name) => [name, 'mine'])) };
+    const answer = await ledger.call({
+      method,
+      url,
+      as: 'admin',
+      headers: {
+        'content-type': method === 'PATCH' ? MERGE_PATCH : 'application/json',
+      },
+      payload: JSON.stringify(sent),
+    });
+    expect(answer.statusCode).toBe(422);
+    expect(pointersOf(answer)).toEqual(expect.arrayContaining(OWN.map((name) => `/${name}`)));
+    expect(await stored(ledger)).toEqual(before);
+  });
+});
+
+describe('a body', () => {
+  const send = (payload: string) => ledger.revise(payload);
+
+  test.each([1_000, 100_000])('nested %i levels deep is refused', async (levels) => {
+    for (const [open, close] of [
+      ['[', ']'],
+      ['{"bear":', '}'],
+    ] as const) {
+      const deep = `${open.repeat(levels)}1${close.repeat(levels)}`;
+      const answer = await send(`{"probabilities": ${deep}, "rationale": "R"}`);
+      expect([400, 422]).toContain(answer.statusCode);
+    }
+  });
+
+  test.each(['1e400', '-1e400', '9'.repeat(400), '9'.repeat(900_000), '0.' + '3'.repeat(900_000)])(
+    'with a number that no double holds (%#) is refused',
+    async (number) => {
+      const answer = await send(
+        `{"probabilities": {"bear": ${number}, "base": 0.5, "bull": 0.2}, "rationale": "R"}`,
+      );
+      expect(answer.statusCode).toBe(422);
+      expect(answer.body.length).toBeLessThan(2_000);
+    },
+  );
+
+  test('that names a prototype changes none', async () => {
+    for (const name of ['__proto__', 'constructor', 'prototype']) {
+      const answer = await send(
+        `{"${name}": {"polluted": true}, "probabilities": {"bear": 0.2, "base": 0.5, "bull": 0.3, "${name}": {"polluted": true}}, "rationale": "R"}`,
+      );
+      expect(answer.statusCode).toBe(422);
+      expect(pointersOf(answer)).toEqual(
+        expect.arrayContaining([`/${name}`, `/probabilities/${name}`]),
+      );
+    }
+    expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
+  });
+});
+
+describe('a slug', () => {
+  const LOOKALIKES = [
+    'russell-2000-downsid\u0435', // Cyrillic
+    'russell\u20112000\u2011downside', // hyphens that do not break
+    'ｒussell-2000-downside', // full width
+    'russell-2000-downside\u200b', // no width
+    'russell-2000-downside\u0301', // a mark that combines
+    'RUSSELL-2000-DOWNSIDE',
+    'ruſſell-2000-downside', // long s, whose upper case is S
+    ' russell-2000-downside',
+    '../keys',
+    'a/b',
+    'a%2Fb',
+    'xn--russell-2000-downside-ab',
+    '\u202erussell',
+  ];
+  test.each(LOOKALIKES)('%j is no other one, nor the same', async (slug) => {
+    const refused = await createOutlook(ledger, { slug });
+    expect([refused.statusCode, pointersOf(refused)[0]]).toEqual([422, '/slug']);
+    const read = await ledger.call({ url: `/v1/outlooks/${encodeURIComponent(slug)}` });
+    expect([404, 422]).toContain(read.statusCode);
+  });
+});
+
+test('no cell of a CSV answer is a formula, whatever stands in the ledger', async () => {
+  await ledger.call({
+    method: 'PATCH',
+    url: '/v1/outlooks/resolved-case/framework',
+    as: 'analyst',
+    headers: { 'content-type': 'application/merge-patch+json' },
+    payload: { title: '=HYPERLINK("http://x")', rationale: '@SUM(1)' },
+  });
+  const csvs = OPERATIONS.filter(({ path, method }) =>
+    JSON.stringify(DOCUMENT.paths[path]?.[method.toLowerCase()]?.responses).includes('text/csv'),
+  );
+  expect(csvs.map(({ operationId }) => operationId)).toEqual(['getProbabilities']);
+  for (const { url } of csvs) {
+    const { body, headers } = await ledger.call({ url, headers: { accept: 'text/csv' } });
+    expect(headers['content-type']).toContain('text/csv');
+    expect(headers['x-content-type-options']).toBe('nosniff');
+    const [, ...lines] = body.trim().split(/\r?\n/);
+    expect(lines.length).toBeGreaterThan(1);
+    for (const cell of lines.flatMap((line) => line.split(','))) {
+      expect(cell).toMatch(/^[0-9][0-9.:TZ-]*$/);
+    }
+  }
+});
+
+test('a fault of our own tells its client nothing, and the log all but what was sent', async () => {
+  const lines: string[] = [];
+  const logger = pino(
+    { level: 'trace', serializers: LOG_SERIALIZERS },
+    { write: (line: string) => void lines.push(line) },
+  );
+  const { db, pool, feed } = ledger;
+  const app = await buildApp({
+    config: readConfig({}),
+    database: { db, pool },
+    feed,
+    logger,
+    now: () => ledger.clock.now,
+  });
+  const body = { probabilities: { bear: 0.2, base: 0.5, bull: 0.3 }, rationale: 'Secret words.' };
+  const fail = (session: pg.Pool) =>
+    session.query(`
+      create function fail() returns trigger language plpgsql as $$ begin
+        raise exception 'what only Postgres knows' using errcode = 'XX000'; end $$;
+      create trigger fail before insert on audit_entries execute function fail()`);
+  await fail(ledger.pool);
+  const answer = await app.inject({
+    method: 'POST',
+    url: `/v1/outlooks/${SLUG}/revisions`,
+    headers: { authorization: `Bearer ${ledger.keys.analyst}` },
+    payload: body,
+  });
+  await ledger.pool.query('drop trigger fail on audit_entries');
+  await app.close();
+  expect([answer.statusCode, answer.json()]).toEqual([
+    500,
+    {
+      type: '/problems/internal-error',
+      title: 'Something went wrong on our side',
+      status: 500,
+      detail: 'Something went wrong on our side.',
+      instance: `/v1/outlooks/${SLUG}/revisions`,
+    },
+  ]);
+  const log = lines.join('');
+  expect(log).toContain('what only Postgres knows');
+  expect(log).toContain(String(answer.headers['x-request-id']));
+  for (const secret of ['Secret words.', ledger.keys.analyst.slice(8)]) {
+    expect(log).not.toContain(secret);
+  }
+});

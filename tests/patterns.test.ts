@@ -1,0 +1,35 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Token, tokenizer, tokTypes } from 'acorn';
+import { check } from 'recheck';
+import { expect, test } from 'vitest';
+
+// No text that a client sends may keep a pattern busy for longer than its length warrants.
+
+const DIST = fileURLToPath(new URL('../dist/', import.meta.url));
+
+/** Every regular expression of the service. */
+const PATTERNS = readdirSync(DIST, { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.js'))
+  .flatMap((name) => {
+    const code = readFileSync(path.join(DIST, name), 'utf8');
+    const tokens = [...tokenizer(code, { ecmaVersion: 'latest', sourceType: 'module' })];
+    return (tokens as (Token & { value?: unknown })[])
+      .filter(({ type }) => type === tokTypes.regexp)
+      .map(({ value }) => ({ name, ...(value as { pattern: string; flags: string }) }));
+  });
+
+test('the patterns are found', () => {
+  expect(PATTERNS.length).toBeGreaterThan(40);
+});
+
+test.each(PATTERNS)('/$pattern/$flags of $name takes time in line with its text', async (one) => {
+  const { status } = await check(one.pattern, one.flags, { timeout: 20_000 });
+  expect(status).toBe('safe');
+});
+
+test('one that does not would be noticed', async () => {
+  expect((await check('^(a+)+$', '')).status).toBe('vulnerable');
+  expect((await check('T\\S* \\d$', '')).status).toBe('vulnerable');
+});
