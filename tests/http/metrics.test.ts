@@ -1,4 +1,6 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { PROBLEMS } from '../../src/http/problem-kinds.ts';
 import { connect } from '../support/event-client.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 
@@ -40,6 +42,24 @@ test('is what Prometheus reads: each metric explained, each value a number', asy
   const own = [...(await scrape())].filter(([name]) => /^(http|outlook_ledger)_/.test(name));
   expect(own.length).toBeGreaterThan(8);
   for (const [, value] of own) expect(value).not.toBeNaN();
+});
+
+test('the alerting rules and the runbooks speak of what there is', async () => {
+  const docs = new URL('../../docs/', import.meta.url);
+  const rules = readFileSync(new URL('alerts.yml', docs), 'utf8');
+  const runbooks = readFileSync(new URL('runbooks/README.md', docs), 'utf8');
+  const { body } = await ledger.call({ url: '/metrics' });
+  const metrics = [...rules.matchAll(/\b(?:outlook_ledger|http)_\w+/g)].map(([name]) => name);
+  expect(metrics.length).toBeGreaterThan(8);
+  for (const name of metrics) expect(body).toContain(`# TYPE ${name.replace(/_bucket$/, '')} `);
+  const told = [...rules.matchAll(/problem=~?"([^"]+)"/g)].flatMap(([, codes = '']) =>
+    codes.split('|'),
+  );
+  expect(Object.keys(PROBLEMS)).toEqual(expect.arrayContaining(told));
+  const unavailable = Object.entries(PROBLEMS).filter(([, { status }]) => status === 503);
+  for (const [code] of unavailable) expect(runbooks).toContain(`/problems/${code}`);
+  const pages = [...`${rules}${runbooks}`.matchAll(/([a-z-]+\.md)/g)].map(([, page = '']) => page);
+  for (const page of pages) expect(existsSync(new URL(`runbooks/${page}`, docs))).toBe(true);
 });
 
 test('counts requests by route and status, whatever the URL was', async () => {
