@@ -25,12 +25,14 @@ async function isReadOnly(pool: Ledger['pool']): Promise<boolean> {
   }
 }
 
+const WRITES = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
+
 /** @returns whether the last write that got as far as the disk found it full */
 function watchStorage(api: Api): () => boolean {
   let isFull = false;
   api.addHook('onResponse', async (request, reply) => {
     if (request.problem === 'storage-full') isFull = true;
-    else if (request.method !== 'GET' && reply.statusCode < 300) isFull = false;
+    else if (WRITES.has(request.method) && reply.statusCode < 300) isFull = false;
   });
   return () => isFull;
 }

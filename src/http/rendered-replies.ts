@@ -152,13 +152,13 @@ export class RenderedReplies {
     render: () => Promise<Rendering>,
     kept: RenderedReply | undefined,
   ): Promise<RenderedReply | null> {
-    const filling = this.#isOpen || !kept || !this.#servesStale;
-    if (filling) return this.#fill(key, about, render);
+    if (this.#isOpen || !kept || !this.#servesStale) return this.#fill(key, about, render);
     if (performance.now() < this.#isAwayUntil) return null;
     try {
       return await Promise.race([this.#fill(key, about, render), notBefore(STALE_AFTER)]);
     } catch (error) {
-      if (!isUnavailable(error)) throw error;
+      // It may have been dropped meanwhile, for something newer that was seen.
+      if (!isUnavailable(error) || this.#kept?.peek(key)?.reply !== kept) throw error;
       this.#isAwayUntil = performance.now() + ASK_AGAIN_AFTER;
       return null;
     }
