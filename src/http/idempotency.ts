@@ -194,7 +194,7 @@ function unsealed(kept: Buffer, request: FastifyRequest, key: string): Buffer {
   } catch {
     throw new Problem(
       'idempotency-key-reused',
-      `The key ${key} was sent under another API key, and only that one can read the answer.`,
+      `The key ${key} was sent under another key or token, and only that one can read the answer.`,
     );
   }
 }
