@@ -30,9 +30,11 @@ const WRITES = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
 /** @returns whether the last write that got as far as the disk found it full */
 function watchStorage(api: Api): () => boolean {
   let isFull = false;
-  api.addHook('onResponse', async (request, reply) => {
+  // Kept replies never come by here.
+  api.addHook('onSend', (request, reply, payload, done) => {
     if (request.problem === 'storage-full') isFull = true;
     else if (WRITES.has(request.method) && reply.statusCode < 300) isFull = false;
+    done(null, payload);
   });
   return () => isFull;
 }

@@ -40,7 +40,7 @@ export function sendForm(
 ): void {
   const { headers, method } = request.raw;
   const isKnown = noneMatchHolds(headers['if-none-match'], form.etag);
-  const own = [...(isKnown ? form.unmodifiedFields : form.fields), ...more];
+  const own = (isKnown ? form.unmodifiedFields : form.fields).concat(more);
   const fields = isKeyed ? merged(reply.getHeaders(), own) : own;
   if (!isKeyed) {
     if (!isKnown) fields.push(...BODY_FIELDS);
