@@ -107,6 +107,12 @@ describe('a backup', () => {
     await other.close();
   });
 
+  test('says of no row which transaction wrote it, as that is of its server', () => {
+    const copies = readFileSync(file, 'utf8').match(/^COPY .* FROM stdin;$/gm) ?? [];
+    expect(copies.length).toBe(TABLES.length + SWEPT.length + 1);
+    expect(copies.filter((line) => line.includes('transaction_id'))).toEqual([]);
+  });
+
   test('is for its owner only, whole or not there, and overwrites nothing', async () => {
     expect(statSync(file).mode & 0o777).toBe(0o600);
     const before = readFileSync(file);

@@ -87,6 +87,25 @@ describe('a write', () => {
     expect(items[0]).toMatchObject({ method, path: url, role: 'admin' });
   });
 
+  test('that cites evidence is recorded', async () => {
+    const added = await ledger.call({
+      method: 'POST',
+      url: `${URL}/evidence`,
+      as: 'analyst',
+      payload: {
+        headline: 'H',
+        summary: 'S',
+        publisher: 'P',
+        publishedAt: '2026-11-20T15:00:00Z',
+      },
+    });
+    const evidence = [added.json<{ id: string }>().id];
+    const before = (await read('?kind=write')).items.length;
+    const cited = await ledger.revise({ probabilities: numbers, rationale: 'R', evidence });
+    expect(cited.statusCode).toBe(201);
+    expect((await read('?kind=write')).items.length).toBe(before + 1);
+  });
+
   test('that revokes a key is recorded', async () => {
     const { id } = await idOf('feed');
     await ledger.call({ method: 'DELETE', url: `/v1/keys/${id}`, as: 'admin' });

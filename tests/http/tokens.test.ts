@@ -1,6 +1,13 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type CryptoKey, exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
+import {
+  type CryptoKey,
+  exportJWK,
+  generateKeyPair,
+  importJWK,
+  type JWTPayload,
+  SignJWT,
+} from 'jose';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Issuer } from '../../src/http/tokens.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
@@ -14,10 +21,12 @@ const REVISION = {
 type Pair = { publicKey: CryptoKey; privateKey: CryptoKey };
 let pair: Pair;
 let other: Pair;
+let extractable: Pair;
 /** An identity provider: what it publishes, and how often it was asked. */
 let provider: Server;
 let issuer = '';
 let published: { kid: string; key: CryptoKey }[] = [];
+let publishedAlg: string | undefined = 'RS256';
 let isDown = false;
 let asked: string[] = [];
 let claimsToBe = '';
@@ -25,6 +34,7 @@ let claimsToBe = '';
 beforeAll(async () => {
   pair = await generateKeyPair('RS256');
   other = await generateKeyPair('RS256');
+  extractable = await generateKeyPair('RS256', { extractable: true });
   provider = createServer((request, response) => {
     asked.push(request.url ?? '');
     if (isDown) return void response.writeHead(500).end();
@@ -32,7 +42,11 @@ beforeAll(async () => {
       return void response.end(JSON.stringify({ issuer: claimsToBe, jwks_uri: `${issuer}/keys` }));
     }
     return void Promise.all(
-      published.map(async ({ kid, key }) => ({ ...(await exportJWK(key)), kid, alg: 'RS256' })),
+      published.map(async ({ kid, key }) => ({
+        ...(await exportJWK(key)),
+        kid,
+        alg: publishedAlg,
+      })),
     ).then((keys) => response.end(JSON.stringify({ keys })));
   });
   await new Promise<void>((resolve) => {
@@ -63,6 +77,7 @@ const start = async (settings: Partial<Issuer> = {}, requireKeyForReads = false)
 beforeEach(() => {
   published = [{ kid: 'one', key: pair.publicKey }];
   isDown = false;
+  publishedAlg = 'RS256';
   asked = [];
   claimsToBe = issuer;
 });
@@ -268,6 +283,17 @@ describe('a token is refused', () => {
       { detail: 'The Authorization header must read Bearer, a space and a key (olk_…).' },
     ]);
   });
+});
+
+test('a token of another algorithm is refused, whatever the key would do', async () => {
+  const jwk = await exportJWK(extractable.privateKey);
+  published = [{ kid: 'one', key: extractable.publicKey }];
+  publishedAlg = undefined;
+  const sign = async (alg: string) =>
+    new SignJWT(claims()).setProtectedHeader({ alg, kid: 'one' }).sign(await importJWK(jwk, alg));
+  await start();
+  expect((await revise(await sign('PS256'))).statusCode).toBe(401);
+  expect((await revise(await sign('RS256'))).statusCode).toBe(201);
 });
 
 describe('an issuer', () => {

@@ -6,6 +6,8 @@ export type Weather = 'calm' | 'refusing' | 'slow' | 'cutting' | 'frozen';
 /** A way to a database that fails as it is told to. */
 export class Proxy {
   weather: Weather = 'calm';
+  /** How many connections were asked for. */
+  attempts = 0;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
@@ -23,6 +25,7 @@ export class Proxy {
   }
 
   #accept(client: Socket, target: NetConnectOpts): void {
+    this.attempts += 1;
     if (this.weather === 'refusing') {
       client.destroy();
       return;
