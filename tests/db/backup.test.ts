@@ -125,6 +125,32 @@ describe('a backup', () => {
     expect(readdirSync(folder)).toEqual(['ledger.sql']);
   });
 
+  test('is of the moment when it began, however long it takes', async () => {
+    const slow = await startLedger();
+    const each = path.join(folder, 'slow.sql');
+    const owner = await openSession(slow.url);
+    // Of the tables between outlooks and their versions, one that a revision does without.
+    await owner.query('begin; lock table forecast_sums in access exclusive mode');
+    const taking = backUp(slow.pool, each, NOW);
+    const waits = async () => {
+      const { rowCount } = await slow.pool.query(
+        `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+      );
+      return rowCount;
+    };
+    await expect.poll(waits, { timeout: 10_000 }).toBe(1);
+    const probabilities = { bear: 0.35, base: 0.4, bull: 0.25 };
+    expect((await slow.revise({ probabilities, rationale: 'R' })).statusCode).toBe(201);
+    await owner.query('rollback');
+    await owner.end();
+    await taking;
+    const { pool } = await restored(each);
+    expect(await verifyLedger(pool)).toEqual({ versions: 1, faults: [] });
+    await pool.end();
+    rmSync(each);
+    await slow.close();
+  });
+
   test('is of one moment, whatever is written meanwhile', async () => {
     const busy = await startLedger();
     const over = new AbortController();
