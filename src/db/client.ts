@@ -83,10 +83,15 @@ export async function inTransaction<Result>(
   }
 }
 
+/** What went wrong, where drizzle only says in which query. */
+export function causeOf(error: unknown): unknown {
+  return error instanceof DrizzleQueryError ? error.cause : error;
+}
+
 const READ_ONLY = '25006';
 
 function isOver(error: unknown): boolean {
-  const cause = error instanceof DrizzleQueryError ? error.cause : error;
+  const cause = causeOf(error);
   if (!(cause instanceof Error)) return false;
   return cause.message === 'Query read timeout' || (cause as { code?: string }).code === READ_ONLY;
 }
@@ -98,7 +103,8 @@ export function onSession(session: pg.PoolClient): Db {
 
 /** What Postgres, or the way to it, says is wrong; without the query's parameters, which may be secret. */
 export function reasonOf(error: unknown): string {
-  if (error instanceof DrizzleQueryError && error.cause) return reasonOf(error.cause);
+  const cause = causeOf(error);
+  if (cause !== undefined && cause !== error) return reasonOf(cause);
   // A name with several addresses fails once for each.
   if (error instanceof AggregateError) return error.errors.map(reasonOf).join('; ');
   return error instanceof Error ? error.message : String(error);

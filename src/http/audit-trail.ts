@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { appendAudit, type NewAuditEntry } from '../db/audit.ts';
 import { withoutKeys } from './logging.ts';
 import { PROBLEMS } from './problem-kinds.ts';
-import type { Problem } from './problems.ts';
+import { pathOf, type Problem } from './problems.ts';
 
 /** What the audit trail keeps of a write; recorded in its transaction. */
 export function writeOf(request: FastifyRequest, status: number, now: Date): NewAuditEntry {
@@ -18,7 +18,7 @@ function entryOf(request: FastifyRequest, now: Date): Omit<NewAuditEntry, 'kind'
     role: caller?.role ?? null,
     credential: caller?.id ?? null,
     method,
-    path: withoutKeys(request.url.split('?', 1)[0] ?? ''),
+    path: withoutKeys(pathOf(request)),
     problem: null,
     detail: null,
     address: ip,

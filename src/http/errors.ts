@@ -2,12 +2,12 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { DrizzleQueryError } from 'drizzle-orm/errors';
 import pg from 'pg';
 import type { Socket } from 'node:net';
-import { NotNow } from '../db/client.ts';
+import { causeOf, NotNow } from '../db/client.ts';
 import { DomainError } from '../domain/errors.ts';
 import { ContradictedOutcome } from '../domain/resolution.ts';
 import { type OpenTrigger, UnansweredConditions } from '../domain/review.ts';
 import { domainProblem, type ProblemCode, PROBLEMS } from './problem-kinds.ts';
-import { jsonPointer, Problem, sendProblem } from './problems.ts';
+import { jsonPointer, pathOf, Problem, sendProblem } from './problems.ts';
 
 /** Renders whatever a route throws as a problem; what nobody foresaw is logged and told to nobody. */
 export function handleErrors(app: FastifyInstance): void {
@@ -49,13 +49,9 @@ function problemOf(error: unknown, request: FastifyRequest): Problem {
         error.computed && { extensions: { closes: error.computed } }),
     });
   }
-  const refusal = isUnavailable(error) && NOT_WRITABLE[codeOf(error) ?? ''];
-  if (refusal)
-    return new Problem(refusal.code, refusal.detail, { headers: { 'retry-after': '5' } });
   if (isUnavailable(error)) {
-    return new Problem('unavailable', 'The database can not be reached or is busy; try again.', {
-      headers: { 'retry-after': '2' },
-    });
+    const { code, detail, after } = REFUSED_WRITES[sqlStateOf(error)] ?? AWAY;
+    return new Problem(code, detail, { headers: { 'retry-after': after } });
   }
   return frameworkProblem(error as FastifyError, request);
 }
@@ -103,22 +99,35 @@ const NOT_NOW =
 const POOL_MESSAGES =
   /^(timeout exceeded when trying to connect|Query read timeout|Connection terminated|Client has encountered a connection error)/;
 
-const NOT_WRITABLE: Partial<Record<string, { code: ProblemCode; detail: string }>> = {
-  '25006': { code: 'read-only', detail: 'The database is read-only; nothing was stored.' },
+type Unavailability = { code: ProblemCode; detail: string; after: string };
+
+const AWAY: Unavailability = {
+  code: 'unavailable',
+  detail: 'The database can not be reached or is busy; try again.',
+  after: '2',
+};
+/** By SQLSTATE. */
+const REFUSED_WRITES: Partial<Record<string, Unavailability>> = {
+  '25006': {
+    code: 'read-only',
+    detail: 'The database is read-only; nothing was stored.',
+    after: '5',
+  },
   '53100': {
     code: 'storage-full',
     detail: 'The disk of the database is full; nothing was stored.',
+    after: '5',
   },
 };
 
-function codeOf(error: unknown): string | undefined {
-  const cause = error instanceof DrizzleQueryError ? error.cause : error;
-  return cause instanceof pg.DatabaseError ? cause.code : undefined;
+function sqlStateOf(error: unknown): string {
+  const cause = causeOf(error);
+  return (cause instanceof pg.DatabaseError && cause.code) || '';
 }
 
 /** Whether a database error passes by itself. */
 export function isUnavailable(error: unknown): boolean {
-  const cause = error instanceof DrizzleQueryError ? error.cause : error;
+  const cause = causeOf(error);
   if (!(cause instanceof Error)) return false;
   if (cause instanceof NotNow) return true;
   if (POOL_MESSAGES.test(cause.message)) return true;
@@ -133,10 +142,6 @@ export function isUnavailable(error: unknown): boolean {
 function loggable(error: unknown): Record<string, unknown> {
   if (error instanceof DrizzleQueryError) return { err: error.cause, query: error.query };
   return { err: error };
-}
-
-function pathOf(request: FastifyRequest): string {
-  return request.url.split('?', 1)[0] ?? '';
 }
 
 const SOCKET_FAULTS: Record<string, { status: string; detail: string }> = {

@@ -46,6 +46,11 @@ export function unauthorized(detail: string): Problem {
   });
 }
 
+/** The path of a request, without its query. */
+export function pathOf({ url }: FastifyRequest): string {
+  return url.split('?', 1)[0] ?? '';
+}
+
 /** A path as a JSON Pointer (RFC 6901): `['a/b', 0]` is `/a~1b/0`. */
 export function jsonPointer(path: Fault['path']): string {
   return path
@@ -73,7 +78,7 @@ export function sendProblem(
           title,
           status,
           detail: problem.message,
-          instance: request.url.split('?', 1)[0],
+          instance: pathOf(request),
           ...problem.extensions,
           ...(problem.errors.length > 0 && { errors: problem.errors }),
         }),

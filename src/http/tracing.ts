@@ -1,6 +1,7 @@
 import { context, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import type { FastifyInstance } from 'fastify';
 import { withoutKeys } from './logging.ts';
+import { pathOf } from './problems.ts';
 
 /**
  * A span for each request, below that of its client where it names one (traceparent). Written here because what is
@@ -20,7 +21,7 @@ export function traceRequests(app: FastifyInstance): void {
         kind: SpanKind.SERVER,
         attributes: {
           'http.request.method': method,
-          'url.path': withoutKeys(request.url.split('?', 1)[0] ?? ''),
+          'url.path': withoutKeys(pathOf(request)),
           'url.scheme': request.protocol,
           'client.address': request.ip,
           'outlook_ledger.request_id': request.id,
