@@ -1,3 +1,4 @@
+import { parseArgs } from 'node:util';
 import { readConfig } from './config.ts';
 import { type OpenDatabase, openDatabase } from './db/database.ts';
 import { loadEnvFile } from './env-file.ts';
@@ -10,6 +11,17 @@ export class UsageError extends Error {}
 /** Which database a program that works on one takes; for its usage. */
 export const DATABASE_USAGE = `The database is the one that DATABASE_URL names, or else the embedded one in DATA_DIR, whether the
 service is running or not.`;
+
+/**
+ * The only argument of a program that takes a file.
+ * @throws UsageError where there is none, or are several
+ */
+export function readFileName(args: string[]): string {
+  const { positionals } = parseArgs({ args, options: {}, allowPositionals: true });
+  const [file, ...more] = positionals;
+  if (file !== undefined && more.length === 0) return file;
+  throw new UsageError('Name one file.');
+}
 
 export function print(line: string): void {
   process.stdout.write(`${line}\n`);

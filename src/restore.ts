@@ -1,7 +1,6 @@
-import { parseArgs } from 'node:util';
 import { restore } from './db/backup.ts';
 import { migrateToLatest } from './db/migrate.ts';
-import { DATABASE_USAGE, print, runProgram, UsageError } from './program.ts';
+import { DATABASE_USAGE, print, readFileName, runProgram } from './program.ts';
 import { verify } from './verifying.ts';
 
 await runProgram({
@@ -12,12 +11,7 @@ Reads a backup into an empty database, brings that to this release's schema, and
 the file are carried out as they are: restore only what you backed up yourself.
 
 ${DATABASE_USAGE}`,
-  read: (args) => {
-    const { positionals } = parseArgs({ args, options: {}, allowPositionals: true });
-    const [file, ...more] = positionals;
-    if (file !== undefined && more.length === 0) return file;
-    throw new UsageError('Name the file of one backup.');
-  },
+  read: readFileName,
   migrates: false, // else it would not be empty
   work: async ({ pool }, file) => {
     await restore(pool, file);

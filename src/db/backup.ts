@@ -30,6 +30,8 @@ export async function backUp(pool: pg.Pool, file: string, now: Date): Promise<nu
   try {
     await client.connect();
     await client.query('begin isolation level repeatable read, read only');
+    // The role or the database may have limits of its own.
+    await client.query('set local statement_timeout = 0; set local lock_timeout = 0');
     await requireLatest(client);
     let rows = 0;
     for await (const chunk of dump(client, now, (count) => (rows += count))) {

@@ -1,5 +1,3 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { sql } from 'drizzle-orm';
 import { type MigrationMeta, readMigrationFiles } from 'drizzle-orm/migrator';
@@ -68,8 +66,7 @@ async function adoptTransactions(db: NodePgDatabase): Promise<void> {
 
 /** The SQL of all migrations, in their order. */
 export function migrationTexts(): string[] {
-  const names = readdirSync(MIGRATIONS).filter((name) => name.endsWith('.sql'));
-  return names.toSorted().map((name) => readFileSync(path.join(MIGRATIONS, name), 'utf8'));
+  return JOURNAL.map(({ sql: statements }) => statements.join('\n'));
 }
 
 /** @throws Error where the database is not at this release's schema, no older one and no newer */
