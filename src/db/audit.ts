@@ -27,7 +27,7 @@ export type AuditEntry = Omit<NewAuditEntry, 'analystId'> & { id: number; analys
 // Longer ones are cut, so that no entry is refused for what a client sent.
 const LONGEST = { path: 1_000, detail: 1_000, credential: 1_000, address: 100, requestId: 100 };
 
-/** Entries as {@link RECORDSET} reads them. */
+/** Entries as {@link appendAuditRows} takes them. */
 export function auditRows(entries: readonly NewAuditEntry[]): string {
   return JSON.stringify(
     entries.map((entry) => {

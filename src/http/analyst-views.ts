@@ -99,18 +99,22 @@ function holdRoute(api: Api, { pool, replies, feed, now }: Ledger): void {
     handler: async (request, reply) => {
       const { slug: name } = request.params;
       const author = authorOf(request);
-      const { view: held, isNew } = await inTransaction(pool, async (session) => {
+      const {
+        view: held,
+        isNew,
+        status,
+      } = await inTransaction(pool, async (session) => {
         const outcome = await holdView(session, name, { ...request.body, author }, now);
         const status = outcome.isNew && outcome.view.version === 1 ? 201 : 200;
         await appendAudit(session, [writeOf(request, status, now())]);
-        return outcome;
+        return { ...outcome, status };
       });
       if (isNew) {
         replies.changed(name);
         feed.announce();
       }
-      if (isNew && held.version === 1) {
-        reply.code(201).header('location', `/v1/outlooks/${name}/views/${author.id}`);
+      if (status === 201) {
+        reply.code(status).header('location', `/v1/outlooks/${name}/views/${author.id}`);
       }
       return sendOwn(reply, held);
     },

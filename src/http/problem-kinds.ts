@@ -11,8 +11,9 @@ export const PROBLEMS = {
   unauthorized: {
     status: 401,
     title: 'A valid key is needed',
-    meaning: 'The request carries no API key, or one that is unknown, expired or revoked.',
-    mend: 'Send `Authorization: Bearer olk_…` with a key that is in force. An admin issues keys with POST /v1/keys.',
+    meaning:
+      'The request carries no API key and no token, or one that is unknown, expired or revoked.',
+    mend: 'Send `Authorization: Bearer olk_…` with a key that is in force. An admin issues keys with POST /v1/keys. Where the service trusts an identity provider, a token of it does, too.',
   },
   forbidden: {
     status: 403,
@@ -149,7 +150,7 @@ export const PROBLEMS = {
     status: 422,
     title: 'The Idempotency-Key belongs to another request',
     meaning:
-      'The key was sent with another method, URL or body, or under another API key. Nothing was stored.',
+      'The key was sent with another method, URL or body, or under another key or token. Nothing was stored.',
     mend: 'Send each request with a key of its own, such as a new UUID, and the same one only to try again.',
   },
   'reason-required': {
