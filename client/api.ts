@@ -910,7 +910,28 @@ export interface components {
             overrideReason: string | null;
             evidence: string[];
         };
-        /** @description A write, or requests refused for who sent them. */
+        /**
+         * @description A write, or requests refused for who sent them.
+         * @example {
+         *       "id": 42,
+         *       "recordedAt": "2026-11-20T16:31:00.000Z",
+         *       "kind": "write",
+         *       "analyst": {
+         *         "id": "016d28b9-0db9-42d9-ba83-9f320b0c00e5",
+         *         "name": "Small-cap desk"
+         *       },
+         *       "role": "analyst",
+         *       "credential": "7c0f4e0a-5a0d-4c55-9a1d-2f8f6f0f7a11",
+         *       "method": "POST",
+         *       "path": "/v1/outlooks/russell-2000-downside/revisions",
+         *       "status": 201,
+         *       "problem": null,
+         *       "detail": null,
+         *       "address": "203.0.113.7",
+         *       "requestId": "91b9d70e-0aba-4f01-b825-54b21720d8c9",
+         *       "times": 1
+         *     }
+         */
         AuditEntry: {
             /** @description Ascending; there may be gaps. */
             id: number;

@@ -6,7 +6,7 @@ export const AUDIT_KINDS = ['write', 'refusal'] as const;
 
 export const auditEntry = z
   .object({
-    id: z.int().meta({ description: 'Ascending; there may be gaps.' }),
+    id: z.int().min(1).meta({ description: 'Ascending; there may be gaps.' }),
     recordedAt: timestamp,
     kind: z.enum(AUDIT_KINDS),
     analyst: z
@@ -22,7 +22,7 @@ export const auditEntry = z
         'LOCAL for what a program did on the machine of the ledger, such as `npm run keys`.',
     }),
     path: z.string(),
-    status: z.int(),
+    status: z.int().min(200).max(499),
     problem: z.string().nullable().meta({ description: 'Of a refusal: the kind of problem.' }),
     detail: z.string().nullable().meta({ description: 'Of a refusal: what was told.' }),
     address: z.string().nullable(),
@@ -33,4 +33,25 @@ export const auditEntry = z
       description: 'How many refusals the entry stands for, which differ in their moment only.',
     }),
   })
-  .meta({ id: 'AuditEntry', description: 'A write, or requests refused for who sent them.' });
+  .meta({
+    id: 'AuditEntry',
+    description: 'A write, or requests refused for who sent them.',
+    examples: [
+      {
+        id: 42,
+        recordedAt: '2026-11-20T16:31:00.000Z',
+        kind: 'write',
+        analyst: { id: '016d28b9-0db9-42d9-ba83-9f320b0c00e5', name: 'Small-cap desk' },
+        role: 'analyst',
+        credential: '7c0f4e0a-5a0d-4c55-9a1d-2f8f6f0f7a11',
+        method: 'POST',
+        path: '/v1/outlooks/russell-2000-downside/revisions',
+        status: 201,
+        problem: null,
+        detail: null,
+        address: '203.0.113.7',
+        requestId: '91b9d70e-0aba-4f01-b825-54b21720d8c9',
+        times: 1,
+      },
+    ],
+  });
