@@ -23,6 +23,7 @@ import { auditRoutes } from './http/audit.ts';
 import { RefusalTrail } from './http/audit-trail.ts';
 import { authorize } from './http/auth.ts';
 import { answerConditionally } from './http/caching.ts';
+import { chartRoutes } from './http/charts.ts';
 import { consensusRoutes } from './http/consensus.ts';
 import { conditionRoutes } from './http/conditions.ts';
 import { diffRoutes } from './http/diffs.ts';
@@ -176,6 +177,7 @@ async function mountApi(api: Api, ledger: Ledger, serveMetrics: (api: Api) => vo
   versionRoutes(api, ledger);
   diffRoutes(api, ledger);
   historyRoutes(api, ledger);
+  chartRoutes(api, ledger);
   evidenceRoutes(api, ledger);
   viewRoutes(api, ledger);
   consensusRoutes(api, ledger);

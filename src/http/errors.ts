@@ -2,6 +2,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { DrizzleQueryError } from 'drizzle-orm/errors';
 import pg from 'pg';
 import type { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { causeOf, NotNow } from '../db/client.ts';
 import { DomainError } from '../domain/errors.ts';
 import { ContradictedOutcome } from '../domain/resolution.ts';
@@ -136,6 +137,12 @@ export function isUnavailable(error: unknown): boolean {
   const isOfDatabase =
     error instanceof DrizzleQueryError || cause instanceof pg.DatabaseError || 'syscall' in cause;
   return isOfDatabase && 'code' in cause && NOT_NOW.test(String(cause.code));
+}
+
+/** Fails as what takes too long does, after so many milliseconds. */
+export async function notBefore(ms: number): Promise<never> {
+  await delay(ms, undefined, { ref: false });
+  throw new NotNow();
 }
 
 /** An error for the log: with its query, without the query's parameters, which hold what clients sent. */

@@ -5,6 +5,7 @@ import { recordObservations } from '../db/observations.ts';
 import { setFreshness } from './caching.ts';
 import { readJsonBodies, textOf } from './json-body.ts';
 import { answerWrite } from './idempotency.ts';
+import { ANY_SERIES } from './kept-replies.ts';
 import { requirePast } from './moments.ts';
 import { CsvText, placeOf, readObservations, type SentObservations } from './observation-csv.ts';
 import { cursorMoment, decodeCursor, encodeCursor, pageFrom, pageOf, sendPage } from './paging.ts';
@@ -72,7 +73,8 @@ function recordRoute(api: Api, ledger: Ledger): void {
             recordedAt: recordedAt?.toISOString() ?? null,
           },
         }),
-        told: ({ slugs }) => {
+        told: ({ slugs, recordedAt }) => {
+          if (recordedAt !== null) ledger.replies.changed(ANY_SERIES);
           for (const slug of slugs) ledger.replies.changed(slug);
           if (slugs.length > 0) ledger.feed.announce();
         },

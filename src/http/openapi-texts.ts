@@ -8,6 +8,7 @@ export const TAGS = [
     description: 'Change the probabilities or the wording: a new version each.',
   },
   { name: 'Versions', description: 'What an outlook said before, and how each version differs.' },
+  { name: 'Charts', description: 'The same as pictures, for articles and pages.' },
   { name: 'Evidence', description: 'The news and data that move an outlook.' },
   {
     name: 'Conditions',

@@ -4,7 +4,7 @@ import type { ListPosition, ListQuery, ListSort } from '../db/outlook-places.ts'
 import { requirePast } from './moments.ts';
 import { cursorMoment, decodeCursor, encodeCursor, pageOf, renderPage } from './paging.ts';
 import { Problem } from './problems.ts';
-import { WHOLE_LEDGER } from './rendered-replies.ts';
+import { WHOLE_LEDGER } from './kept-replies.ts';
 import { renderOutlook, representSummary } from './representations.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { slug } from './schemas/fields.ts';
