@@ -66,6 +66,7 @@ import { trackRecordRoutes } from './http/track-records.ts';
 import { validatorCompiler } from './http/validation.ts';
 import { versionRoutes } from './http/versions.ts';
 import { viewRoutes } from './http/analyst-views.ts';
+import { pageRoutes } from './pages/routes.tsx';
 
 const { version } = JSON.parse(
   readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
@@ -149,6 +150,7 @@ function ledgerOf(app: FastifyInstance, { config, database, feed, now }: AppOpti
     now,
     feed,
     requireKeyForReads,
+    publicUrl: config.publicUrl,
     idempotencyHours: config.idempotencyHours,
     replies: new RenderedReplies({
       maxBytes: 0.5 * cacheMaxBytes,
@@ -197,6 +199,7 @@ async function mountApi(api: Api, ledger: Ledger, serveMetrics: (api: Api) => vo
   healthRoutes(api, ledger);
   serveMetrics(api);
   documentRoute(api);
+  await api.register(async (scope) => pageRoutes(scope, ledger));
   refuseRemainingMethods();
 }
 

@@ -3,8 +3,8 @@ import { renderToString } from 'preact-render-to-string';
 import { chartStyle, type ChartTheme } from './colours.ts';
 import { fitText, withoutControls } from './text.ts';
 
-/** How a chart is drawn: its size in pixels, and on which ground. */
-export type ChartLook = { width: number; height: number; theme: ChartTheme };
+/** How a chart is drawn: its size in pixels, how many times as large it then is, and on which ground. */
+export type ChartLook = { width: number; height: number; scale: number; theme: ChartTheme };
 
 /** The part of a chart that is drawn into, in pixels. */
 export type Plot = { left: number; right: number; top: number; bottom: number };
@@ -22,15 +22,15 @@ const MARGIN = 20;
  * @param description what the picture shows, in words
  */
 export function renderChart(
-  { width, height, theme }: ChartLook,
+  { width, height, scale, theme }: ChartLook,
   { title, subtitle, description }: { title: string; subtitle: string; description: string },
   drawing: ComponentChildren,
 ): string {
   const chart = (
     <svg
       xmlns="http://www.w3.org/2000/svg"
-      width={width}
-      height={height}
+      width={width * scale}
+      height={height * scale}
       viewBox={`0 0 ${width} ${height}`}
       role="img"
       aria-labelledby="title description"

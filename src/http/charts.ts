@@ -86,9 +86,9 @@ type Asked = z.output<typeof chartQuery>;
 type Drawn = Omit<Rendering, 'body'> & { svg: string };
 
 async function draw(ledger: Ledger, name: string, asked: Asked, isPixels: boolean): Promise<Drawn> {
-  const { kind, version, asOf, width, height = HEIGHTS[kind] } = asked;
+  const { kind, version, asOf, width, height = HEIGHTS[kind], scale } = asked;
   const theme = isPixels && asked.theme === 'auto' ? 'light' : asked.theme;
-  const look = { width, height, theme };
+  const look = { width, height, scale, theme };
   const which = version === undefined ? (asOf ? { asOf } : 'newest') : { version };
   const outlook = await ledger.versions.read(name, which);
   const svg = await DRAW[kind](ledger, outlook, asked, look);

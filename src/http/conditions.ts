@@ -121,7 +121,8 @@ function assessRoute(api: Api, ledger: Ledger): void {
   });
 }
 
-function representCondition({ lastChange, ...rest }: Condition): z.output<typeof condition> {
+/** A condition as the API answers it. */
+export function representCondition({ lastChange, ...rest }: Condition): z.output<typeof condition> {
   return { ...rest, lastChange: lastChange && representChange(lastChange) };
 }
 

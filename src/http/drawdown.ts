@@ -74,7 +74,8 @@ export async function measureDrawdown(
   return { series, since, closes, found: drawdownOf(closes), label };
 }
 
-function representDrawdown(
+/** A drawdown as the API answers it, with the episodes of a depth. */
+export function representDrawdown(
   { instrument }: OutlookVersion,
   { series, since, found, label }: MeasuredDrawdown,
   minDepth: number,

@@ -29,13 +29,18 @@ export function answerError(
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
-  const problem = problemOf(error, request);
   reply.header('x-request-id', request.id); // no hook runs where the URL can't be read
+  return sendProblem(request, reply, toldProblem(error, request));
+}
+
+/** What a client is told of an error; what nobody foresaw, and what passes, is told to the log. */
+export function toldProblem(error: unknown, request: FastifyRequest): Problem {
+  const problem = problemOf(error, request);
   if (PROBLEMS[problem.code].status >= 500) {
     const level = PROBLEMS[problem.code].status === 503 ? 'warn' : 'error';
     request.log[level]({ reqId: request.id, ...loggable(error) }, 'the request failed');
   }
-  return sendProblem(request, reply, problem);
+  return problem;
 }
 
 function problemOf(error: unknown, request: FastifyRequest): Problem {

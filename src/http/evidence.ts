@@ -42,7 +42,7 @@ function addRoute(api: Api, ledger: Ledger): void {
         answer: (added) => ({
           status: 201,
           headers: { location: `/v1/outlooks/${name}/evidence/${added.id}` },
-          body: represent(added),
+          body: representEvidence(added),
         }),
         told: () => {
           ledger.replies.changed(name);
@@ -80,7 +80,7 @@ function listRoute(api: Api, { pool, replies }: Ledger): void {
         const found = await listEvidence(pool, name, { before, limit: limit + 1 });
         if (found.length === 0) await requireOutlook(pool, name);
         const page = pageFrom(found, limit, (last) => encodeCursor(about, last.number));
-        return renderPage(request, { ...page, items: page.items.map(represent) });
+        return renderPage(request, { ...page, items: page.items.map(representEvidence) });
       });
     },
   });
@@ -107,7 +107,7 @@ function oneRoute(api: Api, { pool, replies }: Ledger): void {
           await requireOutlook(pool, name);
           throw new DomainError('evidence-not-found', `"${name}" has no evidence ${id}.`);
         }
-        return { body: JSON.stringify(represent(found)), freshness: 'revalidate' };
+        return { body: JSON.stringify(representEvidence(found)), freshness: 'revalidate' };
       });
     },
   });
@@ -118,7 +118,8 @@ async function requireOutlook(pool: Ledger['pool'], name: string): Promise<void>
   if (missing.code === 'outlook-not-found') throw missing;
 }
 
-function represent(item: Evidence): z.output<typeof evidence> {
+/** An item of evidence as the API answers it. */
+export function representEvidence(item: Evidence): z.output<typeof evidence> {
   return {
     id: item.id,
     headline: item.headline,

@@ -9,6 +9,8 @@ export const HTML_TYPE = 'text/html';
 export const MARKDOWN_TYPE = 'text/markdown';
 export const JSON_FEED_TYPE = 'application/feed+json';
 export const ATOM_TYPE = 'application/atom+xml';
+export const CSS_TYPE = 'text/css';
+export const JAVASCRIPT_TYPE = 'text/javascript';
 export const EVENT_STREAM_TYPE = 'text/event-stream';
 
 /** The media types that reads are rendered as, each with how it is written in Content-Type. */
@@ -19,6 +21,8 @@ export const CONTENT_TYPES = {
   [PNG_TYPE]: 'image/png',
   [HTML_TYPE]: 'text/html; charset=utf-8',
   [MARKDOWN_TYPE]: 'text/markdown; charset=utf-8; variant=GFM',
+  [CSS_TYPE]: 'text/css; charset=utf-8',
+  [JAVASCRIPT_TYPE]: 'text/javascript; charset=utf-8',
   [JSON_FEED_TYPE]: 'application/feed+json; charset=utf-8',
   [ATOM_TYPE]: 'application/atom+xml; charset=utf-8',
 } as const;

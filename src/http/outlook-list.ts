@@ -19,7 +19,7 @@ export function outlookListRoutes(api: Api, ledger: Ledger): void {
   batchRoute(api, ledger);
 }
 
-function listRoute(api: Api, { db, pool, replies, now }: Ledger): void {
+function listRoute(api: Api, ledger: Ledger): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks',
@@ -34,21 +34,38 @@ function listRoute(api: Api, { db, pool, replies, now }: Ledger): void {
       response: { 200: pageOf(outlookSummary), ...refusals(422) },
     },
     handler: (request, reply) => {
-      const { limit, cursor } = request.query;
-      const query = wanted(request.query);
-      const startedAt = now();
-      requirePast('asOf', query.asOf ?? undefined, startedAt);
-      const after = decodeCursor(cursor, query, POSITIONS[query.sort]);
-      return replies.answer(request, reply, { about: WHOLE_LEDGER }, async () => {
-        const found = await listOutlooks(pool, query, { after, limit, now: startedAt });
-        if (found.summaries.length === 0) await requireWord(db, query.search);
-        return renderPage(request, {
-          items: found.summaries.map(representSummary),
-          nextCursor: found.next && cursorOf(query, found.next),
-        });
-      });
+      const read = outlookPageReader(ledger, request.query);
+      return ledger.replies.answer(request, reply, { about: WHOLE_LEDGER }, async () =>
+        renderPage(request, await read()),
+      );
     },
   });
+}
+
+type OutlookPageOf = { items: z.output<typeof outlookSummary>[]; nextCursor: string | null };
+
+/**
+ * What reads a page of the list of outlooks.
+ * @throws Problem `invalid-request` where the query asks for a future moment, or has the cursor of another; what it
+ *   returns, where the query searches for nothing
+ */
+export function outlookPageReader(
+  { db, pool, now }: Pick<Ledger, 'db' | 'pool' | 'now'>,
+  sent: z.output<typeof listQuery>,
+): () => Promise<OutlookPageOf> {
+  const { limit, cursor } = sent;
+  const query = wanted(sent);
+  const startedAt = now();
+  requirePast('asOf', query.asOf ?? undefined, startedAt);
+  const after = decodeCursor(cursor, query, POSITIONS[query.sort]);
+  return async () => {
+    const found = await listOutlooks(pool, query, { after, limit, now: startedAt });
+    if (found.summaries.length === 0) await requireWord(db, query.search);
+    return {
+      items: found.summaries.map(representSummary),
+      nextCursor: found.next && cursorOf(query, found.next),
+    };
+  };
 }
 
 function wanted(sent: z.output<typeof listQuery>): ListQuery {

@@ -47,6 +47,8 @@ export type Ledger = {
   revisions: Reviser;
   now: () => Date;
   requireKeyForReads: boolean;
+  /** What addresses start with that have to be whole, as in feeds. */
+  publicUrl: string;
   /** For how long the answer to a write is kept for who sends it again. */
   idempotencyHours: number;
 };

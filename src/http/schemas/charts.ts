@@ -32,6 +32,9 @@ export const chartQuery = z
       description:
         'In pixels. Left out: 300 of scenarios, 400 of history and drawdown, 520 of calibration.',
     }),
+    scale: pixels(1, 2).default(1).meta({
+      description: 'How many times as large it is, with all that is in it: 2 for sharp screens.',
+    }),
     theme: z.enum(CHART_THEMES).default('auto').meta({
       description:
         'The ground: light, dark, or in an SVG what the reader prefers; a PNG is light then.',
