@@ -101,6 +101,9 @@ export function Badge({ kind, children }: { kind: string; children: ComponentChi
   return <span class={`badge badge-${kind}`}>{children}</span>;
 }
 
+/** The width of a picture on a phone, in pixels: what is written in it stays readable. */
+const NARROW = 400;
+
 /** A picture of an outlook; what it shows stands in words beside it. */
 export function Chart(props: {
   slug: string;
@@ -110,19 +113,21 @@ export function Chart(props: {
 }): VNode {
   const { slug, query, size, alt } = props;
   const [width, height] = size;
-  const search = new URLSearchParams({
-    ...Object.fromEntries(Object.entries(query).map(([name, value]) => [name, String(value)])),
-    width: String(width),
-    height: String(height),
-  });
+  const addressOf = (inPixels: number): string => {
+    const asked = { ...query, width: inPixels, height };
+    const search = Object.entries(asked).map(([name, value]) => [name, String(value)]);
+    return `/v1/outlooks/${slug}/chart.svg?${new URLSearchParams(search)}`;
+  };
   return (
-    <img
-      class="chart"
-      src={`/v1/outlooks/${slug}/chart.svg?${search}`}
-      width={width}
-      height={height}
-      alt={alt}
-    />
+    <picture class="chart">
+      <source
+        media="(max-width: 40rem)"
+        srcset={addressOf(NARROW)}
+        width={NARROW}
+        height={height}
+      />
+      <img src={addressOf(width)} width={width} height={height} alt={alt} />
+    </picture>
   );
 }
 
