@@ -63,16 +63,11 @@ export function chartRoutes(api: Api, ledger: Ledger): void {
       const { asOf, format, kind } = request.query;
       requirePast('asOf', asOf, ledger.now());
       const type = wantedType(request, format);
-      return ledger.replies.answer(
-        request,
-        reply,
-        { about: aboutOf(kind, name), type },
-        async () => {
-          const { svg, ...rendering } = await draw(ledger, name, request.query, type === PNG_TYPE);
-          const body = type === PNG_TYPE ? await pngOf(svg) : svg;
-          return { ...rendering, body, type, hasAlternatives: format === undefined };
-        },
-      );
+      return ledger.replies.answer(request, reply, { about: aboutOf(kind, name) }, async () => {
+        const { svg, ...rendering } = await draw(ledger, name, request.query, type === PNG_TYPE);
+        const body = type === PNG_TYPE ? await pngOf(svg) : svg;
+        return { ...rendering, body, type, hasAlternatives: format === undefined };
+      });
     },
   });
 }

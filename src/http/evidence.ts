@@ -4,7 +4,15 @@ import { notFound } from '../db/versions.ts';
 import { DomainError } from '../domain/errors.ts';
 import { authorOf } from './auth.ts';
 import { answerWrite } from './idempotency.ts';
-import { decodeCursor, encodeCursor, pageFrom, pageOf, pageShape, renderPage } from './paging.ts';
+import {
+  decodeCursor,
+  encodeCursor,
+  LIST_TYPES,
+  pageContent,
+  pageFrom,
+  listShape,
+  renderPage,
+} from './paging.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { evidence, newEvidence } from './schemas/evidence.ts';
 import { slug } from './schemas/fields.ts';
@@ -61,15 +69,15 @@ function listRoute(api: Api, { pool, replies }: Ledger): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/evidence',
-    config: { access: 'read' },
+    config: { access: 'read', serves: LIST_TYPES },
     schema: {
       operationId: 'listEvidence',
       tags: [TAG],
       summary: 'List evidence',
       description: 'Newest first, each with the versions that it moved.',
       params: slugParams,
-      querystring: z.strictObject(pageShape),
-      response: { 200: pageOf(evidence), ...refusals(404, 422) },
+      querystring: z.strictObject(listShape),
+      response: { 200: pageContent(evidence), ...refusals(404, 422) },
     },
     handler: (request, reply) => {
       const { slug: name } = request.params;
@@ -80,7 +88,7 @@ function listRoute(api: Api, { pool, replies }: Ledger): void {
         const found = await listEvidence(pool, name, { before, limit: limit + 1 });
         if (found.length === 0) await requireOutlook(pool, name);
         const page = pageFrom(found, limit, (last) => encodeCursor(about, last.number));
-        return renderPage(request, { ...page, items: page.items.map(representEvidence) });
+        return renderPage(request, { ...page, items: page.items.map(representEvidence) }, evidence);
       });
     },
   });

@@ -52,7 +52,7 @@ export function historyRoutes(api: Api, { pool, replies, now }: Ledger): void {
       const { from, to, format } = request.query;
       requirePast('from', from, now());
       const type = wantedType(request, format);
-      return replies.answer(request, reply, { about: [name], type }, async () => {
+      return replies.answer(request, reply, { about: [name] }, async () => {
         const { opening, points } = await readHistory(pool, name, { from, to });
         const body =
           type === CSV_TYPE

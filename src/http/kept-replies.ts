@@ -19,19 +19,14 @@ export type Kept = {
 export const isOver = ({ until }: Kept): boolean =>
   until !== undefined && performance.now() > until;
 
-/** What a read is kept by: its URL, for what the route is served as at first or the URL names; else with the type. */
-export function keyOfType(
-  serves: readonly string[] = ONLY_JSON,
-  type: string | undefined,
-  url: string,
-): string {
-  return type === undefined || type === serves[0] || namesFormat(url) ? url : `${type} ${url}`;
-}
-
-/** The same of a request that nothing has looked at yet; null where its route is not served as it wants. */
+/**
+ * What a read is kept by, before anything has looked at it: its URL, for what the route is served as at first or the
+ * URL names; else with the media type that the client likes best. Null where it likes none of them.
+ */
 export function keyOf(request: FastifyRequest, url: string): string | null {
   const { serves = ONLY_JSON } = request.routeOptions.config;
+  if (serves.length > 1 && namesFormat(url)) return url;
   const type = preferredType(request, serves);
-  if (type !== 'none') return keyOfType(serves, type, url);
-  return serves.length > 1 && namesFormat(url) ? url : null;
+  if (type === 'none') return null;
+  return type === serves[0] ? url : `${type} ${url}`;
 }

@@ -2,7 +2,14 @@ import { z } from 'zod';
 import { hasSearchWord, listOutlooks } from '../db/outlook-list.ts';
 import type { ListPosition, ListQuery, ListSort } from '../db/outlook-places.ts';
 import { requirePast } from './moments.ts';
-import { cursorMoment, decodeCursor, encodeCursor, pageOf, renderPage } from './paging.ts';
+import {
+  cursorMoment,
+  decodeCursor,
+  encodeCursor,
+  LIST_TYPES,
+  pageContent,
+  renderPage,
+} from './paging.ts';
 import { Problem } from './problems.ts';
 import { WHOLE_LEDGER } from './kept-replies.ts';
 import { renderOutlook, representSummary } from './representations.ts';
@@ -23,7 +30,7 @@ function listRoute(api: Api, ledger: Ledger): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks',
-    config: { access: 'read' },
+    config: { access: 'read', serves: LIST_TYPES },
     schema: {
       operationId: 'listOutlooks',
       tags: [TAG],
@@ -31,12 +38,12 @@ function listRoute(api: Api, ledger: Ledger): void {
       description:
         'Summaries of the versions that stand, or that stood at a moment; only of outlooks that pass all filters. A walk by cursor goes on through the ledger as its first page saw it: an outlook that is revised meanwhile is neither skipped nor shown twice. Filters on status and review go by what is the case when a page is read. With `asOf` each item tells the status and the review of then.',
       querystring: listQuery,
-      response: { 200: pageOf(outlookSummary), ...refusals(422) },
+      response: { 200: pageContent(outlookSummary), ...refusals(422) },
     },
     handler: (request, reply) => {
       const read = outlookPageReader(ledger, request.query);
       return ledger.replies.answer(request, reply, { about: WHOLE_LEDGER }, async () =>
-        renderPage(request, await read()),
+        renderPage(request, await read(), outlookSummary),
       );
     },
   });

@@ -3,17 +3,9 @@ import { LRUCache } from 'lru-cache';
 import type { ChangeFeed } from '../db/change-feed.ts';
 import type { LedgerEvent } from '../db/events.ts';
 import { isUnavailable, notBefore } from './errors.ts';
-import {
-  type About,
-  ANY_SERIES,
-  isOver,
-  type Kept,
-  keyOf,
-  keyOfType,
-  WHOLE_LEDGER,
-} from './kept-replies.ts';
+import { type About, ANY_SERIES, isOver, type Kept, keyOf, WHOLE_LEDGER } from './kept-replies.ts';
 import { limitFields } from './limits.ts';
-import { acceptedCoding, type MediaType } from './negotiation.ts';
+import { acceptedCoding } from './negotiation.ts';
 import {
   formOf,
   readyForm,
@@ -126,16 +118,15 @@ export class RenderedReplies {
   /**
    * Answers a read: with what is kept, or with what `render` makes, which then is.
    * @param about what the reply tells of
-   * @param type its media type, where the route is served as several
    */
   async answer(
     request: FastifyRequest,
     reply: FastifyReply,
-    { about, type }: { about: About; type?: MediaType },
+    { about }: { about: About },
     render: () => Promise<Rendering>,
   ): Promise<void> {
     const url = request.raw.url ?? '';
-    const key = keyOfType(request.routeOptions.config.serves, type, url);
+    const key = keyOf(request, url) ?? url;
     const held = this.#kept?.get(key);
     const kept = held?.reply;
     const isCurrent = held !== undefined && this.#isOpen && !isOver(held);

@@ -1,6 +1,14 @@
 import { z } from 'zod';
 import { listVersions } from '../db/version-list.ts';
-import { decodeCursor, encodeCursor, pageFrom, pageOf, pageShape, renderPage } from './paging.ts';
+import {
+  decodeCursor,
+  encodeCursor,
+  LIST_TYPES,
+  pageContent,
+  pageFrom,
+  listShape,
+  renderPage,
+} from './paging.ts';
 import { representVersionEntry } from './representations.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { queryVersion, slug, versionNumber } from './schemas/fields.ts';
@@ -17,15 +25,15 @@ function listRoute(api: Api, { pool, replies }: Ledger): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/versions',
-    config: { access: 'read' },
+    config: { access: 'read', serves: LIST_TYPES },
     schema: {
       operationId: 'listVersions',
       tags: [TAG],
       summary: "List an outlook's versions",
       description: 'Newest first, with who changed what and why.',
       params: z.strictObject({ slug }),
-      querystring: z.strictObject(pageShape),
-      response: { 200: pageOf(versionEntry), ...refusals(404, 422) },
+      querystring: z.strictObject(listShape),
+      response: { 200: pageContent(versionEntry), ...refusals(404, 422) },
     },
     handler: (request, reply) => {
       const { limit, cursor } = request.query;
@@ -37,7 +45,11 @@ function listRoute(api: Api, { pool, replies }: Ledger): void {
         const { items, nextCursor } = pageFrom(found, limit, (last) =>
           encodeCursor(query, last.version),
         );
-        return renderPage(request, { items: items.map(representVersionEntry), nextCursor });
+        return renderPage(
+          request,
+          { items: items.map(representVersionEntry), nextCursor },
+          versionEntry,
+        );
       });
     },
   });

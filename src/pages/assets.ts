@@ -56,7 +56,7 @@ export function assetRoutes(api: Api, { replies }: Pick<Ledger, 'replies'>): str
       if (!asset)
         throw new Problem('not-found', 'Pages of this release are made of nothing so called.');
       const { type, body } = asset;
-      await replies.answer(request, reply, { about: [], type }, async () => ({
+      await replies.answer(request, reply, { about: [] }, async () => ({
         body,
         type,
         freshness: 'immutable',
