@@ -33,6 +33,7 @@ import { evidenceRoutes } from './http/evidence.ts';
 import { expectedOutcomeRoutes } from './http/expected-outcome.ts';
 import { EventStreams } from './http/event-streams.ts';
 import { eventRoutes } from './http/events.ts';
+import { feedRoutes } from './http/feeds.ts';
 import { healthRoutes } from './http/health.ts';
 import { historyRoutes } from './http/history.ts';
 import { instrumentRoutes } from './http/instruments.ts';
@@ -190,6 +191,7 @@ async function mountApi(api: Api, ledger: Ledger, serveMetrics: (api: Api) => vo
   scoreRoutes(api, ledger);
   trackRecordRoutes(api, ledger);
   eventRoutes(api, ledger);
+  feedRoutes(api, ledger);
   await instrumentRoutes(api, ledger);
   seriesRoutes(api, ledger);
   await observationRoutes(api, ledger);

@@ -50,6 +50,28 @@ type Guarded = Ways & { requireKeyForReads: boolean };
 const BEARER =
   /^Bearer +(?:(olk_[A-Za-z0-9_-]{1,200})|([A-Za-z0-9_-]{1,2000}\.[A-Za-z0-9_-]{1,8000}\.[A-Za-z0-9_-]{1,2000})) *$/i;
 
+// A key as a browser sends it that was asked for a name and a password (RFC 7617): the key is the password.
+const BASIC = /^Basic +([A-Za-z0-9+/]{1,400}={0,2}) *$/i;
+
+/**
+ * The key or the token that a request carries. A read may carry a key as a browser sends one by itself, which no page
+ * of another origin can make it use for a write.
+ */
+function credentialsOf(
+  authorization: string | undefined,
+  access: 'read' | Role,
+): { key?: string | undefined; token?: string | undefined } {
+  const [, encoded] = BASIC.exec(authorization ?? '') ?? [];
+  const password = Buffer.from(encoded ?? '', 'base64')
+    .toString()
+    .split(':')
+    .slice(1)
+    .join(':');
+  const sent = encoded !== undefined && access === 'read' ? `Bearer ${password}` : authorization;
+  const [, key, token] = BEARER.exec(sent ?? '') ?? [];
+  return { key, token };
+}
+
 /** Lets requests in by the `access` of their route, before their bodies are read. */
 export function authorize(
   app: FastifyInstance,
@@ -119,7 +141,7 @@ async function authenticate(
   ways: Ways,
 ): Promise<Caller> {
   const { authorization } = request.headers;
-  const [, key, token] = BEARER.exec(authorization ?? '') ?? [];
+  const { key, token } = credentialsOf(authorization, access);
   if (key !== undefined) return byKey(request, key, ways);
   const { tokens } = ways;
   if (token !== undefined && tokens !== null) return byToken(token, access, { ...ways, tokens });

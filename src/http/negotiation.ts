@@ -1,17 +1,17 @@
 import type { FastifyRequest } from 'fastify';
 import { LRUCache } from 'lru-cache';
 
-export const JSON_TYPE = 'application/json';
-export const CSV_TYPE = 'text/csv';
-export const SVG_TYPE = 'image/svg+xml';
-export const PNG_TYPE = 'image/png';
-export const HTML_TYPE = 'text/html';
-export const MARKDOWN_TYPE = 'text/markdown';
-export const JSON_FEED_TYPE = 'application/feed+json';
-export const ATOM_TYPE = 'application/atom+xml';
-export const CSS_TYPE = 'text/css';
-export const JAVASCRIPT_TYPE = 'text/javascript';
-export const EVENT_STREAM_TYPE = 'text/event-stream';
+export const JSON_TYPE = 'application/json' as const;
+export const CSV_TYPE = 'text/csv' as const;
+export const SVG_TYPE = 'image/svg+xml' as const;
+export const PNG_TYPE = 'image/png' as const;
+export const HTML_TYPE = 'text/html' as const;
+export const MARKDOWN_TYPE = 'text/markdown' as const;
+export const JSON_FEED_TYPE = 'application/feed+json' as const;
+export const ATOM_TYPE = 'application/atom+xml' as const;
+export const CSS_TYPE = 'text/css' as const;
+export const JAVASCRIPT_TYPE = 'text/javascript' as const;
+export const EVENT_STREAM_TYPE = 'text/event-stream' as const;
 
 /** The media types that reads are rendered as, each with how it is written in Content-Type. */
 export const CONTENT_TYPES = {

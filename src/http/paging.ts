@@ -41,10 +41,7 @@ export const pageOf = <Item extends z.ZodType>(item: Item) =>
   });
 
 /** A page of a list as a response of the document; as JSON `page`, if it is of another form than all. */
-export const pageContent = <Item extends z.ZodObject>(
-  item: Item,
-  page: z.ZodType = pageOf(item),
-) => ({
+export const pageContent = (item: z.ZodObject, page: z.ZodType = pageOf(item)) => ({
   content: {
     [JSON_TYPE]: { schema: page },
     [CSV_TYPE]: {

@@ -4,7 +4,7 @@ import { KEEP_CLOSES_FOR } from '../http/charts.ts';
 import { toldProblem } from '../http/errors.ts';
 import { ANY_SERIES, WHOLE_LEDGER } from '../http/kept-replies.ts';
 import { requirePast } from '../http/moments.ts';
-import { CONTENT_TYPES, HTML_TYPE } from '../http/negotiation.ts';
+import { ATOM_TYPE, CONTENT_TYPES, HTML_TYPE, JSON_FEED_TYPE } from '../http/negotiation.ts';
 import { outlookPageReader } from '../http/outlook-list.ts';
 import { PROBLEMS } from '../http/problem-kinds.ts';
 import type { Rendering } from '../http/rendering.ts';
@@ -30,6 +30,11 @@ export function pageRoutes(api: Api, ledger: Ledger): void {
   outlookRoute(api, ledger, place);
 }
 
+const FEEDS = [
+  { type: ATOM_TYPE, title: 'New versions', path: '/v1/feed.atom' },
+  { type: JSON_FEED_TYPE, title: 'New versions', path: '/v1/feed.json' },
+];
+
 const pageOf = (body: string): Rendering => ({
   body,
   type: HTML_TYPE,
@@ -54,6 +59,7 @@ function listRoute(api: Api, ledger: Ledger, place: Place): void {
           description:
             'Bear, base and bull scenarios with probabilities that sum to exactly 1, kept as a ledger of versions.',
           path: '/',
+          alternates: FEEDS,
         };
         return pageOf(renderPageOf(head, place, <ListPage data={data} />));
       });
