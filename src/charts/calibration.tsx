@@ -80,7 +80,7 @@ function Curve({ buckets, look }: { buckets: readonly CalibrationBucket[]; look:
           d={`M${round(x(predictedMean))},${round(y(interval.low))}V${round(y(interval.high))}M${round(x(predictedMean) - 5)},${round(y(interval.low))}h10M${round(x(predictedMean) - 5)},${round(y(interval.high))}h10`}
         />
       ))}
-      <path class="stroke-water" stroke-width="2" d={curve([...buckets]) ?? ''} />
+      <path class="stroke-water" stroke-width="2" d={curve([...buckets]) ?? undefined} />
       {buckets.map((bucket) => (
         <circle
           class="fill-bull"

@@ -87,8 +87,8 @@ function Water({ data: { closes, labels }, look }: { data: DrawdownData; look: C
           .ticks(5)
           .map((depth) => ({ y: y(depth), text: percent(depth === 0 ? 0 : -depth) }))}
       />
-      <path class="fill-water" fill-opacity="0.35" d={water(drawn) ?? ''} />
-      <path class="stroke-water" stroke-width="1.5" d={surface(drawn) ?? ''} />
+      <path class="fill-water" fill-opacity="0.35" d={water(drawn) ?? undefined} />
+      <path class="stroke-water" stroke-width="1.5" d={surface(drawn) ?? undefined} />
       <circle class="fill-text" cx={round(x(last.date))} cy={round(y(last.depth))} r="3.5" />
       {thresholds
         .filter(({ minDepth }) => y(minDepth) <= plot.bottom)

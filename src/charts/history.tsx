@@ -74,7 +74,7 @@ function Steps({ data: { steps, marks }, look }: { data: HistoryData; look: Char
         const [low, high] = end ?? [0, 0];
         return (
           <g>
-            <path class={`fill-${layer.key}`} d={path(layer) ?? ''} />
+            <path class={`fill-${layer.key}`} d={path(layer) ?? undefined} />
             <path
               class={`fill-${layer.key}`}
               d={`${ending}H${plot.right}V${round(y(high))}H${round(end ? x(end.data.publishedAt) : 0)}Z`}

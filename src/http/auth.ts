@@ -4,6 +4,7 @@ import { type Analyst, type KeyFinder, touchKey } from '../db/api-keys.ts';
 import type { Db } from '../db/client.ts';
 import type { IdentityFinder } from '../db/identities.ts';
 import type { RefusalTrail } from './audit-trail.ts';
+import { HTML_TYPE, SVG_TYPE } from './negotiation.ts';
 import { Problem, unauthorized } from './problems.ts';
 import type { TokenVerifier } from './tokens.ts';
 
@@ -91,10 +92,23 @@ export function authorize(
       await countKey(request, reply);
       requireRole(request.caller, access);
     } catch (error) {
-      if (error instanceof Problem && isOfAuthority(error)) refusalTrail.add(request, error);
-      throw error;
+      if (!(error instanceof Problem) || !isOfAuthority(error)) throw error;
+      refusalTrail.add(request, error);
+      throw error.code === 'unauthorized' && isBrowsed(request) ? askedByBrowser(error) : error;
     }
   });
+}
+
+/** Whether it is for what a browser shows by itself, a page or a picture, which can send no header of its choice. */
+function isBrowsed(request: FastifyRequest): boolean {
+  const { serves = [] } = request.routeOptions.config;
+  return serves.includes(HTML_TYPE) || serves.includes(SVG_TYPE);
+}
+
+/** A refusal upon which a browser asks its user for a key. */
+function askedByBrowser({ code, message }: Problem): Problem {
+  const challenge = 'Basic realm="Outlook Ledger", charset="UTF-8"';
+  return new Problem(code, message, { headers: { 'www-authenticate': challenge } });
 }
 
 function requireRole(caller: Caller, access: 'read' | Role): void {

@@ -96,7 +96,7 @@ function outlookRoute(api: Api, ledger: Ledger, place: Place): void {
   });
 }
 
-/** Whoever reads pages is told what is wrong by one; a key is asked for by the browser itself. */
+/** Whoever reads pages is told what is wrong by one. */
 function answerProblemsAsPages(api: Api, place: Place): void {
   api.setErrorHandler((error, request, reply) => {
     const problem = toldProblem(error, request);
@@ -104,12 +104,13 @@ function answerProblemsAsPages(api: Api, place: Place): void {
     request.problem = problem.code;
     const head = { title, description: problem.message, path: '/' };
     const page = renderPageOf(head, place, <ProblemPage problem={problem} />);
-    if (problem.code === 'unauthorized') {
-      reply.header('www-authenticate', 'Basic realm="Outlook Ledger", charset="UTF-8"');
-    }
     return reply
       .code(status)
-      .headers({ 'cache-control': 'no-store', 'content-security-policy': PAGE_POLICY })
+      .headers({
+        'cache-control': 'no-store',
+        'content-security-policy': PAGE_POLICY,
+        ...problem.headers,
+      })
       .type(CONTENT_TYPES[HTML_TYPE])
       .send(page);
   });
