@@ -11,11 +11,10 @@ let ledger: TestLedger;
 beforeAll(async () => {
   ledger = await startLedger();
   const publishedAt = '2026-11-20T15:00:00Z';
-  const added = await send(ledger, 'POST', `/v1/outlooks/${SLUG}/evidence`, {
+  await send(ledger, 'POST', `/v1/outlooks/${SLUG}/evidence`, {
     ...SAMPLE_EVIDENCE,
     publishedAt,
   });
-  expect(added.statusCode).toBe(201);
 });
 afterAll(() => ledger.close());
 
