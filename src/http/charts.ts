@@ -92,7 +92,11 @@ async function draw(ledger: Ledger, name: string, asked: Asked, isPixels: boolea
     svg,
     freshness: isFinal ? 'immutable' : 'revalidate',
     isFinal,
-    policy: chartPolicy(theme),
+    headers: {
+      'content-security-policy': chartPolicy(theme),
+      // For pages that take nothing from elsewhere that does not say so.
+      'cross-origin-resource-policy': 'cross-origin',
+    },
     ...(kind === 'drawdown' && { keepFor: KEEP_CLOSES_FOR }),
   };
 }

@@ -60,15 +60,14 @@ function remembered<Answer extends string>(
   };
 }
 
-const preferences = new Map<string, (request: FastifyRequest) => string>();
+const preferences = new WeakMap<readonly string[], (request: FastifyRequest) => string>();
 
 /** Of what a route is served as, what the client likes best; none where it takes nothing of it. */
 export function preferredType(request: FastifyRequest, serves: readonly string[]): string {
   const { accept } = request.raw.headers;
   const [first = JSON_TYPE] = serves;
   if (accept === undefined || accept === '*/*') return first;
-  const name = serves.join();
-  let prefer = preferences.get(name);
+  let prefer = preferences.get(serves);
   if (!prefer) {
     prefer = remembered(
       (asking) => {
@@ -77,7 +76,7 @@ export function preferredType(request: FastifyRequest, serves: readonly string[]
       },
       (asking) => asking.raw.headers.accept ?? '*/*',
     );
-    preferences.set(name, prefer);
+    preferences.set(serves, prefer);
   }
   return prefer(request);
 }

@@ -26,8 +26,8 @@ export type Rendering = {
   isLinkOfItsOwn?: boolean;
   /** That no change of what it tells of makes it stale. */
   isFinal?: boolean;
-  /** Its Content-Security-Policy, where a browser shows it as a document. */
-  policy?: string;
+  /** What else its header says. */
+  headers?: Readonly<Record<string, string>>;
   /** For how long it may be kept, in milliseconds, where no event tells of all that makes it stale. */
   keepFor?: number;
 };
@@ -40,7 +40,7 @@ export type RenderedReply = {
   readonly digest: string;
   readonly type: string;
   readonly link: string | undefined;
-  readonly policy: string | undefined;
+  readonly headers: Readonly<Record<string, string>>;
   readonly fields: readonly string[];
   readonly forms: { identity: Form; br?: Form | Promise<Form>; gzip?: Form | Promise<Form> };
 };
@@ -62,7 +62,7 @@ export function renderReply(rendering: Rendering, isKeyed: boolean): RenderedRep
   const reply = {
     digest: rendering.digest ?? digestOf(bytes),
     type: CONTENT_TYPES[type],
-    policy: rendering.policy,
+    headers: rendering.headers ?? {},
     link: isLinkOfItsOwn ? undefined : link,
     fields,
   };
@@ -76,7 +76,7 @@ function makeForm(reply: Omit<RenderedReply, 'forms'>, coding: Coding, bytes: Bu
   const unmodifiedFields = ['etag', etag, ...reply.fields];
   const content = ['content-type', reply.type, 'content-length', String(bytes.length)];
   if (reply.link !== undefined) content.push('link', reply.link);
-  if (reply.policy !== undefined) content.push('content-security-policy', reply.policy);
+  content.push(...Object.entries(reply.headers).flat());
   if (!isPlain) content.push('content-encoding', coding);
   return { bytes, etag, unmodifiedFields, fields: [...content, ...unmodifiedFields] };
 }

@@ -39,7 +39,7 @@ const pageOf = (body: string): Rendering => ({
   body,
   type: HTML_TYPE,
   freshness: 'revalidate',
-  policy: PAGE_POLICY,
+  headers: { 'content-security-policy': PAGE_POLICY },
 });
 
 function listRoute(api: Api, ledger: Ledger, place: Place): void {

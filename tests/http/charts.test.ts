@@ -34,6 +34,7 @@ describe('a chart', () => {
     expect(svg.headers['content-security-policy']).toMatch(
       /^default-src 'none'; style-src 'sha256-[^']+'; frame-ancestors 'none'$/,
     );
+    expect(svg.headers['cross-origin-resource-policy']).toBe('cross-origin');
     expect(String(svg.headers.vary)).toContain('Accept,');
     const image = { accept: 'image/avif,image/webp,image/svg+xml,image/*;q=0.8,*/*;q=0.5' };
     expect((await read('', image)).body).toBe(svg.body);
