@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { renderAsync } from '@resvg/resvg-js';
+import pLimit from 'p-limit';
 
 const require = createRequire(import.meta.url);
 // A font of our own: pictures are the same on every machine, also on one that has no font.
@@ -13,8 +14,11 @@ const FONT = {
   sansSerifFamily: 'DejaVu Sans',
 };
 
-/** An SVG document as a PNG of its own size, made off the event loop. */
+// Of the four threads that Node has for such work, others are left to who compresses and looks up names.
+const atOnce = pLimit(2);
+
+/** An SVG document as a PNG of its own size, made off the event loop; two at once at the most. */
 export async function pngOf(svg: string): Promise<Buffer> {
-  const image = await renderAsync(svg, { font: FONT });
+  const image = await atOnce(() => renderAsync(svg, { font: FONT }));
   return image.asPng();
 }
