@@ -5,6 +5,8 @@ import { plain, plainLines } from './text.ts';
 
 /** What a page gets in columns; more is hard to read, fewer is no terminal. */
 const [NARROWEST, USUAL, WIDEST] = [40, 80, 120];
+/** What a column that wraps gets at least. */
+const NARROWEST_COLUMN = 10;
 const GAP = 2;
 const INDENT = 2;
 
@@ -20,9 +22,9 @@ export function styled(format: Format, text: string): string {
   return styleText(format, text, { stream: process.stdout });
 }
 
-/** A heading of a page; takes text of the service. */
+/** Text of the service as a heading, wrapped to the terminal. */
 export function heading(text: string): string {
-  return styled('bold', plain(text));
+  return styled('bold', paragraph(text, 0));
 }
 
 /** Text of the service, wrapped to the terminal and indented. */
@@ -69,12 +71,20 @@ function widthsOf(columns: readonly TableColumn[], rows: readonly (readonly Cell
   const natural = columns.map(({ title }, index) =>
     Math.max(...[title, ...rows.map((row) => row[index] ?? '')].map(widthOf)),
   );
-  const gaps = INDENT + GAP * (columns.length - 1);
   const fixed = natural.filter((_, index) => columns[index]?.wraps !== true);
-  const wrapping = columns.length - fixed.length;
-  const left = terminalWidth() - gaps - fixed.reduce((sum, width) => sum + width, 0);
-  const share = Math.max(10, Math.floor(left / Math.max(1, wrapping)));
-  return natural.map((width, index) => (columns[index]?.wraps ? Math.min(width, share) : width));
+  const gaps = INDENT + GAP * (columns.length - 1);
+  let left = terminalWidth() - gaps - fixed.reduce((sum, width) => sum + width, 0);
+  // What a narrow one does not need goes to the wider ones.
+  const wrapping = [...natural.keys()]
+    .filter((index) => columns[index]?.wraps)
+    .sort((one, other) => (natural[one] ?? 0) - (natural[other] ?? 0));
+  const widths = [...natural];
+  for (const [place, index] of wrapping.entries()) {
+    const share = Math.max(NARROWEST_COLUMN, Math.floor(left / (wrapping.length - place)));
+    widths[index] = Math.min(natural[index] ?? 0, share);
+    left -= widths[index] ?? 0;
+  }
+  return widths;
 }
 
 /** The columns that a cell takes on one line, as cliui counts them. */

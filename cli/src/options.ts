@@ -22,10 +22,12 @@ export const yes = {
   describe: 'do it without asking, as in a script',
 } as const;
 
-export const asOf = {
-  type: 'string',
-  describe: 'as it stood at this moment, such as 2026-11-20T16:00:00Z',
-} as const;
+/** An option that is text; the word behind it, also where that is a hyphen. */
+export function text(describe: string) {
+  return { type: 'string', nargs: 1, describe } as const;
+}
+
+export const asOf = text('as it stood at this moment, such as 2026-11-20T16:00:00Z');
 
 export const evidenceIds = {
   type: 'string',
@@ -37,8 +39,7 @@ export const evidenceIds = {
 /** An option that is a number, which is what was written and nothing else. */
 export function number(describe: string) {
   return {
-    type: 'string',
-    describe,
+    ...text(describe),
     coerce: (text: string) => {
       if (/^[+-]?(\d+(\.\d*)?|\.\d+)$/.test(text)) return Number(text);
       throw new UsageError(`${JSON.stringify(text)} is no number; write one such as 0.35.`);

@@ -74,7 +74,8 @@ export function outlookProgram(
     .recommendCommands()
     .check(refuseRepeated)
     .fail((message, error) => {
-      throw error ?? new UsageError(message);
+      // A message is of yargs, or of an option that could not be read; what a command throws has none.
+      throw message ? new UsageError(message) : error;
     })
     .version(false)
     .wrap(terminalWidth())

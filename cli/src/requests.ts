@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Unavailable } from './failures.ts';
+import { tell } from './output.ts';
 
 /** Between attempts at a write, in milliseconds; after the last one it is given up. */
 const WAITS = [250, 500, 1_000, 2_000, 4_000];
@@ -27,7 +28,9 @@ export async function send(request: Request): Promise<Response> {
     const answer = await attempt(request.clone()).catch((failure: unknown) => failure as Error);
     if (answer instanceof Response && !isPassing(answer)) return answer;
     const asked = answer instanceof Response ? Number(answer.headers.get('retry-after')) : 0;
-    await delay(Math.min(LONGEST_WAIT, Math.max(wait, asked * 1_000 || 0)));
+    const pause = Math.min(LONGEST_WAIT, Math.max(wait, asked * 1_000 || 0));
+    tell(`No answer that counts yet; asking again in ${pause / 1_000} s.`);
+    await delay(pause);
   }
   return attempt(request);
 }

@@ -8,8 +8,15 @@ const SHELLS = ['bash', 'zsh', 'fish'] as const;
 const SLUGS_WITHIN = 1_000;
 /** What a slug stands right behind. */
 const BEFORE_SLUG = new Set([
-  ...['show', 'history', 'diff', 'revise', 'watch', 'resolve', 'score'],
-  ...['evidence list', 'evidence add'],
+  'show',
+  'history',
+  'diff',
+  'revise',
+  'watch',
+  'resolve',
+  'score',
+  'evidence list',
+  'evidence add',
 ]);
 
 /** @param programFor makes it anew once the shell is set, as yargs reads that when it is made */

@@ -2,7 +2,7 @@ import type { Evidence, NewEvidence } from '@outlook-ledger/client';
 import { dataOf } from '../failures.ts';
 import { readJsonObject } from '../files.ts';
 import { heading, moment, paragraph, table } from '../layout.ts';
-import { given, number, type Program, slug } from '../options.ts';
+import { given, number, type Program, slug, text } from '../options.ts';
 import { answer } from '../output.ts';
 import { walk } from '../paging.ts';
 import { serviceAt } from '../service.ts';
@@ -42,17 +42,15 @@ function addCommand(program: Program): Program {
     'Add evidence, from options, a file, or both',
     (command) =>
       command.positional('slug', slug).options({
-        file: {
-          type: 'string',
-          describe:
-            'a JSON file with an item as the API takes it, or -; options go before what it says',
-        },
-        headline: { type: 'string', describe: 'what it is, in a line' },
-        summary: { type: 'string', describe: 'what it says' },
-        publisher: { type: 'string', describe: 'who published it' },
-        'published-at': { type: 'string', describe: 'when, such as 2026-11-20T22:00:00Z' },
-        link: { type: 'string', describe: 'the URL where it stands' },
-        corrects: { type: 'string', describe: 'the id of the item that it corrects' },
+        file: text(
+          'a JSON file with an item as the API takes it, or -; options go before what it says',
+        ),
+        headline: text('what it is, in a line'),
+        summary: text('what it says'),
+        publisher: text('who published it'),
+        'published-at': text('when, such as 2026-11-20T22:00:00Z'),
+        link: text('the URL where it stands'),
+        corrects: text('the id of the item that it corrects'),
       }),
     async (argv) => {
       const { client } = serviceAt(argv.url);

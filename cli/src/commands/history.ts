@@ -1,7 +1,7 @@
 import type { ProbabilityHistory } from '@outlook-ledger/client';
 import { dataOf } from '../failures.ts';
 import { delta, fraction, moment, sparkline, table, terminalWidth } from '../layout.ts';
-import { given, type Program, SCENARIOS, slug } from '../options.ts';
+import { given, type Program, SCENARIOS, slug, text } from '../options.ts';
 import { answer } from '../output.ts';
 import { moveOf } from '../probabilities.ts';
 import { serviceAt } from '../service.ts';
@@ -12,8 +12,8 @@ export function historyCommand(program: Program): Program {
     'Show how the probabilities moved',
     (command) =>
       command.positional('slug', slug).options({
-        from: { type: 'string', describe: 'published at this moment or later' },
-        to: { type: 'string', describe: 'published before this moment' },
+        from: text('published at this moment or later'),
+        to: text('published before this moment'),
       }),
     async (argv) => {
       const { client } = serviceAt(argv.url);

@@ -1,7 +1,7 @@
 import type { OutlookSummary } from '@outlook-ledger/client';
 import { dataOf } from '../failures.ts';
 import { fraction, table } from '../layout.ts';
-import { asOf, given, number, type Program, SCENARIOS } from '../options.ts';
+import { asOf, given, number, type Program, SCENARIOS, text } from '../options.ts';
 import { answer } from '../output.ts';
 import { walk } from '../paging.ts';
 import { serviceAt } from '../service.ts';
@@ -15,7 +15,7 @@ export function listCommand(program: Program): Program {
     'List outlooks',
     (command) =>
       command.options({
-        instrument: { type: 'string', describe: 'only those on this symbol' },
+        instrument: text('only those on this symbol'),
         status: { choices: STATUSES, describe: 'only those of this status' },
         'review-due': {
           type: 'boolean',
@@ -24,11 +24,8 @@ export function listCommand(program: Program): Program {
         scenario: { choices: SCENARIOS, describe: 'what the two below are about' },
         'min-probability': number('only those that give it so much or more'),
         'max-probability': number('only those that give it so much or less'),
-        'updated-since': {
-          type: 'string',
-          describe: 'only those published at this moment or later',
-        },
-        q: { type: 'string', describe: 'only those with these words' },
+        'updated-since': text('only those published at this moment or later'),
+        q: text('only those with these words'),
         sort: { choices: SORTS, describe: 'the order' },
         'as-of': asOf,
         limit: number('at most so many; all of them unless it is given'),

@@ -1,7 +1,16 @@
 import type { Outlook, OutlookResolution } from '@outlook-ledger/client';
 import { dataOf } from '../failures.ts';
 import { heading, paragraph } from '../layout.ts';
-import { evidenceIds, given, number, type Program, SCENARIOS, slug, yes } from '../options.ts';
+import {
+  evidenceIds,
+  given,
+  number,
+  type Program,
+  SCENARIOS,
+  slug,
+  yes,
+  text,
+} from '../options.ts';
 import { answer, requireSomeone, requireYes } from '../output.ts';
 import { probabilityBars } from '../probabilities.ts';
 import { serviceAt } from '../service.ts';
@@ -16,7 +25,7 @@ export function resolveCommand(program: Program): Program {
       command.positional('slug', slug).options({
         outcome: { choices: OUTCOMES, describe: 'what came about, or void' },
         return: number('the return over the horizon, a fraction; -0.1 is 10 % down'),
-        reason: { type: 'string', describe: 'required for what is early, void, or corrects' },
+        reason: text('required for what is early, void, or corrects'),
         supersedes: number('the number of the resolution that this one corrects'),
         evidence: evidenceIds,
         yes,

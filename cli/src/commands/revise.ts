@@ -1,7 +1,7 @@
 import type { NewRevision, Outlook } from '@outlook-ledger/client';
 import { dataOf, UsageError } from '../failures.ts';
 import { heading, paragraph } from '../layout.ts';
-import { evidenceIds, number, type Program, slug, yes } from '../options.ts';
+import { evidenceIds, number, type Program, slug, yes, text } from '../options.ts';
 import { answer, requireSomeone, requireYes } from '../output.ts';
 import { probabilityMoves } from '../probabilities.ts';
 import { serviceAt } from '../service.ts';
@@ -18,7 +18,7 @@ export function reviseCommand(program: Program): Program {
         bear: probability('bear'),
         base: probability('base'),
         bull: probability('bull'),
-        why: { type: 'string', demandOption: true, describe: 'why this version differs' },
+        why: { ...text('why this version differs'), demandOption: true },
         evidence: evidenceIds,
         acknowledge: {
           type: 'string',

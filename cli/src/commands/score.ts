@@ -1,7 +1,7 @@
 import type { OutlookScores } from '@outlook-ledger/client';
 import { dataOf } from '../failures.ts';
 import { fraction, heading, paragraph, table } from '../layout.ts';
-import { asOf, given, type Program, SCENARIOS, slug } from '../options.ts';
+import { asOf, given, type Program, SCENARIOS, slug, text } from '../options.ts';
 import { answer } from '../output.ts';
 import { serviceAt } from '../service.ts';
 
@@ -13,11 +13,9 @@ export function scoreCommand(program: Program): Program {
     'Show how each version of a resolved outlook scored',
     (command) =>
       command.positional('slug', slug).options({
-        reference: {
-          type: 'string',
-          describe:
-            'what skill is against: uniform, previous, or three fractions such as 0.3,0.4,0.3',
-        },
+        reference: text(
+          'what skill is against: uniform, previous, or three fractions such as 0.3,0.4,0.3',
+        ),
         'as-of': asOf,
       }),
     async (argv) => {

@@ -1,6 +1,6 @@
 import { type LedgerEvent, followEvents } from '../event-stream.ts';
 import { delta, fraction, moment, styled } from '../layout.ts';
-import { type Program, SCENARIOS } from '../options.ts';
+import { type Program, SCENARIOS, text } from '../options.ts';
 import { answer, tell } from '../output.ts';
 import { serviceAt } from '../service.ts';
 import { plain } from '../text.ts';
@@ -9,11 +9,7 @@ export function watchCommand(program: Program): Program {
   return program.command(
     'watch [slug]',
     'Tell what happens, as it happens, until Ctrl-C',
-    (command) =>
-      command.positional('slug', {
-        type: 'string',
-        describe: 'the outlook; all of them unless it is given',
-      }),
+    (command) => command.positional('slug', text('the outlook; all of them unless it is given')),
     async (argv) => {
       const stop = new AbortController();
       for (const signal of ['SIGINT', 'SIGTERM'] as const) {
