@@ -17,17 +17,19 @@ const LONGEST_EVENT = 4_194_304;
  * The events of the ledger, or of one outlook, from now on, each once; after a lost connection it goes on behind
  * the last one. Written on a parser rather than on an EventSource, which forgets the id that the service sends
  * before the first event, and gives up for ever on a 503.
- * @param onLost told when a connection was lost, with the id that it goes on behind
- * @throws Refusal, Unavailable where the first connection can't be had, Refusal later where nothing would mend it
+ * @param onOpen told when a stream begins, with the id that it goes on behind
+ * @param onLost told when a connection was lost
+ * @throws Refusal, Unavailable where the first connection can't be had; Refusal later where waiting mends nothing
  */
 export async function* followEvents(
   service: Service,
-  { slug, signal, onLost }: Options,
+  options: Options,
 ): AsyncGenerator<LedgerEvent> {
+  const { signal } = options;
   const position: Position = { id: null };
   for (let wait = FIRST_WAIT; !signal.aborted; wait = Math.min(LONGEST_WAIT, 2 * wait)) {
     try {
-      for await (const event of oneStream(service, slug, position, signal)) {
+      for await (const event of oneStream(service, position, options)) {
         wait = FIRST_WAIT;
         yield event;
       }
@@ -36,7 +38,7 @@ export async function* followEvents(
       if (position.id === null || isFinal(error)) throw error;
     }
     if (signal.aborted) return;
-    onLost(position.id ?? '');
+    options.onLost();
     await delay(wait, undefined, { signal }).catch(() => {});
   }
 }
@@ -44,7 +46,8 @@ export async function* followEvents(
 type Options = {
   slug: string | undefined;
   signal: AbortSignal;
-  onLost: (id: string) => void;
+  onOpen: (id: string) => void;
+  onLost: () => void;
 };
 
 /** The id of the last event there was; null before the first connection. */
@@ -59,9 +62,8 @@ const isAbort = (error: unknown): boolean => (error as Error).name === 'AbortErr
 
 async function* oneStream(
   { client }: Service,
-  slug: string | undefined,
   position: Position,
-  signal: AbortSignal,
+  { slug, signal, onOpen }: Options,
 ): AsyncGenerator<LedgerEvent> {
   const silence = new AbortController();
   const timer = setTimeout(() => silence.abort(), SILENT_FOR);
@@ -80,7 +82,7 @@ async function* oneStream(
         ? await client.GET('/v1/events', init)
         : await client.GET('/v1/outlooks/{slug}/events', { ...init, params: { path: { slug } } }),
     );
-    const reader = new EventReader(position);
+    const reader = new EventReader(position, onOpen);
     const decoder = new TextDecoder();
     for await (const bytes of body as AsyncIterable<Uint8Array>) {
       timer.refresh();
@@ -93,6 +95,7 @@ async function* oneStream(
 
 class EventReader {
   readonly #position: Position;
+  readonly #onOpen: Options['onOpen'];
   #told: LedgerEvent[] = [];
   #head: string | null = '';
   readonly #parser = createParser({
@@ -105,8 +108,9 @@ class EventReader {
     },
   });
 
-  constructor(position: Position) {
+  constructor(position: Position, onOpen: Options['onOpen']) {
     this.#position = position;
+    this.#onOpen = onOpen;
   }
 
   /** The events that a piece of a stream completes; each is the position once it was taken. */
@@ -127,7 +131,9 @@ class EventReader {
     this.#head += text;
     if (!this.#head.includes('\n\n')) return;
     const [, id] = /^id: ?(\d+)$/m.exec(this.#head.slice(0, this.#head.indexOf('\n\n'))) ?? [];
-    if (id !== undefined) this.#position.id ??= id;
     this.#head = null;
+    if (id === undefined) return;
+    this.#position.id ??= id;
+    this.#onOpen(this.#position.id);
   }
 }

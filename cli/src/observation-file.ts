@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import type { NewObservations } from '@outlook-ledger/client';
 import { type Info, parse } from 'csv-parse';
 import { UsageError } from './failures.ts';
@@ -64,12 +65,24 @@ type Record = { record: string[]; info: Info };
 
 async function* recordsOf(file: Readable, name: string): AsyncGenerator<Record> {
   const parser = parse({ bom: true, info: true, relax_column_count: true, skip_empty_lines: true });
-  file.on('error', (error) => parser.destroy(error));
+  const read = pipeline(file, withLineFeeds, parser);
+  read.catch(() => {}); // told by the parser, too, which it ends
   try {
-    for await (const record of file.pipe(parser)) yield record as Record;
+    for await (const record of parser) yield record as Record;
   } catch (error) {
     throw new UsageError(`${name} can't be read: ${(error as Error).message}. Nothing was sent.`);
   }
+}
+
+/** The text of a file; csv-parse counts a CRLF between quotes as two lines. */
+async function* withLineFeeds(file: Readable): AsyncGenerator<string> {
+  let held = '';
+  for await (const read of file.setEncoding('utf8')) {
+    const text = held + String(read);
+    held = text.endsWith('\r') ? '\r' : '';
+    yield text.slice(0, text.length - held.length).replaceAll('\r\n', '\n');
+  }
+  yield held;
 }
 
 function columnsOf(header: readonly string[], name: string): number {

@@ -30,7 +30,8 @@ function importCommand(program: Program): Program {
           demandOption: true,
           describe:
             'a CSV with the header date,value or date,value,provenance,note; - for the standard input',
-        }),
+        })
+        .nargs('file', 1),
     async (argv) => {
       const { client } = serviceAt(argv.url);
       const name = argv.file === '-' ? 'The standard input' : argv.file;

@@ -18,7 +18,8 @@ export function watchCommand(program: Program): Program {
       const events = followEvents(serviceAt(argv.url), {
         slug: argv.slug,
         signal: stop.signal,
-        onLost: (id) => tell(`The connection was lost; going on behind event ${id}.`),
+        onOpen: (id) => tell(`Watching from event ${id} on; Ctrl-C ends.`),
+        onLost: () => tell('The connection was lost; going on as soon as there is one.'),
       });
       for await (const event of events) answer(argv, event, () => lineOf(event));
     },
