@@ -5,8 +5,10 @@ import { paragraph, table } from '../../cli/src/layout.ts';
 import { jsonOf, plain, plainLines } from '../../cli/src/text.ts';
 
 /** What a terminal obeys, or what turns text around; spelt out here, and not as the program finds it. */
-const OBEYED =
-  /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/u;
+const OBEYED = new RegExp(
+  String.raw`[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]`,
+  'u',
+);
 
 const NASTY = [
   '\u001b[2J',

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
+import { freePort } from '../process/support/service.ts';
 import { Proxy } from '../support/proxy.ts';
 import { createOutlook, send } from '../support/requests.ts';
 import { begin, cleanUp, onTerminal, outlook, type Running, shows } from './support/outlook.ts';
@@ -112,8 +113,8 @@ describe('outlook watch', () => {
 
   test('of an outlook that is not there is refused; of a service that is not there, is over', async () => {
     expect(await outlook(['watch', 'missing'], { url })).toMatchObject({ code: 1, stdout: '' });
-    way.block();
-    const away = await outlook(['watch'], { url });
+    const port = await freePort();
+    const away = await outlook(['watch'], { url: `http://127.0.0.1:${port}` });
     expect(away).toMatchObject({ code: 3, stdout: '' });
     expect(away.stderr).toContain('No answer from');
   });

