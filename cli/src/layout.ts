@@ -1,7 +1,7 @@
 import { styleText } from 'node:util';
 import ui from 'cliui';
 import stringWidth from 'string-width';
-import { plain, plainLines } from './text.ts';
+import { charactersOf, plain, plainLines, WORDS } from './text.ts';
 
 /** What a page gets in columns; more is hard to read, fewer is no terminal. */
 const [NARROWEST, USUAL, WIDEST] = [40, 80, 120];
@@ -30,7 +30,8 @@ export function heading(text: string): string {
 /** Text of the service, wrapped to the terminal and indented. */
 export function paragraph(text: string, indent = INDENT): string {
   const page = ui({ width: terminalWidth() });
-  page.div({ text: plainLines(text), padding: [0, 0, 0, indent] });
+  const lines = broken(plainLines(text), terminalWidth() - indent);
+  page.div({ text: lines, padding: [0, 0, 0, indent] });
   return page.toString();
 }
 
@@ -54,8 +55,14 @@ export function table(columns: readonly TableColumn[], rows: readonly (readonly 
         const { title: _, wraps: __, ...column } = columns[index] ?? { title: '' };
         const left = index === 0 ? INDENT : 0;
         const right = index === cells.length - 1 ? 0 : GAP;
-        const width = (widths[index] ?? 1) + left + right;
-        return { ...column, text: shown(cell), width, padding: [0, right, 0, left] as never };
+        const width = widths[index] ?? 1;
+        const text = shown(cell, width);
+        return {
+          ...column,
+          text,
+          width: width + left + right,
+          padding: [0, right, 0, left] as never,
+        };
       }),
     );
   add(columns.map(({ title }) => ({ text: title, format: 'dim' })));
@@ -63,8 +70,28 @@ export function table(columns: readonly TableColumn[], rows: readonly (readonly 
   return page.toString();
 }
 
-function shown(cell: Cell): string {
-  return typeof cell === 'string' ? plain(cell) : styled(cell.format, plain(cell.text));
+function shown(cell: Cell, width: number): string {
+  if (typeof cell === 'string') return broken(plain(cell), width);
+  return styled(cell.format, broken(plain(cell.text), width));
+}
+
+/** Breaks words that are wider than a column; cliui would break between a letter and its marks. */
+function broken(text: string, width: number): string {
+  return text.replace(WORDS, (word) => {
+    if (stringWidth(word) <= width) return word;
+    const lines = [''];
+    let left = width;
+    for (const character of charactersOf(word)) {
+      const columns = stringWidth(character);
+      if (columns > left) {
+        lines.push('');
+        left = width;
+      }
+      lines.push(`${lines.pop()}${character}`);
+      left -= columns;
+    }
+    return lines.join('\n');
+  });
 }
 
 function widthsOf(columns: readonly TableColumn[], rows: readonly (readonly Cell[])[]): number[] {

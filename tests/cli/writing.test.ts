@@ -287,7 +287,7 @@ describe('outlook resolve and outlook score', () => {
     ledger.clock.now = now;
     expect([code, stderr]).toEqual([0, '']);
     expect(JSON.parse(stdout)).toMatchObject({
-      resolution: { outcome: 'bear', closes: { value: -0.2 } },
+      resolution: { outcome: 'bear', closes: { end: { date: '2027-03-30', value: 2000 } } },
     });
   });
 });
