@@ -173,7 +173,9 @@ describe('outlook observations import', () => {
     });
     const { code, stdout } = await running.ended;
     expect(code).toBe(0);
-    expect(stdout).toContain(`Sending 10500 observations of ${SERIES}`);
+    expect(stdout).toContain(`\r${'░'.repeat(30)} 0 of 10500 observations`);
+    expect(stdout).toContain(`\r${'█'.repeat(29)}░ 10000 of 10500 observations`);
+    expect(stdout).toContain(`\r${'█'.repeat(30)} 10500 of 10500 observations`);
     expect(stdout).toContain('known so already.');
   });
 });

@@ -1,12 +1,15 @@
-import { progress } from '@clack/prompts';
 import type { Client, FieldError, Recorded } from '@outlook-ledger/client';
 import { dataOf, Refusal } from '../failures.ts';
 import { openInput } from '../files.ts';
+import { bar } from '../layout.ts';
 import { type Globals, type Program } from '../options.ts';
 import { answer, tell } from '../output.ts';
 import { batchesOf, readObservations, type Row } from '../observation-file.ts';
 import { serviceAt } from '../service.ts';
 import { plain } from '../text.ts';
+
+/** The bar of an import, in columns. */
+const BAR = 30;
 
 export function observationsCommand(program: Program): Program {
   return program.command('observations', 'Import observations', (command) =>
@@ -48,7 +51,8 @@ async function sendAll(
   globals: Globals,
 ): Promise<void> {
   const total = { added: 0, revised: 0, unchanged: 0 };
-  const advance = progressOf(rows.length, series);
+  const advance = progressOf(rows.length);
+  advance(0);
   for (const batch of batchesOf(rows)) {
     const recorded = await sendBatch(client, series, batch).catch((error: unknown) => {
       advance(null);
@@ -93,10 +97,17 @@ function placeOf({ pointer }: FieldError, batch: readonly Row[]): string {
   return column === undefined ? `line ${line}` : `line ${line}, column ${column}`;
 }
 
-/** A bar on a terminal; told how many rows were sent, and null at the end. */
-function progressOf(max: number, series: string): (sent: number | null) => void {
-  if (!process.stderr.isTTY) return () => {};
-  const bar = progress({ max, output: process.stderr });
-  bar.start(plain(`Sending ${max} observations of ${series}`));
-  return (sent) => (sent === null ? bar.clear() : bar.advance(sent));
+/**
+ * A bar on a terminal; told how many rows were sent, and null at the end. Written here as that of @clack/prompts makes
+ * a Ctrl-C an exit code of 0, with half of the rows sent.
+ */
+function progressOf(max: number): (sent: number | null) => void {
+  const { stderr } = process;
+  if (!stderr.isTTY) return () => {};
+  let done = 0;
+  return (sent) => {
+    done += sent ?? 0;
+    const line = `${bar(done / max, BAR)} ${done} of ${max} observations`;
+    stderr.write(sent === null ? '\r\u001b[K' : `\r${line}`);
+  };
 }

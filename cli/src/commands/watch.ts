@@ -52,7 +52,7 @@ function lineOf({ event, data }: LedgerEvent): string {
   const { publishedAt, changedAt, dueAt, resolvedAt, recordedAt, addedAt } = told;
   const at = publishedAt ?? changedAt ?? dueAt ?? resolvedAt ?? recordedAt ?? addedAt;
   return [
-    plain(moment(at ?? '')),
+    at === undefined ? '' : plain(moment(at)),
     styled('bold', plain(told.slug ?? '')),
     plain(event),
     plain(detailsOf(told)),
