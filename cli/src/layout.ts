@@ -96,7 +96,7 @@ function broken(text: string, width: number): string {
 
 function widthsOf(columns: readonly TableColumn[], rows: readonly (readonly Cell[])[]): number[] {
   const natural = columns.map(({ title }, index) =>
-    Math.max(...[title, ...rows.map((row) => row[index] ?? '')].map(widthOf)),
+    rows.reduce((widest, row) => Math.max(widest, widthOf(row[index] ?? '')), widthOf(title)),
   );
   const fixed = natural.filter((_, index) => columns[index]?.wraps !== true);
   const gaps = INDENT + GAP * (columns.length - 1);

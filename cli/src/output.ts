@@ -12,7 +12,8 @@ export function answer({ json }: Pick<Globals, 'json'>, data: unknown, page: () 
 /** Tells whoever runs the command what is no part of its answer. */
 export function tell(text: string): void {
   const { stderr } = process;
-  stderr.write(`${stderr.isTTY ? text : stripVTControlCharacters(text)}\n`);
+  // On a terminal a bar may stand on the line.
+  stderr.write(stderr.isTTY ? `\r\u001b[K${text}\n` : `${stripVTControlCharacters(text)}\n`);
 }
 
 /** Tells why a command failed; a refusal with `--json` as the problem that it is. */

@@ -11,8 +11,8 @@ const LONGEST_WAIT = 15_000;
 const ATTEMPT_WITHIN = 60_000;
 
 /**
- * Answers that say nothing of the request: it may be sent again. 409 only where the first attempt is still at work,
- * which is the one with a `Retry-After`.
+ * Answers that say nothing of the request, so that it may be sent again. A 409 does so where an earlier attempt is
+ * still at work, and has a `Retry-After` then.
  */
 const PASSING = new Set([429, 502, 503, 504]);
 
@@ -29,7 +29,7 @@ export async function send(request: Request): Promise<Response> {
     if (answer instanceof Response && !isPassing(answer)) return answer;
     const asked = answer instanceof Response ? Number(answer.headers.get('retry-after')) : 0;
     const pause = Math.min(LONGEST_WAIT, Math.max(wait, asked * 1_000 || 0));
-    tell(`No answer that counts yet; asking again in ${pause / 1_000} s.`);
+    tell(`The service is away or busy; asking again in ${pause / 1_000} s.`);
     await delay(pause);
   }
   return attempt(request);

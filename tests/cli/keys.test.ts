@@ -1,4 +1,12 @@
-import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
@@ -107,7 +115,6 @@ describe('the key file', () => {
 
   test.runIf(process.getuid?.() === 0)('of another user is refused', async () => {
     const home = homeWith(ledger.keys.analyst, 0o600);
-    const { chownSync } = await import('node:fs');
     chownSync(path.join(home, '.config/outlook/key'), 65_534, 65_534);
     const { code, stderr } = await outlook(WRITE, { url, env: { HOME: home } });
     expect(code).toBe(2);

@@ -1,8 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { EXIT } from '../../cli/src/failures.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { cleanUp, outlook } from './support/outlook.ts';
 
@@ -88,6 +90,16 @@ test('help says what the exit codes mean', async () => {
     expect(stdout).toContain(`outlook ${command}`);
   expect(stdout).toContain('4 declined');
   expect((await outlook(['revise', '--help'])).stdout).toContain('--acknowledge');
+});
+
+test('the README tells of each command and of each exit code', async () => {
+  const readme = readFileSync(new URL('../../cli/README.md', import.meta.url), 'utf8');
+  const { stdout } = await outlook(['--help']);
+  const commands = [...stdout.matchAll(/^ {2}outlook (\w+)/gm)].map(([, name]) => name);
+  expect(commands).toHaveLength(12);
+  for (const name of commands) expect(readme).toContain(`\n| \`${name}`);
+  const codes = [...readme.matchAll(/^\| (\d) +\|/gm)].map(([, code]) => Number(code));
+  expect(codes).toEqual(Object.values(EXIT));
 });
 
 describe('what is refused has exit code 1, and', () => {

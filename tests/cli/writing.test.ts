@@ -65,6 +65,20 @@ describe('outlook revise', () => {
     });
   });
 
+  test('takes words that begin with a hyphen, behind an equals sign', async () => {
+    const args = [
+      'revise',
+      slug,
+      '--bear=.35',
+      '--base=.4',
+      '--bull=.25',
+      '--why=- Yields.',
+      '--yes',
+    ];
+    expect(await write(...args)).toMatchObject({ code: 0 });
+    expect(await standing()).toMatchObject({ rationale: '- Yields.' });
+  });
+
   test('with --json answers the version', async () => {
     const { stdout, stderr } = await write(...reviseArgs('--yes', '--json'));
     expect([JSON.parse(stdout), stderr]).toEqual([await standing(), '']);

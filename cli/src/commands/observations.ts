@@ -2,7 +2,7 @@ import type { Client, FieldError, Recorded } from '@outlook-ledger/client';
 import { dataOf, Refusal } from '../failures.ts';
 import { openInput } from '../files.ts';
 import { bar } from '../layout.ts';
-import { type Globals, type Program } from '../options.ts';
+import type { Globals, Program } from '../options.ts';
 import { answer, tell } from '../output.ts';
 import { batchesOf, readObservations, type Row } from '../observation-file.ts';
 import { serviceAt } from '../service.ts';
@@ -83,9 +83,8 @@ async function sendBatch(client: Client, series: string, batch: readonly Row[]):
   try {
     return dataOf(sent);
   } catch (error) {
-    if (error instanceof Refusal)
-      throw new Refusal(error.problem, (fault) => placeOf(fault, batch));
-    throw error;
+    if (!(error instanceof Refusal)) throw error;
+    throw new Refusal(error.problem, (fault) => placeOf(fault, batch));
   }
 }
 
