@@ -57,12 +57,8 @@ export function table(columns: readonly TableColumn[], rows: readonly (readonly 
         const right = index === cells.length - 1 ? 0 : GAP;
         const width = widths[index] ?? 1;
         const text = shown(cell, width);
-        return {
-          ...column,
-          text,
-          width: width + left + right,
-          padding: [0, right, 0, left] as never,
-        };
+        const padding: [number, number, number, number] = [0, right, 0, left];
+        return { ...column, text, width: width + left + right, padding };
       }),
     );
   add(columns.map(({ title }) => ({ text: title, format: 'dim' })));

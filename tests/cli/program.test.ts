@@ -220,6 +220,17 @@ describe('completion', () => {
     ).toContain('--json');
   });
 
+  test('offers nothing that a terminal would obey', async () => {
+    const items = [{ slug: 'good' }, { slug: 'g\u001b[2J' }, { slug: 'g\nx' }];
+    const server = createServer((_, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.end(JSON.stringify({ items, nextCursor: null }));
+    });
+    const other = await listening(server);
+    expect(await complete(['outlook', 'show', 'g'], { OUTLOOK_URL: other })).toEqual(['good']);
+    await new Promise((resolve) => server.close(resolve));
+  });
+
   test('works in bash', async () => {
     const { stdout: script } = await outlook(['completion', 'bash']);
     const asked = `outlook() { printf '%s\\n' show score; }

@@ -6,6 +6,8 @@ import { serviceAt } from '../service.ts';
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 /** How long whoever presses Tab waits for slugs, in milliseconds. */
 const SLUGS_WITHIN = 1_000;
+/** What a shell may be told; yargs prints it as it is. */
+const SLUG = /^[a-z0-9-]+$/;
 /** What a slug stands right behind. */
 const BEFORE_SLUG = new Set([
   'show',
@@ -60,7 +62,9 @@ async function slugsLike(start: string, url: string): Promise<string[]> {
     const signal = AbortSignal.timeout(SLUGS_WITHIN);
     const query = { limit: 100, sort: 'slug' } as const;
     const { items } = dataOf(await client.GET('/v1/outlooks', { params: { query }, signal }));
-    return items.map(({ slug }) => slug).filter((slug) => slug.startsWith(start));
+    return items
+      .map(({ slug }) => slug)
+      .filter((slug) => slug.startsWith(start) && SLUG.test(slug));
   } catch {
     return []; // A shell would show the words of a failure as words to choose from.
   }

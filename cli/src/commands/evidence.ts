@@ -9,11 +9,8 @@ import { serviceAt } from '../service.ts';
 
 export function evidenceCommand(program: Program): Program {
   return program.command('evidence', 'List or add evidence', (command) => {
-    listCommand(command as Program);
-    return addCommand(command as Program).demandCommand(
-      1,
-      'Say "evidence list" or "evidence add".',
-    );
+    listCommand(command);
+    return addCommand(command).demandCommand(1, 'Say "evidence list" or "evidence add".');
   });
 }
 

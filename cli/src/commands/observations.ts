@@ -13,7 +13,7 @@ const BAR = 30;
 
 export function observationsCommand(program: Program): Program {
   return program.command('observations', 'Import observations', (command) =>
-    importCommand(command as Program).demandCommand(1, 'Say "observations import".'),
+    importCommand(command).demandCommand(1, 'Say "observations import".'),
   );
 }
 
