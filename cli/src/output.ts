@@ -1,4 +1,3 @@
-import { stripVTControlCharacters } from 'node:util';
 import { confirm, isCancel } from '@clack/prompts';
 import { Declined, Refusal, UsageError } from './failures.ts';
 import type { Globals } from './options.ts';
@@ -13,7 +12,7 @@ export function answer({ json }: Pick<Globals, 'json'>, data: unknown, page: () 
 export function tell(text: string): void {
   const { stderr } = process;
   // On a terminal a bar may stand on the line.
-  stderr.write(stderr.isTTY ? `\r\u001b[K${text}\n` : `${stripVTControlCharacters(text)}\n`);
+  stderr.write(`${stderr.isTTY ? '\r\u001b[K' : ''}${text}\n`);
 }
 
 /** Tells why a command failed; a refusal with `--json` as the problem that it is. */

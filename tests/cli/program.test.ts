@@ -66,6 +66,8 @@ describe('a usage error, with nothing sent and exit code 2,', () => {
     ['is half a command', ['evidence'], 'Say "evidence list" or "evidence add".'],
     ['is a shell that is unknown', ['completion', 'csh'], 'Choices: "bash"'],
     ['is a URL that is none', ['list', '--url', 'ledger.example'], 'must be one such as https://'],
+    ['is a URL with a user', ['list', '--url', 'https://a@ledger.example'], 'without a user'],
+    ['is a URL with a query', ['list', '--url', 'https://ledger.example?a'], 'or a query'],
     ['is a URL with a password', ['list', '--url', 'https://a:b@ledger.example'], 'without a user'],
     [
       'is a file that is missing',

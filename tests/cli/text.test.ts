@@ -78,6 +78,13 @@ describe('text of the service', () => {
   });
 });
 
+test('a mark that has no letter gets what Unicode shows such marks on', () => {
+  expect(plain('\u0301a e\u0301')).toBe('\u25cc\u0301a e\u0301');
+  expect(plainLines('a\n\ua880\n')).toBe('a\n\u25cc\ua880\n');
+  // One that waits for a letter would take the space for it.
+  expect(plain('\u0d4e b')).toBe('\u0d4e\u25cc b');
+});
+
 describe('a page', () => {
   test('wraps to the terminal', () => {
     fc.assert(
@@ -89,6 +96,14 @@ describe('a page', () => {
       { numRuns: 300 },
     );
     expect(paragraph('x'.repeat(10_000)).split('\n')).toHaveLength(Math.ceil(10_000 / 78));
+  });
+
+  test('never breaks between a letter and its marks', () => {
+    for (const letter of ['x\u0301', '👩‍👩‍👧‍👦', '🇩🇪', 'ก็']) {
+      const lines = paragraph(letter.repeat(200)).split('\n');
+      expect(lines.length).toBeGreaterThan(2);
+      for (const line of lines) expect(line.trim().replaceAll(letter, '')).toBe('');
+    }
   });
 
   test('has its columns one below the other, whatever is in them', () => {
