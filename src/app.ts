@@ -23,6 +23,7 @@ import { auditRoutes } from './http/audit.ts';
 import { RefusalTrail } from './http/audit-trail.ts';
 import { authorize } from './http/auth.ts';
 import { answerConditionally } from './http/caching.ts';
+import { chartRoutes } from './http/charts.ts';
 import { consensusRoutes } from './http/consensus.ts';
 import { conditionRoutes } from './http/conditions.ts';
 import { diffRoutes } from './http/diffs.ts';
@@ -32,6 +33,7 @@ import { evidenceRoutes } from './http/evidence.ts';
 import { expectedOutcomeRoutes } from './http/expected-outcome.ts';
 import { EventStreams } from './http/event-streams.ts';
 import { eventRoutes } from './http/events.ts';
+import { feedRoutes } from './http/feeds.ts';
 import { healthRoutes } from './http/health.ts';
 import { historyRoutes } from './http/history.ts';
 import { instrumentRoutes } from './http/instruments.ts';
@@ -65,6 +67,7 @@ import { trackRecordRoutes } from './http/track-records.ts';
 import { validatorCompiler } from './http/validation.ts';
 import { versionRoutes } from './http/versions.ts';
 import { viewRoutes } from './http/analyst-views.ts';
+import { pageRoutes } from './pages/routes.tsx';
 
 const { version } = JSON.parse(
   readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
@@ -148,6 +151,7 @@ function ledgerOf(app: FastifyInstance, { config, database, feed, now }: AppOpti
     now,
     feed,
     requireKeyForReads,
+    publicUrl: config.publicUrl,
     idempotencyHours: config.idempotencyHours,
     replies: new RenderedReplies({
       maxBytes: 0.5 * cacheMaxBytes,
@@ -176,6 +180,7 @@ async function mountApi(api: Api, ledger: Ledger, serveMetrics: (api: Api) => vo
   versionRoutes(api, ledger);
   diffRoutes(api, ledger);
   historyRoutes(api, ledger);
+  chartRoutes(api, ledger);
   evidenceRoutes(api, ledger);
   viewRoutes(api, ledger);
   consensusRoutes(api, ledger);
@@ -186,6 +191,7 @@ async function mountApi(api: Api, ledger: Ledger, serveMetrics: (api: Api) => vo
   scoreRoutes(api, ledger);
   trackRecordRoutes(api, ledger);
   eventRoutes(api, ledger);
+  feedRoutes(api, ledger);
   await instrumentRoutes(api, ledger);
   seriesRoutes(api, ledger);
   await observationRoutes(api, ledger);
@@ -195,6 +201,7 @@ async function mountApi(api: Api, ledger: Ledger, serveMetrics: (api: Api) => vo
   healthRoutes(api, ledger);
   serveMetrics(api);
   documentRoute(api);
+  await api.register(async (scope) => pageRoutes(scope, ledger));
   refuseRemainingMethods();
 }
 

@@ -1,0 +1,20 @@
+import { createRequire } from 'node:module';
+import { renderAsync } from '@resvg/resvg-js';
+
+const require = createRequire(import.meta.url);
+// A font of our own: pictures are the same on every machine, also on one that has no font.
+const fontFiles = ['DejaVuSans.ttf', 'DejaVuSans-Bold.ttf'].map((name) =>
+  require.resolve(`dejavu-fonts-ttf/ttf/${name}`),
+);
+const FONT = {
+  fontFiles,
+  loadSystemFonts: false,
+  defaultFontFamily: 'DejaVu Sans',
+  sansSerifFamily: 'DejaVu Sans',
+};
+
+/** An SVG document as a PNG of its own size, made off the event loop. */
+export async function pngOf(svg: string): Promise<Buffer> {
+  const image = await renderAsync(svg, { font: FONT });
+  return image.asPng();
+}
