@@ -262,7 +262,9 @@ describe('outlook resolve and outlook score', () => {
     expect(await standing()).toMatchObject({ status: 'resolved' });
     const scores = (await write('score', slug)).stdout;
     expect(scores).toContain(`${slug}, resolved: bear`);
-    expect(scores).toMatch(/\n +1 {2}0\.30 {2}0\.45 {2}0\.25 .* 0\.755 {2}1\.204 {2}\d\.\d{3} {2}-0\.13[23]\n/);
+    expect(scores).toMatch(
+      /\n +1 {2}0\.30 {2}0\.45 {2}0\.25 .* 0\.755 {2}1\.204 {2}\d\.\d{3} {2}-0\.13[23]\n/,
+    );
     expect(scores).toMatch(/\n +2 {2}0\.35 {2}0\.40 {2}0\.25 .* 0\.645 /);
     expect((await write('show', slug)).stdout).toContain('resolved: bear');
   });
