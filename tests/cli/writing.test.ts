@@ -159,13 +159,13 @@ describe('outlook revise', () => {
   });
 
   test('whose answer is lost is sent again, and makes one version', async () => {
-    way.losses.push('answer lost', 'unavailable', 'answer lost');
+    way.losses.push('answer lost', 'unavailable', 'in flight', 'answer lost');
     const { code, stdout, stderr } = await write(...reviseArgs('--yes', '--json'));
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ version: 2 });
     expect(stderr).toContain('asking again');
     expect(await standing()).toMatchObject({ version: 2 });
-    expect(way.writes).toHaveLength(4);
+    expect(way.writes).toHaveLength(5);
     const keys = way.writes.map((head) => /^idempotency-key: (.+)$/im.exec(head)?.[1]);
     expect(new Set(keys).size).toBe(1);
     expect(keys[0]).toMatch(/^"[0-9a-f-]{36}"$/);

@@ -1,10 +1,14 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
-/** What happens to a write: its answer is lost, or a balancer says that nobody is there. */
-export type Loss = 'answer lost' | 'unavailable';
+/** What happens to a write: its answer is lost, or it is answered by what stands in front of the service. */
+export type Loss = 'answer lost' | keyof typeof ANSWERS;
 
-const UNAVAILABLE =
-  'HTTP/1.1 503 Service Unavailable\r\nretry-after: 0\r\ncontent-length: 0\r\nconnection: close\r\n\r\n';
+const REST = 'retry-after: 0\r\ncontent-length: 0\r\nconnection: close\r\n\r\n';
+
+const ANSWERS = {
+  unavailable: `HTTP/1.1 503 Service Unavailable\r\n${REST}`,
+  'in flight': `HTTP/1.1 409 Conflict\r\n${REST}`,
+};
 
 /** A way to the service on which the next writes suffer losses, one each. */
 export class LossyWay {
@@ -49,8 +53,8 @@ export class LossyWay {
         this.writes.push(text.split('\r\n\r\n', 1)[0] ?? '');
         loss = this.losses.shift();
       }
-      if (loss === 'unavailable') client.end(UNAVAILABLE);
-      else service.write(bytes);
+      if (loss === undefined || loss === 'answer lost') service.write(bytes);
+      else client.end(ANSWERS[loss]);
     });
     service.on('data', (bytes) => {
       if (loss === 'answer lost') client.destroy();
