@@ -7243,6 +7243,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Too much at once; try again after `Retry-After` seconds. */
             429: {
                 headers: {
@@ -7424,6 +7433,15 @@ export interface operations {
             };
             /** @description The `Accept` header excludes all that this is served as. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -45,7 +45,8 @@ export function renderChart(
       {drawing}
     </svg>
   );
-  return renderToString(chart);
+  // Of XML's three that text can't hold (2.4), the one that HTML has no use for.
+  return renderToString(chart).replaceAll(']]>', ']]&gt;');
 }
 
 /** The room that is left below the heading. */

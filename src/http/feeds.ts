@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { create } from 'xmlbuilder2';
+import XMLBuilder from 'fast-xml-builder';
 import { z } from 'zod';
 import { percent, points, withoutControls } from '../charts/text.ts';
 import { listOutlooks } from '../db/outlook-list.ts';
@@ -59,7 +59,7 @@ function allRoute(api: Api, ledger: Ledger, form: Form): void {
       summary: `Follow all outlooks with a feed reader: ${FORMS[form].name}`,
       description:
         'The version that stands of each outlook, the newest first; 20 at the most. Addresses in it are whole, by the setting `PUBLIC_URL`.',
-      response: responseOf(form),
+      response: { ...responseOf(form), ...refusals(422) },
     },
     handler: (request, reply) =>
       answer(ledger, form, { request, reply, about: WHOLE_LEDGER }, async () => {
@@ -161,6 +161,13 @@ const addressOf = (publicUrl: string, { slug: name, version }: Entry) => ({
 /** A moment for who has no entry yet: a feed must tell when it last changed (RFC 4287, 4.1.1). */
 const NEVER = new Date(0);
 
+const xml = new XMLBuilder({
+  ignoreAttributes: false,
+  attributeNamePrefix: '@',
+  textNodeName: '#',
+  suppressEmptyNode: true,
+});
+
 function atomOf({ title, page, path, entries }: Feed, publicUrl: string): string {
   const feed = {
     '@xmlns': 'http://www.w3.org/2005/Atom',
@@ -184,7 +191,7 @@ function atomOf({ title, page, path, entries }: Feed, publicUrl: string): string
       };
     }),
   };
-  return create({ version: '1.0', encoding: 'UTF-8' }, { feed }).end();
+  return xml.build({ '?xml': { '@version': '1.0', '@encoding': 'UTF-8' }, feed });
 }
 
 /** Text that stands for itself, and is no markup. */

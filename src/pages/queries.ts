@@ -11,15 +11,22 @@ const withoutBlanks = (query: unknown): unknown =>
 /** What the page of the list is asked for: as the API's list. */
 export const listPageQuery = z.preprocess(withoutBlanks, listQuery);
 
-/** What the page of an outlook is asked for. `asOf` is a moment, or a day, of which its end is meant. */
+/** A moment, or a day, of which its end is meant. */
+const dayOrMoment = z.string({ error: 'must be given once' }).transform((text, context) => {
+  if (day.safeParse(text).success) return text;
+  const moment = queryMoment.safeParse(text);
+  if (moment.success) return moment.data;
+  context.addIssue('must be a day such as 2026-11-20, or a moment such as 2026-11-20T16:31:00Z');
+  return z.NEVER;
+});
+
+/** What the page of an outlook is asked for. */
 export const outlookPageQuery = z.preprocess(
   withoutBlanks,
   z
     .strictObject({
       version: queryVersion.optional(),
-      asOf: z
-        .union([day, queryMoment], { error: 'must be a day such as 2026-11-20, or a moment' })
-        .optional(),
+      asOf: dayOrMoment.optional(),
       against: queryVersion.optional(),
       olderThan: queryVersion.optional(),
     })

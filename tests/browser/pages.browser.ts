@@ -111,7 +111,8 @@ describe('an analyst', () => {
     await page.locator('input[name=bear-percent]').fill('40');
     await page.locator('textarea[name=rationale]').fill('Moved by hand.');
     const before = await page.$eval('#revise-form', (form) => ({
-      ...(form as HTMLElement).dataset,
+      bear: (form as HTMLElement).dataset['bear'],
+      version: (form as HTMLElement).dataset['version'],
     }));
     await page.getByRole('button', { name: 'Look at the change' }).click();
     const rows = await page.$$eval('#preview-rows tr', (found) =>
