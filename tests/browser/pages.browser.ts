@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fillLedger } from '../db/support/outlooks.ts';
 import { SLUG } from '../support/ledger.ts';
@@ -31,6 +33,21 @@ describe('an open page', () => {
     expect(await page.evaluate(() => 'isSame' in globalThis)).toBe(true);
     expect(await rationale.inputValue()).toBe('I am still writing this');
     expect(await rationale.evaluate((area) => area === document.activeElement)).toBe(true);
+    await close();
+  });
+
+  test('shows what the command line publishes', async () => {
+    const { page, close } = await shown.open(PATH);
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      [
+        ...['cli/bin/outlook.js', 'revise', SLUG, '--url', shown.origin, '--yes'],
+        ...['--bear', '0.33', '--base', '0.42', '--bull', '0.25', '--why', 'From a terminal.'],
+      ],
+      { env: { PATH: process.env['PATH'], OUTLOOK_KEY: shown.keys.analyst } },
+    );
+    expect(stdout).toMatch(/Version \d+ of russell-2000-downside stands/);
+    await page.locator('#change').getByText('From a terminal.').waitFor();
     await close();
   });
 
