@@ -65,6 +65,9 @@ import { trackRecordRoutes } from './http/track-records.ts';
 import { validatorCompiler } from './http/validation.ts';
 import { versionRoutes } from './http/versions.ts';
 import { viewRoutes } from './http/analyst-views.ts';
+import { type Resolve, resolveName } from './http/webhook-addresses.ts';
+import { WebhookDispatcher } from './http/webhook-dispatcher.ts';
+import { webhookRoutes } from './http/webhooks.ts';
 
 const { version } = JSON.parse(
   readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
@@ -80,6 +83,8 @@ export type AppOptions = {
   logger: FastifyBaseLogger;
   /** Whether requests are traced, by what OpenTelemetry's own settings say. */
   isTraced?: boolean;
+  /** How the names of webhooks are looked up; as the machine does it unless given. */
+  resolve?: Resolve;
 };
 
 /** The service, ready to listen or to be injected into. */
@@ -134,7 +139,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   return app;
 }
 
-function ledgerOf(app: FastifyInstance, { config, database, feed, now }: AppOptions): Ledger {
+function ledgerOf(app: FastifyInstance, options: AppOptions): Ledger {
+  const { config, database, feed, now, resolve = resolveName } = options;
   const { requireKeyForReads, cacheMaxBytes, oidc } = config;
   const { pool } = database;
   const frameworks: FrameworkCache = new LRUCache({
@@ -143,10 +149,12 @@ function ledgerOf(app: FastifyInstance, { config, database, feed, now }: AppOpti
     // stays until it is collected.
     sizeCalculation: (stored) => 4 * stored.size + 4_000,
   });
+  const reach = { resolve, allowsPrivate: config.webhookPrivateAddresses };
   return {
     ...database,
     now,
     feed,
+    webhooks: new WebhookDispatcher(app, { pool, feed, now, reach, version }),
     requireKeyForReads,
     idempotencyHours: config.idempotencyHours,
     replies: new RenderedReplies({
@@ -190,6 +198,7 @@ async function mountApi(api: Api, ledger: Ledger, serveMetrics: (api: Api) => vo
   seriesRoutes(api, ledger);
   await observationRoutes(api, ledger);
   keyRoutes(api, ledger);
+  await webhookRoutes(api, ledger);
   auditRoutes(api, ledger);
   problemTypeRoutes(api);
   healthRoutes(api, ledger);
