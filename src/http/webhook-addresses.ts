@@ -50,7 +50,14 @@ export async function addressesOf(
   return addresses;
 }
 
+// All that is assigned to anyone; outside are forms of IPv4 addresses that the library takes for addresses like others.
+const GLOBAL_UNICAST = ipaddr.parseCIDR('2000::/3') as [ipaddr.IPv6, number];
+
 /** `unicast` for a public address. Those that stand for an IPv4 address in IPv6 have ranges of their own. */
 function rangeOf(address: string): string {
-  return isIP(address) === 0 ? 'no address' : ipaddr.parse(address).range();
+  if (isIP(address) === 0) return 'unknown';
+  const parsed = ipaddr.parse(address);
+  const range = parsed.range();
+  const isUnassigned = parsed instanceof ipaddr.IPv6 && !parsed.match(GLOBAL_UNICAST);
+  return range === 'unicast' && isUnassigned ? 'unassigned' : range;
 }

@@ -1,0 +1,105 @@
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Webhook } from 'standardwebhooks';
+
+export type Received = {
+  id: string;
+  headers: IncomingHttpHeaders;
+  body: string;
+  payload: { type: string; timestamp: string; data: { slug: string; version: number } };
+};
+
+type Answer = (received: Received, response: ServerResponse) => unknown;
+
+const accept: Answer = (_, response) => response.writeHead(204).end();
+
+/** A subscriber on this machine, who answers as a test wants, and remembers what came. */
+export class Receiver {
+  /** All that came whole, whatever was answered. */
+  readonly attempts: Received[] = [];
+  /** What was answered 204 by {@link accepting}. */
+  readonly accepted: Received[] = [];
+  #server: Server;
+  #port = 0;
+  answer: Answer = (received, response) => this.accepting(received, response);
+
+  constructor() {
+    this.#server = this.#make();
+  }
+
+  #make(): Server {
+    return createServer((request, response) => {
+      void read(request).then((received) => {
+        if (!received) return;
+        this.attempts.push(received);
+        this.answer(received, response);
+      });
+    });
+  }
+
+  accepting(received: Received, response: ServerResponse): void {
+    this.accepted.push(received);
+    accept(received, response);
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}/hook`;
+  }
+
+  /** Listens; again on the same port, where it did before. */
+  async open(): Promise<this> {
+    await new Promise<void>((resolve) => this.#server.listen(this.#port, '127.0.0.1', resolve));
+    this.#port = (this.#server.address() as AddressInfo).port;
+    return this;
+  }
+
+  /** Is gone at once, with all its connections. */
+  async kill(): Promise<void> {
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    this.#server.closeAllConnections();
+    await closed;
+    this.#server = this.#make();
+  }
+}
+
+async function read(request: IncomingMessage): Promise<Received | null> {
+  const chunks: Buffer[] = [];
+  try {
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+  } catch {
+    return null; // its sender is gone
+  }
+  const body = Buffer.concat(chunks).toString('utf8');
+  const payload = JSON.parse(body) as Received['payload'];
+  return { id: String(request.headers['webhook-id']), headers: request.headers, body, payload };
+}
+
+/** What was said of each outlook, in the order in which it came, without what came twice. */
+export function perOutlook(received: readonly Received[]): Record<string, string[]> {
+  const bySlug: Record<string, string[]> = {};
+  const known = new Set<string>();
+  for (const { id, payload } of received) {
+    if (known.has(id)) continue;
+    known.add(id);
+    (bySlug[payload.data.slug] ??= []).push(`${payload.type} ${payload.data.version}`);
+  }
+  return bySlug;
+}
+
+/** Verifies as a receiver does that uses the published library; throws where that would refuse. */
+export function verify(secret: string, { headers, body }: Received): unknown {
+  return new Webhook(secret).verify(body, headers as Record<string, string>);
+}
+
+/** Whether a secret signed, whenever that was. */
+export function isSignedBy(secret: string, { id, headers, body }: Received): boolean {
+  const at = new Date(Number(headers['webhook-timestamp']) * 1000);
+  const signature = new Webhook(secret).sign(id, at, body);
+  return String(headers['webhook-signature']).split(' ').includes(signature);
+}
