@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type pg from 'pg';
@@ -70,6 +71,7 @@ export class WebhookDispatcher {
     this.#log = app.log;
     this.reach = options.reach;
     this.send = sender(options.reach, `OutlookLedger/${options.version}`);
+    setMaxListeners(0, this.stopped); // all that is under way hears of it
     app.addHook('onListen', async () => this.#start());
     app.addHook('preClose', () => this.#close());
   }

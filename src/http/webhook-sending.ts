@@ -59,8 +59,8 @@ export function sender(reach: Reach, userAgent: string, within = ANSWER_WITHIN):
 /** The answer began, and its connection ended before it did. */
 class Cut extends Error {
   readonly status: number;
-  constructor(status: number, cause: unknown) {
-    super('the connection ended before the answer did', { cause });
+  constructor(status: number) {
+    super('the connection ended before the answer did');
     this.status = status;
   }
 }
@@ -123,7 +123,9 @@ function post(
         else callback(null, address, family);
       },
     };
+    let isAnswered = false;
     const sent = request(url, options, (response) => {
+      isAnswered = true;
       const status = response.statusCode ?? 0;
       let left = MOST_READ;
       response.on('data', (chunk: Buffer) => {
@@ -133,11 +135,13 @@ function post(
         response.destroy();
       });
       response.on('end', () => resolve(status));
-      response.on('error', (error) => reject(new Cut(status, error)));
+      for (const end of ['error', 'close']) response.on(end, () => reject(new Cut(status)));
     });
     sent.on('error', reject);
     // Where nothing else tells, as when the receiver wants to speak another protocol.
-    sent.on('close', () => reject(new Error('the connection ended without an answer')));
+    sent.on('close', () => {
+      if (!isAnswered) reject(new Error('the connection ended without an answer'));
+    });
     sent.end(body);
   });
 }

@@ -6,7 +6,9 @@ import {
   type ServerResponse,
 } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { expect } from 'vitest';
 import { Webhook } from 'standardwebhooks';
+import type { TestLedger } from './ledger.ts';
 
 export type Received = {
   id: string;
@@ -102,4 +104,43 @@ export function isSignedBy(secret: string, { id, headers, body }: Received): boo
   const at = new Date(Number(headers['webhook-timestamp']) * 1000);
   const signature = new Webhook(secret).sign(id, at, body);
   return String(headers['webhook-signature']).split(' ').includes(signature);
+}
+
+export type Subscription = { id: string; secret: string };
+
+/** Adds a webhook; the service must be allowed to reach the receiver. */
+export async function subscribe(
+  ledger: TestLedger,
+  url: string,
+  more: object = {},
+): Promise<Subscription> {
+  const payload = { url, ...more };
+  const created = await ledger.call({ method: 'POST', url: '/v1/webhooks', as: 'admin', payload });
+  expect(created.statusCode, created.body).toBe(201);
+  return created.json<Subscription>();
+}
+
+export type LoggedDelivery = {
+  id: string;
+  event: number;
+  kind: string;
+  slug: string;
+  state: string;
+  deliveredAt: string | null;
+  nextAttemptAt: string | null;
+  attempts: {
+    number: number;
+    startedAt: string;
+    milliseconds: number | null;
+    status: number | null;
+    fault: string | null;
+  }[];
+};
+
+/** The newest deliveries, the newest first. */
+export async function deliveriesOf(ledger: TestLedger, id: string): Promise<LoggedDelivery[]> {
+  const url = `/v1/webhooks/${id}/deliveries?limit=100`;
+  const answer = await ledger.call({ url, as: 'admin' });
+  expect(answer.statusCode, answer.body).toBe(200);
+  return answer.json<{ items: LoggedDelivery[] }>().items;
 }
