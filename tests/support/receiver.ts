@@ -5,6 +5,7 @@ import {
   type Server,
   type ServerResponse,
 } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { expect } from 'vitest';
 import { Webhook } from 'standardwebhooks';
@@ -16,6 +17,8 @@ export type Received = {
   body: string;
   payload: { type: string; timestamp: string; data: { slug: string; version: number } };
 };
+
+export type Certificate = { key: string; cert: string };
 
 type Answer = (received: Received, response: ServerResponse) => unknown;
 
@@ -31,18 +34,23 @@ export class Receiver {
   #port = 0;
   answer: Answer = (received, response) => this.accepting(received, response);
 
-  constructor() {
+  readonly #tls: Certificate | null;
+
+  /** @param tls what it proves to be localhost with; without TLS unless given */
+  constructor(tls: Certificate | null = null) {
+    this.#tls = tls;
     this.#server = this.#make();
   }
 
   #make(): Server {
-    return createServer((request, response) => {
+    const listen = (request: IncomingMessage, response: ServerResponse) => {
       void read(request).then((received) => {
         if (!received) return;
         this.attempts.push(received);
         this.answer(received, response);
       });
-    });
+    };
+    return this.#tls ? createTlsServer(this.#tls, listen) : createServer(listen);
   }
 
   accepting(received: Received, response: ServerResponse): void {
@@ -51,7 +59,7 @@ export class Receiver {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.#port}/hook`;
+    return `${this.#tls ? 'https://localhost' : 'http://127.0.0.1'}:${this.#port}/hook`;
   }
 
   /** Listens; again on the same port, where it did before. */
