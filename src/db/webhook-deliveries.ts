@@ -8,21 +8,22 @@ import { type Receiver, secretsAt } from './webhooks.ts';
 const PLANNED_AT_ONCE = 500;
 
 /**
- * Gives events up to a position their deliveries, for the webhooks that have not seen them. Several instances may do so at
- * once: those of a webhook are planned by one, and what it passes over it finds the next time.
+ * Gives the next events up to a position their deliveries, for the webhooks that have not seen them. Several instances may
+ * do so at once: those of a webhook are planned by one, and what it passes over it finds the next time.
+ * @returns whether there are more; not all at once, so that a webhook that missed much holds up no other
  */
-export async function planDeliveries(pool: pg.Pool, newest: number, now: Date): Promise<void> {
+export async function planDeliveries(pool: pg.Pool, newest: number, now: Date): Promise<boolean> {
   const { rows: behind } = await pool.query<{ id: string }>({
     name: 'webhooks-behind',
     text: 'select id from webhooks where disabled_at is null and position < $1',
     values: [newest],
   });
+  let isMore = false;
   for (const { id } of behind) {
-    let isDone = false;
-    while (!isDone) {
-      isDone = await inTransaction(pool, (session) => planSome(session, id, newest, now));
-    }
+    const isDone = await inTransaction(pool, (session) => planSome(session, id, newest, now));
+    isMore ||= !isDone;
   }
+  return isMore;
 }
 
 // The first of an outlook that has nothing undelivered is due. Read once the webhook is locked, as is whoever finishes a

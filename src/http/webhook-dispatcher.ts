@@ -124,7 +124,7 @@ export class WebhookDispatcher {
     while (this.#isWanted && !this.#isClosed) {
       this.#isWanted = false;
       try {
-        await this.#plan();
+        if (await this.#plan()) this.#isWanted = true;
         await this.#take();
       } catch (error) {
         this.#log.warn({ err: error }, 'webhooks could not be looked after; it is tried again');
@@ -134,10 +134,10 @@ export class WebhookDispatcher {
     this.#isWorking = false;
   }
 
-  async #plan(): Promise<void> {
+  async #plan(): Promise<boolean> {
     const { isCurrent, position } = this.#feed;
     const newest = isCurrent && position !== null ? position : await sequenceEvents(this.#pool);
-    await planDeliveries(this.#pool, newest, this.#now());
+    return planDeliveries(this.#pool, newest, this.#now());
   }
 
   async #take(): Promise<void> {
