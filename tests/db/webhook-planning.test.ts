@@ -202,11 +202,43 @@ test('bounds are kept of each webhook and altogether, and idle webhooks come fir
   await addEvents(OUTLOOKS);
   await plan();
   const busy = new Map([[webhook, 2]]);
-  const taken = await claim(NOW, { perWebhook: 3, altogether: 4 }, busy);
+  const taken = await claim(NOW, { perWebhook: 3, altogether: 6 }, busy);
   const of = (id: string) => taken.filter(({ webhookId }) => webhookId === id).length;
   expect([of(webhook), of(other)]).toEqual([1, 3]);
   const rest = await claim(NOW, { perWebhook: 3, altogether: 2 }, busy);
   expect(rest.map(({ webhookId }) => webhookId)).toEqual([other, other]);
+});
+
+test('whoever finishes a delivery sees what is planned meanwhile behind it', async () => {
+  await addEvents(OUTLOOKS);
+  await plan();
+  const [one] = await claim();
+  if (!one) throw new Error('nothing was due');
+  await addEvents(OUTLOOKS);
+  await sequenceEvents(ledger.pool);
+  const planner = await openSession(ledger.url);
+  await planner.query('begin');
+  await planner.query('select from webhooks where id = $1 for no key update', [webhook]);
+  await planner.query(
+    `insert into webhook_deliveries (webhook_id, position, outlook_id, planned_at)
+     select $1, e.position, e.outlook_id, $2 from events e, webhook_deliveries d
+      where d.id = $3 and e.outlook_id = d.outlook_id and e.position > d.position
+      order by e.position limit 1`,
+    [webhook, NOW, one.id],
+  );
+  const finished = succeed(one);
+  const waits = async () => {
+    const { rowCount } = await ledger.pool.query(
+      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+    );
+    return rowCount;
+  };
+  await expect.poll(waits, { timeout: 10_000 }).toBe(1);
+  await planner.query('commit');
+  await planner.end();
+  await finished;
+  const next = (await deliveries()).filter(({ delivered }) => !delivered);
+  expect(next.filter(({ due }) => due).length).toBe(OUTLOOKS);
 });
 
 test('what is recorded of a webhook that was deleted meanwhile is nothing', async () => {
