@@ -72,3 +72,16 @@ export async function forgetDeliveries(pool: pg.Pool, before: Date): Promise<voi
     if ((rowCount ?? 0) < FORGOTTEN_AT_ONCE) return;
   }
 }
+
+/** Forgets what was delivered to one webhook; piece by piece, as there may be more than one statement has time for. */
+export async function forgetLog(pool: pg.Pool, webhookId: string): Promise<void> {
+  for (;;) {
+    const { rowCount } = await pool.query(
+      `delete from webhook_deliveries where id in (
+         select id from webhook_deliveries where webhook_id = $1 and delivered_at is not null
+          limit ${FORGOTTEN_AT_ONCE} for update skip locked)`,
+      [webhookId],
+    );
+    if ((rowCount ?? 0) < FORGOTTEN_AT_ONCE) return;
+  }
+}

@@ -57,6 +57,7 @@ export class WebhookDispatcher {
   #isWanted = false;
   #working: Promise<void> = Promise.resolve();
   #isWorking = false;
+  #isHindered = false;
   /** One at a time, so that what comes back at once takes one connection and not all. */
   #recording: Promise<void> = Promise.resolve();
 
@@ -126,8 +127,13 @@ export class WebhookDispatcher {
       try {
         if (await this.#plan()) this.#isWanted = true;
         await this.#take();
+        this.#isHindered = false;
       } catch (error) {
-        this.#log.warn({ err: error }, 'webhooks could not be looked after; it is tried again');
+        // Told once, and not each second for as long as the database is away.
+        if (!this.#isHindered) {
+          this.#log.warn({ err: error }, 'webhooks could not be looked after; it is tried again');
+        }
+        this.#isHindered = true;
       }
       await delay(PAUSE);
     }
@@ -196,8 +202,8 @@ export class WebhookDispatcher {
   async #count(): Promise<void> {
     try {
       this.#backlog = await readBacklog(this.#pool);
-    } catch (error) {
-      this.#log.warn({ err: error }, 'what waits for webhooks could not be counted');
+    } catch {
+      // What was counted last stands; that the database is away is told elsewhere.
     }
   }
 }

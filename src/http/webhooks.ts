@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { appendAudit } from '../db/audit.ts';
 import { inTransaction, onSession } from '../db/client.ts';
+import { forgetLog } from '../db/webhook-log.ts';
 import {
   changeWebhook,
   createWebhook,
@@ -243,6 +244,7 @@ function deleteRoute(api: Api, { pool, now }: Ledger): void {
     },
     handler: async (request, reply) => {
       const at = now();
+      await forgetLog(pool, request.params.id);
       await inTransaction(pool, async (session) => {
         await deleteWebhook(onSession(session), request.params.id);
         await appendAudit(session, [writeOf(request, 204, at)]);

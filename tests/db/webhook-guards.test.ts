@@ -204,5 +204,5 @@ test.each([
     return [name, statement, rule];
   }),
 ])('%s is refused', async (_, statement, rule) => {
-  expect(await refusal(owner, String(statement))).toBe(rule);
+  expect(await refusal(owner, statement)).toBe(rule);
 });

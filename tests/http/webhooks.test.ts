@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { EVENT_KINDS } from '../../src/domain/events.ts';
 import { forgetDeliveries } from '../../src/db/webhook-log.ts';
 import { forgetSecrets } from '../../src/db/webhooks.ts';
+import { openSession } from '../db/support/plain-sql.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { deliveriesOf, subscribe } from '../support/receiver.ts';
 import { faultsOf, send, stored } from '../support/requests.ts';
@@ -321,6 +322,31 @@ describe('the log', () => {
       Array.from({ length: 20 }, (_, index) => 25 - index),
     );
   });
+});
+
+test('deleting takes all that was and was to be delivered with it, however much', async () => {
+  const { id } = await subscribe(ledger, URL);
+  const other = await subscribe(ledger, URL);
+  const session = await openSession(ledger.url);
+  await session.query(`
+    set session_replication_role = replica;
+    insert into webhook_deliveries (webhook_id, position, outlook_id, planned_at, attempts, delivered_at)
+    select w.id, n, 1, now(), 1, case when n <= 2500 then now() end
+      from webhooks w, generate_series(1, 2600) n where w.id in ('${id}', '${other.id}');
+    insert into webhook_attempts (delivery_id, number, started_at) select id, 1, now() from webhook_deliveries
+      where webhook_id in ('${id}', '${other.id}')`);
+  await session.end();
+  const counts = async () => {
+    const { rows } = await ledger.pool.query(
+      `select count(*)::int as deliveries, count(a.number)::int as attempts from webhook_deliveries d
+         left join webhook_attempts a on a.delivery_id = d.id where d.webhook_id in ($1, $2)`,
+      [id, other.id],
+    );
+    return rows;
+  };
+  expect(await counts()).toEqual([{ deliveries: 5200, attempts: 5200 }]);
+  expect((await admin(`/v1/webhooks/${id}`, 'DELETE')).statusCode).toBe(204);
+  expect(await counts()).toEqual([{ deliveries: 2600, attempts: 2600 }]);
 });
 
 test('a secret that signs no longer is forgotten', async () => {
