@@ -8,7 +8,7 @@ import {
   planDeliveries,
   recordOutcome,
 } from '../../src/db/webhook-deliveries.ts';
-import { createWebhook, deleteWebhook } from '../../src/db/webhooks.ts';
+import { changeWebhook, createWebhook, deleteWebhook } from '../../src/db/webhooks.ts';
 import { inTransaction } from '../../src/db/client.ts';
 import { sequenceEvents } from '../../src/db/events.ts';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
@@ -195,6 +195,19 @@ test('what comes of an attempt that was thought lost counts, where it is a succe
   expect(await state(failed.id)).toEqual({ delivered: false, due: lease });
   for (const one of again) await succeed(one);
   expect((await deliveries()).filter(({ delivered }) => !delivered)).toEqual([]);
+});
+
+test('enabling makes due at once what waits, and leaves to others what they have under way', async () => {
+  await addEvents(OUTLOOKS);
+  await plan();
+  const [failed, ...underWay] = await claim();
+  if (!failed) throw new Error('nothing was due');
+  await fail(failed, new Date(NOW.getTime() + 3_600_000));
+  await inTransaction(ledger.pool, (session) =>
+    changeWebhook(session, webhook, { enabled: true }, NOW),
+  );
+  expect((await claim()).map(({ id, attempt }) => [id, attempt])).toEqual([[failed.id, 2]]);
+  expect(underWay.length).toBe(OUTLOOKS - 1);
 });
 
 test('bounds are kept of each webhook and altogether, and idle webhooks come first', async () => {
