@@ -496,6 +496,10 @@ describe('a test delivery', () => {
     const { id, secret } = await subscribe(ledger, receiver.url, KINDS);
     await patch(id, { enabled: false });
     expect(await tested(id)).toMatchObject({ delivered: true, status: 204, fault: null });
+    const trail = await adminCall('GET', '/v1/audit?limit=1');
+    expect(trail.json()).toMatchObject({
+      items: [{ method: 'POST', path: `/v1/webhooks/${id}/test`, role: 'admin' }],
+    });
     const [received] = receiver.accepted;
     expect(received && verify(secret, received)).toMatchObject({
       type: 'webhook.test',
