@@ -116,9 +116,10 @@ export class WebhookDispatcher {
     for (const timer of this.#timers) clearInterval(timer);
     await this.#working;
     const drained = Promise.all(this.#underWay);
-    await Promise.race([drained, delay(DRAIN_WITHIN, undefined, { ref: false })]);
+    const drain = () => Promise.race([drained, delay(DRAIN_WITHIN, undefined, { ref: false })]);
+    await drain();
     this.#stop.abort();
-    await drained;
+    await drain(); // it is yet to be recorded, by a database that may be away
   }
 
   async #work(): Promise<void> {

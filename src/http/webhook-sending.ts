@@ -147,6 +147,7 @@ function post(
 }
 
 function faultOf(status: number): string | null {
+  if (status < 100) throw new Error(`answered ${status}, which is no status`);
   if (status >= 200 && status < 300) return null;
   if (status >= 300 && status < 400) return `answered ${status}; redirects are not followed`;
   return `answered ${status}`;

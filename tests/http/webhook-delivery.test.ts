@@ -261,6 +261,12 @@ test('a receiver that is away, cuts off, hangs, redirects or talks nonsense gets
       () => void (receiver.answer = (_, response) => response.socket?.end('nonsense\r\n\r\n')),
     ],
     [
+      'answered 99, which is no status',
+      () =>
+        void (receiver.answer = (_, response) =>
+          response.socket?.end('HTTP/1.1 099 X\r\nContent-Length: 0\r\n\r\n')),
+    ],
+    [
       'the connection ended without an answer',
       () =>
         void (receiver.answer = (_, response) =>
