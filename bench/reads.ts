@@ -51,6 +51,30 @@ export const readCases: Case[] = [
     goal: { atLeast: 0.9 },
     measure: (bench) => measureWarm(bench, `${outlookPath('many-1')}/probabilities`),
   },
+  {
+    name: 'chart-scenarios',
+    title: 'Chart of the scenarios, warm',
+    goal: { atLeast: 0.9 },
+    measure: (bench) => measureWarm(bench, `${outlookPath('outlook-1')}/chart.svg`),
+  },
+  {
+    name: 'chart-history',
+    title: 'Chart of the history of many versions, warm',
+    goal: { atLeast: 0.9 },
+    measure: (bench) => measureWarm(bench, `${outlookPath('many-1')}/chart.svg?kind=history`),
+  },
+  {
+    name: 'page-list',
+    title: 'Page of the list, warm',
+    goal: { atLeast: 0.9 },
+    measure: (bench) => measureWarm(bench, '/'),
+  },
+  {
+    name: 'page-outlook',
+    title: 'Page of an outlook, rendered anew each second',
+    goal: { atLeast: 0.9 },
+    measure: (bench) => measureWarm(bench, '/outlooks/outlook-1'),
+  },
 ];
 
 async function measureWarm(bench: Bench, path: string): Promise<Outcome> {

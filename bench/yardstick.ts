@@ -8,7 +8,9 @@ export type Constant = { path: string; contentType: string; body: Uint8Array };
 async function serve({ path, contentType, body }: Constant): Promise<string> {
   const app = fastify();
   const bytes = Buffer.from(body);
-  app.get(path, (_, reply) => reply.header('content-type', contentType).send(bytes));
+  app.get(path.split('?', 1)[0] ?? path, (_, reply) =>
+    reply.header('content-type', contentType).send(bytes),
+  );
   return app.listen({ host: '127.0.0.1', port: 0 });
 }
 

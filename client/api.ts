@@ -188,6 +188,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/outlooks/{slug}/chart.svg": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read an outlook as a picture
+         * @description For an `<img>` in any article, in whatever light its reader reads; with a title and a description for those who do not see it. The same data are the same bytes. As PNG with `Accept: image/png` or `format=png`.
+         */
+        get: operations["getChart"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/outlooks/{slug}/evidence": {
         parameters: {
             query?: never;
@@ -598,6 +618,86 @@ export interface paths {
          *     Later releases add kinds. Events come in one order for all, those of an outlook in the order of its versions. Without `Last-Event-ID` a stream starts with the next event; with it, right behind the event of that id, of which none is missed and none repeated, whichever instance is asked. Events are kept for ever.
          */
         get: operations["streamOutlookEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/feed.atom": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow all outlooks with a feed reader: Atom (RFC 4287)
+         * @description The version that stands of each outlook, the newest first; 20 at the most. Addresses in it are whole, by the setting `PUBLIC_URL`.
+         */
+        get: operations["getAtomFeed"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/outlooks/{slug}/feed.atom": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow an outlook with a feed reader: Atom (RFC 4287)
+         * @description Its versions, the newest first, each with what it changed and why; 20 at the most. Addresses in it are whole, by the setting `PUBLIC_URL`.
+         */
+        get: operations["getOutlookAtomFeed"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/feed.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow all outlooks with a feed reader: JSON Feed 1.1
+         * @description The version that stands of each outlook, the newest first; 20 at the most. Addresses in it are whole, by the setting `PUBLIC_URL`.
+         */
+        get: operations["getJsonFeed"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/outlooks/{slug}/feed.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow an outlook with a feed reader: JSON Feed 1.1
+         * @description Its versions, the newest first, each with what it changed and why; 20 at the most. Addresses in it are whole, by the setting `PUBLIC_URL`.
+         */
+        get: operations["getOutlookJsonFeed"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1681,6 +1781,34 @@ export interface components {
             lastUsedAt: string | null;
             /** @description The key itself. It is shown this once and can not be had again. */
             key: string;
+        };
+        /** @description JSON Feed 1.1 (jsonfeed.org). */
+        JsonFeed: {
+            /** @constant */
+            version: "https://jsonfeed.org/version/1.1";
+            title: string;
+            /** Format: uri */
+            home_page_url: string;
+            /** Format: uri */
+            feed_url: string;
+            language: string;
+            items: components["schemas"]["JsonFeedItem"][];
+        };
+        /** @description A version, as a feed tells it. */
+        JsonFeedItem: {
+            /** Format: uri */
+            id: string;
+            /** Format: uri */
+            url: string;
+            title: string;
+            content_text: string;
+            /** Format: uri */
+            image: string;
+            /** Format: date-time */
+            date_published: string;
+            authors: {
+                name: string;
+            }[];
         };
         /** @description A key, without the key itself, which is not stored. */
         Key: {
@@ -3047,6 +3175,8 @@ export type InvalidationCondition = components['schemas']['InvalidationCondition
 export type InvalidationConditionText = components['schemas']['InvalidationConditionText'];
 export type InvalidationConditionsDiff = components['schemas']['InvalidationConditionsDiff'];
 export type IssuedKey = components['schemas']['IssuedKey'];
+export type JsonFeed = components['schemas']['JsonFeed'];
+export type JsonFeedItem = components['schemas']['JsonFeedItem'];
 export type Key = components['schemas']['Key'];
 export type LeadTime = components['schemas']['LeadTime'];
 export type MeanScore = components['schemas']['MeanScore'];
@@ -3146,6 +3276,8 @@ export interface operations {
                 asOf?: string;
                 /** @description Never answer from an older version, whichever instance is asked; 404 where there is none as new yet. */
                 minVersion?: number;
+                /** @description As Accept, which it goes before: for links. */
+                format?: "json" | "md";
             };
             header?: {
                 /** @description ETags of what the client has; answered 304 where one still stands. */
@@ -3167,6 +3299,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Outlook"];
+                    "text/markdown": string;
                 };
             };
             /** @description What the client has still stands. */
@@ -3280,6 +3413,8 @@ export interface operations {
                 limit?: number;
                 /** @description The `nextCursor` of the page before; the other parameters stay. */
                 cursor?: string;
+                /** @description As Accept, which it goes before: for links and spreadsheets. */
+                format?: "json" | "csv";
             };
             header?: {
                 /** @description ETags of what the client has; answered 304 where one still stands. */
@@ -3303,6 +3438,7 @@ export interface operations {
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    "text/csv": string;
                 };
             };
             /** @description What the client has still stands. */
@@ -3905,6 +4041,8 @@ export interface operations {
                 limit?: number;
                 /** @description The `nextCursor` of the page before; the other parameters stay. */
                 cursor?: string;
+                /** @description As Accept, which it goes before: for links and spreadsheets. */
+                format?: "json" | "csv";
             };
             header?: {
                 /** @description ETags of what the client has; answered 304 where one still stands. */
@@ -3931,6 +4069,7 @@ export interface operations {
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    "text/csv": string;
                 };
             };
             /** @description What the client has still stands. */
@@ -4019,7 +4158,10 @@ export interface operations {
     };
     getVersion: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description As Accept, which it goes before: for links. */
+                format?: "json" | "md";
+            };
             header?: {
                 /** @description ETags of what the client has; answered 304 where one still stands. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
@@ -4042,6 +4184,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Outlook"];
+                    "text/markdown": string;
                 };
             };
             /** @description What the client has still stands. */
@@ -4358,6 +4501,142 @@ export interface operations {
             };
         };
     };
+    getChart: {
+        parameters: {
+            query?: {
+                /** @description The three probabilities of a version; how they moved; how far the instrument is below its peak; how well the author of the version is calibrated, over all resolved outlooks. */
+                kind?: "scenarios" | "history" | "drawdown" | "calibration";
+                /** @description Of scenarios and history: the picture as of that version, which never changes. Left out, the version that stands. */
+                version?: number;
+                /** @description A moment of recording: the picture as it was then. */
+                asOf?: string;
+                /** @description In pixels. */
+                width?: number;
+                /** @description In pixels. Left out: 300 of scenarios, 400 of history and drawdown, 520 of calibration. */
+                height?: number;
+                /** @description How many times as large it is, with all that is in it: 2 for sharp screens. */
+                scale?: number;
+                /** @description The ground: light, dark, or in an SVG what the reader prefers; a PNG is light then. */
+                theme?: "auto" | "light" | "dark";
+                /** @description As Accept, for where a link is all that there is. */
+                format?: "svg" | "png";
+            };
+            header?: {
+                /** @description ETags of what the client has; answered 304 where one still stands. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @example russell-2000-downside */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/svg+xml": string;
+                    "image/png": string;
+                };
+            };
+            /** @description What the client has still stands. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description In conflict with what stands. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much at once; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     listEvidence: {
         parameters: {
             query?: {
@@ -4365,6 +4644,8 @@ export interface operations {
                 limit?: number;
                 /** @description The `nextCursor` of the page before; the other parameters stay. */
                 cursor?: string;
+                /** @description As Accept, which it goes before: for links and spreadsheets. */
+                format?: "json" | "csv";
             };
             header?: {
                 /** @description ETags of what the client has; answered 304 where one still stands. */
@@ -4391,6 +4672,7 @@ export interface operations {
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    "text/csv": string;
                 };
             };
             /** @description What the client has still stands. */
@@ -4736,6 +5018,8 @@ export interface operations {
                 limit?: number;
                 /** @description The `nextCursor` of the page before; the other parameters stay. */
                 cursor?: string;
+                /** @description As Accept, which it goes before: for links and spreadsheets. */
+                format?: "json" | "csv";
             };
             header?: {
                 /** @description ETags of what the client has; answered 304 where one still stands. */
@@ -4762,6 +5046,7 @@ export interface operations {
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    "text/csv": string;
                 };
             };
             /** @description What the client has still stands. */
@@ -5122,6 +5407,8 @@ export interface operations {
                 limit?: number;
                 /** @description The `nextCursor` of the page before; the other parameters stay. */
                 cursor?: string;
+                /** @description As Accept, which it goes before: for links and spreadsheets. */
+                format?: "json" | "csv";
             };
             header?: {
                 /** @description ETags of what the client has; answered 304 where one still stands. */
@@ -5149,6 +5436,7 @@ export interface operations {
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    "text/csv": string;
                 };
             };
             /** @description What the client has still stands. */
@@ -5515,7 +5803,10 @@ export interface operations {
     };
     listConditions: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description As Accept, which it goes before: for links and spreadsheets. */
+                format?: "json" | "csv";
+            };
             header?: {
                 /** @description ETags of what the client has; answered 304 where one still stands. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
@@ -5536,6 +5827,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Conditions"];
+                    "text/csv": string;
                 };
             };
             /** @description What the client has still stands. */
@@ -7159,6 +7451,400 @@ export interface operations {
             };
         };
     };
+    getAtomFeed: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description ETags of what the client has; answered 304 where one still stands. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/atom+xml": string;
+                };
+            };
+            /** @description What the client has still stands. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much at once; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getOutlookAtomFeed: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description ETags of what the client has; answered 304 where one still stands. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @example russell-2000-downside */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/atom+xml": string;
+                };
+            };
+            /** @description What the client has still stands. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much at once; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getJsonFeed: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description ETags of what the client has; answered 304 where one still stands. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/feed+json": components["schemas"]["JsonFeed"];
+                };
+            };
+            /** @description What the client has still stands. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much at once; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getOutlookJsonFeed: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description ETags of what the client has; answered 304 where one still stands. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @example russell-2000-downside */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/feed+json": components["schemas"]["JsonFeed"];
+                };
+            };
+            /** @description What the client has still stands. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be read. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes all that this is served as. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not acceptable; `errors` says what to mend. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much at once; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something went wrong on the side of the service. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not now; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     listInstruments: {
         parameters: {
             query?: {
@@ -7166,6 +7852,8 @@ export interface operations {
                 limit?: number;
                 /** @description The `nextCursor` of the page before; the other parameters stay. */
                 cursor?: string;
+                /** @description As Accept, which it goes before: for links and spreadsheets. */
+                format?: "json" | "csv";
             };
             header?: {
                 /** @description ETags of what the client has; answered 304 where one still stands. */
@@ -7189,6 +7877,7 @@ export interface operations {
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    "text/csv": string;
                 };
             };
             /** @description What the client has still stands. */
@@ -7644,6 +8333,8 @@ export interface operations {
                 limit?: number;
                 /** @description The `nextCursor` of the page before; the other parameters stay. */
                 cursor?: string;
+                /** @description As Accept, which it goes before: for links and spreadsheets. */
+                format?: "json" | "csv";
             };
             header?: {
                 /** @description ETags of what the client has; answered 304 where one still stands. */
@@ -7667,6 +8358,7 @@ export interface operations {
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    "text/csv": string;
                 };
             };
             /** @description What the client has still stands. */
@@ -7987,6 +8679,8 @@ export interface operations {
                 limit?: number;
                 /** @description The `nextCursor` of the page before; the other parameters stay. */
                 cursor?: string;
+                /** @description As Accept, which it goes before: for links and spreadsheets. */
+                format?: "json" | "csv";
             };
             header?: {
                 /** @description ETags of what the client has; answered 304 where one still stands. */
@@ -8012,6 +8706,7 @@ export interface operations {
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    "text/csv": string;
                 };
             };
             /** @description What the client has still stands. */
@@ -8245,6 +8940,8 @@ export interface operations {
                 limit?: number;
                 /** @description The `nextCursor` of the page before; the other parameters stay. */
                 cursor?: string;
+                /** @description As Accept, which it goes before: for links and spreadsheets. */
+                format?: "json" | "csv";
             };
             header?: {
                 /** @description ETags of what the client has; answered 304 where one still stands. */
@@ -8268,6 +8965,7 @@ export interface operations {
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    "text/csv": string;
                 };
             };
             /** @description What the client has still stands. */
@@ -8720,6 +9418,8 @@ export interface operations {
                 limit?: number;
                 /** @description The `nextCursor` of the page before; the other parameters stay. */
                 cursor?: string;
+                /** @description As Accept, which it goes before: for links and spreadsheets. */
+                format?: "json" | "csv";
             };
             header?: {
                 /** @description ETags of what the client has; answered 304 where one still stands. */
@@ -8743,6 +9443,7 @@ export interface operations {
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    "text/csv": string;
                 };
             };
             /** @description What the client has still stands. */
@@ -9470,6 +10171,8 @@ export interface operations {
                 limit?: number;
                 /** @description The `nextCursor` of the page before; the other parameters stay. */
                 cursor?: string;
+                /** @description As Accept, which it goes before: for links and spreadsheets. */
+                format?: "json" | "csv";
             };
             header?: {
                 /** @description ETags of what the client has; answered 304 where one still stands. */
@@ -9495,6 +10198,7 @@ export interface operations {
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    "text/csv": string;
                 };
             };
             /** @description What the client has still stands. */
@@ -9724,6 +10428,8 @@ export interface operations {
                 limit?: number;
                 /** @description The `nextCursor` of the page before; the other parameters stay. */
                 cursor?: string;
+                /** @description As Accept, which it goes before: for links and spreadsheets. */
+                format?: "json" | "csv";
             };
             header?: {
                 /** @description ETags of what the client has; answered 304 where one still stands. */
@@ -9747,6 +10453,7 @@ export interface operations {
                         /** @description Null on the last page. */
                         nextCursor: string | null;
                     };
+                    "text/csv": string;
                 };
             };
             /** @description What the client has still stands. */

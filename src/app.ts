@@ -23,6 +23,7 @@ import { auditRoutes } from './http/audit.ts';
 import { RefusalTrail } from './http/audit-trail.ts';
 import { authorize } from './http/auth.ts';
 import { answerConditionally } from './http/caching.ts';
+import { chartRoutes } from './http/charts.ts';
 import { consensusRoutes } from './http/consensus.ts';
 import { conditionRoutes } from './http/conditions.ts';
 import { diffRoutes } from './http/diffs.ts';
@@ -32,6 +33,7 @@ import { evidenceRoutes } from './http/evidence.ts';
 import { expectedOutcomeRoutes } from './http/expected-outcome.ts';
 import { EventStreams } from './http/event-streams.ts';
 import { eventRoutes } from './http/events.ts';
+import { feedRoutes } from './http/feeds.ts';
 import { healthRoutes } from './http/health.ts';
 import { historyRoutes } from './http/history.ts';
 import { instrumentRoutes } from './http/instruments.ts';
@@ -68,6 +70,7 @@ import { viewRoutes } from './http/analyst-views.ts';
 import { type Resolve, resolveName } from './http/webhook-addresses.ts';
 import { WebhookDispatcher } from './http/webhook-dispatcher.ts';
 import { webhookRoutes } from './http/webhooks.ts';
+import { pageRoutes } from './pages/routes.tsx';
 
 const { version } = JSON.parse(
   readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
@@ -156,6 +159,7 @@ function ledgerOf(app: FastifyInstance, options: AppOptions): Ledger {
     feed,
     webhooks: new WebhookDispatcher(app, { pool, feed, now, reach, version }),
     requireKeyForReads,
+    publicUrl: config.publicUrl,
     idempotencyHours: config.idempotencyHours,
     replies: new RenderedReplies({
       maxBytes: 0.5 * cacheMaxBytes,
@@ -184,6 +188,7 @@ async function mountApi(api: Api, ledger: Ledger, serveMetrics: (api: Api) => vo
   versionRoutes(api, ledger);
   diffRoutes(api, ledger);
   historyRoutes(api, ledger);
+  chartRoutes(api, ledger);
   evidenceRoutes(api, ledger);
   viewRoutes(api, ledger);
   consensusRoutes(api, ledger);
@@ -194,6 +199,7 @@ async function mountApi(api: Api, ledger: Ledger, serveMetrics: (api: Api) => vo
   scoreRoutes(api, ledger);
   trackRecordRoutes(api, ledger);
   eventRoutes(api, ledger);
+  feedRoutes(api, ledger);
   await instrumentRoutes(api, ledger);
   seriesRoutes(api, ledger);
   await observationRoutes(api, ledger);
@@ -204,6 +210,7 @@ async function mountApi(api: Api, ledger: Ledger, serveMetrics: (api: Api) => vo
   healthRoutes(api, ledger);
   serveMetrics(api);
   documentRoute(api);
+  await api.register(async (scope) => pageRoutes(scope, ledger));
   refuseRemainingMethods();
 }
 

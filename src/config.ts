@@ -35,6 +35,12 @@ const environment = z.object({
   PORT: wholeNumber
     .refine((port) => port <= 65_535, { error: 'must be at most 65535' })
     .default(3000),
+  PUBLIC_URL: z
+    .string()
+    .refine(isOrigin, {
+      error: 'must be an origin such as https://outlooks.example, without a path',
+    })
+    .optional(),
   DATABASE_URL: z
     .string()
     .regex(/^postgres(ql)?:\/\//, { error: 'must start with postgres:// or postgresql://' })
@@ -136,6 +142,8 @@ function isNetwork(text: string): boolean {
 export type Config = DatabaseSettings & {
   host: string;
   port: number;
+  /** Where clients find the service: an origin, which addresses start with that have to be whole. */
+  publicUrl: string;
   logLevel: string;
   loadSamples: boolean;
   requireKeyForReads: boolean;
@@ -178,6 +186,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   return {
     host: settings.HOST,
     port: settings.PORT,
+    publicUrl: settings.PUBLIC_URL ?? `http://${reachable(settings.HOST)}:${settings.PORT}`,
     databaseUrl: settings.DATABASE_URL ?? null,
     dataDir: settings.DATA_DIR,
     databasePoolMax: settings.DATABASE_POOL_MAX,
@@ -196,6 +205,12 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     idempotencyHours: settings.IDEMPOTENCY_HOURS,
     webhookPrivateAddresses: settings.WEBHOOK_PRIVATE_ADDRESSES === 'true',
   };
+}
+
+/** A host as this machine can reach it: of all its addresses, one. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return 'localhost';
+  return host.includes(':') ? `[${host}]` : host;
 }
 
 function issuerOf(settings: z.output<typeof environment>): Issuer | null {

@@ -8,7 +8,7 @@ const SRC = fileURLToPath(new URL('../src', import.meta.url));
 type Module = { name: string; layer: string; lines: number; imports: string[] };
 
 const modules: Module[] = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
-  .filter((name) => name.endsWith('.ts'))
+  .filter((name) => /\.tsx?$/.test(name))
   .map((name) => {
     const text = readFileSync(path.join(SRC, name), 'utf8');
     return {
@@ -32,7 +32,7 @@ function importsOf(name: string, text: string): string[] {
   );
 }
 
-const isOurs = (source: string) => source.endsWith('.ts');
+const isOurs = (source: string) => /\.tsx?$/.test(source);
 
 test('the walk finds the modules and what they import', () => {
   expect(modules.length).toBeGreaterThan(30);
@@ -52,8 +52,19 @@ test.each<[string, string[], RegExp]>([
     ['db', 'domain'],
     /^(node:.+|pg|pg-copy-streams|split2|@opentelemetry\/api|drizzle-orm(\/.+)?|lru-cache)$/,
   ],
-  ['http', ['http', 'db', 'domain'], /^(?!drizzle-orm(?!\/errors$))/],
-  ['app', ['app', 'http', 'db', 'domain'], /./],
+  [
+    'charts',
+    ['charts', 'domain'],
+    /^(node:(crypto|module)|d3-.+|preact(-render-to-string)?|@resvg\/resvg-js|p-limit)$/,
+  ],
+  ['http', ['http', 'charts', 'db', 'domain'], /^(?!drizzle-orm(?!\/errors$)|preact)/],
+  [
+    'pages',
+    ['pages', 'http', 'charts', 'db', 'domain'],
+    /^(node:.+|preact(-render-to-string)?|zod|fastify)$/,
+  ],
+  ['browser', ['browser'], /^$/],
+  ['app', ['app', 'pages', 'http', 'db', 'domain'], /./],
 ])('%s imports only %j', (layer, layers, packages) => {
   const inLayer = modules.filter((module) => module.layer === layer);
   expect(inLayer).not.toEqual([]);
@@ -69,7 +80,7 @@ test.each<[string, string[], RegExp]>([
 
 test('there is no layer but these', () => {
   expect(new Set(modules.map(({ layer }) => layer))).toEqual(
-    new Set(['app', 'db', 'domain', 'http']),
+    new Set(['app', 'browser', 'charts', 'db', 'domain', 'http', 'pages']),
   );
 });
 

@@ -7,13 +7,18 @@ import { expect, test } from 'vitest';
 
 // No text that a client sends may keep a pattern busy for longer than its length warrants.
 
-const DIST = fileURLToPath(new URL('../dist/', import.meta.url));
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-/** Every regular expression of the service. */
-const PATTERNS = readdirSync(DIST, { recursive: true, encoding: 'utf8' })
+/** Every regular expression of the service, and of the command line. */
+const PATTERNS = ['dist', 'cli/dist']
+  .flatMap((folder) =>
+    readdirSync(path.join(ROOT, folder), { recursive: true, encoding: 'utf8' }).map((name) =>
+      path.join(folder, name),
+    ),
+  )
   .filter((name) => name.endsWith('.js'))
   .flatMap((name) => {
-    const code = readFileSync(path.join(DIST, name), 'utf8');
+    const code = readFileSync(path.join(ROOT, name), 'utf8');
     const tokens = [...tokenizer(code, { ecmaVersion: 'latest', sourceType: 'module' })];
     return (tokens as (Token & { value?: unknown })[])
       .filter(({ type }) => type === tokTypes.regexp)

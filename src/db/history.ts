@@ -52,3 +52,36 @@ function pointOf([version, publishedAt, bear, base, bull]: Row): HistoryPoint {
     probabilities: probabilitiesOf({ bear, base, bull }),
   };
 }
+
+/** What happened to an outlook beside its versions, as far as a picture of its history marks it. */
+export type HistoryEvent = { at: Date; kind: 'triggered' | 'resolved'; subject: string };
+
+/** How many of each kind are told, the newest. */
+const MOST_EVENTS = 50;
+
+/**
+ * The conditions of an outlook that were triggered, by their keys, and what it was resolved as, each until a
+ * moment; ascending by time.
+ */
+export async function readHistoryEvents(
+  session: Session,
+  slug: string,
+  until: Date,
+): Promise<HistoryEvent[]> {
+  const { rows } = await session.query<HistoryEvent>({
+    name: 'read-history-events',
+    text: `
+      with o as (select id from outlooks where slug = $1)
+      (select c.recorded_at as at, 'triggered' as kind, c.key as subject
+         from condition_changes c where c.outlook_id = (select id from o)
+          and c.state = 'triggered' and c.recorded_at <= $2
+        order by c.id desc limit $3)
+      union all
+      (select r.recorded_at, 'resolved', coalesce(r.outcome, 'void')
+         from resolutions r where r.outlook_id = (select id from o) and r.recorded_at <= $2
+        order by r.number desc limit $3)
+      order by at`,
+    values: [slug, until.toISOString(), MOST_EVENTS],
+  });
+  return rows;
+}

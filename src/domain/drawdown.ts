@@ -102,6 +102,16 @@ export function drawdownOf(closes: readonly Observation[]): Drawdown | null {
   return { last, peak, depth: depthOf(peak.value, last.value), current, deepest, episodes };
 }
 
+/** How deep each close is below the highest until then, from the first above zero on; 0 at a peak. */
+export function depthsOf(closes: readonly Observation[]): Observation[] {
+  const start = closes.findIndex(({ value }) => value > 0);
+  let peak = 0;
+  return closes.slice(start === -1 ? closes.length : start).map(({ date, value }) => {
+    peak = Math.max(peak, value);
+    return { date, value: depthOf(peak, value) };
+  });
+}
+
 function episodeOf(
   peak: Observation,
   trough: Observation,

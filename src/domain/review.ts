@@ -106,6 +106,18 @@ const COMPARED: Record<Operator, string> = {
   crossesBelow: 'having crossed below',
 };
 
+const often = (forObservations: number): string =>
+  forObservations > 1 ? ` for ${forObservations} observations in a row` : '';
+
+/** A rule in words: "us-30y-yield below 4.25 for 3 observations in a row". */
+export function wordsOf(rule: Rule): string {
+  const said = comparisonsOf(rule).map(
+    ({ series, operator, threshold, forObservations }) =>
+      `${series} ${COMPARED[operator]} ${threshold}${often(forObservations)}`,
+  );
+  return said.join('any' in rule ? ' or ' : ' and ');
+}
+
 /** Why a rule changed the state of a condition, in words for whoever has to answer it. */
 export function reasonOf(
   key: string,
@@ -116,8 +128,7 @@ export function reasonOf(
   const said = comparisonsOf(rule).flatMap(({ series, operator, threshold, forObservations }) => {
     const seen = observations.find((one) => one.series === series);
     if (!seen) return [];
-    const often = forObservations > 1 ? ` for ${forObservations} observations in a row` : '';
-    return `${series} was ${seen.value} on ${seen.date}, ${COMPARED[operator]} ${threshold}${often}`;
+    return `${series} was ${seen.value} on ${seen.date}, ${COMPARED[operator]} ${threshold}${often(forObservations)}`;
   });
   return `"${key}" is triggered: ${said.join('; ')}.`;
 }

@@ -9,7 +9,15 @@ import { fractionsOf } from '../domain/probabilities.ts';
 import { writeOf } from './audit-trail.ts';
 import { authorOf } from './auth.ts';
 import { forbidStoring } from './caching.ts';
-import { decodeCursor, encodeCursor, pageFrom, pageOf, pageShape, renderPage } from './paging.ts';
+import {
+  decodeCursor,
+  encodeCursor,
+  LIST_TYPES,
+  pageContent,
+  pageFrom,
+  listShape,
+  renderPage,
+} from './paging.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { slug, versionNumber } from './schemas/fields.ts';
 import { newView, view } from './schemas/views.ts';
@@ -29,15 +37,15 @@ function listRoute(api: Api, { pool, replies }: Ledger): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/views',
-    config: { access: 'read' },
+    config: { access: 'read', serves: LIST_TYPES },
     schema: {
       operationId: 'listViews',
       tags: [TAG],
       summary: 'List the views that analysts hold',
       description: 'The newest version of each, one an analyst.',
       params: slugParams,
-      querystring: z.strictObject(pageShape),
-      response: { 200: pageOf(view), ...refusals(404, 422) },
+      querystring: z.strictObject(listShape),
+      response: { 200: pageContent(view), ...refusals(404, 422) },
     },
     handler: (request, reply) => {
       const { slug: name } = request.params;
@@ -48,7 +56,7 @@ function listRoute(api: Api, { pool, replies }: Ledger): void {
         const found = await listViews(pool, name, { asOf: null, after, limit: limit + 1 });
         if (found.length === 0) await requireOutlook(pool, name);
         const page = pageFrom(found, limit, (last) => encodeCursor(about, last.analyst.id));
-        return renderPage(request, { ...page, items: page.items.map(represent) });
+        return renderPage(request, { ...page, items: page.items.map(represent) }, view);
       });
     },
   });
@@ -130,15 +138,15 @@ function historyRoute(api: Api, { pool, replies }: Ledger): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/views/:analyst',
-    config: { access: 'read' },
+    config: { access: 'read', serves: LIST_TYPES },
     schema: {
       operationId: 'getView',
       tags: [TAG],
       summary: "Read how an analyst's view came to be",
       description: 'All versions of the view that an analyst holds, newest first.',
       params: z.strictObject({ slug, analyst: analystId }),
-      querystring: z.strictObject(pageShape),
-      response: { 200: pageOf(view), ...refusals(404, 422) },
+      querystring: z.strictObject(listShape),
+      response: { 200: pageContent(view), ...refusals(404, 422) },
     },
     handler: (request, reply) => {
       const { slug: name, analyst } = request.params;
@@ -150,7 +158,7 @@ function historyRoute(api: Api, { pool, replies }: Ledger): void {
         const found = await listViewVersions(pool, name, analyst, page);
         if (found.length === 0 && before === null) throw await noView(pool, name, analyst);
         const shown = pageFrom(found, limit, (last) => encodeCursor(about, last.version));
-        return renderPage(request, { ...shown, items: shown.items.map(represent) });
+        return renderPage(request, { ...shown, items: shown.items.map(represent) }, view);
       });
     },
   });

@@ -1,7 +1,15 @@
 import { z } from 'zod';
 import { type AuditEntry, listAudit } from '../db/audit.ts';
 import { forbidStoring } from './caching.ts';
-import { decodeCursor, encodeCursor, pageFrom, pageOf, pageShape, sendPage } from './paging.ts';
+import {
+  decodeCursor,
+  encodeCursor,
+  LIST_TYPES,
+  pageContent,
+  pageFrom,
+  listShape,
+  sendPage,
+} from './paging.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { AUDIT_KINDS, auditEntry } from './schemas/audit.ts';
 
@@ -9,7 +17,7 @@ export function auditRoutes(api: Api, { pool, refusalTrail }: Ledger): void {
   api.route({
     method: 'GET',
     url: '/v1/audit',
-    config: { access: 'admin' },
+    config: { access: 'admin', serves: LIST_TYPES },
     schema: {
       operationId: 'listAudit',
       tags: ['Keys'],
@@ -27,9 +35,9 @@ export function auditRoutes(api: Api, { pool, refusalTrail }: Ledger): void {
           .toLowerCase()
           .optional()
           .meta({ description: 'Only of the analyst with this id.' }),
-        ...pageShape,
+        ...listShape,
       }),
-      response: { 200: pageOf(auditEntry), ...refusals(401, 403, 422) },
+      response: { 200: pageContent(auditEntry), ...refusals(401, 403, 422) },
     },
     handler: async (request, reply) => {
       const { limit, cursor, kind = null, analyst = null } = request.query;
@@ -40,7 +48,7 @@ export function auditRoutes(api: Api, { pool, refusalTrail }: Ledger): void {
       const found = await listAudit(pool, filter, { before, limit: limit + 1 });
       const { items, nextCursor } = pageFrom(found, limit, (last) => encodeCursor(about, last.id));
       forbidStoring(reply);
-      return sendPage(request, reply, { items: items.map(represent), nextCursor });
+      return sendPage(request, reply, { items: items.map(represent), nextCursor }, auditEntry);
     },
   });
 }

@@ -4,6 +4,7 @@ import { type Analyst, type KeyFinder, touchKey } from '../db/api-keys.ts';
 import type { Db } from '../db/client.ts';
 import type { IdentityFinder } from '../db/identities.ts';
 import type { RefusalTrail } from './audit-trail.ts';
+import { HTML_TYPE, SVG_TYPE } from './negotiation.ts';
 import { Problem, unauthorized } from './problems.ts';
 import type { TokenVerifier } from './tokens.ts';
 
@@ -50,6 +51,28 @@ type Guarded = Ways & { requireKeyForReads: boolean };
 const BEARER =
   /^Bearer +(?:(olk_[A-Za-z0-9_-]{1,200})|([A-Za-z0-9_-]{1,2000}\.[A-Za-z0-9_-]{1,8000}\.[A-Za-z0-9_-]{1,2000})) *$/i;
 
+// A key as a browser sends it that was asked for a name and a password (RFC 7617): the key is the password.
+const BASIC = /^Basic +([A-Za-z0-9+/]{1,400}={0,2}) *$/i;
+
+/**
+ * The key or the token that a request carries. A read may carry a key as a browser sends one by itself, which no page
+ * of another origin can make it use for a write.
+ */
+function credentialsOf(
+  authorization: string | undefined,
+  access: 'read' | Role,
+): { key?: string | undefined; token?: string | undefined } {
+  const [, encoded] = BASIC.exec(authorization ?? '') ?? [];
+  const password = Buffer.from(encoded ?? '', 'base64')
+    .toString()
+    .split(':')
+    .slice(1)
+    .join(':');
+  const sent = encoded !== undefined && access === 'read' ? `Bearer ${password}` : authorization;
+  const [, key, token] = BEARER.exec(sent ?? '') ?? [];
+  return { key, token };
+}
+
 /** Lets requests in by the `access` of their route, before their bodies are read. */
 export function authorize(
   app: FastifyInstance,
@@ -69,10 +92,23 @@ export function authorize(
       await countKey(request, reply);
       requireRole(request.caller, access);
     } catch (error) {
-      if (error instanceof Problem && isOfAuthority(error)) refusalTrail.add(request, error);
-      throw error;
+      if (!(error instanceof Problem) || !isOfAuthority(error)) throw error;
+      refusalTrail.add(request, error);
+      throw error.code === 'unauthorized' && isBrowsed(request) ? askedByBrowser(error) : error;
     }
   });
+}
+
+/** Whether it is for what a browser shows by itself, a page or a picture, which can send no header of its choice. */
+function isBrowsed(request: FastifyRequest): boolean {
+  const { serves = [] } = request.routeOptions.config;
+  return serves.includes(HTML_TYPE) || serves.includes(SVG_TYPE);
+}
+
+/** A refusal upon which a browser asks its user for a key. */
+function askedByBrowser({ code, message }: Problem): Problem {
+  const challenge = 'Basic realm="Outlook Ledger", charset="UTF-8"';
+  return new Problem(code, message, { headers: { 'www-authenticate': challenge } });
 }
 
 function requireRole(caller: Caller, access: 'read' | Role): void {
@@ -119,7 +155,7 @@ async function authenticate(
   ways: Ways,
 ): Promise<Caller> {
   const { authorization } = request.headers;
-  const [, key, token] = BEARER.exec(authorization ?? '') ?? [];
+  const { key, token } = credentialsOf(authorization, access);
   if (key !== undefined) return byKey(request, key, ways);
   const { tokens } = ways;
   if (token !== undefined && tokens !== null) return byToken(token, access, { ...ways, tokens });

@@ -9,7 +9,17 @@ import {
 } from '../db/conditions.ts';
 import { authorOf } from './auth.ts';
 import { answerWrite } from './idempotency.ts';
-import { decodeCursor, encodeCursor, pageFrom, pageShape, renderPage } from './paging.ts';
+import {
+  decodeCursor,
+  encodeCursor,
+  LIST_TYPES,
+  listShape,
+  nextLink,
+  pageContent,
+  pageFrom,
+  pageShape,
+  renderPage,
+} from './paging.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { condition, conditionHistory, conditions, newAssessment } from './schemas/conditions.ts';
 import { slug } from './schemas/fields.ts';
@@ -28,7 +38,7 @@ function listRoute(api: Api, { pool, replies }: Ledger): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/conditions',
-    config: { access: 'read' },
+    config: { access: 'read', serves: LIST_TYPES },
     schema: {
       operationId: 'listConditions',
       tags: [TAG],
@@ -36,13 +46,14 @@ function listRoute(api: Api, { pool, replies }: Ledger): void {
       description:
         'The invalidation conditions of the version that stands, in its order, each with its state and how that came to be. What they were at another moment an outlook tells with `asOf`.',
       params: slugParams,
-      response: { 200: conditions, ...refusals(404, 422) },
+      querystring: z.strictObject({ format: listShape.format }),
+      response: { 200: pageContent(condition, conditions), ...refusals(404, 422) },
     },
     handler: (request, reply) => {
       const { slug: name } = request.params;
       return replies.answer(request, reply, { about: [name] }, async () => {
         const items = (await readConditions(pool, name, null)).map(representCondition);
-        return { body: JSON.stringify({ items }), freshness: 'revalidate' };
+        return renderPage(request, { items }, condition);
       });
     },
   });
@@ -73,7 +84,7 @@ function historyRoute(api: Api, { pool, replies }: Ledger): void {
         const found = await readCondition(pool, name, key);
         const changes = await listChanges(pool, name, key, { before, limit: limit + 1 });
         const page = pageFrom(changes, limit, (last) => encodeCursor(about, last.id));
-        const { link } = renderPage(request, page);
+        const link = nextLink(request, page);
         const body = {
           ...representCondition(found),
           changes: page.items.map(representChange),
@@ -121,7 +132,8 @@ function assessRoute(api: Api, ledger: Ledger): void {
   });
 }
 
-function representCondition({ lastChange, ...rest }: Condition): z.output<typeof condition> {
+/** A condition as the API answers it. */
+export function representCondition({ lastChange, ...rest }: Condition): z.output<typeof condition> {
   return { ...rest, lastChange: lastChange && representChange(lastChange) };
 }
 

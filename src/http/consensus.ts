@@ -6,7 +6,7 @@ import { DomainError } from '../domain/errors.ts';
 import { fractionsOf } from '../domain/probabilities.ts';
 import { authorOf } from './auth.ts';
 import { requirePast } from './moments.ts';
-import { WHOLE_LEDGER } from './rendered-replies.ts';
+import { WHOLE_LEDGER } from './kept-replies.ts';
 import { answerRevision, requireMatchOf } from './revisions.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { slug } from './schemas/fields.ts';

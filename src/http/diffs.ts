@@ -41,7 +41,8 @@ export function diffRoutes(api: Api, { versions, replies }: Ledger): void {
   });
 }
 
-function refuseNothingToCompare(version: number, against: number): void {
+/** @throws Problem `invalid-request` where two versions are none, or there is no earlier one */
+export function refuseNothingToCompare(version: number, against: number): void {
   const detail =
     against === version
       ? `is the version itself: name another than ${version}`
@@ -52,7 +53,11 @@ function refuseNothingToCompare(version: number, against: number): void {
   });
 }
 
-function representDiff(from: OutlookVersion, to: OutlookVersion): z.output<typeof outlookDiff> {
+/** What leads from one version to another, as the API answers it. */
+export function representDiff(
+  from: OutlookVersion,
+  to: OutlookVersion,
+): z.output<typeof outlookDiff> {
   const { probabilities, fields, lists } = diffVersions(comparable(from), comparable(to));
   return {
     slug: to.slug,

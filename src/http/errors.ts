@@ -2,6 +2,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { DrizzleQueryError } from 'drizzle-orm/errors';
 import pg from 'pg';
 import type { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { causeOf, NotNow } from '../db/client.ts';
 import { DomainError } from '../domain/errors.ts';
 import { ContradictedOutcome } from '../domain/resolution.ts';
@@ -28,13 +29,18 @@ export function answerError(
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
-  const problem = problemOf(error, request);
   reply.header('x-request-id', request.id); // no hook runs where the URL can't be read
+  return sendProblem(request, reply, toldProblem(error, request));
+}
+
+/** What a client is told of an error; what nobody foresaw, and what passes, is told to the log. */
+export function toldProblem(error: unknown, request: FastifyRequest): Problem {
+  const problem = problemOf(error, request);
   if (PROBLEMS[problem.code].status >= 500) {
     const level = PROBLEMS[problem.code].status === 503 ? 'warn' : 'error';
     request.log[level]({ reqId: request.id, ...loggable(error) }, 'the request failed');
   }
-  return sendProblem(request, reply, problem);
+  return problem;
 }
 
 function problemOf(error: unknown, request: FastifyRequest): Problem {
@@ -136,6 +142,12 @@ export function isUnavailable(error: unknown): boolean {
   const isOfDatabase =
     error instanceof DrizzleQueryError || cause instanceof pg.DatabaseError || 'syscall' in cause;
   return isOfDatabase && 'code' in cause && NOT_NOW.test(String(cause.code));
+}
+
+/** Fails as what takes too long does, after so many milliseconds. */
+export async function notBefore(ms: number): Promise<never> {
+  await delay(ms, undefined, { ref: false });
+  throw new NotNow();
 }
 
 /** An error for the log: with its query, without the query's parameters, which hold what clients sent. */

@@ -4,7 +4,15 @@ import { notFound } from '../db/versions.ts';
 import { DomainError } from '../domain/errors.ts';
 import { authorOf } from './auth.ts';
 import { answerWrite } from './idempotency.ts';
-import { decodeCursor, encodeCursor, pageFrom, pageOf, pageShape, renderPage } from './paging.ts';
+import {
+  decodeCursor,
+  encodeCursor,
+  LIST_TYPES,
+  pageContent,
+  pageFrom,
+  listShape,
+  renderPage,
+} from './paging.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { evidence, newEvidence } from './schemas/evidence.ts';
 import { slug } from './schemas/fields.ts';
@@ -42,7 +50,7 @@ function addRoute(api: Api, ledger: Ledger): void {
         answer: (added) => ({
           status: 201,
           headers: { location: `/v1/outlooks/${name}/evidence/${added.id}` },
-          body: represent(added),
+          body: representEvidence(added),
         }),
         told: () => {
           ledger.replies.changed(name);
@@ -61,15 +69,15 @@ function listRoute(api: Api, { pool, replies }: Ledger): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/evidence',
-    config: { access: 'read' },
+    config: { access: 'read', serves: LIST_TYPES },
     schema: {
       operationId: 'listEvidence',
       tags: [TAG],
       summary: 'List evidence',
       description: 'Newest first, each with the versions that it moved.',
       params: slugParams,
-      querystring: z.strictObject(pageShape),
-      response: { 200: pageOf(evidence), ...refusals(404, 422) },
+      querystring: z.strictObject(listShape),
+      response: { 200: pageContent(evidence), ...refusals(404, 422) },
     },
     handler: (request, reply) => {
       const { slug: name } = request.params;
@@ -80,7 +88,7 @@ function listRoute(api: Api, { pool, replies }: Ledger): void {
         const found = await listEvidence(pool, name, { before, limit: limit + 1 });
         if (found.length === 0) await requireOutlook(pool, name);
         const page = pageFrom(found, limit, (last) => encodeCursor(about, last.number));
-        return renderPage(request, { ...page, items: page.items.map(represent) });
+        return renderPage(request, { ...page, items: page.items.map(representEvidence) }, evidence);
       });
     },
   });
@@ -107,7 +115,7 @@ function oneRoute(api: Api, { pool, replies }: Ledger): void {
           await requireOutlook(pool, name);
           throw new DomainError('evidence-not-found', `"${name}" has no evidence ${id}.`);
         }
-        return { body: JSON.stringify(represent(found)), freshness: 'revalidate' };
+        return { body: JSON.stringify(representEvidence(found)), freshness: 'revalidate' };
       });
     },
   });
@@ -118,7 +126,8 @@ async function requireOutlook(pool: Ledger['pool'], name: string): Promise<void>
   if (missing.code === 'outlook-not-found') throw missing;
 }
 
-function represent(item: Evidence): z.output<typeof evidence> {
+/** An item of evidence as the API answers it. */
+export function representEvidence(item: Evidence): z.output<typeof evidence> {
   return {
     id: item.id,
     headline: item.headline,

@@ -2,12 +2,10 @@ import { z } from 'zod';
 import { type HistoryPoint, readHistory } from '../db/history.ts';
 import { fractionsOf } from '../domain/probabilities.ts';
 import { requirePast } from './moments.ts';
-import { CSV_TYPE, JSON_TYPE, type MediaType, preferredType } from './negotiation.ts';
+import { CSV_TYPE, JSON_TYPE, wantedType } from './negotiation.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { queryMoment, slug } from './schemas/fields.ts';
 import { probabilityHistory } from './schemas/history.ts';
-
-const TYPES: Record<'json' | 'csv', MediaType> = { json: JSON_TYPE, csv: CSV_TYPE };
 
 export function historyRoutes(api: Api, { pool, replies, now }: Ledger): void {
   api.route({
@@ -53,9 +51,8 @@ export function historyRoutes(api: Api, { pool, replies, now }: Ledger): void {
       const { slug: name } = request.params;
       const { from, to, format } = request.query;
       requirePast('from', from, now());
-      const preferred = preferredType(request);
-      const type = format ? TYPES[format] : preferred === 'none' ? JSON_TYPE : preferred;
-      return replies.answer(request, reply, { about: [name], type }, async () => {
+      const type = wantedType(request, format);
+      return replies.answer(request, reply, { about: [name] }, async () => {
         const { opening, points } = await readHistory(pool, name, { from, to });
         const body =
           type === CSV_TYPE

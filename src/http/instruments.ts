@@ -8,7 +8,15 @@ import {
 } from '../db/instruments.ts';
 import { setFreshness } from './caching.ts';
 import { answerWrite } from './idempotency.ts';
-import { decodeCursor, encodeCursor, pageFrom, pageOf, pageShape, sendPage } from './paging.ts';
+import {
+  decodeCursor,
+  encodeCursor,
+  LIST_TYPES,
+  pageContent,
+  pageFrom,
+  listShape,
+  sendPage,
+} from './paging.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { readJsonBodies } from './json-body.ts';
 import { symbol } from './schemas/fields.ts';
@@ -85,14 +93,14 @@ function listRoute(api: Api, { db, requireKeyForReads }: Ledger): void {
   api.route({
     method: 'GET',
     url: '/v1/instruments',
-    config: { access: 'read' },
+    config: { access: 'read', serves: LIST_TYPES },
     schema: {
       operationId: 'listInstruments',
       tags: [TAG],
       summary: 'List instruments',
       description: 'By symbol.',
-      querystring: z.strictObject(pageShape),
-      response: { 200: pageOf(instrument), ...refusals(422) },
+      querystring: z.strictObject(listShape),
+      response: { 200: pageContent(instrument), ...refusals(422) },
     },
     handler: async (request, reply) => {
       const { limit, cursor } = request.query;
@@ -100,7 +108,7 @@ function listRoute(api: Api, { db, requireKeyForReads }: Ledger): void {
       const found = await listInstruments(db, { after, limit: limit + 1 });
       const page = pageFrom(found, limit, (last) => encodeCursor('instruments', last.symbol));
       setFreshness(reply, 'revalidate', requireKeyForReads);
-      return sendPage(request, reply, page);
+      return sendPage(request, reply, page, instrument);
     },
   });
 }

@@ -10,8 +10,9 @@ import {
   decodeCursor,
   encodeCursor,
   pageFrom,
-  pageOf,
-  pageShape,
+  pageContent,
+  listShape,
+  LIST_TYPES,
   sendPage,
 } from './paging.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
@@ -81,15 +82,15 @@ function listRoute(api: Api, { db }: Ledger): void {
   api.route({
     method: 'GET',
     url: '/v1/keys',
-    config: { access: 'admin' },
+    config: { access: 'admin', serves: LIST_TYPES },
     schema: {
       operationId: 'listKeys',
       tags: [TAG],
       summary: 'List keys',
       description: 'Newest first: expired and revoked ones too.',
       security,
-      querystring: z.strictObject(pageShape),
-      response: { 200: pageOf(key), ...refusals(401, 403, 422) },
+      querystring: z.strictObject(listShape),
+      response: { 200: pageContent(key), ...refusals(401, 403, 422) },
     },
     handler: async (request, reply) => {
       const { limit, cursor } = request.query;
@@ -99,7 +100,7 @@ function listRoute(api: Api, { db }: Ledger): void {
         encodeCursor('keys', [last.createdAt.getTime(), last.id]),
       );
       forbidStoring(reply);
-      return sendPage(request, reply, { items: items.map(representKey), nextCursor });
+      return sendPage(request, reply, { items: items.map(representKey), nextCursor }, key);
     },
   });
 }

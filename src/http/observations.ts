@@ -5,9 +5,18 @@ import { recordObservations } from '../db/observations.ts';
 import { setFreshness } from './caching.ts';
 import { readJsonBodies, textOf } from './json-body.ts';
 import { answerWrite } from './idempotency.ts';
+import { ANY_SERIES } from './kept-replies.ts';
 import { requirePast } from './moments.ts';
 import { CsvText, placeOf, readObservations, type SentObservations } from './observation-csv.ts';
-import { cursorMoment, decodeCursor, encodeCursor, pageFrom, pageOf, sendPage } from './paging.ts';
+import {
+  cursorMoment,
+  decodeCursor,
+  encodeCursor,
+  LIST_TYPES,
+  pageContent,
+  pageFrom,
+  sendPage,
+} from './paging.ts';
 import { jsonPointer, Problem } from './problems.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { day, slug } from './schemas/fields.ts';
@@ -72,7 +81,8 @@ function recordRoute(api: Api, ledger: Ledger): void {
             recordedAt: recordedAt?.toISOString() ?? null,
           },
         }),
-        told: ({ slugs }) => {
+        told: ({ slugs, recordedAt }) => {
+          if (recordedAt !== null) ledger.replies.changed(ANY_SERIES);
           for (const slug of slugs) ledger.replies.changed(slug);
           if (slugs.length > 0) ledger.feed.announce();
         },
@@ -116,7 +126,7 @@ function listRoute(api: Api, { pool, requireKeyForReads, now }: Ledger): void {
   api.route({
     method: 'GET',
     url: '/v1/series/:key/observations',
-    config: { access: 'read' },
+    config: { access: 'read', serves: LIST_TYPES },
     schema: {
       operationId: 'listObservations',
       tags: [TAG],
@@ -125,7 +135,7 @@ function listRoute(api: Api, { pool, requireKeyForReads, now }: Ledger): void {
         'By day, oldest first: what is known now, or with `asOf` what was known at a moment. A value that was revised later stays on record as a vintage.',
       params,
       querystring: observationQuery,
-      response: { 200: pageOf(observation), ...refusals(404, 422) },
+      response: { 200: pageContent(observation), ...refusals(404, 422) },
     },
     handler: async (request, reply) => {
       const { key } = request.params;
@@ -142,7 +152,7 @@ function listRoute(api: Api, { pool, requireKeyForReads, now }: Ledger): void {
       const { items, nextCursor } = pageFrom(found, limit, (last) =>
         encodeCursor(about, [last.date, last.recordedAt.getTime()]),
       );
-      return sendPage(request, reply, { items: items.map(represent), nextCursor });
+      return sendPage(request, reply, { items: items.map(represent), nextCursor }, observation);
     },
   });
 }

@@ -8,6 +8,7 @@ export const TAGS = [
     description: 'Change the probabilities or the wording: a new version each.',
   },
   { name: 'Versions', description: 'What an outlook said before, and how each version differs.' },
+  { name: 'Charts', description: 'The same as pictures, for articles and pages.' },
   { name: 'Evidence', description: 'The news and data that move an outlook.' },
   {
     name: 'Conditions',
@@ -25,6 +26,7 @@ export const TAGS = [
   { name: 'Series', description: 'Prices and indicators, as they were known at any time.' },
   { name: 'Events', description: 'What happens in the ledger, as it happens.' },
   { name: 'Webhooks', description: 'Who is told of events, at an address of theirs. For admins.' },
+  { name: 'Feeds', description: 'New versions for feed readers.' },
   { name: 'Instruments', description: 'What outlooks are about.' },
   { name: 'Keys', description: 'Who may write. For admins.' },
   { name: 'Problems', description: 'What refusals mean and how to mend them.' },

@@ -39,7 +39,7 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
   });
 }
 
-/** Serves Swagger UI on the document, and sends whoever comes to the root there. */
+/** Serves Swagger UI on the document. */
 export async function serveSwaggerUi(app: FastifyInstance): Promise<void> {
   await app.register(swaggerUi, {
     routePrefix: '/docs',
@@ -55,7 +55,6 @@ export async function serveSwaggerUi(app: FastifyInstance): Promise<void> {
     },
     theme: { title: 'Outlook Ledger' },
   });
-  app.get('/', { schema: { hide: true } }, async (_request, reply) => reply.redirect('/docs'));
 }
 
 /** Serves the document itself. */

@@ -2,9 +2,16 @@ import { z } from 'zod';
 import { hasSearchWord, listOutlooks } from '../db/outlook-list.ts';
 import type { ListPosition, ListQuery, ListSort } from '../db/outlook-places.ts';
 import { requirePast } from './moments.ts';
-import { cursorMoment, decodeCursor, encodeCursor, pageOf, renderPage } from './paging.ts';
+import {
+  cursorMoment,
+  decodeCursor,
+  encodeCursor,
+  LIST_TYPES,
+  pageContent,
+  renderPage,
+} from './paging.ts';
 import { Problem } from './problems.ts';
-import { WHOLE_LEDGER } from './rendered-replies.ts';
+import { WHOLE_LEDGER } from './kept-replies.ts';
 import { renderOutlook, representSummary } from './representations.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { slug } from './schemas/fields.ts';
@@ -19,11 +26,11 @@ export function outlookListRoutes(api: Api, ledger: Ledger): void {
   batchRoute(api, ledger);
 }
 
-function listRoute(api: Api, { db, pool, replies, now }: Ledger): void {
+function listRoute(api: Api, ledger: Ledger): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks',
-    config: { access: 'read' },
+    config: { access: 'read', serves: LIST_TYPES },
     schema: {
       operationId: 'listOutlooks',
       tags: [TAG],
@@ -31,24 +38,41 @@ function listRoute(api: Api, { db, pool, replies, now }: Ledger): void {
       description:
         'Summaries of the versions that stand, or that stood at a moment; only of outlooks that pass all filters. A walk by cursor goes on through the ledger as its first page saw it: an outlook that is revised meanwhile is neither skipped nor shown twice. Filters on status and review go by what is the case when a page is read. With `asOf` each item tells the status and the review of then.',
       querystring: listQuery,
-      response: { 200: pageOf(outlookSummary), ...refusals(422) },
+      response: { 200: pageContent(outlookSummary), ...refusals(422) },
     },
     handler: (request, reply) => {
-      const { limit, cursor } = request.query;
-      const query = wanted(request.query);
-      const startedAt = now();
-      requirePast('asOf', query.asOf ?? undefined, startedAt);
-      const after = decodeCursor(cursor, query, POSITIONS[query.sort]);
-      return replies.answer(request, reply, { about: WHOLE_LEDGER }, async () => {
-        const found = await listOutlooks(pool, query, { after, limit, now: startedAt });
-        if (found.summaries.length === 0) await requireWord(db, query.search);
-        return renderPage(request, {
-          items: found.summaries.map(representSummary),
-          nextCursor: found.next && cursorOf(query, found.next),
-        });
-      });
+      const read = outlookPageReader(ledger, request.query);
+      return ledger.replies.answer(request, reply, { about: WHOLE_LEDGER }, async () =>
+        renderPage(request, await read(), outlookSummary),
+      );
     },
   });
+}
+
+type OutlookPageOf = { items: z.output<typeof outlookSummary>[]; nextCursor: string | null };
+
+/**
+ * What reads a page of the list of outlooks.
+ * @throws Problem `invalid-request` where the query asks for a future moment, or has the cursor of another; what it
+ *   returns, where the query searches for nothing
+ */
+export function outlookPageReader(
+  { db, pool, now }: Pick<Ledger, 'db' | 'pool' | 'now'>,
+  sent: z.output<typeof listQuery>,
+): () => Promise<OutlookPageOf> {
+  const { limit, cursor } = sent;
+  const query = wanted(sent);
+  const startedAt = now();
+  requirePast('asOf', query.asOf ?? undefined, startedAt);
+  const after = decodeCursor(cursor, query, POSITIONS[query.sort]);
+  return async () => {
+    const found = await listOutlooks(pool, query, { after, limit, now: startedAt });
+    if (found.summaries.length === 0) await requireWord(db, query.search);
+    return {
+      items: found.summaries.map(representSummary),
+      nextCursor: found.next && cursorOf(query, found.next),
+    };
+  };
 }
 
 function wanted(sent: z.output<typeof listQuery>): ListQuery {

@@ -7,11 +7,19 @@ import type { OutlookVersion } from '../domain/outlook.ts';
 import { authorOf } from './auth.ts';
 import { answerWrite } from './idempotency.ts';
 import { requirePast } from './moments.ts';
+import { wantedType } from './negotiation.ts';
 import { Problem } from './problems.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { queryMoment, queryVersion, slug } from './schemas/fields.ts';
 import { newOutlook, outlook } from './schemas/outlooks.ts';
-import { answerPublished, renderingOf, tellPublished } from './views.ts';
+import {
+  answerPublished,
+  tellPublished,
+  VERSION_TYPES,
+  versionContent,
+  versionFormat,
+  wantedRendering,
+} from './views.ts';
 
 const TAG = 'Outlooks';
 const slugParams = z.strictObject({ slug });
@@ -70,11 +78,12 @@ function slugOf(title: string): string {
   });
 }
 
-function currentRoute(api: Api, { pool, versions, replies, now }: Ledger): void {
+function currentRoute(api: Api, ledger: Ledger): void {
+  const { pool, versions, replies, now } = ledger;
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug',
-    config: { access: 'read' },
+    config: { access: 'read', serves: VERSION_TYPES },
     schema: {
       operationId: 'getOutlook',
       tags: [TAG],
@@ -92,23 +101,26 @@ function currentRoute(api: Api, { pool, versions, replies, now }: Ledger): void 
             description:
               'Never answer from an older version, whichever instance is asked; 404 where there is none as new yet.',
           }),
+          format: versionFormat,
         })
         .superRefine(({ asOf, minVersion }, context) => {
           if (asOf === undefined || minVersion === undefined) return;
           const message = 'says nothing beside asOf: leave one of them out';
           context.addIssue({ code: 'custom', path: ['minVersion'], message });
         }),
-      response: { 200: outlook, ...refusals(404, 422) },
+      response: { 200: versionContent, ...refusals(404, 422) },
     },
     handler: (request, reply) => {
       const { slug: name } = request.params;
-      const { asOf, minVersion = 1 } = request.query;
+      const { asOf, minVersion = 1, format } = request.query;
       requirePast('asOf', asOf, now());
       return replies.answer(request, reply, { about: [name] }, async () => {
         const found = await versions.read(name, asOf ? { asOf } : 'newest');
         if (asOf === undefined) replies.found(name, found.version);
         if (found.version < minVersion) throw await notFound(pool, name, { version: minVersion });
-        return renderingOf(found, 'revalidate', { isPast: asOf !== undefined });
+        const type = wantedType(request, format);
+        const wanted = { isPast: asOf !== undefined, type, format };
+        return wantedRendering(ledger, found, 'revalidate', wanted);
       });
     },
   });

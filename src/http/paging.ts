@@ -1,12 +1,14 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { csvHeader, csvOf } from './csv.ts';
+import { CONTENT_TYPES, CSV_TYPE, JSON_TYPE, type MediaType, wantedType } from './negotiation.ts';
 import { Problem } from './problems.ts';
 import type { Rendering } from './rendering.ts';
 
 const digits = (value: unknown): unknown =>
   typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : value;
 
-/** The query parameters of every list. */
+/** The query parameters of every page. */
 export const pageShape = {
   limit: z
     .preprocess(digits, z.int({ error: 'must be a whole number in 1–100' }).min(1).max(100))
@@ -20,12 +22,36 @@ export const pageShape = {
     .meta({ description: 'The `nextCursor` of the page before; the other parameters stay.' }),
 };
 
+/** The query parameters of a list that is served as CSV, too. */
+export const listShape = {
+  ...pageShape,
+  format: z.enum(['json', 'csv']).optional().meta({
+    description: 'As Accept, which it goes before: for links and spreadsheets.',
+  }),
+};
+
+/** What every list is served as. */
+export const LIST_TYPES = [JSON_TYPE, CSV_TYPE] as const;
+
 /** A page of a list as an answer. */
 export const pageOf = <Item extends z.ZodType>(item: Item) =>
   z.object({
     items: z.array(item),
     nextCursor: z.string().nullable().meta({ description: 'Null on the last page.' }),
   });
+
+/** A page of a list as a response of the document; as JSON `page`, if it is of another form than all. */
+export const pageContent = (item: z.ZodObject, page: z.ZodType = pageOf(item)) => ({
+  content: {
+    [JSON_TYPE]: { schema: page },
+    [CSV_TYPE]: {
+      schema: z.string().meta({
+        description: `RFC 4180, with a header line and CRLF: ${csvHeader(item)}. The next page is in the Link header.`,
+        examples: [`${csvHeader(item)}\r\n`],
+      }),
+    },
+  },
+});
 
 /**
  * Where a list goes on, as text that clients pass back unread. `query` are the list's filters: a
@@ -83,26 +109,54 @@ export function pageFrom<Item>(
   return { items, nextCursor: last === undefined ? null : cursorAfter(last) };
 }
 
-type Page = { items: readonly unknown[]; nextCursor: string | null };
+type Page = { items: readonly object[]; nextCursor?: string | null };
 
 /** The value of a Link header to the next page; undefined on the last. */
-function nextLink(request: FastifyRequest, { nextCursor }: Page): string | undefined {
+export function nextLink(
+  request: FastifyRequest,
+  { nextCursor = null }: Pick<Page, 'nextCursor'>,
+): string | undefined {
   if (nextCursor === null) return undefined;
   const next = new URL(request.url, 'http://relative');
   next.searchParams.set('cursor', nextCursor);
   return `<${next.pathname}${next.search}>; rel="next"`;
 }
 
-/** A page, with a Link to the next one, for the rendered replies to keep. */
-export function renderPage(request: FastifyRequest, page: Page): Rendering {
-  return { body: JSON.stringify(page), freshness: 'revalidate', link: nextLink(request, page) };
+type Written = {
+  type: MediaType;
+  body: string;
+  hasAlternatives: boolean;
+  link: string | undefined;
+};
+
+/** As what a page is asked for, and its text. */
+function writePage(request: FastifyRequest, page: Page, item: z.ZodObject): Written {
+  const { format } = request.query as { format?: 'json' | 'csv' };
+  const type = wantedType(request, format);
+  const body = type === CSV_TYPE ? csvOf(item, page.items) : JSON.stringify(page);
+  return { type, body, hasAlternatives: format === undefined, link: nextLink(request, page) };
 }
 
-/** Answers a page that is read afresh each time, with a Link to the next one. */
-export function sendPage(request: FastifyRequest, reply: FastifyReply, page: Page): FastifyReply {
-  const link = nextLink(request, page);
+/**
+ * A page as JSON or CSV, with a Link to the next one, for the rendered replies to keep.
+ * @param item the schema of an item
+ */
+export function renderPage(request: FastifyRequest, page: Page, item: z.ZodObject): Rendering {
+  return { ...writePage(request, page, item), freshness: 'revalidate' };
+}
+
+/** Answers a page that is read afresh each time, as {@link renderPage} renders it. */
+export function sendPage(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  page: Page,
+  item: z.ZodObject,
+): FastifyReply {
+  const { type, body, hasAlternatives, link } = writePage(request, page, item);
   if (link !== undefined) reply.header('link', link);
-  return reply.send(page);
+  if (hasAlternatives)
+    reply.header('vary', ['Accept', reply.getHeader('vary') ?? []].flat().join(', '));
+  return reply.type(CONTENT_TYPES[type]).send(body);
 }
 
 /** A moment in a cursor, in milliseconds since 1970 and within what Postgres can hold. */

@@ -1,12 +1,11 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { LRUCache } from 'lru-cache';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { ChangeFeed } from '../db/change-feed.ts';
-import { NotNow } from '../db/client.ts';
 import type { LedgerEvent } from '../db/events.ts';
-import { isUnavailable } from './errors.ts';
+import { isUnavailable, notBefore } from './errors.ts';
+import { type About, ANY_SERIES, isOver, type Kept, keyOf, WHOLE_LEDGER } from './kept-replies.ts';
 import { limitFields } from './limits.ts';
-import { acceptedCoding, JSON_TYPE, type MediaType, preferredType } from './negotiation.ts';
+import { acceptedCoding } from './negotiation.ts';
 import {
   formOf,
   readyForm,
@@ -17,10 +16,6 @@ import {
 } from './rendering.ts';
 import { sendForm } from './sending.ts';
 
-/** What a reply tells of, and so what makes it stale: outlooks by their slugs, or any of them. */
-export type About = readonly string[];
-export const WHOLE_LEDGER: About = ['*'];
-
 declare module 'fastify' {
   interface FastifyRequest {
     /** Whether it is answered with what was kept. */
@@ -28,7 +23,6 @@ declare module 'fastify' {
   }
 }
 
-type Kept = { reply: RenderedReply; about: About };
 type Fill = { about: About; isOvertaken: boolean; reply: Promise<RenderedReply> };
 
 /**
@@ -111,10 +105,10 @@ export class RenderedReplies {
   #sendKept(request: FastifyRequest, reply: FastifyReply): boolean {
     const { method, url = '' } = request.raw;
     if (!this.#isOpen || this.#isClosing || (method !== 'GET' && method !== 'HEAD')) return false;
-    const type = preferredType(request);
-    const kept = type === 'none' ? undefined : this.#kept?.get(keyOf(type, url));
+    const key = keyOf(request, url);
+    const kept = key === null ? undefined : this.#kept?.get(key);
     const form = kept && readyForm(kept.reply, acceptedCoding(request));
-    if (!form) return false;
+    if (!form || isOver(kept)) return false;
     request.isKept = true;
     this.#served += 1;
     sendForm(request, reply, form, this.#isKeyed);
@@ -124,18 +118,19 @@ export class RenderedReplies {
   /**
    * Answers a read: with what is kept, or with what `render` makes, which then is.
    * @param about what the reply tells of
-   * @param type its media type
    */
   async answer(
     request: FastifyRequest,
     reply: FastifyReply,
-    { about, type = JSON_TYPE }: { about: About; type?: MediaType },
+    { about }: { about: About },
     render: () => Promise<Rendering>,
   ): Promise<void> {
-    const key = keyOf(type, request.raw.url ?? '');
-    const kept = this.#kept?.get(key)?.reply;
-    const isCurrent = kept !== undefined && this.#isOpen;
-    const made = isCurrent ? kept : await this.#made(key, about, render, kept);
+    const url = request.raw.url ?? '';
+    const key = keyOf(request, url) ?? url;
+    const held = this.#kept?.get(key);
+    const kept = held?.reply;
+    const isCurrent = held !== undefined && this.#isOpen && !isOver(held);
+    const made = isCurrent ? held.reply : await this.#made(key, about, render, kept);
     const rendered = made ?? (kept as RenderedReply);
     const form = await formOf(rendered, acceptedCoding(request), () => this.#resize(key, rendered));
     if (this.#isClosing) reply.raw.shouldKeepAlive = false;
@@ -180,7 +175,7 @@ export class RenderedReplies {
     this.#drop(slug);
     if (!this.#isOpen) return;
     const reply = renderReply(current, this.#isKeyed);
-    this.#keep(keyOf(JSON_TYPE, `/v1/outlooks/${slug}`), [slug], reply);
+    this.#keep(`/v1/outlooks/${slug}`, [slug], reply);
   }
 
   /**
@@ -193,9 +188,11 @@ export class RenderedReplies {
     this.#drop(slug);
   }
 
-  /** Tells of a change here that is no version: from then on nothing of before it is served. */
-  changed(slug: string): void {
-    this.#drop(slug);
+  /**
+   * Tells of a change here that is no version, to an outlook or ANY_SERIES: nothing of before is served then.
+   */
+  changed(subject: string): void {
+    this.#drop(subject);
   }
 
   #hear(events: readonly LedgerEvent[]): void {
@@ -219,7 +216,9 @@ export class RenderedReplies {
     if (running) return running.reply;
     const reply = render().then((rendering) => {
       const made = renderReply(rendering, this.#isKeyed);
-      if (!fill.isOvertaken) this.#keep(key, rendering.isFinal ? [] : about, made);
+      if (!fill.isOvertaken) {
+        this.#keep(key, rendering.isFinal ? [] : about, made, rendering.keepFor);
+      }
       return made;
     });
     const fill: Fill = {
@@ -233,8 +232,9 @@ export class RenderedReplies {
     return fill.reply;
   }
 
-  #keep(key: string, about: About, reply: RenderedReply): void {
-    this.#kept?.set(key, { reply, about });
+  #keep(key: string, about: About, reply: RenderedReply, keepFor?: number): void {
+    const until = keepFor === undefined ? undefined : performance.now() + keepFor;
+    this.#kept?.set(key, { reply, about, until });
     if (!this.#kept?.has(key)) return; // larger than all that may be kept
     for (const subject of about) {
       const keys = this.#keysAbout.get(subject) ?? new Set();
@@ -256,8 +256,8 @@ export class RenderedReplies {
     }
   }
 
-  #drop(slug: string): void {
-    const subjects = [slug, ...WHOLE_LEDGER];
+  #drop(subject: string): void {
+    const subjects = subject === ANY_SERIES ? [subject] : [subject, ...WHOLE_LEDGER];
     for (const subject of subjects) {
       for (const key of this.#keysAbout.get(subject) ?? []) this.#kept?.delete(key);
       this.#keysAbout.delete(subject);
@@ -289,12 +289,3 @@ export class RenderedReplies {
 const STALE_AFTER = 1_000;
 /** For how long it is then not asked again for what is kept, in milliseconds. */
 const ASK_AGAIN_AFTER = 1_000;
-
-async function notBefore(ms: number): Promise<never> {
-  await delay(ms, undefined, { ref: false });
-  throw new NotNow();
-}
-
-function keyOf(type: MediaType, url: string): string {
-  return type === JSON_TYPE ? url : `${type} ${url}`;
-}

@@ -1,7 +1,14 @@
 import { promisify } from 'node:util';
 import { brotliCompress, constants, gzip } from 'node:zlib';
 import { cacheControlOf, digestOf, type Freshness } from './caching.ts';
-import { CODINGS, type Coding, JSON_TYPE, type MediaType } from './negotiation.ts';
+import {
+  CODINGS,
+  type Coding,
+  CONTENT_TYPES,
+  JSON_TYPE,
+  type MediaType,
+  PNG_TYPE,
+} from './negotiation.ts';
 
 /** What a read answers, before it is turned into bytes. */
 export type Rendering = {
@@ -19,6 +26,10 @@ export type Rendering = {
   isLinkOfItsOwn?: boolean;
   /** That no change of what it tells of makes it stale. */
   isFinal?: boolean;
+  /** What else its header says. */
+  headers?: Readonly<Record<string, string>>;
+  /** For how long it may be kept, in milliseconds, where no event tells of all that makes it stale. */
+  keepFor?: number;
 };
 
 /** One representation: its bytes in one coding, its ETag, and the header fields of a 200 and a 304. */
@@ -29,17 +40,13 @@ export type RenderedReply = {
   readonly digest: string;
   readonly type: string;
   readonly link: string | undefined;
+  readonly headers: Readonly<Record<string, string>>;
   readonly fields: readonly string[];
   readonly forms: { identity: Form; br?: Form | Promise<Form>; gzip?: Form | Promise<Form> };
 };
 
 /** Below this size, in bytes, a compressed form saves nothing that a client would notice. */
 const WORTH_COMPRESSING = 1_024;
-
-const TYPES: Record<MediaType, string> = {
-  'application/json': 'application/json; charset=utf-8',
-  'text/csv': 'text/csv; charset=utf-8; header=present',
-};
 
 /** Turns what was rendered into the bytes and the header fields that are sent. */
 export function renderReply(rendering: Rendering, isKeyed: boolean): RenderedReply {
@@ -54,7 +61,8 @@ export function renderReply(rendering: Rendering, isKeyed: boolean): RenderedRep
   const bytes = typeof body === 'string' ? Buffer.from(body) : body;
   const reply = {
     digest: rendering.digest ?? digestOf(bytes),
-    type: TYPES[type],
+    type: CONTENT_TYPES[type],
+    headers: rendering.headers ?? {},
     link: isLinkOfItsOwn ? undefined : link,
     fields,
   };
@@ -68,6 +76,7 @@ function makeForm(reply: Omit<RenderedReply, 'forms'>, coding: Coding, bytes: Bu
   const unmodifiedFields = ['etag', etag, ...reply.fields];
   const content = ['content-type', reply.type, 'content-length', String(bytes.length)];
   if (reply.link !== undefined) content.push('link', reply.link);
+  content.push(...Object.entries(reply.headers).flat());
   if (!isPlain) content.push('content-encoding', coding);
   return { bytes, etag, unmodifiedFields, fields: [...content, ...unmodifiedFields] };
 }
@@ -102,8 +111,9 @@ export async function formOf(
   return forms[coding];
 }
 
-function codingOf({ forms }: RenderedReply, wanted: Coding): Coding {
-  return forms.identity.bytes.length < WORTH_COMPRESSING ? 'identity' : wanted;
+function codingOf({ forms, type }: RenderedReply, wanted: Coding): Coding {
+  const isSmall = forms.identity.bytes.length < WORTH_COMPRESSING;
+  return isSmall || type === PNG_TYPE ? 'identity' : wanted; // PNG is compressed already
 }
 
 const brotli = promisify<Buffer, object, Buffer>(brotliCompress);

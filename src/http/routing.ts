@@ -17,7 +17,7 @@ import type { IdentityFinder } from '../db/identities.ts';
 import type { RefusalTrail } from './audit-trail.ts';
 import type { Tokens } from './auth.ts';
 import type { EventStreams } from './event-streams.ts';
-import { JSON_TYPE, offered } from './negotiation.ts';
+import { offered, ONLY_JSON } from './negotiation.ts';
 import { Problem } from './problems.ts';
 import type { RenderedReplies } from './rendered-replies.ts';
 import { problemDocument } from './schemas/problems.ts';
@@ -48,6 +48,8 @@ export type Ledger = {
   revisions: Reviser;
   now: () => Date;
   requireKeyForReads: boolean;
+  /** What addresses start with that have to be whole, as in feeds. */
+  publicUrl: string;
   /** For how long the answer to a write is kept for who sends it again. */
   idempotencyHours: number;
   webhooks: WebhookDispatcher;
@@ -120,7 +122,7 @@ declare module 'fastify' {
 export function refuseOtherMediaTypes(app: FastifyInstance): void {
   app.addHook('onRequest', async (request) => {
     if (request.headers.accept === undefined) return;
-    const { serves = [JSON_TYPE] } = request.routeOptions.config;
+    const { serves = ONLY_JSON } = request.routeOptions.config;
     // Who names a format in the URL, as for a link or a spreadsheet, has no say in the header.
     if (serves.length > 1 && 'format' in (request.query as object)) return;
     if (request.accepts().type([...offered(serves), 'application/problem+json'])) return;

@@ -66,7 +66,8 @@ export function withReasons<Group extends string>(
   return { ...told, missing };
 }
 
-function representScores(
+/** The scores of an outlook as the API answers them. */
+export function representScores(
   name: string,
   { status, horizon, resolution, versions }: Scorable,
   reference: Reference,

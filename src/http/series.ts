@@ -3,7 +3,15 @@ import { onSession } from '../db/client.ts';
 import { createSeries, listSeries, readSeries } from '../db/series.ts';
 import { setFreshness } from './caching.ts';
 import { answerWrite } from './idempotency.ts';
-import { decodeCursor, encodeCursor, pageFrom, pageOf, pageShape, sendPage } from './paging.ts';
+import {
+  decodeCursor,
+  encodeCursor,
+  LIST_TYPES,
+  pageContent,
+  pageFrom,
+  listShape,
+  sendPage,
+} from './paging.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { slug } from './schemas/fields.ts';
 import { series } from './schemas/series.ts';
@@ -48,14 +56,14 @@ function listRoute(api: Api, { db, requireKeyForReads }: Ledger): void {
   api.route({
     method: 'GET',
     url: '/v1/series',
-    config: { access: 'read' },
+    config: { access: 'read', serves: LIST_TYPES },
     schema: {
       operationId: 'listSeries',
       tags: [TAG],
       summary: 'List series',
       description: 'By key.',
-      querystring: z.strictObject(pageShape),
-      response: { 200: pageOf(series), ...refusals(422) },
+      querystring: z.strictObject(listShape),
+      response: { 200: pageContent(series), ...refusals(422) },
     },
     handler: async (request, reply) => {
       const { limit, cursor } = request.query;
@@ -63,7 +71,7 @@ function listRoute(api: Api, { db, requireKeyForReads }: Ledger): void {
       const found = await listSeries(db, { after, limit: limit + 1 });
       const page = pageFrom(found, limit, (last) => encodeCursor('series', last.key));
       setFreshness(reply, 'revalidate', requireKeyForReads);
-      return sendPage(request, reply, page);
+      return sendPage(request, reply, page, series);
     },
   });
 }

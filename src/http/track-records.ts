@@ -10,7 +10,7 @@ import {
 import { byScore, type Scored } from '../domain/scoring.ts';
 import type { LeadTime, MeanScore } from '../domain/track-record.ts';
 import { requirePast } from './moments.ts';
-import { WHOLE_LEDGER } from './rendered-replies.ts';
+import { WHOLE_LEDGER } from './kept-replies.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { symbol } from './schemas/fields.ts';
 import type { Reference } from './schemas/scores.ts';

@@ -1,11 +1,20 @@
 import { z } from 'zod';
 import { listVersions } from '../db/version-list.ts';
-import { decodeCursor, encodeCursor, pageFrom, pageOf, pageShape, renderPage } from './paging.ts';
+import {
+  decodeCursor,
+  encodeCursor,
+  LIST_TYPES,
+  pageContent,
+  pageFrom,
+  listShape,
+  renderPage,
+} from './paging.ts';
 import { representVersionEntry } from './representations.ts';
+import { wantedType } from './negotiation.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { queryVersion, slug, versionNumber } from './schemas/fields.ts';
-import { outlook, versionEntry } from './schemas/outlooks.ts';
-import { renderingOf } from './views.ts';
+import { versionEntry } from './schemas/outlooks.ts';
+import { VERSION_TYPES, versionContent, versionFormat, wantedRendering } from './views.ts';
 
 const TAG = 'Versions';
 export function versionRoutes(api: Api, ledger: Ledger): void {
@@ -17,15 +26,15 @@ function listRoute(api: Api, { pool, replies }: Ledger): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/versions',
-    config: { access: 'read' },
+    config: { access: 'read', serves: LIST_TYPES },
     schema: {
       operationId: 'listVersions',
       tags: [TAG],
       summary: "List an outlook's versions",
       description: 'Newest first, with who changed what and why.',
       params: z.strictObject({ slug }),
-      querystring: z.strictObject(pageShape),
-      response: { 200: pageOf(versionEntry), ...refusals(404, 422) },
+      querystring: z.strictObject(listShape),
+      response: { 200: pageContent(versionEntry), ...refusals(404, 422) },
     },
     handler: (request, reply) => {
       const { limit, cursor } = request.query;
@@ -37,17 +46,22 @@ function listRoute(api: Api, { pool, replies }: Ledger): void {
         const { items, nextCursor } = pageFrom(found, limit, (last) =>
           encodeCursor(query, last.version),
         );
-        return renderPage(request, { items: items.map(representVersionEntry), nextCursor });
+        return renderPage(
+          request,
+          { items: items.map(representVersionEntry), nextCursor },
+          versionEntry,
+        );
       });
     },
   });
 }
 
-function oneRoute(api: Api, { versions, replies }: Ledger): void {
+function oneRoute(api: Api, ledger: Ledger): void {
+  const { versions, replies } = ledger;
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/versions/:version',
-    config: { access: 'read' },
+    config: { access: 'read', serves: VERSION_TYPES },
     schema: {
       operationId: 'getVersion',
       tags: [TAG],
@@ -55,14 +69,17 @@ function oneRoute(api: Api, { versions, replies }: Ledger): void {
       description:
         'The outlook as that version published it. It never changes; keep it for ever. Only its Link header grows, by a `successor-version` once there is one.',
       params: z.strictObject({ slug, version: queryVersion }),
-      response: { 200: outlook, ...refusals(404, 422) },
+      querystring: z.strictObject({ format: versionFormat }),
+      response: { 200: versionContent, ...refusals(404, 422) },
     },
     handler: (request, reply) => {
       const { slug: name, version } = request.params;
       return replies.answer(request, reply, { about: [name] }, async () => {
         const found = await versions.read(name, { version });
         const isFinal = version < found.latestVersion;
-        return { ...renderingOf(found, 'immutable', { isPast: true }), isFinal };
+        const { format } = request.query;
+        const wanted = { isPast: true, type: wantedType(request, format), format };
+        return { ...(await wantedRendering(ledger, found, 'immutable', wanted)), isFinal };
       });
     },
   });

@@ -1,9 +1,15 @@
+import { z } from 'zod';
+import { listEvidence } from '../db/evidence.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import type { Freshness } from './caching.ts';
 import type { Answer } from './idempotency.ts';
+import { representEvidence } from './evidence.ts';
+import { outlookMarkdown } from './markdown.ts';
+import { JSON_TYPE, MARKDOWN_TYPE, type MediaType } from './negotiation.ts';
 import type { Rendering } from './rendering.ts';
 import { renderOutlook } from './representations.ts';
 import type { Ledger } from './routing.ts';
+import { outlook } from './schemas/outlooks.ts';
 
 /**
  * A version of an outlook as a read answers it, with links to its neighbours. One of the past stays as it
@@ -17,6 +23,51 @@ export function renderingOf(
   const { bytes: body, digest } = renderOutlook(version);
   return { body, digest, freshness, link: versionLinks(version), isLinkOfItsOwn: isPast };
 }
+
+/** What a version is served as. */
+export const VERSION_TYPES = [JSON_TYPE, MARKDOWN_TYPE] as const;
+
+/** A version of an outlook as a response of the document. */
+export const versionContent = {
+  content: {
+    [JSON_TYPE]: { schema: outlook },
+    [MARKDOWN_TYPE]: {
+      schema: z.string().meta({
+        description:
+          'An article: CommonMark, with the tables of GitHub Flavored Markdown, made of the data alone.',
+        examples: ['# Russell 2000: the case for more downside\n'],
+      }),
+    },
+  },
+};
+
+export const versionFormat = z.enum(['json', 'md']).optional().meta({
+  description: 'As Accept, which it goes before: for links.',
+});
+
+/**
+ * A version as what a request wants of it; as an article, with the newest evidence unless it is one of the past.
+ */
+export async function wantedRendering(
+  { pool, publicUrl }: Pick<Ledger, 'pool' | 'publicUrl'>,
+  version: OutlookVersion,
+  freshness: Freshness,
+  { isPast, type, format }: { isPast: boolean; type: MediaType; format: string | undefined },
+): Promise<Rendering> {
+  const { digest, ...rendered } = renderingOf(version, freshness, { isPast });
+  const hasAlternatives = format === undefined;
+  if (type !== MARKDOWN_TYPE) return { ...rendered, digest, hasAlternatives };
+  const { slug: name, version: number } = version;
+  const found = isPast ? [] : await listEvidence(pool, name, { before: null, limit: EVIDENCE });
+  const body = outlookMarkdown(JSON.parse(String(rendered.body)) as z.output<typeof outlook>, {
+    image: `${publicUrl}/v1/outlooks/${name}/chart.svg?version=${number}&format=png&scale=2`,
+    evidence: found.map(representEvidence),
+  });
+  return { ...rendered, body, type, hasAlternatives };
+}
+
+/** How many items of evidence an article has, the newest. */
+const EVIDENCE = 10;
 
 /** Link relations between versions (RFC 5829). */
 function versionLinks({ slug, version, latestVersion }: OutlookVersion): string {

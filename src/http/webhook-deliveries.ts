@@ -6,7 +6,15 @@ import { readReceiver, readWebhook } from '../db/webhooks.ts';
 import type { EventKind } from '../domain/events.ts';
 import { writeOf } from './audit-trail.ts';
 import { forbidStoring } from './caching.ts';
-import { decodeCursor, encodeCursor, pageFrom, pageOf, pageShape, sendPage } from './paging.ts';
+import {
+  decodeCursor,
+  encodeCursor,
+  LIST_TYPES,
+  listShape,
+  pageContent,
+  pageFrom,
+  sendPage,
+} from './paging.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { delivery, webhookTest } from './schemas/webhooks.ts';
 
@@ -23,7 +31,7 @@ function listRoute(api: Api, { db, pool }: Ledger): void {
   api.route({
     method: 'GET',
     url: '/v1/webhooks/:id/deliveries',
-    config: { access: 'admin' },
+    config: { access: 'admin', serves: LIST_TYPES },
     schema: {
       operationId: 'listWebhookDeliveries',
       tags: [TAG],
@@ -32,8 +40,8 @@ function listRoute(api: Api, { db, pool }: Ledger): void {
         'The newest events first, with each attempt. What was delivered is kept for 30 days; what was not, until it is.',
       security,
       params,
-      querystring: z.strictObject(pageShape),
-      response: { 200: pageOf(delivery), ...refusals(401, 403, 404, 422) },
+      querystring: z.strictObject(listShape),
+      response: { 200: pageContent(delivery), ...refusals(401, 403, 404, 422) },
     },
     handler: async (request, reply) => {
       const { limit, cursor } = request.query;
@@ -45,7 +53,7 @@ function listRoute(api: Api, { db, pool }: Ledger): void {
         encodeCursor(about, last.position),
       );
       forbidStoring(reply);
-      return sendPage(request, reply, { items: items.map(represent), nextCursor });
+      return sendPage(request, reply, { items: items.map(represent), nextCursor }, delivery);
     },
   });
 }

@@ -20,9 +20,10 @@ import {
   cursorMoment,
   decodeCursor,
   encodeCursor,
+  LIST_TYPES,
+  listShape,
+  pageContent,
   pageFrom,
-  pageOf,
-  pageShape,
   sendPage,
 } from './paging.ts';
 import { Problem } from './problems.ts';
@@ -114,15 +115,15 @@ function listRoute(api: Api, { db }: Ledger): void {
   api.route({
     method: 'GET',
     url: '/v1/webhooks',
-    config: { access: 'admin' },
+    config: { access: 'admin', serves: LIST_TYPES },
     schema: {
       operationId: 'listWebhooks',
       tags: [TAG],
       summary: 'List webhooks',
       description: 'Newest first, disabled ones too.',
       security,
-      querystring: z.strictObject(pageShape),
-      response: { 200: pageOf(webhook), ...refusals(401, 403, 422) },
+      querystring: z.strictObject(listShape),
+      response: { 200: pageContent(webhook), ...refusals(401, 403, 422) },
     },
     handler: async (request, reply) => {
       const { limit, cursor } = request.query;
@@ -132,7 +133,7 @@ function listRoute(api: Api, { db }: Ledger): void {
         encodeCursor('webhooks', [last.createdAt.getTime(), last.id]),
       );
       forbidStoring(reply);
-      return sendPage(request, reply, { items: items.map(represent), nextCursor });
+      return sendPage(request, reply, { items: items.map(represent), nextCursor }, webhook);
     },
   });
 }

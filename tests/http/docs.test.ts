@@ -34,11 +34,6 @@ describe('Swagger UI', () => {
   test('shows the document that is served', async () => {
     expect((await ledger.call({ url: '/docs/json' })).json()).toEqual(DOCUMENT);
   });
-
-  test('is where the root leads', async () => {
-    const root = await ledger.call({ url: '/' });
-    expect([root.statusCode, root.headers.location]).toEqual([302, '/docs']);
-  });
 });
 
 test.for(['/docs', '/docs/static/swagger-ui.css', '/openapi.json', '/v1/outlooks', '/nowhere'])(

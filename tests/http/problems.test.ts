@@ -118,11 +118,14 @@ describe('refused', () => {
       { url: '/v1/outlooks', headers: { accept: 'text/html' } },
       406,
       'not-acceptable',
-      'This URL is served as application/json.',
+      'This URL is served as application/json or text/csv.',
     ],
     [
       'an Accept of anything but JSON',
-      { url: '/v1/outlooks', headers: { accept: 'application/json;q=0, */*;q=0' } },
+      {
+        url: `/v1/outlooks/${SLUG}/drawdown`,
+        headers: { accept: 'application/json;q=0, */*;q=0' },
+      },
       406,
       'not-acceptable',
       'This URL is served as application/json.',
@@ -212,7 +215,10 @@ describe('the request id', () => {
   );
 
   test('is made where none is sent, another each time', async () => {
-    const [first, second] = [await ledger.call({ url: '/' }), await ledger.call({ url: '/' })];
+    const [first, second] = [
+      await ledger.call({ url: '/healthz' }),
+      await ledger.call({ url: '/healthz' }),
+    ];
     expect(first.headers['x-request-id']).toMatch(UUID);
     expect(second.headers['x-request-id']).not.toBe(first.headers['x-request-id']);
   });

@@ -219,7 +219,7 @@ describe('a moment is refused', () => {
   test('where the name is another', async () => {
     const answer = await read(`?as_of=${at(0)}`);
     expect(faultsOf(answer.json())).toEqual({
-      '/as_of': 'unknown query parameter "as_of"; known here: asOf, minVersion',
+      '/as_of': 'unknown query parameter "as_of"; known here: asOf, minVersion, format',
     });
   });
 });

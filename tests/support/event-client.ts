@@ -119,7 +119,7 @@ export class EventClient {
     try {
       for await (const bytes of body ?? []) {
         if (signal.aborted) return 'left'; // what comes no page would see any more
-        this.#reader.feed(decoder.decode(bytes as Uint8Array, { stream: true }));
+        this.#reader.feed(decoder.decode(bytes, { stream: true }));
       }
       return 'ended';
     } catch (error) {

@@ -7,7 +7,7 @@ import {
   SCENARIO_NAMES,
   WHOLE,
 } from '../../domain/probabilities.ts';
-import { pageShape } from '../paging.ts';
+import { listShape } from '../paging.ts';
 import { queryMoment, slug, symbol } from './fields.ts';
 
 const ONCE = 'must be given once';
@@ -85,7 +85,7 @@ export const listQuery = z
       description:
         'The list as it stood at this moment, which must not lie in the future: of each outlook the newest version recorded until then, with the status that it had and the review that was due. Filters and order go by that version, but for `status` and `reviewDue`, which go by what is the case now.',
     }),
-    ...pageShape,
+    ...listShape,
   })
   .superRefine(
     ({ scenario, minProbability: min, maxProbability: max, q, sort }, context) => {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { PROVENANCES } from '../../domain/framework.ts';
 import { FREQUENCIES } from '../../domain/series.ts';
+import { listShape } from '../paging.ts';
 import { day, line, optionalLine, queryMoment, slug, timestamp } from './fields.ts';
 
 export const series = z
@@ -121,6 +122,7 @@ export const observationQuery = z
     cursor: z.string({ error: 'must be given once' }).max(1_000).optional().meta({
       description: 'The `nextCursor` of the page before; the other parameters stay.',
     }),
+    format: listShape.format,
   })
   .superRefine(({ from, to, asOf, vintages }, context) => {
     if (from !== undefined && to !== undefined && from > to) {

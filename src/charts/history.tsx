@@ -1,0 +1,188 @@
+import { scaleLinear, scaleUtc } from 'd3-scale';
+import { area, curveStepAfter, type SeriesPoint, stack } from 'd3-shape';
+import { type Fractions, SCENARIO_NAMES, type ScenarioName } from '../domain/probabilities.ts';
+import {
+  type ChartLook,
+  Label,
+  type Plot,
+  plotOf,
+  renderChart,
+  round,
+  TimeAxis,
+  ValueAxis,
+} from './frame.tsx';
+import { longDay, percent, shortDay } from './text.ts';
+
+/** What stood from a moment on. */
+export type HistoryStep = { version: number; publishedAt: Date; probabilities: Fractions };
+/** Something that happened to the outlook, beside its versions. */
+export type HistoryMark = { at: Date; kind: 'triggered' | 'resolved'; text: string };
+export type HistoryData = {
+  title: string;
+  symbol: string;
+  /** Oldest first; at least one. */
+  steps: readonly HistoryStep[];
+  marks: readonly HistoryMark[];
+};
+
+const NAMES: Record<ScenarioName, string> = { bear: 'Bear', base: 'Base', bull: 'Bull' };
+
+/** How the probabilities moved: steps stacked to 100 %, with the versions and what else happened marked. */
+export function historyChart(data: HistoryData, look: ChartLook): string {
+  const { title, symbol, steps, marks } = data;
+  const [first, last] = [steps[0], steps.at(-1)];
+  if (!first || !last) throw new Error('a history starts with version 1');
+  const count = steps.length === 1 ? '1 version' : `${steps.length} versions`;
+  const from = longDay(first.publishedAt);
+  const to = longDay(last.publishedAt);
+  const told = marks.map(({ at, text }) => `${text} on ${longDay(at)}.`);
+  const description = [
+    `${count} from ${from} to ${to}.`,
+    `At first ${sharesOf(first)}; at last ${sharesOf(last)}.`,
+    ...told.slice(-10),
+  ].join(' ');
+  const span =
+    from === to ? from : `${shortDay(first.publishedAt)} – ${shortDay(last.publishedAt)}`;
+  const heading = { title, subtitle: `${symbol} · ${count} · ${span}`, description };
+  return renderChart(look, heading, <Steps data={data} look={look} />);
+}
+
+const sharesOf = ({ probabilities }: HistoryStep): string =>
+  SCENARIO_NAMES.map((name) => `${name} ${percent(probabilities[name])}`).join(', ');
+
+function Steps({ data: { steps, marks }, look }: { data: HistoryData; look: ChartLook }) {
+  const plot = plotOf(look, { left: 56, right: 124, bottom: 52 });
+  const x = timeScale(steps, marks, plot);
+  const y = scaleLinear([0, 1], [plot.bottom, plot.top]);
+  const drawn = perPixel(steps, (step) => x(step.publishedAt));
+  const last = drawn.at(-1);
+  const layers = stack<HistoryStep, ScenarioName>()
+    .keys(SCENARIO_NAMES)
+    .value(({ probabilities }, name) => probabilities[name])([...drawn]);
+  return (
+    <>
+      {layers.map((layer) => {
+        const path = area<SeriesPoint<HistoryStep>>()
+          .x(({ data }) => round(x(data.publishedAt)))
+          .y0(([low]) => round(y(low)))
+          .y1(([, high]) => round(y(high)))
+          .curve(curveStepAfter)
+          .digits(1);
+        const end = layer.at(-1);
+        // The last step goes on to the edge.
+        const ending = end && `M${round(x(end.data.publishedAt))},${round(y(end[0]))}`;
+        const [low, high] = end ?? [0, 0];
+        return (
+          <g>
+            <path class={`fill-${layer.key}`} d={path(layer) ?? undefined} />
+            <path
+              class={`fill-${layer.key}`}
+              d={`${ending}H${plot.right}V${round(y(high))}H${round(end ? x(end.data.publishedAt) : 0)}Z`}
+            />
+            {last && high - low >= 0.04 && (
+              <Label
+                x={plot.right + 8}
+                y={y((low + high) / 2) + 4}
+                size={13}
+                weight={600}
+                room={116}
+                text={`${NAMES[layer.key]} ${percent(last.probabilities[layer.key])}`}
+              />
+            )}
+          </g>
+        );
+      })}
+      <ValueAxis
+        plot={plot}
+        ticks={[0, 0.25, 0.5, 0.75, 1].map((share) => ({ y: y(share), text: percent(share) }))}
+      />
+      <TimeAxis plot={plot} ticks={timeTicks(x, plot)} />
+      <VersionMarks steps={drawn} x={x} plot={plot} />
+      {marks.map((mark) => (
+        <Mark mark={mark} x={x(mark.at)} plot={plot} />
+      ))}
+    </>
+  );
+}
+
+const DAY = 86_400_000;
+type TimeScale = ReturnType<typeof scaleUtc<number>>;
+
+/** From the first version to the last thing that happened, and a little more, so that its step is seen. */
+function timeScale(
+  steps: readonly HistoryStep[],
+  marks: readonly HistoryMark[],
+  plot: Plot,
+): TimeScale {
+  const moments = [...steps.map(({ publishedAt }) => publishedAt), ...marks.map(({ at }) => at)];
+  const times = moments.map((at) => at.getTime());
+  const from = times.reduce((a, b) => Math.min(a, b));
+  const to = times.reduce((a, b) => Math.max(a, b));
+  const more = to === from ? DAY : (to - from) * 0.06;
+  return scaleUtc([new Date(from), new Date(to + more)], [plot.left, plot.right]);
+}
+
+/** Ticks of time, as many as have room. */
+export function timeTicks(x: TimeScale, plot: Plot): { x: number; text: string }[] {
+  const ticks = x.ticks(Math.max(2, Math.floor((plot.right - plot.left) / 110)));
+  const write = x.tickFormat();
+  return ticks.map((tick) => ({ x: x(tick), text: write(tick) }));
+}
+
+/** Of what would fall on one pixel, the last: a picture does not grow with the number of versions. */
+export function perPixel<Item>(items: readonly Item[], x: (item: Item) => number): Item[] {
+  return items.filter((item, index) => {
+    const next = items[index + 1];
+    return next === undefined || Math.floor(x(next)) > Math.floor(x(item));
+  });
+}
+
+/** A line where a version was published, with its number where there is room for it. */
+function VersionMarks(props: { steps: readonly HistoryStep[]; x: TimeScale; plot: Plot }) {
+  const { steps, x, plot } = props;
+  let taken = -Infinity;
+  return (
+    <g>
+      {steps.map(({ version, publishedAt }) => {
+        const at = x(publishedAt);
+        const isClear = at - taken >= 34;
+        if (isClear) taken = at;
+        return (
+          <>
+            <path class="edge" stroke-width="1" d={`M${round(at)},${plot.top}V${plot.bottom}`} />
+            {isClear && (
+              <Label
+                x={at}
+                y={plot.top - 4}
+                size={11}
+                tone="faint"
+                room={40}
+                text={`v${version}`}
+              />
+            )}
+          </>
+        );
+      })}
+    </g>
+  );
+}
+
+/** A triangle for a condition that was triggered, a square for a resolution, with what it says. */
+function Mark({ mark: { kind, text, at }, x, plot }: { mark: HistoryMark; x: number; plot: Plot }) {
+  const base = plot.bottom + 40;
+  const shape =
+    kind === 'triggered'
+      ? `M${round(x - 6)},${base}h12l-6,-11z`
+      : `M${round(x - 5)},${base}h10v-10h-10z`;
+  return (
+    <g>
+      <title>{`${text}, ${longDay(at)}`}</title>
+      <path
+        class="stroke-text"
+        stroke-dasharray="3 3"
+        d={`M${round(x)},${plot.top}V${base - 11}`}
+      />
+      <path class="fill-text" d={shape} />
+    </g>
+  );
+}

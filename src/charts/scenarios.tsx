@@ -1,0 +1,81 @@
+import { scaleLinear } from 'd3-scale';
+import { type Fractions, SCENARIO_NAMES, type ScenarioName } from '../domain/probabilities.ts';
+import { type ChartLook, HEADING, Label, renderChart, round } from './frame.tsx';
+import { longDay, percent, points } from './text.ts';
+
+/** What a version says, as far as its picture shows. */
+export type ScenariosData = {
+  title: string;
+  symbol: string;
+  version: number;
+  publishedAt: Date;
+  probabilities: Fractions;
+  /** How far each moved with the version; null for the first one. */
+  deltas: Fractions | null;
+  scenarioTitles: Record<ScenarioName, string>;
+};
+
+const NAMES: Record<ScenarioName, string> = { bear: 'Bear', base: 'Base', bull: 'Bull' };
+
+/** The three probabilities of a version as bars from 0 to 100 %, with how far they moved. */
+export function scenariosChart(data: ScenariosData, look: ChartLook): string {
+  const { title, symbol, version, publishedAt, probabilities } = data;
+  const shares = SCENARIO_NAMES.map((name) => `${NAMES[name]} ${percent(probabilities[name])}`);
+  const description = `${shares.join(', ')}. ${movement(data)}`;
+  const subtitle = `${symbol} · version ${version} · ${longDay(publishedAt)}`;
+  return renderChart(look, { title, subtitle, description }, <Bars data={data} look={look} />);
+}
+
+function movement({ version, deltas }: ScenariosData): string {
+  if (!deltas || SCENARIO_NAMES.every((name) => deltas[name] === 0)) {
+    return version === 1 ? 'The first version.' : 'As in the version before.';
+  }
+  const moved = SCENARIO_NAMES.map((name) => `${NAMES[name]} ${points(deltas[name])}`);
+  return `Since the version before, in percentage points: ${moved.join(', ')}.`;
+}
+
+function Bars({ data, look }: { data: ScenariosData; look: ChartLook }) {
+  const { probabilities, deltas, scenarioTitles } = data;
+  const left = 20;
+  const right = look.width - 20;
+  const rowHeight = (look.height - HEADING - 20) / SCENARIO_NAMES.length;
+  const thickness = Math.min(26, rowHeight - 26);
+  const length = scaleLinear([0, 1], [0, right - left - 150]);
+  return (
+    <>
+      {SCENARIO_NAMES.map((name, row) => {
+        const top = HEADING + 6 + row * rowHeight;
+        const bar = length(probabilities[name]);
+        const moved = deltas && deltas[name] !== 0 ? ` (${points(deltas[name])})` : '';
+        const text = `${percent(probabilities[name])}${moved}`;
+        return (
+          <g>
+            <Label
+              x={left}
+              y={top + 15}
+              size={13}
+              room={right - left}
+              text={`${NAMES[name]} · ${scenarioTitles[name]}`}
+            />
+            <rect
+              class={`fill-${name}`}
+              x={left}
+              y={round(top + 22)}
+              width={round(Math.max(bar, 1))}
+              height={round(thickness)}
+              rx={3}
+            />
+            <Label
+              x={left + bar + 10}
+              y={top + 22 + thickness / 2 + 6}
+              size={17}
+              weight={600}
+              room={170}
+              text={text}
+            />
+          </g>
+        );
+      })}
+    </>
+  );
+}

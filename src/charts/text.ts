@@ -1,0 +1,60 @@
+import { format } from 'd3-format';
+import { utcFormat } from 'd3-time-format';
+
+const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
+// Full width: a Chinese or Japanese character, a Hangul syllable, an emoji.
+const WIDE =
+  /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Extended_Pictographic}]/u;
+
+/**
+ * A text that takes no more than a width, with an ellipsis where it is cut. By an estimate that is on the
+ * safe side, as nobody knows in which font a chart will be shown.
+ * @param width in pixels
+ * @param size of the font, in pixels
+ */
+export function fitText(text: string, width: number, size: number): string {
+  const room = width / size;
+  let taken = 0;
+  let kept = '';
+  let before = '';
+  for (const { segment } of graphemes.segment(withoutControls(text))) {
+    taken += WIDE.test(segment) ? 1.05 : /[A-Z@%MWmw]/.test(segment) ? 0.82 : 0.58;
+    if (taken > room) return `${before.trimEnd()}…`;
+    if (taken <= room - 1) before = kept + segment;
+    kept += segment;
+  }
+  return kept;
+}
+
+/** Text as XML 1.0 can hold it: without the control characters that it can't (2.2). */
+export function withoutControls(text: string): string {
+  // oxlint-disable-next-line no-control-regex
+  return text.replaceAll(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\ufffe\uffff]/g, '\ufffd');
+}
+
+/** A number with thousands apart and at most four decimals: `2,861.99`. */
+export const decimal = format(',.4~f');
+
+/** A fraction as a percentage: 0.3 is `30%`. Nothing of a basis point is lost. */
+export function percent(fraction: number): string {
+  return `${decimal(Math.round(fraction * 1e8) / 1e6)}%`;
+}
+
+/** A measured fraction as a percentage with at most two decimals: 0.0240003 is `2.4%`. */
+export function roundedPercent(fraction: number): string {
+  return `${decimal(Math.round(fraction * 1e4) / 1e2)}%`;
+}
+
+/** A difference of fractions in percentage points, signed: `+5`, `−5`, `±0`. */
+export function points(difference: number): string {
+  const rounded = Math.round(difference * 1e6) / 1e4;
+  if (rounded === 0) return '±0';
+  return `${rounded > 0 ? '+' : ''}${decimal(rounded)}`;
+}
+
+/** A day as people write it in English: `20 November 2026`. */
+export const longDay = utcFormat('%-d %B %Y');
+/** The same, shorter: `20 Nov 2026`. */
+export const shortDay = utcFormat('%-d %b %Y');
+/** With the time, in UTC. */
+export const moment = utcFormat('%-d %b %Y, %H:%M UTC');

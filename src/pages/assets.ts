@@ -1,0 +1,67 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { z } from 'zod';
+import { CSS_TYPE, JAVASCRIPT_TYPE, type MediaType, SVG_TYPE } from '../http/negotiation.ts';
+import { Problem } from '../http/problems.ts';
+import { type Api, type Ledger } from '../http/routing.ts';
+
+const require = createRequire(import.meta.url);
+const ours = (path: string): URL => new URL(`../../${path}`, import.meta.url);
+
+// What pages are made of. The scripts are those that the build made of src/browser, and so modules that
+// import each other by name.
+const ASSETS: Record<string, { type: MediaType; file: URL | string }> = {
+  'icon.svg': { type: SVG_TYPE, file: ours('assets/icon.svg') },
+  'page.css': { type: CSS_TYPE, file: ours('assets/page.css') },
+  'pico.css': {
+    type: CSS_TYPE,
+    file: require.resolve('@picocss/pico/css/pico.classless.min.css'),
+  },
+  'idiomorph.js': {
+    type: JAVASCRIPT_TYPE,
+    file: require.resolve('idiomorph/dist/idiomorph.min.js'),
+  },
+  'page.js': { type: JAVASCRIPT_TYPE, file: ours('dist/browser/page.js') },
+  'live.js': { type: JAVASCRIPT_TYPE, file: ours('dist/browser/live.js') },
+  'revise.js': { type: JAVASCRIPT_TYPE, file: ours('dist/browser/revise.js') },
+  'linked-points.js': { type: JAVASCRIPT_TYPE, file: ours('dist/browser/linked-points.js') },
+};
+
+type Asset = { type: MediaType; body: Buffer };
+
+/**
+ * Serves what pages are made of, under a digest of all of it: so it may be kept for ever, and a page never gets
+ * a part of another release.
+ * @returns where it is found, from the root
+ */
+export function assetRoutes(api: Api, { replies }: Pick<Ledger, 'replies'>): string {
+  const assets = new Map<string, Asset>(
+    Object.entries(ASSETS).map(([name, { type, file }]) => [
+      name,
+      { type, body: readFileSync(file) },
+    ]),
+  );
+  const hash = createHash('sha256');
+  for (const { body } of assets.values()) hash.update(body);
+  const digest = hash.digest('base64url').slice(0, 16);
+  api.route({
+    method: 'GET',
+    url: '/assets/:digest/:name',
+    config: { access: 'public', serves: [CSS_TYPE, JAVASCRIPT_TYPE, SVG_TYPE] },
+    schema: { hide: true, params: z.strictObject({ digest: z.string(), name: z.string() }) },
+    handler: async (request, reply) => {
+      const { params } = request;
+      const asset = params.digest === digest ? assets.get(params.name) : undefined;
+      if (!asset)
+        throw new Problem('not-found', 'Pages of this release are made of nothing so called.');
+      const { type, body } = asset;
+      await replies.answer(request, reply, { about: [] }, async () => ({
+        body,
+        type,
+        freshness: 'immutable',
+      }));
+    },
+  });
+  return `/assets/${digest}`;
+}

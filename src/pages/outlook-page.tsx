@@ -1,0 +1,146 @@
+import type { VNode } from 'preact';
+import { Endnotes, Headwinds, Metrics, Positioning, Risks, Summary } from './framework.tsx';
+import type { Head } from './layout.tsx';
+import {
+  Comparison,
+  type Diff,
+  History,
+  type Scores,
+  ScoreTable,
+  TimeTravel,
+  type VersionEntry,
+} from './past.tsx';
+import { Live } from './parts.tsx';
+import { Revise } from './revise.tsx';
+import { Heading, LastChange, type Outlook, sharesOf, Standing } from './standing.tsx';
+import {
+  type Condition,
+  Conditions,
+  type Drawdown,
+  Drawdowns,
+  type Evidence,
+  EvidenceList,
+} from './watch.tsx';
+
+/** All that the page of an outlook shows. */
+export type OutlookPageData = {
+  outlook: Outlook;
+  latestVersion: number;
+  /** Of the version that stands; null on the page of a past one, which can't be revised. */
+  etag: string | null;
+  /** The moment that is shown; null for now. */
+  asOf: string | null;
+  /** The day in the picker. */
+  day: string | null;
+  versions: readonly VersionEntry[];
+  olderThan: number | null;
+  conditions: readonly Condition[];
+  drawdown: Drawdown | null;
+  /** Null on the page of a past version. */
+  evidence: { items: readonly Evidence[]; hasMore: boolean } | null;
+  scores: Scores | null;
+  diff: Diff | null;
+};
+
+/** What the page of an outlook says of itself. */
+export function headOf({ outlook, etag }: OutlookPageData): Head {
+  const { slug, title, summary, version } = outlook;
+  const shares = sharesOf(outlook);
+  const at = `/v1/outlooks/${slug}`;
+  const alternates = [
+    { type: 'application/json', title: 'As data', path: at },
+    { type: 'text/markdown', title: 'As Markdown', path: `${at}?format=md` },
+    { type: 'application/atom+xml', title: `Versions of ${title}`, path: `${at}/feed.atom` },
+    { type: 'application/feed+json', title: `Versions of ${title}`, path: `${at}/feed.json` },
+  ];
+  const image = `${at}/chart.svg?kind=scenarios&version=${version}&format=png&theme=light&width=600&height=315&scale=2`;
+  return {
+    title,
+    description: `${shares}. ${summary}`,
+    path: `/outlooks/${slug}${etag === null ? `?version=${version}` : ''}`,
+    image: { path: image, alt: `${title}: ${shares}.` },
+    alternates,
+  };
+}
+
+const PARTS = [
+  ['probabilities', 'Odds'],
+  ['change', 'Change'],
+  ['drawdown', 'Drawdown'],
+  ['conditions', 'Conditions'],
+  ['history', 'History'],
+] as const;
+
+/** The page of an outlook. */
+export function OutlookPage({ data }: { data: OutlookPageData }): VNode {
+  const { outlook, latestVersion, etag, asOf, day, conditions, evidence, scores, diff } = data;
+  const { slug } = outlook;
+  return (
+    <>
+      <Live
+        events={etag === null ? null : `/v1/outlooks/${slug}/events`}
+        news={`Version ${outlook.version} stands: ${sharesOf(outlook)}.`}
+      >
+        <Heading outlook={outlook} />
+        <TimeTravel
+          outlook={outlook}
+          latestVersion={latestVersion}
+          against={diff ? diff.from.version : null}
+          day={day}
+        />
+        <nav class="parts" aria-label="Parts of this page">
+          {PARTS.map(([id, name]) => (
+            <a href={`#${id}`}>{name}</a>
+          ))}
+          {evidence && <a href="#evidence">Evidence</a>}
+          {scores && <a href="#scores">Scores</a>}
+        </nav>
+        {diff && <Comparison diff={diff} />}
+        <Standing outlook={outlook} />
+        <LastChange outlook={outlook} />
+        {scores && <ScoreTable scores={scores} slug={slug} />}
+        <Summary summary={outlook.summary} />
+        <Metrics metrics={outlook.metrics} />
+        <History
+          outlook={outlook}
+          latestVersion={latestVersion}
+          versions={data.versions}
+          olderThan={data.olderThan}
+        />
+        <Conditions conditions={conditions} isPast={etag === null} />
+        <Drawdowns outlook={outlook} drawdown={data.drawdown} asOf={asOf} />
+        <Headwinds headwinds={outlook.headwinds} />
+        <Risks risks={outlook.risks} />
+        <Positioning positioning={outlook.positioning} />
+        {evidence && (
+          <EvidenceList outlook={outlook} evidence={evidence.items} hasMore={evidence.hasMore} />
+        )}
+        <Endnotes outlook={outlook} />
+        <Forms slug={slug} version={outlook.version} />
+      </Live>
+      {etag !== null && outlook.status === 'open' && (
+        <Revise
+          outlook={outlook}
+          etag={etag}
+          conditions={conditions}
+          evidence={evidence?.items ?? []}
+        />
+      )}
+    </>
+  );
+}
+
+/** The other forms of the same. */
+function Forms({ slug, version }: { slug: string; version: number }): VNode {
+  const at = `/v1/outlooks/${slug}`;
+  return (
+    <nav class="parts" aria-label="Other forms">
+      <a href={`${at}/versions/${version}`}>JSON</a>
+      <a href={`${at}?format=md`}>Markdown</a>
+      <a href={`${at}/probabilities?format=csv`}>History as CSV</a>
+      <a href={`${at}/feed.atom`}>Atom feed</a>
+      <a href={`${at}/feed.json`}>JSON feed</a>
+      <a href={`${at}/chart.svg?kind=scenarios&version=${version}`}>Picture</a>
+    </nav>
+  );
+}

@@ -1,0 +1,158 @@
+import type { ComponentChildren, VNode } from 'preact';
+import { moment, shortDay } from '../charts/text.ts';
+import { EVENT_KINDS } from '../domain/events.ts';
+import type { ScenarioName } from '../domain/probabilities.ts';
+
+export const SCENARIO_TITLES: Record<ScenarioName, string> = {
+  bear: 'Bear',
+  base: 'Base',
+  bull: 'Bull',
+};
+
+/** A sentence or a title of an analyst: whatever direction it is written in, what stands around it keeps its own. */
+export function Text({ children }: { children: string }): VNode {
+  return <bdi>{children}</bdi>;
+}
+
+/** Text of an analyst in its paragraphs, which blank lines part. */
+export function Prose({ text }: { text: string }): VNode {
+  const paragraphs = text.split(/\n[ \t]*\n/).filter((one) => one.trim() !== '');
+  return (
+    <>
+      {paragraphs.map((paragraph) => (
+        <p dir="auto">{paragraph}</p>
+      ))}
+    </>
+  );
+}
+
+/** A moment, to the minute, in UTC. */
+export function Moment({ at }: { at: string }): VNode {
+  return <time dateTime={at}>{moment(new Date(at))}</time>;
+}
+
+export function Day({ day }: { day: string }): VNode {
+  return <time dateTime={day}>{shortDay(new Date(`${day}T00:00:00Z`))}</time>;
+}
+
+/** A part of the page under its heading. */
+export function Section(props: { id: string; title: string; children: ComponentChildren }): VNode {
+  const { id, title, children } = props;
+  return (
+    <section id={id} aria-labelledby={`${id}-title`}>
+      <h2 id={`${id}-title`}>{title}</h2>
+      {children}
+    </section>
+  );
+}
+
+/**
+ * A table. On a narrow screen its rows are stacked, each cell under the name of its column, so roles say what
+ * CSS takes away.
+ * @param rows cells in the order of the columns, the first of which heads its row
+ */
+export function Table(props: {
+  caption: string;
+  columns: readonly string[];
+  rows: readonly (readonly ComponentChildren[])[];
+}): VNode {
+  const { caption, columns, rows } = props;
+  return (
+    <table role="table">
+      <caption>{caption}</caption>
+      <thead role="rowgroup">
+        <tr role="row">
+          {columns.map((column) => (
+            <th scope="col" role="columnheader">
+              {column}
+            </th>
+          ))}
+        </tr>
+      </thead>
+      <tbody role="rowgroup">
+        {rows.map(([head, ...cells]) => (
+          <tr role="row">
+            <th scope="row" role="rowheader">
+              {head}
+            </th>
+            {cells.map((cell, index) => (
+              <td role="cell" data-column={columns[index + 1]}>
+                <div>{cell}</div>
+              </td>
+            ))}
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+/** An address outside, which gets nothing told of where it was linked from. */
+export function Outside({ url, children }: { url: string; children: string }): VNode {
+  return (
+    <a href={url} rel="nofollow noopener noreferrer">
+      <Text>{children}</Text>
+    </a>
+  );
+}
+
+/** A word that says in what state something is. */
+export function Badge({ kind, children }: { kind: string; children: ComponentChildren }): VNode {
+  return <span class={`badge badge-${kind}`}>{children}</span>;
+}
+
+/** The width of a picture on a phone, in pixels: what is written in it stays readable. */
+const NARROW = 400;
+
+/** A picture of an outlook; what it shows stands in words beside it. */
+export function Chart(props: {
+  slug: string;
+  query: Record<string, string | number>;
+  size: readonly [width: number, height: number];
+  alt: string;
+}): VNode {
+  const { slug, query, size, alt } = props;
+  const [width, height] = size;
+  const addressOf = (inPixels: number): string => {
+    const asked = { ...query, width: inPixels, height };
+    const search = Object.entries(asked).map(([name, value]) => [name, String(value)]);
+    return `/v1/outlooks/${slug}/chart.svg?${new URLSearchParams(search)}`;
+  };
+  return (
+    <picture class="chart">
+      <source
+        media="(max-width: 40rem)"
+        srcset={addressOf(NARROW)}
+        width={NARROW}
+        height={height}
+      />
+      <img src={addressOf(width)} width={width} height={height} alt={alt} />
+    </picture>
+  );
+}
+
+/**
+ * The part of a page that is kept as it stands while it is open.
+ * @param events the stream that tells of changes; null where it can't change
+ * @param news what is told to who follows the page once this is shown
+ */
+export function Live(props: {
+  events: string | null;
+  news: string;
+  children: ComponentChildren;
+}): VNode {
+  const { events, news, children } = props;
+  const followed = events !== null && {
+    'data-events': events,
+    'data-kinds': EVENT_KINDS.join(' '),
+    'data-news': news,
+  };
+  return (
+    <>
+      <p id="news" role="status" />
+      <div id="live" {...followed}>
+        {children}
+      </div>
+    </>
+  );
+}

@@ -1,0 +1,279 @@
+import type { ComponentChildren, VNode } from 'preact';
+import type { z } from 'zod';
+import { decimal, percent, points } from '../charts/text.ts';
+import { SCENARIO_NAMES } from '../domain/probabilities.ts';
+import type { outlookDiff } from '../http/schemas/diffs.ts';
+import type { versionEntry } from '../http/schemas/outlooks.ts';
+import type { outlookScores } from '../http/schemas/scores.ts';
+import { Chart, Moment, SCENARIO_TITLES, Section, Table, Text } from './parts.tsx';
+import { type Outlook, sharesOf } from './standing.tsx';
+
+export type VersionEntry = z.output<typeof versionEntry>;
+export type Diff = z.output<typeof outlookDiff>;
+export type Scores = z.output<typeof outlookScores>;
+
+/** How the probabilities moved, version by version, with ways to any of them. */
+export function History(props: {
+  outlook: Outlook;
+  latestVersion: number;
+  versions: readonly VersionEntry[];
+  /** The version before which the list goes on; null where it does not. */
+  olderThan: number | null;
+}): VNode {
+  const { outlook, latestVersion, versions, olderThan } = props;
+  const { slug, version } = outlook;
+  return (
+    <Section id="history" title="How the odds moved">
+      <Chart
+        slug={slug}
+        query={{ kind: 'history', version }}
+        size={[760, 400]}
+        alt={`The probabilities from version 1 to version ${version}, which says: ${sharesOf(outlook)}.`}
+      />
+      <Table
+        caption={`Versions (${latestVersion} in all)`}
+        columns={['Version', ...SCENARIO_NAMES.map((name) => SCENARIO_TITLES[name]), 'Why']}
+        rows={versions.map((entry) => [
+          <>
+            <a href={`/outlooks/${slug}?version=${entry.version}`}>Version {entry.version}</a>
+            <br />
+            <small>
+              <Moment at={entry.publishedAt} />, <Text>{entry.author.name}</Text>
+            </small>
+          </>,
+          ...SCENARIO_NAMES.map((name) => (
+            <>
+              {percent(entry.probabilities[name])}{' '}
+              {entry.change.deltas && entry.change.deltas[name] !== 0 && (
+                <small>({points(entry.change.deltas[name])})</small>
+              )}
+            </>
+          )),
+          <div class="clamped">
+            <Text>{entry.rationale}</Text>
+          </div>,
+        ])}
+      />
+      {olderThan !== null && (
+        <p>
+          <a href={`/outlooks/${slug}?olderThan=${olderThan}#history`}>Older versions</a>
+        </p>
+      )}
+    </Section>
+  );
+}
+
+/** Steps to the neighbours of a version, to any moment, and to a comparison; forms, so that they work everywhere. */
+export function TimeTravel(props: {
+  outlook: Outlook;
+  latestVersion: number;
+  against: number | null;
+  day: string | null;
+}): VNode {
+  const { outlook, latestVersion, against, day } = props;
+  const { slug, version } = outlook;
+  const to = (number: number) => `/outlooks/${slug}?version=${number}`;
+  return (
+    <nav class="travel" aria-label="Versions">
+      <p class="steps">
+        {version > 1 ? <a href={to(version - 1)}>← Version {version - 1}</a> : <span />}
+        <span>
+          Version {version} of {latestVersion}
+          {version < latestVersion && (
+            <>
+              {' '}
+              (<a href={`/outlooks/${slug}`}>what stands now</a>)
+            </>
+          )}
+        </span>
+        {version < latestVersion ? <a href={to(version + 1)}>Version {version + 1} →</a> : <span />}
+      </p>
+      <div class="forms">
+        <form action={`/outlooks/${slug}`} method="get">
+          <label>
+            As it stood at the end of (UTC)
+            <input type="date" name="asOf" required value={day ?? undefined} />
+          </label>
+          <button type="submit" class="secondary">
+            Show
+          </button>
+        </form>
+        {latestVersion > 1 && (
+          <form action={`/outlooks/${slug}#diff`} method="get">
+            <input type="hidden" name="version" value={version} />
+            <label>
+              Compare version {version} with
+              <input
+                type="number"
+                name="against"
+                required
+                min={1}
+                max={latestVersion}
+                value={against ?? (version > 1 ? version - 1 : 2)}
+              />
+            </label>
+            <button type="submit" class="secondary">
+              Compare
+            </button>
+          </form>
+        )}
+      </div>
+    </nav>
+  );
+}
+
+const LISTS: Record<keyof Diff['lists'], string> = {
+  headwinds: 'Headwinds',
+  drawdownLabels: 'Drawdown labels',
+  invalidationConditions: 'Invalidation conditions',
+  risks: 'Risks',
+  positioning: 'Positioning',
+  metrics: 'Figures',
+  faqs: 'Questions',
+  references: 'References',
+};
+
+/** What leads from one version to another. */
+export function Comparison({ diff }: { diff: Diff }): VNode {
+  const { from, to, probabilities, fields, lists } = diff;
+  const changed = Object.entries(LISTS).flatMap(([name, title]) => {
+    const rows = listRows(lists[name as keyof Diff['lists']]);
+    return rows.length > 0 ? [{ title, rows }] : [];
+  });
+  return (
+    <Section id="diff" title={`From version ${from.version} to version ${to.version}`}>
+      <Table
+        caption="Probabilities"
+        columns={['Scenario', `Version ${from.version}`, `Version ${to.version}`, 'Change']}
+        rows={SCENARIO_NAMES.map((name) => [
+          SCENARIO_TITLES[name],
+          percent(probabilities.from[name]),
+          percent(probabilities.to[name]),
+          points(probabilities.deltas[name]),
+        ])}
+      />
+      {fields.length > 0 && (
+        <Table
+          caption="Wording"
+          columns={['Field', `Version ${from.version}`, `Version ${to.version}`]}
+          rows={fields.map(({ pointer, before, after }) => [
+            <code>{pointer.slice(1)}</code>,
+            <Value value={before} />,
+            <Value value={after} />,
+          ])}
+        />
+      )}
+      {changed.map(({ title, rows }) => (
+        <Table
+          caption={title}
+          columns={['Entry', `Version ${from.version}`, `Version ${to.version}`]}
+          rows={rows}
+        />
+      ))}
+      {fields.length === 0 && changed.length === 0 && <p>The wording is the same.</p>}
+    </Section>
+  );
+}
+
+function listRows(list: Diff['lists'][keyof Diff['lists']]): ComponentChildren[][] {
+  const { added, removed, altered, moved } = list;
+  return [
+    ...removed.map(({ key, entry }) => [<Text>{key}</Text>, <Value value={entry} />, 'not there']),
+    ...added.map(({ key, entry }) => [<Text>{key}</Text>, 'not there', <Value value={entry} />]),
+    ...altered.flatMap(({ key, fields }) =>
+      fields.map(({ pointer, before, after }) => [
+        <>
+          <Text>{key}</Text> <code>{pointer.slice(1)}</code>
+        </>,
+        <Value value={before} />,
+        <Value value={after} />,
+      ]),
+    ),
+    ...moved.map(({ key, from, to }) => [
+      <Text>{key}</Text>,
+      `place ${from + 1}`,
+      `place ${to + 1}`,
+    ]),
+  ];
+}
+
+/** A value of a field, or the parts of an entry. */
+function Value({ value }: { value: unknown }): VNode {
+  if (value === null || value === undefined) return <span>–</span>;
+  if (typeof value === 'string') return <Text>{value}</Text>;
+  if (typeof value !== 'object') return <Text>{JSON.stringify(value)}</Text>;
+  const parts = Object.entries(value).filter(([, part]) => part !== null && part !== '');
+  return (
+    <dl class="entry">
+      {parts.map(([name, part]) => (
+        <div>
+          <dt>{name}</dt>
+          <dd>
+            <Text>{typeof part === 'string' ? part : JSON.stringify(part)}</Text>
+          </dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+const RULES = {
+  brier: 'Brier',
+  logarithmic: 'Logarithmic',
+  rankedProbability: 'Ranked probability',
+};
+type Rule = keyof typeof RULES;
+const RULE_NAMES = Object.keys(RULES) as Rule[];
+const scoreText = (value: number | null): string =>
+  value === null ? '–' : decimal(Math.round(value * 1e4) / 1e4);
+
+/** How the versions of a resolved outlook scored. */
+export function ScoreTable({ scores, slug }: { scores: Scores; slug: string }): VNode {
+  const { outlook, versions } = scores;
+  return (
+    <Section id="scores" title="How it scored">
+      <p>
+        By proper scoring rules: 0 is perfect, lower is better. The mean weighs each version by the
+        part of the horizon that it stood; the skill compares it with uniform thirds, 0 being no
+        better than those and 1 perfect.
+      </p>
+      <Table
+        caption="Scores"
+        columns={['Of', 'Stood for', ...RULE_NAMES.map((rule) => RULES[rule])]}
+        rows={[
+          [
+            'Mean',
+            shareText(outlook.coverage),
+            ...RULE_NAMES.map((r) => scoreText(outlook.mean[r])),
+          ],
+          ['Skill', '', ...RULE_NAMES.map((rule) => scoreText(outlook.skill[rule]))],
+          ...versions
+            .slice(-MOST_SCORED)
+            .map(({ version, share, scores: of }) => [
+              `Version ${version}`,
+              shareText(share),
+              ...RULE_NAMES.map((rule) => scoreText(of[rule])),
+            ]),
+        ]}
+      />
+      {versions.length > MOST_SCORED && (
+        <p>
+          <a href={`/v1/outlooks/${slug}/scores`}>Scores of all {versions.length} versions</a>
+        </p>
+      )}
+      <Chart
+        slug={slug}
+        query={{ kind: 'calibration' }}
+        size={[760, 520]}
+        alt="How often came about what the author gave a probability, against that probability."
+      />
+    </Section>
+  );
+}
+
+/** How many versions' scores are shown, the newest. */
+const MOST_SCORED = 20;
+
+function shareText(share: number | null): string {
+  return share === null ? '–' : `${decimal(Math.round(share * 1000) / 10)}% of the horizon`;
+}

@@ -1,0 +1,48 @@
+import { z } from 'zod';
+import { day, queryMoment, queryVersion } from '../http/schemas/fields.ts';
+import { listQuery } from '../http/schemas/outlook-list.ts';
+
+/** A form sends what was left blank as nothing. */
+const withoutBlanks = (query: unknown): unknown =>
+  typeof query === 'object' && query !== null
+    ? Object.fromEntries(Object.entries(query).filter(([, value]) => value !== ''))
+    : query;
+
+/** What the page of the list is asked for: as the API's list. */
+export const listPageQuery = z.preprocess(withoutBlanks, listQuery);
+
+/** A moment, or a day, of which its end is meant. */
+const dayOrMoment = z.string({ error: 'must be given once' }).transform((text, context) => {
+  if (day.safeParse(text).success) return text;
+  const moment = queryMoment.safeParse(text);
+  if (moment.success) return moment.data;
+  context.addIssue('must be a day such as 2026-11-20, or a moment such as 2026-11-20T16:31:00Z');
+  return z.NEVER;
+});
+
+/** What the page of an outlook is asked for. */
+export const outlookPageQuery = z.preprocess(
+  withoutBlanks,
+  z
+    .strictObject({
+      version: queryVersion.optional(),
+      asOf: dayOrMoment.optional(),
+      against: queryVersion.optional(),
+      olderThan: queryVersion.optional(),
+    })
+    .superRefine(({ version, asOf }, context) => {
+      if (version === undefined || asOf === undefined) return;
+      const message = 'says nothing beside asOf: leave one of them out';
+      context.addIssue({ code: 'custom', path: ['version'], message });
+    }),
+);
+
+/**
+ * The moment that is meant; undefined for now.
+ * @param asOf a day stands for its last millisecond in UTC, and the day that it is now for this moment
+ */
+export function momentOf(asOf: string | Date | undefined, now: Date): Date | undefined {
+  if (typeof asOf !== 'string') return asOf;
+  if (asOf === now.toISOString().slice(0, 10)) return undefined;
+  return new Date(`${asOf}T23:59:59.999Z`);
+}

@@ -1,0 +1,100 @@
+import type { z } from 'zod';
+import { readConditions } from '../db/conditions.ts';
+import { listEvidence } from '../db/evidence.ts';
+import { readScorable } from '../db/scores.ts';
+import { listVersions } from '../db/version-list.ts';
+import { DomainError } from '../domain/errors.ts';
+import type { OutlookVersion } from '../domain/outlook.ts';
+import { UNIFORM } from '../domain/scoring.ts';
+import { representCondition } from '../http/conditions.ts';
+import { refuseNothingToCompare, representDiff } from '../http/diffs.ts';
+import { measureDrawdown, representDrawdown } from '../http/drawdown.ts';
+import { representEvidence } from '../http/evidence.ts';
+import { Problem } from '../http/problems.ts';
+import { renderOutlook, representVersionEntry } from '../http/representations.ts';
+import type { Ledger } from '../http/routing.ts';
+import { representScores } from '../http/scores.ts';
+import type { OutlookPageData } from './outlook-page.tsx';
+import type { outlookPageQuery } from './queries.ts';
+import type { Outlook } from './standing.tsx';
+import type { Drawdown } from './watch.tsx';
+
+/** How many versions are listed at once. */
+const VERSIONS = 20;
+/** How many items of evidence are shown, the newest. */
+const EVIDENCE = 10;
+
+/**
+ * All that the page of an outlook shows.
+ * @throws DomainError `outlook-not-found` or `version-not-found`; Problem where there is nothing to compare
+ */
+export async function readOutlookPage(
+  ledger: Ledger,
+  name: string,
+  asked: Omit<z.output<typeof outlookPageQuery>, 'asOf'> & { asOf: Date | undefined },
+): Promise<Omit<OutlookPageData, 'day'>> {
+  const { pool, versions } = ledger;
+  const { version, asOf, against, olderThan } = asked;
+  const which = version === undefined ? (asOf ? { asOf } : 'newest') : { version };
+  const found = await versions.read(name, which);
+  const { bytes, digest } = renderOutlook(found);
+  const outlook = JSON.parse(bytes.toString()) as Outlook;
+  const isCurrent = which === 'newest';
+  const moment = isCurrent ? undefined : (asOf ?? found.publishedAt);
+  const [entries, conditions, drawdown, evidence, scores, diff] = await Promise.all([
+    listVersions(pool, name, { before: olderThan ?? null, limit: VERSIONS + 1 }),
+    isCurrent ? readConditions(pool, name, null) : [],
+    readDrawdown(ledger, found, moment),
+    isCurrent ? listEvidence(pool, name, { before: null, limit: EVIDENCE + 1 }) : null,
+    isCurrent && found.resolution ? readScorable(pool, name, null) : null,
+    readDiff(ledger, found, against),
+  ]);
+  const listed = entries.slice(0, VERSIONS);
+  return {
+    outlook,
+    latestVersion: found.latestVersion,
+    etag: isCurrent ? `"${digest}"` : null,
+    asOf: moment?.toISOString() ?? null,
+    versions: listed.map(representVersionEntry),
+    olderThan: entries.length > VERSIONS ? (listed.at(-1)?.version ?? null) : null,
+    conditions: isCurrent
+      ? conditions.map(representCondition)
+      : outlook.invalidationConditions.map((one) => ({ ...one, lastChange: null })),
+    drawdown,
+    evidence: evidence && {
+      items: evidence.slice(0, EVIDENCE).map(representEvidence),
+      hasMore: evidence.length > EVIDENCE,
+    },
+    scores:
+      scores && representScores(name, scores, { name: 'uniform', probabilities: { ...UNIFORM } }),
+    diff,
+  };
+}
+
+/** Null where the instrument names no closes, or has more than are looked at. */
+async function readDrawdown(
+  { pool }: Ledger,
+  outlook: OutlookVersion,
+  asOf: Date | undefined,
+): Promise<Drawdown | null> {
+  try {
+    return representDrawdown(outlook, await measureDrawdown(pool, outlook, { asOf }), 1);
+  } catch (error) {
+    if (error instanceof Problem) return null;
+    if (error instanceof DomainError && error.code === 'no-closes') return null;
+    throw error;
+  }
+}
+
+/** What leads to a version from the one that was asked for; unasked, from the one before where the wording changed. */
+async function readDiff(
+  { versions }: Ledger,
+  found: OutlookVersion,
+  asked: number | undefined,
+): Promise<OutlookPageData['diff']> {
+  const isReworded = found.kind === 'framework' && found.version > 1;
+  const against = asked ?? (isReworded ? found.version - 1 : undefined);
+  if (against === undefined) return null;
+  refuseNothingToCompare(found.version, against);
+  return representDiff(await versions.read(found.slug, { version: against }), found);
+}

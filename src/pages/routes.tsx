@@ -1,0 +1,117 @@
+import type { FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { KEEP_CLOSES_FOR } from '../http/charts.ts';
+import { toldProblem } from '../http/errors.ts';
+import { ANY_SERIES, WHOLE_LEDGER } from '../http/kept-replies.ts';
+import { requirePast } from '../http/moments.ts';
+import { ATOM_TYPE, CONTENT_TYPES, HTML_TYPE, JSON_FEED_TYPE } from '../http/negotiation.ts';
+import { outlookPageReader } from '../http/outlook-list.ts';
+import { PROBLEMS } from '../http/problem-kinds.ts';
+import type { Rendering } from '../http/rendering.ts';
+import type { Api, Ledger } from '../http/routing.ts';
+import { slug } from '../http/schemas/fields.ts';
+import { assetRoutes } from './assets.ts';
+import { PAGE_POLICY, renderPageOf } from './layout.tsx';
+import { ListPage } from './list-page.tsx';
+import { headOf, OutlookPage } from './outlook-page.tsx';
+import { ProblemPage } from './problem-page.tsx';
+import { listPageQuery, momentOf, outlookPageQuery } from './queries.ts';
+import { readOutlookPage } from './read.ts';
+
+/** Where a page's parts and addresses are. */
+type Place = { assets: string; publicUrl: string };
+
+/** The pages, and what they are made of. */
+export function pageRoutes(api: Api, ledger: Ledger): void {
+  const { publicUrl } = ledger;
+  const place = { assets: assetRoutes(api, ledger), publicUrl };
+  answerProblemsAsPages(api, place);
+  listRoute(api, ledger, place);
+  outlookRoute(api, ledger, place);
+}
+
+const FEEDS = [
+  { type: ATOM_TYPE, title: 'New versions', path: '/v1/feed.atom' },
+  { type: JSON_FEED_TYPE, title: 'New versions', path: '/v1/feed.json' },
+];
+
+const pageOf = (body: string): Rendering => ({
+  body,
+  type: HTML_TYPE,
+  freshness: 'revalidate',
+  headers: { 'content-security-policy': PAGE_POLICY },
+});
+
+function listRoute(api: Api, ledger: Ledger, place: Place): void {
+  api.route({
+    method: 'GET',
+    url: '/',
+    config: { access: 'read', serves: [HTML_TYPE] },
+    schema: { hide: true, querystring: listPageQuery },
+    handler: (request, reply) => {
+      const read = outlookPageReader(ledger, request.query);
+      return ledger.replies.answer(request, reply, { about: WHOLE_LEDGER }, async () => {
+        const { items, nextCursor } = await read();
+        const { q, status, reviewDue } = request.query;
+        const data = { items, next: nextOf(request, nextCursor), asked: { q, status, reviewDue } };
+        const head = {
+          title: 'Market outlooks',
+          description:
+            'Bear, base and bull scenarios with probabilities that sum to exactly 1, kept as a ledger of versions.',
+          path: '/',
+          alternates: FEEDS,
+        };
+        return pageOf(renderPageOf(head, place, <ListPage data={data} />));
+      });
+    },
+  });
+}
+
+function nextOf({ url }: FastifyRequest, cursor: string | null): string | null {
+  if (cursor === null) return null;
+  const next = new URL(url, 'http://relative');
+  next.searchParams.set('cursor', cursor);
+  return next.pathname + next.search;
+}
+
+function outlookRoute(api: Api, ledger: Ledger, place: Place): void {
+  api.route({
+    method: 'GET',
+    url: '/outlooks/:slug',
+    config: { access: 'read', serves: [HTML_TYPE] },
+    schema: { hide: true, params: z.strictObject({ slug }), querystring: outlookPageQuery },
+    handler: (request, reply) => {
+      const { slug: name } = request.params;
+      const now = ledger.now();
+      const asOf = momentOf(request.query.asOf, now);
+      requirePast('asOf', asOf, now);
+      const about = [name, ANY_SERIES];
+      return ledger.replies.answer(request, reply, { about }, async () => {
+        const page = await readOutlookPage(ledger, name, { ...request.query, asOf });
+        const data = { ...page, day: asOf ? asOf.toISOString().slice(0, 10) : null };
+        const body = renderPageOf(headOf(data), place, <OutlookPage data={data} />);
+        return { ...pageOf(body), keepFor: KEEP_CLOSES_FOR };
+      });
+    },
+  });
+}
+
+/** Whoever reads pages is told what is wrong by one. */
+function answerProblemsAsPages(api: Api, place: Place): void {
+  api.setErrorHandler((error, request, reply) => {
+    const problem = toldProblem(error, request);
+    const { status, title } = PROBLEMS[problem.code];
+    request.problem = problem.code;
+    const head = { title, description: problem.message, path: '/' };
+    const page = renderPageOf(head, place, <ProblemPage problem={problem} />);
+    return reply
+      .code(status)
+      .headers({
+        'cache-control': 'no-store',
+        'content-security-policy': PAGE_POLICY,
+        ...problem.headers,
+      })
+      .type(CONTENT_TYPES[HTML_TYPE])
+      .send(page);
+  });
+}

@@ -1,0 +1,207 @@
+import type { VNode } from 'preact';
+import type { z } from 'zod';
+import { decimal, percent, roundedPercent } from '../charts/text.ts';
+import { wordsOf } from '../domain/review.ts';
+import type { condition as conditionSchema } from '../http/schemas/conditions.ts';
+import type { drawdown as drawdownSchema } from '../http/schemas/drawdown.ts';
+import type { evidence as evidenceSchema } from '../http/schemas/evidence.ts';
+import {
+  Badge,
+  Chart,
+  Moment,
+  Outside,
+  Prose,
+  SCENARIO_TITLES,
+  Section,
+  Table,
+  Text,
+} from './parts.tsx';
+import type { Outlook } from './standing.tsx';
+
+export type Drawdown = z.output<typeof drawdownSchema>;
+export type Condition = z.output<typeof conditionSchema>;
+export type Evidence = z.output<typeof evidenceSchema>;
+
+/**
+ * What falls are called, and where the instrument stands.
+ * @param drawdown null where the instrument names no closes
+ * @param asOf the moment that it is told of, where that is past
+ */
+export function Drawdowns(props: {
+  outlook: Outlook;
+  drawdown: Drawdown | null;
+  asOf: string | null;
+}): VNode {
+  const { outlook, drawdown, asOf } = props;
+  const { drawdownLabels: labels, slug } = outlook;
+  const standing = drawdown && standingOf(drawdown);
+  return (
+    <Section id="drawdown" title="Drawdown">
+      {standing !== null && <p>{standing}</p>}
+      {drawdown?.last && (
+        <Chart
+          slug={slug}
+          query={{ kind: 'drawdown', ...(asOf !== null && { asOf }) }}
+          size={[760, 400]}
+          alt={`The drawdown since ${drawdown.since}. ${standing}`}
+        />
+      )}
+      {labels.length > 0 && (
+        <Table
+          caption="What a fall is called"
+          columns={['Label', 'From a depth of', 'Typical cause', 'Implication']}
+          rows={labels.map(({ key, label, minDepth, speed, typicalCause, implication }) => [
+            <>
+              <Text>{label}</Text> {drawdown?.label?.key === key && <Badge kind="now">now</Badge>}
+            </>,
+            minDepth !== null
+              ? percent(minDepth)
+              : speed
+                ? `${percent(speed.depth)} within ${speed.days} days`
+                : 'told by judgement',
+            <Text>{typicalCause}</Text>,
+            <Text>{implication}</Text>,
+          ])}
+        />
+      )}
+    </Section>
+  );
+}
+
+/** Where an instrument stands below its peak, in words. */
+export function standingOf({ instrument, last, peak, depth, label, since }: Drawdown): string {
+  if (!last || !peak || depth === null) {
+    return `No close of ${instrument.symbol} since ${since} is known.`;
+  }
+  const at = `${instrument.symbol} closed at ${decimal(last.value)} on ${last.date}`;
+  if (depth === 0) return `${at}, its highest since ${since}.`;
+  const named = label ? `, a ${label.label.toLowerCase()}` : ', less than what has a label';
+  return `${at}, ${roundedPercent(depth)} below its peak of ${decimal(peak.value)} on ${peak.date}${named}.`;
+}
+
+/**
+ * What would show a scenario to be wrong, and where it stands.
+ * @param isPast whether it is told of a moment of the past, of which only the states are known
+ */
+export function Conditions(props: {
+  conditions: readonly Condition[];
+  isPast: boolean;
+}): VNode | null {
+  const { conditions, isPast } = props;
+  if (conditions.length === 0) return null;
+  const columns = ['Condition', 'Speaks against', 'State', 'How it is told', 'Last change'];
+  return (
+    <Section id="conditions" title="What would prove it wrong">
+      <Table
+        caption="Invalidation conditions"
+        columns={isPast ? columns.slice(0, -1) : columns}
+        rows={conditions.map(({ key, statement, invalidates, state, rule, lastChange }) => [
+          <>
+            <Text>{statement}</Text>
+            <br />
+            <small>
+              <code>{key}</code>
+            </small>
+          </>,
+          <>
+            <span class={`dot ${invalidates}`} aria-hidden="true" />
+            {SCENARIO_TITLES[invalidates]}
+          </>,
+          <Badge kind={state}>{state}</Badge>,
+          rule ? wordsOf(rule) : "an analyst's judgement",
+          ...(isPast ? [] : [lastChange ? <Change change={lastChange} /> : 'none']),
+        ])}
+      />
+    </Section>
+  );
+}
+
+function Change({ change }: { change: NonNullable<Condition['lastChange']> }): VNode {
+  const { reason, recordedAt, assessment, answer } = change;
+  return (
+    <>
+      <Text>{reason}</Text>
+      {assessment && (
+        <>
+          {' '}
+          <Text>{assessment.rationale}</Text>
+        </>
+      )}{' '}
+      <small>
+        <Moment at={recordedAt} />
+        {answer && `; answered by version ${answer.version}`}
+      </small>
+    </>
+  );
+}
+
+/** News and data, and what each item claims. */
+export function EvidenceList(props: {
+  outlook: Outlook;
+  evidence: readonly Evidence[];
+  hasMore: boolean;
+}): VNode {
+  const { outlook, evidence, hasMore } = props;
+  return (
+    <Section id="evidence" title="Evidence">
+      {evidence.length === 0 && <p>None was added yet.</p>}
+      {evidence.map((item) => (
+        <Item item={item} />
+      ))}
+      {hasMore && (
+        <p>
+          <a href={`/v1/outlooks/${outlook.slug}/evidence?limit=100`}>All of it, as data</a>
+        </p>
+      )}
+    </Section>
+  );
+}
+
+function Item({ item }: { item: Evidence }): VNode {
+  const { headline, summary, publisher, url, publishedAt, sentiment, claims, moved } = item;
+  return (
+    <article class="evidence" id={`evidence-${item.id}`}>
+      <h3>{url === null ? <Text>{headline}</Text> : <Outside url={url}>{headline}</Outside>}</h3>
+      <p>
+        <small>
+          <Text>{publisher}</Text>, <Moment at={publishedAt} />
+          {sentiment && (
+            <>
+              {' · '}sentiment <Text>{sentiment.label}</Text> ({decimal(sentiment.score)} on{' '}
+              {sentiment.scale.min} to {sentiment.scale.max}, <Text>{sentiment.provider}</Text>)
+            </>
+          )}
+          {item.corrects !== null && ' · corrects an earlier item'}
+          {item.correctedBy !== null && ' · corrected by a later item'}
+        </small>
+      </p>
+      <Prose text={summary} />
+      {claims.length > 0 && (
+        <ul class="claims">
+          {claims.map(({ effect, target, statement, horizon, condition }) => (
+            <li>
+              <Badge kind={effect}>
+                {effect} {target.key}
+              </Badge>{' '}
+              <Text>{statement}</Text>
+              {condition !== null && (
+                <>
+                  {' '}
+                  <em>
+                    <Text>{condition}</Text>
+                  </em>
+                </>
+              )}{' '}
+              <small>({horizon})</small>
+            </li>
+          ))}
+        </ul>
+      )}
+      {moved.length > 0 && (
+        <p>
+          <small>Cited by {moved.map(({ version }) => `version ${version}`).join(', ')}</small>
+        </p>
+      )}
+    </article>
+  );
+}

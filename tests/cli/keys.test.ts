@@ -1,0 +1,152 @@
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
+import { cleanUp, newFolder, onTerminal, outlook, shows } from './support/outlook.ts';
+
+let ledger: TestLedger;
+let url: string;
+beforeAll(async () => {
+  ledger = await startLedger();
+  url = await ledger.app.listen({ host: '127.0.0.1', port: 0 });
+});
+afterAll(async () => {
+  cleanUp();
+  await ledger.close();
+});
+
+const ADD = ['evidence', 'add', SLUG, '--headline', 'H', '--summary', 'S', '--publisher', 'P'];
+const WRITE = [...ADD, '--published-at', '2026-11-20T12:00:00Z'];
+
+/** A home whose key file has a mode. */
+function homeWith(key: string, mode: number): string {
+  const home = newFolder();
+  mkdirSync(path.join(home, '.config/outlook'), { recursive: true });
+  const file = path.join(home, '.config/outlook/key');
+  writeFileSync(file, `${key}\n`);
+  chmodSync(file, mode);
+  return home;
+}
+
+describe('outlook login', () => {
+  test('keeps a key that is piped, for this user only, where the others find it', async () => {
+    const home = newFolder();
+    const { code, stdout, stderr } = await outlook(['login'], {
+      env: { HOME: home },
+      stdin: `${ledger.keys.analyst}\n`,
+    });
+    const file = path.join(home, '.config/outlook/key');
+    expect([code, stdout, stderr]).toEqual([
+      0,
+      `The key is in ${file}, which only you can read.\n`,
+      '',
+    ]);
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(statSync(path.dirname(file)).mode & 0o777).toBe(0o700);
+    expect(await outlook(WRITE, { url, env: { HOME: home } })).toMatchObject({ code: 0 });
+  });
+
+  test('goes by XDG_CONFIG_HOME, and replaces what others may read', async () => {
+    const folder = newFolder();
+    const env = { XDG_CONFIG_HOME: folder };
+    const file = path.join(folder, 'outlook/key');
+    mkdirSync(path.dirname(file));
+    writeFileSync(file, 'old', { mode: 0o644 });
+    const { stdout } = await outlook(['login', '--json'], { env, stdin: ledger.keys.analyst });
+    expect(JSON.parse(stdout)).toEqual({ path: file });
+    expect(readFileSync(file, 'utf8')).toBe(`${ledger.keys.analyst}\n`);
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(readdirSync(path.dirname(file))).toEqual(['key']);
+  });
+
+  test('does not show what is typed on a terminal', async () => {
+    const home = newFolder();
+    const login = onTerminal(['login'], { env: { HOME: home } });
+    await shows(login.stdout, 'Key');
+    login.type(`${ledger.keys.analyst}\r`);
+    const { code, stdout } = await login.ended;
+    expect(code).toBe(0);
+    expect(stdout).not.toContain(ledger.keys.analyst.slice(4, 12));
+    expect(stdout).not.toMatch(/[▪•*]/); // nor how long it is
+    const kept = readFileSync(path.join(home, '.config/outlook/key'), 'utf8');
+    expect(kept).toBe(`${ledger.keys.analyst}\n`);
+  });
+
+  test('that is left with Ctrl-C keeps nothing', async () => {
+    const home = newFolder();
+    const login = onTerminal(['login'], { env: { HOME: home } });
+    await shows(login.stdout, 'Key');
+    login.type('olk_half\u0003');
+    expect((await login.ended).code).toBe(4);
+    expect(readdirSync(home)).toEqual([]);
+  });
+
+  test.for(['', 'two words', 'olk_\u0000', 'line\nline'])('refuses %j', async (stdin) => {
+    const home = newFolder();
+    const { code, stderr } = await outlook(['login'], { env: { HOME: home }, stdin });
+    expect(code).toBe(2);
+    expect(stderr).toContain('The key holds no key');
+    expect(readdirSync(home)).toEqual([]);
+  });
+});
+
+describe('the key file', () => {
+  test.for([0o640, 0o604, 0o666, 0o700])('of the mode %o is refused', async (mode) => {
+    const home = homeWith(ledger.keys.analyst, mode);
+    const { code, stdout, stderr } = await outlook(WRITE, { url, env: { HOME: home } });
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).toContain(`has the mode 0${mode.toString(8)} and must have 0600`);
+    expect(stderr).toContain(`chmod 600 '${home}/.config/outlook/key'`);
+    expect(stderr).not.toContain(ledger.keys.analyst);
+  });
+
+  test('is not looked at where OUTLOOK_KEY is set', async () => {
+    const home = homeWith('wrong', 0o666);
+    const env = { HOME: home };
+    expect(await outlook(WRITE, { url, env, key: ledger.keys.analyst })).toMatchObject({ code: 0 });
+  });
+
+  test.runIf(process.getuid?.() === 0)('of another user is refused', async () => {
+    const home = homeWith(ledger.keys.analyst, 0o600);
+    chownSync(path.join(home, '.config/outlook/key'), 65_534, 65_534);
+    const { code, stderr } = await outlook(WRITE, { url, env: { HOME: home } });
+    expect(code).toBe(2);
+    expect(stderr).toContain('belongs to another user');
+  });
+
+  test('that holds no key is refused, and nothing of it is shown', async () => {
+    const home = homeWith('two words', 0o600);
+    const { code, stderr } = await outlook(['list'], { url, env: { HOME: home } });
+    expect(code).toBe(2);
+    expect(stderr).toContain('holds no key');
+    expect(stderr).not.toContain('two words');
+  });
+});
+
+describe('the key', () => {
+  test('is not sent in clear to another machine', async () => {
+    const { code, stderr } = await outlook(['list', '--url', 'http://ledger.example'], {
+      key: ledger.keys.analyst,
+    });
+    expect(code).toBe(2);
+    expect(stderr).toContain('The key is not sent to http://ledger.example');
+    const near = await outlook(['list', '--url', url.replace('127.0.0.1', 'localhost')], {
+      key: ledger.keys.analyst,
+    });
+    expect(near.stderr).not.toContain('not sent');
+  });
+
+  test('is no option, which others could see', async () => {
+    const { code, stderr } = await outlook([...WRITE, '--key', ledger.keys.analyst], { url });
+    expect(code).toBe(2);
+    expect(stderr).toContain('Unknown argument: key');
+  });
+});

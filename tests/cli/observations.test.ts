@@ -1,0 +1,181 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startLedger, type TestLedger } from '../support/ledger.ts';
+import { LossyWay } from './support/lossy-way.ts';
+import { cleanUp, newFolder, onTerminal, outlook, type Run } from './support/outlook.ts';
+
+const SERIES = 'us-high-yield-spread';
+
+let ledger: TestLedger;
+let way: LossyWay;
+let url: string;
+let key: string;
+beforeAll(async () => {
+  ledger = await startLedger();
+  key = ledger.keys.feed;
+  way = new LossyWay(await ledger.app.listen({ host: '127.0.0.1', port: 0 }));
+  url = await way.listen();
+});
+afterAll(async () => {
+  cleanUp();
+  await way.close();
+  await ledger.close();
+});
+
+const DAY = 86_400_000;
+
+/** A CSV of so many days on end, the last of which lies in the past. */
+function daysOf(count: number, value = (index: number) => String(4 + (index % 100) / 100)): string {
+  const last = Date.parse('2026-11-19');
+  const lines = Array.from({ length: count }, (_, index) => {
+    const day = new Date(last - (count - 1 - index) * DAY).toISOString().slice(0, 10);
+    return `${day},${value(index)}`;
+  });
+  return ['date,value', ...lines, ''].join('\n');
+}
+
+function fileOf(text: string): string {
+  const file = path.join(newFolder(), 'observations.csv');
+  writeFileSync(file, text);
+  return file;
+}
+
+const send = (text: string, ...more: string[]): Promise<Run> =>
+  outlook(['observations', 'import', SERIES, fileOf(text), ...more], { url, key });
+
+async function stored(): Promise<number> {
+  const { rows } = await ledger.pool.query<{ count: string }>(
+    'select count(*) from observations join series on series.id = series_id where series.key = $1',
+    [SERIES],
+  );
+  return Number(rows[0]?.count);
+}
+
+describe('outlook observations import', () => {
+  test('refuses a file with all its faults by line, and sends nothing', async () => {
+    const { code, stdout, stderr } = await send(
+      [
+        'date,value,provenance,note',
+        '2026-11-02,4.1,sourced,"a note',
+        'of two lines"',
+        '',
+        '2026-11-31,4.1,sourced,',
+        '2026-11-03,four,sourced,',
+        '2026-11-04,,sourced,',
+        '2026-11-05,4.1',
+        '2026-11-02,4.2,sourced,',
+        'yesterday,1e999,sourced,',
+      ].join('\r\n'),
+    );
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr.split('\n').slice(1, 8)).toEqual([
+      '  line 5, column date: "2026-11-31" is no day such as 2026-11-20',
+      '  line 6, column value: "four" is no number such as 2793.3; leave out days without a value',
+      '  line 7, column value: "" is no number such as 2793.3; leave out days without a value',
+      '  line 8, which has 2 columns where the header has 4',
+      '  line 9, column date: 2026-11-02 stands on line 3, too',
+      '  line 10, column date: "yesterday" is no day such as 2026-11-20',
+      '  line 10, column value: "1e999" is no number such as 2793.3; leave out days without a value',
+    ]);
+    expect(stderr).toContain('has 7 faults; nothing was sent');
+    expect(await stored()).toBe(0);
+    expect(way.writes).toEqual([]);
+  });
+
+  test.for([
+    ['another header', 'day,value\n2026-11-02,4\n', 'must begin with the header date,value'],
+    ['no rows', 'date,value\n', 'has no observations'],
+    ['nothing', '', 'has no observations'],
+    ['a quote that does not end', 'date,value\n2026-11-02,"4\n', "can't be read"],
+  ])('refuses a file with %s', async ([, text = '', told]) => {
+    const { code, stderr } = await send(text);
+    expect(code).toBe(2);
+    expect(stderr).toContain(told);
+  });
+
+  test('refuses a file that is not there', async () => {
+    const missing = ['observations', 'import', SERIES, '/nowhere.csv'];
+    const { code, stderr } = await outlook(missing, { url, key });
+    expect(code).toBe(2);
+    expect(stderr).toContain('ENOENT');
+  });
+
+  test('tells what the service alone knows by line, too', async () => {
+    const { code, stderr } = await send(
+      'date,value,provenance,note\n2026-11-02,4,guessed,\n\n2027-01-02,4,,\n',
+    );
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/\n {2}line 2, column provenance: must be/);
+    const future = await send('date,value\n2026-11-02,4\n\n2027-01-02,4\n');
+    expect(future.stderr).toMatch(/\n {2}line 4, column date: lies in the future/);
+    const unknown = await outlook(
+      ['observations', 'import', 'no-such-series', fileOf('date,value\n2026-11-02,4\n')],
+      { url, key },
+    );
+    expect(unknown).toMatchObject({ code: 1, stderr: expect.stringContaining('(404)') as string });
+    expect(await stored()).toBe(0);
+  });
+
+  test('sends 20,500 days in three batches, each once though answers are lost', async () => {
+    way.writes.length = 0;
+    way.losses.push('answer lost', 'unavailable');
+    const file = daysOf(20_500);
+    const { code, stdout } = await send(file);
+    expect([code, stdout]).toEqual([0, `${SERIES}: 20500 added, 0 revised, 0 known so already.\n`]);
+    expect(await stored()).toBe(20_500);
+    expect(way.writes).toHaveLength(5);
+    const keys = way.writes.map((head) => /^idempotency-key: (.+)$/im.exec(head)?.[1]);
+    expect(new Set(keys).size).toBe(3);
+  });
+
+  test('may be done again, as what is known stays as it is; --json is a line a batch', async () => {
+    const { code, stdout } = await send(daysOf(10_500), '--json');
+    expect(code).toBe(0);
+    const lines = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as object);
+    expect(lines).toEqual([
+      { series: SERIES, added: 0, revised: 0, unchanged: 10_000, recordedAt: null },
+      { series: SERIES, added: 0, revised: 0, unchanged: 500, recordedAt: null },
+    ]);
+    const other = (index: number) => (index === 7 ? '9.9' : String(4 + (index % 100) / 100));
+    // The days before it are as they were: those of 20,500 days go on in hundreds.
+    expect((await send(daysOf(500, other))).stdout).toContain('0 added, 1 revised, 499 known');
+  });
+
+  test('of which a later batch is refused says what is stored', async () => {
+    const file = daysOf(10_000).trimEnd() + '\n2027-01-05,4\n';
+    const { code, stderr } = await send(file);
+    expect(code).toBe(1);
+    expect(stderr).toContain('The lines before 10002 are stored. Import the whole file again');
+    expect(stderr).toContain('line 10002, column date: lies in the future');
+  });
+
+  test('reads the standard input', async () => {
+    const { code, stdout } = await outlook(['observations', 'import', SERIES, '-'], {
+      url,
+      key,
+      stdin: '\ufeffdate,value,provenance,note\r\n1950-01-02,4.5,computed,"said ""so"""\r\n',
+    });
+    expect([code, stdout]).toEqual([0, `${SERIES}: 1 added, 0 revised, 0 known so already.\n`]);
+    const answer = await ledger.call({ url: `/v1/series/${SERIES}/observations?to=1950-12-31` });
+    expect(answer.json()).toMatchObject({
+      items: [{ date: '1950-01-02', value: 4.5, provenance: 'computed', note: 'said "so"' }],
+    });
+  });
+
+  test('shows on a terminal how far it is', async () => {
+    const running = onTerminal(['observations', 'import', SERIES, fileOf(daysOf(10_500))], {
+      url,
+      key,
+    });
+    const { code, stdout } = await running.ended;
+    expect(code).toBe(0);
+    expect(stdout).toContain(`\r${'░'.repeat(30)} 0 of 10500 observations`);
+    expect(stdout).toContain(`\r${'█'.repeat(29)}░ 10000 of 10500 observations`);
+    expect(stdout).toContain(`\r${'█'.repeat(30)} 10500 of 10500 observations`);
+    expect(stdout).toContain('known so already.');
+  });
+});

@@ -1,0 +1,121 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
+import { freePort } from '../process/support/service.ts';
+import { Proxy } from '../support/proxy.ts';
+import { createOutlook, send } from '../support/requests.ts';
+import { begin, cleanUp, onTerminal, outlook, type Running, shows } from './support/outlook.ts';
+
+let ledger: TestLedger;
+let way: Proxy;
+let url: string;
+beforeAll(async () => {
+  ledger = await startLedger();
+  ledger.clock.now = new Date('2026-11-21T16:00:00.000Z');
+  way = new Proxy(await ledger.app.listen({ host: '127.0.0.1', port: 0 }));
+  url = await way.listen();
+});
+afterEach(() => {
+  way.weather = 'calm';
+});
+afterAll(async () => {
+  cleanUp();
+  await way.close();
+  await ledger.close();
+});
+
+let version = 1;
+/** Publishes another version of the sample. */
+async function revise(): Promise<void> {
+  version += 1;
+  const probabilities =
+    version % 2 === 0
+      ? { bear: 0.35, base: 0.4, bull: 0.25 }
+      : { bear: 0.3, base: 0.45, bull: 0.25 };
+  expect((await ledger.revise({ probabilities, rationale: 'R' })).statusCode).toBe(201);
+}
+
+/** Starts to watch, and waits until the stream is there. */
+async function watch(...args: string[]): Promise<Running> {
+  const running = begin(['watch', ...args], { url });
+  await shows(running.stderr, 'Watching from event');
+  return running;
+}
+
+const linesOf = (running: Running): string[] => running.stdout().split('\n').slice(0, -1);
+
+describe('outlook watch', () => {
+  test('tells a line an event, as it happens, until Ctrl-C', async () => {
+    const running = await watch();
+    await revise();
+    await shows(running.stdout, '\n');
+    expect(linesOf(running)).toEqual([
+      `2026-11-21 16:00 UTC  ${SLUG}  outlook.version.published  version 2: bear 0.35 (+0.05), base 0.40 (−0.05), bull 0.25 (·)`,
+    ]);
+    await send(ledger, 'POST', `/v1/outlooks/${SLUG}/evidence`, {
+      headline: 'Retail sales rose <b>',
+      summary: 'S',
+      publisher: 'P',
+      publishedAt: '2026-11-20T12:00:00Z',
+    });
+    await shows(running.stdout, 'evidence.added  Retail sales rose <b>\n');
+    running.kill('SIGINT');
+    expect(await running.ended).toMatchObject({ code: 0 });
+    expect(linesOf(running)).toHaveLength(2);
+  });
+
+  test('of one outlook tells of no other; --json is the event in a line', async () => {
+    const running = await watch(SLUG, '--json');
+    await createOutlook(ledger, { slug: 'other' });
+    await revise();
+    await shows(running.stdout, '\n');
+    running.kill('SIGTERM');
+    expect(await running.ended).toMatchObject({ code: 0 });
+    expect(linesOf(running).map((line) => JSON.parse(line) as unknown)).toEqual([
+      {
+        id: expect.stringMatching(/^\d+$/) as string,
+        event: 'outlook.version.published',
+        data: expect.objectContaining({ slug: SLUG, version: 3 }) as unknown,
+      },
+    ]);
+  });
+
+  test('misses nothing and repeats nothing where connections are lost, also before the first event', async () => {
+    const running = await watch(SLUG, '--json');
+    const told: number[] = [];
+    for (const weather of ['before the first event', 'behind an event', 'once more']) {
+      way.block();
+      await revise();
+      told.push(version);
+      way.weather = 'calm';
+      await shows(running.stdout, `"version":${version}`);
+      expect(weather).toBeTruthy();
+    }
+    await revise();
+    told.push(version);
+    await shows(running.stdout, `"version":${version}`);
+    running.kill('SIGINT');
+    const { stderr } = await running.ended;
+    expect(stderr).toContain('The connection was lost');
+    const versions = linesOf(running).map(
+      (line) => (JSON.parse(line) as { data: { version: number } }).data.version,
+    );
+    expect(versions).toEqual(told);
+  });
+
+  test('ends on a terminal by Ctrl-C, also while the service is away', async () => {
+    const running = onTerminal(['watch'], { url });
+    await shows(running.stdout, 'Watching from event');
+    way.block();
+    await shows(running.stdout, 'The connection was lost');
+    running.type('\u0003');
+    expect((await running.ended).code).toBe(0);
+  });
+
+  test('of an outlook that is not there is refused; of a service that is not there, is over', async () => {
+    expect(await outlook(['watch', 'missing'], { url })).toMatchObject({ code: 1, stdout: '' });
+    const port = await freePort();
+    const away = await outlook(['watch'], { url: `http://127.0.0.1:${port}` });
+    expect(away).toMatchObject({ code: 3, stdout: '' });
+    expect(away.stderr).toContain('No answer from');
+  });
+});

@@ -1,0 +1,163 @@
+import { load } from 'cheerio';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
+import { nastyOutlook } from '../support/nasty.ts';
+import { createOutlook, faultsOf, send } from '../support/requests.ts';
+
+let ledger: TestLedger;
+beforeAll(async () => {
+  ledger = await startLedger();
+});
+afterAll(() => ledger.close());
+
+const URL = `/v1/outlooks/${SLUG}/chart.svg`;
+const read = (query = '', headers: Record<string, string> = {}, url = URL) =>
+  ledger.call({ url: `${url}${query}`, headers });
+const described = (svg: string) => load(svg, { xml: true })('svg > desc').text();
+
+const observe = (values: Record<string, number>) =>
+  send(
+    ledger,
+    'POST',
+    '/v1/series/rut-close/observations',
+    { observations: Object.entries(values).map(([date, value]) => ({ date, value })) },
+    { as: 'feed' },
+  );
+
+describe('a chart', () => {
+  test('is SVG with a policy of its own, and PNG by Accept or by format', async () => {
+    const svg = await read();
+    expect([svg.statusCode, svg.headers['content-type']]).toEqual([
+      200,
+      'image/svg+xml; charset=utf-8',
+    ]);
+    expect(svg.headers['content-security-policy']).toMatch(
+      /^default-src 'none'; style-src 'sha256-[^']+'; frame-ancestors 'none'$/,
+    );
+    expect(svg.headers['cross-origin-resource-policy']).toBe('cross-origin');
+    expect(String(svg.headers.vary)).toContain('Accept,');
+    const image = { accept: 'image/avif,image/webp,image/svg+xml,image/*;q=0.8,*/*;q=0.5' };
+    expect((await read('', image)).body).toBe(svg.body);
+    for (const png of [
+      await read('', { accept: 'image/png' }),
+      await read('?format=png'),
+      await read('?format=png', image),
+    ]) {
+      expect(png.headers['content-type']).toBe('image/png');
+      expect(png.rawPayload.subarray(1, 4).toString()).toBe('PNG');
+      expect(png.headers['content-encoding']).toBeUndefined();
+    }
+    expect((await read('?format=svg', { accept: 'image/png' })).body).toBe(svg.body);
+    expect((await read('', { accept: 'application/json' })).statusCode).toBe(406);
+  });
+
+  test('has the size that is asked for, within bounds', async () => {
+    const png = await read('?format=png&width=600&height=315&scale=2');
+    expect([png.rawPayload.readUInt32BE(16), png.rawPayload.readUInt32BE(20)]).toEqual([1200, 630]);
+    const refused = await read('?width=1601&height=199&scale=3&kind=pie&theme=blue&format=gif&x=1');
+    expect(refused.statusCode).toBe(422);
+    expect(Object.keys(faultsOf(refused.json())).toSorted()).toEqual([
+      '/format',
+      '/height',
+      '/kind',
+      '/scale',
+      '/theme',
+      '/width',
+      '/x',
+    ]);
+  });
+
+  test('of a version never changes; that of what stands follows it', async () => {
+    const [first, history] = [await read('?version=1'), await read('?kind=history&version=1')];
+    expect(first.headers['cache-control']).toBe('public, max-age=31536000, immutable');
+    const current = await read();
+    expect(current.headers['cache-control']).toBe('public, no-cache');
+    expect(current.body).toBe(first.body);
+    ledger.clock.now = new Date(ledger.clock.now.getTime() + 60_000);
+    await ledger.revise({ probabilities: { bear: 0.35, base: 0.4, bull: 0.25 }, rationale: 'On.' });
+    expect(described((await read()).body)).toBe(
+      'Bear 35%, Base 40%, Bull 25%. Since the version before, in percentage points: Bear +5, Base −5, Bull ±0.',
+    );
+    expect(described((await read('?kind=history')).body)).toMatch(
+      /^2 versions from .* at last bear 35%/,
+    );
+    expect((await read('?version=1')).body).toBe(first.body);
+    expect((await read('?kind=history&version=1')).body).toBe(history.body);
+    const moment = '2026-11-20T16:00:30Z';
+    expect((await read(`?asOf=${moment}`)).body).toBe(first.body);
+    expect((await read('?version=3')).statusCode).toBe(404);
+    const both = await read(`?version=1&asOf=${moment}`);
+    expect(faultsOf(both.json())).toEqual({
+      '/version': 'says nothing beside asOf: leave one of them out',
+    });
+    const drawdown = await read('?kind=drawdown&version=1');
+    expect(faultsOf(drawdown.json())).toEqual({
+      '/version': 'says nothing of drawdown: leave it out, or use asOf',
+    });
+  });
+
+  test('of the drawdown shows a close as soon as it is acknowledged', async () => {
+    expect(described((await read('?kind=drawdown')).body)).toBe(
+      'No close of RUT since 31 March 2026 is known.',
+    );
+    await observe({ '2026-11-17': 3000, '2026-11-18': 2700 });
+    expect(described((await read('?kind=drawdown')).body)).toBe(
+      'RUT closed at 2,700 on 18 November 2026, 10% below 3,000 of 17 November 2026. It is called Correction. The deepest fall was 10%, on 18 November 2026.',
+    );
+    // The label stays, so no event tells of it.
+    await observe({ '2026-11-19': 2650 });
+    expect(described((await read('?kind=drawdown')).body)).toContain('RUT closed at 2,650');
+    const before = await read('?kind=drawdown&asOf=2026-11-20T16:00:30Z');
+    expect(described(before.body)).toContain('No close of RUT');
+  });
+
+  test('of the history marks what was triggered and how it ended', async () => {
+    await createOutlook(ledger, { slug: 'marked', title: 'Marked' });
+    const assess = '/v1/outlooks/marked/conditions/domestic-breadth/assessments';
+    await send(ledger, 'POST', assess, { state: 'triggered', rationale: 'Breadth is wide.' });
+    const marked = '/v1/outlooks/marked/chart.svg';
+    const { body } = await read('?kind=history', {}, marked);
+    expect(described(body)).toContain('domestic-breadth triggered on 20 November 2026.');
+    ledger.clock.now = new Date(ledger.clock.now.getTime() + 86_400_000);
+    await send(ledger, 'POST', '/v1/outlooks/marked/resolution', {
+      outcome: 'bear',
+      realisedReturn: -0.2,
+      reason: 'It fell.',
+    });
+    const resolved = await read('?kind=history', {}, marked);
+    expect(described(resolved.body)).toContain('resolved: bear on 21 November 2026.');
+  });
+
+  test('of the calibration tells of all that the author of the version forecast', async () => {
+    const { body } = await read('?kind=calibration', {}, '/v1/outlooks/marked/chart.svg');
+    expect(described(body)).toMatch(/^1 resolved outlook: given /);
+    const unscored = await startLedger();
+    const { body: none } = await unscored.call({ url: `${URL}?kind=calibration` });
+    expect(described(none)).toBe('No outlook is resolved yet.');
+    await unscored.close();
+  });
+
+  test('is refused where the instrument has no closes, and where there is no outlook', async () => {
+    await send(ledger, 'POST', '/v1/instruments', { symbol: 'BARE', name: 'Bare', kind: 'index' });
+    await createOutlook(ledger, { slug: 'bare', title: 'Bare', instrument: 'BARE' });
+    const refused = await read('?kind=drawdown', {}, '/v1/outlooks/bare/chart.svg');
+    expect([refused.statusCode, refused.json<{ type: string }>().type]).toEqual([
+      409,
+      '/problems/no-closes',
+    ]);
+    expect((await read('', {}, '/v1/outlooks/nowhere/chart.svg')).statusCode).toBe(404);
+  });
+
+  test('shows text as text', async () => {
+    const sent = nastyOutlook('nasty');
+    expect((await createOutlook(ledger, sent)).statusCode).toBe(201);
+    for (const kind of ['scenarios', 'history']) {
+      const { body } = await read(`?kind=${kind}`, {}, '/v1/outlooks/nasty/chart.svg');
+      const $ = load(body, { xml: true });
+      expect($('svg > title').text()).toBe(sent['title']);
+      expect($('script').toArray()).toEqual([]);
+      const png = await read(`?kind=${kind}&format=png`, {}, '/v1/outlooks/nasty/chart.svg');
+      expect(png.statusCode).toBe(200);
+    }
+  });
+});
