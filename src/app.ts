@@ -67,6 +67,9 @@ import { trackRecordRoutes } from './http/track-records.ts';
 import { validatorCompiler } from './http/validation.ts';
 import { versionRoutes } from './http/versions.ts';
 import { viewRoutes } from './http/analyst-views.ts';
+import { type Resolve, resolveName } from './http/webhook-addresses.ts';
+import { WebhookDispatcher } from './http/webhook-dispatcher.ts';
+import { webhookRoutes } from './http/webhooks.ts';
 import { pageRoutes } from './pages/routes.tsx';
 
 const { version } = JSON.parse(
@@ -83,6 +86,8 @@ export type AppOptions = {
   logger: FastifyBaseLogger;
   /** Whether requests are traced, by what OpenTelemetry's own settings say. */
   isTraced?: boolean;
+  /** How the names of webhooks are looked up; as the machine does it unless given. */
+  resolve?: Resolve;
 };
 
 /** The service, ready to listen or to be injected into. */
@@ -137,7 +142,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   return app;
 }
 
-function ledgerOf(app: FastifyInstance, { config, database, feed, now }: AppOptions): Ledger {
+function ledgerOf(app: FastifyInstance, options: AppOptions): Ledger {
+  const { config, database, feed, now, resolve = resolveName } = options;
   const { requireKeyForReads, cacheMaxBytes, oidc } = config;
   const { pool } = database;
   const frameworks: FrameworkCache = new LRUCache({
@@ -146,10 +152,12 @@ function ledgerOf(app: FastifyInstance, { config, database, feed, now }: AppOpti
     // stays until it is collected.
     sizeCalculation: (stored) => 4 * stored.size + 4_000,
   });
+  const reach = { resolve, allowsPrivate: config.webhookPrivateAddresses };
   return {
     ...database,
     now,
     feed,
+    webhooks: new WebhookDispatcher(app, { pool, feed, now, reach, version }),
     requireKeyForReads,
     publicUrl: config.publicUrl,
     idempotencyHours: config.idempotencyHours,
@@ -196,6 +204,7 @@ async function mountApi(api: Api, ledger: Ledger, serveMetrics: (api: Api) => vo
   seriesRoutes(api, ledger);
   await observationRoutes(api, ledger);
   keyRoutes(api, ledger);
+  await webhookRoutes(api, ledger);
   auditRoutes(api, ledger);
   problemTypeRoutes(api);
   healthRoutes(api, ledger);

@@ -109,6 +109,7 @@ const environment = z.object({
   IDEMPOTENCY_HOURS: wholeNumber
     .refine((hours) => hours >= 1 && hours <= 8760, { error: 'must be in 1–8760' })
     .default(24),
+  WEBHOOK_PRIVATE_ADDRESSES: flag.default('false'),
 });
 
 /** The names of all settings. */
@@ -166,6 +167,8 @@ export type Config = DatabaseSettings & {
   oidc: Issuer | null;
   /** For how many hours the answer to a write is kept for who sends it again. */
   idempotencyHours: number;
+  /** Whether webhooks may be at addresses of one's own network, and there without TLS. */
+  webhookPrivateAddresses: boolean;
 };
 
 /**
@@ -200,6 +203,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     trustedProxies: settings.TRUSTED_PROXIES,
     oidc: issuerOf(settings),
     idempotencyHours: settings.IDEMPOTENCY_HOURS,
+    webhookPrivateAddresses: settings.WEBHOOK_PRIVATE_ADDRESSES === 'true',
   };
 }
 

@@ -8,6 +8,8 @@ import { openDatabase } from './db/database.ts';
 import { expireConditions } from './db/expiry.ts';
 import { forgetAnswers } from './db/idempotency.ts';
 import { traceStatements } from './db/tracing.ts';
+import { forgetDeliveries } from './db/webhook-log.ts';
+import { forgetSecrets } from './db/webhooks.ts';
 import { issueFirstKey, loadSamples } from './first-start.ts';
 import { loadEnvFile } from './env-file.ts';
 import { LOG_SERIALIZERS } from './http/logging.ts';
@@ -62,12 +64,14 @@ async function start(): Promise<void> {
   }
 }
 
-/** How often conditions are looked for whose horizon is over, and answers that are old, in milliseconds. */
+/** How often is looked for what is over or old, in milliseconds. */
 const EXPIRE_EVERY = 60_000;
+/** For how long it can be read what webhooks were sent, in milliseconds. */
+const DELIVERIES_KEPT_FOR = 30 * 24 * 3_600_000;
 
 /**
- * Lets conditions expire at the end of their horizons, and forgets answers to writes that nobody can send again;
- * each instance does, and they share the work.
+ * Lets conditions expire at the end of their horizons, and forgets answers to writes that nobody can send again and what
+ * webhooks were sent long ago; each instance does, and they share the work.
  */
 function expireRegularly(
   { pool }: Database,
@@ -80,6 +84,8 @@ function expireRegularly(
     try {
       if ((await expireConditions(pool, now())).length > 0) feed.announce();
       await forgetAnswers(pool, new Date(now().getTime() - idempotencyHours * 3_600_000));
+      await forgetDeliveries(pool, new Date(now().getTime() - DELIVERIES_KEPT_FOR));
+      await forgetSecrets(pool, now());
     } catch (error) {
       log.warn({ err: error }, 'what expires could not be let expire; it is tried again');
     }

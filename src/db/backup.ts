@@ -17,7 +17,7 @@ type Table = { name: string; columns: string[] };
 
 /**
  * Writes all that a ledger holds, as of one moment, as SQL that an empty database of a PostgreSQL from version 15 on
- * takes. The file is for its owner's eyes: it holds the hashes of keys.
+ * takes. The file is for its owner's eyes: it holds the hashes of keys, and what webhooks sign with.
  * @returns how many rows were written
  * @throws Error where the file exists, or the database is not at this release's schema
  */
@@ -86,6 +86,10 @@ CREATE TABLE drizzle.__drizzle_migrations (id SERIAL PRIMARY KEY, hash text NOT 
   for (const { name, last } of await sequences(client)) {
     yield `SELECT setval('${name}', ${last});\n`;
   }
+  // The ledger that was backed up may go on telling its webhooks. Which of the two does is for an admin to say.
+  yield `UPDATE webhooks SET disabled_at = date_trunc('milliseconds', now()), disabled_reason = 'restored'
+ WHERE disabled_at IS NULL;
+`;
   yield `${LAST_LINE}\n`;
 }
 

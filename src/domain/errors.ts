@@ -32,6 +32,8 @@ export type DomainErrorCode =
   | 'nothing-stood'
   | 'instrument-not-found'
   | 'key-not-found'
+  | 'webhook-not-found'
+  | 'unknown-outlook'
   | 'no-change'
   | 'condition-unanswered'
   | 'nothing-to-acknowledge'

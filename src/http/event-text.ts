@@ -23,10 +23,11 @@ type StateData = { status: OutlookStatus; reviewReasons: string[] };
 /** An event as a stream writes it (HTML Living Standard, 9.2). JSON text has no line breaks. */
 export function renderEvent(event: LedgerEvent): string {
   const { position, kind } = event;
-  return `id: ${position}\nevent: ${kind}\ndata: ${JSON.stringify(dataOf(event))}\n\n`;
+  return `id: ${position}\nevent: ${kind}\ndata: ${JSON.stringify(eventData(event))}\n\n`;
 }
 
-function dataOf({ kind, slug, version, recordedAt, data }: LedgerEvent): object {
+/** What an event tells, as streams and webhooks do. */
+export function eventData({ kind, slug, version, recordedAt, data }: LedgerEvent): object {
   switch (kind) {
     case 'outlook.created':
     case 'outlook.version.published': {

@@ -74,7 +74,7 @@ export function measure(app: FastifyInstance, ledger: Ledger): (api: Api) => voi
 }
 
 /** What the service holds at the moment. */
-function stateOf({ pool, replies, streams, feed }: Ledger): (Counter | Gauge)[] {
+function stateOf({ pool, replies, streams, feed, webhooks }: Ledger): (Counter | Gauge)[] {
   const gauge = (name: string, help: string, value: () => number) =>
     new Gauge({
       name: `outlook_ledger_${name}`,
@@ -93,6 +93,17 @@ function stateOf({ pool, replies, streams, feed }: Ledger): (Counter | Gauge)[] 
       this.set({ state: 'open' }, pool.totalCount);
       this.set({ state: 'idle' }, pool.idleCount);
       this.set({ state: 'waiting' }, pool.waitingCount);
+    },
+  });
+  const attempts = new Counter({
+    name: 'outlook_ledger_webhook_attempts_total',
+    help: 'Attempts to deliver an event to a webhook, by how they ended.',
+    labelNames: ['outcome'],
+    registers: [],
+    collect() {
+      this.reset();
+      for (const [outcome, count] of Object.entries(webhooks.outcomes))
+        this.inc({ outcome }, count);
     },
   });
   const counter = (name: string, help: string, value: () => number) =>
@@ -123,6 +134,22 @@ function stateOf({ pool, replies, streams, feed }: Ledger): (Counter | Gauge)[] 
       'change_feed_age_seconds',
       'For how long nothing was heard of the ledger: how late events may be.',
       () => (feed.heardAt === 0 ? 0 : (performance.now() - feed.heardAt) / 1000),
+    ),
+    attempts,
+    gauge(
+      'webhook_deliveries_waiting',
+      'Events that are not delivered to a webhook yet, but for disabled ones.',
+      () => webhooks.backlog.waiting,
+    ),
+    gauge(
+      'webhook_oldest_waiting_seconds',
+      'For how long the oldest of them has waited.',
+      () => webhooks.backlog.oldestSeconds,
+    ),
+    gauge(
+      'webhooks_disabled',
+      'Webhooks that are disabled though nobody asked for it.',
+      () => webhooks.backlog.disabled,
     ),
     gauge('last_event', 'The position of the last event heard of.', () => feed.position ?? 0),
   ];

@@ -25,6 +25,7 @@ export const TAGS = [
   { name: 'Track records', description: 'How forecasts did that are scored.' },
   { name: 'Series', description: 'Prices and indicators, as they were known at any time.' },
   { name: 'Events', description: 'What happens in the ledger, as it happens.' },
+  { name: 'Webhooks', description: 'Who is told of events, at an address of theirs. For admins.' },
   { name: 'Feeds', description: 'New versions for feed readers.' },
   { name: 'Instruments', description: 'What outlooks are about.' },
   { name: 'Keys', description: 'Who may write. For admins.' },

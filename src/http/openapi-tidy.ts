@@ -79,6 +79,9 @@ const PATH_EXAMPLES: Record<string, unknown> = {
   code: 'probability-sum',
 };
 
+/** What asks somebody else, for whom no transaction waits: sent again, they are asked again. */
+const NOT_ONCE = new Set(['testWebhook']);
+
 function completeOperation(operation: Operation, method: string, path: string): void {
   for (const part of operation.parameters ?? []) {
     if (!('name' in part) || part.in !== 'path') continue;
@@ -104,7 +107,7 @@ function completeOperation(operation: Operation, method: string, path: string): 
     operation.parameters = [...(operation.parameters ?? []), parameter(condition)];
     if (!isStream) responses['304'] = { description: '', headers: { ETag: header('ETag') } };
   }
-  if (method === 'post' || method === 'patch') {
+  if ((method === 'post' || method === 'patch') && !NOT_ONCE.has(operation.operationId)) {
     operation.parameters = [...(operation.parameters ?? []), parameter('IdempotencyKey')];
     responses['409'] ??= { description: '', ...problem };
   }

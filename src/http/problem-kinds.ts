@@ -243,6 +243,8 @@ const DOMAIN_PROBLEMS: Record<DomainErrorCode, ProblemCode> = {
   'nothing-stood': 'not-found',
   'instrument-not-found': 'not-found',
   'key-not-found': 'not-found',
+  'webhook-not-found': 'not-found',
+  'unknown-outlook': 'invalid-request',
   'no-change': 'no-change',
   'condition-unanswered': 'condition-unanswered',
   'nothing-to-acknowledge': 'invalid-request',

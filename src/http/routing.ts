@@ -21,6 +21,7 @@ import { offered, ONLY_JSON } from './negotiation.ts';
 import { Problem } from './problems.ts';
 import type { RenderedReplies } from './rendered-replies.ts';
 import { problemDocument } from './schemas/problems.ts';
+import type { WebhookDispatcher } from './webhook-dispatcher.ts';
 
 /** A Fastify instance whose routes are typed by their zod schemas. */
 export type Api = FastifyInstance<
@@ -51,6 +52,7 @@ export type Ledger = {
   publicUrl: string;
   /** For how long the answer to a write is kept for who sends it again. */
   idempotencyHours: number;
+  webhooks: WebhookDispatcher;
 };
 
 const problem = { content: { 'application/problem+json': { schema: problemDocument } } };

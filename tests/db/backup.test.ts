@@ -111,6 +111,29 @@ describe('a backup', () => {
     await other.close();
   });
 
+  test('restored tells no webhook, until an admin says so', async () => {
+    const own = await startLedger();
+    const payload = { url: 'https://hooks.desk.example' };
+    const { id } = (
+      await own.call({ method: 'POST', url: '/v1/webhooks', as: 'admin', payload })
+    ).json<{ id: string }>();
+    const each = path.join(folder, 'webhooks.sql');
+    await backUp(own.pool, each, NOW);
+    const { pool } = await restored(each);
+    const state = async (of: pg.Pool) => {
+      const { rows } = await of.query(
+        'select disabled_at is not null as disabled, disabled_reason as reason from webhooks where id = $1',
+        [id],
+      );
+      return rows;
+    };
+    expect(await state(pool)).toEqual([{ disabled: true, reason: 'restored' }]);
+    expect(await state(own.pool)).toEqual([{ disabled: false, reason: null }]);
+    await pool.end();
+    rmSync(each);
+    await own.close();
+  });
+
   test('says of no row which transaction wrote it, as that is of its server', () => {
     const copies = readFileSync(file, 'utf8').match(/^COPY .* FROM stdin;$/gm) ?? [];
     expect(copies.length).toBe(TABLES.length + SWEPT.length + 1);

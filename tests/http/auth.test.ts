@@ -38,6 +38,14 @@ const ROLE_OF: Record<string, Role> = {
   listKeys: 'admin',
   getKey: 'admin',
   revokeKey: 'admin',
+  createWebhook: 'admin',
+  listWebhooks: 'admin',
+  getWebhook: 'admin',
+  changeWebhook: 'admin',
+  rotateWebhookSecret: 'admin',
+  deleteWebhook: 'admin',
+  listWebhookDeliveries: 'admin',
+  testWebhook: 'admin',
 };
 const KEYED = OPERATIONS.filter(({ access }) => access === 'key');
 const call = (at: TestLedger, { method, url }: DocumentedOperation, authorization?: string) =>

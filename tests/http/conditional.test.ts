@@ -39,6 +39,9 @@ const CACHING: Record<string, string> = {
   listAudit: SECRET,
   getKey: SECRET,
   getOwnView: SECRET,
+  listWebhooks: SECRET,
+  getWebhook: SECRET,
+  listWebhookDeliveries: SECRET,
 };
 
 describe.each(READS)('GET $path', ({ url, operationId }) => {

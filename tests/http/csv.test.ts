@@ -48,6 +48,8 @@ test('every list of the document is one of CSV, too', () => {
     'listSeries',
     'listVersions',
     'listViews',
+    'listWebhookDeliveries',
+    'listWebhooks',
   ]);
   for (const { path } of LISTS) {
     const content = DOCUMENT.paths[path]?.['get']?.responses['200']?.content ?? {};

@@ -150,7 +150,7 @@ const garbled = (text: string) =>
       .map((number) => text.replace(/\d+\.\d+/, number)),
   );
 
-const WRITES = OPERATIONS.filter(({ method }) => ['POST', 'PUT', 'PATCH'].includes(method)).map(
+const WRITES = OPERATIONS.filter(({ operationId }) => operationId in REQUEST_EXAMPLES).map(
   ({ method, url, operationId }) => {
     const examples = Object.values(REQUEST_EXAMPLES[operationId] ?? {});
     return { method, url, operationId, bodies: examples.map(({ value }) => value as Json) };

@@ -7,8 +7,12 @@ import { startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, faultsOf, outlookBody, send, stored } from '../support/requests.ts';
 
 let ledger: TestLedger;
+let webhook = '';
 beforeAll(async () => {
   ledger = await startLedger();
+  const body = { url: 'https://hooks.desk.example' };
+  const created = await send(ledger, 'POST', '/v1/webhooks', body, { as: 'admin' });
+  webhook = created.json<{ id: string }>().id;
 });
 afterAll(() => ledger.close());
 
@@ -82,6 +86,9 @@ const WRITES: Record<string, () => Sent> = {
     { observations: [{ date: '2026-11-20', value: 2700 + count }] },
   ],
   issueKey: () => ['POST', '/v1/keys', { name: 'Desk', role: 'analyst' }],
+  createWebhook: () => ['POST', '/v1/webhooks', { url: 'https://hooks.desk.example' }],
+  changeWebhook: () => ['PATCH', `/v1/webhooks/${webhook}`, { description: `D${count}` }],
+  rotateWebhookSecret: () => ['POST', `/v1/webhooks/${webhook}/secret`, {}],
 };
 
 describe.each(Object.entries(WRITES))('%s', (_, write) => {

@@ -92,6 +92,7 @@ test('each example of a body is answered as it says, in the order of a tour', as
     createInstrument: '/v1/instruments',
     createOutlook: '/v1/outlooks',
     issueKey: '/v1/keys',
+    createWebhook: '/v1/webhooks',
     reviseOutlook: '/v1/outlooks/russell-2000-downside/revisions',
     reviseFramework: '/v1/outlooks/russell-2000-downside/framework',
     addEvidence: '/v1/outlooks/russell-2000-downside/evidence',
@@ -107,6 +108,7 @@ test('each example of a body is answered as it says, in the order of a tour', as
   };
   const methods: Record<string, 'PATCH' | 'PUT'> = {
     reviseFramework: 'PATCH',
+    changeWebhook: 'PATCH',
     patchInstrument: 'PATCH',
     holdView: 'PUT',
   };
@@ -123,6 +125,8 @@ test('each example of a body is answered as it says, in the order of a tour', as
           headers: { 'content-type': type },
         });
         answered[`${operationId} ${name}`] = answer.statusCode;
+        if (operationId === 'createWebhook')
+          urls['changeWebhook'] = String(answer.headers.location);
       }
     }
   }
@@ -142,6 +146,10 @@ test('each example of a body is answered as it says, in the order of a tour', as
     'recordObservations csv': 200,
     'createInstrument instrument': 201,
     'createOutlook russell2000': 201,
+    'changeWebhook enable': 200,
+    'changeWebhook kinds': 200,
+    'createWebhook all': 201,
+    'createWebhook versions': 201,
     'issueKey analyst': 201,
     'reviseFramework withProbabilities': 201,
     'reviseFramework wording': 201,

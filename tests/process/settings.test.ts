@@ -35,6 +35,7 @@ const FAULTS = {
   OIDC_ISSUER: ['http://id.example', 'must be an https URL'],
   OIDC_ALGORITHM: ['HS256', 'must be one of RS256'],
   OIDC_ROLES: ['desk=owner', 'must be pairs such as desk-analysts=analyst'],
+  WEBHOOK_PRIVATE_ADDRESSES: ['maybe', 'must be true or false'],
 } as const;
 
 test.each(['server.js', 'keys.js'])('%s names all bad settings in one line', async (program) => {

@@ -6,6 +6,7 @@ import type { Role } from '../../src/domain/api-keys.ts';
 import { issueKey } from '../../src/db/api-keys.ts';
 import { createSeries } from '../../src/db/series.ts';
 import { SAMPLE_SERIES } from '../../src/http/schemas/examples.ts';
+import type { Resolve } from '../../src/http/webhook-addresses.ts';
 import { series } from '../../src/http/schemas/series.ts';
 import { parse } from '../../src/http/validation.ts';
 import { ChangeFeed } from '../../src/db/change-feed.ts';
@@ -57,12 +58,16 @@ export async function startLedger({
   samples = true,
   followsEvents = true,
   through,
+  // Of the examples there are none.
+  resolve = async () => [{ address: '93.184.216.34', family: 4 }],
   ...settings
 }: Partial<Config> & {
   samples?: boolean;
   followsEvents?: boolean;
   /** Another way to the database, which the service takes. */
   through?: (url: string) => Promise<string>;
+  /** How names of webhooks are looked up. */
+  resolve?: Resolve;
 } = {}): Promise<TestLedger> {
   const url = await createDatabase();
   const database = openDatabase(through ? await through(url) : url);
@@ -86,6 +91,7 @@ export async function startLedger({
     database,
     feed,
     now,
+    resolve,
     logger: pino({ level: 'silent' }),
   });
   const call: TestLedger['call'] = async ({ as, ...options }) => {

@@ -18,6 +18,8 @@ const NO_ID = '00000000-0000-4000-8000-000000000000';
 export const EVIDENCE_ID = '00000000-0000-4000-8000-00000000e41d';
 /** An analyst who holds a view of the sample, where a test lets `fillLedger` add it. */
 export const ANALYST_ID = '00000000-0000-4000-8000-00000000a4a1';
+/** A webhook of the sample, disabled, where a test lets `fillLedger` add it. */
+export const WEBHOOK_ID = '00000000-0000-4000-8000-00000000eb00';
 const PARAMETERS: Record<string, string> = {
   analyst: ANALYST_ID,
   slug: SLUG,
@@ -33,6 +35,12 @@ const OTHERS: Record<string, Record<string, string>> = {
   '/v1/outlooks/{slug}/conditions/{key}/assessments': { key: 'domestic-breadth' },
   '/v1/outlooks/{slug}/evidence/{id}': { id: EVIDENCE_ID },
   '/v1/analysts/{id}/track-record': { id: ANALYST_ID },
+  ...Object.fromEntries(
+    ['', '/deliveries', '/secret', '/test'].map((part) => [
+      `/v1/webhooks/{id}${part}`,
+      { id: WEBHOOK_ID },
+    ]),
+  ),
   '/v1/series/{key}': { key: 'rut-close' },
   '/v1/series/{key}/observations': { key: 'rut-close' },
 };

@@ -141,6 +141,27 @@ export const REQUEST_EXAMPLES: Record<
   patchInstrument: {
     closes: { summary: 'Name the series of the closes', value: { closes: 'rut-close' } },
   },
+  createWebhook: {
+    all: {
+      summary: 'All that happens',
+      value: { url: 'https://hooks.desk.example/ledger', description: 'The dashboard' },
+    },
+    versions: {
+      summary: 'The versions of one outlook',
+      value: {
+        url: 'https://hooks.desk.example/russell-2000',
+        kinds: ['outlook.version.published'],
+        outlook: 'russell-2000-downside',
+      },
+    },
+  },
+  changeWebhook: {
+    kinds: {
+      summary: 'Other kinds, from now on',
+      value: { kinds: ['outlook.version.published', 'outlook.resolved'] },
+    },
+    enable: { summary: 'Go on', value: { enabled: true } },
+  },
   issueKey: {
     analyst: {
       summary: 'A key for a desk, for a year',

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { SAMPLE_OUTLOOK } from '../../../src/http/schemas/examples.ts';
 import { SLUG, type TestLedger } from '../../support/ledger.ts';
-import { ANALYST_ID, EVIDENCE_ID } from '../../support/operations.ts';
+import { ANALYST_ID, EVIDENCE_ID, WEBHOOK_ID } from '../../support/operations.ts';
 import type { Outlook } from './chain.ts';
 
 /** Publishes the sample under other slugs, as its analyst. */
@@ -95,6 +95,7 @@ export async function fillLedger(ledger: TestLedger): Promise<void> {
   expect(answers.map(({ statusCode }) => statusCode)).toEqual([200, 200, 201, 200, 201]);
   await holdViews(ledger);
   await resolveAnother(ledger);
+  await addWebhook(ledger);
 }
 
 /** Views of the sample: an analyst's of a known id, and an admin's. */
@@ -146,4 +147,22 @@ async function resolveAnother(ledger: TestLedger): Promise<void> {
     [201, true],
     [201, true],
   ]);
+}
+
+/** A webhook that was told of the first event and is disabled since. */
+async function addWebhook({ pool }: TestLedger): Promise<void> {
+  await pool.query('select sequence_events()');
+  await pool.query(
+    `insert into webhooks (id, url, secret, position, created_at, disabled_at, disabled_reason)
+     values ($1, 'https://hooks.desk.example/ledger', decode(repeat('5e', 32), 'hex'), 1, now(), now(), 'asked')`,
+    [WEBHOOK_ID],
+  );
+  await pool.query(
+    `with delivered as (
+       insert into webhook_deliveries (webhook_id, position, outlook_id, planned_at, attempts, delivered_at)
+       select $1, position, outlook_id, now(), 1, now() from events where position = 1 returning id)
+     insert into webhook_attempts (delivery_id, number, started_at, milliseconds, status)
+     select id, 1, now(), 12, 204 from delivered`,
+    [WEBHOOK_ID],
+  );
 }

@@ -42,7 +42,7 @@ export async function attempt(
 }
 
 /** Of which old rows go, as they are no part of the record. */
-export const SWEPT = ['idempotency_keys'];
+export const SWEPT = ['idempotency_keys', 'webhooks', 'webhook_deliveries', 'webhook_attempts'];
 
 export const TABLES = [
   'instruments',
