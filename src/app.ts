@@ -2,13 +2,8 @@ import { readFileSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import accepts from '@fastify/accepts';
-import cors, { type FastifyCorsOptions } from '@fastify/cors';
-import fastify, {
-  type FastifyInstance,
-  type FastifyBaseLogger,
-  type FastifyRequest,
-  LogController,
-} from 'fastify';
+import cors from '@fastify/cors';
+import fastify, { type FastifyInstance, type FastifyBaseLogger, LogController } from 'fastify';
 import helmet from 'helmet';
 import { LRUCache } from 'lru-cache';
 import type { Config } from './config.ts';
@@ -24,6 +19,7 @@ import { RefusalTrail } from './http/audit-trail.ts';
 import { authorize } from './http/auth.ts';
 import { answerConditionally } from './http/caching.ts';
 import { chartRoutes } from './http/charts.ts';
+import { corsOf } from './http/cors.ts';
 import { consensusRoutes } from './http/consensus.ts';
 import { conditionRoutes } from './http/conditions.ts';
 import { diffRoutes } from './http/diffs.ts';
@@ -58,7 +54,7 @@ import {
   refuseUnknownQueries,
 } from './http/routing.ts';
 import { scoreRoutes } from './http/scores.ts';
-import { EXPOSED_HEADERS, TRANSPORT_SECURITY } from './http/sending.ts';
+import { TRANSPORT_SECURITY } from './http/sending.ts';
 import { seriesRoutes } from './http/series.ts';
 import { endConnectionsOnClose } from './http/stopping.ts';
 import { tokenVerifier } from './http/tokens.ts';
@@ -255,46 +251,4 @@ function headersOf(options: Parameters<typeof helmet>[0]): Record<string, string
   const response = { setHeader, removeHeader: () => {} } as unknown as ServerResponse;
   helmet(options)({} as IncomingMessage, response, () => {});
   return headers;
-}
-
-/**
- * Pages of any origin may read what anyone may read. Pages of the configured origins may also write,
- * and read where reads need a key. No cookie ever grants anything, so credentials are never allowed.
- */
-function corsOf(config: AppOptions['config']) {
-  const exposedHeaders = [...EXPOSED_HEADERS];
-  const readers = {
-    origin: '*',
-    methods: ['GET', 'HEAD'],
-    // Without Authorization: its page can't write, whatever key it has.
-    allowedHeaders: ['If-None-Match', 'Last-Event-ID', 'X-Request-Id'],
-    exposedHeaders,
-  };
-  const trusted = {
-    origin: [...config.corsOrigins],
-    methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
-    allowedHeaders: [
-      'Authorization',
-      'Content-Type',
-      'Idempotency-Key',
-      'If-Match',
-      'If-None-Match',
-      'Last-Event-ID',
-      'X-Request-Id',
-    ],
-    exposedHeaders,
-  };
-  return (
-    request: FastifyRequest,
-    callback: (error: Error | null, options: FastifyCorsOptions) => void,
-  ): void => {
-    const { origin } = request.headers;
-    const isTrusted = origin !== undefined && config.corsOrigins.includes(origin);
-    // Any other OPTIONS asks what the URL takes (http/routing.ts).
-    const preflight = request.headers['access-control-request-method'] !== undefined;
-    // Open reads answer pages of every origin the same.
-    const isRead = request.method === 'GET' || request.method === 'HEAD';
-    const isOpen = !config.requireKeyForReads && (isRead || !isTrusted);
-    callback(null, { ...(isOpen ? readers : trusted), preflight });
-  };
 }
