@@ -11,7 +11,7 @@ import {
   TimeAxis,
   ValueAxis,
 } from './frame.tsx';
-import { longDay, percent, shortDay } from './text.ts';
+import { longDay, percent, SCENARIO_TITLES, sharesOf, shortDay } from './text.ts';
 
 /** What stood from a moment on. */
 export type HistoryStep = { version: number; publishedAt: Date; probabilities: Fractions };
@@ -25,8 +25,6 @@ export type HistoryData = {
   marks: readonly HistoryMark[];
 };
 
-const NAMES: Record<ScenarioName, string> = { bear: 'Bear', base: 'Base', bull: 'Bull' };
-
 /** How the probabilities moved: steps stacked to 100 %, with the versions and what else happened marked. */
 export function historyChart(data: HistoryData, look: ChartLook): string {
   const { title, symbol, steps, marks } = data;
@@ -38,7 +36,7 @@ export function historyChart(data: HistoryData, look: ChartLook): string {
   const told = marks.map(({ at, text }) => `${text} on ${longDay(at)}.`);
   const description = [
     `${count} from ${from} to ${to}.`,
-    `At first ${sharesOf(first)}; at last ${sharesOf(last)}.`,
+    `At first ${sharesOf(first.probabilities)}; at last ${sharesOf(last.probabilities)}.`,
     ...told.slice(-10),
   ].join(' ');
   const span =
@@ -46,9 +44,6 @@ export function historyChart(data: HistoryData, look: ChartLook): string {
   const heading = { title, subtitle: `${symbol} · ${count} · ${span}`, description };
   return renderChart(look, heading, <Steps data={data} look={look} />);
 }
-
-const sharesOf = ({ probabilities }: HistoryStep): string =>
-  SCENARIO_NAMES.map((name) => `${name} ${percent(probabilities[name])}`).join(', ');
 
 function Steps({ data: { steps, marks }, look }: { data: HistoryData; look: ChartLook }) {
   const plot = plotOf(look, { left: 56, right: 124, bottom: 52 });
@@ -86,7 +81,7 @@ function Steps({ data: { steps, marks }, look }: { data: HistoryData; look: Char
                 size={13}
                 weight={600}
                 room={116}
-                text={`${NAMES[layer.key]} ${percent(last.probabilities[layer.key])}`}
+                text={`${SCENARIO_TITLES[layer.key]} ${percent(last.probabilities[layer.key])}`}
               />
             )}
           </g>

@@ -1,7 +1,7 @@
 import { scaleLinear } from 'd3-scale';
 import { type Fractions, SCENARIO_NAMES, type ScenarioName } from '../domain/probabilities.ts';
 import { type ChartLook, HEADING, Label, renderChart, round } from './frame.tsx';
-import { longDay, percent, points } from './text.ts';
+import { longDay, percent, points, SCENARIO_TITLES, sharesOf } from './text.ts';
 
 /** What a version says, as far as its picture shows. */
 export type ScenariosData = {
@@ -15,13 +15,10 @@ export type ScenariosData = {
   scenarioTitles: Record<ScenarioName, string>;
 };
 
-const NAMES: Record<ScenarioName, string> = { bear: 'Bear', base: 'Base', bull: 'Bull' };
-
 /** The three probabilities of a version as bars from 0 to 100 %, with how far they moved. */
 export function scenariosChart(data: ScenariosData, look: ChartLook): string {
   const { title, symbol, version, publishedAt, probabilities } = data;
-  const shares = SCENARIO_NAMES.map((name) => `${NAMES[name]} ${percent(probabilities[name])}`);
-  const description = `${shares.join(', ')}. ${movement(data)}`;
+  const description = `${sharesOf(probabilities)}. ${movement(data)}`;
   const subtitle = `${symbol} · version ${version} · ${longDay(publishedAt)}`;
   return renderChart(look, { title, subtitle, description }, <Bars data={data} look={look} />);
 }
@@ -30,7 +27,7 @@ function movement({ version, deltas }: ScenariosData): string {
   if (!deltas || SCENARIO_NAMES.every((name) => deltas[name] === 0)) {
     return version === 1 ? 'The first version.' : 'As in the version before.';
   }
-  const moved = SCENARIO_NAMES.map((name) => `${NAMES[name]} ${points(deltas[name])}`);
+  const moved = SCENARIO_NAMES.map((name) => `${SCENARIO_TITLES[name]} ${points(deltas[name])}`);
   return `Since the version before, in percentage points: ${moved.join(', ')}.`;
 }
 
@@ -55,7 +52,7 @@ function Bars({ data, look }: { data: ScenariosData; look: ChartLook }) {
               y={top + 15}
               size={13}
               room={right - left}
-              text={`${NAMES[name]} · ${scenarioTitles[name]}`}
+              text={`${SCENARIO_TITLES[name]} · ${scenarioTitles[name]}`}
             />
             <rect
               class={`fill-${name}`}

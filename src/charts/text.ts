@@ -1,5 +1,20 @@
 import { format } from 'd3-format';
 import { utcFormat } from 'd3-time-format';
+import { type Fractions, SCENARIO_NAMES, type ScenarioName } from '../domain/probabilities.ts';
+
+/** What scenarios are called where people read. */
+export const SCENARIO_TITLES: Record<ScenarioName, string> = {
+  bear: 'Bear',
+  base: 'Base',
+  bull: 'Bull',
+};
+
+/** Probabilities in one line: `Bear 30%, Base 45%, Bull 25%`. */
+export function sharesOf(probabilities: Fractions): string {
+  return SCENARIO_NAMES.map(
+    (name) => `${SCENARIO_TITLES[name]} ${percent(probabilities[name])}`,
+  ).join(', ');
+}
 
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
 // Full width: a Chinese or Japanese character, a Hangul syllable, an emoji.

@@ -1,16 +1,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import XMLBuilder from 'fast-xml-builder';
 import { z } from 'zod';
-import { percent, points, withoutControls } from '../charts/text.ts';
+import { percent, points, withoutControls, SCENARIO_TITLES } from '../charts/text.ts';
 import { listOutlooks } from '../db/outlook-list.ts';
 import type { VersionEntry } from '../db/version-entries.ts';
 import { listVersions } from '../db/version-list.ts';
-import {
-  deltasOf,
-  fractionsOf,
-  SCENARIO_NAMES,
-  type ScenarioName,
-} from '../domain/probabilities.ts';
+import { deltasOf, fractionsOf, SCENARIO_NAMES } from '../domain/probabilities.ts';
 import { type About, WHOLE_LEDGER } from './kept-replies.ts';
 import { ATOM_TYPE, JSON_FEED_TYPE } from './negotiation.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
@@ -139,15 +134,13 @@ async function newestEntries({ pool, now, versions }: Ledger): Promise<Entry[]> 
   });
 }
 
-const TITLES: Record<ScenarioName, string> = { bear: 'Bear', base: 'Base', bull: 'Bull' };
-
 /** What a version says, in one line: `Version 2: Bear 35% (+5), Base 40% (−5), Bull 25%`. */
 function lineOf({ version, probabilities, previousProbabilities: before }: Entry): string {
   const fractions = fractionsOf(probabilities);
   const deltas = before && deltasOf(before, probabilities);
   const shares = SCENARIO_NAMES.map((name) => {
     const moved = deltas && deltas[name] !== 0 ? ` (${points(deltas[name])})` : '';
-    return `${TITLES[name]} ${percent(fractions[name])}${moved}`;
+    return `${SCENARIO_TITLES[name]} ${percent(fractions[name])}${moved}`;
   });
   return `Version ${version}: ${shares.join(', ')}`;
 }

@@ -2,7 +2,16 @@ import type { PhrasingContent, Root, RootContent, TableCell } from 'mdast';
 import { gfmTableToMarkdown } from 'mdast-util-gfm-table';
 import { toMarkdown } from 'mdast-util-to-markdown';
 import type { z } from 'zod';
-import { decimal, moment, percent, points, shortDay, withoutControls } from '../charts/text.ts';
+import {
+  decimal,
+  moment,
+  percent,
+  points,
+  shortDay,
+  withoutControls,
+  SCENARIO_TITLES,
+  sharesOf,
+} from '../charts/text.ts';
 import { SCENARIO_NAMES, type ScenarioName } from '../domain/probabilities.ts';
 import { wordsOf } from '../domain/review.ts';
 import type { evidence as evidenceSchema } from './schemas/evidence.ts';
@@ -10,8 +19,6 @@ import type { outlook as outlookSchema } from './schemas/outlooks.ts';
 
 type Outlook = z.output<typeof outlookSchema>;
 type Evidence = z.output<typeof evidenceSchema>;
-
-const TITLES: Record<ScenarioName, string> = { bear: 'Bear', base: 'Base', bull: 'Bull' };
 
 /**
  * An outlook as an article: Markdown (CommonMark, with the tables of GitHub Flavored Markdown), made of its data alone.
@@ -117,9 +124,6 @@ function list(items: readonly PhrasingContent[][], isOrdered = false): RootConte
 function opening(outlook: Outlook, image: string): RootContent[] {
   const { instrument, horizon, status, version, publishedAt, author, review, resolution } = outlook;
   const about = `${instrument.name} (${instrument.symbol}), ${day(horizon.from)} to ${day(horizon.to)}. Version ${version}, published ${moment(new Date(publishedAt))} by ${author.name}.`;
-  const shares = SCENARIO_NAMES.map(
-    (name) => `${TITLES[name]} ${percent(outlook.probabilities[name])}`,
-  );
   const states = [
     ...(status === 'open' ? [] : [`This outlook is ${status}.`]),
     ...(resolution ? [resolved(resolution)] : []),
@@ -128,7 +132,7 @@ function opening(outlook: Outlook, image: string): RootContent[] {
   return [
     title(1, outlook.title),
     paragraph({ type: 'emphasis', children: [text(inLine(about))] }),
-    paragraph({ type: 'image', url: image, alt: `${shares.join(', ')}.` }),
+    paragraph({ type: 'image', url: image, alt: `${sharesOf(outlook.probabilities)}.` }),
     ...states.map((state) => paragraph(strong(inLine(state)))),
   ];
 }
@@ -158,7 +162,7 @@ function odds({
       table(
         ['Scenario', 'Likely outcome', 'Conditions', 'Probability', 'Change'],
         SCENARIO_NAMES.map((name) => [
-          `${TITLES[name]}: ${scenarios[name].title}`,
+          `${SCENARIO_TITLES[name]}: ${scenarios[name].title}`,
           scenarios[name].outcome,
           scenarios[name].conditions,
           percent(probabilities[name]),
@@ -239,7 +243,7 @@ function conditions({ invalidationConditions }: Outlook): RootContent[] {
     ['Condition', 'Speaks against', 'State', 'How it is told'],
     invalidationConditions.map(({ statement, invalidates, state, rule }) => [
       statement,
-      TITLES[invalidates],
+      SCENARIO_TITLES[invalidates],
       state,
       rule ? wordsOf(rule) : "an analyst's judgement",
     ]),

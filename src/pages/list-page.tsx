@@ -1,11 +1,10 @@
 import type { VNode } from 'preact';
 import type { z } from 'zod';
-import { percent } from '../charts/text.ts';
+import { percent, SCENARIO_TITLES, sharesOf } from '../charts/text.ts';
 import { OUTLOOK_STATUSES } from '../domain/outlook.ts';
 import { SCENARIO_NAMES } from '../domain/probabilities.ts';
 import type { outlookSummary } from '../http/schemas/outlooks.ts';
-import { Badge, Day, Live, Moment, SCENARIO_TITLES, Text } from './parts.tsx';
-import { sharesOf } from './standing.tsx';
+import { Badge, Day, Live, Moment, Text } from './parts.tsx';
 
 type Summary = z.output<typeof outlookSummary>;
 
@@ -121,7 +120,7 @@ function Bar({ item }: { item: Summary }): VNode {
       viewBox="0 0 10000 100"
       preserveAspectRatio="none"
       role="img"
-      aria-label={sharesOf(item)}
+      aria-label={sharesOf(item.probabilities)}
     >
       {SCENARIO_NAMES.map((name) => {
         const width = Math.round(item.probabilities[name] * 10_000);

@@ -1,4 +1,5 @@
 import type { VNode } from 'preact';
+import { sharesOf } from '../charts/text.ts';
 import { Endnotes, Headwinds, Metrics, Positioning, Risks, Summary } from './framework.tsx';
 import type { Head } from './layout.tsx';
 import {
@@ -12,7 +13,7 @@ import {
 } from './past.tsx';
 import { Live } from './parts.tsx';
 import { Revise } from './revise.tsx';
-import { Heading, LastChange, type Outlook, sharesOf, Standing } from './standing.tsx';
+import { Heading, LastChange, type Outlook, Standing } from './standing.tsx';
 import {
   type Condition,
   Conditions,
@@ -45,7 +46,7 @@ export type OutlookPageData = {
 /** What the page of an outlook says of itself. */
 export function headOf({ outlook, etag }: OutlookPageData): Head {
   const { slug, title, summary, version } = outlook;
-  const shares = sharesOf(outlook);
+  const shares = sharesOf(outlook.probabilities);
   const at = `/v1/outlooks/${slug}`;
   const alternates = [
     { type: 'application/json', title: 'As data', path: at },
@@ -79,7 +80,7 @@ export function OutlookPage({ data }: { data: OutlookPageData }): VNode {
     <>
       <Live
         events={etag === null ? null : `/v1/outlooks/${slug}/events`}
-        news={`Version ${outlook.version} stands: ${sharesOf(outlook)}.`}
+        news={`Version ${outlook.version} stands: ${sharesOf(outlook.probabilities)}.`}
       >
         <Heading outlook={outlook} />
         <TimeTravel

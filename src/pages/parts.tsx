@@ -1,13 +1,6 @@
 import type { ComponentChildren, VNode } from 'preact';
 import { moment, shortDay } from '../charts/text.ts';
 import { EVENT_KINDS } from '../domain/events.ts';
-import type { ScenarioName } from '../domain/probabilities.ts';
-
-export const SCENARIO_TITLES: Record<ScenarioName, string> = {
-  bear: 'Bear',
-  base: 'Base',
-  bull: 'Bull',
-};
 
 /** A sentence or a title of an analyst: whatever direction it is written in, what stands around it keeps its own. */
 export function Text({ children }: { children: string }): VNode {

@@ -1,12 +1,12 @@
 import type { ComponentChildren, VNode } from 'preact';
 import type { z } from 'zod';
-import { decimal, percent, points } from '../charts/text.ts';
+import { decimal, percent, points, SCENARIO_TITLES, sharesOf } from '../charts/text.ts';
 import { SCENARIO_NAMES } from '../domain/probabilities.ts';
 import type { outlookDiff } from '../http/schemas/diffs.ts';
 import type { versionEntry } from '../http/schemas/outlooks.ts';
 import type { outlookScores } from '../http/schemas/scores.ts';
-import { Chart, Moment, SCENARIO_TITLES, Section, Table, Text } from './parts.tsx';
-import { type Outlook, sharesOf } from './standing.tsx';
+import { Chart, Moment, Section, Table, Text } from './parts.tsx';
+import { type Outlook } from './standing.tsx';
 
 export type VersionEntry = z.output<typeof versionEntry>;
 export type Diff = z.output<typeof outlookDiff>;
@@ -28,7 +28,7 @@ export function History(props: {
         slug={slug}
         query={{ kind: 'history', version }}
         size={[760, 400]}
-        alt={`The probabilities from version 1 to version ${version}, which says: ${sharesOf(outlook)}.`}
+        alt={`The probabilities from version 1 to version ${version}, which says: ${sharesOf(outlook.probabilities)}.`}
       />
       <Table
         caption={`Versions (${latestVersion} in all)`}

@@ -1,7 +1,7 @@
 import type { VNode } from 'preact';
-import { percent } from '../charts/text.ts';
+import { percent, SCENARIO_TITLES } from '../charts/text.ts';
 import { SCENARIO_NAMES } from '../domain/probabilities.ts';
-import { SCENARIO_TITLES, Section, Text } from './parts.tsx';
+import { Section, Text } from './parts.tsx';
 import type { Outlook } from './standing.tsx';
 import type { Condition, Evidence } from './watch.tsx';
 

@@ -1,28 +1,11 @@
 import type { VNode } from 'preact';
 import type { z } from 'zod';
-import { percent, points } from '../charts/text.ts';
+import { percent, points, SCENARIO_TITLES, sharesOf } from '../charts/text.ts';
 import { SCENARIO_NAMES, type ScenarioName } from '../domain/probabilities.ts';
 import type { outlook as outlookSchema } from '../http/schemas/outlooks.ts';
-import {
-  Badge,
-  Chart,
-  Day,
-  Moment,
-  Prose,
-  SCENARIO_TITLES,
-  Section,
-  Table,
-  Text,
-} from './parts.tsx';
+import { Badge, Chart, Day, Moment, Prose, Section, Table, Text } from './parts.tsx';
 
 export type Outlook = z.output<typeof outlookSchema>;
-
-/** The probabilities of a version in one sentence. */
-export function sharesOf({ probabilities }: Pick<Outlook, 'probabilities'>): string {
-  return SCENARIO_NAMES.map(
-    (name) => `${SCENARIO_TITLES[name]} ${percent(probabilities[name])}`,
-  ).join(', ');
-}
 
 /** What is said of an outlook above all else. */
 export function Heading({ outlook }: { outlook: Outlook }): VNode {
@@ -79,7 +62,7 @@ export function Standing({ outlook }: { outlook: Outlook }): VNode {
         slug={slug}
         query={{ kind: 'scenarios', version }}
         size={[760, 300]}
-        alt={`The probabilities of version ${version}: ${sharesOf(outlook)}.`}
+        alt={`The probabilities of version ${version}: ${sharesOf(outlook.probabilities)}.`}
       />
       <Table
         caption="Scenarios"

@@ -73,7 +73,7 @@ describe('a chart', () => {
       ),
     );
     expect(moved.description).toBe(
-      '2 versions from 1 January 2026 to 1 January 2026. At first bear 30%, base 45%, bull 25%; at last bear 35%, base 40%, bull 25%. x triggered on 2 January 2026.',
+      '2 versions from 1 January 2026 to 1 January 2026. At first Bear 30%, Base 45%, Bull 25%; at last Bear 35%, Base 40%, Bull 25%. x triggered on 2 January 2026.',
     );
   });
 

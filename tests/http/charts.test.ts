@@ -79,7 +79,7 @@ describe('a chart', () => {
       'Bear 35%, Base 40%, Bull 25%. Since the version before, in percentage points: Bear +5, Base −5, Bull ±0.',
     );
     expect(described((await read('?kind=history')).body)).toMatch(
-      /^2 versions from .* at last bear 35%/,
+      /^2 versions from .* at last Bear 35%/,
     );
     expect((await read('?version=1')).body).toBe(first.body);
     expect((await read('?kind=history&version=1')).body).toBe(history.body);
