@@ -11,12 +11,12 @@ import {
   TimeAxis,
   ValueAxis,
 } from './frame.tsx';
-import { longDay, percent, SCENARIO_TITLES, sharesOf, shortDay } from './text.ts';
+import { longDay, percent, SCENARIO_TITLES, sharesOf, shortDay, withoutControls } from './text.ts';
 
 /** What stood from a moment on. */
 export type HistoryStep = { version: number; publishedAt: Date; probabilities: Fractions };
 /** Something that happened to the outlook, beside its versions. */
-export type HistoryMark = { at: Date; kind: 'triggered' | 'resolved'; text: string };
+export type HistoryMark = { at: Date; kind: 'evidence' | 'triggered' | 'resolved'; text: string };
 export type HistoryData = {
   title: string;
   symbol: string;
@@ -162,22 +162,25 @@ function VersionMarks(props: { steps: readonly HistoryStep[]; x: TimeScale; plot
   );
 }
 
-/** A triangle for a condition that was triggered, a square for a resolution, with what it says. */
+/** A dot for evidence, a triangle for a condition that was triggered, a square for a resolution, with what it says. */
 function Mark({ mark: { kind, text, at }, x, plot }: { mark: HistoryMark; x: number; plot: Plot }) {
   const base = plot.bottom + 40;
-  const shape =
-    kind === 'triggered'
-      ? `M${round(x - 6)},${base}h12l-6,-11z`
-      : `M${round(x - 5)},${base}h10v-10h-10z`;
+  const shapes = {
+    evidence: `M${round(x - 4)},${base - 5}a4,4 0 1 0 8,0a4,4 0 1 0 -8,0z`,
+    triggered: `M${round(x - 6)},${base}h12l-6,-11z`,
+    resolved: `M${round(x - 5)},${base}h10v-10h-10z`,
+  };
   return (
     <g>
-      <title>{`${text}, ${longDay(at)}`}</title>
-      <path
-        class="stroke-text"
-        stroke-dasharray="3 3"
-        d={`M${round(x)},${plot.top}V${base - 11}`}
-      />
-      <path class="fill-text" d={shape} />
+      <title>{`${withoutControls(text)}, ${longDay(at)}`}</title>
+      {kind !== 'evidence' && (
+        <path
+          class="stroke-text"
+          stroke-dasharray="3 3"
+          d={`M${round(x)},${plot.top}V${base - 11}`}
+        />
+      )}
+      <path class="fill-text" d={shapes[kind]} />
     </g>
   );
 }

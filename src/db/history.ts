@@ -54,14 +54,19 @@ function pointOf([version, publishedAt, bear, base, bull]: Row): HistoryPoint {
 }
 
 /** What happened to an outlook beside its versions, as far as a picture of its history marks it. */
-export type HistoryEvent = { at: Date; kind: 'triggered' | 'resolved'; subject: string };
+export type HistoryEvent = {
+  at: Date;
+  kind: 'evidence' | 'triggered' | 'resolved';
+  /** A headline, the key of a condition, or what came about. */
+  subject: string;
+};
 
 /** How many of each kind are told, the newest. */
 const MOST_EVENTS = 50;
 
 /**
- * The conditions of an outlook that were triggered, by their keys, and what it was resolved as, each until a
- * moment; ascending by time.
+ * The evidence of an outlook, its conditions that were triggered, and what it was resolved as, each until a moment;
+ * ascending by time.
  */
 export async function readHistoryEvents(
   session: Session,
@@ -76,6 +81,10 @@ export async function readHistoryEvents(
          from condition_changes c where c.outlook_id = (select id from o)
           and c.state = 'triggered' and c.recorded_at <= $2
         order by c.id desc limit $3)
+      union all
+      (select e.recorded_at, 'evidence', e.headline
+         from evidence e where e.outlook_id = (select id from o) and e.recorded_at <= $2
+        order by e.number desc limit $3)
       union all
       (select r.recorded_at, 'resolved', coalesce(r.outcome, 'void')
          from resolutions r where r.outlook_id = (select id from o) and r.recorded_at <= $2

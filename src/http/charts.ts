@@ -162,6 +162,10 @@ const DRAW: Record<ChartKind, Draw> = {
 };
 
 function markOf({ at, kind, subject }: HistoryEvent) {
-  const text = kind === 'triggered' ? `${subject} triggered` : `resolved: ${subject}`;
-  return { at, kind, text };
+  const texts = {
+    evidence: `evidence: ${subject}`,
+    triggered: `${subject} triggered`,
+    resolved: `resolved: ${subject}`,
+  };
+  return { at, kind, text: texts[kind] };
 }

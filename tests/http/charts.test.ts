@@ -115,9 +115,16 @@ describe('a chart', () => {
     await createOutlook(ledger, { slug: 'marked', title: 'Marked' });
     const assess = '/v1/outlooks/marked/conditions/domestic-breadth/assessments';
     await send(ledger, 'POST', assess, { state: 'triggered', rationale: 'Breadth is wide.' });
+    await send(ledger, 'POST', '/v1/outlooks/marked/evidence', {
+      headline: 'Breadth widened',
+      summary: 'By much.',
+      publisher: 'A newswire',
+      publishedAt: '2026-11-20T15:00:00Z',
+    });
     const marked = '/v1/outlooks/marked/chart.svg';
     const { body } = await read('?kind=history', {}, marked);
     expect(described(body)).toContain('domestic-breadth triggered on 20 November 2026.');
+    expect(described(body)).toContain('evidence: Breadth widened on 20 November 2026.');
     ledger.clock.now = new Date(ledger.clock.now.getTime() + 86_400_000);
     await send(ledger, 'POST', '/v1/outlooks/marked/resolution', {
       outcome: 'bear',
