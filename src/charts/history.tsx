@@ -132,34 +132,43 @@ export function perPixel<Item>(items: readonly Item[], x: (item: Item) => number
   });
 }
 
-/** A line where a version was published, with its number where there is room for it. */
+/** How far marks of versions are apart at least, and numbers of versions, in pixels. */
+const [LINES_APART, NUMBERS_APART] = [8, 34];
+
+/** A line where a version was published, with its number, each as far as there is room for it. */
 function VersionMarks(props: { steps: readonly HistoryStep[]; x: TimeScale; plot: Plot }) {
   const { steps, x, plot } = props;
-  let taken = -Infinity;
   return (
     <g>
-      {steps.map(({ version, publishedAt }) => {
-        const at = x(publishedAt);
-        const isClear = at - taken >= 34;
-        if (isClear) taken = at;
-        return (
-          <>
-            <path class="edge" stroke-width="1" d={`M${round(at)},${plot.top}V${plot.bottom}`} />
-            {isClear && (
-              <Label
-                x={at}
-                y={plot.top - 4}
-                size={11}
-                tone="faint"
-                room={40}
-                text={`v${version}`}
-              />
-            )}
-          </>
-        );
-      })}
+      {apart(steps, LINES_APART, x).map(({ publishedAt }) => (
+        <path
+          class="edge"
+          stroke-width="1"
+          d={`M${round(x(publishedAt))},${plot.top}V${plot.bottom}`}
+        />
+      ))}
+      {apart(steps, NUMBERS_APART, x).map(({ version, publishedAt }) => (
+        <Label
+          x={x(publishedAt)}
+          y={plot.top - 4}
+          size={11}
+          tone="faint"
+          room={40}
+          text={`v${version}`}
+        />
+      ))}
     </g>
   );
+}
+
+/** Of steps, the first and each that is far enough from the one before. */
+function apart(steps: readonly HistoryStep[], pixels: number, x: TimeScale): HistoryStep[] {
+  let taken = -Infinity;
+  return steps.filter(({ publishedAt }) => {
+    const isClear = x(publishedAt) - taken >= pixels;
+    if (isClear) taken = x(publishedAt);
+    return isClear;
+  });
 }
 
 /** A dot for evidence, a triangle for a condition that was triggered, a square for a resolution, with what it says. */
