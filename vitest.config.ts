@@ -13,6 +13,7 @@ export default defineConfig({
       // Run as processes of their own by tests/process, or in Chromium by tests/browser, which coverage can't see.
       exclude: [
         'src/browser/{page,live,revise}.ts',
+        'src/charts/png-worker.ts',
         'src/server.ts',
         'src/keys.ts',
         'src/verify.ts',

@@ -197,7 +197,7 @@ export interface paths {
         };
         /**
          * Read an outlook as a picture
-         * @description For an `<img>` in any article, in whatever light its reader reads; with a title and a description for those who do not see it. The same data are the same bytes. As PNG with `Accept: image/png` or `format=png`.
+         * @description For an `<img>` in any article, in whatever light its reader reads; with a title and a description for those who do not see it. The same data are the same bytes. As PNG with `Accept: image/png` or `format=png`, of two million pixels at the most; its font has no Chinese, Japanese or Korean characters and no emoji.
          */
         get: operations["getChart"];
         put?: never;
@@ -4518,6 +4518,8 @@ export interface operations {
                 scale?: number;
                 /** @description The ground: light, dark, or in an SVG what the reader prefers; a PNG is light then. */
                 theme?: "auto" | "light" | "dark";
+                /** @description Any text: whoever knows that the picture changed gives another one, so that no cache on the way answers with what it had. */
+                v?: string;
                 /** @description As Accept, for where a link is all that there is. */
                 format?: "svg" | "png";
             };
@@ -7471,6 +7473,7 @@ export interface operations {
                 };
                 content: {
                     "application/atom+xml": string;
+                    "application/xml": string;
                 };
             };
             /** @description What the client has still stands. */
@@ -7562,6 +7565,7 @@ export interface operations {
                 };
                 content: {
                     "application/atom+xml": string;
+                    "application/xml": string;
                 };
             };
             /** @description What the client has still stands. */
@@ -7668,6 +7672,7 @@ export interface operations {
                 };
                 content: {
                     "application/feed+json": components["schemas"]["JsonFeed"];
+                    "application/json": components["schemas"]["JsonFeed"];
                 };
             };
             /** @description What the client has still stands. */
@@ -7759,6 +7764,7 @@ export interface operations {
                 };
                 content: {
                     "application/feed+json": components["schemas"]["JsonFeed"];
+                    "application/json": components["schemas"]["JsonFeed"];
                 };
             };
             /** @description What the client has still stands. */

@@ -55,7 +55,7 @@ test.each<[string, string[], RegExp]>([
   [
     'charts',
     ['charts', 'domain'],
-    /^(node:(crypto|module)|d3-.+|preact(-render-to-string)?|@resvg\/resvg-js|p-limit)$/,
+    /^(node:(crypto|module)|d3-.+|preact(-render-to-string)?|@resvg\/resvg-js|piscina)$/,
   ],
   ['http', ['http', 'charts', 'db', 'domain'], /^(?!drizzle-orm(?!\/errors$)|preact)/],
   [

@@ -5,9 +5,14 @@ export type Name = keyof Points;
 export const NAMES = ['bear', 'base', 'bull'] as const satisfies readonly Name[];
 const WHOLE = 10_000;
 
+/** Whether two say the same. */
+export const areSame = (one: Points, other: Points): boolean =>
+  NAMES.every((name) => one[name] === other[name]);
+
 /**
- * The points after one of them was set: the two others share what is left as they shared it before, to the whole
+ * The points after one of them was set: the two others share what is left as they share it in `points`, to the whole
  * point, so that all three sum to 10,000 whatever is set.
+ * @param points as they stood before this one began to move, so that it leaves no trace when it comes back
  * @param value any number; brought into 0–10,000 and to a whole point
  */
 export function withPoint(points: Points, name: Name, value: number): Points {
@@ -20,6 +25,18 @@ export function withPoint(points: Points, name: Name, value: number): Points {
   const shared = points[first] + points[second];
   const share = Math.round(left * (shared === 0 ? 0.5 : points[first] / shared));
   return { ...points, [name]: set, [first]: share, [second]: left - share };
+}
+
+/** What a slider moves by, in basis points: half a percent is as fine as a finger or an arrow key gets. */
+const STEP = 50;
+
+/** Where a slider that was at `current` comes to rest that was moved to `value`: the nearest step, and never where it was. */
+export function stepped(current: number, value: number): number {
+  if (value === current) return current;
+  const nearest = Math.round(value / STEP) * STEP;
+  if (value > current)
+    return Math.min(WHOLE, Math.max(nearest, (Math.floor(current / STEP) + 1) * STEP));
+  return Math.max(0, Math.min(nearest, (Math.ceil(current / STEP) - 1) * STEP));
 }
 
 /** Points as people read them: 3,050 is `30.5%`. */

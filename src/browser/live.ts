@@ -2,65 +2,125 @@ declare const Idiomorph: {
   morph: (
     old: Element,
     next: Element,
-    options: { morphStyle: 'outerHTML'; ignoreActiveValue: boolean },
+    options: {
+      morphStyle: 'outerHTML';
+      ignoreActiveValue: boolean;
+      callbacks: { beforeAttributeUpdated: (attribute: string, element: Element) => boolean };
+    },
   ) => void;
 };
 
-/** How long a stream that was lost, and that the browser gave up, is waited for, in milliseconds. */
-const TRY_AGAIN_AFTER = 5_000;
+/** How long a stream, or a page, that can't be had is waited for, in milliseconds; and as much again by chance. */
+const TRY_AGAIN_AFTER = 3_000;
+/**
+ * When the page is asked for once more after an event, in milliseconds: another instance may have answered that had not
+ * heard of it.
+ */
+const ONCE_MORE_AFTER = 1_500;
+/** How often it is asked for though nothing was told, in milliseconds: no event tells of each close. */
+const LOOK_EVERY = 60_000;
 
 /**
- * Keeps what the page shows as it stands: each event, and each time that the stream is there again, it asks for
- * the page anew and puts in what differs, without taking the focus or what is being written from anybody.
- * @param onChanged called once something differed, with the page that is new
+ * Keeps what the page shows as it stands, for as long as it is looked at: upon each event it asks for the page anew and
+ * puts in what differs. What the reader opened, chose or is writing stays.
+ * @param onChanged called once something differed, with the page that is new and its part that is kept
  */
-export function followEvents(live: HTMLElement, onChanged: (next: Document) => void): void {
+export function followEvents(
+  live: HTMLElement,
+  onChanged: (next: Document, then: HTMLElement) => void,
+): void {
   const { events, kinds = '' } = live.dataset;
   if (events === undefined) return;
-  let asking: Promise<void> | null = null;
-  let isAskedAgain = false;
-  const refresh = (): void => {
-    if (asking) {
-      isAskedAgain = true;
-      return;
-    }
-    asking = replace(onChanged)
-      .catch(() => {}) // the next event, or the stream's return, asks again
-      .finally(() => {
-        asking = null;
-        if (!isAskedAgain) return;
-        isAskedAgain = false;
-        refresh();
-      });
+  const page = new LivePage(live, onChanged);
+  let source: EventSource | null = null;
+  const listen = (): void => {
+    source?.close();
+    // A browser has few connections to a host: a page that nobody looks at takes none.
+    source = document.hidden ? null : open(events, kinds.split(' '), page, listen);
   };
-  listen(events, kinds.split(' '), refresh);
+  document.addEventListener('visibilitychange', listen);
+  setInterval(() => {
+    if (!document.hidden) page.refresh();
+  }, LOOK_EVERY);
+  listen();
 }
 
-function listen(url: string, kinds: readonly string[], refresh: () => void): void {
+function open(
+  url: string,
+  kinds: readonly string[],
+  page: LivePage,
+  again: () => void,
+): EventSource {
   const source = new EventSource(url);
-  source.addEventListener('open', refresh);
-  for (const kind of kinds) source.addEventListener(kind, refresh);
+  source.addEventListener('open', () => page.refresh());
+  const heard = (): void => {
+    page.refresh();
+    setTimeout(() => page.refresh(), ONCE_MORE_AFTER);
+  };
+  for (const kind of kinds) source.addEventListener(kind, heard);
   source.addEventListener('error', () => {
     // A browser tries again by itself but where it was refused.
-    if (source.readyState !== EventSource.CLOSED) return;
-    setTimeout(() => listen(url, kinds, refresh), TRY_AGAIN_AFTER);
+    if (source.readyState === EventSource.CLOSED) setTimeout(again, byChance(TRY_AGAIN_AFTER));
   });
+  return source;
 }
 
-async function replace(onChanged: (next: Document) => void): Promise<void> {
-  const answer = await fetch(location.href, {
-    headers: { accept: 'text/html' },
-    cache: 'no-cache',
-  });
-  if (!answer.ok) return;
-  const next = new DOMParser().parseFromString(await answer.text(), 'text/html');
-  const [now, then] = [document.querySelector('#live'), next.querySelector('#live')];
-  if (!now || !then || now.outerHTML === then.outerHTML) return;
-  Idiomorph.morph(now, then, { morphStyle: 'outerHTML', ignoreActiveValue: true });
-  document.title = next.title;
-  // Of closes no address tells that they changed.
-  for (const image of document.querySelectorAll<HTMLImageElement>('img[src*="kind=drawdown"]')) {
-    image.src = image.getAttribute('src') ?? '';
+const byChance = (milliseconds: number): number => milliseconds * (1 + Math.random());
+
+/** A page that is asked for anew: one request at a time, and one more where it is wanted meanwhile. */
+class LivePage {
+  readonly #onChanged: (next: Document, then: HTMLElement) => void;
+  #markup: string;
+  #isAsking = false;
+  #isWanted = false;
+
+  constructor(live: HTMLElement, onChanged: (next: Document, then: HTMLElement) => void) {
+    this.#markup = live.outerHTML;
+    this.#onChanged = onChanged;
   }
-  onChanged(next);
+
+  refresh(): void {
+    this.#isWanted = true;
+    if (this.#isAsking) return;
+    this.#isAsking = true;
+    void this.#ask().finally(() => (this.#isAsking = false));
+  }
+
+  async #ask(): Promise<void> {
+    while (this.#isWanted) {
+      this.#isWanted = false;
+      try {
+        await this.#replace();
+      } catch {
+        setTimeout(() => this.refresh(), byChance(TRY_AGAIN_AFTER));
+      }
+    }
+  }
+
+  async #replace(): Promise<void> {
+    const answer = await fetch(location.href, {
+      headers: { accept: 'text/html' },
+      cache: 'no-cache',
+    });
+    if (!answer.ok) throw new Error(`answered ${answer.status}`);
+    const next = new DOMParser().parseFromString(await answer.text(), 'text/html');
+    const now = document.querySelector('#live');
+    const then = next.querySelector<HTMLElement>('#live');
+    if (!now || !then || then.outerHTML === this.#markup) return;
+    this.#markup = then.outerHTML;
+    document.title = next.title;
+    Idiomorph.morph(now, then.cloneNode(true) as Element, {
+      morphStyle: 'outerHTML',
+      ignoreActiveValue: true,
+      callbacks: { beforeAttributeUpdated: (name, element) => !isOfReader(name, element) },
+    });
+    this.#onChanged(next, then);
+  }
+}
+
+/** Whether an attribute says what the reader did, and not what the page says. */
+function isOfReader(name: string, element: Element): boolean {
+  if (name === 'open') return element instanceof HTMLDetailsElement;
+  if (name !== 'value' || !(element instanceof HTMLInputElement)) return false;
+  return element.type !== 'hidden' && element.value !== element.defaultValue;
 }

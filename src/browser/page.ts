@@ -7,13 +7,13 @@ const tell = (news: string): void => {
 };
 
 const panel = document.querySelector<HTMLElement>('#revise-panel');
-const onPublished = panel ? letRevise(panel, tell) : () => {};
+const onShown = panel ? letRevise(panel, tell) : () => {};
 const live = document.querySelector<HTMLElement>('#live');
 if (live) {
-  followEvents(live, (next) => {
-    onPublished(next);
-    tell(
-      next.querySelector('#live')?.getAttribute('data-news') ?? 'The page was brought up to date.',
-    );
+  let told = live.dataset['news'];
+  followEvents(live, (next, { dataset: { news } }) => {
+    tell(news && news !== told ? news : 'The page was brought up to date.');
+    told = news;
+    onShown(next);
   });
 }

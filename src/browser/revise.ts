@@ -1,265 +1,151 @@
-import { movedBy, type Name, NAMES, percentOf, type Points, withPoint } from './linked-points.ts';
-
-const TITLES: Record<Name, string> = { bear: 'Bear', base: 'Base', bull: 'Bull' };
-
-/** What the service refuses with (RFC 9457), as far as it is shown. */
-type Problem = { title: string; detail: string; errors?: { pointer: string; detail: string }[] };
-
-/** The parts of the panel. */
-type Panel = {
-  form: HTMLFormElement;
-  preview: HTMLElement;
-  rows: HTMLElement;
-  why: HTMLElement;
-  refusal: HTMLElement;
-  publish: HTMLButtonElement;
-};
-
-/** What is about to be published. It is sent under one key, so that sending it again makes no second version. */
-type Draft = {
-  slug: string;
-  etag: string;
-  idempotencyKey: string;
-  key: string;
-  body: {
-    probabilities: Points;
-    rationale: string;
-    evidence: string[];
-    acknowledges: { condition: string; reason: string }[];
-  };
-};
+import { areSame, type Name, NAMES, type Points, withPoint } from './linked-points.ts';
+import { type Draft, send } from './publishing.ts';
+import {
+  control,
+  draftOf,
+  forget,
+  movedPoint,
+  type Panel,
+  panelOf,
+  preview,
+  refuse,
+  replacePart,
+  showPoint,
+  standing,
+} from './revise-panel.ts';
 
 /**
  * Lets an analyst revise the odds: three sliders that move together, a look at what would change, then the words
  * of the service.
  * @param tell says something to who follows the page
- * @returns what is to be called once another version stands
+ * @returns what is to be called with a page that shows something else
  */
 export function letRevise(
   root: HTMLElement,
   tell: (news: string) => void,
 ): (next: Document) => void {
-  const panel = panelOf(root);
-  let draft: Draft | null = null;
-  let points = standing(panel.form);
-  const show = (shown: Points): void => {
-    points = shown;
-    for (const name of NAMES) showPoint(panel.form, name, shown[name]);
-  };
-  const edit = (): void => {
-    draft = null;
-    panel.form.hidden = false;
-    panel.preview.hidden = true;
-  };
-  panel.form.addEventListener('input', ({ target }) => {
-    const moved = movedPoint(target);
-    if (moved) show(withPoint(points, moved.name, moved.value));
-  });
-  panel.form.addEventListener('submit', (event) => {
-    event.preventDefault();
-    panel.refusal.replaceChildren();
-    if (!panel.form.reportValidity()) return;
-    draft = draftOf(panel.form, points);
-    preview(panel, points, draft.body.rationale);
-  });
-  root.querySelector('#back')?.addEventListener('click', () => {
-    edit();
-    control(panel.form, 'rationale').focus();
-  });
-  panel.publish.addEventListener('click', () => {
-    if (!draft) return;
-    panel.publish.disabled = true;
-    void publish(panel, draft)
-      .then((version) => {
-        if (version === null) return;
-        edit();
-        control(panel.form, 'rationale').value = '';
-        tell(`You published version ${version}.`);
-      })
-      .finally(() => (panel.publish.disabled = false));
-  });
+  const revising = new Revising(root, tell);
   root.hidden = false;
-  return (next) => {
-    const form = next.querySelector<HTMLFormElement>('#revise-form');
-    root.hidden = form === null;
-    if (!form) return;
-    const isUntouched = NAMES.every((name) => standing(panel.form)[name] === points[name]);
-    Object.assign(panel.form.dataset, form.dataset);
-    for (const id of ['owed', 'citable']) replacePart(panel.form, form, id);
-    if (isUntouched) show(standing(panel.form));
-    if (!draft) return;
-    edit();
-    refuse(panel, 'Another version stands by now. Look at the change again.', []);
-  };
+  return (next) => revising.stands(next.querySelector<HTMLFormElement>('#revise-form'));
 }
 
-function panelOf(root: HTMLElement): Panel {
-  const part = (id: string): HTMLElement => {
-    const found = root.querySelector<HTMLElement>(`#${id}`);
-    if (!found) throw new Error(`the page has no #${id}`);
-    return found;
-  };
-  return {
-    form: part('revise-form') as HTMLFormElement,
-    preview: part('preview'),
-    rows: part('preview-rows'),
-    why: part('preview-why'),
-    refusal: part('refusal'),
-    publish: part('publish') as HTMLButtonElement,
-  };
-}
+class Revising {
+  readonly #root: HTMLElement;
+  readonly #panel: Panel;
+  readonly #tell: (news: string) => void;
+  #points: Points;
+  /** What stood before the slider began to move that moves now, and which it is. */
+  #moving: { name: Name | null; from: Points };
+  /** What is looked at before it is published. */
+  #draft: Draft | null = null;
+  /** Whether it may have been published, as no answer is there yet, or none came. */
+  #isSent = false;
+  /** What stands by now, where that has to wait for an answer; null for an outlook that takes no version any more. */
+  #next: HTMLFormElement | null | undefined;
 
-/** What stands, as the page has it. */
-function standing({ dataset }: HTMLFormElement): Points {
-  return {
-    bear: Number(dataset['bear']),
-    base: Number(dataset['base']),
-    bull: Number(dataset['bull']),
-  };
-}
-
-const control = (form: HTMLFormElement, name: string) =>
-  form.elements.namedItem(name) as HTMLInputElement;
-
-function showPoint(form: HTMLFormElement, name: Name, points: number): void {
-  const slider = control(form, name);
-  slider.value = String(points);
-  slider.setAttribute('aria-valuetext', percentOf(points));
-  const written = control(form, `${name}-percent`);
-  // What is being written stays as it is while it says the same.
-  if (Math.round(Number(written.value) * 100) !== points) written.value = String(points / 100);
-}
-
-function movedPoint(target: EventTarget | null): { name: Name; value: number } | null {
-  if (!(target instanceof HTMLInputElement) || target.value === '') return null;
-  const name = NAMES.find((one) => target.name === one || target.name === `${one}-percent`);
-  if (!name) return null;
-  return { name, value: Number(target.value) * (target.type === 'range' ? 1 : 100) };
-}
-
-function draftOf(form: HTMLFormElement, points: Points): Draft {
-  const checked = form.querySelectorAll<HTMLInputElement>('input[name=evidence]:checked');
-  const reasons = form.querySelectorAll<HTMLTextAreaElement>('textarea[name=acknowledges]');
-  return {
-    slug: form.dataset['slug'] ?? '',
-    etag: form.dataset['etag'] ?? '',
-    idempotencyKey: randomKey(),
-    key: control(form, 'key').value.trim(),
-    body: {
-      probabilities: {
-        bear: points.bear / 10_000,
-        base: points.base / 10_000,
-        bull: points.bull / 10_000,
-      },
-      rationale: control(form, 'rationale').value,
-      evidence: [...checked].map(({ value }) => value),
-      acknowledges: [...reasons].flatMap(({ value, dataset }) =>
-        value.trim() === '' ? [] : [{ condition: dataset['condition'] ?? '', reason: value }],
-      ),
-    },
-  };
-}
-
-// crypto.randomUUID is only there on pages that came by TLS or from this machine.
-function randomKey(): string {
-  return [...crypto.getRandomValues(new Uint8Array(16))]
-    .map((byte) => byte.toString(16).padStart(2, '0'))
-    .join('');
-}
-
-function preview(panel: Panel, points: Points, rationale: string): void {
-  const before = standing(panel.form);
-  panel.rows.replaceChildren(
-    ...NAMES.map((name) =>
-      row(
-        TITLES[name],
-        percentOf(before[name]),
-        percentOf(points[name]),
-        movedBy(points[name] - before[name]),
-      ),
-    ),
-  );
-  panel.why.textContent = rationale;
-  panel.publish.textContent = `Publish version ${Number(panel.form.dataset['version']) + 1}`;
-  panel.form.hidden = true;
-  panel.preview.hidden = false;
-  panel.preview.focus();
-}
-
-function row(...[head = '', ...cells]: string[]): HTMLTableRowElement {
-  const made = document.createElement('tr');
-  const first = document.createElement('th');
-  first.scope = 'row';
-  first.textContent = head;
-  made.append(
-    first,
-    ...cells.map((text) => Object.assign(document.createElement('td'), { textContent: text })),
-  );
-  return made;
-}
-
-/** Sends a draft; null where it was refused, which is then shown. */
-async function publish(
-  panel: Panel,
-  { slug, etag, idempotencyKey, key, body }: Draft,
-): Promise<number | null> {
-  panel.refusal.replaceChildren();
-  try {
-    const answer = await fetch(`/v1/outlooks/${slug}/revisions`, {
-      method: 'POST',
-      headers: {
-        authorization: `Bearer ${key}`,
-        'content-type': 'application/json',
-        'if-match': etag,
-        'idempotency-key': idempotencyKey,
-      },
-      body: JSON.stringify(body),
+  constructor(root: HTMLElement, tell: (news: string) => void) {
+    this.#root = root;
+    this.#tell = tell;
+    this.#panel = panelOf(root);
+    const { form, publish, back } = this.#panel;
+    this.#points = standing(form);
+    this.#moving = { name: null, from: this.#points };
+    this.#show(this.#points); // a browser that comes back to the page may have filled in something else
+    form.addEventListener('input', ({ target }) => this.#move(target));
+    form.addEventListener('submit', (event) => {
+      event.preventDefault();
+      this.#look();
     });
-    const told = (await answer.json()) as Problem & { version: number };
-    if (answer.ok) return told.version;
-    refuse(panel, `${told.title}: ${told.detail}`, told.errors ?? []);
-  } catch {
-    refuse(
-      panel,
-      'The service can’t be reached. Publish again: it is sent under the same key, so it counts once.',
-      [],
-    );
+    back.addEventListener('click', () => {
+      this.#edit();
+      control(form, 'rationale').focus();
+    });
+    publish.addEventListener('click', () => void this.#publish());
   }
-  return null;
-}
 
-function refuse(
-  { refusal }: Panel,
-  sentence: string,
-  errors: { pointer: string; detail: string }[],
-): void {
-  const said = document.createElement('p');
-  said.dir = 'auto';
-  said.textContent = sentence;
-  const list = document.createElement('ul');
-  for (const { pointer, detail } of errors) {
-    const item = document.createElement('li');
-    item.dir = 'auto';
-    item.textContent = `${pointer.slice(1)} ${detail}`;
-    list.append(item);
+  /** Tells what stands by now: the form of a page that was asked for anew, null where there is none. */
+  stands(form: HTMLFormElement | null): void {
+    this.#next = form;
+    if (!this.#isSent) this.#takeOver();
   }
-  refusal.replaceChildren(said, ...(errors.length > 0 ? [list] : []));
-  refusal.scrollIntoView({ block: 'nearest' });
-}
 
-/** Takes over what another version owes and may cite; what was written there stays where it is asked for still. */
-function replacePart(old: HTMLFormElement, next: HTMLFormElement, id: string): void {
-  const [before, after] = [old.querySelector(`#${id}`), next.querySelector(`#${id}`)];
-  if (!before || !after) return;
-  for (const area of before.querySelectorAll('textarea')) {
-    const same = after.querySelector<HTMLTextAreaElement>(
-      `textarea[data-condition="${area.dataset['condition']}"]`,
-    );
-    if (same) same.value = area.value;
+  #takeOver(): void {
+    const next = this.#next;
+    if (next === undefined) return;
+    this.#next = undefined;
+    this.#root.hidden = next === null;
+    if (next === null) return;
+    const { form } = this.#panel;
+    const before = { etag: form.dataset['etag'], version: form.dataset['version'] };
+    const isUntouched = areSame(standing(form), this.#points);
+    const isWriting = !isUntouched || control(form, 'rationale').value !== '';
+    Object.assign(form.dataset, next.dataset);
+    for (const id of ['owed', 'citable']) replacePart(form, next, id);
+    if (before.etag === form.dataset['etag']) return;
+    if (isUntouched) this.#show(standing(form));
+    const wasLookedAt = this.#draft !== null;
+    if (wasLookedAt) this.#edit();
+    if (!wasLookedAt && !isWriting) return;
+    const isVersion = before.version !== form.dataset['version'];
+    const what = isVersion
+      ? `Version ${form.dataset['version']} stands by now`
+      : 'What stands has changed';
+    refuse(this.#panel, `${what}. Look at the change again before you publish it.`, []);
   }
-  for (const { value } of before.querySelectorAll<HTMLInputElement>('input:checked')) {
-    const same = after.querySelector<HTMLInputElement>(`input[value="${value}"]`);
-    if (same) same.checked = true;
+
+  #show(points: Points): void {
+    this.#points = points;
+    for (const name of NAMES) showPoint(this.#panel.form, name, points[name]);
   }
-  before.replaceWith(after);
+
+  #move(target: EventTarget | null): void {
+    const moved = movedPoint(target, this.#points);
+    if (!moved) return;
+    const { name, value } = moved;
+    if (this.#moving.name !== name) this.#moving = { name, from: this.#points };
+    this.#show(withPoint(this.#moving.from, name, value));
+  }
+
+  #edit(): void {
+    this.#draft = null;
+    this.#isSent = false;
+    this.#panel.form.hidden = false;
+    this.#panel.preview.hidden = true;
+    this.#panel.refusal.replaceChildren();
+    this.#moving = { name: null, from: this.#points };
+    this.#takeOver();
+  }
+
+  #look(): void {
+    const { form, refusal } = this.#panel;
+    refusal.replaceChildren();
+    if (!form.reportValidity()) return;
+    this.#draft = draftOf(form, this.#points);
+    preview(this.#panel, this.#points, this.#draft);
+  }
+
+  async #publish(): Promise<void> {
+    const { publish, refusal, heading } = this.#panel;
+    const draft = this.#draft;
+    if (!draft || publish.ariaDisabled === 'true') return;
+    publish.ariaDisabled = 'true';
+    this.#isSent = true;
+    const answer = await send(draft);
+    publish.ariaDisabled = 'false';
+    if ('version' in answer) {
+      const { form } = this.#panel;
+      forget(form);
+      // What stands from now on, until the page tells it in full.
+      for (const name of NAMES) form.dataset[name] = String(this.#points[name]);
+      form.dataset['version'] = String(answer.version);
+      this.#edit();
+      this.#tell(`You published version ${answer.version}.`);
+      heading.focus();
+      return;
+    }
+    this.#isSent = answer.isUnknown;
+    if (!answer.isUnknown) this.#takeOver();
+    refuse(this.#panel, answer.sentence, answer.errors);
+    refusal.focus();
+  }
 }

@@ -15,7 +15,6 @@ import { timeTicks } from './history.tsx';
 import { decimal, longDay, percent, roundedPercent, shortDay } from './text.ts';
 
 export type DrawdownData = {
-  title: string;
   symbol: string;
   since: string;
   /** Ascending by date. */
@@ -108,7 +107,7 @@ function Water({ data: { closes, labels }, look }: { data: DrawdownData; look: C
             />
           </g>
         ))}
-      <TimeAxis plot={{ ...plot }} ticks={timeTicks(x, plot)} />
+      <TimeAxis plot={plot} ticks={timeTicks(x, plot)} />
     </>
   );
 }

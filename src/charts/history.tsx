@@ -125,7 +125,7 @@ export function timeTicks(x: TimeScale, plot: Plot): { x: number; text: string }
 }
 
 /** Of what would fall on one pixel, the last: a picture does not grow with the number of versions. */
-export function perPixel<Item>(items: readonly Item[], x: (item: Item) => number): Item[] {
+function perPixel<Item>(items: readonly Item[], x: (item: Item) => number): Item[] {
   return items.filter((item, index) => {
     const next = items[index + 1];
     return next === undefined || Math.floor(x(next)) > Math.floor(x(item));

@@ -1,24 +1,26 @@
-import { createRequire } from 'node:module';
-import { renderAsync } from '@resvg/resvg-js';
-import pLimit from 'p-limit';
+import { Piscina } from 'piscina';
 
-const require = createRequire(import.meta.url);
-// A font of our own: pictures are the same on every machine, also on one that has no font.
-const fontFiles = ['DejaVuSans.ttf', 'DejaVuSans-Bold.ttf'].map((name) =>
-  require.resolve(`dejavu-fonts-ttf/ttf/${name}`),
-);
-const FONT = {
-  fontFiles,
-  loadSystemFonts: false,
-  defaultFontFamily: 'DejaVu Sans',
-  sansSerifFamily: 'DejaVu Sans',
-};
+/** How many pictures wait for their turn, at the most. */
+const MOST_WAITING = 20;
 
-// Of the four threads that Node has for such work, others are left to who compresses and looks up names.
-const atOnce = pLimit(2);
+// One thread, so that pictures never take more than one core from all else. It ends when nobody wants any.
+const pool = new Piscina<string, Uint8Array>({
+  // As the build made it, wherever this module runs from.
+  filename: new URL('../../dist/charts/png-worker.js', import.meta.url).href,
+  minThreads: 0,
+  maxThreads: 1,
+  idleTimeout: 30_000,
+});
 
-/** An SVG document as a PNG of its own size, made off the event loop; two at once at the most. */
+/** More pictures are wanted than can be made in a time that anybody waits. */
+export class TooManyPictures extends Error {}
+
+/**
+ * An SVG document as a PNG of its own size, made by a thread beside this one.
+ * @throws TooManyPictures where many wait already
+ */
 export async function pngOf(svg: string): Promise<Buffer> {
-  const image = await atOnce(() => renderAsync(svg, { font: FONT }));
-  return image.asPng();
+  if (pool.queueSize >= MOST_WAITING) throw new TooManyPictures();
+  const bytes = await pool.run(svg);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

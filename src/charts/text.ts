@@ -16,6 +16,12 @@ export function sharesOf(probabilities: Fractions): string {
   ).join(', ');
 }
 
+/** A text in its paragraphs, which blank lines part. */
+export function paragraphsOf(text: string): string[] {
+  const lines = text.replaceAll('\r\n', '\n');
+  return lines.split(/\n[ \t]*\n/).filter((one) => one.trim() !== '');
+}
+
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
 // Full width: a Chinese or Japanese character, a Hangul syllable, an emoji.
 const WIDE =

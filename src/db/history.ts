@@ -65,32 +65,35 @@ export type HistoryEvent = {
 const MOST_EVENTS = 50;
 
 /**
- * The evidence of an outlook, its conditions that were triggered, and what it was resolved as, each until a moment;
+ * The evidence that versions of an outlook cite, its conditions that were triggered, and what it was resolved as;
  * ascending by time.
+ * @param version the newest that counts
+ * @param until a moment; null for what was the case when the version was published, which never changes
  */
 export async function readHistoryEvents(
   session: Session,
   slug: string,
-  until: Date,
+  { version, until }: { version: number; until: Date | null },
 ): Promise<HistoryEvent[]> {
   const { rows } = await session.query<HistoryEvent>({
     name: 'read-history-events',
     text: `
       with o as (select id from outlooks where slug = $1)
       (select c.recorded_at as at, 'triggered' as kind, c.key as subject
-         from condition_changes c where c.outlook_id = (select id from o)
-          and c.state = 'triggered' and c.recorded_at <= $2
-        order by c.id desc limit $3)
+         from condition_changes c where c.outlook_id = (select id from o) and c.state = 'triggered'
+          and case when $3::timestamptz is null then c.version < $2 else c.recorded_at <= $3 end
+        order by c.id desc limit $4)
       union all
       (select e.recorded_at, 'evidence', e.headline
-         from evidence e where e.outlook_id = (select id from o) and e.recorded_at <= $2
-        order by e.number desc limit $3)
+         from evidence e where e.outlook_id = (select id from o) and exists (
+           select from version_evidence v where v.evidence_id = e.id and v.version <= $2)
+        order by e.number desc limit $4)
       union all
       (select r.recorded_at, 'resolved', coalesce(r.outcome, 'void')
-         from resolutions r where r.outlook_id = (select id from o) and r.recorded_at <= $2
-        order by r.number desc limit $3)
+         from resolutions r where r.outlook_id = (select id from o) and r.recorded_at <= $3
+        order by r.number desc limit $4)
       order by at`,
-    values: [slug, until.toISOString(), MOST_EVENTS],
+    values: [slug, version, until?.toISOString() ?? null, MOST_EVENTS],
   });
   return rows;
 }

@@ -4,7 +4,7 @@ import { type Analyst, type KeyFinder, touchKey } from '../db/api-keys.ts';
 import type { Db } from '../db/client.ts';
 import type { IdentityFinder } from '../db/identities.ts';
 import type { RefusalTrail } from './audit-trail.ts';
-import { HTML_TYPE, SVG_TYPE } from './negotiation.ts';
+import { HTML_TYPE, JSON_TYPE, ONLY_JSON, preferredType } from './negotiation.ts';
 import { Problem, unauthorized } from './problems.ts';
 import type { TokenVerifier } from './tokens.ts';
 
@@ -51,24 +51,23 @@ type Guarded = Ways & { requireKeyForReads: boolean };
 const BEARER =
   /^Bearer +(?:(olk_[A-Za-z0-9_-]{1,200})|([A-Za-z0-9_-]{1,2000}\.[A-Za-z0-9_-]{1,8000}\.[A-Za-z0-9_-]{1,2000})) *$/i;
 
-// A key as a browser sends it that was asked for a name and a password (RFC 7617): the key is the password.
+// A key as a browser or a feed reader sends it that was asked for a name and a password (RFC 7617).
 const BASIC = /^Basic +([A-Za-z0-9+/]{1,400}={0,2}) *$/i;
 
 /**
- * The key or the token that a request carries. A read may carry a key as a browser sends one by itself, which no page
- * of another origin can make it use for a write.
+ * The key or the token that a request carries. A read may carry a key as its sender's password, or name, which a browser
+ * sends by itself once it was entered; as a page of another origin can make it do so, too, it opens no write.
  */
 function credentialsOf(
   authorization: string | undefined,
   access: 'read' | Role,
 ): { key?: string | undefined; token?: string | undefined } {
   const [, encoded] = BASIC.exec(authorization ?? '') ?? [];
-  const password = Buffer.from(encoded ?? '', 'base64')
+  const [name = '', ...password] = Buffer.from(encoded ?? '', 'base64')
     .toString()
-    .split(':')
-    .slice(1)
-    .join(':');
-  const sent = encoded !== undefined && access === 'read' ? `Bearer ${password}` : authorization;
+    .split(':');
+  const isBasic = encoded !== undefined && access === 'read';
+  const sent = isBasic ? `Bearer ${password.join(':') || name}` : authorization;
   const [, key, token] = BEARER.exec(sent ?? '') ?? [];
   return { key, token };
 }
@@ -99,16 +98,24 @@ export function authorize(
   });
 }
 
-/** Whether it is for what a browser shows by itself, a page or a picture, which can send no header of its choice. */
+/**
+ * Whether a browser or a feed reader wants it, which can ask its user for a key but send no header of its choice: pages and
+ * what they link to, pictures, feeds, streams. Not what a script asks for, whose user would be asked as well.
+ */
 function isBrowsed(request: FastifyRequest): boolean {
-  const { serves = [] } = request.routeOptions.config;
-  return serves.includes(HTML_TYPE) || serves.includes(SVG_TYPE);
+  const { access, serves = ONLY_JSON } = request.routeOptions.config;
+  if (access !== 'read') return false;
+  return (
+    request.headers.accept?.includes(HTML_TYPE) || preferredType(request, serves) !== JSON_TYPE
+  );
 }
 
 /** A refusal upon which a browser asks its user for a key. */
-function askedByBrowser({ code, message }: Problem): Problem {
-  const challenge = 'Basic realm="Outlook Ledger", charset="UTF-8"';
-  return new Problem(code, message, { headers: { 'www-authenticate': challenge } });
+function askedByBrowser({ code, message, headers }: Problem): Problem {
+  const basic = 'Basic realm="Outlook Ledger", charset="UTF-8"';
+  return new Problem(code, message, {
+    headers: { ...headers, 'www-authenticate': [headers['www-authenticate'] ?? '', basic].flat() },
+  });
 }
 
 function requireRole(caller: Caller, access: 'read' | Role): void {

@@ -4,7 +4,7 @@ import { chartPolicy } from '../charts/colours.ts';
 import { drawdownChart } from '../charts/drawdown.tsx';
 import type { ChartLook } from '../charts/frame.tsx';
 import { historyChart } from '../charts/history.tsx';
-import { pngOf } from '../charts/png.ts';
+import { pngOf, TooManyPictures } from '../charts/png.ts';
 import { scenariosChart } from '../charts/scenarios.tsx';
 import { type HistoryEvent, readHistory, readHistoryEvents } from '../db/history.ts';
 import { readTrackRecord } from '../db/track-records.ts';
@@ -15,6 +15,7 @@ import { measureDrawdown } from './drawdown.ts';
 import { ANY_SERIES, WHOLE_LEDGER } from './kept-replies.ts';
 import { requirePast } from './moments.ts';
 import { PNG_TYPE, SVG_TYPE, wantedType } from './negotiation.ts';
+import { Problem } from './problems.ts';
 import type { Rendering } from './rendering.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { type ChartKind, chartQuery } from './schemas/charts.ts';
@@ -43,7 +44,7 @@ export function chartRoutes(api: Api, ledger: Ledger): void {
       tags: ['Charts'],
       summary: 'Read an outlook as a picture',
       description:
-        'For an `<img>` in any article, in whatever light its reader reads; with a title and a description for those who do not see it. The same data are the same bytes. As PNG with `Accept: image/png` or `format=png`.',
+        'For an `<img>` in any article, in whatever light its reader reads; with a title and a description for those who do not see it. The same data are the same bytes. As PNG with `Accept: image/png` or `format=png`, of two million pixels at the most; its font has no Chinese, Japanese or Korean characters and no emoji.',
       params: z.strictObject({ slug }),
       querystring: chartQuery,
       response: {
@@ -65,11 +66,33 @@ export function chartRoutes(api: Api, ledger: Ledger): void {
       const type = wantedType(request, format);
       return ledger.replies.answer(request, reply, { about: aboutOf(kind, name) }, async () => {
         const { svg, ...rendering } = await draw(ledger, name, request.query, type === PNG_TYPE);
-        const body = type === PNG_TYPE ? await pngOf(svg) : svg;
+        const body = type === PNG_TYPE ? await picture(svg, request.query) : svg;
         return { ...rendering, body, type, hasAlternatives: format === undefined };
       });
     },
   });
+}
+
+/** How many pixels a PNG has at the most; more take a second and more. */
+const MOST_PIXELS = 2_000_000;
+
+/** @throws Problem where it would be too large, or too many are wanted at the moment */
+async function picture(svg: string, { kind, width, height, scale }: Asked): Promise<Buffer> {
+  const pixels = width * (height ?? HEIGHTS[kind]) * scale ** 2;
+  if (pixels > MOST_PIXELS) {
+    const detail = `A PNG has ${MOST_PIXELS} pixels at the most; this one would have ${pixels}.`;
+    throw new Problem('invalid-request', detail, {
+      errors: [{ pointer: '/scale', detail: 'is too large for this size', in: 'query' }],
+    });
+  }
+  try {
+    return await pngOf(svg);
+  } catch (error) {
+    if (!(error instanceof TooManyPictures)) throw error;
+    throw new Problem('overloaded', 'More pictures are wanted than can be made at the moment.', {
+      headers: { 'retry-after': '2' },
+    });
+  }
 }
 
 const aboutOf = (kind: ChartKind, name: string): readonly string[] => {
@@ -94,8 +117,8 @@ async function draw(ledger: Ledger, name: string, asked: Asked, isPixels: boolea
     isFinal,
     headers: {
       'content-security-policy': chartPolicy(theme),
-      // For pages that take nothing from elsewhere that does not say so.
-      'cross-origin-resource-policy': 'cross-origin',
+      // For pages that take nothing from elsewhere that does not say so; none where a browser sends a key by itself.
+      'cross-origin-resource-policy': ledger.requireKeyForReads ? 'same-origin' : 'cross-origin',
     },
     ...(kind === 'drawdown' && { keepFor: KEEP_CLOSES_FOR }),
   };
@@ -127,11 +150,12 @@ const DRAW: Record<ChartKind, Draw> = {
     );
   },
   history: async ({ pool, now }, outlook, { version, asOf }, look) => {
-    const { slug: name, publishedAt, instrument, framework } = outlook;
-    // Of a version: what was known when it was published, so that the picture never changes.
-    const until = version === undefined ? (asOf ?? now()) : publishedAt;
+    const { slug: name, instrument, framework } = outlook;
     const { points } = await readHistory(pool, name, { from: undefined, to: undefined });
-    const events = await readHistoryEvents(pool, name, until);
+    const events = await readHistoryEvents(pool, name, {
+      version: outlook.version,
+      until: version === undefined ? (asOf ?? now()) : null,
+    });
     const steps = points
       .filter((point) => point.version <= outlook.version)
       .map((point) => ({ ...point, probabilities: fractionsOf(point.probabilities) }));
@@ -143,9 +167,9 @@ const DRAW: Record<ChartKind, Draw> = {
   },
   drawdown: async ({ pool }, outlook, { asOf }, look) => {
     const { since, closes, found, label } = await measureDrawdown(pool, outlook, { asOf });
-    const { title, drawdownLabels: labels } = outlook.framework.read();
+    const { drawdownLabels: labels } = outlook.framework.read();
     const { symbol } = outlook.instrument;
-    return drawdownChart({ title, symbol, since, closes, found, label, labels }, look);
+    return drawdownChart({ symbol, since, closes, found, label, labels }, look);
   },
   calibration: async ({ pool }, { author }, { asOf }, look) => {
     const scope = {

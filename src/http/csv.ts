@@ -48,6 +48,7 @@ export function csvOf(item: z.ZodObject, items: readonly object[]): string {
     header: true,
     columns: columns.map(({ name }) => name),
     record_delimiter: 'windows',
+    quote_record_delimiter: true, // a lone line break, too, which reads as one
     escape_formulas: true,
     cast: { boolean: String },
   });

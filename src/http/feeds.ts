@@ -7,7 +7,7 @@ import type { VersionEntry } from '../db/version-entries.ts';
 import { listVersions } from '../db/version-list.ts';
 import { deltasOf, fractionsOf, SCENARIO_NAMES } from '../domain/probabilities.ts';
 import { type About, WHOLE_LEDGER } from './kept-replies.ts';
-import { ATOM_TYPE, JSON_FEED_TYPE } from './negotiation.ts';
+import { ATOM_TYPE, JSON_FEED_TYPE, JSON_TYPE, wantedType, XML_TYPE } from './negotiation.ts';
 import { type Api, type Ledger, refusals } from './routing.ts';
 import { jsonFeed } from './schemas/feeds.ts';
 import { slug } from './schemas/fields.ts';
@@ -30,8 +30,8 @@ type Feed = {
 
 /** The forms of a feed: how each ends its path, what it is, and how it is written. */
 const FORMS = {
-  atom: { type: ATOM_TYPE, write: atomOf, name: 'Atom (RFC 4287)' },
-  json: { type: JSON_FEED_TYPE, write: jsonFeedOf, name: 'JSON Feed 1.1' },
+  atom: { types: [ATOM_TYPE, XML_TYPE], write: atomOf, name: 'Atom (RFC 4287)' },
+  json: { types: [JSON_FEED_TYPE, JSON_TYPE], write: jsonFeedOf, name: 'JSON Feed 1.1' },
 } as const;
 type Form = keyof typeof FORMS;
 
@@ -47,7 +47,7 @@ function allRoute(api: Api, ledger: Ledger, form: Form): void {
   api.route({
     method: 'GET',
     url: path,
-    config: { access: 'read', serves: [FORMS[form].type] },
+    config: { access: 'read', serves: FORMS[form].types },
     schema: {
       operationId: form === 'atom' ? 'getAtomFeed' : 'getJsonFeed',
       tags: ['Feeds'],
@@ -68,7 +68,7 @@ function oneRoute(api: Api, ledger: Ledger, form: Form): void {
   api.route({
     method: 'GET',
     url: `/v1/outlooks/:slug/feed.${form}`,
-    config: { access: 'read', serves: [FORMS[form].type] },
+    config: { access: 'read', serves: FORMS[form].types },
     schema: {
       operationId: form === 'atom' ? 'getOutlookAtomFeed' : 'getOutlookJsonFeed',
       tags: ['Feeds'],
@@ -97,9 +97,10 @@ function oneRoute(api: Api, ledger: Ledger, form: Form): void {
 }
 
 function responseOf(form: Form) {
-  const { type, name } = FORMS[form];
+  const { types, name } = FORMS[form];
   const text = z.string().meta({ description: `${name}, as XML.` });
-  return { 200: { content: { [type]: { schema: form === 'json' ? jsonFeed : text } } } };
+  const schema = form === 'json' ? jsonFeed : text;
+  return { 200: { content: Object.fromEntries(types.map((type) => [type, { schema }])) } };
 }
 
 function answer(
@@ -108,10 +109,10 @@ function answer(
   { request, reply, about }: { request: FastifyRequest; reply: FastifyReply; about: About },
   read: () => Promise<Feed>,
 ): Promise<void> {
-  const { type, write } = FORMS[form];
   return replies.answer(request, reply, { about }, async () => {
-    const body = write(await read(), publicUrl);
-    return { body, type, freshness: 'revalidate' };
+    const body = FORMS[form].write(await read(), publicUrl);
+    const type = wantedType(request, undefined);
+    return { body, type, freshness: 'revalidate', hasAlternatives: true };
   });
 }
 

@@ -1,5 +1,5 @@
 import type { PhrasingContent, Root, RootContent, TableCell } from 'mdast';
-import { gfmTableToMarkdown } from 'mdast-util-gfm-table';
+import { gfmToMarkdown } from 'mdast-util-gfm';
 import { toMarkdown } from 'mdast-util-to-markdown';
 import type { z } from 'zod';
 import {
@@ -11,6 +11,7 @@ import {
   withoutControls,
   SCENARIO_TITLES,
   sharesOf,
+  paragraphsOf,
 } from '../charts/text.ts';
 import { SCENARIO_NAMES, type ScenarioName } from '../domain/probabilities.ts';
 import { wordsOf } from '../domain/review.ts';
@@ -22,7 +23,7 @@ type Evidence = z.output<typeof evidenceSchema>;
 
 /**
  * An outlook as an article: Markdown (CommonMark, with the tables of GitHub Flavored Markdown), made of its data alone.
- * All text stands for itself: what would be markup is escaped.
+ * All text stands for itself: what would be markup in either is escaped.
  * @param image the address of its picture
  * @param evidence what it rests on, newest first; empty for a version of the past
  */
@@ -51,7 +52,7 @@ export function outlookMarkdown(
   ];
   const root: Root = { type: 'root', children };
   return toMarkdown(root, {
-    extensions: [gfmTableToMarkdown({ tablePipeAlign: false })],
+    extensions: [gfmToMarkdown({ tablePipeAlign: false })],
     bullet: '-',
     rule: '-',
   });
@@ -82,10 +83,7 @@ function heading(name: string, children: readonly RootContent[]): RootContent[] 
 /** Text in its paragraphs, which blank lines part. */
 function prose(value: string | null): RootContent[] {
   if (value === null) return [];
-  return value
-    .split(/\n[ \t]*\n/)
-    .filter((one) => one.trim() !== '')
-    .map((one) => paragraph(text(one.trim())));
+  return paragraphsOf(value).map((one) => paragraph(text(one.trim())));
 }
 
 function table(columns: readonly string[], rows: readonly (readonly string[])[]): RootContent[] {
@@ -266,7 +264,8 @@ function evidenceItem(item: Evidence): RootContent[] {
   const felt = sentiment
     ? `; sentiment ${sentiment.label}, ${decimal(sentiment.score)} on ${sentiment.scale.min} to ${sentiment.scale.max} (${sentiment.provider})`
     : '';
-  const from = `${publisher}, ${moment(new Date(publishedAt))}${felt}`;
+  const corrected = item.correctedBy === null ? '' : '; corrected by a later item';
+  const from = `${publisher}, ${moment(new Date(publishedAt))}${felt}${corrected}`;
   return [
     title(3, headline),
     paragraph({ type: 'emphasis', children: [text(inLine(from))] }),

@@ -9,6 +9,7 @@ export const HTML_TYPE = 'text/html' as const;
 export const MARKDOWN_TYPE = 'text/markdown' as const;
 export const JSON_FEED_TYPE = 'application/feed+json' as const;
 export const ATOM_TYPE = 'application/atom+xml' as const;
+export const XML_TYPE = 'application/xml' as const;
 export const CSS_TYPE = 'text/css' as const;
 export const JAVASCRIPT_TYPE = 'text/javascript' as const;
 export const EVENT_STREAM_TYPE = 'text/event-stream' as const;
@@ -25,6 +26,7 @@ export const CONTENT_TYPES = {
   [JAVASCRIPT_TYPE]: 'text/javascript; charset=utf-8',
   [JSON_FEED_TYPE]: 'application/feed+json; charset=utf-8',
   [ATOM_TYPE]: 'application/atom+xml; charset=utf-8',
+  [XML_TYPE]: 'application/xml; charset=utf-8',
 } as const;
 export type MediaType = keyof typeof CONTENT_TYPES;
 
@@ -93,7 +95,7 @@ export type Format = keyof typeof FORMATS;
 
 /** Whether a URL may name a format; by its text, as that is looked at for each read. */
 export function namesFormat(url: string): boolean {
-  return url.includes('format=');
+  return url.includes('format=') && /[?&]format=/.test(url);
 }
 
 /**

@@ -17,7 +17,8 @@ export class Problem extends Error {
   readonly code: ProblemCode;
   readonly errors: readonly FieldError[];
   readonly extensions: Readonly<Record<string, unknown>>;
-  readonly headers: Readonly<Record<string, string>>;
+  /** A field that is sent several times has several values. */
+  readonly headers: Readonly<Record<string, string | string[]>>;
 
   constructor(
     code: ProblemCode,
@@ -25,7 +26,7 @@ export class Problem extends Error {
     more: {
       errors?: readonly FieldError[];
       extensions?: Readonly<Record<string, unknown>>;
-      headers?: Readonly<Record<string, string>>;
+      headers?: Readonly<Record<string, string | string[]>>;
       /** For the log. */
       cause?: unknown;
     } = {},

@@ -98,6 +98,7 @@ export function tellPublished(
   { replies, feed }: Pick<Ledger, 'replies' | 'feed'>,
   published: OutlookVersion,
 ): void {
-  replies.published(published.slug, published.version, currentOf(published));
+  const current = { ...currentOf(published), hasAlternatives: true };
+  replies.published(published.slug, published.version, current);
   feed.announce();
 }

@@ -25,6 +25,8 @@ const ASSETS: Record<string, { type: MediaType; file: URL | string }> = {
   'page.js': { type: JAVASCRIPT_TYPE, file: ours('dist/browser/page.js') },
   'live.js': { type: JAVASCRIPT_TYPE, file: ours('dist/browser/live.js') },
   'revise.js': { type: JAVASCRIPT_TYPE, file: ours('dist/browser/revise.js') },
+  'revise-panel.js': { type: JAVASCRIPT_TYPE, file: ours('dist/browser/revise-panel.js') },
+  'publishing.js': { type: JAVASCRIPT_TYPE, file: ours('dist/browser/publishing.js') },
   'linked-points.js': { type: JAVASCRIPT_TYPE, file: ours('dist/browser/linked-points.js') },
 };
 

@@ -31,6 +31,8 @@ export type OutlookPageData = {
   etag: string | null;
   /** The moment that is shown; null for now. */
   asOf: string | null;
+  /** What its pictures show, in a few characters, so that they have another address when that changes; null where it does not. */
+  pictures: string | null;
   /** The day in the picker. */
   day: string | null;
   versions: readonly VersionEntry[];
@@ -64,14 +66,6 @@ export function headOf({ outlook, etag }: OutlookPageData): Head {
   };
 }
 
-const PARTS = [
-  ['probabilities', 'Odds'],
-  ['change', 'Change'],
-  ['drawdown', 'Drawdown'],
-  ['conditions', 'Conditions'],
-  ['history', 'History'],
-] as const;
-
 /** The page of an outlook. */
 export function OutlookPage({ data }: { data: OutlookPageData }): VNode {
   const { outlook, latestVersion, etag, asOf, day, conditions, evidence, scores, diff } = data;
@@ -90,26 +84,33 @@ export function OutlookPage({ data }: { data: OutlookPageData }): VNode {
           day={day}
         />
         <nav class="parts" aria-label="Parts of this page">
-          {PARTS.map(([id, name]) => (
-            <a href={`#${id}`}>{name}</a>
-          ))}
+          <a href="#probabilities">Odds</a>
+          <a href="#change">Change</a>
+          <a href="#history">History</a>
+          {conditions.length > 0 && <a href="#conditions">Conditions</a>}
           {evidence && <a href="#evidence">Evidence</a>}
           {scores && <a href="#scores">Scores</a>}
         </nav>
         {diff && <Comparison diff={diff} />}
         <Standing outlook={outlook} />
         <LastChange outlook={outlook} />
-        {scores && <ScoreTable scores={scores} slug={slug} />}
+        {scores && <ScoreTable scores={scores} slug={slug} pictures={data.pictures} />}
         <Summary summary={outlook.summary} />
         <Metrics metrics={outlook.metrics} />
         <History
           outlook={outlook}
           latestVersion={latestVersion}
+          pictures={data.pictures}
           versions={data.versions}
           olderThan={data.olderThan}
         />
         <Conditions conditions={conditions} isPast={etag === null} />
-        <Drawdowns outlook={outlook} drawdown={data.drawdown} asOf={asOf} />
+        <Drawdowns
+          outlook={outlook}
+          drawdown={data.drawdown}
+          asOf={asOf}
+          pictures={data.pictures}
+        />
         <Headwinds headwinds={outlook.headwinds} />
         <Risks risks={outlook.risks} />
         <Positioning positioning={outlook.positioning} />

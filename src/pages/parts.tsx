@@ -1,5 +1,5 @@
 import type { ComponentChildren, VNode } from 'preact';
-import { moment, shortDay } from '../charts/text.ts';
+import { moment, paragraphsOf, shortDay } from '../charts/text.ts';
 import { EVENT_KINDS } from '../domain/events.ts';
 
 /** A sentence or a title of an analyst: whatever direction it is written in, what stands around it keeps its own. */
@@ -9,10 +9,9 @@ export function Text({ children }: { children: string }): VNode {
 
 /** Text of an analyst in its paragraphs, which blank lines part. */
 export function Prose({ text }: { text: string }): VNode {
-  const paragraphs = text.split(/\n[ \t]*\n/).filter((one) => one.trim() !== '');
   return (
     <>
-      {paragraphs.map((paragraph) => (
+      {paragraphsOf(text).map((paragraph) => (
         <p dir="auto">{paragraph}</p>
       ))}
     </>
@@ -33,7 +32,9 @@ export function Section(props: { id: string; title: string; children: ComponentC
   const { id, title, children } = props;
   return (
     <section id={id} aria-labelledby={`${id}-title`}>
-      <h2 id={`${id}-title`}>{title}</h2>
+      <h2 id={`${id}-title`} tabindex={-1}>
+        {title}
+      </h2>
       {children}
     </section>
   );

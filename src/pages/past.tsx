@@ -16,17 +16,19 @@ export type Scores = z.output<typeof outlookScores>;
 export function History(props: {
   outlook: Outlook;
   latestVersion: number;
+  /** As the page has it. */
+  pictures: string | null;
   versions: readonly VersionEntry[];
   /** The version before which the list goes on; null where it does not. */
   olderThan: number | null;
 }): VNode {
-  const { outlook, latestVersion, versions, olderThan } = props;
+  const { outlook, latestVersion, pictures, versions, olderThan } = props;
   const { slug, version } = outlook;
   return (
     <Section id="history" title="How the odds moved">
       <Chart
         slug={slug}
-        query={{ kind: 'history', version }}
+        query={{ kind: 'history', ...(pictures === null ? { version } : { v: pictures }) }}
         size={[760, 400]}
         alt={`The probabilities from version 1 to version ${version}, which says: ${sharesOf(outlook.probabilities)}.`}
       />
@@ -228,8 +230,13 @@ const scoreText = (value: number | null): string =>
   value === null ? '–' : decimal(Math.round(value * 1e4) / 1e4);
 
 /** How the versions of a resolved outlook scored. */
-export function ScoreTable({ scores, slug }: { scores: Scores; slug: string }): VNode {
-  const { outlook, versions } = scores;
+export function ScoreTable(props: {
+  scores: Scores;
+  slug: string;
+  pictures: string | null;
+}): VNode {
+  const { slug, pictures } = props;
+  const { outlook, versions } = props.scores;
   return (
     <Section id="scores" title="How it scored">
       <p>
@@ -263,7 +270,7 @@ export function ScoreTable({ scores, slug }: { scores: Scores; slug: string }): 
       )}
       <Chart
         slug={slug}
-        query={{ kind: 'calibration' }}
+        query={{ kind: 'calibration', ...(pictures !== null && { v: pictures }) }}
         size={[760, 520]}
         alt="How often came about what the author gave a probability, against that probability."
       />

@@ -2,14 +2,21 @@ import { z } from 'zod';
 import { day, queryMoment, queryVersion } from '../http/schemas/fields.ts';
 import { listQuery } from '../http/schemas/outlook-list.ts';
 
-/** A form sends what was left blank as nothing. */
-const withoutBlanks = (query: unknown): unknown =>
-  typeof query === 'object' && query !== null
-    ? Object.fromEntries(Object.entries(query).filter(([, value]) => value !== ''))
-    : query;
+/**
+ * What a page takes of a query: not what a form left blank, nor what it does not know, as whoever shares a link adds to it
+ * (`utm_source`).
+ */
+const known =
+  (names: readonly string[]) =>
+  (query: unknown): unknown =>
+    typeof query === 'object' && query !== null
+      ? Object.fromEntries(
+          Object.entries(query).filter(([name, value]) => names.includes(name) && value !== ''),
+        )
+      : query;
 
 /** What the page of the list is asked for: as the API's list. */
-export const listPageQuery = z.preprocess(withoutBlanks, listQuery);
+export const listPageQuery = z.preprocess(known(Object.keys(listQuery.shape)), listQuery);
 
 /** A moment, or a day, of which its end is meant. */
 const dayOrMoment = z.string({ error: 'must be given once' }).transform((text, context) => {
@@ -22,7 +29,7 @@ const dayOrMoment = z.string({ error: 'must be given once' }).transform((text, c
 
 /** What the page of an outlook is asked for. */
 export const outlookPageQuery = z.preprocess(
-  withoutBlanks,
+  known(['version', 'asOf', 'against', 'olderThan']),
   z
     .strictObject({
       version: queryVersion.optional(),

@@ -6,6 +6,7 @@ import { listVersions } from '../db/version-list.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import { UNIFORM } from '../domain/scoring.ts';
+import { digestOf } from '../http/caching.ts';
 import { representCondition } from '../http/conditions.ts';
 import { refuseNothingToCompare, representDiff } from '../http/diffs.ts';
 import { measureDrawdown, representDrawdown } from '../http/drawdown.ts';
@@ -50,11 +51,13 @@ export async function readOutlookPage(
     readDiff(ledger, found, against),
   ]);
   const listed = entries.slice(0, VERSIONS);
+  const shown = [digest, conditions, drawdown, evidence?.[0]?.id, found.resolution];
   return {
     outlook,
     latestVersion: found.latestVersion,
     etag: isCurrent ? `"${digest}"` : null,
     asOf: moment?.toISOString() ?? null,
+    pictures: isCurrent ? digestOf(JSON.stringify(shown)) : null,
     versions: listed.map(representVersionEntry),
     olderThan: entries.length > VERSIONS ? (listed.at(-1)?.version ?? null) : null,
     conditions: isCurrent

@@ -34,6 +34,7 @@ export function Revise(props: {
           data-version={version}
           {...points}
           novalidate
+          autocomplete="off"
         >
           <label>
             Your key (olk_…), which stays in this page
@@ -111,6 +112,7 @@ export function Revise(props: {
             <tbody id="preview-rows" />
           </table>
           <p id="preview-why" dir="auto" />
+          <ul id="preview-more" />
           <div class="buttons">
             <button type="button" id="publish">
               Publish
@@ -120,7 +122,7 @@ export function Revise(props: {
             </button>
           </div>
         </div>
-        <div id="refusal" role="alert" />
+        <div id="refusal" role="alert" tabindex={-1} />
       </Section>
     </div>
   );

@@ -21,17 +21,24 @@ export function Drawdowns(props: {
   outlook: Outlook;
   drawdown: Drawdown | null;
   asOf: string | null;
-}): VNode {
-  const { outlook, drawdown, asOf } = props;
+  /** As the page has it. */
+  pictures: string | null;
+}): VNode | null {
+  const { outlook, drawdown, asOf, pictures } = props;
   const { drawdownLabels: labels, slug } = outlook;
   const standing = drawdown && standingOf(drawdown);
+  if (standing === null && labels.length === 0) return null;
   return (
     <Section id="drawdown" title="Drawdown">
       {standing !== null && <p>{standing}</p>}
       {drawdown?.last && (
         <Chart
           slug={slug}
-          query={{ kind: 'drawdown', ...(asOf !== null && { asOf }) }}
+          query={{
+            kind: 'drawdown',
+            ...(asOf !== null && { asOf }),
+            ...(pictures !== null && { v: pictures }),
+          }}
           size={[760, 400]}
           alt={`The drawdown since ${drawdown.since}. ${standing}`}
         />
@@ -65,7 +72,7 @@ export function standingOf({ instrument, last, peak, depth, label, since }: Draw
   }
   const at = `${instrument.symbol} closed at ${decimal(last.value)} on ${last.date}`;
   if (depth === 0) return `${at}, its highest since ${since}.`;
-  const named = label ? `, a ${label.label.toLowerCase()}` : ', less than what has a label';
+  const named = label ? `: ${label.label}` : ', less than what has a label';
   return `${at}, ${roundedPercent(depth)} below its peak of ${decimal(peak.value)} on ${peak.date}${named}.`;
 }
 

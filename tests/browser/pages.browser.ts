@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fillLedger } from '../db/support/outlooks.ts';
 import { SLUG } from '../support/ledger.ts';
@@ -162,6 +163,7 @@ describe('an analyst', () => {
     await page.getByRole('button', { name: /^Publish version/ }).click();
     const refusal = page.locator('#refusal');
     await refusal.getByText('change something or send nothing').waitFor();
+    expect(await refusal.evaluate((box) => box === document.activeElement)).toBe(true);
     const { detail } = (
       await shown.revise({
         probabilities: (await shown.call({ url: `/v1/outlooks/${SLUG}` })).json<{
@@ -192,13 +194,177 @@ describe('an analyst', () => {
       probabilities: { bear: 0.2, base: 0.5, bull: 0.3 },
       rationale: 'Faster.',
     });
-    await page.locator('#refusal').getByText('Another version stands by now.').waitFor();
+    await page.locator('#refusal').getByText('stands by now.').waitFor();
     expect(await page.locator('#preview').isHidden()).toBe(true);
     await page.getByRole('button', { name: 'Look at the change' }).click();
     const cells = await page.$$eval('#preview-rows tr:last-child td', (found) =>
       found.map((cell) => cell.textContent),
     );
     expect(cells).toEqual(['30%', '50%', '+20']);
+    await close();
+  });
+});
+
+describe('who is at work on a page', () => {
+  const evidence = {
+    headline: 'News',
+    summary: 'S',
+    publisher: 'P',
+    publishedAt: '2026-11-20T15:00:00Z',
+  };
+  const ready = (page: Page) =>
+    page.waitForFunction(() => document.querySelector('#revise-panel:not([hidden])'));
+
+  test('keeps what is looked at while something else happens', async () => {
+    const { page, close } = await shown.open(PATH);
+    await ready(page);
+    await page.locator('input[name=key]').fill(shown.keys.analyst);
+    await page.locator('input[name=bear-percent]').fill('44');
+    await page.locator('textarea[name=rationale]').fill('Undisturbed.');
+    await page.getByRole('button', { name: 'Look at the change' }).click();
+    await page.locator('#questions summary').first().click();
+    await page.locator('input[name=asOf]').fill('2026-11-19');
+    await page.locator('#preview').focus();
+    await send(shown, 'POST', `/v1/outlooks/${SLUG}/evidence`, {
+      ...evidence,
+      headline: 'A new item',
+    });
+    await page.locator('#evidence').getByText('A new item').waitFor();
+    expect(await page.locator('#news').textContent()).toBe('The page was brought up to date.');
+    expect(await page.locator('#preview').isVisible()).toBe(true);
+    expect(await page.locator('#refusal').textContent()).toBe('');
+    expect(await page.locator('#questions details').first().getAttribute('open')).toBe('');
+    expect(await page.locator('input[name=asOf]').inputValue()).toBe('2026-11-19');
+    await close();
+  });
+
+  test('publishes once though no answer came, and is told nothing untrue after', async () => {
+    const { page, faults } = await shown.open(PATH);
+    await ready(page);
+    let cut = 1;
+    await page.route('**/revisions', async (route) => {
+      const answer = await route.fetch();
+      cut -= 1;
+      if (cut >= 0) await route.abort('connectionreset');
+      else await route.fulfill({ response: answer });
+    });
+    const before = Number(await page.locator('#revise-form').getAttribute('data-version'));
+    await page.locator('input[name=key]').fill(shown.keys.analyst);
+    await page.locator('#slider-bull').focus();
+    await page.keyboard.press('ArrowRight');
+    await page.locator('#citable input').first().check();
+    await page.locator('textarea[name=rationale]').fill('Through a bad line.');
+    await page.getByRole('button', { name: 'Look at the change' }).click();
+    expect(await page.locator('#preview-more').textContent()).toContain('It cites: ');
+    await page.locator('#publish').click();
+    await page.locator('#refusal').getByText('No answer came.').waitFor();
+    await page.locator('#change').getByText('Through a bad line.').waitFor();
+    expect(await page.locator('#preview').isVisible()).toBe(true);
+    await page.locator('#publish').press('Enter');
+    await page
+      .locator('#news')
+      .getByText(`You published version ${before + 1}.`)
+      .waitFor();
+    expect(await page.locator('#refusal').textContent()).toBe('');
+    expect(await page.locator('#citable input:checked').count()).toBe(0);
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe('revise-title');
+    const { version } = (await shown.call({ url: `/v1/outlooks/${SLUG}` })).json<{
+      version: number;
+    }>();
+    expect(version).toBe(before + 1);
+    expect(faults.filter((fault) => !fault.includes('ERR_CONNECTION_RESET'))).toEqual([]);
+  });
+
+  test('finds the odds as they stand on the way back', async () => {
+    const { page, close } = await shown.open(PATH);
+    await ready(page);
+    await page.locator('input[name=bear-percent]').fill('77');
+    await page.goto(`${shown.origin}/`);
+    await page.goBack();
+    await ready(page);
+    const form = page.locator('#revise-form');
+    const values = await page.$$eval('#revise-form input[type=range]', (inputs) =>
+      inputs.map((input) => (input as HTMLInputElement).value),
+    );
+    const shownPoints = await Promise.all(
+      ['bear', 'base', 'bull'].map((name) => form.getAttribute(`data-${name}`)),
+    );
+    const isKept = values[0] === '7700';
+    expect(isKept ? values.reduce((sum, value) => sum + Number(value), 0) : values).toEqual(
+      isKept ? 10_000 : shownPoints,
+    );
+    await close();
+  });
+
+  test('takes no connection while nobody looks', async () => {
+    const { page, close } = await shown.open(PATH);
+    await ready(page);
+    const streams = () =>
+      page.evaluate(() =>
+        (globalThis as unknown as { opened: EventSource[] }).opened.map(
+          ({ readyState }) => readyState,
+        ),
+      );
+    await page.evaluate(() => {
+      const opened: EventSource[] = [];
+      const Native = EventSource;
+      Object.assign(globalThis, {
+        opened,
+        EventSource: class extends Native {
+          constructor(url: string) {
+            super(url);
+            opened.push(this);
+          }
+        },
+      });
+      const see = (hidden: boolean) => {
+        Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });
+        document.dispatchEvent(new Event('visibilitychange'));
+      };
+      see(false);
+      see(true);
+    });
+    expect(await streams()).toEqual([2]);
+    await close();
+  });
+
+  test('sees a picture anew when closes come', async () => {
+    const { page, close } = await shown.open(PATH);
+    await ready(page);
+    const source = () => page.locator('img[src*="kind=drawdown"]').getAttribute('src');
+    const before = await source();
+    const observations = [{ date: '2026-11-20', value: 2000 }];
+    await send(
+      shown,
+      'POST',
+      '/v1/series/rut-close/observations',
+      { observations },
+      { as: 'feed' },
+    );
+    await page.locator('#drawdown').getByText('closed at 2,000').waitFor();
+    expect(await source()).not.toBe(before);
+    await close();
+  });
+
+  test('asks again where the page could not be had', async () => {
+    const { page, faults } = await shown.open(PATH);
+    await ready(page);
+    let failures = 2;
+    await page.route(`**${PATH}`, (route) => {
+      failures -= 1;
+      return failures >= 0 ? route.fulfill({ status: 503, body: '' }) : route.continue();
+    });
+    await send(shown, 'POST', `/v1/outlooks/${SLUG}/evidence`, {
+      ...evidence,
+      headline: 'After a while',
+    });
+    await page.locator('#evidence').getByText('After a while').waitFor();
+    expect(faults.filter((fault) => !fault.includes('503'))).toEqual([]);
+  });
+
+  test('can zoom in until it is 320 pixels wide', async () => {
+    const { page, close } = await shown.open(PATH, { viewport: { width: 320, height: 800 } });
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(320);
     await close();
   });
 });
@@ -291,7 +457,7 @@ test('where reads need a key, a browser asks for it and the page works with it',
     const refused = await fetch(`${closed.origin}${PATH}`, { headers: { accept: 'text/html' } });
     expect([refused.status, refused.headers.get('www-authenticate')]).toEqual([
       401,
-      'Basic realm="Outlook Ledger", charset="UTF-8"',
+      'Bearer realm="Outlook Ledger", Basic realm="Outlook Ledger", charset="UTF-8"',
     ]);
     const httpCredentials = { username: 'me', password: closed.keys.feed };
     const { page, close } = await closed.open(PATH, { httpCredentials });

@@ -54,6 +54,9 @@ describe('a chart', () => {
   test('has the size that is asked for, within bounds', async () => {
     const png = await read('?format=png&width=600&height=315&scale=2');
     expect([png.rawPayload.readUInt32BE(16), png.rawPayload.readUInt32BE(20)]).toEqual([1200, 630]);
+    const large = await read('?format=png&width=1600&height=1200&scale=2');
+    expect(faultsOf(large.json())).toEqual({ '/scale': 'is too large for this size' });
+    expect((await read('?width=1600&height=1200&scale=2&v=x')).statusCode).toBe(200);
     const refused = await read('?width=1601&height=199&scale=3&kind=pie&theme=blue&format=gif&x=1');
     expect(refused.statusCode).toBe(422);
     expect(Object.keys(faultsOf(refused.json())).toSorted()).toEqual([
@@ -65,6 +68,20 @@ describe('a chart', () => {
       '/width',
       '/x',
     ]);
+  });
+
+  test('is not made for more than anybody waits for', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 40 }, (_, index) => read(`?format=png&width=${400 + index}`)),
+    );
+    const statuses = new Set(answers.map(({ statusCode }) => statusCode));
+    expect(statuses).toEqual(new Set([200, 503]));
+    const refused = answers.find(({ statusCode }) => statusCode === 503);
+    expect([refused?.json<{ type: string }>().type, refused?.headers['retry-after']]).toEqual([
+      '/problems/overloaded',
+      '2',
+    ]);
+    expect((await read('?format=png&width=400')).statusCode).toBe(200);
   });
 
   test('of a version never changes; that of what stands follows it', async () => {
@@ -124,7 +141,19 @@ describe('a chart', () => {
     const marked = '/v1/outlooks/marked/chart.svg';
     const { body } = await read('?kind=history', {}, marked);
     expect(described(body)).toContain('domestic-breadth triggered on 20 November 2026.');
-    expect(described(body)).toContain('evidence: Breadth widened on 20 November 2026.');
+    const [item] = (await ledger.call({ url: '/v1/outlooks/marked/evidence' })).json<{
+      items: { id: string }[];
+    }>().items;
+    await send(ledger, 'POST', '/v1/outlooks/marked/revisions', {
+      probabilities: { bear: 0.2, base: 0.55, bull: 0.25 },
+      rationale: 'Breadth.',
+      evidence: [item?.id],
+    });
+    const first = await read('?kind=history&version=1', {}, marked);
+    expect(described(first.body)).not.toContain('triggered');
+    const second = await read('?kind=history&version=2', {}, marked);
+    expect(described(second.body)).toContain('domestic-breadth triggered');
+    expect(described(second.body)).toContain('evidence: Breadth widened on 20 November 2026.');
     ledger.clock.now = new Date(ledger.clock.now.getTime() + 86_400_000);
     await send(ledger, 'POST', '/v1/outlooks/marked/resolution', {
       outcome: 'bear',

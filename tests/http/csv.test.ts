@@ -104,7 +104,7 @@ test('a page of CSV tells where the next one is', async () => {
 test('text comes back whole, whatever is in it', async () => {
   const sent = nastyOutlook('nasty');
   expect((await createOutlook(ledger, sent)).statusCode).toBe(201);
-  const rationale = 'a\r\nb, "c"; \u0001 =d';
+  const rationale = 'a\n=HYPERLINK(1)\rb; \u0001 =d';
   const revised = await send(ledger, 'POST', '/v1/outlooks/nasty/revisions', {
     probabilities: { bear: 0.2, base: 0.5, bull: 0.3 },
     rationale,
@@ -131,5 +131,8 @@ test('a kept reply is that of the type that is asked for', async () => {
     expect((await read(url, { accept: 'text/csv;q=0.5, application/json' })).body).toMatch(/^\{/);
     expect((await read(url, { accept: 'text/html' })).statusCode).toBe(406);
     expect((await read(`${url}?format=csv`, { accept: 'text/html' })).body).toMatch(/^version,/);
+    const words = '/v1/outlooks?q=format=Russell';
+    expect((await read(words, { accept: 'text/csv' })).body).toMatch(/^slug,/);
+    expect((await read(words)).body).toMatch(/^\{/);
   }
 });

@@ -101,6 +101,23 @@ test('text is text in feeds, whatever it is', async () => {
   expect(items[0]?.content_text).toBe(rationale);
 });
 
+test('a feed is also what more general readers take', async () => {
+  const as = async (url: string, accept: string) => {
+    const { statusCode, headers } = await ledger.call({ url, headers: { accept } });
+    return [statusCode, headers['content-type']];
+  };
+  expect(await as('/v1/feed.atom', 'application/xml')).toEqual([
+    200,
+    'application/xml; charset=utf-8',
+  ]);
+  expect(await as('/v1/feed.json', 'application/json')).toEqual([
+    200,
+    'application/json; charset=utf-8',
+  ]);
+  expect(await as('/v1/feed.json', '*/*')).toEqual([200, 'application/feed+json; charset=utf-8']);
+  expect((await as('/v1/feed.json', 'text/csv'))[0]).toBe(406);
+});
+
 test('an empty ledger has an empty feed', async () => {
   const empty = await startLedger({ samples: false });
   try {

@@ -88,6 +88,8 @@ describe('the sample as Markdown', () => {
     await ledger.revise({ probabilities: { bear: 0.4, base: 0.35, bull: 0.25 }, rationale: 'On.' });
     const next = await markdown(`/v1/outlooks/${SLUG}`);
     expect(next.body).toContain('40%');
+    const published = await ledger.call({ url: `/v1/outlooks/${SLUG}` });
+    expect(published.headers.vary).toBe(next.headers.vary);
     expect(next.body).toContain('Version 2, published');
     const past = await ledger.call({ url: `/v1/outlooks/${SLUG}/versions/1?format=md` });
     expect(past.body).toContain('Version 1, published');
@@ -98,6 +100,21 @@ describe('the sample as Markdown', () => {
     const shown = await ledger.call({ url: picture.slice('http://127.0.0.1:3000'.length) });
     expect(shown.headers['content-type']).toBe('image/png');
   });
+});
+
+test('what only GitHub would take for markup is escaped, too; lines may end as on Windows', async () => {
+  const rationale =
+    '~~struck~~ www.evil.example https://evil.example a@evil.example\r\n\r\nsecond [^1]';
+  await createOutlook(ledger, { slug: 'github', title: 'G', rationale });
+  const { body } = await markdown('/v1/outlooks/github');
+  const linking = new MarkdownIt({ html: true, linkify: true });
+  const $ = load(linking.render(body));
+  expect($('s, del, a').toArray()).toEqual([]);
+  expect(
+    $('blockquote p')
+      .toArray()
+      .map((one) => $(one).text()),
+  ).toEqual(['~~struck~~ www.evil.example https://evil.example a@evil.example', 'second [^1]']);
 });
 
 test('text of analysts is text in Markdown, whatever it would be there', async () => {

@@ -5,6 +5,7 @@ import {
   NAMES,
   percentOf,
   type Points,
+  stepped,
   withPoint,
 } from '../../src/browser/linked-points.ts';
 
@@ -51,4 +52,32 @@ test('points are written as people read them', () => {
     '−0.5',
     '±0',
   ]);
+});
+
+test('a point that comes back leaves the others as they were', () => {
+  fc.assert(
+    fc.property(
+      points,
+      fc.constantFrom(...NAMES),
+      fc.array(fc.integer({ min: 0, max: 10_000 })),
+      (from, name, way) => {
+        for (const value of way) withPoint(from, name, value);
+        expect(withPoint(from, name, from[name])).toEqual(from);
+      },
+    ),
+  );
+});
+
+test('a slider comes to rest at half percents, and is never stuck', () => {
+  const point = fc.integer({ min: 0, max: 10_000 });
+  fc.assert(
+    fc.property(point, point, (current, value) => {
+      const rest = stepped(current, value);
+      expect(rest === current || rest % 50 === 0).toBe(true);
+      expect(Math.sign(rest - current)).toBe(Math.sign(value - current));
+    }),
+  );
+  expect([stepped(4200, 4201), stepped(4200, 4199), stepped(4217, 4218), stepped(0, 9990)]).toEqual(
+    [4250, 4150, 4250, 10_000],
+  );
 });

@@ -7,7 +7,7 @@ export type ChartKind = (typeof CHART_KINDS)[number];
 
 const pixels = (least: number, most: number) =>
   z.preprocess(
-    (text) => (typeof text === 'string' && /^\d{1,5}$/.test(text) ? Number(text) : text),
+    (text) => (typeof text === 'string' && /^[1-9]\d{0,3}$/.test(text) ? Number(text) : text),
     z
       .int({ error: `must be a whole number in ${least}–${most}` })
       .min(least)
@@ -38,6 +38,10 @@ export const chartQuery = z
     theme: z.enum(CHART_THEMES).default('auto').meta({
       description:
         'The ground: light, dark, or in an SVG what the reader prefers; a PNG is light then.',
+    }),
+    v: z.string({ error: 'must be given once' }).max(100).optional().meta({
+      description:
+        'Any text: whoever knows that the picture changed gives another one, so that no cache on the way answers with what it had.',
     }),
     format: z.enum(['svg', 'png']).optional().meta({
       description: 'As Accept, for where a link is all that there is.',

@@ -1,0 +1,53 @@
+import type { Points } from './linked-points.ts';
+
+/** What the service refuses with (RFC 9457), as far as it is shown. */
+type Problem = { title: string; detail: string; errors?: { pointer: string; detail: string }[] };
+
+/** What is about to be published. It is sent under one key, so that sending it again makes no second version. */
+export type Draft = {
+  slug: string;
+  etag: string;
+  idempotencyKey: string;
+  key: string;
+  body: {
+    probabilities: Points;
+    rationale: string;
+    evidence: string[];
+    acknowledges: { condition: string; reason: string }[];
+  };
+};
+
+/** What came of sending a draft: a version, or why not, or that nobody knows. */
+export type Answer = { version: number } | (Refusal & { isUnknown: boolean });
+export type Refusal = { sentence: string; errors: { pointer: string; detail: string }[] };
+
+/** Sends a draft. */
+export async function send({ slug, etag, idempotencyKey, key, body }: Draft): Promise<Answer> {
+  try {
+    const answer = await fetch(`/v1/outlooks/${slug}/revisions`, {
+      method: 'POST',
+      headers: {
+        authorization: `Bearer ${key}`,
+        'content-type': 'application/json',
+        'if-match': etag,
+        'idempotency-key': idempotencyKey,
+      },
+      body: JSON.stringify(body),
+    });
+    const told = (await answer.json()) as Problem & { version: number };
+    if (answer.ok) return { version: told.version };
+    const sentence = `${told.title}: ${told.detail}`;
+    return { sentence, errors: told.errors ?? [], isUnknown: answer.status >= 500 };
+  } catch {
+    const sentence =
+      'No answer came. Publish again: it is sent under the same key, so it counts once.';
+    return { sentence, errors: [], isUnknown: true };
+  }
+}
+
+// crypto.randomUUID is only there on pages that came by TLS or from this machine.
+export function randomKey(): string {
+  return [...crypto.getRandomValues(new Uint8Array(16))]
+    .map((byte) => byte.toString(16).padStart(2, '0'))
+    .join('');
+}
