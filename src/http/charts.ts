@@ -4,7 +4,7 @@ import { chartPolicy } from '../charts/colours.ts';
 import { drawdownChart } from '../charts/drawdown.tsx';
 import type { ChartLook } from '../charts/frame.tsx';
 import { historyChart } from '../charts/history.tsx';
-import { pngOf, TooManyPictures } from '../charts/png.ts';
+import { asPng, TooManyPictures } from '../charts/png.ts';
 import { scenariosChart } from '../charts/scenarios.tsx';
 import { type HistoryEvent, readHistory, readHistoryEvents } from '../db/history.ts';
 import { readTrackRecord } from '../db/track-records.ts';
@@ -65,9 +65,10 @@ export function chartRoutes(api: Api, ledger: Ledger): void {
       requirePast('asOf', asOf, ledger.now());
       const type = wantedType(request, format);
       return ledger.replies.answer(request, reply, { about: aboutOf(kind, name) }, async () => {
-        const { svg, ...rendering } = await draw(ledger, name, request.query, type === PNG_TYPE);
-        const body = type === PNG_TYPE ? await picture(svg, request.query) : svg;
-        return { ...rendering, body, type, hasAlternatives: format === undefined };
+        const drawn = await (type === PNG_TYPE
+          ? picture(request.query, () => draw(ledger, name, request.query, true))
+          : draw(ledger, name, request.query, false));
+        return { ...drawn, type, hasAlternatives: format === undefined };
       });
     },
   });
@@ -77,7 +78,10 @@ export function chartRoutes(api: Api, ledger: Ledger): void {
 const MOST_PIXELS = 2_000_000;
 
 /** @throws Problem where it would be too large, or too many are wanted at the moment */
-async function picture(svg: string, { kind, width, height, scale }: Asked): Promise<Buffer> {
+async function picture(
+  { kind, width, height, scale }: Asked,
+  drawSvg: () => Promise<Drawn>,
+): Promise<Rendering> {
   const pixels = width * (height ?? HEIGHTS[kind]) * scale ** 2;
   if (pixels > MOST_PIXELS) {
     const detail = `A PNG has ${MOST_PIXELS} pixels at the most; this one would have ${pixels}.`;
@@ -86,7 +90,7 @@ async function picture(svg: string, { kind, width, height, scale }: Asked): Prom
     });
   }
   try {
-    return await pngOf(svg);
+    return await asPng(drawSvg);
   } catch (error) {
     if (!(error instanceof TooManyPictures)) throw error;
     throw new Problem('overloaded', 'More pictures are wanted than can be made at the moment.', {
@@ -101,7 +105,8 @@ const aboutOf = (kind: ChartKind, name: string): readonly string[] => {
 };
 
 type Asked = z.output<typeof chartQuery>;
-type Drawn = Omit<Rendering, 'body'> & { svg: string };
+/** A picture as an SVG document. */
+type Drawn = Rendering & { body: string };
 
 async function draw(ledger: Ledger, name: string, asked: Asked, isPixels: boolean): Promise<Drawn> {
   const { kind, version, asOf, width, height = HEIGHTS[kind], scale } = asked;
@@ -109,10 +114,10 @@ async function draw(ledger: Ledger, name: string, asked: Asked, isPixels: boolea
   const look = { width, height, scale, theme };
   const which = version === undefined ? (asOf ? { asOf } : 'newest') : { version };
   const outlook = await ledger.versions.read(name, which);
-  const svg = await DRAW[kind](ledger, outlook, asked, look);
+  const body = await DRAW[kind](ledger, outlook, asked, look);
   const isFinal = version !== undefined;
   return {
-    svg,
+    body,
     freshness: isFinal ? 'immutable' : 'revalidate',
     isFinal,
     headers: {

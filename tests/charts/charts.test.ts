@@ -7,7 +7,7 @@ import { chartPolicy, chartStyle } from '../../src/charts/colours.ts';
 import { drawdownChart } from '../../src/charts/drawdown.tsx';
 import type { ChartLook } from '../../src/charts/frame.tsx';
 import { type HistoryData, historyChart } from '../../src/charts/history.tsx';
-import { pngOf } from '../../src/charts/png.ts';
+import { asPng } from '../../src/charts/png.ts';
 import { scenariosChart } from '../../src/charts/scenarios.tsx';
 import { fitText, percent, points, withoutControls } from '../../src/charts/text.ts';
 import { Calibration } from '../../src/domain/calibration.ts';
@@ -27,6 +27,8 @@ function told(svg: string) {
     width: $('svg').attr('width'),
   };
 }
+
+const pngOf = async (svg: string) => (await asPng(async () => ({ body: svg }))).body;
 
 /** Probabilities in whole basis points that sum to 1. */
 const fractions = fc
