@@ -68,12 +68,12 @@ const MOST_EVENTS = 50;
  * The evidence that versions of an outlook cite, its conditions that were triggered, and what it was resolved as;
  * ascending by time.
  * @param version the newest that counts
- * @param until a moment; null for what was the case when the version was published, which never changes
+ * @param until a moment, or now; null for what was the case when the version was published, which never changes
  */
 export async function readHistoryEvents(
   session: Session,
   slug: string,
-  { version, until }: { version: number; until: Date | null },
+  { version, until }: { version: number; until: Date | 'now' | null },
 ): Promise<HistoryEvent[]> {
   const { rows } = await session.query<HistoryEvent>({
     name: 'read-history-events',
@@ -93,7 +93,13 @@ export async function readHistoryEvents(
          from resolutions r where r.outlook_id = (select id from o) and r.recorded_at <= $3
         order by r.number desc limit $4)
       order by at`,
-    values: [slug, version, until?.toISOString() ?? null, MOST_EVENTS],
+    // Now is whatever is recorded: clocks of instances differ a little.
+    values: [
+      slug,
+      version,
+      until === 'now' ? 'infinity' : until && until.toISOString(),
+      MOST_EVENTS,
+    ],
   });
   return rows;
 }

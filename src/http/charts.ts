@@ -154,12 +154,12 @@ const DRAW: Record<ChartKind, Draw> = {
       look,
     );
   },
-  history: async ({ pool, now }, outlook, { version, asOf }, look) => {
+  history: async ({ pool }, outlook, { version, asOf }, look) => {
     const { slug: name, instrument, framework } = outlook;
     const { points } = await readHistory(pool, name, { from: undefined, to: undefined });
     const events = await readHistoryEvents(pool, name, {
       version: outlook.version,
-      until: version === undefined ? (asOf ?? now()) : null,
+      until: version === undefined ? (asOf ?? 'now') : null,
     });
     const steps = points
       .filter((point) => point.version <= outlook.version)
