@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify';
-import { namesFormat, ONLY_JSON, preferredType } from './negotiation.ts';
+import { ONLY_JSON, preferredType } from './negotiation.ts';
 import type { RenderedReply } from './rendering.ts';
 
 /** What a reply tells of, and so what makes it stale: outlooks by their slugs, or any of them. */
@@ -20,12 +20,12 @@ export const isOver = ({ until }: Kept): boolean =>
   until !== undefined && performance.now() > until;
 
 /**
- * What a read is kept by, before anything has looked at it: its URL, for what the route is served as at first or the
- * URL names; else with the media type that the client likes best. Null where it likes none of them.
+ * What a read is kept by, before anything has looked at it: its URL, for what the route is served as at first; else with
+ * the media type that the client likes best. Null where it likes none of them. A URL that names a format is answered as
+ * that, whatever it is kept by.
  */
 export function keyOf(request: FastifyRequest, url: string): string | null {
   const { serves = ONLY_JSON } = request.routeOptions.config;
-  if (serves.length > 1 && namesFormat(url)) return url;
   const type = preferredType(request, serves);
   if (type === 'none') return null;
   return type === serves[0] ? url : `${type} ${url}`;

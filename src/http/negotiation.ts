@@ -93,11 +93,6 @@ export const FORMATS = {
 } as const satisfies Record<string, MediaType>;
 export type Format = keyof typeof FORMATS;
 
-/** Whether a URL may name a format; by its text, as that is looked at for each read. */
-export function namesFormat(url: string): boolean {
-  return url.includes('format=') && /[?&]format=/.test(url);
-}
-
 /**
  * What a read is answered as: the format that its URL names, else what the client likes best of what the
  * route is served as.

@@ -141,6 +141,18 @@ describe('a chart', () => {
     expect(sizeOf(40_000)).toBeLessThan(1.5 * sizeOf(1_000));
   });
 
+  test('of one version, or of versions of one moment, fills its width', () => {
+    const start = new Date('2026-01-01T00:00:00Z');
+    const { steps } = history(2);
+    for (const some of [
+      steps.slice(0, 1),
+      steps.map((step) => ({ ...step, publishedAt: start })),
+    ]) {
+      const svg = historyChart({ ...history(1), steps: some }, LOOK);
+      expect(svg).toMatch(/fill-bear" d="M56,[\d.]+H596V/);
+    }
+  });
+
   test('draws the deepest day of those that fall on one pixel', () => {
     const closes = Array.from({ length: 5_000 }, (_, index) => ({
       date: new Date(Date.UTC(2010, 0, 1) + index * 86_400_000).toISOString().slice(0, 10),

@@ -110,7 +110,10 @@ test('text comes back whole, whatever is in it', async () => {
     rationale,
   });
   expect(revised.statusCode).toBe(201);
-  const versions = rowsOf((await read('/v1/outlooks/nasty/versions?format=csv')).body);
+  const { body } = await read('/v1/outlooks/nasty/versions?format=csv');
+  // A reader that takes a lone line break for the end of a row must not.
+  expect(body).toContain(`"${rationale}"`);
+  const versions = rowsOf(body);
   expect(versions.map((row) => row['rationale'])).toEqual([
     rationale,
     `'${String(sent['rationale'])}`,

@@ -124,6 +124,7 @@ test('text of analysts is text in Markdown, whatever it would be there', async (
   const added = await send(ledger, 'POST', '/v1/outlooks/nasty/evidence', item);
   expect(added.statusCode).toBe(201);
   const { body } = await markdown('/v1/outlooks/nasty');
+  expect(body).not.toContain('&#xA;');
   const $ = rendered(body);
   expect($('script, b, i, del, pre, img:not([alt^="Bear"])').toArray()).toEqual([]);
   // Emphasis, quotations, headings and lists are those of the article, and never of a text.
