@@ -195,6 +195,17 @@ describe('the page of an outlook', () => {
     ).toEqual([told('image:width'), told('image:height')]);
   });
 
+  test('says what can be said where an instrument has no closes, and shows what no page can hold', async () => {
+    await send(ledger, 'POST', '/v1/instruments', { symbol: 'BARE', name: 'Bare', kind: 'index' });
+    const rationale = 'Before \u0001 and \u001b[31m after.';
+    await createOutlook(ledger, { slug: 'bare', title: 'Bare', instrument: 'BARE', rationale });
+    const { $, answer } = await page('/outlooks/bare');
+    expect($('#drawdown > p').length).toBe(0);
+    expect($('#drawdown table').length).toBe(1);
+    expect($('#change blockquote').text()).toBe('Before \ufffd and \ufffd[31m after.');
+    expect(answer.body).not.toMatch(/[\u0001\u001b]/);
+  });
+
   test('minds nothing that whoever shares a link adds to it', async () => {
     for (const url of [PATH, '/']) {
       expect((await page(`${url}?utm_source=x&fbclid=y`)).$('h1').length).toBe(1);
@@ -221,7 +232,13 @@ describe('the list', () => {
       $('.outlooks h2 a')
         .toArray()
         .map((link) => $(link).attr('href')),
-    ).toEqual(['/outlooks/ended', '/outlooks/often', PATH, '/outlooks/resolved-case']);
+    ).toEqual([
+      '/outlooks/bare',
+      '/outlooks/ended',
+      '/outlooks/often',
+      PATH,
+      '/outlooks/resolved-case',
+    ]);
     const { $: found } = await page('/?q=&status=resolved&reviewDue=');
     expect(
       found('.outlooks h2')
@@ -238,7 +255,7 @@ describe('the list', () => {
   });
 
   test('goes on page by page', async () => {
-    const { $ } = await page('/?limit=3');
+    const { $ } = await page('/?limit=4');
     const next = $('a[rel=next]').attr('href') ?? '';
     const { $: last } = await page(next);
     expect(last('.outlooks > li')).toHaveLength(1);
