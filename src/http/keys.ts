@@ -6,7 +6,7 @@ import { writeOf } from './audit-trail.ts';
 import { forbidStoring } from './caching.ts';
 import { answerWrite } from './idempotency.ts';
 import {
-  cursorMoment,
+  creationPosition,
   decodeCursor,
   encodeCursor,
   pageFrom,
@@ -74,10 +74,6 @@ export function keyRequest(body: z.output<typeof newKey>, now: Date) {
   });
 }
 
-const listPosition = z
-  .tuple([cursorMoment, z.uuid()])
-  .transform(([createdAt, id]) => ({ createdAt: new Date(createdAt), id }));
-
 function listRoute(api: Api, { db }: Ledger): void {
   api.route({
     method: 'GET',
@@ -94,7 +90,7 @@ function listRoute(api: Api, { db }: Ledger): void {
     },
     handler: async (request, reply) => {
       const { limit, cursor } = request.query;
-      const after = decodeCursor(cursor, 'keys', listPosition);
+      const after = decodeCursor(cursor, 'keys', creationPosition);
       const found = await listKeys(db, { after, limit: limit + 1 });
       const { items, nextCursor } = pageFrom(found, limit, (last) =>
         encodeCursor('keys', [last.createdAt.getTime(), last.id]),

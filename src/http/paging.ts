@@ -111,15 +111,19 @@ export function pageFrom<Item>(
 
 type Page = { items: readonly object[]; nextCursor?: string | null };
 
+/** Where the page after this one is, from the root. */
+export function nextUrl({ url }: FastifyRequest, cursor: string): string {
+  const next = new URL(url, 'http://relative');
+  next.searchParams.set('cursor', cursor);
+  return next.pathname + next.search;
+}
+
 /** The value of a Link header to the next page; undefined on the last. */
 export function nextLink(
   request: FastifyRequest,
   { nextCursor = null }: Pick<Page, 'nextCursor'>,
 ): string | undefined {
-  if (nextCursor === null) return undefined;
-  const next = new URL(request.url, 'http://relative');
-  next.searchParams.set('cursor', nextCursor);
-  return `<${next.pathname}${next.search}>; rel="next"`;
+  return nextCursor === null ? undefined : `<${nextUrl(request, nextCursor)}>; rel="next"`;
 }
 
 type Written = {
@@ -161,3 +165,8 @@ export function sendPage(
 
 /** A moment in a cursor, in milliseconds since 1970 and within what Postgres can hold. */
 export const cursorMoment = z.int().min(0).max(253_402_300_799_999);
+
+/** Where a list that is newest first goes on: behind what was created then, of those of one moment behind that id. */
+export const creationPosition = z
+  .tuple([cursorMoment, z.uuid()])
+  .transform(([createdAt, id]) => ({ createdAt: new Date(createdAt), id }));

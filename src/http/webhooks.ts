@@ -17,7 +17,7 @@ import { forbidStoring } from './caching.ts';
 import { answerWrite } from './idempotency.ts';
 import { readJsonBodies } from './json-body.ts';
 import {
-  cursorMoment,
+  creationPosition,
   decodeCursor,
   encodeCursor,
   LIST_TYPES,
@@ -107,10 +107,6 @@ async function requireReachable(url: string, reach: Reach): Promise<void> {
   }
 }
 
-const listPosition = z
-  .tuple([cursorMoment, z.uuid()])
-  .transform(([createdAt, id]) => ({ createdAt: new Date(createdAt), id }));
-
 function listRoute(api: Api, { db }: Ledger): void {
   api.route({
     method: 'GET',
@@ -127,7 +123,7 @@ function listRoute(api: Api, { db }: Ledger): void {
     },
     handler: async (request, reply) => {
       const { limit, cursor } = request.query;
-      const after = decodeCursor(cursor, 'webhooks', listPosition);
+      const after = decodeCursor(cursor, 'webhooks', creationPosition);
       const found = await listWebhooks(db, { after, limit: limit + 1 });
       const { items, nextCursor } = pageFrom(found, limit, (last) =>
         encodeCursor('webhooks', [last.createdAt.getTime(), last.id]),

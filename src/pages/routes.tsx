@@ -1,4 +1,3 @@
-import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { KEEP_CLOSES_FOR } from '../http/charts.ts';
 import { toldProblem } from '../http/errors.ts';
@@ -6,6 +5,7 @@ import { ANY_SERIES, WHOLE_LEDGER } from '../http/kept-replies.ts';
 import { requirePast } from '../http/moments.ts';
 import { ATOM_TYPE, CONTENT_TYPES, HTML_TYPE, JSON_FEED_TYPE } from '../http/negotiation.ts';
 import { outlookPageReader } from '../http/outlook-list.ts';
+import { nextUrl } from '../http/paging.ts';
 import { PROBLEMS } from '../http/problem-kinds.ts';
 import type { Rendering } from '../http/rendering.ts';
 import type { Api, Ledger } from '../http/routing.ts';
@@ -53,7 +53,11 @@ function listRoute(api: Api, ledger: Ledger, place: Place): void {
       return ledger.replies.answer(request, reply, { about: WHOLE_LEDGER }, async () => {
         const { items, nextCursor } = await read();
         const { q, status, reviewDue } = request.query;
-        const data = { items, next: nextOf(request, nextCursor), asked: { q, status, reviewDue } };
+        const data = {
+          items,
+          next: nextCursor && nextUrl(request, nextCursor),
+          asked: { q, status, reviewDue },
+        };
         const head = {
           title: 'Market outlooks',
           description:
@@ -65,13 +69,6 @@ function listRoute(api: Api, ledger: Ledger, place: Place): void {
       });
     },
   });
-}
-
-function nextOf({ url }: FastifyRequest, cursor: string | null): string | null {
-  if (cursor === null) return null;
-  const next = new URL(url, 'http://relative');
-  next.searchParams.set('cursor', cursor);
-  return next.pathname + next.search;
 }
 
 function outlookRoute(api: Api, ledger: Ledger, place: Place): void {
