@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { type Connection, runningEmbeddedPostgres } from '../src/db/embedded.ts';
+import { type Connection, runningEmbeddedPostgres } from '../src/postgres/embedded/server.ts';
 import { newFolder } from './processes.ts';
 import { type Group, seed } from './seed.ts';
 import { keyShown, type Service, type Settings, startService } from './service.ts';

@@ -1,4 +1,4 @@
-import { SAMPLE_OUTLOOK } from '../src/http/schemas/examples.ts';
+import { SAMPLE_OUTLOOK } from '../src/http/openapi/examples.ts';
 import {
   type Bench,
   type Case,

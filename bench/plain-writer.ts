@@ -2,14 +2,14 @@
 // pool like the service's, and nothing that it decides or answers.
 import { randomBytes } from 'node:crypto';
 import type pg from 'pg';
-import { connect, inTransaction } from '../src/db/client.ts';
-import type { Connection } from '../src/db/embedded.ts';
-import { auditRows, localWrite } from '../src/db/audit.ts';
-import { APPEND_VERSIONS } from '../src/db/appending.ts';
-import { LOCK_STANDING } from '../src/db/locked-outlooks.ts';
+import { connect, inTransaction } from '../src/postgres/pool.ts';
+import type { Connection } from '../src/postgres/embedded/server.ts';
+import { auditRows, localWrite } from '../src/access/audit-log.ts';
+import { APPEND_VERSIONS } from '../src/ledger/append-version.ts';
+import { LOCK_STANDING } from '../src/ledger/locked-outlooks.ts';
 import { keyHash } from '../src/domain/api-keys.ts';
 import { type Figures, percentiles } from './figures.ts';
-import { FIND_KEYS } from '../src/db/api-keys.ts';
+import { FIND_KEYS } from '../src/access/api-keys.ts';
 import { type BasisPoints, PLAIN_SPLITS, RATIONALE } from './revision-bodies.ts';
 import { answerJobs } from './workers.ts';
 

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { isIP } from 'node:net';
-import type { DatabaseSettings } from './db/database.ts';
+import type { DatabaseSettings } from './postgres/database.ts';
 import { type Role, ROLES } from './domain/api-keys.ts';
-import type { Issuer } from './http/tokens.ts';
+import type { Issuer } from './access/tokens.ts';
 
 const flag = z.enum(['true', 'false'], { error: 'must be true or false' });
 const wholeNumber = z

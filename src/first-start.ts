@@ -1,24 +1,24 @@
 import type pg from 'pg';
-import { analystNamed, hasKeys, issueKey } from './db/api-keys.ts';
-import { appendAudit, localWrite } from './db/audit.ts';
-import { type Database, inTransaction, onSession } from './db/client.ts';
-import { addEvidence } from './db/evidence.ts';
-import { createInstrument } from './db/instruments.ts';
-import { recordObservations } from './db/observations.ts';
-import { createSeries } from './db/series.ts';
+import { analystNamed, hasKeys, issueKey } from './access/api-keys.ts';
+import { appendAudit, localWrite } from './access/audit-log.ts';
+import { type Database, inTransaction, onSession } from './postgres/pool.ts';
+import { addEvidence } from './ledger/evidence.ts';
+import { createInstrument } from './ledger/instruments.ts';
+import { recordObservations } from './ledger/observations.ts';
+import { createSeries } from './ledger/series.ts';
 import { DomainError, type DomainErrorCode } from './domain/errors.ts';
-import { publishOutlook } from './http/outlooks.ts';
+import { publishOutlook } from './api/outlooks.ts';
 import {
   SAMPLE_CLOSES,
   SAMPLE_EVIDENCE,
   SAMPLE_INSTRUMENT,
   SAMPLE_OUTLOOK,
   SAMPLE_SERIES,
-} from './http/schemas/examples.ts';
-import { newEvidence } from './http/schemas/evidence.ts';
-import { newInstrument } from './http/schemas/instruments.ts';
-import { newOutlook } from './http/schemas/outlooks.ts';
-import { newObservations, series } from './http/schemas/series.ts';
+} from './http/openapi/examples.ts';
+import { newEvidence } from './api/schemas/evidence.ts';
+import { newInstrument } from './api/schemas/instruments.ts';
+import { newOutlook } from './api/schemas/outlooks.ts';
+import { newObservations, series } from './api/schemas/series.ts';
 import { parse } from './http/validation.ts';
 
 /**

@@ -1,4 +1,4 @@
-import { reasonOf } from './db/client.ts';
+import { reasonOf } from './postgres/pool.ts';
 import { Problem } from './http/problems.ts';
 
 /** An error as one line for whoever started a command. */

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 
 const SRC = fileURLToPath(new URL('../src', import.meta.url));
 
-type Module = { name: string; layer: string; lines: number; imports: string[] };
+type Module = { name: string; room: string; lines: number; imports: string[] };
 
 const modules: Module[] = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
   .filter((name) => /\.tsx?$/.test(name))
@@ -13,15 +13,16 @@ const modules: Module[] = readdirSync(SRC, { recursive: true, encoding: 'utf8' }
     const text = readFileSync(path.join(SRC, name), 'utf8');
     return {
       name,
-      layer: layerOf(name),
+      room: roomOf(name),
       lines: text.split('\n').length - 1,
       imports: importsOf(name, text),
     };
   });
 
-/** The folder right under src; `app` for what lies in src itself. */
-function layerOf(name: string): string {
-  return name.includes('/') ? (name.split('/', 1)[0] ?? '') : 'app';
+/** The folder right under src; `top` for commands and for what lies in src itself. */
+function roomOf(name: string): string {
+  const folder = name.includes('/') ? name.split('/', 1)[0] : undefined;
+  return folder === undefined || folder === 'commands' ? 'top' : folder;
 }
 
 /** What a module imports: modules by their path from src, packages by their name. */
@@ -37,7 +38,9 @@ const isOurs = (source: string) => /\.tsx?$/.test(source);
 test('the walk finds the modules and what they import', () => {
   expect(modules.length).toBeGreaterThan(30);
   const server = modules.find(({ name }) => name === 'server.ts');
-  expect(server?.imports).toEqual(expect.arrayContaining(['pino', 'app.ts', 'db/database.ts']));
+  expect(server?.imports).toEqual(
+    expect.arrayContaining(['pino', 'app.ts', 'postgres/database.ts']),
+  );
   const known = new Set(modules.map(({ name }) => name));
   const unknown = modules.flatMap(({ imports }) =>
     imports.filter((one) => isOurs(one) && !known.has(one)),
@@ -45,43 +48,68 @@ test('the walk finds the modules and what they import', () => {
   expect(unknown).toEqual([]);
 });
 
-test.each<[string, string[], RegExp]>([
-  ['domain', ['domain'], /^(node:crypto|canonicalize)$/],
-  [
-    'db',
-    ['db', 'domain'],
-    /^(node:.+|pg|pg-copy-streams|split2|@opentelemetry\/api|drizzle-orm(\/.+)?|lru-cache)$/,
-  ],
-  [
-    'charts',
-    ['charts', 'domain'],
-    /^(node:(crypto|module)|d3-.+|preact(-render-to-string)?|@resvg\/resvg-js|piscina)$/,
-  ],
-  ['http', ['http', 'charts', 'db', 'domain'], /^(?!drizzle-orm(?!\/errors$)|preact)/],
-  [
-    'pages',
-    ['pages', 'http', 'charts', 'db', 'domain'],
-    /^(node:.+|preact(-render-to-string)?|zod|fastify)$/,
-  ],
-  ['browser', ['browser'], /^$/],
-  ['app', ['app', 'pages', 'http', 'db', 'domain'], /./],
-])('%s imports only %j', (layer, layers, packages) => {
-  const inLayer = modules.filter((module) => module.layer === layer);
-  expect(inLayer).not.toEqual([]);
-  const wrong = inLayer.flatMap(({ name, imports }) =>
-    imports
-      .filter((source) =>
-        isOurs(source) ? !layers.includes(layerOf(source)) : !packages.test(source),
-      )
-      .map((source) => `${name} imports ${source}`),
-  );
-  expect(wrong).toEqual([]);
+/** From left to right. A module imports from its own room and from rooms to the left of it. */
+const ROOMS = [
+  'domain',
+  'postgres',
+  'http',
+  'access',
+  'charts',
+  'ledger',
+  'api',
+  'webhooks',
+  'pages',
+  'top',
+];
+
+/** What a room may import besides: packages by name. Rooms that are not listed may import any. */
+const PACKAGES: Record<string, RegExp> = {
+  domain: /^(node:crypto|canonicalize)$/,
+  postgres: /^(node:.+|pg|pg-copy-streams|split2|@opentelemetry\/api|drizzle-orm(\/.+)?)$/,
+  http: /^(?!pg$|drizzle-orm(?!\/errors$)|preact)/,
+  access: /^(?!preact)/,
+  charts: /^(node:(crypto|module)|d3-.+|preact(-render-to-string)?|@resvg\/resvg-js|piscina)$/,
+  ledger: /^(node:.+|pg|drizzle-orm(\/.+)?|lru-cache)$/,
+  api: /^(?!drizzle-orm|preact)/,
+  webhooks: /^(?!preact)/,
+  pages: /^(node:.+|preact(-render-to-string)?|zod|fastify)$/,
+  browser: /^$/,
+};
+
+/** The imports that break the rule, in words. */
+function wrongImports(modules: readonly Module[]): string[] {
+  return modules.flatMap(({ name, room, imports }) => {
+    // Scripts of pages run in browsers: they share nothing with the service.
+    const rooms = room === 'browser' ? ['browser'] : ROOMS.slice(0, ROOMS.indexOf(room) + 1);
+    const isAllowed = (source: string) =>
+      isOurs(source) ? rooms.includes(roomOf(source)) : (PACKAGES[room] ?? /./).test(source);
+    return imports
+      .filter((source) => !isAllowed(source))
+      .map((source) => `${name} imports ${source}`);
+  });
+}
+
+test('imports point leftwards', () => {
+  expect(wrongImports(modules)).toEqual([]);
 });
 
-test('there is no layer but these', () => {
-  expect(new Set(modules.map(({ layer }) => layer))).toEqual(
-    new Set(['app', 'browser', 'charts', 'db', 'domain', 'http', 'pages']),
-  );
+test.each([
+  ['domain/review.ts', '../postgres/pool.ts'],
+  ['domain/review.ts', 'pg'],
+  ['http/paging.ts', '../ledger/versions.ts'],
+  ['ledger/versions.ts', '../api/versions.ts'],
+  ['webhooks/send.ts', '../pages/layout.tsx'],
+  ['api/versions.ts', '../commands/keys.ts'],
+  ['pages/read.ts', '../app.ts'],
+  ['browser/live.ts', '../domain/review.ts'],
+])('the rule refuses that %s imports %s', (name, source) => {
+  const imports = importsOf(name, `import { one } from '${source}';`);
+  const [wrong] = wrongImports([{ name, room: roomOf(name), lines: 1, imports }]);
+  expect(wrong).toBe(`${name} imports ${imports[0]}`);
+});
+
+test('there is no room but these', () => {
+  expect(new Set(modules.map(({ room }) => room))).toEqual(new Set([...ROOMS, 'browser']));
 });
 
 test('no modules import each other in a circle', () => {

@@ -2,7 +2,7 @@ import { DomainError, type Fault } from './errors.ts';
 import type { Horizon } from './framework.ts';
 import type { ScenarioName } from './probabilities.ts';
 import type { Frequency, Observation } from './series.ts';
-import { startOf } from './standing.ts';
+import { startOf } from './time-weighting.ts';
 
 /** The base scenario's band of returns, half-open [low, high): bear lies below it, bull from its end on. */
 export type BaseBand = { low: number; high: number };

@@ -17,7 +17,7 @@ import {
   skillOf,
   some,
 } from './scoring.ts';
-import { errorOf, type ForecastSums, scoresOfSums, StandingScores } from './standing.ts';
+import { errorOf, type ForecastSums, scoresOfSums, StandingScores } from './time-weighting.ts';
 
 /** What a forecaster said of an outlook over its horizon, summed up. */
 export type SummedForecast = ForecastSums & {

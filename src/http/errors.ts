@@ -3,11 +3,11 @@ import { DrizzleQueryError } from 'drizzle-orm/errors';
 import pg from 'pg';
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { causeOf, NotNow } from '../db/client.ts';
+import { causeOf, NotNow } from '../postgres/pool.ts';
 import { DomainError } from '../domain/errors.ts';
 import { ContradictedOutcome } from '../domain/resolution.ts';
 import { type OpenTrigger, UnansweredConditions } from '../domain/review.ts';
-import { domainProblem, type ProblemCode, PROBLEMS } from './problem-kinds.ts';
+import { domainProblem, type ProblemCode, PROBLEMS } from './problem-catalogue.ts';
 import { jsonPointer, pathOf, Problem, sendProblem } from './problems.ts';
 
 /** Renders whatever a route throws as a problem; what nobody foresaw is logged and told to nobody. */

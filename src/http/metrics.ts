@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
-import { forbidStoring } from './caching.ts';
-import type { ProblemCode } from './problem-kinds.ts';
+import { forbidStoring } from './conditional-requests.ts';
+import type { ProblemCode } from './problem-catalogue.ts';
 import type { Api, Ledger } from './routing.ts';
 
 // Prometheus asks for the second.

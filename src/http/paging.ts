@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { csvHeader, csvOf } from './csv.ts';
 import { CONTENT_TYPES, CSV_TYPE, JSON_TYPE, type MediaType, wantedType } from './negotiation.ts';
 import { Problem } from './problems.ts';
-import type { Rendering } from './rendering.ts';
+import type { Rendering } from './response-cache/encoded-body.ts';
 
 const digits = (value: unknown): unknown =>
   typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : value;

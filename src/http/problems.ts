@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Fault } from '../domain/errors.ts';
-import { type ProblemCode, PROBLEMS } from './problem-kinds.ts';
+import { type ProblemCode, PROBLEMS } from './problem-catalogue.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {

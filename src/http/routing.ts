@@ -8,20 +8,20 @@ import type {
 import type pg from 'pg';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import type { KeyFinder } from '../db/api-keys.ts';
-import type { ChangeFeed } from '../db/change-feed.ts';
-import type { Database } from '../db/client.ts';
-import type { Reviser } from '../db/revisions.ts';
-import type { VersionReader } from '../db/versions.ts';
-import type { IdentityFinder } from '../db/identities.ts';
-import type { RefusalTrail } from './audit-trail.ts';
-import type { Tokens } from './auth.ts';
-import type { EventStreams } from './event-streams.ts';
+import type { KeyFinder } from '../access/api-keys.ts';
+import type { ChangeFeed } from '../postgres/change-feed.ts';
+import type { Database } from '../postgres/pool.ts';
+import type { Reviser } from '../ledger/revisions.ts';
+import type { VersionReader } from '../ledger/versions.ts';
+import type { IdentityFinder } from '../access/identities.ts';
+import type { RefusalTrail } from '../access/audit-trail.ts';
+import type { Tokens } from '../access/authentication.ts';
+import type { EventStreams } from '../api/event-streams.ts';
 import { offered, ONLY_JSON } from './negotiation.ts';
 import { Problem } from './problems.ts';
-import type { RenderedReplies } from './rendered-replies.ts';
-import { problemDocument } from './schemas/problems.ts';
-import type { WebhookDispatcher } from './webhook-dispatcher.ts';
+import type { RenderedReplies } from './response-cache/response-cache.ts';
+import { problemDocument } from './problem-schemas.ts';
+import type { WebhookDispatcher } from '../webhooks/dispatcher.ts';
 
 /** A Fastify instance whose routes are typed by their zod schemas. */
 export type Api = FastifyInstance<

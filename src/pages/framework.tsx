@@ -1,7 +1,7 @@
 import type { VNode } from 'preact';
 import { decimal } from '../charts/text.ts';
 import { Day, Outside, Prose, Section, Table, Text } from './parts.tsx';
-import type { Outlook } from './standing.tsx';
+import type { Outlook } from './current.tsx';
 
 /** Figures that an outlook rests on. */
 export function Metrics({ metrics }: { metrics: Outlook['metrics'] }): VNode | null {

@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { percent, SCENARIO_TITLES, sharesOf } from '../charts/text.ts';
 import { OUTLOOK_STATUSES } from '../domain/outlook.ts';
 import { SCENARIO_NAMES } from '../domain/probabilities.ts';
-import type { outlookSummary } from '../http/schemas/outlooks.ts';
+import type { outlookSummary } from '../api/schemas/outlooks.ts';
 import { Badge, Day, Live, Moment, Text } from './parts.tsx';
 
 type Summary = z.output<typeof outlookSummary>;

@@ -13,7 +13,7 @@ import {
 } from './past.tsx';
 import { Live } from './parts.tsx';
 import { Revise } from './revise.tsx';
-import { Heading, LastChange, type Outlook, Standing } from './standing.tsx';
+import { Heading, LastChange, type Outlook, Standing } from './current.tsx';
 import {
   type Condition,
   Conditions,

@@ -2,11 +2,11 @@ import type { ComponentChildren, VNode } from 'preact';
 import type { z } from 'zod';
 import { decimal, percent, points, SCENARIO_TITLES, sharesOf } from '../charts/text.ts';
 import { SCENARIO_NAMES } from '../domain/probabilities.ts';
-import type { outlookDiff } from '../http/schemas/diffs.ts';
-import type { versionEntry } from '../http/schemas/outlooks.ts';
-import type { outlookScores } from '../http/schemas/scores.ts';
+import type { outlookDiff } from '../api/schemas/diffs.ts';
+import type { versionEntry } from '../api/schemas/outlooks.ts';
+import type { outlookScores } from '../api/schemas/scores.ts';
 import { Chart, Moment, Section, Table, Text } from './parts.tsx';
-import { type Outlook } from './standing.tsx';
+import { type Outlook } from './current.tsx';
 
 export type VersionEntry = z.output<typeof versionEntry>;
 export type Diff = z.output<typeof outlookDiff>;

@@ -1,5 +1,5 @@
 import type { VNode } from 'preact';
-import { PROBLEMS } from '../http/problem-kinds.ts';
+import { PROBLEMS } from '../http/problem-catalogue.ts';
 import type { Problem } from '../http/problems.ts';
 import { Text } from './parts.tsx';
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { day, queryMoment, queryVersion } from '../http/schemas/fields.ts';
-import { listQuery } from '../http/schemas/outlook-list.ts';
+import { day, queryMoment, queryVersion } from '../http/fields.ts';
+import { listQuery } from '../api/schemas/outlook-list.ts';
 
 /**
  * What a page takes of a query: not what a form left blank, nor what it does not know, as whoever shares a link adds to it

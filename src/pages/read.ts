@@ -1,23 +1,23 @@
 import type { z } from 'zod';
-import { readConditions } from '../db/conditions.ts';
-import { listEvidence } from '../db/evidence.ts';
-import { readScorable } from '../db/scores.ts';
-import { listVersions } from '../db/version-list.ts';
+import { readConditions } from '../ledger/conditions.ts';
+import { listEvidence } from '../ledger/evidence.ts';
+import { readScorable } from '../ledger/scores.ts';
+import { listVersions } from '../ledger/version-list.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import { UNIFORM } from '../domain/scoring.ts';
-import { digestOf } from '../http/caching.ts';
-import { representCondition } from '../http/conditions.ts';
-import { refuseNothingToCompare, representDiff } from '../http/diffs.ts';
-import { measureDrawdown, representDrawdown } from '../http/drawdown.ts';
-import { representEvidence } from '../http/evidence.ts';
+import { digestOf } from '../http/conditional-requests.ts';
+import { representCondition } from '../api/conditions.ts';
+import { refuseNothingToCompare, representDiff } from '../api/diffs.ts';
+import { measureDrawdown, representDrawdown } from '../api/drawdown.ts';
+import { representEvidence } from '../api/evidence.ts';
 import { Problem } from '../http/problems.ts';
-import { renderOutlook, representVersionEntry } from '../http/representations.ts';
+import { renderOutlook, representVersionEntry } from '../api/outlook-json.ts';
 import type { Ledger } from '../http/routing.ts';
-import { representScores } from '../http/scores.ts';
+import { representScores } from '../api/scores.ts';
 import type { OutlookPageData } from './outlook-page.tsx';
 import type { outlookPageQuery } from './queries.ts';
-import type { Outlook } from './standing.tsx';
+import type { Outlook } from './current.tsx';
 import type { Drawdown } from './watch.tsx';
 
 /** How many versions are listed at once. */

@@ -2,7 +2,7 @@ import type { VNode } from 'preact';
 import { percent, SCENARIO_TITLES } from '../charts/text.ts';
 import { SCENARIO_NAMES } from '../domain/probabilities.ts';
 import { Section, Text } from './parts.tsx';
-import type { Outlook } from './standing.tsx';
+import type { Outlook } from './current.tsx';
 import type { Condition, Evidence } from './watch.tsx';
 
 /**

@@ -2,11 +2,11 @@ import type { VNode } from 'preact';
 import type { z } from 'zod';
 import { decimal, percent, roundedPercent, SCENARIO_TITLES } from '../charts/text.ts';
 import { wordsOf } from '../domain/review.ts';
-import type { condition as conditionSchema } from '../http/schemas/conditions.ts';
-import type { drawdown as drawdownSchema } from '../http/schemas/drawdown.ts';
-import type { evidence as evidenceSchema } from '../http/schemas/evidence.ts';
+import type { condition as conditionSchema } from '../api/schemas/conditions.ts';
+import type { drawdown as drawdownSchema } from '../api/schemas/drawdown.ts';
+import type { evidence as evidenceSchema } from '../api/schemas/evidence.ts';
 import { Badge, Chart, Moment, Outside, Prose, Section, Table, Text } from './parts.tsx';
-import type { Outlook } from './standing.tsx';
+import type { Outlook } from './current.tsx';
 
 export type Drawdown = z.output<typeof drawdownSchema>;
 export type Condition = z.output<typeof conditionSchema>;

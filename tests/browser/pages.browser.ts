@@ -2,11 +2,11 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { fillLedger } from '../db/support/outlooks.ts';
+import { fillLedger } from '../support/outlooks.ts';
 import { SLUG } from '../support/ledger.ts';
 import { nastyEvidence, nastyOutlook } from '../support/nasty.ts';
 import { createOutlook, send } from '../support/requests.ts';
-import { findingsOf, type Shown, startShown } from './support/browser.ts';
+import { findingsOf, type Shown, startShown } from '../support/browser.ts';
 
 let shown: Shown;
 beforeAll(async () => {

@@ -10,7 +10,7 @@ import {
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
-import { cleanUp, newFolder, onTerminal, outlook, shows } from './support/outlook.ts';
+import { cleanUp, newFolder, onTerminal, outlook, shows } from '../support/outlook-command.ts';
 
 let ledger: TestLedger;
 let url: string;

@@ -2,8 +2,8 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
-import { LossyWay } from './support/lossy-way.ts';
-import { cleanUp, newFolder, onTerminal, outlook, type Run } from './support/outlook.ts';
+import { LossyWay } from '../support/lossy-proxy.ts';
+import { cleanUp, newFolder, onTerminal, outlook, type Run } from '../support/outlook-command.ts';
 
 const SERIES = 'us-high-yield-spread';
 

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { EXIT } from '../../cli/src/failures.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
-import { cleanUp, outlook } from './support/outlook.ts';
+import { cleanUp, outlook } from '../support/outlook-command.ts';
 
 let ledger: TestLedger;
 let url: string;

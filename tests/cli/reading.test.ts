@@ -2,7 +2,7 @@ import type { LightMyRequestResponse } from 'fastify';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, patchFramework, send } from '../support/requests.ts';
-import { cleanUp, onTerminal, outlook, shell } from './support/outlook.ts';
+import { cleanUp, onTerminal, outlook, shell } from '../support/outlook-command.ts';
 
 const TITLE = `<script>"It's" 漢字`;
 const NASTY = '<script>\u001b[2J\u202e"It\'s" 漢字';

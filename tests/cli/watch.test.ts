@@ -1,9 +1,16 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
-import { freePort } from '../process/support/service.ts';
+import { freePort } from '../support/service.ts';
 import { Proxy } from '../support/proxy.ts';
 import { createOutlook, send } from '../support/requests.ts';
-import { begin, cleanUp, onTerminal, outlook, type Running, shows } from './support/outlook.ts';
+import {
+  begin,
+  cleanUp,
+  onTerminal,
+  outlook,
+  type Running,
+  shows,
+} from '../support/outlook-command.ts';
 
 let ledger: TestLedger;
 let way: Proxy;

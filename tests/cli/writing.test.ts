@@ -3,8 +3,8 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, send } from '../support/requests.ts';
-import { LossyWay } from './support/lossy-way.ts';
-import { cleanUp, onTerminal, outlook, type Run, shows } from './support/outlook.ts';
+import { LossyWay } from '../support/lossy-proxy.ts';
+import { cleanUp, onTerminal, outlook, type Run, shows } from '../support/outlook-command.ts';
 
 const SAMPLE = fileURLToPath(new URL('../../samples/evidence-yield-jump.json', import.meta.url));
 

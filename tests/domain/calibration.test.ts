@@ -3,10 +3,10 @@ import { describe, expect, test } from 'vitest';
 import { Calibration, summed } from '../../src/domain/calibration.ts';
 import { fractionsOf, SCENARIO_NAMES } from '../../src/domain/probabilities.ts';
 import { SCORE_NAMES, scoresOf, UNIFORM } from '../../src/domain/scoring.ts';
-import { scoresOfSums, StandingScores } from '../../src/domain/standing.ts';
+import { scoresOfSums, StandingScores } from '../../src/domain/time-weighting.ts';
 import { TrackRecorder } from '../../src/domain/track-record.ts';
 import { probabilities } from '../support/arbitraries.ts';
-import { type ForecastStep, sumsOf } from './support/forecast-sums.ts';
+import { type ForecastStep, sumsOf } from '../support/forecast-sums.ts';
 
 const added = (...events: [p: number, happened: number][]) => {
   const calibration = new Calibration();

@@ -5,8 +5,8 @@ import type { Framework } from '../../src/domain/framework.ts';
 import type { Headwind } from '../../src/domain/headwinds.ts';
 import { probabilitiesOf, SCENARIO_NAMES } from '../../src/domain/probabilities.ts';
 import type { Scenario } from '../../src/domain/scenarios.ts';
-import { version } from './support/any-version.ts';
-import { applyDiff, invert } from './support/apply-diff.ts';
+import { version } from '../support/any-version.ts';
+import { applyDiff, invert } from '../support/apply-diff.ts';
 
 const byRank = (headwinds: readonly Headwind[]) => headwinds.toSorted((a, b) => a.rank - b.rank);
 const none = { added: [], removed: [], altered: [], moved: [] };

@@ -9,7 +9,7 @@ import {
 } from '../../src/domain/drawdown.ts';
 import type { Observation } from '../../src/domain/series.ts';
 import vectors from '../vectors/drawdowns.json' with { type: 'json' };
-import { bruteDrawdown } from './support/brute-drawdown.ts';
+import { bruteDrawdown } from '../support/brute-drawdown.ts';
 
 const labelsOf = (depths: readonly (number | null)[]) =>
   depths.map((minDepth, index) => ({ key: `label-${index}`, label: 'L', minDepth }));

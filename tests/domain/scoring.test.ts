@@ -15,7 +15,7 @@ import {
   skillOf,
   UNIFORM,
 } from '../../src/domain/scoring.ts';
-import { sharesOf, StandingScores } from '../../src/domain/standing.ts';
+import { sharesOf, StandingScores } from '../../src/domain/time-weighting.ts';
 import { probabilities } from '../support/arbitraries.ts';
 
 type Vector = {

@@ -11,8 +11,8 @@ import {
   run,
   type Service,
   startService,
-} from '../process/support/service.ts';
-import { keepWriting, publish, type Target, versionsOf } from './support/writers.ts';
+} from '../support/service.ts';
+import { keepWriting, publish, type Target, versionsOf } from '../support/writers.ts';
 
 const MEGABYTE = 1_048_576;
 /** What the disk holds: the cluster, and its log for the time of the test. */
@@ -127,7 +127,7 @@ test('a full disk refuses writes and loses nothing, and room is all that it take
     const ours = acknowledged.filter((one) => one.slug === slug).map(({ id }) => id);
     expect(new Set(told)).toEqual(new Set(ours));
   }
-  const verify = run('verify.js', [], settings);
+  const verify = run('commands/verify.js', [], settings);
   expect([(await verify.ended).code, verify.stderr()]).toEqual([0, '']);
   process.stdout.write(verify.stdout());
 });

@@ -2,14 +2,8 @@ import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { SLUG } from '../process/support/client.ts';
-import {
-  cleanUp,
-  keysShown,
-  newFolder,
-  type Service,
-  startService,
-} from '../process/support/service.ts';
+import { SLUG } from '../support/http-client.ts';
+import { cleanUp, keysShown, newFolder, type Service, startService } from '../support/service.ts';
 
 const CONNECTIONS = 2_000;
 /** How long the flood lasts, in milliseconds. */

@@ -12,8 +12,8 @@ import {
   type Service,
   startService,
   until,
-} from '../process/support/service.ts';
-import { keepWriting, publish, type Target, versionsOf } from './support/writers.ts';
+} from '../support/service.ts';
+import { keepWriting, publish, type Target, versionsOf } from '../support/writers.ts';
 
 const WRITERS = 20;
 const KILLS = { service: 50, postgres: 20 };
@@ -86,7 +86,7 @@ test('whatever is killed, what was acknowledged is there once', async () => {
       expect(versions[versions.length - version]?.rationale).toBe(id);
     }
   }
-  const verify = run('verify.js', [], settings);
+  const verify = run('commands/verify.js', [], settings);
   expect([(await verify.ended).code, verify.stderr()]).toEqual([0, '']);
   process.stdout.write(verify.stdout());
 });

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { issueKey } from '../../src/db/api-keys.ts';
-import type { Database } from '../../src/db/client.ts';
-import { cleanUp, isAlive, run, type Service, startService } from '../process/support/service.ts';
+import { issueKey } from '../../src/access/api-keys.ts';
+import type { Database } from '../../src/postgres/pool.ts';
+import { cleanUp, isAlive, run, type Service, startService } from '../support/service.ts';
 import { createDatabase, openDatabase } from '../support/database.ts';
 import { Proxy, type Weather } from '../support/proxy.ts';
-import { keepWriting, publish, type Target, versionsOf } from './support/writers.ts';
+import { keepWriting, publish, type Target, versionsOf } from '../support/writers.ts';
 
 const SLUGS = ['one', 'two', 'three'];
 const POOL = 5;
@@ -137,6 +137,6 @@ test('a way to the database that drops, delays and halves what passes breaks not
     const ours = acknowledged.filter((one) => one.slug === slug).map(({ id }) => id);
     expect(new Set(told)).toEqual(new Set(ours));
   }
-  const verify = run('verify.js', [], { DATABASE_URL: url });
+  const verify = run('commands/verify.js', [], { DATABASE_URL: url });
   expect([(await verify.ended).code, verify.stderr()]).toEqual([0, '']);
 });

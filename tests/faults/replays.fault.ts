@@ -1,13 +1,7 @@
 import { randomInt, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import {
-  cleanUp,
-  keysShown,
-  newFolder,
-  type Service,
-  startService,
-} from '../process/support/service.ts';
-import { publish, versionsOf } from './support/writers.ts';
+import { cleanUp, keysShown, newFolder, type Service, startService } from '../support/service.ts';
+import { publish, versionsOf } from '../support/writers.ts';
 
 const REQUESTS = 10_000;
 const SLUGS = Array.from({ length: 50 }, (_, index) => `outlook-${index}`);

@@ -1,6 +1,6 @@
 import { parse } from 'csv-parse/sync';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { fillLedger } from '../db/support/outlooks.ts';
+import { fillLedger } from '../support/outlooks.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { nastyOutlook } from '../support/nasty.ts';
 import { DOCUMENT } from '../support/openapi.ts';

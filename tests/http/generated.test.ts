@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { REQUEST_EXAMPLES } from '../../src/http/schemas/examples.ts';
+import { REQUEST_EXAMPLES } from '../../src/http/openapi/examples.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { OPERATIONS, READS } from '../support/operations.ts';
 import { MERGE_PATCH } from '../support/requests.ts';

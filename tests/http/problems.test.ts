@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { PROBLEMS } from '../../src/http/problem-kinds.ts';
+import { PROBLEMS } from '../../src/http/problem-catalogue.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { outlookBody, send } from '../support/requests.ts';
 

@@ -4,9 +4,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
-import { connect } from '../../src/db/client.ts';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/db/embedded.ts';
-import { migrateToLatest } from '../../src/db/migrate.ts';
+import { connect } from '../../src/postgres/pool.ts';
+import {
+  type EmbeddedPostgres,
+  startEmbeddedPostgres,
+} from '../../src/postgres/embedded/server.ts';
+import { migrateToLatest } from '../../src/postgres/migrate.ts';
 import { databaseUrl, TEMPLATE } from './database.ts';
 
 declare module 'vitest' {

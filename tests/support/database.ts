@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { inject } from 'vitest';
-import { connect, type Database } from '../../src/db/client.ts';
+import { connect, type Database } from '../../src/postgres/pool.ts';
 
 export const TEMPLATE = 'template';
 

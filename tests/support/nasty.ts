@@ -1,4 +1,4 @@
-import { SAMPLE_EVIDENCE, SAMPLE_OUTLOOK } from '../../src/http/schemas/examples.ts';
+import { SAMPLE_EVIDENCE, SAMPLE_OUTLOOK } from '../../src/http/openapi/examples.ts';
 
 // What would be markup in HTML, SVG, XML, Markdown, a spreadsheet, or would turn the text around it.
 const MARKUP = `<script>alert("x")</script> 'a' & "b" &lt;i&gt; ]]> --> | \`c\` *d* _e_ [f](javascript:alert(1)) <http://g> \${h} {{i}} שלום עולם \u200f مرحبا 漢字 🐻`;

@@ -1,6 +1,6 @@
 import type { LightMyRequestResponse } from 'fastify';
 import type { Role } from '../../src/domain/api-keys.ts';
-import { SAMPLE_OUTLOOK } from '../../src/http/schemas/examples.ts';
+import { SAMPLE_OUTLOOK } from '../../src/http/openapi/examples.ts';
 import { SLUG, type TestLedger } from './ledger.ts';
 
 export const MERGE_PATCH = 'application/merge-patch+json';

@@ -1,0 +1,105 @@
+import type pg from 'pg';
+import type { Role } from '../domain/api-keys.ts';
+import type { Analyst } from './api-keys.ts';
+import type { Session } from '../postgres/pool.ts';
+
+/** What is recorded of a write, or of requests that were refused for who sent them. */
+export type NewAuditEntry = {
+  recordedAt: Date;
+  kind: 'write' | 'refusal';
+  analystId: string | null;
+  role: Role | null;
+  /** The id of a key, or the issuer and the subject of a token; null where none was recognised. */
+  credential: string | null;
+  method: string;
+  path: string;
+  status: number;
+  problem: string | null;
+  detail: string | null;
+  /** Null, as is the analyst, where the ledger was written to on its own machine. */
+  address: string | null;
+  requestId: string | null;
+  times: number;
+};
+
+export type AuditEntry = Omit<NewAuditEntry, 'analystId'> & { id: number; analyst: Analyst | null };
+
+// Longer ones are cut, so that no entry is refused for what a client sent.
+const LONGEST = { path: 1_000, detail: 1_000, credential: 1_000, address: 100, requestId: 100 };
+
+/** Entries as {@link appendAuditRows} takes them. */
+export function auditRows(entries: readonly NewAuditEntry[]): string {
+  return JSON.stringify(
+    entries.map((entry) => {
+      const cut = Object.entries(LONGEST).map(([name, most]) => [
+        name,
+        entry[name as keyof typeof LONGEST]?.slice(0, most),
+      ]);
+      return { ...entry, ...Object.fromEntries(cut) };
+    }),
+  );
+}
+
+/** Inserts the entries of {@link auditRows}, given as a parameter. */
+export const appendAuditRows = (parameter: string) => `
+  insert into audit_entries (recorded_at, kind, analyst_id, role, credential, method, path, status,
+    problem, detail, address, request_id, times)
+  select "recordedAt", kind, "analystId", role, credential, method, path, status, problem, detail,
+    address, "requestId", times
+    from json_to_recordset(${parameter}) as given ("recordedAt" timestamptz, kind text,
+      "analystId" uuid, role text, credential text, method text, path text, status int,
+      problem text, detail text, address text, "requestId" text, times int)`;
+
+const APPEND = { name: 'append-audit', text: appendAuditRows('$1') };
+
+/** Records entries; of a write, in its transaction. */
+export async function appendAudit(
+  session: Session,
+  entries: readonly NewAuditEntry[],
+): Promise<void> {
+  await session.query({ ...APPEND, values: [auditRows(entries)] });
+}
+
+/** What was written on the ledger's own machine, by whoever may run its programs. */
+export function localWrite(path: string, now: Date): NewAuditEntry {
+  return {
+    recordedAt: now,
+    kind: 'write',
+    analystId: null,
+    role: null,
+    credential: null,
+    method: 'LOCAL',
+    path,
+    status: 200,
+    problem: null,
+    detail: null,
+    address: null,
+    requestId: null,
+    times: 1,
+  };
+}
+
+/** Entries, newest first, those before `before`; at most `limit`. */
+export async function listAudit(
+  pool: pg.Pool,
+  filter: { kind: NewAuditEntry['kind'] | null; analystId: string | null },
+  page: { before: number | null; limit: number },
+): Promise<AuditEntry[]> {
+  const wanted = ['true'];
+  const values: unknown[] = [page.limit];
+  const add = (condition: (parameter: string) => string, value: unknown) => {
+    if (value !== null) wanted.push(condition(`$${values.push(value)}`));
+  };
+  add((parameter) => `e.kind = ${parameter}`, filter.kind);
+  add((parameter) => `e.analyst_id = ${parameter}`, filter.analystId);
+  add((parameter) => `e.id < ${parameter}`, page.before);
+  const { rows } = await pool.query<AuditEntry>(
+    `select e.id::float8 as id, e.recorded_at as "recordedAt", e.kind, e.role, e.credential,
+       e.method, e.path, e.status, e.problem, e.detail, e.address, e.request_id as "requestId", e.times,
+       case when a.id is not null then json_build_object('id', a.id, 'name', a.name) end as analyst
+     from audit_entries e left join analysts a on a.id = e.analyst_id
+     where ${wanted.join(' and ')} order by e.id desc limit $1`,
+    values,
+  );
+  return rows;
+}

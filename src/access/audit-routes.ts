@@ -1,0 +1,58 @@
+import { z } from 'zod';
+import { type AuditEntry, listAudit } from './audit-log.ts';
+import { forbidStoring } from '../http/conditional-requests.ts';
+import {
+  decodeCursor,
+  encodeCursor,
+  LIST_TYPES,
+  pageContent,
+  pageFrom,
+  listShape,
+  sendPage,
+} from '../http/paging.ts';
+import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { AUDIT_KINDS, auditEntry } from './audit-schemas.ts';
+
+export function auditRoutes(api: Api, { pool, refusalTrail }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/audit',
+    config: { access: 'admin', serves: LIST_TYPES },
+    schema: {
+      operationId: 'listAudit',
+      tags: ['Keys'],
+      summary: 'Read the audit trail',
+      description:
+        'Newest first: every write, recorded in the transaction that did it, and the requests that were refused for who sent them (401, 403). Refusals on other instances appear within seconds.',
+      security: [{ key: [] }],
+      querystring: z.strictObject({
+        kind: z
+          .enum(AUDIT_KINDS, { error: `must be one of ${AUDIT_KINDS.join(', ')}` })
+          .optional()
+          .meta({ description: 'Only writes, or only refusals.' }),
+        analyst: z
+          .uuid({ error: 'must be the id of an analyst, a UUID' })
+          .toLowerCase()
+          .optional()
+          .meta({ description: 'Only of the analyst with this id.' }),
+        ...listShape,
+      }),
+      response: { 200: pageContent(auditEntry), ...refusals(401, 403, 422) },
+    },
+    handler: async (request, reply) => {
+      const { limit, cursor, kind = null, analyst = null } = request.query;
+      const about = ['audit', kind, analyst];
+      const before = decodeCursor(cursor, about, z.int().min(1).max(Number.MAX_SAFE_INTEGER));
+      await refusalTrail.write();
+      const filter = { kind, analystId: analyst };
+      const found = await listAudit(pool, filter, { before, limit: limit + 1 });
+      const { items, nextCursor } = pageFrom(found, limit, (last) => encodeCursor(about, last.id));
+      forbidStoring(reply);
+      return sendPage(request, reply, { items: items.map(represent), nextCursor }, auditEntry);
+    },
+  });
+}
+
+function represent({ recordedAt, ...entry }: AuditEntry): z.output<typeof auditEntry> {
+  return { ...entry, recordedAt: recordedAt.toISOString() };
+}

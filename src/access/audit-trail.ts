@@ -1,0 +1,110 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type pg from 'pg';
+import { appendAudit, type NewAuditEntry } from './audit-log.ts';
+import { withoutKeys } from '../http/logging.ts';
+import { PROBLEMS } from '../http/problem-catalogue.ts';
+import { pathOf, type Problem } from '../http/problems.ts';
+
+/** What the audit trail keeps of a write; recorded in its transaction. */
+export function writeOf(request: FastifyRequest, status: number, now: Date): NewAuditEntry {
+  return { ...entryOf(request, now), kind: 'write', status };
+}
+
+function entryOf(request: FastifyRequest, now: Date): Omit<NewAuditEntry, 'kind' | 'status'> {
+  const { caller, method, ip, id } = request;
+  return {
+    recordedAt: now,
+    analystId: caller?.analyst.id ?? null,
+    role: caller?.role ?? null,
+    credential: caller?.id ?? null,
+    method,
+    path: withoutKeys(pathOf(request)),
+    problem: null,
+    detail: null,
+    address: ip,
+    requestId: id,
+    times: 1,
+  };
+}
+
+/** How often refusals are written, in milliseconds, and how many different ones are told apart till then. */
+const WRITE_EVERY = 5_000;
+const MOST = 100;
+
+/**
+ * Records who was refused for who they are (401, 403). Anyone may be refused as often as they like, so those that differ
+ * in nothing but their moment become one entry, and the entries between two writes are bounded: what is more
+ * is counted in one that tells nothing of whom.
+ */
+export class RefusalTrail {
+  readonly #pool: pg.Pool;
+  readonly #now: () => Date;
+  readonly #log: FastifyInstance['log'];
+  #entries = new Map<string, NewAuditEntry>();
+  #timer: NodeJS.Timeout | null = null;
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(app: FastifyInstance, pool: pg.Pool, now: () => Date) {
+    this.#pool = pool;
+    this.#now = now;
+    this.#log = app.log;
+    app.addHook('onClose', () => this.write());
+  }
+
+  /** Takes a refusal for {@link write}. */
+  add(request: FastifyRequest, problem: Problem): void {
+    const entry: NewAuditEntry = {
+      ...entryOf(request, this.#now()),
+      kind: 'refusal',
+      status: PROBLEMS[problem.code].status,
+      problem: problem.code,
+      detail: problem.message,
+    };
+    this.#count(entry);
+    this.#timer ??= setTimeout(() => void this.write(), WRITE_EVERY).unref();
+  }
+
+  #count(entry: NewAuditEntry): void {
+    const { recordedAt: _, requestId: __, times: ___, ...what } = entry;
+    const key = JSON.stringify(what);
+    const known = this.#entries.get(key);
+    if (known) known.times += entry.times;
+    else if (this.#entries.size < MOST) this.#entries.set(key, { ...entry });
+    else {
+      const rest = this.#entries.get('') ?? { ...entry, ...UNTOLD, times: 0 };
+      this.#entries.set('', { ...rest, times: rest.times + entry.times });
+    }
+  }
+
+  /** Writes what was taken; what can't be written is kept for the next time. */
+  async write(): Promise<void> {
+    this.#writing = this.#writing.then(() => this.#write());
+    await this.#writing;
+  }
+
+  async #write(): Promise<void> {
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
+    const entries = [...this.#entries.values()];
+    if (entries.length === 0) return;
+    this.#entries = new Map();
+    try {
+      await appendAudit(this.#pool, entries);
+    } catch (error) {
+      this.#log.warn({ err: error }, 'refusals could not be recorded; it is tried again');
+      for (const entry of entries) this.#count(entry);
+      this.#timer ??= setTimeout(() => void this.write(), WRITE_EVERY).unref();
+    }
+  }
+}
+
+/** What an entry for refusals of many kinds leaves out. */
+const UNTOLD = {
+  analystId: null,
+  role: null,
+  credential: null,
+  path: '…',
+  address: null,
+  requestId: null,
+  detail: 'More refusals than are told apart.',
+} as const;

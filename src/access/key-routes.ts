@@ -1,0 +1,165 @@
+import { z } from 'zod';
+import { type ApiKey, issueKey, listKeys, readKey, revokeKey } from './api-keys.ts';
+import { appendAudit } from './audit-log.ts';
+import { inTransaction, onSession } from '../postgres/pool.ts';
+import { writeOf } from './audit-trail.ts';
+import { forbidStoring } from '../http/conditional-requests.ts';
+import { answerWrite } from './run-write.ts';
+import {
+  creationPosition,
+  decodeCursor,
+  encodeCursor,
+  pageFrom,
+  pageContent,
+  listShape,
+  LIST_TYPES,
+  sendPage,
+} from '../http/paging.ts';
+import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { issuedKey, key, newKey } from './key-schemas.ts';
+import { Problem } from '../http/problems.ts';
+
+const TAG = 'Keys';
+const params = z.strictObject({ id: z.uuid({ error: 'must be the id of a key, a UUID' }) });
+const security = [{ key: [] }];
+
+export function keyRoutes(api: Api, ledger: Ledger): void {
+  issueRoute(api, ledger);
+  listRoute(api, ledger);
+  oneRoute(api, ledger);
+  revokeRoute(api, ledger);
+}
+
+function issueRoute(api: Api, ledger: Ledger): void {
+  api.route({
+    method: 'POST',
+    url: '/v1/keys',
+    config: { access: 'admin' },
+    schema: {
+      operationId: 'issueKey',
+      tags: [TAG],
+      summary: 'Issue a key',
+      description: 'The answer holds the key; it is shown this once, as only its hash is stored.',
+      security,
+      body: newKey,
+      response: { 201: issuedKey, ...refusals(400, 401, 403, 413, 415, 422) },
+    },
+    handler: async (request, reply) => {
+      const at = ledger.now();
+      const asked = keyRequest(request.body, at);
+      forbidStoring(reply);
+      await answerWrite(request, reply, ledger, {
+        work: (session) => issueKey(onSession(session), asked, at),
+        answer: ({ key: text, issued }) => ({
+          status: 201,
+          headers: { location: `/v1/keys/${issued.id}` },
+          body: { ...representKey(issued), key: text },
+        }),
+        isSecret: true,
+      });
+      return reply;
+    },
+  });
+}
+
+/**
+ * What a request for a key asks to be issued.
+ * @throws Problem where the key would be expired from the start
+ */
+export function keyRequest(body: z.output<typeof newKey>, now: Date) {
+  const expiresAt = body.expiresAt === null ? null : new Date(body.expiresAt);
+  if (expiresAt === null || expiresAt > now) return { ...body, expiresAt };
+  throw new Problem('invalid-request', 'The key would be expired from the start.', {
+    errors: [{ pointer: '/expiresAt', detail: `must be after now, ${now.toISOString()}` }],
+  });
+}
+
+function listRoute(api: Api, { db }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/keys',
+    config: { access: 'admin', serves: LIST_TYPES },
+    schema: {
+      operationId: 'listKeys',
+      tags: [TAG],
+      summary: 'List keys',
+      description: 'Newest first: expired and revoked ones too.',
+      security,
+      querystring: z.strictObject(listShape),
+      response: { 200: pageContent(key), ...refusals(401, 403, 422) },
+    },
+    handler: async (request, reply) => {
+      const { limit, cursor } = request.query;
+      const after = decodeCursor(cursor, 'keys', creationPosition);
+      const found = await listKeys(db, { after, limit: limit + 1 });
+      const { items, nextCursor } = pageFrom(found, limit, (last) =>
+        encodeCursor('keys', [last.createdAt.getTime(), last.id]),
+      );
+      forbidStoring(reply);
+      return sendPage(request, reply, { items: items.map(representKey), nextCursor }, key);
+    },
+  });
+}
+
+function oneRoute(api: Api, { db }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/keys/:id',
+    config: { access: 'admin' },
+    schema: {
+      operationId: 'getKey',
+      tags: [TAG],
+      summary: 'Read a key',
+      description: 'What is known of a key; the key itself is not.',
+      security,
+      params,
+      response: { 200: key, ...refusals(401, 403, 404, 422) },
+    },
+    handler: async (request, reply) => {
+      const found = await readKey(db, request.params.id);
+      forbidStoring(reply);
+      return reply.send(representKey(found));
+    },
+  });
+}
+
+function revokeRoute(api: Api, { pool, now }: Ledger): void {
+  api.route({
+    method: 'DELETE',
+    url: '/v1/keys/:id',
+    config: { access: 'admin' },
+    schema: {
+      operationId: 'revokeKey',
+      tags: [TAG],
+      summary: 'Revoke a key',
+      description:
+        'From the next request on the key is refused, for good. Doing so again changes nothing.',
+      security,
+      params,
+      response: { 204: z.null(), ...refusals(400, 401, 403, 404, 413, 415, 422) },
+    },
+    handler: async (request, reply) => {
+      const at = now();
+      await inTransaction(pool, async (session) => {
+        await revokeKey(onSession(session), request.params.id, at);
+        await appendAudit(session, [writeOf(request, 204, at)]);
+      });
+      return reply.code(204).send(null);
+    },
+  });
+}
+
+function representKey(known: ApiKey): z.output<typeof key> {
+  const { id, analyst, role, hint, createdAt, expiresAt, revokedAt, lastUsedAt } = known;
+  return {
+    id,
+    name: analyst.name,
+    analystId: analyst.id,
+    role,
+    hint,
+    createdAt: createdAt.toISOString(),
+    expiresAt: expiresAt?.toISOString() ?? null,
+    revokedAt: revokedAt?.toISOString() ?? null,
+    lastUsedAt: lastUsedAt?.toISOString() ?? null,
+  };
+}

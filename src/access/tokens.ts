@@ -1,0 +1,133 @@
+import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import { z } from 'zod';
+import type { Role } from '../domain/api-keys.ts';
+import { line } from '../http/fields.ts';
+import { Problem, unauthorized } from '../http/problems.ts';
+
+/** Whose tokens open the service, and what they have to say for it. */
+export type Issuer = {
+  issuer: string;
+  audience: string;
+  /** The one algorithm that signatures are taken of; a token has no say in it. */
+  algorithm: string;
+  /** Where its keys are; null finds that out from its discovery document. */
+  jwksUrl: string | null;
+  /** The claim that lists roles, and which of ours each of them is. */
+  rolesClaim: string;
+  roles: Readonly<Record<string, Role>>;
+};
+
+/** Whom a token speaks of. */
+export type TokenHolder = { subject: string; name: string; roles: Role[] };
+
+export type TokenVerifier = (token: string, now: Date) => Promise<TokenHolder>;
+
+/** Clocks of issuers may be off by so much, in seconds. */
+const CLOCK_TOLERANCE = 30;
+/** How long an issuer may take to answer, in milliseconds. */
+const ANSWER_WITHIN = 5_000;
+const subjectText = z.string().max(255).pipe(line);
+
+/**
+ * Checks tokens (JWT, RFC 7519) of an OpenID Connect issuer by the keys that it publishes, which are fetched when
+ * they are first needed, and again where a token names one that is not known.
+ * @throws Problem `unauthorized` for a token that is none, not for this service, or not in force; `unavailable` where
+ *   the issuer's keys can't be had
+ */
+export function tokenVerifier(settings: Issuer): TokenVerifier {
+  const { issuer, audience, algorithm } = settings;
+  let keys: Promise<JWTVerifyGetKey> | null = null;
+  const findKeys = () => {
+    keys ??= keysOf(settings).catch((error: unknown) => {
+      keys = null; // asked again for the next token
+      throw error;
+    });
+    return keys;
+  };
+  return async (token, now) => {
+    try {
+      const { payload } = await jwtVerify(token, await findKeys(), {
+        issuer,
+        audience,
+        algorithms: [algorithm],
+        requiredClaims: ['exp', 'sub'],
+        clockTolerance: CLOCK_TOLERANCE,
+        currentDate: now,
+      });
+      return holderOf(payload, settings);
+    } catch (error) {
+      throw problemOf(error);
+    }
+  };
+}
+
+async function keysOf({ issuer, jwksUrl }: Issuer): Promise<JWTVerifyGetKey> {
+  const url = jwksUrl ?? (await discovered(issuer));
+  return createRemoteJWKSet(new URL(url), { timeoutDuration: ANSWER_WITHIN });
+}
+
+const discovery = z.object({ issuer: z.string(), jwks_uri: z.url() });
+
+/** Where an issuer's keys are, by OpenID Connect Discovery 1.0. */
+async function discovered(issuer: string): Promise<string> {
+  const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
+  const response = await fetch(url, {
+    redirect: 'error',
+    signal: AbortSignal.timeout(ANSWER_WITHIN),
+  });
+  if (!response.ok) throw new Error(`${url} answered ${response.status}`);
+  const document = discovery.parse(await response.json());
+  if (document.issuer === issuer) return document.jwks_uri;
+  throw new Error(`${url} speaks of the issuer ${document.issuer}`);
+}
+
+function holderOf(payload: JWTPayload, { rolesClaim, roles }: Issuer): TokenHolder {
+  const subject = subjectText.safeParse(payload.sub);
+  if (!subject.success) throw unauthorized('The subject of the token can not be used as an id.');
+  const names = [payload['name'], payload['preferred_username'], subject.data];
+  const name = names.find((claimed) => line.safeParse(claimed).success) as string;
+  const claimed = [claimOf(payload, rolesClaim)].flat();
+  const held = claimed.flatMap((role) =>
+    typeof role === 'string' && Object.hasOwn(roles, role) ? (roles[role] ?? []) : [],
+  );
+  return { subject: subject.data, name, roles: held };
+}
+
+/** A claim by its name or, as some issuers nest them, by a path such as `realm_access.roles`. */
+function claimOf(payload: JWTPayload, name: string): unknown {
+  if (Object.hasOwn(payload, name)) return payload[name];
+  return name
+    .split('.')
+    .reduce<unknown>(
+      (within, part) =>
+        typeof within === 'object' && within !== null && Object.hasOwn(within, part)
+          ? (within as Record<string, unknown>)[part]
+          : undefined,
+      payload,
+    );
+}
+
+function problemOf(error: unknown): Problem | Error {
+  if (error instanceof Problem) return error;
+  if (error instanceof errors.JWTExpired) return unauthorized('The token has expired.');
+  if (error instanceof errors.JWTClaimValidationFailed) {
+    return unauthorized(`The token is not for this service, or not yet: ${error.message}.`);
+  }
+  const isOfToken =
+    error instanceof errors.JOSEAlgNotAllowed ||
+    error instanceof errors.JOSENotSupported ||
+    error instanceof errors.JWSInvalid ||
+    error instanceof errors.JWTInvalid ||
+    error instanceof errors.JWKSNoMatchingKey ||
+    error instanceof errors.JWKSMultipleMatchingKeys ||
+    error instanceof errors.JWSSignatureVerificationFailed;
+  if (isOfToken) return unauthorized('The token is not one that its issuer signed.');
+  return new Problem(
+    'unavailable',
+    'The keys of the identity provider can not be had; try again.',
+    {
+      headers: { 'retry-after': '5' },
+      cause: error,
+    },
+  );
+}

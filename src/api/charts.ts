@@ -1,0 +1,200 @@
+import { z } from 'zod';
+import { calibrationChart } from '../charts/calibration.tsx';
+import { chartPolicy } from '../charts/colours.ts';
+import { drawdownChart } from '../charts/drawdown.tsx';
+import type { ChartLook } from '../charts/frame.tsx';
+import { historyChart } from '../charts/history.tsx';
+import { asPng, TooManyPictures } from '../charts/png.ts';
+import { scenariosChart } from '../charts/scenarios.tsx';
+import { type HistoryEvent, readHistory, readHistoryEvents } from '../ledger/history.ts';
+import { readTrackRecord } from '../ledger/track-records.ts';
+import type { OutlookVersion } from '../domain/outlook.ts';
+import { deltasOf, fractionsOf } from '../domain/probabilities.ts';
+import { UNIFORM } from '../domain/scoring.ts';
+import { measureDrawdown } from './drawdown.ts';
+import { ANY_SERIES, WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
+import { requirePast } from '../http/require-past.ts';
+import { PNG_TYPE, SVG_TYPE, wantedType } from '../http/negotiation.ts';
+import { Problem } from '../http/problems.ts';
+import type { Rendering } from '../http/response-cache/encoded-body.ts';
+import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { type ChartKind, chartQuery } from './schemas/charts.ts';
+import { slug } from '../http/fields.ts';
+
+/**
+ * For how long what tells of closes may be kept, in milliseconds: no event tells other instances of each close,
+ * as a series may have a million of them.
+ */
+export const KEEP_CLOSES_FOR = 1_000;
+
+const HEIGHTS: Record<ChartKind, number> = {
+  scenarios: 300,
+  history: 400,
+  drawdown: 400,
+  calibration: 520,
+};
+
+export function chartRoutes(api: Api, ledger: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/outlooks/:slug/chart.svg',
+    config: { access: 'read', serves: [SVG_TYPE, PNG_TYPE] },
+    schema: {
+      operationId: 'getChart',
+      tags: ['Charts'],
+      summary: 'Read an outlook as a picture',
+      description:
+        'For an `<img>` in any article, in whatever light its reader reads; with a title and a description for those who do not see it. The same data are the same bytes. As PNG with `Accept: image/png` or `format=png`, of two million pixels at the most; its font has no Chinese, Japanese or Korean characters and no emoji.',
+      params: z.strictObject({ slug }),
+      querystring: chartQuery,
+      response: {
+        200: {
+          content: {
+            [SVG_TYPE]: { schema: z.string().meta({ description: 'SVG 2, as a document.' }) },
+            [PNG_TYPE]: {
+              schema: z.string().meta({ format: 'binary', description: 'PNG, not transparent.' }),
+            },
+          },
+        },
+        ...refusals(404, 409, 422),
+      },
+    },
+    handler: (request, reply) => {
+      const { slug: name } = request.params;
+      const { asOf, format, kind } = request.query;
+      requirePast('asOf', asOf, ledger.now());
+      const type = wantedType(request, format);
+      return ledger.replies.answer(request, reply, { about: aboutOf(kind, name) }, async () => {
+        const drawn = await (type === PNG_TYPE
+          ? picture(request.query, () => draw(ledger, name, request.query, true))
+          : draw(ledger, name, request.query, false));
+        return { ...drawn, type, hasAlternatives: format === undefined };
+      });
+    },
+  });
+}
+
+/** How many pixels a PNG has at the most; more take a second and more. */
+const MOST_PIXELS = 2_000_000;
+
+/** @throws Problem where it would be too large, or too many are wanted at the moment */
+async function picture(
+  { kind, width, height, scale }: Asked,
+  drawSvg: () => Promise<Drawn>,
+): Promise<Rendering> {
+  const pixels = width * (height ?? HEIGHTS[kind]) * scale ** 2;
+  if (pixels > MOST_PIXELS) {
+    const detail = `A PNG has ${MOST_PIXELS} pixels at the most; this one would have ${pixels}.`;
+    throw new Problem('invalid-request', detail, {
+      errors: [{ pointer: '/scale', detail: 'is too large for this size', in: 'query' }],
+    });
+  }
+  try {
+    return await asPng(drawSvg);
+  } catch (error) {
+    if (!(error instanceof TooManyPictures)) throw error;
+    throw new Problem('overloaded', 'More pictures are wanted than can be made at the moment.', {
+      headers: { 'retry-after': '2' },
+    });
+  }
+}
+
+const aboutOf = (kind: ChartKind, name: string): readonly string[] => {
+  if (kind === 'calibration') return WHOLE_LEDGER; // of all outlooks of an author
+  return kind === 'drawdown' ? [name, ANY_SERIES] : [name];
+};
+
+type Asked = z.output<typeof chartQuery>;
+/** A picture as an SVG document. */
+type Drawn = Rendering & { body: string };
+
+async function draw(ledger: Ledger, name: string, asked: Asked, isPixels: boolean): Promise<Drawn> {
+  const { kind, version, asOf, width, height = HEIGHTS[kind], scale } = asked;
+  const theme = isPixels && asked.theme === 'auto' ? 'light' : asked.theme;
+  const look = { width, height, scale, theme };
+  const which = version === undefined ? (asOf ? { asOf } : 'newest') : { version };
+  const outlook = await ledger.versions.read(name, which);
+  const body = await DRAW[kind](ledger, outlook, asked, look);
+  const isFinal = version !== undefined;
+  return {
+    body,
+    freshness: isFinal ? 'immutable' : 'revalidate',
+    isFinal,
+    headers: {
+      'content-security-policy': chartPolicy(theme),
+      // For pages that take nothing from elsewhere that does not say so; none where a browser sends a key by itself.
+      'cross-origin-resource-policy': ledger.requireKeyForReads ? 'same-origin' : 'cross-origin',
+    },
+    ...(kind === 'drawdown' && { keepFor: KEEP_CLOSES_FOR }),
+  };
+}
+
+type Draw = (
+  ledger: Ledger,
+  outlook: OutlookVersion,
+  asked: Asked,
+  look: ChartLook,
+) => Promise<string>;
+
+const DRAW: Record<ChartKind, Draw> = {
+  scenarios: async (_ledger, outlook, _asked, look) => {
+    const { title, scenarios } = outlook.framework.read();
+    const { probabilities, previousProbabilities: before } = outlook;
+    const { bear, base, bull } = scenarios;
+    return scenariosChart(
+      {
+        title,
+        symbol: outlook.instrument.symbol,
+        version: outlook.version,
+        publishedAt: outlook.publishedAt,
+        probabilities: fractionsOf(probabilities),
+        deltas: before && deltasOf(before, probabilities),
+        scenarioTitles: { bear: bear.title, base: base.title, bull: bull.title },
+      },
+      look,
+    );
+  },
+  history: async ({ pool }, outlook, { version, asOf }, look) => {
+    const { slug: name, instrument, framework } = outlook;
+    const { points } = await readHistory(pool, name, { from: undefined, to: undefined });
+    const events = await readHistoryEvents(pool, name, {
+      version: outlook.version,
+      until: version === undefined ? (asOf ?? 'now') : null,
+    });
+    const steps = points
+      .filter((point) => point.version <= outlook.version)
+      .map((point) => ({ ...point, probabilities: fractionsOf(point.probabilities) }));
+    const { title } = framework.read();
+    return historyChart(
+      { title, symbol: instrument.symbol, steps, marks: events.map(markOf) },
+      look,
+    );
+  },
+  drawdown: async ({ pool }, outlook, { asOf }, look) => {
+    const { since, closes, found, label } = await measureDrawdown(pool, outlook, { asOf });
+    const { drawdownLabels: labels } = outlook.framework.read();
+    const { symbol } = outlook.instrument;
+    return drawdownChart({ symbol, since, closes, found, label, labels }, look);
+  },
+  calibration: async ({ pool }, { author }, { asOf }, look) => {
+    const scope = {
+      analystId: author.id,
+      source: 'version' as const,
+      instrument: null,
+      from: null,
+      to: null,
+      asOf: asOf ?? null,
+    };
+    const { n, calibration } = await readTrackRecord(pool, scope, UNIFORM);
+    return calibrationChart({ name: author.name, n, buckets: calibration.overall }, look);
+  },
+};
+
+function markOf({ at, kind, subject }: HistoryEvent) {
+  const texts = {
+    evidence: `evidence: ${subject}`,
+    triggered: `${subject} triggered`,
+    resolved: `resolved: ${subject}`,
+  };
+  return { at, kind, text: texts[kind] };
+}

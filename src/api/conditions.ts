@@ -1,0 +1,153 @@
+import { z } from 'zod';
+import {
+  assessCondition,
+  type Condition,
+  type ConditionChange,
+  listChanges,
+  readCondition,
+  readConditions,
+} from '../ledger/conditions.ts';
+import { authorOf } from '../access/authentication.ts';
+import { answerWrite } from '../access/run-write.ts';
+import {
+  decodeCursor,
+  encodeCursor,
+  LIST_TYPES,
+  listShape,
+  nextLink,
+  pageContent,
+  pageFrom,
+  pageShape,
+  renderPage,
+} from '../http/paging.ts';
+import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { condition, conditionHistory, conditions, newAssessment } from './schemas/conditions.ts';
+import { slug } from '../http/fields.ts';
+
+const TAG = 'Conditions';
+const slugParams = z.strictObject({ slug });
+const keyParams = z.strictObject({ slug, key: slug });
+
+export function conditionRoutes(api: Api, ledger: Ledger): void {
+  listRoute(api, ledger);
+  historyRoute(api, ledger);
+  assessRoute(api, ledger);
+}
+
+function listRoute(api: Api, { pool, replies }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/outlooks/:slug/conditions',
+    config: { access: 'read', serves: LIST_TYPES },
+    schema: {
+      operationId: 'listConditions',
+      tags: [TAG],
+      summary: 'Read where the conditions stand',
+      description:
+        'The invalidation conditions of the version that stands, in its order, each with its state and how that came to be. What they were at another moment an outlook tells with `asOf`.',
+      params: slugParams,
+      querystring: z.strictObject({ format: listShape.format }),
+      response: { 200: pageContent(condition, conditions), ...refusals(404, 422) },
+    },
+    handler: (request, reply) => {
+      const { slug: name } = request.params;
+      return replies.answer(request, reply, { about: [name] }, async () => {
+        const items = (await readConditions(pool, name, null)).map(representCondition);
+        return renderPage(request, { items }, condition);
+      });
+    },
+  });
+}
+
+const changeId = z.int().min(1);
+
+function historyRoute(api: Api, { pool, replies }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/outlooks/:slug/conditions/:key',
+    config: { access: 'read' },
+    schema: {
+      operationId: 'getCondition',
+      tags: [TAG],
+      summary: 'Read how a condition came to its state',
+      description: 'One condition of the version that stands, with all its changes, newest first.',
+      params: keyParams,
+      querystring: z.strictObject(pageShape),
+      response: { 200: conditionHistory, ...refusals(404, 422) },
+    },
+    handler: (request, reply) => {
+      const { slug: name, key } = request.params;
+      const { limit, cursor } = request.query;
+      const about = ['condition', name, key];
+      const before = decodeCursor(cursor, about, changeId);
+      return replies.answer(request, reply, { about: [name] }, async () => {
+        const found = await readCondition(pool, name, key);
+        const changes = await listChanges(pool, name, key, { before, limit: limit + 1 });
+        const page = pageFrom(changes, limit, (last) => encodeCursor(about, last.id));
+        const link = nextLink(request, page);
+        const body = {
+          ...representCondition(found),
+          changes: page.items.map(representChange),
+          nextCursor: page.nextCursor,
+        };
+        return { body: JSON.stringify(body), freshness: 'revalidate', link };
+      });
+    },
+  });
+}
+
+function assessRoute(api: Api, ledger: Ledger): void {
+  api.route({
+    method: 'POST',
+    url: '/v1/outlooks/:slug/conditions/:key/assessments',
+    config: { access: 'analyst' },
+    schema: {
+      operationId: 'assessCondition',
+      tags: [TAG],
+      summary: 'Judge a condition',
+      description:
+        'Changes the state of a condition that no rule judges, or, with a reason, of one that a rule does. Triggered, it makes a review of the outlook due, which the next version has to answer.',
+      security: [{ key: [] }],
+      params: keyParams,
+      body: newAssessment,
+      response: { 201: condition, ...refusals(400, 401, 403, 404, 409, 413, 415, 422) },
+    },
+    handler: async (request, reply) => {
+      const { slug: name, key } = request.params;
+      const assessment = { ...request.body, author: authorOf(request) };
+      await answerWrite(request, reply, ledger, {
+        work: (session) => assessCondition(session, name, key, assessment, ledger.now),
+        answer: (assessed) => ({
+          status: 201,
+          headers: { location: `/v1/outlooks/${name}/conditions/${key}` },
+          body: representCondition(assessed),
+        }),
+        told: () => {
+          ledger.replies.changed(name);
+          ledger.feed.announce();
+        },
+      });
+      return reply;
+    },
+  });
+}
+
+/** A condition as the API answers it. */
+export function representCondition({ lastChange, ...rest }: Condition): z.output<typeof condition> {
+  return { ...rest, lastChange: lastChange && representChange(lastChange) };
+}
+
+function representChange(change: ConditionChange) {
+  const { state, cause, reason, day, observations, version, assessment, answer } = change;
+  return {
+    state,
+    cause,
+    reason,
+    day,
+    observations: [...observations],
+    version,
+    recordedAt: change.recordedAt.toISOString(),
+    assessment: assessment && { ...assessment, evidence: [...assessment.evidence] },
+    answer,
+  };
+}

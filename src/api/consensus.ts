@@ -1,0 +1,116 @@
+import { z } from 'zod';
+import { type PooledViews, readConsensus } from '../ledger/consensus.ts';
+import type { Revised } from '../ledger/revisions.ts';
+import { notFound } from '../ledger/versions.ts';
+import { DomainError } from '../domain/errors.ts';
+import { fractionsOf } from '../domain/probabilities.ts';
+import { authorOf } from '../access/authentication.ts';
+import { requirePast } from '../http/require-past.ts';
+import { WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
+import { answerRevision, requireMatchOf } from './revisions.ts';
+import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { slug } from '../http/fields.ts';
+import { outlook } from './schemas/outlooks.ts';
+import { consensus, consensusQuery, newConsensus } from './schemas/views.ts';
+
+const TAG = 'Views';
+const CONSENSUS_URL = '/v1/outlooks/:slug/consensus';
+const params = z.strictObject({ slug });
+
+export function consensusRoutes(api: Api, ledger: Ledger): void {
+  readRoute(api, ledger);
+  publishRoute(api, ledger);
+}
+
+function readRoute(api: Api, { pool, replies, now }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: CONSENSUS_URL,
+    config: { access: 'read' },
+    schema: {
+      operationId: 'getConsensus',
+      tags: [TAG],
+      summary: 'Read what the views add up to',
+      description:
+        'The views that analysts hold, pooled, with how far they lie apart and how far each is from the pool.',
+      params,
+      querystring: consensusQuery,
+      response: { 200: consensus, ...refusals(404, 409, 422) },
+    },
+    handler: (request, reply) => {
+      const { slug: name } = request.params;
+      const { method, weights, asOf = null } = request.query;
+      requirePast('asOf', asOf ?? undefined, now());
+      // Skill is shown in other outlooks, too.
+      const about = weights === 'skill' ? WHOLE_LEDGER : [name];
+      return replies.answer(request, reply, { about }, async () => {
+        const pooled = await readConsensus(pool, name, { method, weights, asOf }).catch(
+          async (error: unknown) => {
+            const isMissing = error instanceof DomainError && error.code === 'no-views';
+            const missing = isMissing ? await notFound(pool, name, 'newest') : null;
+            throw missing?.code === 'outlook-not-found' ? missing : error;
+          },
+        );
+        const body = { slug: name, method, weights, asOf, ...represent(pooled) };
+        return { body: JSON.stringify(body), freshness: 'revalidate' };
+      });
+    },
+  });
+}
+
+function publishRoute(api: Api, ledger: Ledger): void {
+  api.route({
+    method: 'POST',
+    url: CONSENSUS_URL,
+    config: { access: 'analyst' },
+    schema: {
+      operationId: 'publishConsensus',
+      tags: [TAG],
+      summary: 'Revise from the consensus',
+      description:
+        'Publishes the next version with the probabilities that the views add up to as it is published, and records how they were pooled and from which views. Conditions that stand triggered are answered as in any revision. Send If-Match with the ETag of the outlook you read to be refused where it has changed since.',
+      security: [{ key: [] }],
+      params,
+      body: newConsensus,
+      response: { 201: outlook, ...refusals(400, 401, 403, 404, 409, 412, 413, 415, 422) },
+    },
+    handler: async (request, reply) => {
+      const { method, weights, ...reasons } = request.body;
+      const author = authorOf(request);
+      const prepare = async (current: Revised) => {
+        await requireMatchOf(request, current);
+        const pooled = await current.pool({ method, weights });
+        const { probabilities } = pooled.consensus;
+        const views = pooled.views.map(({ analyst, version, weight }) => ({
+          analyst,
+          version,
+          weight,
+        }));
+        return { author, ...reasons, probabilities, consensus: { method, weights, views } };
+      };
+      await answerRevision(request, reply, ledger, prepare, { bringsRules: false });
+      return reply;
+    },
+  });
+}
+
+type Pooled = Omit<z.output<typeof consensus>, 'slug' | 'method' | 'weights' | 'asOf'>;
+
+function represent({ consensus: found, views }: PooledViews): Pooled {
+  return {
+    probabilities: fractionsOf(found.probabilities),
+    exact: found.exact,
+    spread: found.spread,
+    views: views.map(
+      ({ analyst, version, recordedAt, probabilities, rationale, weight }, index) => ({
+        analyst,
+        version,
+        recordedAt: recordedAt.toISOString(),
+        probabilities: fractionsOf(probabilities),
+        rationale,
+        weight,
+        distance: found.distances[index] ?? 0,
+      }),
+    ),
+  };
+}

@@ -1,0 +1,102 @@
+import { z } from 'zod';
+import { readCloses } from '../ledger/drawdowns.ts';
+import type { Session } from '../postgres/pool.ts';
+import { type Drawdown, type DrawdownLabel, drawdownOf, labelOf } from '../domain/drawdown.ts';
+import type { OutlookVersion } from '../domain/outlook.ts';
+import type { Observation } from '../domain/series.ts';
+import { setFreshness } from '../http/conditional-requests.ts';
+import { requirePast } from '../http/require-past.ts';
+import { Problem } from '../http/problems.ts';
+import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { drawdown, drawdownQuery } from './schemas/drawdown.ts';
+import { slug } from '../http/fields.ts';
+
+/** How many closes one answer is computed from, at the most: 270 years of trading days. */
+const MOST_CLOSES = 70_000;
+
+export function drawdownRoutes(
+  api: Api,
+  { pool, versions, now, requireKeyForReads }: Ledger,
+): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/outlooks/:slug/drawdown',
+    config: { access: 'read' },
+    schema: {
+      operationId: 'getDrawdown',
+      tags: ['Series'],
+      summary: 'Read where the instrument stands below its peak',
+      description:
+        "Computed from the closes of the outlook's instrument and named by the outlook's own drawdown labels.",
+      params: z.strictObject({ slug }),
+      querystring: drawdownQuery,
+      response: { 200: drawdown, ...refusals(404, 409, 422) },
+    },
+    handler: async (request, reply) => {
+      const { asOf, minDepth, since } = request.query;
+      requirePast('asOf', asOf, now());
+      const outlook = await versions.read(request.params.slug, asOf ? { asOf } : 'newest');
+      const measured = await measureDrawdown(pool, outlook, { since, asOf });
+      setFreshness(reply, 'revalidate', requireKeyForReads);
+      return reply.send(representDrawdown(outlook, measured, minDepth));
+    },
+  });
+}
+
+/** Where an outlook's instrument stands, by these closes. */
+export type MeasuredDrawdown = {
+  series: string;
+  since: string;
+  closes: Observation[];
+  /** Null where there are no closes. */
+  found: Drawdown | null;
+  label: DrawdownLabel | null;
+};
+
+/**
+ * Measures the drawdown of an outlook's instrument, and names it by the outlook's own labels.
+ * @param since the first day that counts; undefined for the first of the horizon
+ * @throws DomainError `no-closes` where the instrument names no series of closes; Problem where there are too many
+ */
+export async function measureDrawdown(
+  pool: Session,
+  { instrument, horizon, framework }: OutlookVersion,
+  { since = horizon.from, asOf }: { since?: string | undefined; asOf?: Date | undefined } = {},
+): Promise<MeasuredDrawdown> {
+  const limit = MOST_CLOSES + 1;
+  const { series, closes } = await readCloses(pool, instrument.symbol, {
+    from: since,
+    asOf: asOf ?? null,
+    limit,
+  });
+  if (closes.length === limit) throw tooMany(since);
+  const label = labelOf(closes, framework.read().drawdownLabels);
+  return { series, since, closes, found: drawdownOf(closes), label };
+}
+
+/** A drawdown as the API answers it, with the episodes of a depth. */
+export function representDrawdown(
+  { instrument }: OutlookVersion,
+  { series, since, found, label }: MeasuredDrawdown,
+  minDepth: number,
+): z.output<typeof drawdown> {
+  return {
+    instrument,
+    series,
+    since,
+    last: found && found.last,
+    peak: found && found.peak,
+    depth: found && found.depth,
+    label,
+    current: found && found.current,
+    deepest: found && found.deepest,
+    episodes: found?.episodes.filter(({ depth }) => depth >= minDepth) ?? [],
+  };
+}
+
+function tooMany(since: string): Problem {
+  const detail = `more than ${MOST_CLOSES} closes since ${since}: start later`;
+  return new Problem('invalid-request', `There are ${detail}.`, {
+    errors: [{ pointer: '/since', detail, in: 'query' }],
+  });
+}

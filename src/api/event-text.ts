@@ -1,0 +1,96 @@
+import type { LedgerEvent } from '../postgres/outbox.ts';
+import type { OutlookStatus, OutlookVersion, Resolution } from '../domain/outlook.ts';
+import type { VersionKind } from '../domain/hash-chain.ts';
+import { type Fractions, fractionsOf, type ScenarioName } from '../domain/probabilities.ts';
+import type { ChangeCause, SeriesValue } from '../domain/review.ts';
+
+type VersionData = { kind: VersionKind; probabilities: Fractions; deltas: Fractions | null };
+type EvidenceData = { id: string; headline: string; publisher: string; corrects: string | null };
+type ConditionData = {
+  key: string;
+  invalidates: ScenarioName;
+  cause: ChangeCause;
+  reason: string;
+  day: string | null;
+  observations: readonly SeriesValue[];
+};
+type DrawdownData = { label: string | null; previous: string | null; depth: number; day: string };
+type ResolutionData = Omit<Resolution, 'resolvedAt'>;
+/** The probabilities in basis points. */
+type ViewData = { analyst: OutlookVersion['author']; version: number; probabilities: Fractions };
+type StateData = { status: OutlookStatus; reviewReasons: string[] };
+
+/** An event as a stream writes it (HTML Living Standard, 9.2). JSON text has no line breaks. */
+export function renderEvent(event: LedgerEvent): string {
+  const { position, kind } = event;
+  return `id: ${position}\nevent: ${kind}\ndata: ${JSON.stringify(eventData(event))}\n\n`;
+}
+
+/** What an event tells, as streams and webhooks do. */
+export function eventData({ kind, slug, version, recordedAt, data }: LedgerEvent): object {
+  switch (kind) {
+    case 'outlook.created':
+    case 'outlook.version.published': {
+      const told = data as VersionData;
+      const previousVersion = version > 1 ? version - 1 : null;
+      return {
+        slug,
+        version,
+        publishedAt: recordedAt.toISOString(),
+        change: { kind: told.kind, previousVersion, deltas: told.deltas && ordered(told.deltas) },
+        probabilities: ordered(told.probabilities),
+      };
+    }
+    case 'outlook.state.changed': {
+      const { status, reviewReasons } = data as StateData;
+      const review = { due: reviewReasons.length > 0, reasons: reviewReasons };
+      return { slug, version, changedAt: recordedAt.toISOString(), status, review };
+    }
+    case 'outlook.review.due':
+      return { slug, version, dueAt: recordedAt.toISOString(), ...(data as object) };
+    case 'outlook.resolved': {
+      const { number, outcome, realisedReturn, reason } = data as ResolutionData;
+      const resolution = { number, outcome, realisedReturn, reason };
+      return { slug, version, resolvedAt: recordedAt.toISOString(), resolution };
+    }
+    case 'view.published': {
+      const { analyst, version: viewVersion, probabilities } = data as ViewData;
+      const { id, name } = analyst;
+      const view = {
+        analyst: { id, name },
+        version: viewVersion,
+        probabilities: fractionsOf(probabilities),
+      };
+      return { slug, version, recordedAt: recordedAt.toISOString(), view };
+    }
+    case 'evidence.added':
+      return { slug, version, addedAt: recordedAt.toISOString(), evidence: evidenceOf(data) };
+    case 'condition.triggered':
+    case 'condition.cleared':
+    case 'condition.expired':
+      return { slug, version, changedAt: recordedAt.toISOString(), condition: conditionOf(data) };
+    case 'drawdown.label.changed': {
+      const { label, previous, depth, day } = data as DrawdownData;
+      const changedAt = recordedAt.toISOString();
+      return { slug, version, changedAt, drawdown: { label, previous, depth, day } };
+    }
+    default:
+      return kind satisfies never;
+  }
+}
+
+function evidenceOf(data: unknown): EvidenceData {
+  const { id, headline, publisher, corrects } = data as EvidenceData;
+  return { id, headline, publisher, corrects };
+}
+
+function conditionOf(data: unknown): ConditionData {
+  const { key, invalidates, cause, reason, day, observations } = data as ConditionData;
+  const values = observations.map(({ series, date, value }) => ({ series, date, value }));
+  return { key, invalidates, cause, reason, day, observations: values };
+}
+
+/** As all answers write them; Postgres keeps members in an order of its own. */
+function ordered({ bear, base, bull }: Fractions): Fractions {
+  return { bear, base, bull };
+}

@@ -1,0 +1,162 @@
+import type { OutgoingHttpHeaders } from 'node:http';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { sequenceEvents } from '../postgres/outbox.ts';
+import { notFound } from '../ledger/versions.ts';
+import { isStillAllowed } from '../access/authentication.ts';
+import { addressOf } from '../http/rate-limits.ts';
+import { EVENT_STREAM_TYPE } from '../http/negotiation.ts';
+import { Problem } from '../http/problems.ts';
+import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { slug } from '../http/fields.ts';
+
+const querystring = z.strictObject({
+  lastEventId: z.string().optional().meta({
+    description:
+      'As the header Last-Event-ID, which a browser sends by itself but lets no page set; the header goes before it. 0 starts with the first event.',
+  }),
+});
+
+const DESCRIPTION = `Each event has an id, a kind and JSON data:
+
+- \`outlook.created\` and \`outlook.version.published\`: \`{slug, version, publishedAt, change, probabilities}\`, with \`change\` as an outlook has it
+- \`outlook.state.changed\`: \`{slug, version, changedAt, status, review}\`
+- \`outlook.review.due\`: \`{slug, version, dueAt, reasons}\`; the next version has to answer a condition
+- \`condition.triggered\`, \`condition.cleared\`, \`condition.expired\`: \`{slug, version, changedAt, condition: {key, invalidates, cause, reason, day, observations}}\`
+- \`outlook.resolved\`: \`{slug, version, resolvedAt, resolution: {number, outcome, realisedReturn, reason}}\`
+- \`view.published\`: \`{slug, version, recordedAt, view: {analyst, version, probabilities}}\`
+- \`evidence.added\`: \`{slug, version, addedAt, evidence: {id, headline, publisher, corrects}}\`
+- \`drawdown.label.changed\`: \`{slug, version, changedAt, drawdown: {label, previous, depth, day}}\`, with the keys of drawdown labels, null for none
+
+Later releases add kinds. Events come in one order for all, those of an outlook in the order of its versions. Without \`Last-Event-ID\` a stream starts with the next event; with it, right behind the event of that id, of which none is missed and none repeated, whichever instance is asked. Events are kept for ever.`;
+
+const response = {
+  200: {
+    content: {
+      [EVENT_STREAM_TYPE]: {
+        schema: z.string().meta({
+          description: 'Server-Sent Events (HTML Living Standard).',
+          examples: [
+            'id: 2\nevent: outlook.version.published\ndata: {"slug":"russell-2000-downside","version":2,"publishedAt":"2026-11-20T16:31:00.000Z","change":{"kind":"probabilities","previousVersion":1,"deltas":{"bear":0.05,"base":-0.05,"bull":0}},"probabilities":{"bear":0.35,"base":0.4,"bull":0.25}}\n\n',
+          ],
+        }),
+      },
+    },
+  },
+};
+
+export function eventRoutes(api: Api, ledger: Ledger): void {
+  allRoute(api, ledger);
+  oneRoute(api, ledger);
+}
+
+function allRoute(api: Api, ledger: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/events',
+    config: { access: 'read', serves: [EVENT_STREAM_TYPE] },
+    schema: {
+      operationId: 'streamEvents',
+      tags: ['Events'],
+      summary: 'Follow all outlooks',
+      description: `What happens in the ledger, as it happens. ${DESCRIPTION}`,
+      querystring,
+      response: { ...response, ...refusals(422, 429) },
+    },
+    handler: (request, reply) => stream(request, reply, ledger, null, request.query.lastEventId),
+  });
+}
+
+function oneRoute(api: Api, ledger: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/outlooks/:slug/events',
+    config: { access: 'read', serves: [EVENT_STREAM_TYPE] },
+    schema: {
+      operationId: 'streamOutlookEvents',
+      tags: ['Events'],
+      summary: 'Follow one outlook',
+      description: `What happens to one outlook, as it happens. ${DESCRIPTION}`,
+      params: z.strictObject({ slug }),
+      querystring,
+      response: { ...response, ...refusals(404, 422, 429) },
+    },
+    handler: async (request, reply) => {
+      const { slug: name } = request.params;
+      const missing = await notFound(ledger.pool, name, 'newest');
+      if (missing.code === 'outlook-not-found') throw missing;
+      return stream(request, reply, ledger, name, request.query.lastEventId);
+    },
+  });
+}
+
+async function stream(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  ledger: Ledger,
+  slugOrAll: string | null,
+  queried: string | undefined,
+): Promise<void> {
+  const { streams } = ledger;
+  const position = await startOf(request, ledger, queried);
+  if (!streams.admit(addressOf(request))) {
+    throw new Problem(
+      'too-many-streams',
+      'Your address has as many streams as it may; close one.',
+      {
+        headers: { 'retry-after': '30' },
+      },
+    );
+  }
+  try {
+    reply.hijack();
+    reply.raw.writeHead(200, headersOf(reply));
+    if (request.method === 'HEAD') reply.raw.end();
+    else {
+      const isAllowed = () => isStillAllowed(request, ledger);
+      await streams.follow(reply.raw, { slug: slugOrAll, position, isAllowed });
+    }
+  } catch (error) {
+    // Nobody is there to be told; the client resumes from the last id it has.
+    request.log.debug({ reqId: request.id, err: error }, 'a stream was cut off');
+  } finally {
+    streams.leave(addressOf(request));
+  }
+}
+
+function headersOf(reply: FastifyReply): OutgoingHttpHeaders {
+  return {
+    ...(reply.getHeaders() as OutgoingHttpHeaders),
+    'content-type': EVENT_STREAM_TYPE,
+    'cache-control': 'no-store',
+    connection: 'close', // once it ends; nothing else is sent on it
+    'x-accel-buffering': 'no', // else nginx keeps events back
+  };
+}
+
+/**
+ * The position behind which a stream starts.
+ * @throws Problem `unknown-event` for the id of an event that never was
+ */
+async function startOf(
+  request: FastifyRequest,
+  { pool, feed }: Ledger,
+  queried: string | undefined,
+): Promise<number> {
+  const header = request.headers['last-event-id'];
+  const sent = typeof header === 'string' && header !== '' ? header : queried;
+  if (sent === undefined) return feed.isCurrent ? (feed.position ?? 0) : sequenceEvents(pool);
+  const position = /^\d{1,15}$/.test(sent) ? Number(sent) : Infinity;
+  if (position <= (feed.position ?? 0)) return position;
+  // Another instance may have told of it before this one heard.
+  const newest = await sequenceEvents(pool);
+  if (position <= newest) return position;
+  const detail = `no event has this id; the newest is ${newest}. Leave it out to start with the next event`;
+  throw new Problem('unknown-event', `There is no event ${sent.slice(0, 100)}.`, {
+    errors: [
+      header === sent
+        ? { pointer: '/Last-Event-ID', detail, in: 'header' }
+        : { pointer: '/lastEventId', detail, in: 'query' },
+    ],
+  });
+}

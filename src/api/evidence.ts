@@ -1,0 +1,147 @@
+import { z } from 'zod';
+import { addEvidence, type Evidence, listEvidence, readEvidence } from '../ledger/evidence.ts';
+import { notFound } from '../ledger/versions.ts';
+import { DomainError } from '../domain/errors.ts';
+import { authorOf } from '../access/authentication.ts';
+import { answerWrite } from '../access/run-write.ts';
+import {
+  decodeCursor,
+  encodeCursor,
+  LIST_TYPES,
+  pageContent,
+  pageFrom,
+  listShape,
+  renderPage,
+} from '../http/paging.ts';
+import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { evidence, newEvidence } from './schemas/evidence.ts';
+import { slug } from '../http/fields.ts';
+
+const TAG = 'Evidence';
+const slugParams = z.strictObject({ slug });
+
+export function evidenceRoutes(api: Api, ledger: Ledger): void {
+  listRoute(api, ledger);
+  oneRoute(api, ledger);
+  addRoute(api, ledger);
+}
+
+function addRoute(api: Api, ledger: Ledger): void {
+  api.route({
+    method: 'POST',
+    url: '/v1/outlooks/:slug/evidence',
+    config: { access: 'analyst' },
+    schema: {
+      operationId: 'addEvidence',
+      tags: [TAG],
+      summary: 'Add evidence',
+      description:
+        'News or data with what it says for or against parts of the outlook that stands. Nothing is edited: an item that corrects another names it in `corrects`.',
+      security: [{ key: [] }],
+      params: slugParams,
+      body: newEvidence,
+      response: { 201: evidence, ...refusals(400, 401, 403, 404, 413, 415, 422) },
+    },
+    handler: async (request, reply) => {
+      const { slug: name } = request.params;
+      const author = authorOf(request);
+      await answerWrite(request, reply, ledger, {
+        work: (session) => addEvidence(session, name, request.body, author, ledger.now),
+        answer: (added) => ({
+          status: 201,
+          headers: { location: `/v1/outlooks/${name}/evidence/${added.id}` },
+          body: representEvidence(added),
+        }),
+        told: () => {
+          ledger.replies.changed(name);
+          ledger.feed.announce();
+        },
+      });
+      return reply;
+    },
+  });
+}
+
+// Up to what Postgres numbers items by.
+const number = z.int().min(1).max(2_147_483_647);
+
+function listRoute(api: Api, { pool, replies }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/outlooks/:slug/evidence',
+    config: { access: 'read', serves: LIST_TYPES },
+    schema: {
+      operationId: 'listEvidence',
+      tags: [TAG],
+      summary: 'List evidence',
+      description: 'Newest first, each with the versions that it moved.',
+      params: slugParams,
+      querystring: z.strictObject(listShape),
+      response: { 200: pageContent(evidence), ...refusals(404, 422) },
+    },
+    handler: (request, reply) => {
+      const { slug: name } = request.params;
+      const { limit, cursor } = request.query;
+      const about = ['evidence', name];
+      const before = decodeCursor(cursor, about, number);
+      return replies.answer(request, reply, { about: [name] }, async () => {
+        const found = await listEvidence(pool, name, { before, limit: limit + 1 });
+        if (found.length === 0) await requireOutlook(pool, name);
+        const page = pageFrom(found, limit, (last) => encodeCursor(about, last.number));
+        return renderPage(request, { ...page, items: page.items.map(representEvidence) }, evidence);
+      });
+    },
+  });
+}
+
+function oneRoute(api: Api, { pool, replies }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/outlooks/:slug/evidence/:id',
+    config: { access: 'read' },
+    schema: {
+      operationId: 'getEvidence',
+      tags: [TAG],
+      summary: 'Read an item of evidence',
+      description: 'One item, with the versions that it moved.',
+      params: z.strictObject({ slug, id: z.uuid().toLowerCase() }),
+      response: { 200: evidence, ...refusals(404, 422) },
+    },
+    handler: (request, reply) => {
+      const { slug: name, id } = request.params;
+      return replies.answer(request, reply, { about: [name] }, async () => {
+        const found = await readEvidence(pool, name, id);
+        if (!found) {
+          await requireOutlook(pool, name);
+          throw new DomainError('evidence-not-found', `"${name}" has no evidence ${id}.`);
+        }
+        return { body: JSON.stringify(representEvidence(found)), freshness: 'revalidate' };
+      });
+    },
+  });
+}
+
+async function requireOutlook(pool: Ledger['pool'], name: string): Promise<void> {
+  const missing = await notFound(pool, name, 'newest');
+  if (missing.code === 'outlook-not-found') throw missing;
+}
+
+/** An item of evidence as the API answers it. */
+export function representEvidence(item: Evidence): z.output<typeof evidence> {
+  return {
+    id: item.id,
+    headline: item.headline,
+    summary: item.summary,
+    publisher: item.publisher,
+    url: item.url,
+    publishedAt: item.publishedAt.toISOString(),
+    sentiment: item.sentiment,
+    tickers: [...item.tickers],
+    claims: [...item.claims],
+    corrects: item.corrects,
+    correctedBy: item.correctedBy,
+    addedBy: item.addedBy,
+    addedAt: item.addedAt.toISOString(),
+    moved: item.moved.map((move) => ({ ...move, publishedAt: move.publishedAt.toISOString() })),
+  };
+}

@@ -1,0 +1,55 @@
+import { z } from 'zod';
+import { expectedOutcome } from '../domain/expected-outcome.ts';
+import type { OutlookVersion } from '../domain/outlook.ts';
+import { fractionsOf } from '../domain/probabilities.ts';
+import { requirePast } from '../http/require-past.ts';
+import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { expectedOutcome as document, expectedOutcomeQuery } from './schemas/expected-outcome.ts';
+import { slug } from '../http/fields.ts';
+
+export function expectedOutcomeRoutes(api: Api, { versions, replies, now }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/outlooks/:slug/expected-outcome',
+    config: { access: 'read' },
+    schema: {
+      operationId: 'getExpectedOutcome',
+      tags: ['Resolution'],
+      summary: 'Read what the return bands imply',
+      description:
+        'The probability-weighted return, and the chance of a fall as deep as each drawdown label, as far as probabilities and return bands imply them.',
+      params: z.strictObject({ slug }),
+      querystring: expectedOutcomeQuery,
+      response: { 200: document, ...refusals(404, 422) },
+    },
+    handler: (request, reply) => {
+      const { slug: name } = request.params;
+      const { asOf } = request.query;
+      requirePast('asOf', asOf, now());
+      return replies.answer(request, reply, { about: [name] }, async () => {
+        const found = await versions.read(name, asOf ? { asOf } : 'newest');
+        return { body: JSON.stringify(represent(found)), freshness: 'revalidate' };
+      });
+    },
+  });
+}
+
+function represent(found: OutlookVersion): z.output<typeof document> {
+  const { slug: name, version, horizon, probabilities } = found;
+  const { scenarios, drawdownLabels } = found.framework.read();
+  const implied = expectedOutcome(probabilities, scenarios, drawdownLabels);
+  const without = { value: null, reason: 'the scenarios have no return bands' };
+  const { min, max } = implied?.range ?? { min: without, max: without };
+  const missing = Object.entries({ min, max }).flatMap(([end, { reason }]) =>
+    reason === null ? [] : [{ pointer: `/expectedReturn/${end}`, reason }],
+  );
+  return {
+    slug: name,
+    version,
+    horizon,
+    probabilities: fractionsOf(probabilities),
+    expectedReturn: { min: min.value, max: max.value },
+    missing,
+    thresholds: implied?.thresholds ?? [],
+  };
+}

@@ -1,0 +1,215 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import XMLBuilder from 'fast-xml-builder';
+import { z } from 'zod';
+import { percent, points, withoutControls, SCENARIO_TITLES } from '../charts/text.ts';
+import { listOutlooks } from '../ledger/outlook-list.ts';
+import type { VersionEntry } from '../ledger/version-entries.ts';
+import { listVersions } from '../ledger/version-list.ts';
+import { deltasOf, fractionsOf, SCENARIO_NAMES } from '../domain/probabilities.ts';
+import { type About, WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
+import { ATOM_TYPE, JSON_FEED_TYPE, JSON_TYPE, wantedType, XML_TYPE } from '../http/negotiation.ts';
+import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { jsonFeed } from './schemas/feeds.ts';
+import { slug } from '../http/fields.ts';
+
+/** How many versions a feed tells of, the newest. */
+const ITEMS = 20;
+
+type Entry = Pick<
+  VersionEntry,
+  'version' | 'publishedAt' | 'author' | 'rationale' | 'probabilities' | 'previousProbabilities'
+> & { slug: string; title: string };
+
+type Feed = {
+  title: string;
+  /** Where people read the same, and where it stands itself; from the root. */
+  page: string;
+  path: string;
+  entries: readonly Entry[];
+};
+
+/** The forms of a feed: how each ends its path, what it is, and how it is written. */
+const FORMS = {
+  atom: { types: [ATOM_TYPE, XML_TYPE], write: atomOf, name: 'Atom (RFC 4287)' },
+  json: { types: [JSON_FEED_TYPE, JSON_TYPE], write: jsonFeedOf, name: 'JSON Feed 1.1' },
+} as const;
+type Form = keyof typeof FORMS;
+
+export function feedRoutes(api: Api, ledger: Ledger): void {
+  for (const form of ['atom', 'json'] as const) {
+    allRoute(api, ledger, form);
+    oneRoute(api, ledger, form);
+  }
+}
+
+function allRoute(api: Api, ledger: Ledger, form: Form): void {
+  const path = `/v1/feed.${form}`;
+  api.route({
+    method: 'GET',
+    url: path,
+    config: { access: 'read', serves: FORMS[form].types },
+    schema: {
+      operationId: form === 'atom' ? 'getAtomFeed' : 'getJsonFeed',
+      tags: ['Feeds'],
+      summary: `Follow all outlooks with a feed reader: ${FORMS[form].name}`,
+      description:
+        'The version that stands of each outlook, the newest first; 20 at the most. Addresses in it are whole, by the setting `PUBLIC_URL`.',
+      response: { ...responseOf(form), ...refusals(422) },
+    },
+    handler: (request, reply) =>
+      answer(ledger, form, { request, reply, about: WHOLE_LEDGER }, async () => {
+        const entries = await newestEntries(ledger);
+        return { title: 'Outlook Ledger', page: '/', path, entries };
+      }),
+  });
+}
+
+function oneRoute(api: Api, ledger: Ledger, form: Form): void {
+  api.route({
+    method: 'GET',
+    url: `/v1/outlooks/:slug/feed.${form}`,
+    config: { access: 'read', serves: FORMS[form].types },
+    schema: {
+      operationId: form === 'atom' ? 'getOutlookAtomFeed' : 'getOutlookJsonFeed',
+      tags: ['Feeds'],
+      summary: `Follow an outlook with a feed reader: ${FORMS[form].name}`,
+      description:
+        'Its versions, the newest first, each with what it changed and why; 20 at the most. Addresses in it are whole, by the setting `PUBLIC_URL`.',
+      params: z.strictObject({ slug }),
+      response: { ...responseOf(form), ...refusals(404, 422) },
+    },
+    handler: (request, reply) => {
+      const { slug: name } = request.params;
+      return answer(ledger, form, { request, reply, about: [name] }, async () => {
+        const { framework } = await ledger.versions.read(name, 'newest');
+        const { title } = framework.read();
+        const found = await listVersions(ledger.pool, name, { before: null, limit: ITEMS });
+        const entries = found.map((entry) => ({ ...entry, slug: name, title }));
+        return {
+          title,
+          page: `/outlooks/${name}`,
+          path: `/v1/outlooks/${name}/feed.${form}`,
+          entries,
+        };
+      });
+    },
+  });
+}
+
+function responseOf(form: Form) {
+  const { types, name } = FORMS[form];
+  const text = z.string().meta({ description: `${name}, as XML.` });
+  const schema = form === 'json' ? jsonFeed : text;
+  return { 200: { content: Object.fromEntries(types.map((type) => [type, { schema }])) } };
+}
+
+function answer(
+  { replies, publicUrl }: Ledger,
+  form: Form,
+  { request, reply, about }: { request: FastifyRequest; reply: FastifyReply; about: About },
+  read: () => Promise<Feed>,
+): Promise<void> {
+  return replies.answer(request, reply, { about }, async () => {
+    const body = FORMS[form].write(await read(), publicUrl);
+    const type = wantedType(request, undefined);
+    return { body, type, freshness: 'revalidate', hasAlternatives: true };
+  });
+}
+
+async function newestEntries({ pool, now, versions }: Ledger): Promise<Entry[]> {
+  const query = {
+    instrument: null,
+    status: null,
+    reviewDue: null,
+    probability: null,
+    updatedSince: null,
+    search: null,
+    sort: '-publishedAt' as const,
+    asOf: null,
+  };
+  const { summaries } = await listOutlooks(pool, query, { after: null, limit: ITEMS, now: now() });
+  const bySlug = await versions.readNewest(summaries.map(({ slug: name }) => name));
+  return summaries.flatMap(({ slug: name }) => {
+    const version = bySlug.get(name);
+    return version ? [{ ...version, title: version.framework.read().title }] : [];
+  });
+}
+
+/** What a version says, in one line: `Version 2: Bear 35% (+5), Base 40% (−5), Bull 25%`. */
+function lineOf({ version, probabilities, previousProbabilities: before }: Entry): string {
+  const fractions = fractionsOf(probabilities);
+  const deltas = before && deltasOf(before, probabilities);
+  const shares = SCENARIO_NAMES.map((name) => {
+    const moved = deltas && deltas[name] !== 0 ? ` (${points(deltas[name])})` : '';
+    return `${SCENARIO_TITLES[name]} ${percent(fractions[name])}${moved}`;
+  });
+  return `Version ${version}: ${shares.join(', ')}`;
+}
+
+const addressOf = (publicUrl: string, { slug: name, version }: Entry) => ({
+  id: `${publicUrl}/v1/outlooks/${name}/versions/${version}`,
+  page: `${publicUrl}/outlooks/${name}?version=${version}`,
+  image: `${publicUrl}/v1/outlooks/${name}/chart.svg?version=${version}&format=png`,
+});
+
+/** A moment for who has no entry yet: a feed must tell when it last changed (RFC 4287, 4.1.1). */
+const NEVER = new Date(0);
+
+const xml = new XMLBuilder({
+  ignoreAttributes: false,
+  attributeNamePrefix: '@',
+  textNodeName: '#',
+  suppressEmptyNode: true,
+});
+
+function atomOf({ title, page, path, entries }: Feed, publicUrl: string): string {
+  const feed = {
+    '@xmlns': 'http://www.w3.org/2005/Atom',
+    id: publicUrl + path,
+    title: textOf(title),
+    updated: (entries[0]?.publishedAt ?? NEVER).toISOString(),
+    link: [
+      { '@rel': 'self', '@type': ATOM_TYPE, '@href': publicUrl + path },
+      { '@rel': 'alternate', '@type': 'text/html', '@href': publicUrl + page },
+    ],
+    entry: entries.map((entry) => {
+      const { id, page: entryPage } = addressOf(publicUrl, entry);
+      return {
+        id,
+        title: textOf(`${entry.title}. ${lineOf(entry)}`),
+        updated: entry.publishedAt.toISOString(),
+        published: entry.publishedAt.toISOString(),
+        author: { name: withoutControls(entry.author.name) },
+        link: { '@rel': 'alternate', '@type': 'text/html', '@href': entryPage },
+        content: textOf(entry.rationale),
+      };
+    }),
+  };
+  return xml.build({ '?xml': { '@version': '1.0', '@encoding': 'UTF-8' }, feed });
+}
+
+/** Text that stands for itself, and is no markup. */
+const textOf = (value: string) => ({ '@type': 'text', '#': withoutControls(value) });
+
+function jsonFeedOf({ title, page, path, entries }: Feed, publicUrl: string): string {
+  const feed: z.output<typeof jsonFeed> = {
+    version: 'https://jsonfeed.org/version/1.1',
+    title,
+    home_page_url: publicUrl + page,
+    feed_url: publicUrl + path,
+    language: 'en',
+    items: entries.map((entry) => {
+      const { id, page: url, image } = addressOf(publicUrl, entry);
+      return {
+        id,
+        url,
+        title: `${entry.title}. ${lineOf(entry)}`,
+        content_text: entry.rationale,
+        image,
+        date_published: entry.publishedAt.toISOString(),
+        authors: [{ name: entry.author.name }],
+      };
+    }),
+  };
+  return JSON.stringify(feed);
+}

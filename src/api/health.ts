@@ -1,0 +1,107 @@
+import { z } from 'zod';
+import { schemaFault } from '../postgres/migrate.ts';
+import { forbidStoring } from '../http/conditional-requests.ts';
+import { Problem } from '../http/problems.ts';
+import { type Api, type Ledger, refusals } from '../http/routing.ts';
+
+const TAG = 'Service';
+
+export function healthRoutes(api: Api, ledger: Ledger): void {
+  livenessRoute(api);
+  readinessRoute(api, ledger, watchStorage(api));
+}
+
+async function isReadOnly(pool: Ledger['pool']): Promise<boolean> {
+  const session = await pool.connect();
+  let isOld = true; // what may have been a primary isn't asked again
+  try {
+    const { rows } = await session.query<{ isReadOnly: boolean }>(
+      `select current_setting('transaction_read_only') = 'on' as "isReadOnly"`,
+    );
+    isOld = rows[0]?.isReadOnly === true;
+    return isOld;
+  } finally {
+    session.release(isOld);
+  }
+}
+
+const WRITES = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
+
+/** @returns whether the last write that got as far as the disk found it full */
+function watchStorage(api: Api): () => boolean {
+  let isFull = false;
+  // Kept replies never come by here.
+  api.addHook('onSend', (request, reply, payload, done) => {
+    if (request.problem === 'storage-full') isFull = true;
+    else if (WRITES.has(request.method) && reply.statusCode < 300) isFull = false;
+    done(null, payload);
+  });
+  return () => isFull;
+}
+
+function livenessRoute(api: Api): void {
+  api.route({
+    method: 'GET',
+    url: '/healthz',
+    config: { access: 'public', isUnlimited: true },
+    schema: {
+      operationId: 'getHealth',
+      tags: [TAG],
+      summary: 'Is the process alive?',
+      description:
+        'Answers as long as the process can answer anything; asks nothing of the database.',
+      security: [],
+      response: { 200: z.object({ status: z.literal('ok') }), ...refusals(422) },
+    },
+    handler: async (_request, reply) => {
+      forbidStoring(reply);
+      return reply.send({ status: 'ok' });
+    },
+  });
+}
+
+function readinessRoute(api: Api, { db, pool, feed }: Ledger, isStorageFull: () => boolean): void {
+  const ask = async () => {
+    const fault = await schemaFault(db);
+    if (fault) {
+      throw new Problem('unavailable', `The database is not ready: ${fault}`, {
+        headers: { 'retry-after': '5' },
+      });
+    }
+    return { isReadOnly: await isReadOnly(pool) };
+  };
+  // Anyone may ask, and no limit holds: those who do at once share an answer.
+  let asked: ReturnType<typeof ask> | null = null;
+
+  api.route({
+    method: 'GET',
+    url: '/readyz',
+    config: { access: 'public', isUnlimited: true },
+    schema: {
+      operationId: 'getReadiness',
+      tags: [TAG],
+      summary: 'Can the service do its work?',
+      description:
+        'Asks the database and compares its schema with the one this release needs. `writes` are refused while the database is read-only, or where its disk was full at the last one. While the change feed is away the service does its work, but slower: reads ask the database, and streams tell of nothing.',
+      security: [],
+      response: {
+        200: z.object({
+          status: z.literal('ready'),
+          changeFeed: z.enum(['current', 'away']),
+          writes: z.enum(['accepted', 'refused']),
+        }),
+        ...refusals(422, 503),
+      },
+    },
+    handler: async (_request, reply) => {
+      asked ??= ask().finally(() => (asked = null));
+      const { isReadOnly } = await asked;
+      forbidStoring(reply);
+      return reply.send({
+        status: 'ready',
+        changeFeed: feed.isCurrent ? 'current' : 'away',
+        writes: isReadOnly || isStorageFull() ? 'refused' : 'accepted',
+      });
+    },
+  });
+}

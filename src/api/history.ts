@@ -1,0 +1,79 @@
+import { z } from 'zod';
+import { type HistoryPoint, readHistory } from '../ledger/history.ts';
+import { fractionsOf } from '../domain/probabilities.ts';
+import { requirePast } from '../http/require-past.ts';
+import { CSV_TYPE, JSON_TYPE, wantedType } from '../http/negotiation.ts';
+import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { queryMoment, slug } from '../http/fields.ts';
+import { probabilityHistory } from './schemas/history.ts';
+
+export function historyRoutes(api: Api, { pool, replies, now }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/outlooks/:slug/probabilities',
+    config: { access: 'read', serves: [JSON_TYPE, CSV_TYPE] },
+    schema: {
+      operationId: 'getProbabilities',
+      tags: ['Versions'],
+      summary: 'Read how the probabilities moved',
+      description:
+        'Each version with its probabilities, oldest first: all of them, or those published in [from, to). Between two points the first one stands, so a chart draws steps. As CSV (RFC 4180) with `Accept: text/csv` or `format=csv`, which goes before the header.',
+      params: z.strictObject({ slug }),
+      querystring: z
+        .strictObject({
+          from: queryMoment.optional().meta({ description: 'Published at or after it.' }),
+          to: queryMoment.optional().meta({ description: 'Published before it.' }),
+          format: z.enum(['json', 'csv']).optional(),
+        })
+        .superRefine(({ from, to }, context) => {
+          if (from === undefined || to === undefined || from <= to) return;
+          const message = `must not be after to, ${to.toISOString()}`;
+          context.addIssue({ code: 'custom', path: ['from'], message });
+        }),
+      response: {
+        200: {
+          content: {
+            'application/json': { schema: probabilityHistory },
+            'text/csv': {
+              schema: z.string().meta({
+                description: 'RFC 4180, with a header line and CRLF.',
+                examples: [
+                  'version,publishedAt,bear,base,bull\r\n1,2026-11-20T16:00:00.000Z,0.3,0.45,0.25\r\n',
+                ],
+              }),
+            },
+          },
+        },
+        ...refusals(404, 422),
+      },
+    },
+    handler: (request, reply) => {
+      const { slug: name } = request.params;
+      const { from, to, format } = request.query;
+      requirePast('from', from, now());
+      const type = wantedType(request, format);
+      return replies.answer(request, reply, { about: [name] }, async () => {
+        const { opening, points } = await readHistory(pool, name, { from, to });
+        const body =
+          type === CSV_TYPE
+            ? csvOf(points)
+            : JSON.stringify({
+                slug: name,
+                opening: opening && representPoint(opening),
+                points: points.map(representPoint),
+              } satisfies z.output<typeof probabilityHistory>);
+        return { body, type, freshness: 'revalidate', hasAlternatives: format === undefined };
+      });
+    },
+  });
+}
+
+function representPoint({ version, publishedAt, probabilities }: HistoryPoint) {
+  return { version, publishedAt: publishedAt.toISOString(), ...fractionsOf(probabilities) };
+}
+
+// Numbers and timestamps only, which need no quotes.
+function csvOf(points: readonly HistoryPoint[]): string {
+  const lines = points.map((point) => Object.values(representPoint(point)).join(','));
+  return ['version,publishedAt,bear,base,bull', ...lines, ''].join('\r\n');
+}

@@ -1,0 +1,135 @@
+import { z } from 'zod';
+import { onSession } from '../postgres/pool.ts';
+import {
+  createInstrument,
+  listInstruments,
+  nameCloses,
+  readInstrument,
+} from '../ledger/instruments.ts';
+import { setFreshness } from '../http/conditional-requests.ts';
+import { answerWrite } from '../access/run-write.ts';
+import {
+  decodeCursor,
+  encodeCursor,
+  LIST_TYPES,
+  pageContent,
+  pageFrom,
+  listShape,
+  sendPage,
+} from '../http/paging.ts';
+import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { readJsonBodies } from '../http/json-body.ts';
+import { symbol } from '../http/fields.ts';
+import { instrument, instrumentPatch, newInstrument } from './schemas/instruments.ts';
+
+const TAG = 'Instruments';
+
+export async function instrumentRoutes(api: Api, ledger: Ledger): Promise<void> {
+  listRoute(api, ledger);
+  oneRoute(api, ledger);
+  createRoute(api, ledger);
+  // A scope of its own, because only this route takes merge patches, and takes nothing else.
+  await api.register(async (scope) => patchRoute(scope, ledger));
+}
+
+function patchRoute(api: Api, ledger: Ledger): void {
+  readJsonBodies(api, 'application/merge-patch+json');
+  api.route({
+    method: 'PATCH',
+    url: '/v1/instruments/:symbol',
+    config: { access: 'analyst' },
+    schema: {
+      operationId: 'patchInstrument',
+      tags: [TAG],
+      summary: "Name the series of an instrument's closes",
+      description:
+        'A merge patch (RFC 7396) of `closes`, which can be named once. Drawdowns of its outlooks are computed from them.',
+      security: [{ key: [] }],
+      params: z.strictObject({ symbol }),
+      consumes: ['application/merge-patch+json'],
+      body: instrumentPatch,
+      response: { 200: instrument, ...refusals(400, 401, 403, 404, 409, 413, 415, 422) },
+    },
+    handler: async (request, reply) => {
+      await answerWrite(request, reply, ledger, {
+        work: (session) =>
+          nameCloses(onSession(session), request.params.symbol, request.body.closes),
+        answer: (named) => ({ status: 200, body: named }),
+      });
+      return reply;
+    },
+  });
+}
+
+function createRoute(api: Api, ledger: Ledger): void {
+  api.route({
+    method: 'POST',
+    url: '/v1/instruments',
+    config: { access: 'analyst' },
+    schema: {
+      operationId: 'createInstrument',
+      tags: [TAG],
+      summary: 'Add an instrument',
+      description: 'What outlooks are about: an index, a share, a fund and so on.',
+      security: [{ key: [] }],
+      body: newInstrument,
+      response: { 201: instrument, ...refusals(400, 401, 403, 409, 413, 415, 422) },
+    },
+    handler: async (request, reply) => {
+      await answerWrite(request, reply, ledger, {
+        work: (session) => createInstrument(onSession(session), request.body, ledger.now()),
+        answer: () => ({
+          status: 201,
+          headers: { location: `/v1/instruments/${request.body.symbol}` },
+          body: request.body,
+        }),
+      });
+      return reply;
+    },
+  });
+}
+
+function listRoute(api: Api, { db, requireKeyForReads }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/instruments',
+    config: { access: 'read', serves: LIST_TYPES },
+    schema: {
+      operationId: 'listInstruments',
+      tags: [TAG],
+      summary: 'List instruments',
+      description: 'By symbol.',
+      querystring: z.strictObject(listShape),
+      response: { 200: pageContent(instrument), ...refusals(422) },
+    },
+    handler: async (request, reply) => {
+      const { limit, cursor } = request.query;
+      const after = decodeCursor(cursor, 'instruments', symbol);
+      const found = await listInstruments(db, { after, limit: limit + 1 });
+      const page = pageFrom(found, limit, (last) => encodeCursor('instruments', last.symbol));
+      setFreshness(reply, 'revalidate', requireKeyForReads);
+      return sendPage(request, reply, page, instrument);
+    },
+  });
+}
+
+function oneRoute(api: Api, { db, requireKeyForReads }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/instruments/:symbol',
+    config: { access: 'read' },
+    schema: {
+      operationId: 'getInstrument',
+      tags: [TAG],
+      summary: 'Read an instrument',
+      description: 'One instrument by its symbol.',
+      params: z.strictObject({ symbol }),
+      response: { 200: instrument, ...refusals(404, 422) },
+    },
+    handler: async (request, reply) => {
+      const found = await readInstrument(db, request.params.symbol);
+      setFreshness(reply, 'revalidate', requireKeyForReads);
+      return reply.send(found);
+    },
+  });
+}

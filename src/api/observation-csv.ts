@@ -1,0 +1,113 @@
+import { CsvError, type Info, parse as parseCsv } from 'csv-parse/sync';
+import type { z } from 'zod';
+import { type FieldError, jsonPointer, Problem } from '../http/problems.ts';
+import { MOST_OBSERVATIONS, newObservations } from './schemas/series.ts';
+import { MOST_ERRORS, parse } from '../http/validation.ts';
+
+/** A body of the type text/csv, not read yet. */
+export class CsvText {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+const COLUMNS = ['date', 'value', 'provenance', 'note'];
+const HEADERS = [COLUMNS.slice(0, 2), COLUMNS];
+
+/** Observations, and in CSV the line that each stands on. */
+export type SentObservations = z.output<typeof newObservations> & {
+  lines: readonly number[] | null;
+};
+
+/**
+ * Reads observations as JSON, or as CSV (RFC 4180) with the header `date,value` or
+ * `date,value,provenance,note`.
+ * @throws Problem `invalid-request` with all faults; in CSV each by its line and column
+ */
+export function readObservations(body: unknown): SentObservations {
+  if (!(body instanceof CsvText)) return { ...parse(newObservations, body), lines: null };
+  const { rows, lines, faults } = rowsOf(body.text);
+  const found = [...faults];
+  let observations: z.output<typeof newObservations>['observations'] = [];
+  try {
+    ({ observations } = parse(newObservations, { observations: rows }));
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    found.push(...error.errors.map((fault) => placed(fault, rows, lines)));
+  }
+  if (found.length === 0) return { observations, lines };
+  const told = found.length > MOST_ERRORS ? `the first ${MOST_ERRORS} are in errors` : 'see errors';
+  const fields = found.length === 1 ? 'One field' : `${found.length} fields`;
+  throw new Problem(
+    'invalid-request',
+    `${fields} can't be accepted; ${told}. Nothing was stored.`,
+    {
+      errors: found.slice(0, MOST_ERRORS),
+    },
+  );
+}
+
+/** Where an observation stands in a body, for the detail of a fault. */
+export function placeOf(lines: readonly number[] | null, index: number, column: string): string {
+  return lines === null ? '' : `line ${lines[index]}, column ${column}: `;
+}
+
+type Row = { date?: string; value?: unknown; provenance?: string; note?: string };
+
+function rowsOf(text: string): { rows: Row[]; lines: number[]; faults: FieldError[] } {
+  const [header, ...records] = recordsOf(text);
+  const columns = HEADERS.find((one) => one.join() === header?.record.join());
+  if (!columns) {
+    const detail = `line 1: the header must be date,value or date,value,provenance,note, not ${JSON.stringify(header?.record.join() ?? '')}`;
+    throw new Problem('invalid-request', 'The header is not one that is known.', {
+      errors: [{ pointer: '', detail }],
+    });
+  }
+  const faults = records.flatMap(({ record, info }, index) => {
+    if (record.length === columns.length) return [];
+    const detail = `line ${info.lines}: has ${record.length} columns where the header has ${columns.length}`;
+    return [{ pointer: jsonPointer(['observations', index]), detail }];
+  });
+  const rows = records.map(({ record: [date = '', value = '', provenance = '', note = ''] }) => ({
+    date,
+    value: numberOf(value),
+    ...(provenance !== '' && { provenance }),
+    ...(note !== '' && { note }),
+  }));
+  return { rows, lines: records.map(({ info }) => info.lines), faults };
+}
+
+function recordsOf(text: string): { record: string[]; info: Info }[] {
+  try {
+    return parseCsv(text, {
+      info: true,
+      relax_column_count: true,
+      skip_empty_lines: true,
+      to: MOST_OBSERVATIONS + 2, // the header, and one that is too many
+    }) as unknown as { record: string[]; info: Info }[];
+  } catch (error) {
+    if (!(error instanceof CsvError)) throw error;
+    throw new Problem(
+      'malformed-request',
+      `The body is not CSV that can be read: ${error.message}.`,
+    );
+  }
+}
+
+/** A number as CSV writes it; the text itself where it is none. */
+function numberOf(text: string): number | string {
+  return /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i.test(text) ? Number(text) : text;
+}
+
+function placed(fault: FieldError, rows: readonly Row[], lines: readonly number[]): FieldError {
+  const [, index = NaN, column] = /^\/observations\/(\d+)\/(\w+)$/.exec(fault.pointer) ?? [];
+  if (column === undefined) return fault;
+  const value = rows[Number(index)]?.value;
+  const isText = column === 'value' && typeof value === 'string';
+  const detail = isText
+    ? `${JSON.stringify(value.slice(0, 100))} is no number: write digits with a point, such as 2793.3, and leave out days without a value`
+    : fault.detail.replace(/entry (\d+)/, (_, entry) => `line ${lines[Number(entry)]}`);
+  return { ...fault, detail: placeOf(lines, Number(index), column) + detail };
+}

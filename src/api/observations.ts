@@ -1,0 +1,170 @@
+import type { FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { listObservations, type Vintage } from '../ledger/observation-reads.ts';
+import { recordObservations } from '../ledger/observations.ts';
+import { setFreshness } from '../http/conditional-requests.ts';
+import { readJsonBodies, textOf } from '../http/json-body.ts';
+import { answerWrite } from '../access/run-write.ts';
+import { ANY_SERIES } from '../http/response-cache/cache-entry.ts';
+import { requirePast } from '../http/require-past.ts';
+import { CsvText, placeOf, readObservations, type SentObservations } from './observation-csv.ts';
+import {
+  cursorMoment,
+  decodeCursor,
+  encodeCursor,
+  LIST_TYPES,
+  pageContent,
+  pageFrom,
+  sendPage,
+} from '../http/paging.ts';
+import { jsonPointer, Problem } from '../http/problems.ts';
+import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { day, slug } from '../http/fields.ts';
+import { newObservations, observation, observationQuery, recorded } from './schemas/series.ts';
+import { MOST_ERRORS, validatorCompiler } from '../http/validation.ts';
+
+const TAG = 'Series';
+const params = z.strictObject({ key: slug });
+/** What 10,000 observations with a note each take, in bytes. */
+const BODY_LIMIT = 4_194_304;
+
+export async function observationRoutes(api: Api, ledger: Ledger): Promise<void> {
+  listRoute(api, ledger);
+  // A scope of its own, because only this route takes CSV.
+  await api.register(async (scope) => recordRoute(scope, ledger));
+}
+
+function recordRoute(api: Api, ledger: Ledger): void {
+  readJsonBodies(api, 'application/json');
+  api.addContentTypeParser(
+    'text/csv',
+    { parseAs: 'buffer' },
+    async (request: FastifyRequest, body: Buffer) => {
+      return new CsvText(textOf(request, body));
+    },
+  );
+  api.route({
+    method: 'POST',
+    url: '/v1/series/:key/observations',
+    config: { access: 'feed' },
+    bodyLimit: BODY_LIMIT,
+    schema: {
+      operationId: 'recordObservations',
+      tags: [TAG],
+      summary: 'Send observations',
+      description:
+        'Up to 10,000 days, all or none. A day that has another value already gets a new vintage; what is known so already stays as it is, so a batch may be sent again. In the same transaction the conditions that watch the series are judged, and the drawdowns whose closes it holds.\n\nAs CSV (RFC 4180) with the header `date,value` or `date,value,provenance,note`.',
+      security: [{ key: [] }],
+      params,
+      consumes: ['application/json', 'text/csv'],
+      body: newObservations,
+      response: { 200: recorded, ...refusals(400, 401, 403, 404, 413, 415, 422) },
+    },
+    // In CSV faults are told by line and column.
+    validatorCompiler: (route) =>
+      route.httpPart === 'body'
+        ? (body: unknown) => validated(body)
+        : validatorCompiler(route as never),
+    handler: async (request, reply) => {
+      const { key } = request.params;
+      const { observations, lines } = request.body as SentObservations;
+      refuseFuture(observations, lines, ledger.now());
+      await answerWrite(request, reply, ledger, {
+        work: (session) => recordObservations(session, key, observations, ledger.now),
+        answer: ({ added, revised, unchanged, recordedAt }) => ({
+          status: 200,
+          body: {
+            series: key,
+            added,
+            revised,
+            unchanged,
+            recordedAt: recordedAt?.toISOString() ?? null,
+          },
+        }),
+        told: ({ slugs, recordedAt }) => {
+          if (recordedAt !== null) ledger.replies.changed(ANY_SERIES);
+          for (const slug of slugs) ledger.replies.changed(slug);
+          if (slugs.length > 0) ledger.feed.announce();
+        },
+      });
+      return reply;
+    },
+  });
+}
+
+function validated(body: unknown): { value: SentObservations } | { error: Problem } {
+  try {
+    return { value: readObservations(body) };
+  } catch (error) {
+    if (error instanceof Problem) return { error };
+    throw error;
+  }
+}
+
+/** How far the day can have come anywhere on earth, ahead of UTC, in milliseconds. */
+const AHEAD = 14 * 3_600_000;
+
+function refuseFuture(
+  observations: SentObservations['observations'],
+  lines: SentObservations['lines'],
+  now: Date,
+): void {
+  const last = new Date(now.getTime() + AHEAD).toISOString().slice(0, 10);
+  const errors = observations.flatMap(({ date }, index) => {
+    if (date <= last) return [];
+    const detail = `${placeOf(lines, index, 'date')}lies in the future: it is ${now.toISOString()} here`;
+    return [{ pointer: jsonPointer(['observations', index, 'date']), detail }];
+  });
+  if (errors.length === 0) return;
+  const detail = 'Nobody has observed the future. Nothing was stored.';
+  throw new Problem('invalid-request', detail, { errors: errors.slice(0, MOST_ERRORS) });
+}
+
+const position = z.tuple([day, cursorMoment]);
+
+function listRoute(api: Api, { pool, requireKeyForReads, now }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/series/:key/observations',
+    config: { access: 'read', serves: LIST_TYPES },
+    schema: {
+      operationId: 'listObservations',
+      tags: [TAG],
+      summary: 'Read observations',
+      description:
+        'By day, oldest first: what is known now, or with `asOf` what was known at a moment. A value that was revised later stays on record as a vintage.',
+      params,
+      querystring: observationQuery,
+      response: { 200: pageContent(observation), ...refusals(404, 422) },
+    },
+    handler: async (request, reply) => {
+      const { key } = request.params;
+      const { asOf, vintages, limit, cursor } = request.query;
+      const { from = '0001-01-01', to = 'infinity' } = request.query;
+      requirePast('asOf', asOf, now());
+      const about = ['observations', key, asOf ?? null, vintages, from, to];
+      const sent = decodeCursor(cursor, JSON.parse(JSON.stringify(about)), position);
+      const after = sent && { date: sent[0], recordedAt: new Date(sent[1]) };
+      const which = asOf ? { asOf } : vintages === 'all' ? 'vintages' : 'standing';
+      const page = { from, to, after, limit: limit + 1 };
+      const found = await listObservations(pool, key, which, page);
+      setFreshness(reply, 'revalidate', requireKeyForReads);
+      const { items, nextCursor } = pageFrom(found, limit, (last) =>
+        encodeCursor(about, [last.date, last.recordedAt.getTime()]),
+      );
+      return sendPage(request, reply, { items: items.map(represent), nextCursor }, observation);
+    },
+  });
+}
+
+function represent(vintage: Vintage): z.output<typeof observation> {
+  const { date, value, provenance, note, recordedAt, supersededAt } = vintage;
+  return {
+    date,
+    value,
+    provenance,
+    note,
+    recordedAt: recordedAt.toISOString(),
+    supersededAt: supersededAt?.toISOString() ?? null,
+  };
+}

@@ -1,0 +1,162 @@
+import { z } from 'zod';
+import { hasSearchWord, listOutlooks } from '../ledger/outlook-list.ts';
+import type { ListPosition, ListQuery, ListSort } from '../ledger/outlook-list-page.ts';
+import { requirePast } from '../http/require-past.ts';
+import {
+  cursorMoment,
+  decodeCursor,
+  encodeCursor,
+  LIST_TYPES,
+  pageContent,
+  renderPage,
+} from '../http/paging.ts';
+import { Problem } from '../http/problems.ts';
+import { WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
+import { renderOutlook, representSummary } from './outlook-json.ts';
+import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { slug } from '../http/fields.ts';
+import { batchQuery, listQuery } from './schemas/outlook-list.ts';
+import { outlook, outlookSummary } from './schemas/outlooks.ts';
+import { isSnapshot } from './list-snapshot.ts';
+
+const TAG = 'Outlooks';
+
+export function outlookListRoutes(api: Api, ledger: Ledger): void {
+  listRoute(api, ledger);
+  batchRoute(api, ledger);
+}
+
+function listRoute(api: Api, ledger: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/outlooks',
+    config: { access: 'read', serves: LIST_TYPES },
+    schema: {
+      operationId: 'listOutlooks',
+      tags: [TAG],
+      summary: 'Find outlooks',
+      description:
+        'Summaries of the versions that stand, or that stood at a moment; only of outlooks that pass all filters. A walk by cursor goes on through the ledger as its first page saw it: an outlook that is revised meanwhile is neither skipped nor shown twice. Filters on status and review go by what is the case when a page is read. With `asOf` each item tells the status and the review of then.',
+      querystring: listQuery,
+      response: { 200: pageContent(outlookSummary), ...refusals(422) },
+    },
+    handler: (request, reply) => {
+      const read = outlookPageReader(ledger, request.query);
+      return ledger.replies.answer(request, reply, { about: WHOLE_LEDGER }, async () =>
+        renderPage(request, await read(), outlookSummary),
+      );
+    },
+  });
+}
+
+type OutlookPageOf = { items: z.output<typeof outlookSummary>[]; nextCursor: string | null };
+
+/**
+ * What reads a page of the list of outlooks.
+ * @throws Problem `invalid-request` where the query asks for a future moment, or has the cursor of another; what it
+ *   returns, where the query searches for nothing
+ */
+export function outlookPageReader(
+  { db, pool, now }: Pick<Ledger, 'db' | 'pool' | 'now'>,
+  sent: z.output<typeof listQuery>,
+): () => Promise<OutlookPageOf> {
+  const { limit, cursor } = sent;
+  const query = wanted(sent);
+  const startedAt = now();
+  requirePast('asOf', query.asOf ?? undefined, startedAt);
+  const after = decodeCursor(cursor, query, POSITIONS[query.sort]);
+  return async () => {
+    const found = await listOutlooks(pool, query, { after, limit, now: startedAt });
+    if (found.summaries.length === 0) await requireWord(db, query.search);
+    return {
+      items: found.summaries.map(representSummary),
+      nextCursor: found.next && cursorOf(query, found.next),
+    };
+  };
+}
+
+function wanted(sent: z.output<typeof listQuery>): ListQuery {
+  const { scenario, q: search = null } = sent;
+  const { minProbability: min = null, maxProbability: max = null } = sent;
+  return {
+    instrument: sent.instrument ?? null,
+    status: sent.status ?? null,
+    reviewDue: sent.reviewDue ?? null,
+    probability: scenario === undefined ? null : { scenario, min, max },
+    updatedSince: sent.updatedSince ?? null,
+    search,
+    sort: sent.sort ?? (search === null ? '-publishedAt' : 'relevance'),
+    asOf: sent.asOf ?? null,
+  };
+}
+
+/**
+ * Refuses a search that can find nothing, to be called where one found nothing.
+ * @throws Problem `invalid-request`
+ */
+async function requireWord(db: Ledger['db'], search: string | null): Promise<void> {
+  if (search === null || (await hasSearchWord(db, search))) return;
+  const detail =
+    'has no word to find anything by: add one that is neither punctuation nor as common as "the"';
+  throw new Problem('invalid-request', 'There is nothing to search for.', {
+    errors: [{ pointer: '/q', detail, in: 'query' }],
+  });
+}
+
+const id = z.int().min(1);
+const byTime = positionOf(z.tuple([cursorMoment, id]));
+const POSITIONS: Record<ListSort, z.ZodType<ListPosition>> = {
+  '-publishedAt': byTime,
+  publishedAt: byTime,
+  slug: positionOf(z.tuple([slug])),
+  relevance: positionOf(z.tuple([z.number(), cursorMoment, id])),
+};
+
+function positionOf(key: z.ZodType<ListPosition['key']>): z.ZodType<ListPosition> {
+  return z
+    .tuple([cursorMoment, key, z.string().max(6000).refine(isSnapshot)])
+    .transform(([startedAt, key, snapshot]) => ({
+      startedAt: new Date(startedAt),
+      key,
+      snapshot,
+    }));
+}
+
+function cursorOf(query: ListQuery, { startedAt, key, snapshot }: ListPosition): string {
+  return encodeCursor(query, [startedAt.getTime(), key, snapshot]);
+}
+
+const outlookBatch = z
+  .object({
+    items: z.array(outlook),
+    missing: z.array(slug).meta({ description: 'Slugs that no outlook has.' }),
+  })
+  .meta({ id: 'OutlookBatch', description: 'Several outlooks, each whole, in the order asked.' });
+
+function batchRoute(api: Api, { versions, replies }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/batch/outlooks',
+    config: { access: 'read' },
+    schema: {
+      operationId: 'getOutlooks',
+      tags: [TAG],
+      summary: 'Read several outlooks',
+      description: 'The versions that stand now, whole, all as of one moment.',
+      querystring: batchQuery,
+      response: { 200: outlookBatch, ...refusals(422) },
+    },
+    handler: (request, reply) => {
+      const { slugs } = request.query;
+      return replies.answer(request, reply, { about: slugs }, async () => {
+        const bySlug = await versions.readNewest(slugs);
+        const items = slugs
+          .flatMap((name) => bySlug.get(name) ?? [])
+          .map((version) => renderOutlook(version).bytes.toString());
+        const missing = JSON.stringify(slugs.filter((name) => !bySlug.has(name)));
+        const body = `{"items":[${items.join(',')}],"missing":${missing}}`;
+        return { body, freshness: 'revalidate' };
+      });
+    },
+  });
+}

@@ -1,0 +1,127 @@
+import slugify from '@sindresorhus/slugify';
+import { z } from 'zod';
+import type pg from 'pg';
+import { createOutlook } from '../ledger/outlooks.ts';
+import { notFound } from '../ledger/versions.ts';
+import type { OutlookVersion } from '../domain/outlook.ts';
+import { authorOf } from '../access/authentication.ts';
+import { answerWrite } from '../access/run-write.ts';
+import { requirePast } from '../http/require-past.ts';
+import { wantedType } from '../http/negotiation.ts';
+import { Problem } from '../http/problems.ts';
+import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { queryMoment, queryVersion, slug } from '../http/fields.ts';
+import { newOutlook, outlook } from './schemas/outlooks.ts';
+import {
+  answerPublished,
+  tellPublished,
+  VERSION_TYPES,
+  versionContent,
+  versionFormat,
+  wantedRendering,
+} from './version-responses.ts';
+
+const TAG = 'Outlooks';
+const slugParams = z.strictObject({ slug });
+
+export function outlookRoutes(api: Api, ledger: Ledger): void {
+  currentRoute(api, ledger);
+  createRoute(api, ledger);
+}
+
+function createRoute(api: Api, ledger: Ledger): void {
+  api.route({
+    method: 'POST',
+    url: '/v1/outlooks',
+    config: { access: 'analyst' },
+    schema: {
+      operationId: 'createOutlook',
+      tags: [TAG],
+      summary: 'Publish a new outlook',
+      description:
+        'Creates the outlook with its version 1. The instrument must exist; the horizon, the instrument and the slug stay for good.',
+      security: [{ key: [] }],
+      body: newOutlook,
+      response: { 201: outlook, ...refusals(400, 401, 403, 409, 413, 415, 422) },
+    },
+    handler: async (request, reply) => {
+      await answerWrite(request, reply, ledger, {
+        work: (session) => publishOutlook(session, request.body, authorOf(request), ledger.now),
+        answer: (created) => answerPublished(created, `/v1/outlooks/${created.slug}`),
+        told: (created) => tellPublished(ledger, created),
+      });
+      return reply;
+    },
+  });
+}
+
+/**
+ * Creates the outlook that a request describes. Call it in a transaction.
+ * @throws DomainError as {@link createOutlook} does; Problem where no slug is given nor can be made
+ */
+export async function publishOutlook(
+  session: pg.PoolClient,
+  body: z.output<typeof newOutlook>,
+  author: OutlookVersion['author'],
+  now: () => Date,
+): Promise<OutlookVersion> {
+  const { slug: wanted, instrument, horizon, rationale, probabilities, ...framework } = body;
+  const about = { slug: wanted ?? slugOf(framework.title), instrument, horizon };
+  return createOutlook(session, { ...about, author, rationale, probabilities, framework }, now);
+}
+
+function slugOf(title: string): string {
+  const made = slugify(title, { decamelize: false }).slice(0, 100).replace(/-$/, '');
+  if (slug.safeParse(made).success) return made;
+  throw new Problem('invalid-request', 'No slug can be made from the title; give one.', {
+    errors: [{ pointer: '/slug', detail: 'is required, as none can be made from the title' }],
+  });
+}
+
+function currentRoute(api: Api, ledger: Ledger): void {
+  const { pool, versions, replies, now } = ledger;
+  api.route({
+    method: 'GET',
+    url: '/v1/outlooks/:slug',
+    config: { access: 'read', serves: VERSION_TYPES },
+    schema: {
+      operationId: 'getOutlook',
+      tags: [TAG],
+      summary: 'Read an outlook',
+      description:
+        'The version that stands now, whole; with `asOf`, the one that stood then, with its conditions in the states that they had then. By its number a version tells those in which it was published.',
+      params: slugParams,
+      querystring: z
+        .strictObject({
+          asOf: queryMoment.optional().meta({
+            description:
+              'A moment of recording, by the clock of the service and to the millisecond. A version stands from its publishedAt on, until that of the next.',
+          }),
+          minVersion: queryVersion.optional().meta({
+            description:
+              'Never answer from an older version, whichever instance is asked; 404 where there is none as new yet.',
+          }),
+          format: versionFormat,
+        })
+        .superRefine(({ asOf, minVersion }, context) => {
+          if (asOf === undefined || minVersion === undefined) return;
+          const message = 'says nothing beside asOf: leave one of them out';
+          context.addIssue({ code: 'custom', path: ['minVersion'], message });
+        }),
+      response: { 200: versionContent, ...refusals(404, 422) },
+    },
+    handler: (request, reply) => {
+      const { slug: name } = request.params;
+      const { asOf, minVersion = 1, format } = request.query;
+      requirePast('asOf', asOf, now());
+      return replies.answer(request, reply, { about: [name] }, async () => {
+        const found = await versions.read(name, asOf ? { asOf } : 'newest');
+        if (asOf === undefined) replies.found(name, found.version);
+        if (found.version < minVersion) throw await notFound(pool, name, { version: minVersion });
+        const type = wantedType(request, format);
+        const wanted = { isPast: asOf !== undefined, type, format };
+        return wantedRendering(ledger, found, 'revalidate', wanted);
+      });
+    },
+  });
+}

@@ -1,0 +1,62 @@
+import { z } from 'zod';
+import { setFreshness } from '../http/conditional-requests.ts';
+import { type ProblemCode, PROBLEMS } from '../http/problem-catalogue.ts';
+import { Problem } from '../http/problems.ts';
+import { type Api, refusals } from '../http/routing.ts';
+import { problemType } from '../http/problem-schemas.ts';
+
+const TAG = 'Problems';
+const CODES = Object.keys(PROBLEMS) as ProblemCode[];
+
+export function problemTypeRoutes(api: Api): void {
+  listRoute(api);
+  oneRoute(api);
+}
+
+const represent = (code: ProblemCode): z.output<typeof problemType> => ({
+  type: `/problems/${code}`,
+  ...PROBLEMS[code],
+});
+
+function listRoute(api: Api): void {
+  api.route({
+    method: 'GET',
+    url: '/problems',
+    config: { access: 'public' },
+    schema: {
+      operationId: 'listProblemTypes',
+      tags: [TAG],
+      summary: 'List the kinds of problems',
+      description: 'Everything that an answer of application/problem+json can be about.',
+      security: [],
+      response: { 200: z.object({ items: z.array(problemType) }), ...refusals(422) },
+    },
+    handler: async (_request, reply) => {
+      setFreshness(reply, 'revalidate', false);
+      return reply.send({ items: CODES.map(represent) });
+    },
+  });
+}
+
+function oneRoute(api: Api): void {
+  api.route({
+    method: 'GET',
+    url: '/problems/:code',
+    config: { access: 'public' },
+    schema: {
+      operationId: 'getProblemType',
+      tags: [TAG],
+      summary: 'What a problem means',
+      description: 'What the `type` of a problem means, and how to mend the request.',
+      security: [],
+      params: z.strictObject({ code: z.string().max(100) }),
+      response: { 200: problemType, ...refusals(404, 422) },
+    },
+    handler: async (request, reply) => {
+      const code = CODES.find((known) => known === request.params.code);
+      if (!code) throw new Problem('not-found', 'There is no problem of that kind.');
+      setFreshness(reply, 'revalidate', false);
+      return reply.send(represent(code));
+    },
+  });
+}

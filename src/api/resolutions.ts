@@ -1,0 +1,130 @@
+import { z } from 'zod';
+import { type FullResolution, readResolutions, resolveOutlook } from '../ledger/resolutions.ts';
+import type { Revised } from '../ledger/revisions.ts';
+import { authorOf } from '../access/authentication.ts';
+import { answerWrite } from '../access/run-write.ts';
+import { answerRevision, requireMatchOf } from './revisions.ts';
+import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { slug } from '../http/fields.ts';
+import { outlook } from './schemas/outlooks.ts';
+import { newResolution, newWithdrawal, outlookResolution } from './schemas/resolutions.ts';
+
+const TAG = 'Resolution';
+const params = z.strictObject({ slug });
+
+export function resolutionRoutes(api: Api, ledger: Ledger): void {
+  withdrawRoute(api, ledger);
+  readRoute(api, ledger);
+  resolveRoute(api, ledger);
+}
+
+function readRoute(api: Api, { pool, replies }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/outlooks/:slug/resolution',
+    config: { access: 'read' },
+    schema: {
+      operationId: 'getResolution',
+      tags: [TAG],
+      summary: 'Read what came about',
+      description: 'The resolution that stands, and those that it corrects.',
+      params,
+      response: { 200: outlookResolution, ...refusals(404, 422) },
+    },
+    handler: (request, reply) => {
+      const { slug: name } = request.params;
+      return replies.answer(request, reply, { about: [name] }, async () => {
+        const found = await readResolutions(pool, name);
+        return { body: JSON.stringify(represent(found)), freshness: 'revalidate' };
+      });
+    },
+  });
+}
+
+function resolveRoute(api: Api, ledger: Ledger): void {
+  api.route({
+    method: 'POST',
+    url: '/v1/outlooks/:slug/resolution',
+    config: { access: 'analyst' },
+    schema: {
+      operationId: 'resolveOutlook',
+      tags: [TAG],
+      summary: 'Resolve an outlook',
+      description:
+        'Records what came about; from then on the outlook takes no version and is scored. Where its scenarios have return bands and its instrument names a series of closes, `{}` is enough once the horizon is over: the outcome is the band that the return falls into, from the last close before the horizon to the last one within it. A withdrawn outlook is resolved, too, and scored for the time it stood.',
+      security: [{ key: [] }],
+      params,
+      body: newResolution,
+      response: { 201: outlookResolution, ...refusals(400, 401, 403, 404, 409, 413, 415, 422) },
+    },
+    handler: async (request, reply) => {
+      const { slug: name } = request.params;
+      const resolution = { ...request.body, author: authorOf(request) };
+      await answerWrite(request, reply, ledger, {
+        work: (session) => resolveOutlook(session, name, resolution, ledger.now),
+        answer: (resolved) => ({
+          status: 201,
+          headers: { location: `/v1/outlooks/${name}/resolution` },
+          body: represent(resolved),
+        }),
+        told: () => {
+          ledger.replies.changed(name);
+          ledger.feed.announce();
+        },
+      });
+      return reply;
+    },
+  });
+}
+
+function withdrawRoute(api: Api, ledger: Ledger): void {
+  api.route({
+    method: 'POST',
+    url: '/v1/outlooks/:slug/withdrawal',
+    config: { access: 'analyst' },
+    schema: {
+      operationId: 'withdrawOutlook',
+      tags: [TAG],
+      summary: 'Withdraw an outlook',
+      description:
+        'Publishes a last version of the kind `withdrawn`, with what stood and why it is withdrawn. The outlook keeps its record: once resolved, it is scored for the time it stood. Send If-Match with the ETag of the outlook you read to be refused where it has changed since.',
+      security: [{ key: [] }],
+      params,
+      body: newWithdrawal,
+      response: { 201: outlook, ...refusals(400, 401, 403, 404, 409, 412, 413, 415, 422) },
+    },
+    handler: async (request, reply) => {
+      const { rationale, evidence } = request.body;
+      const author = authorOf(request);
+      const prepare = async (current: Revised) => {
+        await requireMatchOf(request, current);
+        return { author, rationale, evidence, acknowledges: [], withdraws: true } as const;
+      };
+      await answerRevision(request, reply, ledger, prepare, { bringsRules: false });
+      return reply;
+    },
+  });
+}
+
+function represent({
+  status,
+  resolutions,
+}: Awaited<ReturnType<typeof readResolutions>>): z.output<typeof outlookResolution> {
+  const [newest = null, ...superseded] = resolutions.map(representOne);
+  return { status, resolution: newest, superseded };
+}
+
+function representOne(one: FullResolution) {
+  const { closes } = one;
+  return {
+    number: one.number,
+    outcome: one.outcome,
+    realisedReturn: one.realisedReturn,
+    reason: one.reason,
+    closes: closes && { ...closes, value: closes.end.value / closes.start.value - 1 },
+    evidence: [...one.evidence],
+    resolvedBy: one.resolvedBy,
+    resolvedAt: one.resolvedAt.toISOString(),
+    supersededAt: one.supersededAt && one.supersededAt.toISOString(),
+  };
+}

@@ -1,0 +1,124 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import type { Revised, Reviser } from '../ledger/revisions.ts';
+import type { OutlookVersion } from '../domain/outlook.ts';
+import { writeOf } from '../access/audit-trail.ts';
+import { authorOf } from '../access/authentication.ts';
+import { isConditional, requireMatch } from '../http/conditional-requests.ts';
+import { type Answer, answerWrite, isKeyed, sendAnswer } from '../access/run-write.ts';
+import { readJsonBodies } from '../http/json-body.ts';
+import { mergePatch } from '../http/merge-patch.ts';
+import { renderOutlook } from './outlook-json.ts';
+import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { slug } from '../http/fields.ts';
+import { frameworkPatch, patchedFramework } from './schemas/frameworks.ts';
+import { newRevision, outlook } from './schemas/outlooks.ts';
+import { parse, validatorCompiler } from '../http/validation.ts';
+import { answerPublished, tellPublished } from './version-responses.ts';
+
+const TAG = 'Revisions';
+const params = z.strictObject({ slug });
+
+export async function revisionRoutes(api: Api, ledger: Ledger): Promise<void> {
+  reviseRoute(api, ledger);
+  // A scope of its own, because only this route takes merge patches, and takes nothing else.
+  await api.register(async (scope) => reviseFrameworkRoute(scope, ledger));
+}
+
+function reviseRoute(api: Api, ledger: Ledger): void {
+  api.route({
+    method: 'POST',
+    url: '/v1/outlooks/:slug/revisions',
+    config: { access: 'analyst' },
+    schema: {
+      operationId: 'reviseOutlook',
+      tags: [TAG],
+      summary: 'Revise the probabilities',
+      description:
+        'Publishes the next version with new probabilities, which must sum to exactly 1, and the same framework. While a condition stands triggered, the version must answer it: by less weight for the scenario that it invalidates, or in `acknowledges`, which may also leave the probabilities as they are. Send If-Match with the ETag of the outlook you read to be refused where it has changed since.',
+      security: [{ key: [] }],
+      params,
+      body: newRevision,
+      response: { 201: outlook, ...refusals(400, 401, 403, 404, 409, 412, 413, 415, 422) },
+    },
+    handler: async (request, reply) => {
+      const { slug: name } = request.params;
+      const revision = { author: authorOf(request), ...request.body };
+      if (!isConditional(request) && !isKeyed(request)) {
+        const audit = writeOf(request, 201, ledger.now());
+        const revised = await ledger.revisions.reviseNumbers({ slug: name, audit, ...revision });
+        tellPublished(ledger, revised);
+        sendAnswer(reply, answerRevised(revised));
+        return reply;
+      }
+      const prepare = async (current: Revised) => {
+        await requireMatchOf(request, current);
+        return revision;
+      };
+      await answerRevision(request, reply, ledger, prepare, { bringsRules: false });
+      return reply;
+    },
+  });
+}
+
+function reviseFrameworkRoute(api: Api, ledger: Ledger): void {
+  readJsonBodies(api, 'application/merge-patch+json');
+  api.route({
+    method: 'PATCH',
+    url: '/v1/outlooks/:slug/framework',
+    config: { access: 'analyst' },
+    schema: {
+      operationId: 'reviseFramework',
+      tags: [TAG],
+      summary: 'Revise the framework',
+      description:
+        'Publishes the next version with a changed qualitative part, sent as a merge patch (RFC 7396): what is left out stays, null takes an optional member away, a list is replaced as a whole. Probabilities may ride along.',
+      security: [{ key: [] }],
+      params,
+      consumes: ['application/merge-patch+json'],
+      body: frameworkPatch,
+      response: { 201: outlook, ...refusals(400, 401, 403, 404, 409, 412, 413, 415, 422) },
+    },
+    // A patch can only be judged by what it makes of the framework that stands.
+    validatorCompiler: (route) =>
+      route.httpPart === 'body'
+        ? (value: unknown) => ({ value })
+        : validatorCompiler(route as never),
+    handler: async (request, reply) => {
+      const author = authorOf(request);
+      const prepare = async (current: Revised) => {
+        await requireMatchOf(request, current);
+        const patched = parse(patchedFramework, mergePatch(current.framework.read(), request.body));
+        const { rationale, probabilities, evidence, acknowledges, ...framework } = patched;
+        return { author, rationale, probabilities, evidence, acknowledges, framework };
+      };
+      await answerRevision(request, reply, ledger, prepare, { bringsRules: true });
+      return reply;
+    },
+  });
+}
+
+/** @throws Problem `precondition-failed` where If-Match names another state than what stands */
+export function requireMatchOf(request: FastifyRequest, { readWhole }: Revised): Promise<void> {
+  return requireMatch(request, async () => renderOutlook(await readWhole()).digest);
+}
+
+/** Appends the version that `prepare` answers to what stands, and answers its author. */
+export function answerRevision(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  ledger: Ledger,
+  prepare: Parameters<Reviser['revise']>[2],
+  options: { bringsRules: boolean },
+): Promise<void> {
+  const { slug: name } = request.params as { slug: string };
+  return answerWrite(request, reply, ledger, {
+    work: (session) => ledger.revisions.revise(session, name, prepare, options),
+    answer: answerRevised,
+    told: (revised) => tellPublished(ledger, revised),
+  });
+}
+
+function answerRevised(revised: OutlookVersion): Answer {
+  return answerPublished(revised, `/v1/outlooks/${revised.slug}/versions/${revised.version}`);
+}

@@ -1,0 +1,152 @@
+import { z } from 'zod';
+import { repeated } from '../../domain/errors.ts';
+import {
+  CLAIM_EFFECTS,
+  CLAIM_HORIZONS,
+  CLAIM_TARGET_KINDS,
+  sentimentFaults,
+} from '../../domain/evidence.ts';
+import {
+  addFaults,
+  line,
+  listOf,
+  optionalProse,
+  prose,
+  queryMoment,
+  slug,
+  timestamp,
+  webAddress,
+} from '../../http/fields.ts';
+import { author } from './outlooks.ts';
+import { deltas } from './probabilities.ts';
+
+const newSentiment = z
+  .strictObject({
+    score: z.number(),
+    label: line,
+    scale: z.strictObject({ min: z.number(), max: z.number() }),
+    provider: line,
+  })
+  .superRefine((sentiment, context) => addFaults(context, sentimentFaults(sentiment)))
+  .meta({
+    id: 'NewSentiment',
+    description: 'A sentiment as its provider gave it: score, label and the scale of the score.',
+    examples: [
+      { score: -0.15, label: 'mildly negative', scale: { min: -1, max: 1 }, provider: 'Newswire' },
+    ],
+  });
+
+const newTicker = z
+  .strictObject({
+    symbol: line,
+    sentiment: z.strictObject({ score: z.number(), label: line }).nullable().default(null),
+    relevance: z.number().min(0).max(1).nullable().default(null),
+  })
+  .meta({ id: 'NewTicker', description: 'What the item says of a traded symbol.' });
+
+const newRange = z
+  .strictObject({ min: z.number(), max: z.number(), unit: line })
+  .superRefine(({ min, max }, context) => {
+    if (min <= max) return;
+    context.addIssue({
+      code: 'custom',
+      path: ['max'],
+      message: `must not be below the min, ${min}`,
+    });
+  })
+  .meta({
+    id: 'NewClaimRange',
+    description: 'What the claim quantifies.',
+    examples: [{ min: 3, max: 5, unit: 'percent of the index level' }],
+  });
+
+const newClaim = z
+  .strictObject({
+    statement: prose,
+    effect: z.enum(CLAIM_EFFECTS).meta({ description: 'What it does to the target.' }),
+    target: z
+      .strictObject({
+        kind: z.enum(CLAIM_TARGET_KINDS),
+        key: slug.meta({
+          description:
+            'bear, base or bull; or the key of a headwind or a condition of the outlook.',
+        }),
+      })
+      .meta({ id: 'ClaimTarget', description: 'The part of the outlook that it is about.' }),
+    horizon: z.enum(CLAIM_HORIZONS).meta({ description: 'The span that it is made over.' }),
+    condition: optionalProse.meta({ description: 'What it depends on: "if …".' }),
+    range: newRange.nullable().default(null),
+  })
+  .meta({ id: 'NewClaim', description: 'What an item says for or against a part of the outlook.' });
+
+export const newEvidence = z
+  .strictObject({
+    headline: line,
+    summary: prose,
+    publisher: line,
+    url: webAddress.nullable().default(null),
+    publishedAt: queryMoment.meta({ description: 'When its publisher published it.' }),
+    sentiment: newSentiment.nullable().default(null),
+    tickers: listOf(newTicker, (tickers) => repeated(tickers, 'symbol')),
+    claims: listOf(newClaim),
+    corrects: z
+      .uuid({ error: 'must be the id of an item of evidence' })
+      .toLowerCase()
+      .nullable()
+      .default(null)
+      .meta({ description: 'The id of an earlier item of this outlook that this one corrects.' }),
+  })
+  .meta({ id: 'NewEvidence', description: 'News or data that bears on an outlook.' });
+
+const sentiment = z
+  .object({
+    score: z.number(),
+    label: z.string(),
+    scale: z.object({ min: z.number(), max: z.number() }),
+    provider: z.string(),
+  })
+  .meta({ id: 'Sentiment', description: 'As its provider gave it; never derived anew.' });
+
+const ticker = z
+  .object({
+    symbol: z.string(),
+    sentiment: z.object({ score: z.number(), label: z.string() }).nullable(),
+    relevance: z.number().nullable(),
+  })
+  .meta({ id: 'Ticker', description: 'What an item says of a traded symbol.' });
+
+const claim = z
+  .object({
+    statement: z.string(),
+    effect: z.enum(CLAIM_EFFECTS),
+    target: z.object({ kind: z.enum(CLAIM_TARGET_KINDS), key: slug }),
+    horizon: z.enum(CLAIM_HORIZONS),
+    condition: z.string().nullable(),
+    range: z.object({ min: z.number(), max: z.number(), unit: z.string() }).nullable(),
+  })
+  .meta({ id: 'Claim', description: 'What an item says for or against a part of the outlook.' });
+
+export const evidence = z
+  .object({
+    id: z.uuid(),
+    headline: z.string(),
+    summary: z.string(),
+    publisher: z.string(),
+    url: z.string().nullable(),
+    publishedAt: timestamp,
+    sentiment: sentiment.nullable(),
+    tickers: z.array(ticker),
+    claims: z.array(claim),
+    corrects: z.uuid().nullable(),
+    correctedBy: z.uuid().nullable().meta({ description: 'A later item that corrects this one.' }),
+    addedBy: author,
+    addedAt: timestamp,
+    moved: z
+      .array(
+        z
+          .object({ version: z.int().min(1), publishedAt: timestamp, deltas })
+          .meta({ id: 'Move', description: 'A version, and what it changed.' }),
+      )
+      .meta({ description: 'The versions that cite it, oldest first.' }),
+  })
+  .meta({ id: 'Evidence', description: 'News or data that bears on an outlook.' });

@@ -1,0 +1,29 @@
+import { z } from 'zod';
+import { INSTRUMENT_KINDS } from '../../domain/instrument.ts';
+import { line, slug, symbol } from '../../http/fields.ts';
+
+const closes = slug.nullable();
+const CLOSES = 'The key of the series that holds its closes; named once, it stays.';
+const example = { symbol: 'RUT', name: 'Russell 2000 Index', kind: 'index', closes: 'rut-close' };
+
+export const newInstrument = z
+  .strictObject({
+    symbol,
+    name: line,
+    kind: z.enum(INSTRUMENT_KINDS),
+    closes: closes.default(null).meta({ description: CLOSES }),
+  })
+  .meta({ id: 'NewInstrument', description: 'What outlooks are about.', examples: [example] });
+
+export const instrument = z
+  .object({
+    symbol,
+    name: z.string(),
+    kind: z.enum(INSTRUMENT_KINDS),
+    closes: closes.meta({ description: CLOSES }),
+  })
+  .meta({ id: 'Instrument', description: 'What outlooks are about.', examples: [example] });
+
+export const instrumentPatch = z
+  .strictObject({ closes: slug })
+  .meta({ id: 'InstrumentPatch', description: 'Names the series of the closes.' });

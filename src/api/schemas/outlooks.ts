@@ -1,0 +1,275 @@
+import { z } from 'zod';
+import { PROVENANCES } from '../../domain/framework.ts';
+import { POOL_METHODS, POOL_WEIGHTS } from '../../domain/consensus.ts';
+import { VERSION_KINDS } from '../../domain/hash-chain.ts';
+import { CONDITION_STATES, OPERATORS } from '../../domain/invalidation.ts';
+import { OUTLOOK_STATUSES } from '../../domain/outlook.ts';
+import { SCENARIO_NAMES } from '../../domain/probabilities.ts';
+import { ANSWER_WAYS } from '../../domain/review.ts';
+import { DIRECTIONS } from '../../domain/scenarios.ts';
+import { day, prose, sha256, slug, symbol, timestamp } from '../../http/fields.ts';
+import { faq, headwind, newFrameworkShape, reasonsShape, risk } from './frameworks.ts';
+import { deltas, newProbabilities, probabilities } from './probabilities.ts';
+
+export const newHorizon = z
+  .strictObject({ from: day, to: day })
+  .superRefine(
+    ({ from, to }, context) => {
+      if (from < to) return;
+      context.addIssue({ code: 'custom', path: ['to'], message: `must be after ${from}` });
+    },
+    { when: ({ value }) => z.object({ from: day, to: day }).safeParse(value).success },
+  )
+  .meta({
+    id: 'Horizon',
+    description: 'The days the outlook is about, half-open: [from, to).',
+    examples: [{ from: '2026-03-31', to: '2027-03-31' }],
+  });
+
+export const newOutlook = z
+  .strictObject({
+    slug: slug.optional().meta({
+      description: "The outlook's name in URLs, for good. Left out, it is made from the title.",
+    }),
+    instrument: symbol.meta({ description: 'The symbol of an instrument that exists.' }),
+    horizon: newHorizon,
+    probabilities: newProbabilities,
+    rationale: prose.meta({ description: 'Why the desk holds this view.' }),
+    ...newFrameworkShape,
+  })
+  .meta({ id: 'NewOutlook', description: 'An outlook as a desk first publishes it.' });
+
+export const newRevision = z
+  .strictObject({
+    probabilities: newProbabilities,
+    rationale: prose.meta({ description: 'Why this version differs from the one before.' }),
+    ...reasonsShape,
+  })
+  .meta({ id: 'NewRevision', description: 'New probabilities; the framework stays.' });
+
+export const author = z
+  .object({ id: z.uuid(), name: z.string() })
+  .meta({ id: 'Author', description: 'The analyst whose key wrote it.' });
+
+const change = z
+  .object({
+    kind: z.enum(VERSION_KINDS),
+    previousVersion: z.int().nullable(),
+    deltas: deltas.nullable(),
+  })
+  .meta({ id: 'Change', description: 'How a version differs from the one before; null for none.' });
+
+const weight = z.number().min(0).max(1);
+const directions = z.object({ lower: weight, sideways: weight, higher: weight }).meta({
+  id: 'Directions',
+  description: 'The weight of each direction: the sum of the scenarios that point to it.',
+  examples: [{ lower: 0.3, sideways: 0.45, higher: 0.25 }],
+});
+
+const bandEnd = z.number().nullable();
+const returnBand = z.object({ min: bandEnd, max: bandEnd }).meta({
+  id: 'ReturnBand',
+  description:
+    'Returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max); null is an open end. The three bands partition the line.',
+  examples: [{ min: null, max: -0.1 }],
+});
+
+const scenario = z
+  .object({
+    title: z.string(),
+    probability: weight,
+    outcome: z.string(),
+    conditions: z.string(),
+    direction: z.enum(DIRECTIONS),
+    directionComment: z.string().nullable(),
+    returnBand: returnBand.nullable(),
+  })
+  .meta({ id: 'Scenario', description: 'One scenario with its probability.' });
+
+export const drawdownLabel = z
+  .object({
+    key: slug,
+    label: z.string(),
+    minDepth: z.number().nullable(),
+    speed: z
+      .object({ depth: z.number(), days: z.int() })
+      .nullable()
+      .meta({ description: 'Where a fall is told by its speed: so deep within so many days.' }),
+    typicalCause: z.string(),
+    implication: z.string(),
+  })
+  .meta({ id: 'DrawdownLabel', description: 'What a fall is called, from which depth.' });
+
+const comparison = z
+  .object({
+    series: slug,
+    operator: z.enum(OPERATORS),
+    threshold: z.number(),
+    forObservations: z.int(),
+  })
+  .meta({ id: 'Comparison', description: 'A series compared with a threshold.' });
+const rule = z
+  .union([
+    comparison,
+    z.object({ all: z.array(comparison) }).meta({ id: 'AllRule', description: 'Each must hold.' }),
+    z.object({ any: z.array(comparison) }).meta({ id: 'AnyRule', description: 'One must hold.' }),
+  ])
+  .nullable()
+  .meta({ description: 'What observations trigger it; null where an analyst assesses it.' });
+
+export const conditionShape = {
+  key: slug,
+  invalidates: z.enum(SCENARIO_NAMES),
+  statement: z.string(),
+  rule,
+};
+export const conditionState = z.enum(CONDITION_STATES);
+
+/** What a condition says, whatever its state. */
+export const invalidationConditionText = z
+  .object(conditionShape)
+  .meta({ id: 'InvalidationConditionText', description: 'What a condition says.' });
+
+const invalidationCondition = z
+  .object({
+    ...conditionShape,
+    state: conditionState,
+  })
+  .meta({ id: 'InvalidationCondition', description: 'A condition and its state.' });
+
+export const positioning = z
+  .object({ investorType: z.string(), approach: z.string(), watchpoints: z.array(z.string()) })
+  .meta({ id: 'Positioning', description: 'What one type of investor may do, and watch.' });
+
+export const metric = z
+  .object({
+    name: z.string(),
+    value: z.number().nullable(),
+    unit: z.string().nullable(),
+    display: z.string().nullable(),
+    source: z.string().nullable(),
+    asOf: day.nullable(),
+    provenance: z.enum(PROVENANCES),
+  })
+  .meta({ id: 'Metric', description: 'A figure the outlook rests on.' });
+
+export const reference = z
+  .object({
+    title: z.string(),
+    publisher: z.string().nullable(),
+    url: z.string().nullable(),
+    publishedOn: day.nullable(),
+  })
+  .meta({ id: 'Reference', description: 'A source.' });
+
+const citedEvidence = z
+  .object({ id: z.uuid(), headline: z.string() })
+  .meta({ id: 'CitedEvidence', description: 'An item of evidence that a version cites.' });
+
+const conditionAnswer = z
+  .object({
+    condition: slug,
+    way: z.enum(ANSWER_WAYS),
+    reason: z
+      .string()
+      .nullable()
+      .meta({ description: 'Null where the weight of its scenario fell.' }),
+  })
+  .meta({
+    id: 'ConditionAnswer',
+    description: 'How a version answered a condition that stood triggered.',
+  });
+
+const publishedConsensus = z
+  .object({
+    method: z.enum(POOL_METHODS),
+    weights: z.enum(POOL_WEIGHTS),
+    views: z.array(
+      z
+        .object({ analyst: author, version: z.int().min(1), weight })
+        .meta({ id: 'PooledView', description: 'A version of a view, and what it weighed.' }),
+    ),
+  })
+  .meta({ id: 'PublishedConsensus', description: 'What a version pooled, and how.' });
+
+/** What came about: a scenario, or nothing that is scored. */
+export const outcome = z.enum([...SCENARIO_NAMES, 'void']);
+
+const resolved = z
+  .object({
+    number: z.int().min(1),
+    outcome,
+    realisedReturn: z.number().nullable(),
+    reason: z.string().nullable(),
+    resolvedAt: timestamp,
+  })
+  .meta({ id: 'Resolved', description: 'What came about, in short.' });
+
+export const instrumentName = z
+  .object({ symbol, name: z.string() })
+  .meta({ id: 'InstrumentName', description: 'What the outlook is about.' });
+
+const summaryShape = {
+  slug,
+  title: z.string(),
+  instrument: instrumentName,
+  horizon: newHorizon,
+  status: z.enum(OUTLOOK_STATUSES),
+  review: z
+    .object({ due: z.boolean(), reasons: z.array(z.string()) })
+    .meta({ id: 'Review', description: 'Whether the desk owes a revision, and why.' }),
+  version: z.int().min(1),
+  publishedAt: timestamp.meta({ description: 'When the ledger recorded this version.' }),
+  author,
+};
+
+export const outlookSummary = z
+  .object({ ...summaryShape, change, probabilities, directions })
+  .meta({ id: 'OutlookSummary', description: 'An outlook as the list tells it.' });
+
+export const outlook = z
+  .object({
+    ...summaryShape,
+    rationale: z.string(),
+    hash: sha256.meta({
+      description: 'Covers this version and, through previousHash, all before it.',
+    }),
+    previousHash: sha256.nullable(),
+    frameworkHash: sha256,
+    change,
+    evidence: z.array(citedEvidence),
+    answers: z.array(conditionAnswer),
+    consensus: publishedConsensus.nullable().meta({
+      description: 'Where the probabilities were pooled from views of analysts; else null.',
+    }),
+    resolution: resolved.nullable().meta({
+      description:
+        'What came about, once that is recorded. Null in a version by its number: when it was published, it was not known.',
+    }),
+    probabilities,
+    directions,
+    scenarios: z.object({ bear: scenario, base: scenario, bull: scenario }),
+    headwinds: z.array(headwind),
+    drawdownLabels: z.array(drawdownLabel),
+    invalidationConditions: z.array(invalidationCondition),
+    risks: z.array(risk),
+    positioning: z.array(positioning),
+    metrics: z.array(metric),
+    faqs: z.array(faq),
+    references: z.array(reference),
+    summary: z.string(),
+    methodology: z.string().nullable(),
+    disclaimer: z.string().nullable(),
+  })
+  .meta({ id: 'Outlook', description: 'One version of an outlook, whole.' });
+
+export const versionEntry = z
+  .object({
+    version: z.int().min(1),
+    publishedAt: timestamp,
+    author,
+    rationale: z.string(),
+    change,
+    probabilities,
+  })
+  .meta({ id: 'VersionEntry', description: 'A version as the list of versions tells it.' });

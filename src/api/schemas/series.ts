@@ -1,0 +1,135 @@
+import { z } from 'zod';
+import { PROVENANCES } from '../../domain/framework.ts';
+import { FREQUENCIES } from '../../domain/series.ts';
+import { listShape } from '../../http/paging.ts';
+import { day, line, optionalLine, queryMoment, slug, timestamp } from '../../http/fields.ts';
+
+export const series = z
+  .strictObject({
+    key: slug.meta({ description: 'Its name in URLs and in rules, for good.' }),
+    name: line,
+    unit: line,
+    frequency: z.enum(FREQUENCIES),
+    source: line.meta({ description: 'Who publishes it.' }),
+  })
+  .meta({
+    id: 'Series',
+    description: 'A time series of prices or of an indicator.',
+    examples: [
+      {
+        key: 'us-10y-yield',
+        name: '10-year Treasury constant maturity yield',
+        unit: 'percent',
+        frequency: 'daily',
+        source: 'Board of Governors of the Federal Reserve System',
+      },
+    ],
+  });
+
+/** How many observations one request may bring. */
+export const MOST_OBSERVATIONS = 10_000;
+
+export const newObservation = z.strictObject({
+  date: day,
+  value: z.number({ error: ({ input }) => valueFault(input) }),
+  provenance: z.enum(PROVENANCES).default('sourced'),
+  note: optionalLine,
+});
+
+function valueFault(input: unknown): string {
+  if (input === undefined) return 'is required';
+  if (typeof input === 'string') return 'must be a number without quotes, such as 2793.3';
+  return 'must be a finite number, such as 2793.3';
+}
+
+/** Which rows have the date of an earlier one. */
+export function repeatedDates(rows: readonly unknown[]): { index: number; first: number }[] {
+  const firsts = new Map<string, number>();
+  return rows.flatMap((row, index) => {
+    const { date } = Object(row) as { date?: unknown };
+    if (typeof date !== 'string') return [];
+    const first = firsts.get(date);
+    if (first !== undefined) return [{ index, first }];
+    firsts.set(date, index);
+    return [];
+  });
+}
+
+export const newObservations = z
+  .strictObject({
+    observations: z
+      .array(newObservation)
+      .min(1)
+      .max(MOST_OBSERVATIONS)
+      .superRefine(
+        (rows, context) => {
+          for (const { index, first } of repeatedDates(rows)) {
+            const path = [index, 'date'];
+            const message = `is the date of entry ${first}, too: send each day once`;
+            context.addIssue({ code: 'custom', path, message });
+          }
+        },
+        { when: ({ value }) => Array.isArray(value) && value.length <= MOST_OBSERVATIONS },
+      ),
+  })
+  .meta({
+    id: 'NewObservations',
+    description: 'Observations of a series, each day once; 1 to 10,000 of them.',
+  });
+
+export const recorded = z
+  .object({
+    series: slug,
+    added: z.int().meta({ description: 'Days that had no value before.' }),
+    revised: z.int().meta({ description: 'Days that got a new vintage.' }),
+    unchanged: z.int().meta({ description: 'Days that were known so already.' }),
+    recordedAt: timestamp.nullable().meta({ description: 'Null where nothing was new.' }),
+  })
+  .meta({ id: 'Recorded', description: 'What became of observations that were sent.' });
+
+export const observation = z
+  .object({
+    date: day,
+    value: z.number(),
+    provenance: z.enum(PROVENANCES),
+    note: z.string().nullable(),
+    recordedAt: timestamp,
+    supersededAt: timestamp.nullable().meta({
+      description: 'When the next vintage of the day came; null for the one that is read.',
+    }),
+  })
+  .meta({
+    id: 'Observation',
+    description: 'A value of a day, as it was known from recordedAt on.',
+  });
+
+const digits = (value: unknown): unknown =>
+  typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : value;
+
+export const observationQuery = z
+  .strictObject({
+    from: day.optional().meta({ description: 'The first day.' }),
+    to: day.optional().meta({ description: 'The first day that is left out.' }),
+    asOf: queryMoment.optional().meta({
+      description: 'A moment of recording: what was known then.',
+    }),
+    vintages: z.enum(['newest', 'all']).default('newest').meta({
+      description: 'All: every value that a day ever had, oldest first.',
+    }),
+    limit: z
+      .preprocess(digits, z.int({ error: 'must be a whole number in 1–10000' }).min(1).max(10_000))
+      .default(1_000),
+    cursor: z.string({ error: 'must be given once' }).max(1_000).optional().meta({
+      description: 'The `nextCursor` of the page before; the other parameters stay.',
+    }),
+    format: listShape.format,
+  })
+  .superRefine(({ from, to, asOf, vintages }, context) => {
+    if (from !== undefined && to !== undefined && from > to) {
+      context.addIssue({ code: 'custom', path: ['from'], message: `must not be after to, ${to}` });
+    }
+    if (asOf !== undefined && vintages === 'all') {
+      const message = 'says nothing beside asOf: leave one of them out';
+      context.addIssue({ code: 'custom', path: ['vintages'], message });
+    }
+  });

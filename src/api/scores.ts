@@ -1,0 +1,158 @@
+import { z } from 'zod';
+import { readScorable, type Scorable, type ScorableVersion } from '../ledger/scores.ts';
+import { type Fractions, fractionsOf } from '../domain/probabilities.ts';
+import {
+  byScore,
+  finite,
+  type Scored,
+  type ScoreName,
+  scoresOf,
+  skillOf,
+  unscored,
+} from '../domain/scoring.ts';
+import { StandingScores } from '../domain/time-weighting.ts';
+import { requirePast } from '../http/require-past.ts';
+import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { slug } from '../http/fields.ts';
+import { outlookScores, type Reference, scoresQuery } from './schemas/scores.ts';
+
+export function scoreRoutes(api: Api, { pool, replies, now }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/outlooks/:slug/scores',
+    config: { access: 'read' },
+    schema: {
+      operationId: 'getScores',
+      tags: ['Resolution'],
+      summary: 'Read how each version scored',
+      description:
+        'Each version of a resolved outlook by the Brier, the logarithmic and the ranked probability score, with its skill against a reference; and the outlook by their means, weighted by the part of the horizon that each version stood. A score that is infinite, or that there is not, is null, and `missing` says why.',
+      params: z.strictObject({ slug }),
+      querystring: scoresQuery,
+      response: { 200: outlookScores, ...refusals(404, 422) },
+    },
+    handler: (request, reply) => {
+      const { slug: name } = request.params;
+      const { reference, asOf } = request.query;
+      const at = now();
+      requirePast('asOf', asOf, at);
+      return replies.answer(request, reply, { about: [name] }, async () => {
+        const scorable = await readScorable(pool, name, asOf ?? null);
+        const body = JSON.stringify(representScores(name, scorable, reference));
+        return { body, freshness: 'revalidate' };
+      });
+    },
+  });
+}
+
+type Named = Record<ScoreName, Scored>;
+
+/** Scores as JSON, with why those that are null are. */
+export function withReasons<Group extends string>(
+  groups: Record<Group, Named>,
+): Record<Group, Record<ScoreName, number | null>> & {
+  missing: { pointer: string; reason: string }[];
+} {
+  const missing: { pointer: string; reason: string }[] = [];
+  const values = Object.entries<Named>(groups).map(([group, named]) => {
+    const told = byScore((name) => {
+      const { value, reason } = named[name];
+      if (reason !== null) missing.push({ pointer: `/${group}/${name}`, reason });
+      return value;
+    });
+    return [group, told] as const;
+  });
+  const told = Object.fromEntries(values) as Record<Group, Record<ScoreName, number | null>>;
+  return { ...told, missing };
+}
+
+/** The scores of an outlook as the API answers them. */
+export function representScores(
+  name: string,
+  { status, horizon, resolution, versions }: Scorable,
+  reference: Reference,
+): z.output<typeof outlookScores> {
+  const scored = versions.map((version, index) => ({
+    ...version,
+    reference: reference.probabilities ?? previousOf(versions[index - 1]),
+  }));
+  return {
+    slug: name,
+    status,
+    horizon,
+    resolution,
+    reference,
+    outlook: representWhole(scored, whyUnscored(resolution)),
+    versions: scored.map((one) => {
+      const { version, publishedAt, probabilities, share, outcome } = one;
+      return {
+        version,
+        publishedAt: publishedAt.toISOString(),
+        probabilities: fractionsOf(probabilities),
+        share,
+        outcome,
+        ...withReasons(scoresOfVersion(one, whyUnscored(resolution))),
+      };
+    }),
+  };
+}
+
+const previousOf = (before: ScorableVersion | undefined): Fractions | null =>
+  before ? fractionsOf(before.probabilities) : null;
+
+function whyUnscored(resolution: Scorable['resolution']): string {
+  return resolution === null ? 'the outlook is not resolved' : 'the outlook is void';
+}
+
+type Referred = ScorableVersion & { reference: Fractions | null };
+
+function scoresOfVersion(
+  { probabilities, outcome, reference }: Referred,
+  why: string,
+): { scores: Named; skill: Named } {
+  if (outcome === null) return { scores: unscored(why), skill: unscored(why) };
+  const scores = scoresOf(fractionsOf(probabilities), outcome);
+  const told = byScore((name) => finite(scores[name]));
+  if (reference === null) {
+    return { scores: told, skill: unscored('there is no version before the first') };
+  }
+  const referred = scoresOf(reference, outcome);
+  return { scores: told, skill: byScore((name) => skillOf(scores[name], referred[name])) };
+}
+
+/** Versions that have no reference are not compared with it, but are scored. */
+function representWhole(
+  versions: readonly Referred[],
+  why: string,
+): z.output<typeof outlookScores>['outlook'] {
+  const scored = new StandingScores();
+  const compared = new StandingScores();
+  const referred = new StandingScores();
+  for (const { probabilities, outcome, share, reference } of versions) {
+    if (outcome === null || share === null) continue;
+    const scores = scoresOf(fractionsOf(probabilities), outcome);
+    scored.add(share, scores);
+    if (reference === null) continue;
+    compared.add(share, scores);
+    referred.add(share, scoresOf(reference, outcome));
+  }
+  if (scored.coverage === 0) {
+    const isScored = versions.some(({ outcome }) => outcome !== null);
+    const none = unscored(isScored ? 'no version stood within the horizon' : why);
+    const isClosed = versions.every(({ share }) => share !== null);
+    const whole = withReasons({ timeWeighted: none, mean: none, skill: none });
+    return { coverage: isClosed ? versions.reduce(sumOfShares, 0) : null, ...whole };
+  }
+  const skill =
+    compared.coverage === 0
+      ? unscored('no version that stood has one before it')
+      : byScore((name) => skillOf(compared.mean(name), referred.mean(name)));
+  const whole = withReasons({
+    timeWeighted: byScore((name) => finite(scored.timeWeighted[name])),
+    mean: byScore((name) => finite(scored.mean(name))),
+    skill,
+  });
+  return { coverage: scored.coverage, ...whole };
+}
+
+const sumOfShares = (sum: number, { share }: Referred): number => sum + (share ?? 0);

@@ -1,0 +1,98 @@
+import { z } from 'zod';
+import { onSession } from '../postgres/pool.ts';
+import { createSeries, listSeries, readSeries } from '../ledger/series.ts';
+import { setFreshness } from '../http/conditional-requests.ts';
+import { answerWrite } from '../access/run-write.ts';
+import {
+  decodeCursor,
+  encodeCursor,
+  LIST_TYPES,
+  pageContent,
+  pageFrom,
+  listShape,
+  sendPage,
+} from '../http/paging.ts';
+import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { slug } from '../http/fields.ts';
+import { series } from './schemas/series.ts';
+
+const TAG = 'Series';
+
+export function seriesRoutes(api: Api, ledger: Ledger): void {
+  listRoute(api, ledger);
+  oneRoute(api, ledger);
+  createRoute(api, ledger);
+}
+
+function createRoute(api: Api, ledger: Ledger): void {
+  api.route({
+    method: 'POST',
+    url: '/v1/series',
+    config: { access: 'feed' },
+    schema: {
+      operationId: 'createSeries',
+      tags: [TAG],
+      summary: 'Add a series',
+      description: 'Prices or an indicator, for rules to watch and drawdowns to be computed from.',
+      security: [{ key: [] }],
+      body: series,
+      response: { 201: series, ...refusals(400, 401, 403, 409, 413, 415, 422) },
+    },
+    handler: async (request, reply) => {
+      await answerWrite(request, reply, ledger, {
+        work: (session) => createSeries(onSession(session), request.body, ledger.now()),
+        answer: () => ({
+          status: 201,
+          headers: { location: `/v1/series/${request.body.key}` },
+          body: request.body,
+        }),
+      });
+      return reply;
+    },
+  });
+}
+
+function listRoute(api: Api, { db, requireKeyForReads }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/series',
+    config: { access: 'read', serves: LIST_TYPES },
+    schema: {
+      operationId: 'listSeries',
+      tags: [TAG],
+      summary: 'List series',
+      description: 'By key.',
+      querystring: z.strictObject(listShape),
+      response: { 200: pageContent(series), ...refusals(422) },
+    },
+    handler: async (request, reply) => {
+      const { limit, cursor } = request.query;
+      const after = decodeCursor(cursor, 'series', slug);
+      const found = await listSeries(db, { after, limit: limit + 1 });
+      const page = pageFrom(found, limit, (last) => encodeCursor('series', last.key));
+      setFreshness(reply, 'revalidate', requireKeyForReads);
+      return sendPage(request, reply, page, series);
+    },
+  });
+}
+
+function oneRoute(api: Api, { db, requireKeyForReads }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/series/:key',
+    config: { access: 'read' },
+    schema: {
+      operationId: 'getSeries',
+      tags: [TAG],
+      summary: 'Read a series',
+      description: 'What one series is, by its key.',
+      params: z.strictObject({ key: slug }),
+      response: { 200: series, ...refusals(404, 422) },
+    },
+    handler: async (request, reply) => {
+      const found = await readSeries(db, request.params.key);
+      setFreshness(reply, 'revalidate', requireKeyForReads);
+      return reply.send(found);
+    },
+  });
+}

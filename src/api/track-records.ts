@@ -1,0 +1,198 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { readInstrument } from '../ledger/instruments.ts';
+import {
+  readAnalyst,
+  readTrackRecord,
+  type RecordOfForecaster,
+  type RecordScope,
+} from '../ledger/track-records.ts';
+import { byScore, type Scored } from '../domain/scoring.ts';
+import type { LeadTime, MeanScore } from '../domain/track-record.ts';
+import { requirePast } from '../http/require-past.ts';
+import { WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
+import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { symbol } from '../http/fields.ts';
+import type { Reference } from './schemas/scores.ts';
+import {
+  analystRecordQuery,
+  instrumentRecordQuery,
+  recordQuery,
+  trackRecord,
+} from './schemas/track-records.ts';
+
+const TAG = 'Track records';
+const DESCRIPTION =
+  'Counts, mean scores with their standard errors, skill, calibration, Murphy’s decomposition, and how all of it depends on how early a forecast was. Of outlooks that are resolved, void ones left out. `asOf` answers what the record was at a moment, so that none can be prettified later.';
+
+export function trackRecordRoutes(api: Api, ledger: Ledger): void {
+  allRoute(api, ledger);
+  instrumentRoute(api, ledger);
+  analystRoute(api, ledger);
+}
+
+function allRoute(api: Api, ledger: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/track-record',
+    config: { access: 'read' },
+    schema: {
+      operationId: 'getTrackRecord',
+      tags: [TAG],
+      summary: 'Read how all outlooks did',
+      description: DESCRIPTION,
+      querystring: recordQuery,
+      response: { 200: trackRecord, ...refusals(422) },
+    },
+    handler: (request, reply) =>
+      answerRecord(
+        request,
+        reply,
+        ledger,
+        { ...request.query, source: 'version' },
+        async () => null,
+      ),
+  });
+}
+
+function instrumentRoute(api: Api, ledger: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/instruments/:symbol/track-record',
+    config: { access: 'read' },
+    schema: {
+      operationId: 'getInstrumentTrackRecord',
+      tags: [TAG],
+      summary: 'Read how outlooks on an instrument did',
+      description: DESCRIPTION,
+      params: z.strictObject({ symbol }),
+      querystring: instrumentRecordQuery,
+      response: { 200: trackRecord, ...refusals(404, 422) },
+    },
+    handler: (request, reply) => {
+      const { symbol: instrument } = request.params;
+      const asked = { ...request.query, instrument, source: 'version' as const };
+      return answerRecord(request, reply, ledger, asked, async () => {
+        await readInstrument(ledger.db, instrument);
+        return null;
+      });
+    },
+  });
+}
+
+function analystRoute(api: Api, ledger: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/analysts/:id/track-record',
+    config: { access: 'read' },
+    schema: {
+      operationId: 'getAnalystTrackRecord',
+      tags: [TAG],
+      summary: 'Read how an analyst did',
+      description: `${DESCRIPTION} A version counts for who wrote it, over the time that it stood.`,
+      params: z.strictObject({ id: z.uuid().toLowerCase() }),
+      querystring: analystRecordQuery,
+      response: { 200: trackRecord, ...refusals(404, 422) },
+    },
+    handler: (request, reply) =>
+      answerRecord(request, reply, ledger, request.query, () =>
+        readAnalyst(ledger.pool, request.params.id),
+      ),
+  });
+}
+
+type Asked = {
+  source: RecordScope['source'];
+  instrument?: string | undefined;
+  from?: string | undefined;
+  to?: string | undefined;
+  asOf?: Date | undefined;
+  reference: Reference;
+};
+type Analyst = z.output<typeof trackRecord>['analyst'];
+
+/** @param subject throws where there is no such instrument or analyst */
+function answerRecord(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { pool, replies, now }: Ledger,
+  { source, instrument, from, to, asOf, reference }: Asked,
+  subject: () => Promise<Analyst>,
+): Promise<void> {
+  requirePast('asOf', asOf, now());
+  // Any event may change it, if only its counts.
+  return replies.answer(request, reply, { about: WHOLE_LEDGER }, async () => {
+    const analyst = await subject();
+    const scope: RecordScope = {
+      analystId: analyst && analyst.id,
+      source,
+      instrument: instrument ?? null,
+      from: from ?? null,
+      to: to ?? null,
+      asOf: asOf ?? null,
+    };
+    const { probabilities } = reference;
+    if (!probabilities) throw new Error('a record is measured against a distribution');
+    const found = await readTrackRecord(pool, scope, probabilities);
+    const body = JSON.stringify(represent(analyst, scope, reference, found));
+    return { body, freshness: 'revalidate' };
+  });
+}
+
+/** Below it, a record says that it is small. */
+const FEW = 30;
+
+function represent(
+  analyst: Analyst,
+  { source, instrument, from, to, asOf }: RecordScope,
+  reference: Reference,
+  { counts, n, coverage, scores, calibration, decomposition, leadTimes }: RecordOfForecaster,
+): z.output<typeof trackRecord> {
+  const missing: z.output<typeof trackRecord>['missing'] = [];
+  const tell = (pointer: string, { value, reason }: Scored): number | null => {
+    if (reason !== null) missing.push({ pointer, reason });
+    return value;
+  };
+  const nothing: Scored = { value: null, reason: 'no outlook is scored' };
+  const unknown: MeanScore = {
+    mean: nothing,
+    standardError: nothing,
+    skill: nothing,
+    skillError: nothing,
+  };
+  return {
+    analyst,
+    source,
+    instrument,
+    period: { from, to },
+    asOf: asOf && asOf.toISOString(),
+    reference,
+    counts,
+    n,
+    isSmall: n < FEW,
+    coverage,
+    scores: byScore((name) => {
+      const { mean, standardError, skill, skillError } = scores?.[name] ?? unknown;
+      const at = `/scores/${name}`;
+      return {
+        mean: tell(`${at}/mean`, mean),
+        standardError: tell(`${at}/standardError`, standardError),
+        skill: tell(`${at}/skill`, skill),
+        skillError: tell(`${at}/skillError`, skillError),
+      };
+    }),
+    missing,
+    calibration,
+    decomposition,
+    leadTimes: leadTimes.map(representLead),
+  };
+}
+
+function representLead({ lead, n, brier, decomposition }: LeadTime) {
+  const { standardError, skill } = brier;
+  const missing = Object.entries({ standardError, skill }).flatMap(([name, { reason }]) =>
+    reason === null ? [] : [{ pointer: `/brier/${name}`, reason }],
+  );
+  const told = { mean: brier.mean, standardError: standardError.value, skill: skill.value };
+  return { lead, n, brier: told, decomposition, missing };
+}

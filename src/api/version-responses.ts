@@ -1,0 +1,104 @@
+import { z } from 'zod';
+import { listEvidence } from '../ledger/evidence.ts';
+import type { OutlookVersion } from '../domain/outlook.ts';
+import type { Freshness } from '../http/conditional-requests.ts';
+import type { Answer } from '../access/run-write.ts';
+import { representEvidence } from './evidence.ts';
+import { outlookMarkdown } from './markdown.ts';
+import { JSON_TYPE, MARKDOWN_TYPE, type MediaType } from '../http/negotiation.ts';
+import type { Rendering } from '../http/response-cache/encoded-body.ts';
+import { renderOutlook } from './outlook-json.ts';
+import type { Ledger } from '../http/routing.ts';
+import { outlook } from './schemas/outlooks.ts';
+
+/**
+ * A version of an outlook as a read answers it, with links to its neighbours. One of the past stays as it
+ * is when the next one comes, but for the link to that.
+ */
+export function renderingOf(
+  version: OutlookVersion,
+  freshness: Freshness,
+  { isPast }: { isPast: boolean },
+): Rendering & { digest: string } {
+  const { bytes: body, digest } = renderOutlook(version);
+  return { body, digest, freshness, link: versionLinks(version), isLinkOfItsOwn: isPast };
+}
+
+/** What a version is served as. */
+export const VERSION_TYPES = [JSON_TYPE, MARKDOWN_TYPE] as const;
+
+/** A version of an outlook as a response of the document. */
+export const versionContent = {
+  content: {
+    [JSON_TYPE]: { schema: outlook },
+    [MARKDOWN_TYPE]: {
+      schema: z.string().meta({
+        description:
+          'An article: CommonMark, with the tables of GitHub Flavored Markdown, made of the data alone.',
+        examples: ['# Russell 2000: the case for more downside\n'],
+      }),
+    },
+  },
+};
+
+export const versionFormat = z.enum(['json', 'md']).optional().meta({
+  description: 'As Accept, which it goes before: for links.',
+});
+
+/**
+ * A version as what a request wants of it; as an article, with the newest evidence unless it is one of the past.
+ */
+export async function wantedRendering(
+  { pool, publicUrl }: Pick<Ledger, 'pool' | 'publicUrl'>,
+  version: OutlookVersion,
+  freshness: Freshness,
+  { isPast, type, format }: { isPast: boolean; type: MediaType; format: string | undefined },
+): Promise<Rendering> {
+  const { digest, ...rendered } = renderingOf(version, freshness, { isPast });
+  const hasAlternatives = format === undefined;
+  if (type !== MARKDOWN_TYPE) return { ...rendered, digest, hasAlternatives };
+  const { slug: name, version: number } = version;
+  const found = isPast ? [] : await listEvidence(pool, name, { before: null, limit: EVIDENCE });
+  const body = outlookMarkdown(JSON.parse(String(rendered.body)) as z.output<typeof outlook>, {
+    image: `${publicUrl}/v1/outlooks/${name}/chart.svg?version=${number}&format=png&scale=2`,
+    evidence: found.map(representEvidence),
+  });
+  return { ...rendered, body, type, hasAlternatives };
+}
+
+/** How many items of evidence an article has, the newest. */
+const EVIDENCE = 10;
+
+/** Link relations between versions (RFC 5829). */
+function versionLinks({ slug, version, latestVersion }: OutlookVersion): string {
+  const outlook = `/v1/outlooks/${slug}`;
+  const links = [`<${outlook}>; rel="latest-version"`];
+  if (version > 1) links.push(`<${outlook}/versions/${version - 1}>; rel="predecessor-version"`);
+  if (version < latestVersion) {
+    links.push(`<${outlook}/versions/${version + 1}>; rel="successor-version"`);
+  }
+  links.push(`<${outlook}/versions>; rel="version-history"`);
+  return links.join(', ');
+}
+
+const currentOf = (published: OutlookVersion) =>
+  renderingOf(published, 'revalidate', { isPast: false });
+
+/** How the author of a version that was just published is answered. */
+export function answerPublished(published: OutlookVersion, location: string): Answer {
+  const { body, digest, link = '' } = currentOf(published);
+  return { status: 201, headers: { location, link, etag: `"${digest}"` }, body: Buffer.from(body) };
+}
+
+/**
+ * Tells of a version that is committed: from then on no read here answers with what stood before, and other
+ * instances are told.
+ */
+export function tellPublished(
+  { replies, feed }: Pick<Ledger, 'replies' | 'feed'>,
+  published: OutlookVersion,
+): void {
+  const current = { ...currentOf(published), hasAlternatives: true };
+  replies.published(published.slug, published.version, current);
+  feed.announce();
+}

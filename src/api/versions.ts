@@ -1,0 +1,91 @@
+import { z } from 'zod';
+import { listVersions } from '../ledger/version-list.ts';
+import {
+  decodeCursor,
+  encodeCursor,
+  LIST_TYPES,
+  pageContent,
+  pageFrom,
+  listShape,
+  renderPage,
+} from '../http/paging.ts';
+import { representVersionEntry } from './outlook-json.ts';
+import { wantedType } from '../http/negotiation.ts';
+import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { queryVersion, slug, versionNumber } from '../http/fields.ts';
+import { versionEntry } from './schemas/outlooks.ts';
+import {
+  VERSION_TYPES,
+  versionContent,
+  versionFormat,
+  wantedRendering,
+} from './version-responses.ts';
+
+const TAG = 'Versions';
+export function versionRoutes(api: Api, ledger: Ledger): void {
+  listRoute(api, ledger);
+  oneRoute(api, ledger);
+}
+
+function listRoute(api: Api, { pool, replies }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/outlooks/:slug/versions',
+    config: { access: 'read', serves: LIST_TYPES },
+    schema: {
+      operationId: 'listVersions',
+      tags: [TAG],
+      summary: "List an outlook's versions",
+      description: 'Newest first, with who changed what and why.',
+      params: z.strictObject({ slug }),
+      querystring: z.strictObject(listShape),
+      response: { 200: pageContent(versionEntry), ...refusals(404, 422) },
+    },
+    handler: (request, reply) => {
+      const { limit, cursor } = request.query;
+      const { slug: name } = request.params;
+      const query = { versionsOf: name };
+      const before = decodeCursor(cursor, query, versionNumber);
+      return replies.answer(request, reply, { about: [name] }, async () => {
+        const found = await listVersions(pool, name, { before, limit: limit + 1 });
+        const { items, nextCursor } = pageFrom(found, limit, (last) =>
+          encodeCursor(query, last.version),
+        );
+        return renderPage(
+          request,
+          { items: items.map(representVersionEntry), nextCursor },
+          versionEntry,
+        );
+      });
+    },
+  });
+}
+
+function oneRoute(api: Api, ledger: Ledger): void {
+  const { versions, replies } = ledger;
+  api.route({
+    method: 'GET',
+    url: '/v1/outlooks/:slug/versions/:version',
+    config: { access: 'read', serves: VERSION_TYPES },
+    schema: {
+      operationId: 'getVersion',
+      tags: [TAG],
+      summary: 'Read one version',
+      description:
+        'The outlook as that version published it. It never changes; keep it for ever. Only its Link header grows, by a `successor-version` once there is one.',
+      params: z.strictObject({ slug, version: queryVersion }),
+      querystring: z.strictObject({ format: versionFormat }),
+      response: { 200: versionContent, ...refusals(404, 422) },
+    },
+    handler: (request, reply) => {
+      const { slug: name, version } = request.params;
+      return replies.answer(request, reply, { about: [name] }, async () => {
+        const found = await versions.read(name, { version });
+        const isFinal = version < found.latestVersion;
+        const { format } = request.query;
+        const wanted = { isPast: true, type: wantedType(request, format), format };
+        return { ...(await wantedRendering(ledger, found, 'immutable', wanted)), isFinal };
+      });
+    },
+  });
+}

@@ -1,0 +1,87 @@
+import { parseArgs } from 'node:util';
+import { issueKey, listKeys, revokeKey } from '../access/api-keys.ts';
+import { appendAudit, localWrite } from '../access/audit-log.ts';
+import { type Database, inTransaction, onSession } from '../postgres/pool.ts';
+import { keyState, ROLES } from '../domain/api-keys.ts';
+import { keyRequest } from '../access/key-routes.ts';
+import { newKey } from '../access/key-schemas.ts';
+import { parse } from '../http/validation.ts';
+import { DATABASE_USAGE, print, runProgram, UsageError } from './run-command.ts';
+
+await runProgram({
+  usage: `Usage:
+  npm run keys -- issue --name "Small-cap desk" --role ${ROLES.join('|')} [--expires 2027-12-31T00:00:00Z]
+  npm run keys -- list
+  npm run keys -- revoke ID
+
+${DATABASE_USAGE}`,
+  read: commandOf,
+  work: async (database, command) => {
+    await command(database, new Date());
+    return true;
+  },
+});
+
+type Command = (database: Database, now: Date) => Promise<void>;
+
+function commandOf(args: string[]): Command {
+  const [verb, ...rest] = args;
+  switch (verb) {
+    case 'issue':
+      return issueCommand(rest);
+    case 'list':
+      parseArgs({ args: rest, options: {} });
+      return list;
+    case 'revoke':
+      return revokeCommand(rest);
+    default:
+      throw new UsageError(verb ? `There is no command "${verb}".` : 'A command is missing.');
+  }
+}
+
+function issueCommand(args: string[]): Command {
+  const text = { type: 'string' } as const;
+  const { values } = parseArgs({ args, options: { name: text, role: text, expires: text } });
+  const { name, role, expires: expiresAt } = values;
+  const request = parse(newKey, { name, role, expiresAt });
+  return async ({ pool }, now) => {
+    const { key, issued } = await inTransaction(pool, async (session) => {
+      const made = await issueKey(onSession(session), keyRequest(request, now), now);
+      await appendAudit(session, [localWrite(`/v1/keys/${made.issued.id} (issued)`, now)]);
+      return made;
+    });
+    const { analyst, id } = issued;
+    print(`Key of ${analyst.name} (${issued.role}, id ${id}), shown this once; keep it:`);
+    print(key);
+  };
+}
+
+async function list({ db }: Database, now: Date): Promise<void> {
+  let after: { createdAt: Date; id: string } | null = null;
+  do {
+    const keys = await listKeys(db, { after, limit: 100 });
+    for (const key of keys) {
+      const used = key.lastUsedAt?.toISOString() ?? 'never used';
+      print(
+        [key.id, `${key.hint}…`, key.role, keyState(key, now), used, key.analyst.name].join('\t'),
+      );
+    }
+    after = keys.at(-1) ?? null;
+  } while (after !== null);
+}
+
+function revokeCommand(args: string[]): Command {
+  const { positionals } = parseArgs({ args, options: {}, allowPositionals: true });
+  const [id, ...more] = positionals;
+  const isId = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+  if (id === undefined || more.length > 0 || !isId.test(id)) {
+    throw new UsageError('revoke takes the id of one key, as list shows it.');
+  }
+  return async ({ pool }, now) => {
+    await inTransaction(pool, async (session) => {
+      await revokeKey(onSession(session), id, now);
+      await appendAudit(session, [localWrite(`/v1/keys/${id} (revoked)`, now)]);
+    });
+    print(`Revoked ${id}.`);
+  };
+}

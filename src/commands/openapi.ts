@@ -1,0 +1,29 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { pino } from 'pino';
+import { buildApp } from '../app.ts';
+import { readConfig } from '../config.ts';
+import { ChangeFeed } from '../postgres/change-feed.ts';
+import { connect } from '../postgres/pool.ts';
+
+const FILE = new URL('../../openapi/openapi.json', import.meta.url);
+
+// The routes are described without being called, so nothing connects to this database.
+const database = connect({ max: 1 }, () => {});
+const app = await buildApp({
+  config: readConfig({}),
+  database,
+  feed: new ChangeFeed(database.pool, () => {}),
+  now: () => new Date(),
+  logger: pino({ level: 'silent' }),
+});
+await app.ready();
+const document = `${JSON.stringify(app.swagger(), null, 2)}\n`;
+
+if (process.argv.includes('--check')) {
+  if (readFileSync(FILE, 'utf8') !== document) {
+    process.stderr.write('openapi/openapi.json is not what the routes say: npm run openapi\n');
+    process.exitCode = 1;
+  }
+} else {
+  writeFileSync(FILE, document);
+}

@@ -1,0 +1,74 @@
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import type { FastifyInstance } from 'fastify';
+import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
+import type { OpenAPIV3_1 } from 'openapi-types';
+import { setFreshness } from '../conditional-requests.ts';
+import type { Api } from '../routing.ts';
+import { tidy } from './tidy.ts';
+import { API_DESCRIPTION, TAGS } from './texts.ts';
+
+/** Collects the routes that are registered after it into the OpenAPI document. */
+export async function describeRoutes(app: FastifyInstance, version: string): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Outlook Ledger',
+        version,
+        description: API_DESCRIPTION,
+        license: { name: 'MIT', identifier: 'MIT' },
+      },
+      servers: [{ url: '/', description: 'The service that serves this document' }],
+      tags: TAGS,
+      components: {
+        securitySchemes: {
+          key: {
+            type: 'http',
+            scheme: 'bearer',
+            bearerFormat: 'olk_…',
+            description:
+              'An API key: the analyst or admin key that the service printed, or one issued since. Where the service trusts an identity provider, one of its tokens (JWT) does as well.',
+          },
+        },
+      },
+    },
+    transform: jsonSchemaTransform,
+    transformObject: (document) =>
+      tidy(jsonSchemaTransformObject(document) as OpenAPIV3_1.Document) as never,
+  });
+}
+
+/** Serves Swagger UI on the document. */
+export async function serveSwaggerUi(app: FastifyInstance): Promise<void> {
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    uiConfig: {
+      // Without the bar on top, which holds another project's logo.
+      layout: 'BaseLayout',
+      deepLinking: true,
+      displayRequestDuration: true,
+      docExpansion: 'list',
+      persistAuthorization: true,
+      tryItOutEnabled: true,
+      validatorUrl: null,
+    },
+    theme: { title: 'Outlook Ledger' },
+  });
+}
+
+/** Serves the document itself. */
+export function documentRoute(api: Api): void {
+  let document: string | undefined;
+  api.route({
+    method: 'GET',
+    url: '/openapi.json',
+    config: { access: 'public' },
+    schema: { hide: true },
+    handler: async (_request, reply) => {
+      document ??= JSON.stringify(api.swagger());
+      setFreshness(reply, 'revalidate', false);
+      return reply.type('application/json; charset=utf-8').send(document);
+    },
+  });
+}

@@ -1,0 +1,221 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { OpenAPIV3_1 } from 'openapi-types';
+import { EVENT_STREAM_TYPE } from '../negotiation.ts';
+import { STATUS_TEXTS } from './texts.ts';
+import {
+  CSV_BODIES,
+  REQUEST_EXAMPLES,
+  SAMPLE_INSTRUMENT,
+  SAMPLE_OUTLOOK,
+} from './examples.ts';
+
+type Schema = Record<string, unknown>;
+type Operation = OpenAPIV3_1.OperationObject & { operationId: string };
+
+const REF = '#/components/schemas/';
+const METHODS = ['get', 'post', 'put', 'patch', 'delete'] as const;
+
+/** Turns the generated document into the one that is served: one component a concept, and what
+ * holds for all operations said once, here. */
+export function tidy(document: OpenAPIV3_1.Document): OpenAPIV3_1.Document {
+  for (const [path, item] of Object.entries(document.paths ?? {})) {
+    for (const method of METHODS) {
+      const operation = item?.[method] as Operation | undefined;
+      if (operation) completeOperation(operation, method, path);
+    }
+  }
+  const tidied = document as OpenAPIV3_1.Document & {
+    components: { schemas: Record<string, Schema> };
+  };
+  tidied.components.schemas = oneComponentAConcept(document.paths, tidied.components.schemas);
+  tidied.components.parameters = PARAMETERS;
+  tidied.components.headers = HEADERS;
+  return tidied;
+}
+
+const PARAMETERS: Record<string, OpenAPIV3_1.ParameterObject> = {
+  IfNoneMatch: {
+    name: 'If-None-Match',
+    in: 'header',
+    description: 'ETags of what the client has; answered 304 where one still stands.',
+    schema: { type: 'string' },
+  },
+  LastEventId: {
+    name: 'Last-Event-ID',
+    in: 'header',
+    description: 'The id of the last event that the client has. Browsers send it by themselves.',
+    schema: { type: 'string' },
+  },
+  IdempotencyKey: {
+    name: 'Idempotency-Key',
+    in: 'header',
+    description:
+      'What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte.',
+    schema: { type: 'string', maxLength: 257 },
+  },
+  IfMatch: {
+    name: 'If-Match',
+    in: 'header',
+    description:
+      'The ETag of the outlook that was read; refused with 412 where it has changed since.',
+    schema: { type: 'string' },
+  },
+};
+
+const HEADERS: Record<string, OpenAPIV3_1.HeaderObject> = {
+  ETag: { description: 'The strong validator of the body.', schema: { type: 'string' } },
+  Location: { description: 'Where what was created stands.', schema: { type: 'string' } },
+  Link: { description: 'The next page, as `rel="next"`.', schema: { type: 'string' } },
+  RetryAfter: { description: 'Seconds to wait.', schema: { type: 'integer' } },
+};
+const header = (name: string) => ({ $ref: `#/components/headers/${name}` });
+const parameter = (name: string) => ({ $ref: `#/components/parameters/${name}` });
+
+/** What Swagger UI fills in for parts of a path. */
+const PATH_EXAMPLES: Record<string, unknown> = {
+  slug: SAMPLE_OUTLOOK['slug'],
+  symbol: SAMPLE_INSTRUMENT['symbol'],
+  version: 1,
+  code: 'probability-sum',
+};
+
+/** What asks somebody else, for whom no transaction waits: sent again, they are asked again. */
+const NOT_ONCE = new Set(['testWebhook']);
+
+function completeOperation(operation: Operation, method: string, path: string): void {
+  for (const part of operation.parameters ?? []) {
+    if (!('name' in part) || part.in !== 'path') continue;
+    const example = PATH_EXAMPLES[part.name];
+    if (example !== undefined) part.example = example;
+  }
+  const responses = operation.responses as Record<string, OpenAPIV3_1.ResponseObject>;
+  // Reads take a key where the service asks for one, and do without elsewhere.
+  operation.security ??= [{}, { key: [] }];
+  const problem = {
+    content: { 'application/problem+json': { schema: { $ref: `${REF}Problem` } } },
+  };
+  if (operation.security.some((requirement) => 'key' in requirement)) {
+    responses['401'] ??= { description: '', ...problem };
+  }
+  // What stands in a path's parameter may be no URL.
+  const malformed = path.includes('{') ? ['400'] : [];
+  for (const status of [...malformed, '406', '429', '500', '503'])
+    responses[status] ??= { description: '', ...problem };
+  const isStream = EVENT_STREAM_TYPE in (responses['200']?.content ?? {});
+  if (method === 'get') {
+    const condition = isStream ? 'LastEventId' : 'IfNoneMatch';
+    operation.parameters = [...(operation.parameters ?? []), parameter(condition)];
+    if (!isStream) responses['304'] = { description: '', headers: { ETag: header('ETag') } };
+  }
+  if ((method === 'post' || method === 'patch') && !NOT_ONCE.has(operation.operationId)) {
+    operation.parameters = [...(operation.parameters ?? []), parameter('IdempotencyKey')];
+    responses['409'] ??= { description: '', ...problem };
+  }
+  if ('412' in responses) {
+    operation.parameters = [...(operation.parameters ?? []), parameter('IfMatch')];
+  }
+  for (const [status, response] of Object.entries(responses)) {
+    response.description = STATUS_TEXTS[status] ?? '';
+    if (status === '204') delete response.content;
+    if (status === '429') response.headers = { 'Retry-After': header('RetryAfter') };
+    if (status === '200' && !isStream) {
+      const isList = operation.parameters?.some(isCursor);
+      // What a POST with this status answers is no representation of its URL.
+      response.headers = {
+        ...(method !== 'post' && { ETag: header('ETag') }),
+        ...(isList && { Link: header('Link') }),
+      };
+    }
+    if (status === '201') response.headers = { ETag: header('ETag'), Location: header('Location') };
+    if (status === '503') response.headers = { 'Retry-After': header('RetryAfter') };
+  }
+  addExamples(operation, path);
+}
+
+function isCursor(candidate: OpenAPIV3_1.ParameterObject | OpenAPIV3_1.ReferenceObject): boolean {
+  return 'name' in candidate && candidate.name === 'cursor';
+}
+
+function addExamples(operation: Operation, path: string): void {
+  const examples = REQUEST_EXAMPLES[operation.operationId];
+  const body = operation.requestBody;
+  if (!body || '$ref' in body) return;
+  if (!examples) throw new Error(`${path}: ${operation.operationId} needs an example of its body`);
+  body.required = true;
+  for (const [type, media] of Object.entries(body.content)) {
+    body.content[type] =
+      type === 'text/csv' ? { ...CSV_BODIES[operation.operationId] } : { ...media, examples };
+  }
+}
+
+/**
+ * zod writes every component twice, `X` for answers and `XInput` for requests, used or not. Keeps
+ * what is used, under one name; closes to unknown members what only requests hold, and opens what
+ * answers hold, so that a client does not break when a release adds a member.
+ */
+function oneComponentAConcept(
+  paths: OpenAPIV3_1.PathsObject | undefined,
+  schemas: Record<string, Schema>,
+): Record<string, Schema> {
+  const used = reachable(paths, schemas);
+  const kept = new Map<string, Schema>();
+  for (const name of [...used].toSorted()) {
+    const twin = name.endsWith('Input') ? name.slice(0, -'Input'.length) : null;
+    const isTwin = twin !== null && twin in schemas;
+    const concept = isTwin ? twin : name;
+    const open = used.has(concept);
+    const schema = renamed(open ? opened(schemas[name]) : schemas[name], schemas) as Schema;
+    const other = kept.get(concept);
+    if (other && !isDeepStrictEqual(other, schema)) {
+      throw new Error(`${concept} differs between requests and answers: give it two names`);
+    }
+    kept.set(concept, schema);
+  }
+  for (const [path, item] of Object.entries(paths ?? {})) {
+    if (paths) paths[path] = renamed(item, schemas) as OpenAPIV3_1.PathItemObject;
+  }
+  return Object.fromEntries(kept);
+}
+
+function reachable(from: unknown, schemas: Record<string, Schema>, found = new Set<string>()) {
+  walk(from, (node) => {
+    const ref = node['$ref'];
+    if (typeof ref !== 'string' || !ref.startsWith(REF)) return;
+    const name = ref.slice(REF.length);
+    if (found.has(name)) return;
+    found.add(name);
+    reachable(schemas[name], schemas, found);
+  });
+  return found;
+}
+
+function walk(value: unknown, visit: (node: Schema) => void): void {
+  if (typeof value !== 'object' || value === null) return;
+  if (!Array.isArray(value)) visit(value as Schema);
+  for (const child of Object.values(value)) walk(child, visit);
+}
+
+/** A copy in which references to a request's twin go to the concept itself. */
+function renamed(value: unknown, schemas: Record<string, Schema>): unknown {
+  return mapped(value, (key, child) => {
+    if (key !== '$ref' || typeof child !== 'string' || !child.endsWith('Input')) return child;
+    const concept = child.slice(REF.length, -'Input'.length);
+    return concept in schemas ? REF + concept : child;
+  });
+}
+
+function opened(value: unknown): unknown {
+  return mapped(value, (key, child) =>
+    key === 'additionalProperties' && child === false ? undefined : child,
+  );
+}
+
+function mapped(value: unknown, change: (key: string, child: unknown) => unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map((entry) => mapped(entry, change));
+  return Object.fromEntries(
+    Object.entries(value)
+      .map(([key, child]) => [key, mapped(change(key, child), change)] as const)
+      .filter(([, child]) => child !== undefined),
+  );
+}

@@ -1,0 +1,79 @@
+import type { NewVersion, PublishedConsensus } from '../domain/outlook.ts';
+import { deltasOf, fractionsOf, type Probabilities } from '../domain/probabilities.ts';
+import { appendAuditRows, auditRows, type NewAuditEntry } from '../access/audit-log.ts';
+import type { Session } from '../postgres/pool.ts';
+
+export const APPEND_VERSIONS = {
+  name: 'append-versions',
+  text: `with version as (
+      insert into outlook_versions (outlook_id, version, kind, framework_id, bear_bps, base_bps,
+        bull_bps, author_id, rationale, recorded_at, hash, previous_hash, consensus_method,
+        consensus_weights)
+      select outlook_id, version, kind, framework_id, bear, base, bull, author_id, rationale,
+        recorded_at, decode(hash, 'hex'), decode(previous_hash, 'hex'), consensus_method,
+        consensus_weights
+      from json_to_recordset($1) as given (outlook_id bigint, version int, kind text,
+        framework_id bigint, bear int, base int, bull int, author_id uuid, rationale text,
+        recorded_at timestamptz, hash text, previous_hash text, consensus_method text,
+        consensus_weights text)
+      order by outlook_id, version
+      returning outlook_id, version, recorded_at),
+    audit as (${appendAuditRows('$3')})
+    insert into events (kind, outlook_id, version, recorded_at, data)
+    select event.kind, version.outlook_id, version.version, version.recorded_at, event.data
+      from version join json_to_recordset($2) as event (outlook_id bigint, version int, kind text,
+        data jsonb) using (outlook_id, version)
+     order by version.outlook_id, version.version`,
+};
+
+/** A version to append; `before` is what stood, null for version 1. */
+export type Appended = {
+  outlookId: number;
+  next: NewVersion;
+  frameworkId: number;
+  before: Probabilities | null;
+  consensus?: Pick<PublishedConsensus, 'method' | 'weights'> | undefined;
+  /** What the audit trail is to keep of it, where its transaction records nothing else. */
+  audit?: NewAuditEntry | undefined;
+};
+
+/**
+ * Appends versions and the events that tell of them. Call it in the transaction that decided on them.
+ * The outlooks' own rows follow by trigger.
+ */
+export async function appendVersions(
+  session: Session,
+  appended: readonly Appended[],
+): Promise<void> {
+  const rows = appended.map(({ outlookId, next, frameworkId, consensus }) => ({
+    outlook_id: outlookId,
+    version: next.version,
+    kind: next.kind,
+    framework_id: frameworkId,
+    ...next.probabilities,
+    author_id: next.authorId,
+    rationale: next.rationale,
+    recorded_at: next.publishedAt,
+    hash: hexOf(next.hash),
+    previous_hash: next.previousHash && hexOf(next.previousHash),
+    consensus_method: consensus?.method,
+    consensus_weights: consensus?.weights,
+  }));
+  const events = appended.map(({ outlookId, next, before }) => ({
+    outlook_id: outlookId,
+    version: next.version,
+    kind: next.kind === 'created' ? 'outlook.created' : 'outlook.version.published',
+    data: {
+      kind: next.kind,
+      probabilities: fractionsOf(next.probabilities),
+      deltas: before && deltasOf(before, next.probabilities),
+    },
+  }));
+  const audit = appended.flatMap((one) => one.audit ?? []);
+  const values = [JSON.stringify(rows), JSON.stringify(events), auditRows(audit)];
+  await session.query({ ...APPEND_VERSIONS, values });
+}
+
+function hexOf(hash: string): string {
+  return hash.slice('sha256:'.length);
+}

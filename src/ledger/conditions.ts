@@ -1,0 +1,250 @@
+import type pg from 'pg';
+import { DomainError } from '../domain/errors.ts';
+import type { ConditionState, InvalidationCondition } from '../domain/invalidation.ts';
+import type { Answer, AnswerWay, ChangeCause, OpenTrigger, SeriesValue } from '../domain/review.ts';
+import type { OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
+import type { Session } from '../postgres/pool.ts';
+import { requireEvidence } from './evidence.ts';
+import { RULE_OF_CONDITION } from './rules.ts';
+
+/** How the state of a condition came to be. */
+export type ConditionChange = {
+  id: number;
+  state: ConditionState;
+  cause: ChangeCause;
+  reason: string;
+  /** The day of the observations that it went by; null where it went by none. */
+  day: string | null;
+  observations: readonly SeriesValue[];
+  version: number;
+  recordedAt: Date;
+  assessment: {
+    author: OutlookVersion['author'];
+    rationale: string;
+    overrideReason: string | null;
+    evidence: readonly string[];
+  } | null;
+  answer: { version: number; way: AnswerWay; reason: string | null } | null;
+};
+
+export type Condition = InvalidationCondition & {
+  state: ConditionState;
+  /** Null for a condition whose state never changed. */
+  lastChange: ConditionChange | null;
+};
+
+const CHANGE = `json_build_object('id', n.id, 'state', n.state, 'cause', n.cause, 'reason', n.reason,
+  'day', n.day, 'observations', n.observations, 'version', n.version,
+  'recordedAt', (extract(epoch from n.recorded_at) * 1000)::float8,
+  'assessment', case when n.author_id is not null then json_build_object(
+    'author', (select json_build_object('id', a.id, 'name', a.name) from analysts a where a.id = n.author_id),
+    'rationale', n.rationale, 'overrideReason', n.override_reason,
+    'evidence', (select coalesce(json_agg(e.evidence_id order by e.position), '[]')
+                   from condition_evidence e where e.change_id = n.id)) end,
+  'answer', (select json_build_object('version', w.version, 'way', w.way, 'reason', w.reason)
+               from condition_answers w where w.change_id = n.id))`;
+
+const READ_CONDITIONS = {
+  name: 'read-conditions',
+  text: `
+    select c.key, c.invalidates, c.statement, ${RULE_OF_CONDITION} as rule, newest.change
+      from outlooks o
+      join invalidation_conditions c on c.framework_id = o.framework_id
+      left join lateral (
+        select ${CHANGE} as change from condition_changes n
+         where n.outlook_id = o.id and n.key = c.key order by n.id desc limit 1) newest on true
+     where o.slug = $1 and ($2::text is null or c.key = $2)
+     order by c.position`,
+};
+
+type StoredChange = Omit<ConditionChange, 'recordedAt'> & { recordedAt: number };
+
+const changeOf = (stored: StoredChange): ConditionChange => ({
+  ...stored,
+  recordedAt: new Date(stored.recordedAt),
+});
+
+/**
+ * The conditions of the version that stands, in its order, or the one of that key.
+ * @throws DomainError `outlook-not-found`
+ */
+export async function readConditions(
+  session: Session,
+  slug: string,
+  key: string | null,
+): Promise<Condition[]> {
+  const { rows } = await session.query<InvalidationCondition & { change: StoredChange | null }>({
+    ...READ_CONDITIONS,
+    values: [slug, key],
+  });
+  if (rows.length === 0) await requireOutlook(session, slug);
+  return rows.map(({ change, ...condition }) => ({
+    ...condition,
+    state: change?.state ?? 'untriggered',
+    lastChange: change && changeOf(change),
+  }));
+}
+
+/** @throws DomainError `outlook-not-found` or `condition-not-found` */
+export async function readCondition(
+  session: Session,
+  slug: string,
+  key: string,
+): Promise<Condition> {
+  const [found] = await readConditions(session, slug, key);
+  if (found) return found;
+  throw new DomainError('condition-not-found', `"${slug}" has no condition "${key}".`);
+}
+
+/** The changes of a condition, newest first, those older than `before`; at most `limit`. */
+export async function listChanges(
+  session: Session,
+  slug: string,
+  key: string,
+  { before, limit }: { before: number | null; limit: number },
+): Promise<ConditionChange[]> {
+  const { rows } = await session.query<{ change: StoredChange }>({
+    name: 'list-condition-changes',
+    text: `
+      select ${CHANGE} as change from condition_changes n
+       where n.outlook_id = (select id from outlooks where slug = $1) and n.key = $2
+         and ($3::bigint is null or n.id < $3)
+       order by n.id desc limit $4`,
+    values: [slug, key, before, limit],
+  });
+  return rows.map(({ change }) => changeOf(change));
+}
+
+async function requireOutlook(session: Session, slug: string): Promise<void> {
+  const { rowCount } = await session.query('select from outlooks where slug = $1', [slug]);
+  if (!rowCount) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
+}
+
+/** The conditions of a locked outlook that stand triggered without an answer. */
+export async function readOpenTriggers(
+  session: Session,
+  outlookId: number,
+): Promise<OpenTrigger[]> {
+  const { rows } = await session.query<Omit<OpenTrigger, 'triggeredAt'> & { triggeredAt: Date }>(
+    `select n.id::float8 as "changeId", c.key, c.invalidates, c.statement, n.reason,
+        n.recorded_at as "triggeredAt"
+       from outlooks o
+       join invalidation_conditions c on c.framework_id = o.framework_id
+       cross join lateral (
+         select * from condition_changes n
+          where n.outlook_id = o.id and n.key = c.key order by n.id desc limit 1) n
+      where o.id = $1 and n.state = 'triggered'
+        and not exists (select from condition_answers a where a.change_id = n.id)
+      order by n.id`,
+    [outlookId],
+  );
+  return rows.map((row) => ({ ...row, triggeredAt: row.triggeredAt.toISOString() }));
+}
+
+/** Records how a version answers conditions: before the version that they make way for, which Postgres refuses while an answer is owed. */
+export async function appendAnswers(
+  session: Session,
+  outlookId: number,
+  version: number,
+  answers: readonly Answer[],
+): Promise<void> {
+  if (answers.length === 0) return;
+  const rows = answers.map(({ changeId, way, reason }) => ({ change_id: changeId, way, reason }));
+  await session.query(
+    `insert into condition_answers (change_id, outlook_id, version, way, reason)
+     select change_id, $1, $2, way, reason
+       from json_to_recordset($3) as given (change_id bigint, way text, reason text)`,
+    [outlookId, version, JSON.stringify(rows)],
+  );
+}
+
+/** What an analyst says of a condition. */
+export type Assessment = {
+  state: ConditionState;
+  rationale: string;
+  evidence: readonly string[];
+  /** Why it goes before the condition's rule; null for a condition without one. */
+  overrideReason: string | null;
+  author: OutlookVersion['author'];
+};
+
+/**
+ * Changes the state of a condition by an analyst's judgement. Call it in a transaction.
+ * @throws DomainError `outlook-not-found`, `condition-not-found`, `outlook-closed`, `unknown-evidence`, or
+ *   `assessment-refused` where it changes nothing, or a rule judges it and no reason is given
+ */
+export async function assessCondition(
+  session: pg.PoolClient,
+  slug: string,
+  key: string,
+  assessment: Assessment,
+  clock: () => Date,
+): Promise<Condition> {
+  const { rows } = await session.query<{ id: number; status: OutlookStatus }>(
+    'select id::float8 as id, status from outlooks where slug = $1 for no key update',
+    [slug],
+  );
+  const [outlook] = rows;
+  if (!outlook) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
+  const condition = await readCondition(session, slug, key);
+  if (outlook.status !== 'open') {
+    throw new DomainError(
+      'outlook-closed',
+      `"${slug}" is ${outlook.status}; it is not judged any more.`,
+    );
+  }
+  requireAssessable(condition, assessment);
+  await requireEvidence(session, outlook.id, assessment.evidence);
+  await appendAssessment(session, outlook.id, condition, assessment, clock());
+  return readCondition(session, slug, key);
+}
+
+function requireAssessable(condition: Condition, { state, overrideReason }: Assessment): void {
+  const faults = [];
+  if (state === condition.state) {
+    faults.push({ path: ['state'], detail: `the condition is ${state} already` });
+  }
+  if (condition.rule !== null && overrideReason === null) {
+    const detail = 'is required: a rule judges this condition; say why you go before it';
+    faults.push({ path: ['overrideReason'], detail });
+  }
+  if (condition.rule === null && overrideReason !== null) {
+    faults.push({
+      path: ['overrideReason'],
+      detail: 'there is no rule to go before; leave it out',
+    });
+  }
+  if (faults.length === 0) return;
+  throw new DomainError('assessment-refused', `"${condition.key}" can't be assessed so.`, faults);
+}
+
+async function appendAssessment(
+  session: Session,
+  outlookId: number,
+  { key, invalidates }: Condition,
+  { state, rationale, evidence, overrideReason, author }: Assessment,
+  now: Date,
+): Promise<void> {
+  const reason = `"${key}" is ${state}, by an assessment of ${author.name}.`;
+  const { rows } = await session.query<{ id: string }>(
+    `insert into condition_changes (outlook_id, key, state, cause, invalidates, version, reason,
+       observations, author_id, rationale, override_reason, recorded_at)
+     values ($1, $2, $3, 'assessment', $4, 0, $5, '[]', $6, $7, $8, $9) returning id`,
+    [
+      outlookId,
+      key,
+      state,
+      invalidates,
+      reason,
+      author.id,
+      rationale,
+      overrideReason,
+      now.toISOString(),
+    ],
+  );
+  await session.query(
+    `insert into condition_evidence (outlook_id, change_id, position, evidence_id)
+     select $1, $2, place, id from unnest($3::uuid[]) with ordinality as cited (id, place)`,
+    [outlookId, rows[0]?.id, evidence],
+  );
+}

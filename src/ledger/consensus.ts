@@ -1,0 +1,92 @@
+import {
+  type Consensus,
+  consensusOf,
+  normalised,
+  type PoolWeights,
+  recencyWeights,
+  skillWeights,
+} from '../domain/consensus.ts';
+import { DomainError } from '../domain/errors.ts';
+import type { PublishedConsensus } from '../domain/outlook.ts';
+import type { Session } from '../postgres/pool.ts';
+import { readSkills } from './track-records.ts';
+import { listViews, type View } from './views.ts';
+
+/** What the views of an outlook add up to, and how. */
+export type PooledViews = {
+  consensus: Consensus;
+  /** Each with its weight; they sum to 1. */
+  views: readonly (View & { weight: number })[];
+};
+
+/**
+ * Pools the views that are held of an outlook: now, or at a moment, by the records of then.
+ * @throws DomainError `no-views`, `no-weights` where no view has any weight, or `no-pool` where the logarithmic
+ *   pool does not exist
+ */
+export async function readConsensus(
+  session: Session,
+  slug: string,
+  { method, weights, asOf }: Pick<PublishedConsensus, 'method' | 'weights'> & { asOf: Date | null },
+): Promise<PooledViews> {
+  const views = await listViews(session, slug, { asOf, after: null, limit: null });
+  if (views.length === 0) {
+    throw new DomainError(
+      'no-views',
+      `No analyst holds a view of "${slug}"${asOf ? ' then' : ''}.`,
+    );
+  }
+  const shares = normalised(await weigh(session, views, weights, asOf));
+  if (!shares) {
+    throw new DomainError(
+      'no-weights',
+      'No analyst who holds a view has a record of skill: none was scored, or none did better than chance.',
+    );
+  }
+  const held = views.map(({ probabilities }) => probabilities);
+  const consensus = consensusOf(method, held, shares);
+  if (!consensus) {
+    throw new DomainError(
+      'no-pool',
+      'Each scenario is ruled out by a view that gives it probability 0, so the logarithmic pool does not exist.',
+    );
+  }
+  return {
+    consensus,
+    views: views.map((view, index) => ({ ...view, weight: shares[index] ?? 0 })),
+  };
+}
+
+async function weigh(
+  session: Session,
+  views: readonly View[],
+  weights: PoolWeights,
+  asOf: Date | null,
+): Promise<number[]> {
+  if (weights === 'equal') return views.map(() => 1);
+  if (weights === 'recency') return recencyWeights(views.map(({ recordedAt }) => recordedAt));
+  const ids = views.map(({ analyst }) => analyst.id);
+  const records = await readSkills(session, ids, asOf);
+  return skillWeights(ids.map((id) => records.get(id) ?? null));
+}
+
+/** Records the views that a version pooled; call it once the version is there. */
+export async function recordPooledViews(
+  session: Session,
+  outlookId: number,
+  version: number,
+  views: PublishedConsensus['views'],
+): Promise<void> {
+  if (views.length === 0) return;
+  const rows = views.map((view) => ({
+    analyst_id: view.analyst.id,
+    view_version: view.version,
+    weight: view.weight,
+  }));
+  await session.query(
+    `insert into version_views (outlook_id, version, analyst_id, view_version, weight)
+     select $1, $2, analyst_id, view_version, weight
+       from json_to_recordset($3) as pooled (analyst_id uuid, view_version int, weight float8)`,
+    [outlookId, version, JSON.stringify(rows)],
+  );
+}

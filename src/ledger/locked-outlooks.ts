@@ -1,0 +1,79 @@
+import type { PublishedFramework, Subject } from '../domain/framework.ts';
+import type { OutlookStatus, OutlookVersion, Standing } from '../domain/outlook.ts';
+import { probabilitiesOf, type ScenarioName } from '../domain/probabilities.ts';
+import type { Session } from '../postgres/pool.ts';
+import { type FrameworkCache, readFrameworks } from './frameworks.ts';
+
+// All that the next version depends on stands in the row that is locked: a revision is begin, one
+// statement that locks and reads, one that appends, and commit.
+
+const STANDING = `
+  select o.id::float8 as id, o.slug, i.symbol, i.name as instrument_name,
+    o.horizon_from::text as horizon_from, o.horizon_to::text as horizon_to,
+    o.status, o.review_reasons, o.condition_states, o.latest_version as version,
+    (extract(epoch from o.published_at) * 1000)::float8 as published_at,
+    'sha256:' || encode(o.hash, 'hex') as hash, o.framework_id::float8 as framework_id,
+    o.bear_bps as bear, o.base_bps as base, o.bull_bps as bull
+  from outlooks o join instruments i on i.id = o.instrument_id`;
+
+export const LOCK_STANDING = {
+  name: 'lock-standing',
+  text: `${STANDING} where o.slug = $1 for no key update of o`,
+};
+export const LOCK_SOME = {
+  name: 'lock-some',
+  text: `${STANDING} where o.slug = any($1) for no key update of o skip locked`,
+};
+
+export type StandingRow = Record<ScenarioName, number> & {
+  id: number;
+  slug: string;
+  symbol: string;
+  instrument_name: string;
+  horizon_from: string;
+  horizon_to: string;
+  status: OutlookStatus;
+  review_reasons: string[];
+  condition_states: OutlookVersion['conditionStates'];
+  version: number;
+  published_at: number;
+  hash: string;
+  framework_id: number;
+};
+
+/** A locked outlook: what stands, but for open triggers, and what goes into every version of it. */
+export type Locked = { row: StandingRow; standing: Standing; framework: PublishedFramework };
+
+/** The outlooks of locked rows, by slug. */
+export async function lockedBySlug(
+  session: Session,
+  cache: FrameworkCache,
+  rows: readonly StandingRow[],
+): Promise<Map<string, Locked>> {
+  const stored = await readFrameworks(
+    session,
+    cache,
+    rows.map((row) => row.framework_id),
+  );
+  return new Map(
+    rows.map((row) => {
+      const found = stored.get(row.framework_id);
+      if (!found) throw new Error(`framework ${row.framework_id} is missing`);
+      const standing: Standing = {
+        slug: row.slug,
+        status: row.status,
+        version: row.version,
+        publishedAt: new Date(row.published_at),
+        hash: row.hash,
+        probabilities: probabilitiesOf(row),
+        frameworkHash: found.hash,
+        openTriggers: [],
+      };
+      return [row.slug, { row, standing, framework: found }];
+    }),
+  );
+}
+
+export function subjectOf(row: StandingRow): Subject {
+  return { instrument: row.symbol, horizon: { from: row.horizon_from, to: row.horizon_to } };
+}

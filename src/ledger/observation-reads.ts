@@ -1,0 +1,111 @@
+import type { Provenance } from '../domain/framework.ts';
+import type { Observation } from '../domain/series.ts';
+import { DomainError } from '../domain/errors.ts';
+import type { Session } from '../postgres/pool.ts';
+
+// All read by observations_standing, which has one entry a day: what is read costs the same whatever
+// vintages there are. What was known at a moment is one step down the primary key for each day.
+
+/** What is known now of the days from `from` on, ascending; at most `limit`, null for all. */
+export async function readStanding(
+  session: Session,
+  seriesId: number,
+  { from, limit }: { from: string; limit: number | null },
+): Promise<Observation[]> {
+  const { rows } = await session.query<Observation>({
+    name: 'read-standing-observations',
+    text: `
+      select date::text as date, value from observations
+       where series_id = $1 and superseded_at is null and date >= $2::date
+       order by observations.date limit $3`,
+    values: [seriesId, from, limit],
+  });
+  return rows;
+}
+
+const KNOWN = `
+  from observations o cross join lateral (
+    select k.value, k.provenance, k.note, k.recorded_at from observations k
+     where k.series_id = o.series_id and k.date = o.date and k.recorded_at <= $3
+     order by k.recorded_at desc limit 1) k
+ where o.series_id = $1 and o.superseded_at is null and o.date >= $2::date`;
+
+/** What was known at a moment of the days from `from` on, ascending; at most `limit`. */
+export async function readKnown(
+  session: Session,
+  seriesId: number,
+  { from, asOf, limit }: { from: string; asOf: Date; limit: number },
+): Promise<Observation[]> {
+  const { rows } = await session.query<Observation>({
+    name: 'read-known-observations',
+    text: `select o.date::text as date, k.value ${KNOWN} order by o.date limit $4`,
+    values: [seriesId, from, asOf.toISOString(), limit],
+  });
+  return rows;
+}
+
+/** One vintage of a day. */
+export type Vintage = Observation & {
+  provenance: Provenance;
+  note: string | null;
+  recordedAt: Date;
+  supersededAt: Date | null;
+};
+
+/** Which vintages to list: days in [from, to), those behind `after`; at most `limit`. */
+export type VintagePage = {
+  from: string;
+  to: string;
+  after: { date: string; recordedAt: Date } | null;
+  limit: number;
+};
+
+const COLUMNS = `o.date::text as date, o.value, o.provenance, o.note, o.recorded_at as "recordedAt",
+  o.superseded_at as "supersededAt"`;
+
+/**
+ * What is known of a series, ascending by date: now, or at a moment; or all vintages that there ever were.
+ * @throws DomainError `series-not-found`
+ */
+export async function listObservations(
+  session: Session,
+  key: string,
+  which: 'standing' | 'vintages' | { asOf: Date },
+  { from, to, after, limit }: VintagePage,
+): Promise<Vintage[]> {
+  const found = await session.query<{ id: number }>(
+    'select id::float8 as id from series where key = $1',
+    [key],
+  );
+  const seriesId = found.rows[0]?.id;
+  if (seriesId === undefined)
+    throw new DomainError('series-not-found', `There is no series "${key}".`);
+  const behind = after ? after.date : null;
+  if (which === 'vintages') {
+    const { rows } = await session.query<Vintage>(
+      `select ${COLUMNS} from observations o
+        where o.series_id = $1 and o.date >= $2::date and o.date < $3::date
+          and ($4::date is null or (o.date, o.recorded_at) > ($4::date, $5::timestamptz))
+        order by o.date, o.recorded_at limit $6`,
+      [seriesId, from, to, behind, after?.recordedAt.toISOString() ?? null, limit],
+    );
+    return rows;
+  }
+  if (which === 'standing') {
+    const { rows } = await session.query<Vintage>(
+      `select ${COLUMNS} from observations o
+        where o.series_id = $1 and o.superseded_at is null
+          and o.date >= $2::date and o.date < $3::date and ($4::date is null or o.date > $4::date)
+        order by o.date limit $5`,
+      [seriesId, from, to, behind, limit],
+    );
+    return rows;
+  }
+  const { rows } = await session.query<Vintage>(
+    `select o.date::text as date, k.value, k.provenance, k.note, k.recorded_at as "recordedAt",
+        null as "supersededAt" ${KNOWN} and o.date < $4::date and ($5::date is null or o.date > $5::date)
+      order by o.date limit $6`,
+    [seriesId, from, which.asOf.toISOString(), to, behind, limit],
+  );
+  return rows;
+}

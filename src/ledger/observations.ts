@@ -1,0 +1,127 @@
+import type pg from 'pg';
+import { DomainError } from '../domain/errors.ts';
+import type { Provenance } from '../domain/framework.ts';
+import type { Observation } from '../domain/series.ts';
+import type { Session } from '../postgres/pool.ts';
+import { judgeDrawdowns } from './drawdowns.ts';
+import { type Arrival, judgeConditions } from './evaluate-conditions.ts';
+import { holdOffRules } from './rules.ts';
+
+export type NewObservation = Observation & { provenance: Provenance; note: string | null };
+
+export type Recorded = {
+  added: number;
+  revised: number;
+  unchanged: number;
+  /** When; null where nothing was new. */
+  recordedAt: Date | null;
+  /** The outlooks with a condition or a drawdown label that changed. */
+  slugs: readonly string[];
+};
+
+/**
+ * Records observations of a series, each day once: a day without any gets its first vintage, one with
+ * another value, provenance or note its next, and the rest stays, so that sending them again changes
+ * nothing. Call it in a transaction: the conditions that watch the series are judged with them, and the
+ * drawdowns of the instruments whose closes it holds.
+ * @throws DomainError `series-not-found`
+ */
+export async function recordObservations(
+  session: pg.PoolClient,
+  key: string,
+  sent: readonly NewObservation[],
+  clock: () => Date,
+): Promise<Recorded> {
+  await holdOffRules(session);
+  const seriesId = await lockSeries(session, key);
+  const standing = await readDays(session, seriesId, sent);
+  const isNew = (one: NewObservation) => {
+    const before = standing.get(one.date);
+    return (
+      before?.value !== one.value ||
+      before.provenance !== one.provenance ||
+      before.note !== one.note
+    );
+  };
+  const fresh = sent.filter(isNew);
+  const added = fresh.filter(({ date }) => !standing.has(date)).length;
+  const counts = { added, revised: fresh.length - added, unchanged: sent.length - fresh.length };
+  if (fresh.length === 0) return { ...counts, recordedAt: null, slugs: [] };
+  const recordedAt = await appendVintages(session, seriesId, fresh, clock());
+  const changed = fresh.flatMap(({ date, value }) => {
+    const before = standing.get(date)?.value ?? null;
+    return before === value ? [] : [{ date, before, value }];
+  });
+  const arrival = { seriesId, series: key, changed, recordedAt };
+  const slugs = changed.length > 0 ? await judgeArrival(session, arrival) : [];
+  return { ...counts, recordedAt, slugs };
+}
+
+async function lockSeries(session: Session, key: string): Promise<number> {
+  const { rows } = await session.query<{ id: number }>(
+    'select id::float8 as id from series where key = $1 for no key update',
+    [key],
+  );
+  const [found] = rows;
+  if (!found) throw new DomainError('series-not-found', `There is no series "${key}".`);
+  return found.id;
+}
+
+async function readDays(
+  session: Session,
+  seriesId: number,
+  sent: readonly NewObservation[],
+): Promise<Map<string, NewObservation>> {
+  const { rows } = await session.query<NewObservation>(
+    `select date::text as date, value, provenance, note from observations
+      where series_id = $1 and superseded_at is null and date = any($2::date[])`,
+    [seriesId, sent.map(({ date }) => date)],
+  );
+  return new Map(rows.map((row) => [row.date, row]));
+}
+
+// Later than every vintage of the series, whatever the clock did: as-of reads tell them apart.
+async function appendVintages(
+  session: Session,
+  seriesId: number,
+  fresh: readonly NewObservation[],
+  now: Date,
+): Promise<Date> {
+  const { rows } = await session.query<{ at: Date }>(
+    `select greatest($2::timestamptz(3), max(recorded_at) + interval '1 millisecond') as at
+       from observations where series_id = $1`,
+    [seriesId, now.toISOString()],
+  );
+  const recordedAt = rows[0]?.at ?? now;
+  await session.query(
+    `insert into observations (series_id, date, recorded_at, value, provenance, note)
+     select $1, date, $2, value, provenance, note
+       from json_to_recordset($3) as sent (date date, value float8, provenance text, note text)`,
+    [seriesId, recordedAt.toISOString(), JSON.stringify(fresh)],
+  );
+  return recordedAt;
+}
+
+async function judgeArrival(
+  session: Session,
+  arrival: Arrival & { seriesId: number },
+): Promise<string[]> {
+  // Locked in one order, whoever else does so; a revision then waits, and finds what was judged.
+  const { rows } = await session.query<{ id: number }>(
+    `select id::float8 as id from outlooks
+      where status = 'open' and id in (
+        select o.id from condition_comparisons p
+          join frameworks f on f.id = p.framework_id
+          join outlooks o on o.id = f.outlook_id and o.framework_id = f.id
+         where p.series_id = $1
+        union
+        select o.id from instruments i join outlooks o on o.instrument_id = i.id
+         where i.closes_id = $1)
+      order by outlooks.id for no key update`,
+    [arrival.seriesId],
+  );
+  if (rows.length === 0) return [];
+  const ids = rows.map(({ id }) => id);
+  const judged = await judgeConditions(session, ids, arrival);
+  return [...new Set([...judged, ...(await judgeDrawdowns(session, ids, arrival))])];
+}

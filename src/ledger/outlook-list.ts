@@ -1,0 +1,150 @@
+import { type SQL, sql } from 'drizzle-orm';
+import { PgDialect } from 'drizzle-orm/pg-core';
+import type { OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
+import { probabilitiesOf, type ScenarioName } from '../domain/probabilities.ts';
+import type { Direction } from '../domain/scenarios.ts';
+import type { Db, Session } from '../postgres/pool.ts';
+import {
+  type ListPosition,
+  type ListQuery,
+  orderBy,
+  isFiltered,
+  moment,
+  keyOf,
+  placedOutlooks,
+  searchedWords,
+} from './outlook-list-page.ts';
+import { joinVersion, reasonsAsOf, statusAsOf } from './versions.ts';
+
+/** An outlook as the list tells it. */
+export type OutlookSummary = Omit<
+  OutlookVersion,
+  | 'framework'
+  | 'hash'
+  | 'previousHash'
+  | 'rationale'
+  | 'latestVersion'
+  | 'conditionStates'
+  | 'evidence'
+  | 'answers'
+  | 'consensus'
+  | 'resolution'
+> & { title: string; scenarioDirections: Record<ScenarioName, Direction> };
+
+const dialect = new PgDialect();
+/** How many rows are asked for: a few sizes only, as each is a statement that Postgres plans. */
+const SIZES = [21, 51, 101] as const;
+
+/**
+ * The outlooks that match, at most `limit` (up to 100), each as the version that is seen: its newest or, with
+ * `asOf`, the newest that was recorded until then. An outlook without one is not shown.
+ *
+ * The first page sees what stands. Later ones see what stood then: an outlook that was revised since
+ * keeps its place and is neither skipped nor shown twice. One created since is not shown.
+ */
+export async function listOutlooks(
+  session: Session,
+  query: ListQuery,
+  { after, limit, now }: { after: ListPosition | null; limit: number; now: Date },
+): Promise<{ summaries: OutlookSummary[]; next: ListPosition | null }> {
+  const startedAt = after?.startedAt ?? now;
+  // One more than asked for tells whether another page follows.
+  const size = SIZES.find((rows) => rows > limit) ?? limit + 1;
+  const placed = placedOutlooks(query, { after, startedAt, limit: size });
+  const { asOf } = query;
+  const reasons = asOf === null ? sql`o.review_reasons` : asOfMoment(reasonsAsOf, asOf);
+  const status = asOf === null ? sql`o.status` : asOfMoment(statusAsOf, asOf);
+  const { sql: text, params } = dialect.sqlToQuery(sql`
+    select o.id::float8 as id, o.slug, placed.rank, f.title, ${status} as status, ${reasons} as review_reasons,
+      i.symbol, i.name as instrument_name, o.horizon_from::text, o.horizon_to::text,
+      v.version, v.kind, (extract(epoch from v.recorded_at) * 1000)::float8 as published_at,
+      v.bear_bps as bear, v.base_bps as base, v.bull_bps as bull,
+      p.bear_bps as previous_bear, p.base_bps as previous_base, p.bull_bps as previous_bull,
+      a.id as author_id, a.name as author_name,
+      (select json_object_agg(s.name, s.direction)
+         from scenarios s where s.framework_id = f.id) as directions,
+      pg_current_snapshot()::text as snapshot
+    from (${placed}) placed
+    join outlooks o on o.id = placed.id
+    ${sql.raw(joinVersion('placed.version'))}
+    join instruments i on i.id = o.instrument_id
+    join analysts a on a.id = v.author_id
+    join frameworks f on f.id = v.framework_id
+    order by ${orderBy(query.sort, 'placed.')}`);
+  // Planning takes three times as long as the rest; but each connection keeps what it has planned.
+  const isCommon = !isFiltered(query);
+  const name = `list-${query.sort}-${size}-${after !== null}-${query.asOf !== null}`;
+  const { rows } = await session.query<SummaryRow>({
+    ...(isCommon && { name }),
+    text,
+    values: params,
+  });
+  const shown = rows.slice(0, limit);
+  const last = rows.length > limit ? shown.at(-1) : undefined;
+  const next = last && {
+    startedAt,
+    key: keyOf(query.sort, last),
+    snapshot: after?.snapshot ?? last.snapshot,
+  };
+  return { summaries: shown.map(summaryOf), next: next ?? null };
+}
+
+function asOfMoment(text: (moment: string) => string, asOf: Date): SQL {
+  const parts = text('?')
+    .split('?')
+    .map((part) => sql.raw(part));
+  return sql.join(parts, moment(asOf));
+}
+
+/** Whether a search has a word to find anything by: punctuation and stop words are none. */
+export async function hasSearchWord(db: Db, search: string): Promise<boolean> {
+  const { rows } = await db.execute<{ found: boolean }>(
+    sql`select numnode(${searchedWords(search)}) > 0 as found`,
+  );
+  return rows[0]?.found ?? false;
+}
+
+type SummaryRow = Record<ScenarioName, number> & {
+  id: number;
+  slug: string;
+  rank: number;
+  title: string;
+  status: OutlookStatus;
+  review_reasons: string[] | null;
+  symbol: string;
+  instrument_name: string;
+  horizon_from: string;
+  horizon_to: string;
+  version: number;
+  kind: OutlookVersion['kind'];
+  published_at: number;
+  previous_bear: number | null;
+  previous_base: number | null;
+  previous_bull: number | null;
+  author_id: string;
+  author_name: string;
+  directions: Record<ScenarioName, Direction>;
+  snapshot: string;
+};
+
+function summaryOf(row: SummaryRow): OutlookSummary {
+  const { previous_bear: bear, previous_base: base, previous_bull: bull } = row;
+  return {
+    slug: row.slug,
+    title: row.title,
+    instrument: { symbol: row.symbol, name: row.instrument_name },
+    horizon: { from: row.horizon_from, to: row.horizon_to },
+    status: row.status,
+    reviewReasons: row.review_reasons ?? [],
+    version: row.version,
+    kind: row.kind,
+    publishedAt: new Date(row.published_at),
+    author: { id: row.author_id, name: row.author_name },
+    probabilities: probabilitiesOf(row),
+    previousProbabilities:
+      bear === null || base === null || bull === null
+        ? null
+        : probabilitiesOf({ bear, base, bull }),
+    scenarioDirections: row.directions,
+  };
+}

@@ -1,0 +1,112 @@
+import { DomainError } from '../domain/errors.ts';
+import type { Horizon } from '../domain/framework.ts';
+import type { OutlookStatus } from '../domain/outlook.ts';
+import { type Probabilities, probabilitiesOf, type ScenarioName } from '../domain/probabilities.ts';
+import { sharesOf } from '../domain/time-weighting.ts';
+import type { Session } from '../postgres/pool.ts';
+import { bandOf, outcomeFor, type ResolvedBy } from './track-records.ts';
+import { notFound } from './versions.ts';
+
+/** A version as it is scored. */
+export type ScorableVersion = {
+  version: number;
+  publishedAt: Date;
+  probabilities: Probabilities;
+  /** The part of the whole horizon that it stood; null while the outlook is open. */
+  share: number | null;
+  /** What came about, by the return bands that it had; null where that is not known. */
+  outcome: ScenarioName | null;
+};
+
+export type Scorable = {
+  status: OutlookStatus;
+  horizon: Horizon;
+  /** The resolution that is scored by: its number and outcome; null before there is one. */
+  resolution: { number: number; outcome: ScenarioName | 'void' } | null;
+  versions: ScorableVersion[];
+};
+
+const READ_RESOLVED = `
+  select o.id::float8 as id, o.horizon_from::text as horizon_from, o.horizon_to::text as horizon_to,
+    (select min(recorded_at) from resolutions where outlook_id = o.id and recorded_at <= $2) as first_at,
+    r.number, r.outcome, r.realised_return, r.band_low as resolved_low, r.band_high as resolved_high
+  from outlooks o
+  left join lateral (
+    select * from resolutions s where s.outlook_id = o.id and s.recorded_at <= $2
+     order by s.number desc limit 1) r on true
+ where o.slug = $1`;
+
+const READ_VERSIONS = {
+  name: 'read-scorable-versions',
+  text: `select v.version, v.kind, v.recorded_at as "publishedAt", v.bear_bps as bear, v.base_bps as base,
+      v.bull_bps as bull, b.return_min as low, b.return_max as high
+    from outlook_versions v join scenarios b on b.framework_id = v.framework_id and b.name = 'base'
+   where v.outlook_id = $1 and v.recorded_at <= $2
+   order by v.version`,
+};
+
+type ResolvedRow = Omit<ResolvedBy, 'outcome'> & {
+  id: number;
+  horizon_from: string;
+  horizon_to: string;
+  first_at: Date | null;
+  number: number | null;
+  outcome: ScenarioName | null;
+};
+type VersionRow = Record<ScenarioName, number> & {
+  version: number;
+  kind: string;
+  publishedAt: Date;
+  low: number | null;
+  high: number | null;
+};
+
+/**
+ * What is scored of an outlook: its versions, oldest first; as of a moment, or now.
+ * @throws DomainError `outlook-not-found` or `nothing-stood`
+ */
+export async function readScorable(
+  session: Session,
+  slug: string,
+  asOf: Date | null,
+): Promise<Scorable> {
+  const moment = asOf?.toISOString() ?? 'infinity';
+  const { rows } = await session.query<ResolvedRow>(READ_RESOLVED, [slug, moment]);
+  const [row] = rows;
+  if (!row) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
+  const { rows: versions } = await session.query<VersionRow>({
+    ...READ_VERSIONS,
+    values: [row.id, moment],
+  });
+  if (versions.length === 0 && asOf) throw await notFound(session, slug, { asOf });
+  const horizon = { from: row.horizon_from, to: row.horizon_to };
+  const withdrawn = versions.findLast(({ kind }) => kind === 'withdrawn')?.publishedAt;
+  const closedAt = withdrawn ?? row.first_at;
+  const moments = versions.map(({ publishedAt }) => publishedAt);
+  const shares = closedAt && sharesOf(moments, horizon, closedAt);
+  const { outcome } = row;
+  const resolution =
+    row.number === null ? null : { number: row.number, outcome: outcome ?? ('void' as const) };
+  return {
+    status: withdrawn ? 'withdrawn' : statusBy(resolution),
+    horizon,
+    resolution,
+    versions: versions.flatMap(({ version, kind, publishedAt, low, high, ...points }, index) => {
+      if (kind === 'withdrawn') return [];
+      return [
+        {
+          version,
+          publishedAt,
+          probabilities: probabilitiesOf(points),
+          share: shares && (shares[index] ?? 0),
+          outcome: outcome && outcomeFor({ ...row, outcome }, bandOf(low, high)),
+        },
+      ];
+    }),
+  };
+}
+
+function statusBy(resolution: Scorable['resolution']): OutlookStatus {
+  if (resolution === null) return 'open';
+  return resolution.outcome === 'void' ? 'void' : 'resolved';
+}

@@ -1,0 +1,174 @@
+import { LRUCache } from 'lru-cache';
+import type pg from 'pg';
+import { hashFramework, type Horizon } from '../domain/framework.ts';
+import type { VersionKind } from '../domain/hash-chain.ts';
+import type { ScenarioName } from '../domain/probabilities.ts';
+import { type FoundVersion, versionFault } from '../domain/verification.ts';
+import { inTransaction, type Session } from '../postgres/pool.ts';
+import { type FrameworkCache, readFrameworks } from './frameworks.ts';
+
+/** What is not as the ledger wrote it. */
+export type LedgerFault = { slug: string; version: number; fault: string };
+
+/** How many versions are read at once. */
+const PAGE = 500;
+
+type VersionRow = Record<ScenarioName, number> & {
+  outlook_id: number;
+  slug: string;
+  symbol: string;
+  horizon_from: string;
+  horizon_to: string;
+  version: number;
+  kind: VersionKind;
+  published_at: Date;
+  author_id: string;
+  rationale: string;
+  hash: string;
+  previous_hash: string | null;
+  framework_id: number;
+  events: number;
+};
+
+const READ_PAGE = `
+  select o.id::float8 as outlook_id, o.slug, i.symbol, o.horizon_from::text, o.horizon_to::text,
+    v.version, v.kind, v.recorded_at as published_at, v.author_id, v.rationale,
+    v.bear_bps as bear, v.base_bps as base, v.bull_bps as bull,
+    'sha256:' || encode(v.hash, 'hex') as hash, 'sha256:' || encode(v.previous_hash, 'hex') as previous_hash,
+    v.framework_id::float8 as framework_id,
+    (select count(*)::int from events e where e.outlook_id = v.outlook_id and e.version = v.version
+        and e.kind in ('outlook.created', 'outlook.version.published')) as events
+  from outlook_versions v
+  join outlooks o on o.id = v.outlook_id
+  join instruments i on i.id = o.instrument_id
+ where (v.outlook_id, v.version) > ($1, $2)
+ order by v.outlook_id, v.version limit ${PAGE}`;
+
+/**
+ * Recomputes the chain of every outlook, as of one moment, and looks for what else the ledger holds by constraints,
+ * which whoever owns the database can take away.
+ * @returns how many versions there are, and the first fault of each outlook that has any, in the order in which
+ *   outlooks were created
+ */
+export async function verifyLedger(
+  pool: pg.Pool,
+): Promise<{ versions: number; faults: LedgerFault[] }> {
+  return inTransaction(pool, async (session) => {
+    await session.query('set transaction isolation level repeatable read, read only');
+    await session.query('set local statement_timeout = 0');
+    return verifyAll(session);
+  });
+}
+
+async function verifyAll(session: Session): Promise<{ versions: number; faults: LedgerFault[] }> {
+  const frameworks: FrameworkCache = new LRUCache({ max: PAGE });
+  const faults = new Map<number, LedgerFault>();
+  let before: { outlookId: number; found: FoundVersion } | null = null;
+  let versions = 0;
+  let [outlookId, version] = [0, 0];
+  for (;;) {
+    const { rows } = await session.query<VersionRow>(READ_PAGE, [outlookId, version]);
+    const pages = await foundOf(session, frameworks, rows);
+    for (const [index, row] of rows.entries()) {
+      const found = pages[index];
+      if (!found) throw new Error('a version was read and not looked at');
+      ({ outlook_id: outlookId, version } = row);
+      const previous: FoundVersion | null = before?.outlookId === outlookId ? before.found : null;
+      const fault = versionFault(previous, found);
+      if (fault !== null && !faults.has(outlookId)) {
+        faults.set(outlookId, { slug: row.slug, version, fault });
+      }
+      before = { outlookId, found };
+    }
+    versions += rows.length;
+    if (rows.length < PAGE) break;
+  }
+  for (const { outlook_id: id, ...fault } of await otherFaults(session)) {
+    if (!faults.has(id)) faults.set(id, fault);
+  }
+  const ordered = [...faults].toSorted(([a], [b]) => a - b).map(([, fault]) => fault);
+  return { versions, faults: ordered };
+}
+
+async function foundOf(
+  session: Session,
+  cache: FrameworkCache,
+  rows: readonly VersionRow[],
+): Promise<FoundVersion[]> {
+  const ids = rows.map((row) => row.framework_id);
+  const stored = await readFrameworks(session, cache, ids);
+  const recomputed = new Map<number, string>();
+  return rows.map((row) => {
+    const framework = stored.get(row.framework_id);
+    if (!framework) throw new Error(`framework ${row.framework_id} is missing`);
+    const horizon: Horizon = { from: row.horizon_from, to: row.horizon_to };
+    const hash =
+      recomputed.get(row.framework_id) ??
+      hashFramework(framework.read(), { instrument: row.symbol, horizon });
+    recomputed.set(row.framework_id, hash);
+    const { bear, base, bull } = row;
+    return {
+      slug: row.slug,
+      version: row.version,
+      publishedAt: row.published_at,
+      authorId: row.author_id,
+      rationale: row.rationale,
+      kind: row.kind,
+      points: { bear, base, bull },
+      hash: row.hash,
+      previousHash: row.previous_hash,
+      frameworkHash: { stored: framework.hash, recomputed: hash },
+      events: row.events,
+    };
+  });
+}
+
+// Each tells of the version at which something is wrong. Faults of one outlook come in the order of these.
+const OTHER_RULES: Record<string, string> = {
+  'is not what the outlook has as its newest': `
+    select o.id, o.slug, o.latest_version as version from outlooks o
+      left join outlook_versions v on v.outlook_id = o.id and v.version = o.latest_version
+     where (o.hash, o.framework_id, o.published_at, o.bear_bps, o.base_bps, o.bull_bps) is distinct from
+           (v.hash, v.framework_id, v.recorded_at, v.bear_bps, v.base_bps, v.bull_bps)
+        or exists (select from outlook_versions n where n.outlook_id = o.id and n.version > o.latest_version)`,
+  'stands beside a view that does not sum to 1, or whose versions have a gap': `
+    select o.id, o.slug, o.latest_version as version from outlooks o
+     where exists (
+       select from views w where w.outlook_id = o.id and w.bear_bps + w.base_bps + w.bull_bps <> 10000)
+        or exists (
+       select from views w where w.outlook_id = o.id
+        group by w.analyst_id having max(w.version) <> count(*))`,
+  'stands under resolutions with a gap, or a status that they do not give': `
+    select o.id, o.slug, o.latest_version as version from outlooks o
+     where (select coalesce(max(r.number), 0) <> count(*) from resolutions r where r.outlook_id = o.id)
+        or o.status is distinct from (
+       select case when v.kind = 'withdrawn' then v.kind else coalesce((
+           select case when r.outcome is null then 'void' else 'resolved' end from resolutions r
+            where r.outlook_id = o.id order by r.number desc limit 1), 'open') end
+         from outlook_versions v where v.outlook_id = o.id and v.version = o.latest_version)`,
+};
+
+async function otherFaults(session: Session): Promise<(LedgerFault & { outlook_id: number })[]> {
+  const faults = [];
+  for (const [fault, text] of Object.entries(OTHER_RULES)) {
+    const { rows } = await session.query<{ id: number; slug: string; version: number }>(
+      `select found.id::float8 as id, found.slug, min(found.version) as version
+         from (${text}) found group by 1, 2`,
+    );
+    faults.push(...rows.map(({ id, slug, version }) => ({ outlook_id: id, slug, version, fault })));
+  }
+  return faults;
+}
+
+/** The version that has a hash; null where none has it. */
+export async function findByHash(
+  session: Session,
+  hash: string,
+): Promise<{ slug: string; version: number } | null> {
+  const { rows } = await session.query<{ slug: string; version: number }>(
+    `select o.slug, v.version from outlook_versions v join outlooks o on o.id = v.outlook_id
+      where v.hash = decode($1, 'hex') order by o.id, v.version limit 1`,
+    [hash.slice('sha256:'.length)],
+  );
+  return rows[0] ?? null;
+}

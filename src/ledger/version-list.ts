@@ -1,0 +1,40 @@
+import type { Session } from '../postgres/pool.ts';
+import { type EntryRow, entryOf, type VersionEntry } from './version-entries.ts';
+import { joinVersion, notFound } from './versions.ts';
+
+const NEWEST_THERE_CAN_BE = 2_147_483_647;
+
+// Versions have no gaps, so their numbers are known before they are looked up.
+const LIST_VERSIONS = {
+  name: 'list-versions',
+  text: `
+    select v.version, v.kind, (extract(epoch from v.recorded_at) * 1000)::float8 as published_at,
+      v.rationale, a.id as author_id, a.name as author_name,
+      v.bear_bps as bear, v.base_bps as base, v.bull_bps as bull,
+      p.bear_bps as previous_bear, p.base_bps as previous_base, p.bull_bps as previous_bull
+    from outlooks o
+    cross join lateral generate_series(
+      least($2, o.latest_version), greatest(1, least($2, o.latest_version) - $3 + 1), -1
+    ) as listed (version) ${joinVersion('listed.version')}
+    join analysts a on a.id = v.author_id
+   where o.slug = $1
+   order by v.version desc`,
+};
+
+/**
+ * The versions of an outlook, newest first, those older than `before`; at most `limit`.
+ * @throws DomainError `outlook-not-found`
+ */
+export async function listVersions(
+  session: Session,
+  slug: string,
+  { before, limit }: { before: number | null; limit: number },
+): Promise<VersionEntry[]> {
+  const values = [slug, before === null ? NEWEST_THERE_CAN_BE : before - 1, limit];
+  const { rows } = await session.query<EntryRow>({ ...LIST_VERSIONS, values });
+  if (rows.length === 0) {
+    const missing = await notFound(session, slug, 'newest');
+    if (missing.code === 'outlook-not-found') throw missing;
+  }
+  return rows.map(entryOf);
+}

@@ -1,0 +1,271 @@
+import type pg from 'pg';
+import { DomainError } from '../domain/errors.ts';
+import type { ConditionState } from '../domain/invalidation.ts';
+import type { OutlookStatus, OutlookVersion, Resolution } from '../domain/outlook.ts';
+import type { Session } from '../postgres/pool.ts';
+import {
+  type FrameworkCache,
+  readFramework,
+  readFrameworks,
+  type StoredFramework,
+} from './frameworks.ts';
+import { gathering } from '../postgres/batching.ts';
+import { type EntryRow, entryOf } from './version-entries.ts';
+
+/** Which version of an outlook to read: the newest, one by its number, or what stood at a moment. */
+export type Wanted = 'newest' | { version: number } | { asOf: Date };
+
+const COLUMNS = `
+    o.slug, i.symbol, i.name as instrument_name,
+    o.horizon_from::text as horizon_from, o.horizon_to::text as horizon_to,
+    o.latest_version,
+    v.version, v.kind, (extract(epoch from v.recorded_at) * 1000)::float8 as published_at,
+    v.rationale, a.id as author_id, a.name as author_name, v.framework_id::float8 as framework_id,
+    'sha256:' || encode(v.hash, 'hex') as hash,
+    'sha256:' || encode(v.previous_hash, 'hex') as previous_hash,
+    v.bear_bps as bear, v.base_bps as base, v.bull_bps as bull,
+    p.bear_bps as previous_bear, p.base_bps as previous_base, p.bull_bps as previous_bull,
+    (select json_agg(json_build_object('id', e.id, 'headline', e.headline) order by c.position)
+       from version_evidence c join evidence e on e.id = c.evidence_id
+      where c.outlook_id = o.id and c.version = v.version) as evidence,
+    (select json_agg(json_build_object('condition', n.key, 'way', a.way, 'reason', a.reason) order by n.id)
+       from condition_answers a join condition_changes n on n.id = a.change_id
+      where a.outlook_id = o.id and a.version = v.version) as answers,
+    case when v.consensus_method is not null then json_build_object(
+      'method', v.consensus_method, 'weights', v.consensus_weights, 'views', (
+        select json_agg(json_build_object('analyst', json_build_object('id', h.id, 'name', h.name),
+            'version', w.view_version, 'weight', w.weight) order by h.name)
+          from version_views w join analysts h on h.id = w.analyst_id
+         where w.outlook_id = o.id and w.version = v.version)) end as consensus`;
+/** The states of the conditions of an outlook `o` by the changes `n` that are seen, newest of each key. */
+const statesBy = (isSeen: string) => `
+    (select json_object_agg(s.key, s.state) from (
+       select distinct on (n.key) n.key, n.state from condition_changes n
+        where n.outlook_id = o.id and ${isSeen} order by n.key, n.id desc) s
+      where s.state <> 'untriggered')`;
+/**
+ * Joins the version `v` of an outlook `o` that has a number, and the one before it, `p`. Both are asked for
+ * by order, so that they are one step down the primary key: by a number alone Postgres may look through
+ * all entries that outlook_versions_as_of has of the outlook, or through all its versions. The hash,
+ * which always is there, is in no other index, so that none will do instead.
+ */
+export const joinVersion = (number: string): string => `
+  cross join lateral (select ${number} as version) numbered
+  join lateral (
+    select * from outlook_versions v
+     where v.outlook_id = o.id and v.version <= numbered.version
+     order by v.version desc limit 1) v on v.version = numbered.version
+  left join lateral (
+    select b.bear_bps, b.base_bps, b.bull_bps, b.hash from outlook_versions b
+     where b.outlook_id = v.outlook_id and b.version < v.version
+     order by b.version desc limit 1) p on p.hash is not null`;
+const JOIN_PEOPLE = `
+  join instruments i on i.id = o.instrument_id
+  join analysts a on a.id = v.author_id`;
+
+/** The status of an outlook `o` when a version `v` of it stood at a moment. */
+export const statusAsOf = (moment: string): string => `
+    case when v.kind = 'withdrawn' then 'withdrawn' else coalesce((
+      select case when r.outcome is null then 'void' else 'resolved' end from resolutions r
+       where r.outlook_id = o.id and r.recorded_at <= ${moment} order by r.number desc limit 1),
+      'open') end`;
+/** The newest resolution of an outlook `o` of those that are seen; null where there is none. */
+const resolutionBy = (isSeen: string) => `
+    (select json_build_object('number', r.number, 'outcome', coalesce(r.outcome, 'void'),
+        'realisedReturn', r.realised_return, 'reason', r.reason,
+        'resolvedAt', (extract(epoch from r.recorded_at) * 1000)::float8)
+       from resolutions r where r.outlook_id = o.id and ${isSeen} order by r.number desc limit 1)`;
+
+/** Why a review was due when a version `v` of an outlook `o` stood at a moment; null where it was not. */
+export const reasonsAsOf = (moment: string): string => `
+    (select array_agg(s.reason order by s.id) filter (where ${statusAsOf(moment)} = 'open') from (
+       select distinct on (n.key) n.id, n.reason, n.state from condition_changes n
+        where n.outlook_id = o.id and n.recorded_at <= ${moment} order by n.key, n.id desc) s
+      where s.state = 'triggered' and not exists (
+        select from condition_answers a where a.change_id = s.id and a.version <= v.version))`;
+
+const READ_VERSIONS = {
+  name: 'read-versions',
+  text: `select ${COLUMNS}, wanted.place::int as place,
+      -- A version by its number tells the states in which it was published, for good.
+      case when wanted.version is null then o.condition_states::json
+        else ${statesBy('n.version < v.version')} end as condition_states,
+      case when wanted.version is null then o.review_reasons end as review_reasons,
+      case when wanted.version is null then o.status when v.kind = 'withdrawn' then v.kind
+        else 'open' end as status,
+      case when wanted.version is null and o.status <> 'open' then
+        ${resolutionBy('r.superseded_at is null')} end as resolution
+    from unnest($1::text[], $2::int[]) with ordinality as wanted (slug, version, place)
+    join outlooks o on o.slug = wanted.slug
+    ${joinVersion('coalesce(wanted.version, o.latest_version)')} ${JOIN_PEOPLE}`,
+};
+// By outlook_versions_as_of: one step down the index, however many versions there are.
+const READ_AS_OF = {
+  name: 'read-as-of',
+  text: `select ${COLUMNS}, ${statesBy('n.recorded_at <= $2')} as condition_states,
+      ${reasonsAsOf('$2')} as review_reasons, ${statusAsOf('$2')} as status,
+      ${resolutionBy('r.recorded_at <= $2')} as resolution
+    from outlooks o
+    ${joinVersion(`(
+      select s.version from outlook_versions s
+       where s.outlook_id = o.id and s.recorded_at <= $2
+       order by s.recorded_at desc, s.version desc limit 1)`)} ${JOIN_PEOPLE}
+   where o.slug = $1`,
+};
+
+type VersionRow = EntryRow & {
+  slug: string;
+  symbol: string;
+  instrument_name: string;
+  horizon_from: string;
+  horizon_to: string;
+  status: OutlookStatus;
+  review_reasons: string[] | null;
+  condition_states: Record<string, ConditionState> | null;
+  evidence: OutlookVersion['evidence'] | null;
+  answers: OutlookVersion['answers'] | null;
+  consensus: OutlookVersion['consensus'];
+  resolution: (Omit<Resolution, 'resolvedAt'> & { resolvedAt: number }) | null;
+  latest_version: number;
+  framework_id: number;
+  hash: string;
+  previous_hash: string | null;
+};
+
+/** A version by its number, or the newest where it is null. */
+type Numbered = { slug: string; version: number | null };
+
+/** The versions that are wanted, in that order; undefined for one that does not exist. */
+async function readNumbered(
+  session: Session,
+  cache: FrameworkCache,
+  wanted: readonly Numbered[],
+): Promise<(OutlookVersion | undefined)[]> {
+  const values = [wanted.map(({ slug }) => slug), wanted.map(({ version }) => version)];
+  const { rows } = await session.query<VersionRow & { place: number }>({
+    ...READ_VERSIONS,
+    values,
+  });
+  const stored = await readFrameworks(
+    session,
+    cache,
+    rows.map((row) => row.framework_id),
+  );
+  const read: (OutlookVersion | undefined)[] = wanted.map(() => undefined);
+  for (const row of rows) {
+    read[row.place - 1] = versionOf(row, stored.get(row.framework_id));
+  }
+  return read;
+}
+
+/**
+ * One version of an outlook, whole.
+ * @throws DomainError `outlook-not-found`, `version-not-found` or `nothing-stood`
+ */
+export async function readVersion(
+  session: Session,
+  cache: FrameworkCache,
+  slug: string,
+  wanted: Wanted,
+): Promise<OutlookVersion> {
+  const found =
+    typeof wanted === 'object' && 'asOf' in wanted
+      ? await readAsOf(session, cache, slug, wanted.asOf)
+      : (await readNumbered(session, cache, [numbered(slug, wanted)]))[0];
+  if (!found) throw await notFound(session, slug, wanted);
+  return found;
+}
+
+function numbered(slug: string, wanted: Exclude<Wanted, { asOf: Date }>): Numbered {
+  return { slug, version: wanted === 'newest' ? null : wanted.version };
+}
+
+async function readAsOf(session: Session, cache: FrameworkCache, slug: string, asOf: Date) {
+  const values = [slug, asOf.toISOString()];
+  const { rows } = await session.query<VersionRow>({ ...READ_AS_OF, values });
+  const [row] = rows;
+  return row && versionOf(row, await readFramework(session, cache, row.framework_id));
+}
+
+/** Reads versions from Postgres, many that are asked for at the same time in one query. */
+export type VersionReader = {
+  /** As {@link readVersion}. */
+  read: (slug: string, wanted: Wanted) => Promise<OutlookVersion>;
+  /** The newest versions of those that exist of some outlooks, by slug. */
+  readNewest: (slugs: readonly string[]) => Promise<Map<string, OutlookVersion>>;
+};
+
+export function versionReader(pool: pg.Pool, cache: FrameworkCache): VersionReader {
+  const readOne = gathering<Numbered, OutlookVersion | undefined>(
+    (wanted) => readNumbered(pool, cache, wanted),
+    { most: 100, atOnce: 2 },
+  );
+  return {
+    read: async (slug, wanted) => {
+      if (typeof wanted === 'object' && 'asOf' in wanted) {
+        return readVersion(pool, cache, slug, wanted);
+      }
+      const found = await readOne(numbered(slug, wanted));
+      if (!found) throw await notFound(pool, slug, wanted);
+      return found;
+    },
+    readNewest: async (slugs) => {
+      const wanted = slugs.map((slug) => ({ slug, version: null }));
+      const read = await readNumbered(pool, cache, wanted);
+      return new Map(read.flatMap((found) => (found ? [[found.slug, found]] : [])));
+    },
+  };
+}
+
+function versionOf(row: VersionRow, stored: StoredFramework | undefined): OutlookVersion {
+  if (!stored) throw new Error(`framework ${row.framework_id} is missing`);
+  return {
+    ...entryOf(row),
+    slug: row.slug,
+    instrument: { symbol: row.symbol, name: row.instrument_name },
+    horizon: { from: row.horizon_from, to: row.horizon_to },
+    status: row.status,
+    reviewReasons: row.review_reasons ?? [],
+    conditionStates: row.condition_states ?? {},
+    evidence: row.evidence ?? [],
+    answers: row.answers ?? [],
+    consensus: row.consensus,
+    resolution: row.resolution && {
+      ...row.resolution,
+      resolvedAt: new Date(row.resolution.resolvedAt),
+    },
+    latestVersion: row.latest_version,
+    hash: row.hash,
+    previousHash: row.previous_hash,
+    framework: stored,
+  };
+}
+
+const READ_POINTER = {
+  name: 'read-pointer',
+  text: `select o.latest_version, (select min(recorded_at) from outlook_versions
+     where outlook_id = o.id and version = 1) as created_at from outlooks o where o.slug = $1`,
+};
+
+/** Why a version was not found, in words for whoever asked for it. */
+export async function notFound(
+  session: Session,
+  slug: string,
+  wanted: Wanted,
+): Promise<DomainError> {
+  const { rows } = await session.query<{ latest_version: number; created_at: Date }>({
+    ...READ_POINTER,
+    values: [slug],
+  });
+  const outlook = rows[0];
+  if (!outlook) return new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
+  if (typeof wanted === 'object' && 'asOf' in wanted) {
+    const since = outlook.created_at.toISOString();
+    return new DomainError('nothing-stood', `"${slug}" was first published at ${since}.`);
+  }
+  const sought = typeof wanted === 'object' ? ` ${wanted.version}` : '';
+  return new DomainError(
+    'version-not-found',
+    `"${slug}" has no version${sought}; its newest is ${outlook.latest_version}.`,
+  );
+}

@@ -1,0 +1,176 @@
+import type { VNode } from 'preact';
+import type { z } from 'zod';
+import { percent, points, SCENARIO_TITLES, sharesOf } from '../charts/text.ts';
+import { SCENARIO_NAMES, type ScenarioName } from '../domain/probabilities.ts';
+import type { outlook as outlookSchema } from '../api/schemas/outlooks.ts';
+import { Badge, Chart, Day, Moment, Prose, Section, Table, Text } from './parts.tsx';
+
+export type Outlook = z.output<typeof outlookSchema>;
+
+/** What is said of an outlook above all else. */
+export function Heading({ outlook }: { outlook: Outlook }): VNode {
+  const { instrument, horizon, status, review, version, publishedAt, author } = outlook;
+  return (
+    <div class="heading">
+      <p class="overline">
+        <Text>{instrument.name}</Text> ({instrument.symbol}) · <Day day={horizon.from} /> to{' '}
+        <Day day={horizon.to} /> · <Badge kind={status}>{status}</Badge>
+      </p>
+      <h1 dir="auto">{outlook.title}</h1>
+      <p>
+        Version {version}, published <Moment at={publishedAt} /> by <Text>{author.name}</Text>
+      </p>
+      {review.due && (
+        <div class="notice" role="note">
+          <p>
+            <strong>A review is due.</strong>
+          </p>
+          <ul>
+            {review.reasons.map((reason) => (
+              <li dir="auto">{reason}</li>
+            ))}
+          </ul>
+        </div>
+      )}
+      {outlook.resolution && <Resolution resolution={outlook.resolution} />}
+    </div>
+  );
+}
+
+function Resolution({ resolution }: { resolution: NonNullable<Outlook['resolution']> }): VNode {
+  const { outcome, realisedReturn, reason, resolvedAt } = resolution;
+  return (
+    <div class="notice" role="note">
+      <p>
+        <strong>{outcome === 'void' ? 'Void' : `Resolved: ${SCENARIO_TITLES[outcome]}`}</strong>
+        {realisedReturn !== null && `, with a return of ${percent(realisedReturn)}`}, on{' '}
+        <Moment at={resolvedAt} />
+      </p>
+      {reason !== null && <Prose text={reason} />}
+    </div>
+  );
+}
+
+/** The probabilities and what each scenario says. */
+export function Standing({ outlook }: { outlook: Outlook }): VNode {
+  const { slug, version, scenarios, directions, change, probabilities } = outlook;
+  const directionsOf = (direction: string) =>
+    SCENARIO_NAMES.filter((name) => scenarios[name].direction === direction);
+  return (
+    <Section id="probabilities" title="Where the odds stand">
+      <Chart
+        slug={slug}
+        query={{ kind: 'scenarios', version }}
+        size={[760, 300]}
+        alt={`The probabilities of version ${version}: ${sharesOf(outlook.probabilities)}.`}
+      />
+      <Table
+        caption="Scenarios"
+        columns={['Scenario', 'Probability', 'Change', 'Likely outcome', 'Conditions']}
+        rows={SCENARIO_NAMES.map((name) => [
+          <ScenarioHead name={name} title={scenarios[name].title} />,
+          <strong>{percent(probabilities[name])}</strong>,
+          change.deltas ? points(change.deltas[name]) : '–',
+          <Text>{scenarios[name].outcome}</Text>,
+          <Text>{scenarios[name].conditions}</Text>,
+        ])}
+      />
+      <Table
+        caption="Directions"
+        columns={['Direction', 'Probability', 'Comment']}
+        rows={(['higher', 'sideways', 'lower'] as const).map((direction) => [
+          direction[0]?.toUpperCase() + direction.slice(1),
+          percent(directions[direction]),
+          directionsOf(direction).map((name) => (
+            <p>
+              <Text>{scenarios[name].directionComment ?? ''}</Text>
+            </p>
+          )),
+        ])}
+      />
+    </Section>
+  );
+}
+
+function ScenarioHead({ name, title }: { name: ScenarioName; title: string }): VNode {
+  return (
+    <>
+      <span class={`dot ${name}`} aria-hidden="true" />
+      {SCENARIO_TITLES[name]}
+      <br />
+      <small>
+        <Text>{title}</Text>
+      </small>
+    </>
+  );
+}
+
+/** What the version changed, why, on what evidence, and how it answered what was triggered. */
+export function LastChange({ outlook }: { outlook: Outlook }): VNode {
+  const { version, change, rationale, evidence, answers, author, publishedAt, consensus } = outlook;
+  const moved = change.deltas
+    ? SCENARIO_NAMES.filter((name) => change.deltas?.[name] !== 0).map(
+        (name) => `${SCENARIO_TITLES[name]} ${points(change.deltas?.[name] ?? 0)}`,
+      )
+    : [];
+  const kind = {
+    created: 'First published',
+    probabilities: 'Probabilities',
+    framework: 'Wording',
+    withdrawn: 'Withdrawn',
+  };
+  return (
+    <Section id="change" title="What changed last, and why">
+      <p>
+        <strong>
+          {kind[change.kind]}
+          {moved.length > 0 && ` (in percentage points): ${moved.join(', ')}`}
+        </strong>{' '}
+        – <Text>{author.name}</Text>, <Moment at={publishedAt} />
+      </p>
+      <blockquote>
+        <Prose text={rationale} />
+      </blockquote>
+      {evidence.length > 0 && (
+        <>
+          <h3>Evidence that it cites</h3>
+          <ul>
+            {evidence.map(({ headline }) => (
+              <li dir="auto">{headline}</li>
+            ))}
+          </ul>
+        </>
+      )}
+      {answers.length > 0 && (
+        <>
+          <h3>Conditions that it answers</h3>
+          <ul>
+            {answers.map(({ condition, way, reason }) => (
+              <li>
+                <code>{condition}</code>: {way === 'weight' ? 'by less weight' : 'acknowledged'}
+                {reason !== null && (
+                  <>
+                    {' – '}
+                    <Text>{reason}</Text>
+                  </>
+                )}
+              </li>
+            ))}
+          </ul>
+        </>
+      )}
+      {consensus && (
+        <p>
+          Version {version} pools {consensus.views.length} views ({consensus.method}, weights:{' '}
+          {consensus.weights}):{' '}
+          {consensus.views.map(({ analyst, weight }, index) => (
+            <>
+              {index > 0 && ', '}
+              <Text>{analyst.name}</Text> {percent(weight)}
+            </>
+          ))}
+        </p>
+      )}
+    </Section>
+  );
+}

@@ -1,0 +1,208 @@
+import { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import pg from 'pg';
+import { type LedgerEvent, readEvents, sequenceEvents } from './outbox.ts';
+
+/** Any name, as long as all releases use the same one. */
+const CHANNEL = 'outlook_ledger_events';
+/** How often the events are asked for though no notice came, in milliseconds. */
+const POLL_EVERY = 500;
+/**
+ * At least this long between two looks at the table, and between two notices, in milliseconds: what is
+ * committed meanwhile shares them, as each look at new events is a commit of its own.
+ */
+const PAUSE = 10;
+/** How long an answer may take before the connection counts as lost, in milliseconds. */
+const ANSWER_WITHIN = 2_000;
+const RECONNECT_AFTER = { least: 25, most: 1_000 };
+const BATCH = 500;
+
+export type Follower = {
+  /** Events in the order of their positions, each once. */
+  onEvents: (events: readonly LedgerEvent[]) => void;
+  /** From now on events come late, until `onCurrent`. */
+  onLost: () => void;
+  /** All events committed before now were handed over, and those to come will be within moments. */
+  onCurrent: () => void;
+};
+
+/**
+ * Follows the events table on a connection of its own. The table is the truth: a notice, which any
+ * instance sends after it committed, only says that it is worth a look, and the table is looked at
+ * without one, too. What is lost with a connection is asked for on the next.
+ */
+export class ChangeFeed {
+  readonly #settings: pg.ClientConfig;
+  readonly #onError: (error: Error) => void;
+  readonly #followers = new Set<Follower>();
+  #client: pg.Client | null = null;
+  #socket: Socket | null = null;
+  #position: number | null = null;
+  #isCurrent = false;
+  #heardAt = 0;
+  #isClosed = false;
+  #reading: Promise<void> | null = null;
+  #isReadWanted = false;
+  #isNoticeSent = false;
+  #isNoticeWanted = false;
+  #wait = RECONNECT_AFTER.least;
+  #timer: NodeJS.Timeout | null = null;
+
+  /** @param pool whose database to follow; a connection that breaks is reported and replaced */
+  constructor(pool: pg.Pool, onError: (error: Error) => void) {
+    this.#settings = pool.options;
+    this.#onError = onError;
+  }
+
+  /** Whether events come within moments of their commit. */
+  get isCurrent(): boolean {
+    return this.#isCurrent;
+  }
+
+  /** When, by `performance.now()`, all events committed until then had last been handed over. */
+  get heardAt(): number {
+    return this.#heardAt;
+  }
+
+  /** The last position handed over; null before the first connection. */
+  get position(): number | null {
+    return this.#position;
+  }
+
+  follow(follower: Follower): void {
+    this.#followers.add(follower);
+    if (this.#isCurrent) follower.onCurrent();
+  }
+
+  /** Connects; where that fails it goes on trying, and `isCurrent` says so. */
+  async start(): Promise<void> {
+    await this.#connect();
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    if (this.#timer) clearTimeout(this.#timer);
+    const client = this.#client;
+    this.#client = null;
+    this.#tellLost();
+    await client?.end().catch(() => {});
+    this.#socket?.destroy();
+  }
+
+  /** Tells all instances that something was committed. Those that come meanwhile share one notice. */
+  announce(): void {
+    const client = this.#client;
+    if (!client) return; // whoever is connected finds it by asking
+    this.#isNoticeWanted = true;
+    if (!this.#isNoticeSent) void this.#notify(client);
+  }
+
+  async #notify(client: pg.Client): Promise<void> {
+    this.#isNoticeSent = true;
+    try {
+      while (this.#isNoticeWanted && this.#client === client) {
+        this.#isNoticeWanted = false;
+        await client.query(`notify ${CHANNEL}`);
+        await delay(PAUSE);
+      }
+    } catch (error) {
+      this.#lose(client, error as Error);
+    } finally {
+      this.#isNoticeSent = false;
+    }
+  }
+
+  async #connect(): Promise<void> {
+    const client = new pg.Client({
+      ...this.#settings,
+      application_name: 'outlook-ledger events',
+      query_timeout: ANSWER_WITHIN,
+      // Ours to destroy: a frozen connection doesn't end by being asked to.
+      stream: () => (this.#socket = new Socket()),
+    });
+    client.on('error', (error) => this.#lose(client, error));
+    client.on('end', () => this.#lose(client, new Error('the connection ended')));
+    client.on('notification', () => this.#read(client));
+    this.#client = client;
+    try {
+      await client.connect();
+      await client.query(`listen ${CHANNEL}`);
+      this.#position ??= await sequenceEvents(client);
+      await this.#readAll(client);
+      if (this.#client !== client || this.#isClosed) return;
+      this.#wait = RECONNECT_AFTER.least;
+      this.#isCurrent = true;
+      for (const follower of this.#followers) follower.onCurrent();
+      this.announce(); // what was committed without a connection
+      this.#poll(client);
+    } catch (error) {
+      this.#lose(client, error as Error);
+    }
+  }
+
+  #poll(client: pg.Client): void {
+    this.#timer = setTimeout(() => {
+      if (this.#client !== client) return;
+      this.#read(client);
+      this.#poll(client);
+    }, POLL_EVERY);
+    this.#timer.unref();
+  }
+
+  /** Reads what is new; a call while one runs makes it look once more. */
+  #read(client: pg.Client): void {
+    if (this.#client !== client || !this.#isCurrent) return;
+    this.#isReadWanted = true;
+    if (this.#reading) return;
+    const reading = this.#readWhileWanted(client)
+      .catch((error: Error) => this.#lose(client, error))
+      .finally(() => {
+        if (this.#reading === reading) this.#reading = null;
+      });
+    this.#reading = reading;
+  }
+
+  async #readWhileWanted(client: pg.Client): Promise<void> {
+    while (this.#isReadWanted && this.#client === client) {
+      this.#isReadWanted = false;
+      await this.#readAll(client);
+      await delay(PAUSE);
+    }
+  }
+
+  async #readAll(client: pg.Client): Promise<void> {
+    const askedAt = performance.now();
+    const last = await sequenceEvents(client);
+    for (;;) {
+      const after = this.#position ?? last;
+      if (last <= after) {
+        this.#heardAt = askedAt;
+        return;
+      }
+      const events = await readEvents(client, { after, limit: BATCH, slug: null });
+      if (this.#client !== client) return;
+      this.#position = events.at(-1)?.position ?? last;
+      for (const follower of this.#followers) follower.onEvents(events);
+    }
+  }
+
+  #lose(client: pg.Client, error: Error): void {
+    if (this.#client !== client || this.#isClosed) return;
+    this.#client = null;
+    this.#socket?.destroy();
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#isNoticeWanted = false;
+    this.#reading = null;
+    this.#tellLost();
+    this.#onError(error);
+    this.#timer = setTimeout(() => void this.#connect(), this.#wait);
+    this.#timer.unref();
+    this.#wait = Math.min(this.#wait * 2, RECONNECT_AFTER.most);
+  }
+
+  #tellLost(): void {
+    if (!this.#isCurrent) return;
+    this.#isCurrent = false;
+    for (const follower of this.#followers) follower.onLost();
+  }
+}

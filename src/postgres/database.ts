@@ -1,0 +1,136 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { connect, type Database, reasonOf } from './pool.ts';
+import {
+  type Connection,
+  type EmbeddedPostgres,
+  runningEmbeddedPostgres,
+  startEmbeddedPostgres,
+} from './embedded/server.ts';
+import { migrateToLatest } from './migrate.ts';
+
+export type DatabaseSettings = {
+  /** Where the database is; null starts the embedded one in `dataDir`. */
+  databaseUrl: string | null;
+  dataDir: string;
+  /** Connections that this process may hold. */
+  databasePoolMax: number;
+};
+
+export type Reports = {
+  /** A connection broke; the pool replaces it. */
+  onConnectionError: (error: Error) => void;
+  /** A line that the embedded PostgreSQL logged. */
+  onEmbeddedLog: (line: string) => void;
+  /** The embedded PostgreSQL ended by itself, or could not be started again yet. */
+  onEmbeddedExit: (message: string) => void;
+};
+
+/** Between two starts of an embedded PostgreSQL that ended by itself, in milliseconds. */
+const RESTART_AFTER = { least: 100, most: 5_000 };
+
+export type OpenDatabase = Database & {
+  /** Ends the connections once they are idle, then the embedded PostgreSQL. */
+  close: () => Promise<void>;
+};
+
+export type Opening = {
+  /** Whether an embedded one that another process has started is used as it runs. */
+  join?: boolean;
+  /** Whether it is brought to this release's schema first. */
+  migrates?: boolean;
+};
+
+/**
+ * Opens the ledger's database at this release's schema: the one that DATABASE_URL names, or else the
+ * embedded one, which is started.
+ * @throws EmbeddedPostgresError or Error in words for whoever starts the service
+ */
+export async function openDatabase(
+  settings: DatabaseSettings,
+  reports: Reports,
+  { join = false, migrates = true }: Opening = {},
+): Promise<OpenDatabase> {
+  if (settings.databaseUrl !== null) {
+    return openExternal(settings.databaseUrl, settings, reports, migrates);
+  }
+  const running = join ? runningEmbeddedPostgres(settings.dataDir) : null;
+  if (running) return opened(running, settings, reports, { migrates, stop: async () => {} });
+  const embedded = await keepEmbedded(settings, reports);
+  return opened(embedded.connection, settings, reports, { migrates, stop: embedded.stop });
+}
+
+async function openExternal(
+  connectionString: string,
+  settings: DatabaseSettings,
+  reports: Reports,
+  migrates: boolean,
+): Promise<OpenDatabase> {
+  try {
+    const stop = async () => {};
+    return await opened({ connectionString }, settings, reports, { migrates, stop });
+  } catch (error) {
+    const reason = reasonOf(error);
+    throw new Error(`the database that DATABASE_URL names can't be used: ${reason}`, {
+      cause: error,
+    });
+  }
+}
+
+async function opened(
+  target: { connectionString: string } | Connection,
+  { databasePoolMax: max }: DatabaseSettings,
+  { onConnectionError }: Reports,
+  { migrates, stop }: { migrates: boolean; stop: () => Promise<void> },
+): Promise<OpenDatabase> {
+  let closed: Promise<void> | undefined;
+  // The pool's end doesn't wait for its sockets, so Postgres may be the one to end the last of them.
+  const report = (error: Error) => void (closed ?? onConnectionError(error));
+  const close = () => (closed ??= database.pool.end().then(stop));
+  const database = connect({ ...target, max }, report);
+  try {
+    if (migrates) await migrateToLatest(database.pool);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { ...database, close };
+}
+
+/**
+ * Starts the embedded PostgreSQL and keeps it up: one that ends by itself, or can't start again at once, as on a
+ * full disk, is started until it stands.
+ */
+async function keepEmbedded(
+  { dataDir }: DatabaseSettings,
+  { onEmbeddedLog, onEmbeddedExit }: Reports,
+): Promise<{ connection: Connection; stop: () => Promise<void> }> {
+  const stopping = new AbortController();
+  let running: Promise<EmbeddedPostgres | null> | undefined;
+  const start = () =>
+    startEmbeddedPostgres({
+      dataDir,
+      onLog: onEmbeddedLog,
+      onExit: (message) => {
+        onEmbeddedExit(message);
+        running = startAgain();
+      },
+    });
+  const startAgain = async () => {
+    for (let wait = RESTART_AFTER.least; ; wait = Math.min(2 * wait, RESTART_AFTER.most)) {
+      await delay(wait, undefined, { signal: stopping.signal }).catch(() => {});
+      if (stopping.signal.aborted) return null;
+      try {
+        return await start();
+      } catch (error) {
+        onEmbeddedExit(reasonOf(error));
+      }
+    }
+  };
+  const first = await start();
+  running ??= Promise.resolve(first);
+  const stop = async () => {
+    stopping.abort();
+    await (await running)?.stop();
+  };
+  return { connection: first.connection, stop };
+}

@@ -1,0 +1,218 @@
+import type pg from 'pg';
+import { type DisabledReason, isGivenUp } from '../domain/webhooks.ts';
+import { inTransaction } from '../postgres/pool.ts';
+import type { LedgerEvent } from '../postgres/outbox.ts';
+import { type Receiver, secretsAt } from './webhooks.ts';
+
+/** How many events one transaction looks at for a webhook. */
+const PLANNED_AT_ONCE = 500;
+
+/**
+ * Gives the next events up to a position their deliveries, for the webhooks that have not seen them. Several instances may
+ * do so at once: those of a webhook are planned by one, and what it passes over it finds the next time.
+ * @returns whether there are more; not all at once, so that a webhook that missed much holds up no other
+ */
+export async function planDeliveries(pool: pg.Pool, newest: number, now: Date): Promise<boolean> {
+  const { rows: behind } = await pool.query<{ id: string }>({
+    name: 'webhooks-behind',
+    text: 'select id from webhooks where disabled_at is null and position < $1',
+    values: [newest],
+  });
+  let isMore = false;
+  for (const { id } of behind) {
+    const isDone = await inTransaction(pool, (session) => planSome(session, id, newest, now));
+    isMore ||= !isDone;
+  }
+  return isMore;
+}
+
+// The first of an outlook that has nothing undelivered is due. Read once the webhook is locked, as is whoever finishes a
+// delivery: what that made due, or left to be made due, is seen.
+const PLAN = `
+  insert into webhook_deliveries (webhook_id, position, outlook_id, planned_at, due_at)
+  select w.id, e.position, e.outlook_id, $3,
+    case when row_number() over (partition by e.outlook_id order by e.position) = 1
+      and not exists (select from webhook_deliveries d where d.webhook_id = w.id
+        and d.outlook_id = e.outlook_id and d.delivered_at is null)
+    then $3::timestamptz end
+    from webhooks w join events e on e.position > w.position and e.position <= $2
+   where w.id = $1 and (w.kinds is null or e.kind = any(w.kinds))
+     and (w.outlook_id is null or e.outlook_id = w.outlook_id)
+   order by e.position`;
+
+/** @returns whether there is no more to do for the webhook, or another instance does it */
+async function planSome(
+  session: pg.PoolClient,
+  id: string,
+  newest: number,
+  now: Date,
+): Promise<boolean> {
+  const { rows } = await session.query<{ position: number }>(
+    `select position::float8 as position from webhooks
+      where id = $1 and disabled_at is null for no key update skip locked`,
+    [id],
+  );
+  if (!rows[0] || rows[0].position >= newest) return true;
+  const until = Math.min(newest, rows[0].position + PLANNED_AT_ONCE);
+  await session.query(PLAN, [id, until, now.toISOString()]);
+  await session.query('update webhooks set position = $2 where id = $1', [id, until]);
+  return until === newest;
+}
+
+/** A delivery that an instance has taken to carry out. */
+export type Claim = Receiver & {
+  id: string;
+  webhookId: string;
+  /** Which attempt it is, from 1. */
+  attempt: number;
+  event: LedgerEvent;
+};
+
+type ClaimRow = Receiver & LedgerEvent & Pick<Claim, 'id' | 'webhookId' | 'attempt'>;
+
+const CLAIM = `
+  with due as (
+    select one.id
+      from webhooks w
+      left join unnest($3::uuid[], $4::int[]) as busy (webhook_id, requests) on busy.webhook_id = w.id
+      cross join lateral (
+        select d.id, d.due_at from webhook_deliveries d
+         where d.webhook_id = w.id and d.due_at <= $1
+         order by d.due_at limit greatest(0, $5 - coalesce(busy.requests, 0))
+           for update skip locked) as one
+     where w.disabled_at is null
+     order by coalesce(busy.requests, 0), one.due_at limit $6),
+  claimed as (
+    update webhook_deliveries d set attempts = d.attempts + 1, due_at = $2 from due where d.id = due.id
+    returning d.id, d.webhook_id, d.position, d.attempts),
+  begun as (
+    insert into webhook_attempts (delivery_id, number, started_at) select id, attempts, $1 from claimed)
+  select c.id, c.webhook_id as "webhookId", c.attempts as attempt, w.url, ${secretsAt('$1')} as secrets,
+    e.position::float8 as position, e.kind, o.slug, e.version, e.data, e.recorded_at as "recordedAt"
+    from claimed c join webhooks w on w.id = c.webhook_id
+    join events e on e.position = c.position join outlooks o on o.id = e.outlook_id`;
+
+/**
+ * Takes deliveries that are due, those of idle webhooks first. Nobody else takes them until the lease is over, and they
+ * hold no lock meanwhile.
+ * @param busy how many requests the instance has under way, by the id of the webhook
+ * @param most of each webhook, with those under way, and altogether
+ */
+export async function claimDeliveries(
+  pool: pg.Pool,
+  { now, leaseUntil }: { now: Date; leaseUntil: Date },
+  busy: ReadonlyMap<string, number>,
+  most: { perWebhook: number; altogether: number },
+): Promise<Claim[]> {
+  const { rows } = await pool.query<ClaimRow>({
+    name: 'claim-webhook-deliveries',
+    text: CLAIM,
+    values: [
+      now.toISOString(),
+      leaseUntil.toISOString(),
+      [...busy.keys()],
+      [...busy.values()],
+      most.perWebhook,
+      most.altogether,
+    ],
+  });
+  return rows.map(({ id, webhookId, attempt, url, secrets, ...event }) => ({
+    id,
+    webhookId,
+    attempt,
+    url,
+    secrets,
+    event,
+  }));
+}
+
+/** What came of an attempt. */
+export type Outcome = {
+  milliseconds: number;
+  status: number | null;
+  /** In words; null for a success. */
+  fault: string | null;
+  /** Whether the receiver said that it is gone for good. */
+  isGone: boolean;
+};
+
+/**
+ * Records what came of an attempt: the next event of the outlook is due, or the same again.
+ * @param again when it is to be tried again after a failure; null where that says nothing of the receiver, as when the
+ *   service stops: at once
+ * @returns why the webhook is disabled by it; null where it is not
+ */
+export async function recordOutcome(
+  pool: pg.Pool,
+  claim: Pick<Claim, 'id' | 'webhookId' | 'attempt'>,
+  outcome: Outcome,
+  { now, again }: { now: Date; again: Date | null },
+): Promise<DisabledReason | null> {
+  return inTransaction(pool, async (session) => {
+    const { rows } = await session.query<{ failingSince: Date | null; isEnabled: boolean }>(
+      `select failing_since as "failingSince", disabled_at is null as "isEnabled" from webhooks
+        where id = $1 for no key update`,
+      [claim.webhookId],
+    );
+    const [webhook] = rows;
+    if (!webhook) return null; // it was deleted meanwhile, and the delivery with it
+    const { milliseconds, status, fault } = outcome;
+    await session.query(
+      `update webhook_attempts set milliseconds = $3, status = $4, fault = $5
+        where delivery_id = $1 and number = $2`,
+      [claim.id, claim.attempt, milliseconds, status, fault],
+    );
+    if (fault === null) {
+      await finish(session, claim, now);
+      return null;
+    }
+    await session.query(
+      `update webhook_deliveries set due_at = $3
+        where id = $1 and attempts = $2 and delivered_at is null`,
+      [claim.id, claim.attempt, (again ?? now).toISOString()],
+    );
+    if (again === null || !webhook.isEnabled) return null;
+    return recordFailure(session, claim.webhookId, outcome, webhook.failingSince ?? now, now);
+  });
+}
+
+/** Whoever took the delivery over after the lease meanwhile finds it delivered. */
+async function finish(
+  session: pg.PoolClient,
+  { id, webhookId }: Pick<Claim, 'id' | 'webhookId'>,
+  now: Date,
+): Promise<void> {
+  await session.query(
+    `update webhook_deliveries set delivered_at = $2, due_at = null
+      where id = $1 and delivered_at is null`,
+    [id, now.toISOString()],
+  );
+  await session.query(
+    `update webhook_deliveries set due_at = $3
+      where due_at is null and id = (
+        select next.id from webhook_deliveries next
+         where next.webhook_id = $1 and next.delivered_at is null and next.outlook_id =
+           (select outlook_id from webhook_deliveries where id = $2)
+         order by next.position limit 1)`,
+    [webhookId, id, now.toISOString()],
+  );
+  await session.query(
+    'update webhooks set failing_since = null where id = $1 and failing_since is not null',
+    [webhookId],
+  );
+}
+
+async function recordFailure(
+  session: pg.PoolClient,
+  webhookId: string,
+  { isGone }: Outcome,
+  failingSince: Date,
+  now: Date,
+): Promise<DisabledReason | null> {
+  const reason = isGone ? 'gone' : isGivenUp(failingSince, now) ? 'failing' : null;
+  await session.query(
+    `update webhooks set failing_since = $2, disabled_reason = $3, disabled_at = $4 where id = $1`,
+    [webhookId, failingSince.toISOString(), reason, reason && now.toISOString()],
+  );
+  return reason;
+}

@@ -1,0 +1,112 @@
+import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import { appendAudit } from '../access/audit-log.ts';
+import { type Delivery, listDeliveries } from './delivery-log.ts';
+import { readReceiver, readWebhook } from './webhooks.ts';
+import type { EventKind } from '../domain/events.ts';
+import { writeOf } from '../access/audit-trail.ts';
+import { forbidStoring } from '../http/conditional-requests.ts';
+import {
+  decodeCursor,
+  encodeCursor,
+  LIST_TYPES,
+  listShape,
+  pageContent,
+  pageFrom,
+  sendPage,
+} from '../http/paging.ts';
+import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { delivery, webhookTest } from './schemas.ts';
+
+const TAG = 'Webhooks';
+const params = z.strictObject({ id: z.uuid({ error: 'must be the id of a webhook, a UUID' }) });
+const security = [{ key: [] }];
+
+export function deliveryRoutes(api: Api, ledger: Ledger): void {
+  listRoute(api, ledger);
+  testRoute(api, ledger);
+}
+
+function listRoute(api: Api, { db, pool }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/webhooks/:id/deliveries',
+    config: { access: 'admin', serves: LIST_TYPES },
+    schema: {
+      operationId: 'listWebhookDeliveries',
+      tags: [TAG],
+      summary: 'See what was delivered',
+      description:
+        'The newest events first, with each attempt. What was delivered is kept for 30 days; what was not, until it is.',
+      security,
+      params,
+      querystring: z.strictObject(listShape),
+      response: { 200: pageContent(delivery), ...refusals(401, 403, 404, 422) },
+    },
+    handler: async (request, reply) => {
+      const { limit, cursor } = request.query;
+      const { id } = await readWebhook(db, request.params.id);
+      const about = ['deliveries', id];
+      const before = decodeCursor(cursor, about, z.int().min(1).max(Number.MAX_SAFE_INTEGER));
+      const found = await listDeliveries(pool, id, { before, limit: limit + 1 });
+      const { items, nextCursor } = pageFrom(found, limit, (last) =>
+        encodeCursor(about, last.position),
+      );
+      forbidStoring(reply);
+      return sendPage(request, reply, { items: items.map(represent), nextCursor }, delivery);
+    },
+  });
+}
+
+function represent(known: Delivery): z.output<typeof delivery> {
+  const { position, plannedAt, deliveredAt, dueAt, attempts, kind, ...rest } = known;
+  return {
+    ...rest,
+    kind: kind as EventKind,
+    event: position,
+    state: deliveredAt ? 'delivered' : dueAt ? 'due' : 'behind',
+    plannedAt: plannedAt.toISOString(),
+    deliveredAt: deliveredAt?.toISOString() ?? null,
+    nextAttemptAt: dueAt?.toISOString() ?? null,
+    attempts: attempts.map((attempt) => ({
+      ...attempt,
+      startedAt: new Date(attempt.startedAt).toISOString(),
+    })),
+  };
+}
+
+function testRoute(api: Api, ledger: Ledger): void {
+  const { pool, now, webhooks } = ledger;
+  api.route({
+    method: 'POST',
+    url: '/v1/webhooks/:id/test',
+    config: { access: 'admin' },
+    schema: {
+      operationId: 'testWebhook',
+      tags: [TAG],
+      summary: 'Send a test',
+      description:
+        'Posts `{"type": "webhook.test", "timestamp": …, "data": {"webhook": id}}`, signed like all else, and answers what the receiver said. Done for a disabled webhook, too, once, and not logged with the deliveries.',
+      security,
+      params,
+      response: { 200: webhookTest, ...refusals(400, 401, 403, 404, 413, 415, 422) },
+    },
+    handler: async (request, reply) => {
+      const { id } = request.params;
+      const at = now();
+      const receiver = await readReceiver(pool, id, at);
+      await appendAudit(pool, [writeOf(request, 200, at)]);
+      const data = { webhook: id };
+      const body = JSON.stringify({ type: 'webhook.test', timestamp: at.toISOString(), data });
+      const message = { id: randomUUID(), body };
+      const { isGone: _, ...outcome } = await webhooks.send(
+        receiver,
+        message,
+        at,
+        webhooks.stopped,
+      );
+      forbidStoring(reply);
+      return { delivered: outcome.fault === null, ...outcome };
+    },
+  });
+}

@@ -1,0 +1,265 @@
+import { z } from 'zod';
+import { appendAudit } from '../access/audit-log.ts';
+import { inTransaction, onSession } from '../postgres/pool.ts';
+import { forgetLog } from './delivery-log.ts';
+import {
+  changeWebhook,
+  createWebhook,
+  deleteWebhook,
+  listWebhooks,
+  readWebhook,
+  rotateSecret,
+  type Webhook,
+} from './webhooks.ts';
+import { secretText } from '../domain/webhooks.ts';
+import { writeOf } from '../access/audit-trail.ts';
+import { forbidStoring } from '../http/conditional-requests.ts';
+import { answerWrite } from '../access/run-write.ts';
+import { readJsonBodies } from '../http/json-body.ts';
+import {
+  creationPosition,
+  decodeCursor,
+  encodeCursor,
+  LIST_TYPES,
+  listShape,
+  pageContent,
+  pageFrom,
+  sendPage,
+} from '../http/paging.ts';
+import { Problem } from '../http/problems.ts';
+import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { createdWebhook, newWebhook, webhook, webhookPatch } from './schemas.ts';
+import { addressesOf, AddressRefused, type Reach } from './addresses.ts';
+import { deliveryRoutes } from './delivery-routes.ts';
+
+const TAG = 'Webhooks';
+const params = z.strictObject({ id: z.uuid({ error: 'must be the id of a webhook, a UUID' }) });
+const security = [{ key: [] }];
+
+export async function webhookRoutes(api: Api, ledger: Ledger): Promise<void> {
+  createRoute(api, ledger);
+  listRoute(api, ledger);
+  oneRoute(api, ledger);
+  rotateRoute(api, ledger);
+  deleteRoute(api, ledger);
+  deliveryRoutes(api, ledger);
+  // A scope of its own, because only this route takes merge patches, and takes nothing else.
+  await api.register(async (scope) => changeRoute(scope, ledger));
+}
+
+const CREATE = `From now on the events of \`GET /v1/events\` are posted to \`url\`, as [Standard Webhooks](https://www.standardwebhooks.com) has it:
+\`{"type": kind, "timestamp": …, "data": …}\` with the data that streams have, and the headers \`webhook-id\` (the same at each attempt),
+\`webhook-timestamp\` and \`webhook-signature\`. Libraries in many languages verify them with the secret, which the answer shows this once.
+
+Each event comes at least once, those of an outlook in their order. Until an event is answered 2xx, the later ones of its outlook wait, and it
+is tried again: after 5 s, 5 and 30 min, 2, 5, 10, 14, 20 h and then each day. 410 disables the webhook, as do five days of nothing but failures. What was missed is kept until it is enabled again.`;
+
+function createRoute(api: Api, ledger: Ledger): void {
+  api.route({
+    method: 'POST',
+    url: '/v1/webhooks',
+    config: { access: 'admin' },
+    schema: {
+      operationId: 'createWebhook',
+      tags: [TAG],
+      summary: 'Add a webhook',
+      description: CREATE,
+      security,
+      body: newWebhook,
+      response: { 201: createdWebhook, ...refusals(400, 401, 403, 413, 415, 422) },
+    },
+    handler: async (request, reply) => {
+      await requireReachable(request.body.url, ledger.webhooks.reach);
+      forbidStoring(reply);
+      await answerWrite(request, reply, ledger, {
+        work: (session) => createWebhook(session, request.body, ledger.now()),
+        answer: ({ webhook: created, secret }) => ({
+          status: 201,
+          headers: { location: `/v1/webhooks/${created.id}` },
+          body: { ...represent(created), secret: secretText(secret) },
+        }),
+        isSecret: true,
+      });
+      return reply;
+    },
+  });
+}
+
+/** How long a look-up of a receiver's name is waited for, in milliseconds. */
+const LOOKED_UP_WITHIN = 2_000;
+
+/**
+ * Refuses a URL that nothing would be sent to. A name that can't be looked up now is taken: it is looked up anew at each
+ * attempt.
+ * @throws Problem `invalid-request`
+ */
+async function requireReachable(url: string, reach: Reach): Promise<void> {
+  try {
+    const late = new Promise<never>((_, reject) => {
+      setTimeout(() => reject(new Error('late')), LOOKED_UP_WITHIN).unref();
+    });
+    await Promise.race([addressesOf(new URL(url), reach), late]);
+  } catch (error) {
+    if (!(error instanceof AddressRefused)) return;
+    throw new Problem('invalid-request', 'Nothing would be sent to this URL. Nothing was stored.', {
+      errors: [{ pointer: '/url', detail: error.message }],
+    });
+  }
+}
+
+function listRoute(api: Api, { db }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/webhooks',
+    config: { access: 'admin', serves: LIST_TYPES },
+    schema: {
+      operationId: 'listWebhooks',
+      tags: [TAG],
+      summary: 'List webhooks',
+      description: 'Newest first, disabled ones too.',
+      security,
+      querystring: z.strictObject(listShape),
+      response: { 200: pageContent(webhook), ...refusals(401, 403, 422) },
+    },
+    handler: async (request, reply) => {
+      const { limit, cursor } = request.query;
+      const after = decodeCursor(cursor, 'webhooks', creationPosition);
+      const found = await listWebhooks(db, { after, limit: limit + 1 });
+      const { items, nextCursor } = pageFrom(found, limit, (last) =>
+        encodeCursor('webhooks', [last.createdAt.getTime(), last.id]),
+      );
+      forbidStoring(reply);
+      return sendPage(request, reply, { items: items.map(represent), nextCursor }, webhook);
+    },
+  });
+}
+
+function oneRoute(api: Api, { db }: Ledger): void {
+  api.route({
+    method: 'GET',
+    url: '/v1/webhooks/:id',
+    config: { access: 'admin' },
+    schema: {
+      operationId: 'getWebhook',
+      tags: [TAG],
+      summary: 'Read a webhook',
+      description: 'Where it is told, of what, and whether it is; its secret is not shown.',
+      security,
+      params,
+      response: { 200: webhook, ...refusals(401, 403, 404, 422) },
+    },
+    handler: async (request, reply) => {
+      const found = await readWebhook(db, request.params.id);
+      forbidStoring(reply);
+      return reply.send(represent(found));
+    },
+  });
+}
+
+function changeRoute(api: Api, ledger: Ledger): void {
+  readJsonBodies(api, 'application/merge-patch+json');
+  api.route({
+    method: 'PATCH',
+    url: '/v1/webhooks/:id',
+    config: { access: 'admin' },
+    schema: {
+      operationId: 'changeWebhook',
+      tags: [TAG],
+      summary: 'Change, disable or enable a webhook',
+      description:
+        'A merge patch (RFC 7396). Other kinds are for events that are not planned yet; another URL is for all that is not delivered.',
+      security,
+      params,
+      consumes: ['application/merge-patch+json'],
+      body: webhookPatch,
+      response: { 200: webhook, ...refusals(400, 401, 403, 404, 413, 415, 422) },
+    },
+    handler: async (request, reply) => {
+      const { id } = request.params;
+      if (request.body.url !== undefined)
+        await requireReachable(request.body.url, ledger.webhooks.reach);
+      forbidStoring(reply);
+      await answerWrite(request, reply, ledger, {
+        work: (session) => changeWebhook(session, id, request.body, ledger.now()),
+        answer: (changed) => ({ status: 200, body: represent(changed) }),
+        told: () => ledger.webhooks.wake(),
+      });
+      return reply;
+    },
+  });
+}
+
+function rotateRoute(api: Api, ledger: Ledger): void {
+  api.route({
+    method: 'POST',
+    url: '/v1/webhooks/:id/secret',
+    config: { access: 'admin' },
+    schema: {
+      operationId: 'rotateWebhookSecret',
+      tags: [TAG],
+      summary: 'Give a webhook another secret',
+      description:
+        'The answer shows the secret this once. For 24 hours deliveries are signed with the one before as well, so that the receiver can change over meanwhile.',
+      security,
+      params,
+      response: { 200: createdWebhook, ...refusals(400, 401, 403, 404, 413, 415, 422) },
+    },
+    handler: async (request, reply) => {
+      const { id } = request.params;
+      forbidStoring(reply);
+      await answerWrite(request, reply, ledger, {
+        work: async (session) => {
+          const db = onSession(session);
+          const secret = await rotateSecret(db, id, ledger.now());
+          return { webhook: await readWebhook(db, id), secret };
+        },
+        answer: ({ webhook: rotated, secret }) => ({
+          status: 200,
+          body: { ...represent(rotated), secret: secretText(secret) },
+        }),
+        isSecret: true,
+      });
+      return reply;
+    },
+  });
+}
+
+function deleteRoute(api: Api, { pool, now }: Ledger): void {
+  api.route({
+    method: 'DELETE',
+    url: '/v1/webhooks/:id',
+    config: { access: 'admin' },
+    schema: {
+      operationId: 'deleteWebhook',
+      tags: [TAG],
+      summary: 'Delete a webhook',
+      description:
+        'Nothing is sent to it any more, but for what is under way; its deliveries are deleted with it. To only pause, disable it.',
+      security,
+      params,
+      response: { 204: z.null(), ...refusals(400, 401, 403, 404, 413, 415, 422) },
+    },
+    handler: async (request, reply) => {
+      const at = now();
+      await forgetLog(pool, request.params.id);
+      await inTransaction(pool, async (session) => {
+        await deleteWebhook(onSession(session), request.params.id);
+        await appendAudit(session, [writeOf(request, 204, at)]);
+      });
+      return reply.code(204).send(null);
+    },
+  });
+}
+
+function represent(known: Webhook): z.output<typeof webhook> {
+  const { createdAt, failingSince, disabledAt, disabledReason, previousSecretUntil, ...rest } =
+    known;
+  const isDisabled = disabledAt !== null && disabledReason !== null;
+  return {
+    ...rest,
+    createdAt: createdAt.toISOString(),
+    failingSince: failingSince?.toISOString() ?? null,
+    disabled: isDisabled ? { at: disabledAt.toISOString(), reason: disabledReason } : null,
+    previousSecretUntil: previousSecretUntil?.toISOString() ?? null,
+  };
+}

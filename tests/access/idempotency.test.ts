@@ -1,0 +1,307 @@
+import { randomUUID } from 'node:crypto';
+import type { LightMyRequestResponse } from 'fastify';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { forgetAnswers } from '../../src/access/idempotency-store.ts';
+import { REQUEST_EXAMPLES } from '../../src/http/openapi/examples.ts';
+import { startLedger, type TestLedger } from '../support/ledger.ts';
+import { createOutlook, faultsOf, outlookBody, send, stored } from '../support/requests.ts';
+
+let ledger: TestLedger;
+let webhook = '';
+beforeAll(async () => {
+  ledger = await startLedger();
+  const body = { url: 'https://hooks.desk.example' };
+  const created = await send(ledger, 'POST', '/v1/webhooks', body, { as: 'admin' });
+  webhook = created.json<{ id: string }>().id;
+});
+afterAll(() => ledger.close());
+
+let count = 0;
+let slug = '';
+beforeEach(async () => {
+  count += 1;
+  slug = `case-${count}`;
+  ledger.clock.now = new Date('2026-11-23T12:00:00.000Z');
+  await createOutlook(ledger, {
+    slug,
+    invalidationConditions: [{ key: 'watched', invalidates: 'bear', statement: 'S' }],
+  });
+});
+
+const view = { probabilities: { bear: 0.2, base: 0.5, bull: 0.3 }, rationale: 'R' };
+type Sent = [method: 'POST' | 'PATCH', url: string, body: unknown];
+const keyed = ([method, url, body]: Sent, key: string, headers = {}) =>
+  send(ledger, method, url, body, { as: 'admin', headers: { 'idempotency-key': key, ...headers } });
+
+/** What a client sees of an answer, but for what belongs to the request. */
+function seen({ statusCode, headers, body }: LightMyRequestResponse) {
+  const { date: _, 'x-request-id': __, ...rest } = headers;
+  return { statusCode, headers: rest, body };
+}
+const exampleOf = (operation: string, name: string) => REQUEST_EXAMPLES[operation]?.[name]?.value;
+const revision = (bear = 0.35): Sent => [
+  'POST',
+  `/v1/outlooks/${slug}/revisions`,
+  {
+    probabilities: { bear, base: Math.round((0.75 - bear) * 100) / 100, bull: 0.25 },
+    rationale: 'R',
+  },
+];
+
+const WRITES: Record<string, () => Sent> = {
+  createOutlook: () => ['POST', '/v1/outlooks', outlookBody({ slug: `new-${count}` })],
+  reviseOutlook: () => revision(),
+  reviseFramework: () => [
+    'PATCH',
+    `/v1/outlooks/${slug}/framework`,
+    { rationale: 'R', title: 'Another' },
+  ],
+  addEvidence: () => ['POST', `/v1/outlooks/${slug}/evidence`, exampleOf('addEvidence', 'brief')],
+  assessCondition: () => [
+    'POST',
+    `/v1/outlooks/${slug}/conditions/watched/assessments`,
+    { state: 'triggered', rationale: 'R' },
+  ],
+  publishConsensus: () => ['POST', `/v1/outlooks/${slug}/consensus`, { rationale: 'R' }],
+  withdrawOutlook: () => ['POST', `/v1/outlooks/${slug}/withdrawal`, { rationale: 'R' }],
+  resolveOutlook: () => [
+    'POST',
+    `/v1/outlooks/${slug}/resolution`,
+    { outcome: 'bear', reason: 'R' },
+  ],
+  createInstrument: () => [
+    'POST',
+    '/v1/instruments',
+    { symbol: `I${count}`, name: 'N', kind: 'index' },
+  ],
+  patchInstrument: () => ['PATCH', '/v1/instruments/RUT', { closes: 'rut-close' }],
+  createSeries: () => [
+    'POST',
+    '/v1/series',
+    { key: `s-${count}`, name: 'N', unit: 'U', frequency: 'daily', source: 'S' },
+  ],
+  recordObservations: () => [
+    'POST',
+    '/v1/series/rut-close/observations',
+    { observations: [{ date: '2026-11-20', value: 2700 + count }] },
+  ],
+  issueKey: () => ['POST', '/v1/keys', { name: 'Desk', role: 'analyst' }],
+  createWebhook: () => ['POST', '/v1/webhooks', { url: 'https://hooks.desk.example' }],
+  changeWebhook: () => ['PATCH', `/v1/webhooks/${webhook}`, { description: `D${count}` }],
+  rotateWebhookSecret: () => ['POST', `/v1/webhooks/${webhook}/secret`, {}],
+};
+
+describe.each(Object.entries(WRITES))('%s', (_, write) => {
+  test('sent again is answered as it was, and done once', async () => {
+    await ledger.call({
+      method: 'PUT',
+      url: `/v1/outlooks/${slug}/views/me`,
+      as: 'admin',
+      payload: view,
+    });
+    const [sent, key] = [write(), `"${randomUUID()}"`];
+    const first = await keyed(sent, key);
+    expect([200, 201], first.body).toContain(first.statusCode);
+    const after = await stored(ledger);
+    ledger.clock.now = new Date(ledger.clock.now.getTime() + 3_600_000);
+    for (let turn = 0; turn < 3; turn += 1)
+      expect(seen(await keyed(sent, key))).toEqual(seen(first));
+    expect(await stored(ledger)).toEqual(after);
+  });
+
+  test('under the key of something else is refused, and changes nothing', async () => {
+    const key = randomUUID();
+    await keyed(['POST', '/v1/series', { ...seriesBody(), key: `other-${count}` }], key);
+    const before = await stored(ledger);
+    const answer = await keyed(write(), key);
+    expect(answer.json()).toMatchObject({
+      type: '/problems/idempotency-key-reused',
+      status: 422,
+      detail: `The key ${key} was sent with another request.`,
+    });
+    expect(await stored(ledger)).toEqual(before);
+  });
+});
+
+const seriesBody = () => ({ name: 'N', unit: 'U', frequency: 'daily', source: 'S' });
+
+test('every operation that takes a key is tried above', async () => {
+  const { paths } = (await ledger.call({ url: '/openapi.json' })).json<{
+    paths: Record<
+      string,
+      Record<string, { operationId: string; parameters?: { $ref?: string }[] }>
+    >;
+  }>();
+  const documented = Object.values(paths)
+    .flatMap((item) => Object.entries(item))
+    .filter(([, { parameters = [] }]) =>
+      parameters.some(({ $ref }) => $ref === '#/components/parameters/IdempotencyKey'),
+    );
+  expect(documented.map(([, { operationId }]) => operationId).toSorted()).toEqual(
+    Object.keys(WRITES).toSorted(),
+  );
+  expect(new Set(documented.map(([method]) => method))).toEqual(new Set(['post', 'patch']));
+});
+
+describe('a key', () => {
+  test('may be written with or without quotes', async () => {
+    const key = randomUUID();
+    const first = await keyed(revision(), key);
+    expect(first.statusCode).toBe(201);
+    expect(seen(await keyed(revision(), `"${key}"`))).toEqual(seen(first));
+  });
+
+  test.each([
+    ['', 'nothing'],
+    [' ', 'a space'],
+    ['"', 'a quote'],
+    ['"a', 'half of its quotes'],
+    ['a'.repeat(256), 'more than it may have'],
+    [`"${'a'.repeat(256)}"`, 'more than it may have, quoted'],
+    ['"a", "b"', 'two'],
+    ['a;b=c', 'a parameter'],
+    ['schlüssel', 'a letter beyond ASCII'],
+  ])('%j, which is %s, is refused', async (key) => {
+    const before = await stored(ledger);
+    const answer = await keyed(revision(), key);
+    expect(answer.statusCode).toBe(422);
+    expect(faultsOf(answer.json())).toEqual({
+      '/idempotency-key': expect.stringContaining('must be given once'),
+    });
+    expect(await stored(ledger)).toEqual(before);
+  });
+
+  test('is of who sent it: another analyst has it, too', async () => {
+    const key = randomUUID();
+    const first = await keyed(revision(0.35), key);
+    const headers = { 'idempotency-key': key };
+    const [method, url, body] = revision(0.36);
+    const second = await send(ledger, method, url, body, { headers });
+    expect([first.statusCode, second.statusCode]).toEqual([201, 201]);
+  });
+
+  test('that is at work is refused until it is answered', async () => {
+    const key = randomUUID();
+    const { rows } = await ledger.pool.query<{ id: string }>(
+      `select id from analysts where name = 'admin desk'`,
+    );
+    const holder = await ledger.pool.connect();
+    await holder.query('begin');
+    await holder.query(
+      `select pg_advisory_xact_lock(hashtextextended('outlook-ledger attempt ' || $1 || ' ' || $2, 0))`,
+      [rows[0]?.id, key],
+    );
+    const answer = await keyed(revision(), key);
+    expect(answer.json()).toMatchObject({
+      type: '/problems/idempotency-key-in-flight',
+      status: 409,
+    });
+    expect(answer.headers['retry-after']).toBe('1');
+    await holder.query('rollback');
+    holder.release();
+    expect((await keyed(revision(), key)).statusCode).toBe(201);
+  });
+
+  test('of twenty at once takes effect once', async () => {
+    const key = randomUUID();
+    const answers = await Promise.all(Array.from({ length: 20 }, () => keyed(revision(), key)));
+    const done = answers.filter(({ statusCode }) => statusCode === 201);
+    expect(done.length).toBeGreaterThanOrEqual(1);
+    expect(new Set(done.map(({ body }) => body)).size).toBe(1);
+    for (const { statusCode } of answers) expect([201, 409]).toContain(statusCode);
+    const outlook = await ledger.call({ url: `/v1/outlooks/${slug}` });
+    expect(outlook.json()).toMatchObject({ version: 2 });
+  });
+
+  test('is answered as it was, whatever happened since', async () => {
+    const key = randomUUID();
+    const first = await keyed(revision(0.35), key);
+    await keyed(revision(0.4), randomUUID());
+    await keyed(['POST', `/v1/outlooks/${slug}/withdrawal`, { rationale: 'R' }], randomUUID());
+    expect(seen(await keyed(revision(0.35), key))).toEqual(seen(first));
+  });
+
+  test('of what was refused is free: it is tried anew', async () => {
+    const key = randomUUID();
+    const same = revision(0.3);
+    const refused = await keyed(same, key);
+    expect(refused.json()).toMatchObject({ type: '/problems/no-change' });
+    await keyed(revision(0.35), randomUUID());
+    expect((await keyed(same, key)).statusCode).toBe(201);
+  });
+
+  test('is forgotten after a day', async () => {
+    const key = randomUUID();
+    const first = await keyed(revision(0.35), key);
+    ledger.clock.now = new Date(ledger.clock.now.getTime() + 24 * 3_600_000);
+    expect(seen(await keyed(revision(0.35), key))).toEqual(seen(first));
+    ledger.clock.now = new Date(ledger.clock.now.getTime() + 1);
+    const again = await keyed(revision(0.35), key);
+    expect(again.json()).toMatchObject({ type: '/problems/no-change' });
+  });
+
+  test('is swept once it is old, and not before', async () => {
+    const key = randomUUID();
+    await keyed(revision(0.35), key);
+    const kept = async () => {
+      const { rowCount } = await ledger.pool.query('select from idempotency_keys where key = $1', [
+        key,
+      ]);
+      return rowCount;
+    };
+    await forgetAnswers(ledger.pool, ledger.clock.now);
+    expect(await kept()).toBe(1);
+    await forgetAnswers(ledger.pool, new Date(ledger.clock.now.getTime() + 1));
+    expect(await kept()).toBe(0);
+  });
+
+  test('guards a write that is conditional, too', async () => {
+    const key = randomUUID();
+    const { headers } = await ledger.call({ url: `/v1/outlooks/${slug}` });
+    const condition = { 'if-match': String(headers.etag) };
+    const first = await keyed(revision(), key, condition);
+    expect(first.statusCode).toBe(201);
+    expect(seen(await keyed(revision(), key, condition))).toEqual(seen(first));
+    const other = await keyed(revision(), key, { 'if-match': '*' });
+    expect(other.json()).toMatchObject({ type: '/problems/idempotency-key-reused' });
+  });
+});
+
+describe('an issued key', () => {
+  const issue: Sent = ['POST', '/v1/keys', { name: 'A desk', role: 'feed' }];
+
+  test('is kept so that nobody can read it who has not sent the request', async () => {
+    const key = randomUUID();
+    const first = await keyed(issue, key);
+    const { key: issued } = first.json<{ key: string }>();
+    const { rows } = await ledger.pool.query<{ body: Buffer; everything: string }>(
+      `select body, to_json(i)::text as everything from idempotency_keys i where key = $1`,
+      [key],
+    );
+    expect(rows[0]?.body.includes(issued)).toBe(false);
+    expect(rows[0]?.everything).not.toContain(issued);
+    expect((await keyed(issue, key)).json()).toMatchObject({ key: issued });
+  });
+
+  test('is not told to another key of the same analyst', async () => {
+    const body = { name: 'admin desk', role: 'admin' };
+    const second = await send(ledger, 'POST', '/v1/keys', body, { as: 'admin' });
+    const key = randomUUID();
+    await keyed(issue, key);
+    const authorization = `Bearer ${second.json<{ key: string }>().key}`;
+    const answer = await ledger.call({
+      method: 'POST',
+      url: '/v1/keys',
+      headers: { authorization, 'idempotency-key': key, 'content-type': 'application/json' },
+      payload: JSON.stringify(issue[2]),
+    });
+    expect(answer.json()).toMatchObject({ type: '/problems/idempotency-key-reused', status: 422 });
+  });
+});
+
+test('an answer that was kept is not altered with plain SQL', async () => {
+  await keyed(revision(), randomUUID());
+  await expect(ledger.pool.query(`update idempotency_keys set body = ''`)).rejects.toMatchObject({
+    constraint: 'idempotency_keys_append_only',
+  });
+});

@@ -1,0 +1,319 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import {
+  type CryptoKey,
+  exportJWK,
+  generateKeyPair,
+  importJWK,
+  type JWTPayload,
+  SignJWT,
+} from 'jose';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Issuer } from '../../src/access/tokens.ts';
+import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
+
+const AUDIENCE = 'https://ledger.example';
+const REVISION = {
+  probabilities: { bear: 0.35, base: 0.4, bull: 0.25 },
+  rationale: 'Why.',
+};
+
+type Pair = { publicKey: CryptoKey; privateKey: CryptoKey };
+let pair: Pair;
+let other: Pair;
+let extractable: Pair;
+/** An identity provider: what it publishes, and how often it was asked. */
+let provider: Server;
+let issuer = '';
+let published: { kid: string; key: CryptoKey }[] = [];
+let publishedAlg: string | undefined = 'RS256';
+let isDown = false;
+let asked: string[] = [];
+let claimsToBe = '';
+
+beforeAll(async () => {
+  pair = await generateKeyPair('RS256');
+  other = await generateKeyPair('RS256');
+  extractable = await generateKeyPair('RS256', { extractable: true });
+  provider = createServer((request, response) => {
+    asked.push(request.url ?? '');
+    if (isDown) return void response.writeHead(500).end();
+    if (request.url === '/.well-known/openid-configuration') {
+      return void response.end(JSON.stringify({ issuer: claimsToBe, jwks_uri: `${issuer}/keys` }));
+    }
+    return void Promise.all(
+      published.map(async ({ kid, key }) => ({
+        ...(await exportJWK(key)),
+        kid,
+        alg: publishedAlg,
+      })),
+    ).then((keys) => response.end(JSON.stringify({ keys })));
+  });
+  await new Promise<void>((resolve) => {
+    provider.listen(0, '127.0.0.1', resolve);
+  });
+  issuer = `http://127.0.0.1:${(provider.address() as AddressInfo).port}`;
+});
+afterAll(
+  () =>
+    new Promise((resolve) => {
+      provider.close(resolve);
+    }),
+);
+
+let ledger: TestLedger;
+const start = async (settings: Partial<Issuer> = {}, requireKeyForReads = false) => {
+  const oidc = {
+    issuer,
+    audience: AUDIENCE,
+    algorithm: 'RS256',
+    jwksUrl: null,
+    rolesClaim: 'realm_access.roles',
+    roles: { 'desk-analysts': 'analyst', feeders: 'feed', bosses: 'admin' },
+    ...settings,
+  } as const;
+  ledger = await startLedger({ oidc, requireKeyForReads });
+};
+beforeEach(() => {
+  published = [{ kid: 'one', key: pair.publicKey }];
+  isDown = false;
+  publishedAlg = 'RS256';
+  asked = [];
+  claimsToBe = issuer;
+});
+afterEach(() => ledger.close());
+
+const seconds = (moment: string) => Date.parse(moment) / 1000;
+/** Claims that open the service at the time of the test's clock, 2026-11-20T16:00:00Z. */
+const claims = (more: Record<string, unknown> = {}): JWTPayload => ({
+  iss: issuer,
+  aud: AUDIENCE,
+  sub: 'ada',
+  name: 'Ada',
+  iat: seconds('2026-11-20T15:59:00Z'),
+  exp: seconds('2026-11-20T16:05:00Z'),
+  realm_access: { roles: ['desk-analysts'] },
+  ...more,
+});
+const signed = (payload: JWTPayload = claims(), { key = pair.privateKey, kid = 'one' } = {}) =>
+  new SignJWT(payload).setProtectedHeader({ alg: 'RS256', kid }).sign(key);
+const revise = (token: string, body: object = REVISION) =>
+  ledger.call({
+    method: 'POST',
+    url: `/v1/outlooks/${SLUG}/revisions`,
+    headers: { authorization: `Bearer ${token}` },
+    payload: body,
+  });
+const withToken = (url: string, token: string) =>
+  ledger.call({ url, headers: { authorization: `Bearer ${token}` } });
+
+describe('a token of the configured issuer', () => {
+  test('opens what its role may do, as an analyst of its own, each time the same', async () => {
+    await start();
+    const first = await revise(await signed());
+    expect([first.statusCode, first.json()]).toMatchObject([201, { author: { name: 'Ada' } }]);
+    const renamed = await signed(claims({ name: 'Ada Lovelace', jti: 'another' }));
+    const second = await revise(renamed, {
+      ...REVISION,
+      probabilities: { bear: 0.4, base: 0.4, bull: 0.2 },
+    });
+    const { author } = first.json<{ author: object }>();
+    expect(second.json()).toMatchObject({ author });
+    expect((await withToken('/v1/keys', renamed)).statusCode).toBe(403);
+    expect(asked.filter((url) => url === '/keys')).toHaveLength(1);
+    const trail = await ledger.call({ url: '/v1/audit?kind=write&limit=1', as: 'admin' });
+    expect(trail.json()).toMatchObject({
+      items: [{ analyst: author, role: 'analyst', credential: `${issuer} ada` }],
+    });
+  });
+
+  test('may hold several roles, by a claim that is text or a list', async () => {
+    await start({ rolesClaim: 'groups' });
+    const both = await signed(claims({ groups: ['feeders', 'others', 'desk-analysts'] }));
+    expect((await revise(both)).statusCode).toBe(201);
+    const observations = { observations: [{ date: '2026-11-19', value: 9 }] };
+    const fed = await ledger.call({
+      method: 'POST',
+      url: '/v1/series/rut-close/observations',
+      headers: { authorization: `Bearer ${both}` },
+      payload: observations,
+    });
+    expect(fed.statusCode).toBe(200);
+    const admin = await signed(claims({ groups: 'bosses', sub: 'boss' }));
+    expect((await withToken('/v1/keys', admin)).statusCode).toBe(200);
+  });
+
+  test('without a role of ours opens nothing, and leaves no analyst', async () => {
+    await start();
+    for (const roles of [[], ['owners'], ['constructor', '__proto__'], 'admin', [7], null]) {
+      const answer = await revise(await signed(claims({ realm_access: { roles } })));
+      expect([answer.statusCode, answer.json()]).toMatchObject([
+        403,
+        { detail: 'The token of ada holds no role of this service.' },
+      ]);
+    }
+    const { rows } = await ledger.pool.query(`select from analysts where name like 'Ada%'`);
+    expect(rows).toEqual([]);
+  });
+
+  test('makes nobody another by the name that it claims', async () => {
+    await start();
+    const answer = await revise(await signed(claims({ name: 'analyst desk' })));
+    expect(answer.json()).toMatchObject({ author: { name: 'analyst desk (ada)' } });
+  });
+
+  test('of two requests at once makes one analyst', async () => {
+    await start();
+    const token = await signed();
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, () => withToken(`/v1/outlooks/${SLUG}/views/me`, token)),
+    );
+    expect(new Set(answers.map(({ statusCode }) => statusCode))).toEqual(new Set([404]));
+    const { rows } = await ledger.pool.query(
+      `select from analysts where name like 'Ada%' union all select from analyst_identities`,
+    );
+    expect(rows).toHaveLength(2);
+  });
+
+  test('opens reads where they need a key, and no longer once it expired', async () => {
+    await start({}, true);
+    const token = await signed();
+    const read = () => withToken(`/v1/outlooks/${SLUG}`, token);
+    expect((await read()).statusCode).toBe(200);
+    ledger.clock.now = new Date('2026-11-20T16:05:29Z'); // within what clocks may differ by
+    expect((await read()).statusCode).toBe(200);
+    ledger.clock.now = new Date('2026-11-20T16:05:30Z');
+    const late = await read();
+    expect([late.statusCode, late.json()]).toMatchObject([
+      401,
+      { detail: 'The token has expired.' },
+    ]);
+    expect(late.headers['www-authenticate']).toBe('Bearer realm="Outlook Ledger"');
+  });
+
+  test('is limited as a key is, by whom it speaks of', async () => {
+    await start();
+    const limited = await startLedger({
+      rateLimitPerKey: 1,
+      oidc: {
+        issuer,
+        audience: AUDIENCE,
+        algorithm: 'RS256',
+        jwksUrl: `${issuer}/keys`,
+        rolesClaim: 'roles',
+        roles: { admin: 'admin' },
+      },
+    });
+    const ask = async (sub: string, jti: string) =>
+      (
+        await limited.call({
+          url: '/v1/keys',
+          headers: {
+            authorization: `Bearer ${await signed(claims({ sub, jti, roles: ['admin'] }))}`,
+          },
+        })
+      ).statusCode;
+    expect([await ask('a', '1'), await ask('a', '2'), await ask('b', '3')]).toEqual([
+      200, 429, 200,
+    ]);
+    await limited.close();
+  });
+});
+
+describe('a token is refused', () => {
+  const NONE = 'The token is not one that its issuer signed.';
+  const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
+  const CASES: [string, () => Promise<string>, RegExp | string][] = [
+    ['of another issuer', () => signed(claims({ iss: 'https://other.example' })), /"iss"/],
+    ['for another audience', () => signed(claims({ aud: 'https://other.example' })), /"aud"/],
+    ['without an audience', () => signed(claims({ aud: undefined })), /"aud"/],
+    ['without an end', () => signed(claims({ exp: undefined })), /"exp"/],
+    ['without a subject', () => signed(claims({ sub: undefined })), /"sub"/],
+    ['not yet in force', () => signed(claims({ nbf: seconds('2026-11-20T16:01:00Z') })), /"nbf"/],
+    ['signed by another key', () => signed(claims(), { key: other.privateKey }), NONE],
+    ['of an unknown key', () => signed(claims(), { kid: 'two' }), NONE],
+    ['signed by nobody', async () => `${encode({ alg: 'none' })}.${encode(claims())}.AA`, NONE],
+    [
+      'signed by what is public, as a secret',
+      async () =>
+        new SignJWT(claims())
+          .setProtectedHeader({ alg: 'HS256', kid: 'one' })
+          .sign(Buffer.from(JSON.stringify(await exportJWK(pair.publicKey)))),
+      NONE,
+    ],
+    [
+      'of another algorithm than is configured',
+      async () =>
+        new SignJWT(claims())
+          .setProtectedHeader({ alg: 'PS256', kid: 'one' })
+          .sign((await generateKeyPair('PS256')).privateKey),
+      NONE,
+    ],
+    [
+      'with other claims than were signed',
+      async () => {
+        const [head, , signature] = (await signed()).split('.');
+        return `${head}.${encode(claims({ sub: 'boss' }))}.${signature}`;
+      },
+      NONE,
+    ],
+    ['that is none', async () => 'aaaa.bbbb.cccc', NONE],
+    [
+      'of a subject that can not be shown',
+      () => signed(claims({ sub: 'a\u0000da' })),
+      'The subject of the token can not be used as an id.',
+    ],
+  ];
+  test.for(CASES)('%s', async ([, make, detail]) => {
+    await start();
+    const answer = await revise(await make());
+    expect(answer.statusCode).toBe(401);
+    const told = answer.json<{ detail: string }>().detail;
+    expect(told).toMatch(typeof detail === 'string' ? new RegExp(`^${detail}$`) : detail);
+    expect((await ledger.call({ url: `/v1/outlooks/${SLUG}` })).json()).toMatchObject({
+      version: 1,
+    });
+  });
+
+  test('where no issuer is configured, as anything else that is no key', async () => {
+    ledger = await startLedger();
+    const answer = await revise(await signed());
+    expect([answer.statusCode, answer.json()]).toMatchObject([
+      401,
+      { detail: 'The Authorization header must read Bearer, a space and a key (olk_…).' },
+    ]);
+  });
+});
+
+test('a token of another algorithm is refused, whatever the key would do', async () => {
+  const jwk = await exportJWK(extractable.privateKey);
+  published = [{ kid: 'one', key: extractable.publicKey }];
+  publishedAlg = undefined;
+  const sign = async (alg: string) =>
+    new SignJWT(claims()).setProtectedHeader({ alg, kid: 'one' }).sign(await importJWK(jwk, alg));
+  await start();
+  expect((await revise(await sign('PS256'))).statusCode).toBe(401);
+  expect((await revise(await sign('RS256'))).statusCode).toBe(201);
+});
+
+describe('an issuer', () => {
+  test('that is away makes its tokens wait, not keys, and is asked again', async () => {
+    await start();
+    isDown = true;
+    const answer = await revise(await signed());
+    expect([answer.statusCode, answer.headers['retry-after'], answer.json()]).toMatchObject([
+      503,
+      '5',
+      { detail: 'The keys of the identity provider can not be had; try again.' },
+    ]);
+    expect((await ledger.revise(REVISION)).statusCode).toBe(201);
+    isDown = false;
+    expect((await withToken(`/v1/outlooks/${SLUG}/views/me`, await signed())).statusCode).toBe(404);
+  });
+
+  test('whose discovery document speaks of another is not believed', async () => {
+    claimsToBe = 'https://other.example';
+    await start();
+    expect((await revise(await signed())).statusCode).toBe(503);
+  });
+});

@@ -1,0 +1,726 @@
+import { once } from 'node:events';
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import { type AddressInfo, connect as connectSocket, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { FastifyInstance } from 'fastify';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { EventStreams } from '../../src/api/event-streams.ts';
+import { changeState as changeStateOf, openSession } from '../support/plain-sql.ts';
+import { fillLedger } from '../support/outlooks.ts';
+import { ANALYST_ID, EVIDENCE_ID } from '../support/operations.ts';
+import { connect, type EventClient, EventReader, type ToldEvent } from '../support/event-client.ts';
+import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
+import { createOutlook, faultsOf, patchFramework } from '../support/requests.ts';
+
+const ALL = '/v1/events';
+const ONE = `/v1/outlooks/${SLUG}/events`;
+const OTHER = 'another';
+
+let ledger: TestLedger;
+let origin: string;
+let clients: EventClient[];
+const start = async (options: Parameters<typeof startLedger>[0] = {}) => {
+  ledger = await startLedger(options);
+  origin = await ledger.app.listen({ host: '127.0.0.1', port: 0 });
+};
+beforeEach(() => void (clients = []));
+afterEach(async () => {
+  await Promise.all(clients.map((client) => client.leave()));
+  await ledger.close();
+});
+
+const follow = async (path = ALL, options: Parameters<typeof connect>[1] = {}) => {
+  const client = await connect(origin + path, options);
+  clients.push(client);
+  return client;
+};
+/** Follows from an event on that was told before. */
+const resume = (lastEventId: string, path = ALL) => follow(path, { lastEventId });
+
+/** Publishes the next version of the sample, whose bear case is this likely. */
+async function revise(bear: number): Promise<void> {
+  const probabilities = { bear, base: Number((0.75 - bear).toFixed(2)), bull: 0.25 };
+  const revised = await ledger.revise({ probabilities, rationale: 'Moved.' });
+  expect(revised.statusCode, revised.body).toBe(201);
+}
+
+const changeState = (change: string, slug = SLUG) =>
+  changeStateOf(ledger.pool, change, `slug = '${slug}'`);
+
+/**
+ * Changes the review reasons of the sample and of another outlook in turns, `count` times in all.
+ * Commits in between, as the rows that one transaction leaves behind slow it down more and more.
+ */
+const changeOften = (count: number, reason = "'reason ' || i") =>
+  ledger.pool.query(`do $$ begin
+    -- Due already, which would be an event of its own.
+    alter table outlooks disable trigger guard_outlook, disable trigger announce_state;
+    update outlooks set review_reasons = '{due}' where review_reasons = '{}';
+    alter table outlooks enable trigger announce_state;
+    for i in 1..${count} loop
+      update outlooks set review_reasons = array[${reason}]
+       where slug = case i % 2 when 1 then '${SLUG}' else '${OTHER}' end;
+      if i % 100 = 0 then commit; end if;
+    end loop;
+    alter table outlooks enable trigger guard_outlook;
+  end $$`);
+
+/** When something was recorded, as an event says it. */
+async function recordedAt(position: number): Promise<string> {
+  const { rows } = await ledger.pool.query<{ at: Date }>(
+    'select recorded_at as at from events where position = $1',
+    [position],
+  );
+  return rows[0]?.at.toISOString() ?? '';
+}
+
+/** Waits until the service has heard of all events up to this one. */
+const heard = async (position: number) => {
+  await expect.poll(() => ledger.feed.position, { timeout: 20_000 }).toBe(position);
+};
+
+const idsOf = (events: readonly ToldEvent[]) => events.map(({ id }) => Number(id));
+const upTo = (last: number, first = 1) =>
+  Array.from({ length: last - first + 1 }, (_, index) => first + index);
+const isFinished = async (work: Promise<unknown>, within: number) =>
+  Promise.race([work.then(() => true), delay(within, false)]);
+
+describe('a stream', () => {
+  beforeEach(() => start());
+
+  test('tells of all that happens, in its order', async () => {
+    const client = await follow();
+    await createOutlook(ledger, { slug: OTHER });
+    ledger.clock.now = new Date('2026-11-20T16:31:00.000Z');
+    const revised = await ledger.revise({
+      probabilities: { bear: 0.35, base: 0.4, bull: 0.25 },
+      rationale: 'Yields jumped.',
+    });
+    const patched = await patchFramework(ledger, { title: 'Reworded', rationale: 'Clearer.' });
+    await changeState(`review_reasons = '{"Its horizon is over."}'`);
+    await client.told(5);
+    await changeState(`status = 'withdrawn'`);
+
+    const probabilities = { bear: 0.35, base: 0.4, bull: 0.25 };
+    const change = { kind: 'probabilities', previousVersion: 1 };
+    const stays = { bear: 0, base: 0, bull: 0 };
+    expect(await client.told(6)).toEqual([
+      {
+        id: '2',
+        event: 'outlook.created',
+        data: {
+          slug: OTHER,
+          version: 1,
+          publishedAt: '2026-11-20T16:00:00.000Z',
+          change: { kind: 'created', previousVersion: null, deltas: null },
+          probabilities: { bear: 0.3, base: 0.45, bull: 0.25 },
+        },
+      },
+      {
+        id: '3',
+        event: 'outlook.version.published',
+        data: {
+          slug: SLUG,
+          version: 2,
+          publishedAt: '2026-11-20T16:31:00.000Z',
+          change: { ...change, deltas: { bear: 0.05, base: -0.05, bull: 0 } },
+          probabilities,
+        },
+      },
+      {
+        id: '4',
+        event: 'outlook.version.published',
+        data: {
+          slug: SLUG,
+          version: 3,
+          publishedAt: '2026-11-20T16:31:00.000Z',
+          change: { kind: 'framework', previousVersion: 2, deltas: stays },
+          probabilities,
+        },
+      },
+      {
+        id: '5',
+        event: 'outlook.state.changed',
+        data: {
+          slug: SLUG,
+          version: 3,
+          changedAt: await recordedAt(5),
+          status: 'open',
+          review: { due: true, reasons: ['Its horizon is over.'] },
+        },
+      },
+      {
+        id: '6',
+        event: 'outlook.review.due',
+        data: {
+          slug: SLUG,
+          version: 3,
+          dueAt: await recordedAt(6),
+          reasons: ['Its horizon is over.'],
+        },
+      },
+      {
+        id: '7',
+        event: 'outlook.state.changed',
+        data: {
+          slug: SLUG,
+          version: 3,
+          changedAt: await recordedAt(7),
+          status: 'withdrawn',
+          review: { due: true, reasons: ['Its horizon is over.'] },
+        },
+      },
+    ]);
+    for (const [index, answer] of [revised, patched].entries()) {
+      const { publishedAt, change, probabilities } = answer.json<Record<string, unknown>>();
+      expect(client.events[index + 1]?.data).toMatchObject({ publishedAt, change, probabilities });
+    }
+  });
+
+  test('tells of evidence, of conditions, of what is owed, and of drawdowns', async () => {
+    const client = await follow(ONE);
+    await fillLedger(ledger);
+    const told = await client.told(11);
+    const triggered =
+      '"rate-relief" is triggered: us-30y-yield was 4.1 on 2026-11-18, below 4.25 for 3 observations in a row.';
+    expect(told.map(({ event, data }) => [event, data])).toEqual([
+      [
+        'evidence.added',
+        {
+          slug: SLUG,
+          version: 1,
+          addedAt: '2026-11-20T16:00:00.000Z',
+          evidence: {
+            id: EVIDENCE_ID,
+            headline: 'Yields jumped',
+            publisher: 'A newswire',
+            corrects: null,
+          },
+        },
+      ],
+      [
+        'drawdown.label.changed',
+        {
+          slug: SLUG,
+          version: 1,
+          changedAt: '2026-11-20T16:00:00.000Z',
+          drawdown: {
+            label: 'correction',
+            previous: null,
+            depth: expect.closeTo(350 / 3000, 12),
+            day: '2026-11-18',
+          },
+        },
+      ],
+      [
+        'condition.triggered',
+        {
+          slug: SLUG,
+          version: 1,
+          changedAt: '2026-11-20T16:00:00.000Z',
+          condition: {
+            key: 'rate-relief',
+            invalidates: 'bear',
+            cause: 'observations',
+            reason: triggered,
+            day: '2026-11-18',
+            observations: [{ series: 'us-30y-yield', date: '2026-11-18', value: 4.1 }],
+          },
+        },
+      ],
+      [
+        'outlook.state.changed',
+        expect.objectContaining({ review: { due: true, reasons: [triggered] } }),
+      ],
+      [
+        'outlook.review.due',
+        { slug: SLUG, version: 1, dueAt: expect.any(String), reasons: [triggered] },
+      ],
+      ['outlook.state.changed', expect.objectContaining({ review: { due: false, reasons: [] } })],
+      ['outlook.version.published', expect.objectContaining({ version: 2 })],
+      [
+        'condition.cleared',
+        expect.objectContaining({
+          version: 2,
+          condition: expect.objectContaining({ key: 'rate-relief', day: '2026-11-19' }),
+        }),
+      ],
+      [
+        'condition.expired',
+        expect.objectContaining({
+          condition: {
+            key: 'orders-and-spending',
+            invalidates: 'bear',
+            cause: 'assessment',
+            reason: '"orders-and-spending" is expired, by an assessment of analyst desk.',
+            day: null,
+            observations: [],
+          },
+        }),
+      ],
+      [
+        'view.published',
+        {
+          slug: SLUG,
+          version: 2,
+          recordedAt: '2026-11-20T16:00:00.000Z',
+          view: {
+            analyst: { id: ANALYST_ID, name: 'Another desk' },
+            version: 1,
+            probabilities: { bear: 0.4, base: 0.4, bull: 0.2 },
+          },
+        },
+      ],
+      [
+        'view.published',
+        expect.objectContaining({ view: expect.objectContaining({ version: 1 }) }),
+      ],
+    ]);
+  });
+
+  test('of one outlook tells of no other', async () => {
+    await createOutlook(ledger, { slug: OTHER });
+    await heard(2); // a stream that opens before is told of it
+    const [one, other] = [await follow(ONE), await follow(`/v1/outlooks/${OTHER}/events`)];
+    await patchFramework(ledger, { title: 'One', rationale: 'Clearer.' }, { slug: OTHER });
+    await revise(0.2);
+    await patchFramework(ledger, { title: 'Two', rationale: 'Clearer.' }, { slug: OTHER });
+    await revise(0.3);
+    await patchFramework(ledger, { title: 'Reworded', rationale: 'Clearer.' }, { slug: OTHER });
+    await changeState(`status = 'void'`);
+    await Promise.all([one.told(3), other.told(3)]);
+    for (const [client, slug] of [
+      [one, SLUG],
+      [other, OTHER],
+    ] as const) {
+      expect(client.events.map(({ data }) => data)).toEqual(
+        Array.from({ length: 3 }, () => expect.objectContaining({ slug })),
+      );
+    }
+    expect([...idsOf(one.events), ...idsOf(other.events)].toSorted((a, b) => a - b)).toEqual(
+      upTo(8, 3),
+    );
+  });
+
+  test('of an outlook that there is not is answered 404', async () => {
+    const { statusCode } = await ledger.call({ url: '/v1/outlooks/nowhere/events' });
+    expect(statusCode).toBe(404);
+  });
+
+  test('has headers that nothing in between keeps it back by', async () => {
+    for (const path of [ALL, ONE]) {
+      const { headers } = (
+        await follow(path, {
+          headers: { origin: 'https://any.example', 'accept-encoding': 'br, gzip' },
+        })
+      ).response;
+      expect(headers.get('content-type')).toBe('text/event-stream');
+      expect(headers.get('cache-control')).toBe('no-store');
+      expect(headers.get('access-control-allow-origin')).toBe('*');
+      expect(headers.get('x-accel-buffering')).toBe('no');
+      expect(headers.get('x-content-type-options')).toBe('nosniff');
+      expect(headers.get('x-request-id')).toMatch(/./);
+      expect(headers.get('content-encoding')).toBeNull();
+    }
+  });
+
+  test.each([ALL, ONE])('asked for by HEAD is its head alone: %s', async (path) => {
+    const head = await fetch(origin + path, { method: 'HEAD' });
+    expect([head.status, await head.text()]).toEqual([200, '']);
+    const { response } = await follow(path);
+    const told = ({ headers }: Response) =>
+      ['content-type', 'cache-control', 'access-control-allow-origin'].map((name) =>
+        headers.get(name),
+      );
+    expect(told(head)).toEqual(told(response));
+    const unknown = await fetch(`${origin}${path}?lastEventId=99`, { method: 'HEAD' });
+    expect(unknown.status).toBe(422);
+  });
+
+  test('of a page of another origin may be resumed', async () => {
+    const { statusCode, headers } = await ledger.call({
+      method: 'OPTIONS',
+      url: ALL,
+      headers: {
+        origin: 'https://any.example',
+        'access-control-request-method': 'GET',
+        'access-control-request-headers': 'last-event-id',
+      },
+    });
+    expect([statusCode, headers['access-control-allow-origin']]).toEqual([204, '*']);
+    expect(String(headers['access-control-allow-headers']).split(', ')).toContain('Last-Event-ID');
+  });
+
+  test.each(['application/json', 'text/html', 'text/event-stream;q=0'])(
+    'is not served as %s',
+    async (accept) => {
+      for (const url of [ALL, ONE]) {
+        const refused = await ledger.call({ url, headers: { accept } });
+        expect([url, refused.statusCode]).toEqual([url, 406]);
+      }
+    },
+  );
+
+  test.each(['text/event-stream', 'text/*', '*/*', 'application/json, text/event-stream;q=0.1'])(
+    'is served to who accepts %s',
+    async (accept) => {
+      expect((await follow(ALL, { headers: { accept } })).response.status).toBe(200);
+    },
+  );
+});
+
+test.each([false, true])('no other read is a stream (read before: %s)', async (isKept) => {
+  await start();
+  const reads = [`/v1/outlooks/${SLUG}`, '/v1/outlooks', `/v1/outlooks/${SLUG}/probabilities`];
+  for (const url of reads) {
+    if (isKept) await ledger.call({ url });
+    const refused = await ledger.call({ url, headers: { accept: 'text/event-stream' } });
+    expect([url, refused.statusCode]).toEqual([url, 406]);
+  }
+});
+
+describe('where a stream starts', () => {
+  beforeEach(async () => {
+    await start();
+    await revise(0.2);
+    await revise(0.4);
+    await heard(3);
+  });
+
+  test.each([ALL, ONE])('without an id: with the next event (%s)', async (path) => {
+    const client = await follow(path);
+    await revise(0.1);
+    await revise(0.2);
+    expect(idsOf(await client.told(2))).toEqual([4, 5]);
+  });
+
+  test.each([ALL, ONE])(
+    'its first bytes are an id, so who is cut off before an event misses none (%s)',
+    async (path) => {
+      const client = await follow(path);
+      await expect.poll(() => client.lastEventId, { timeout: 5_000 }).toBe('3');
+      await client.leave();
+      await revise(0.1);
+      await revise(0.2);
+      await heard(5);
+      await client.connect();
+      expect(idsOf(await client.told(2))).toEqual([4, 5]);
+    },
+  );
+
+  test.each([
+    ['0', [1, 2, 3]],
+    ['1', [2, 3]],
+    ['2', [3]],
+    ['3', []],
+  ])('behind the event of the id %s, by header and by query', async (id, behind) => {
+    for (const path of [ALL, ONE]) {
+      await resume(id, path);
+      await follow(`${path}?lastEventId=${id}`);
+    }
+    for (const client of clients) expect(idsOf(await client.told(behind.length))).toEqual(behind);
+    await revise(0.1);
+    for (const client of clients) {
+      expect(idsOf(await client.told(behind.length + 1))).toEqual([...behind, 4]);
+    }
+  });
+
+  test('the header goes before the query, as a browser that resumes sends both', async () => {
+    const client = await resume('2', `${ALL}?lastEventId=0`);
+    expect(idsOf(await client.told(1))).toEqual([3]);
+  });
+
+  test.each(['4', '999999999999999', '9'.repeat(40), '-1', '1.5', '1e0', '0x1', 'abc', '%', '1,2'])(
+    'the id %s, which never was, is refused',
+    async (id) => {
+      const query = `?lastEventId=${encodeURIComponent(id)}`;
+      for (const url of [ALL, ONE]) {
+        for (const [pointer, where, request] of [
+          ['/Last-Event-ID', 'header', { url, headers: { 'last-event-id': id } }],
+          [
+            '/Last-Event-ID',
+            'header',
+            { url: `${url}?lastEventId=1`, headers: { 'last-event-id': id } },
+          ],
+          ['/lastEventId', 'query', { url: url + query }],
+        ] as const) {
+          const refused = await ledger.call(request);
+          const problem = refused.json<{
+            type: string;
+            errors: { pointer: string; detail: string; in: string }[];
+          }>();
+          expect([refused.statusCode, problem.type]).toEqual([422, '/problems/unknown-event']);
+          expect(refused.headers['content-type']).toBe('application/problem+json');
+          expect(faultsOf(problem)).toEqual({ [pointer]: expect.stringContaining('newest is 3') });
+          expect(problem.errors[0]?.in).toBe(where);
+        }
+      }
+    },
+  );
+
+  test('an id that another instance told of and this one has not heard of is known', async () => {
+    await ledger.feed.close();
+    await changeState(`status = 'void'`);
+    const other = await ledger.call({ url: `/v1/events?lastEventId=5` });
+    expect(other.statusCode).toBe(422);
+    const client = await resume('4');
+    expect(client.response.status).toBe(200);
+  });
+});
+
+describe('where an address may have 2 streams', () => {
+  beforeEach(() => start({ streamsPerAddress: 2 }));
+
+  test('a third is refused until one is closed', async () => {
+    const first = await follow(ALL);
+    await follow(ONE);
+    for (const url of [ALL, ONE, `${ALL}?lastEventId=0`]) {
+      const refused = await ledger.call({ url });
+      expect([refused.statusCode, refused.json().type]).toEqual([
+        429,
+        '/problems/too-many-streams',
+      ]);
+      expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
+    }
+    expect((await ledger.call({ url: '/v1/outlooks' })).statusCode).toBe(200);
+    await first.leave();
+    await expect
+      .poll(() => follow(), { timeout: 5_000 })
+      .toMatchObject({ response: { status: 200 } });
+    expect((await ledger.call({ url: ALL })).statusCode).toBe(429);
+  });
+
+  test('what was refused or asked for by HEAD is none', async () => {
+    for (let round = 0; round < 3; round += 1) {
+      await ledger.call({ url: `${ALL}?lastEventId=99` });
+      await ledger.call({ url: '/v1/outlooks/nowhere/events' });
+      await fetch(origin + ALL, { method: 'HEAD' });
+    }
+    for (const path of [ALL, ONE]) expect((await follow(path)).response.status).toBe(200);
+    for (let round = 0; round < 3; round += 1) await ledger.call({ url: ALL });
+    const [first] = clients;
+    await first?.leave();
+    await expect
+      .poll(() => follow(), { timeout: 5_000 })
+      .toMatchObject({ response: { status: 200 } });
+  });
+});
+
+describe('where reads need a key', () => {
+  afterEach(() => void vi.useRealTimers());
+
+  test('so do streams', async () => {
+    await start({ requireKeyForReads: true });
+    for (const path of [ALL, ONE]) {
+      expect((await ledger.call({ url: path })).statusCode).toBe(401);
+      const headers = { authorization: 'Bearer olk_unknown' };
+      expect((await ledger.call({ url: path, headers })).statusCode).toBe(401);
+      for (const key of Object.values(ledger.keys)) {
+        const client = await follow(path, { headers: { authorization: `Bearer ${key}` } });
+        expect(client.response.headers.get('access-control-allow-origin')).toBeNull();
+      }
+    }
+    await revise(0.2);
+    for (const client of clients) expect(idsOf(await client.told(1))).toEqual([2]);
+  });
+
+  test('a stream ends within a quarter of a minute after its key was revoked', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    await start({ requireKeyForReads: true });
+    const { analyst, feed } = ledger.keys;
+    const client = await follow(ALL, { headers: { authorization: `Bearer ${feed}` } });
+    const other = await follow(ALL, { headers: { authorization: `Bearer ${analyst}` } });
+    await ledger.pool.query(`update api_keys set revoked_at = now() where role = 'feed'`);
+    vi.advanceTimersByTime(15_000);
+    expect(await isFinished(client.end, 5_000)).toBe(true);
+    expect(await client.end).toBe('ended');
+    await revise(0.2);
+    expect(idsOf(await other.told(1))).toEqual([2]);
+  });
+});
+
+test('what is older than memory goes back is told whole, while more happens', async () => {
+  await start();
+  await createOutlook(ledger, { slug: OTHER });
+  await changeOften(4_600);
+  await heard(4_602);
+  const starts = [0, 1, 2, 700, 2_500, 2_602, 4_601, 4_602];
+  const streams = await Promise.all([
+    ...starts.map((id) => resume(String(id))),
+    resume('0', ONE),
+    resume('0', `/v1/outlooks/${OTHER}/events`),
+  ]);
+  await changeOften(400, "'later ' || i");
+  const last = 5_002;
+
+  for (const [index, position] of starts.entries()) {
+    const told = await streams[index]?.told(last - position);
+    expect(idsOf(told ?? [])).toEqual(upTo(last, position + 1));
+  }
+  const told = streams[0]?.events ?? [];
+  expect(told.slice(2).map(({ data }) => data)).toMatchObject(
+    upTo(5_000).map((turn) => ({
+      slug: turn % 2 === 1 ? SLUG : OTHER,
+      review: { due: true, reasons: [turn <= 4_600 ? `reason ${turn}` : `later ${turn - 4_600}`] },
+    })),
+  );
+  for (const [index, slug] of [SLUG, OTHER].entries()) {
+    const one = await streams[starts.length + index]?.told(2_501);
+    expect(one).toEqual(told.filter(({ data }) => (data as { slug: string }).slug === slug));
+  }
+});
+
+describe('clients that do not read', () => {
+  const DRAIN_WITHIN = 700;
+  const EVENTS = 2_000;
+  const SIZE = 8_000;
+  const SLOW = 3;
+
+  let server: Server;
+  let streams: EventStreams;
+  let followed: ServerResponse[];
+  let cutOff: number;
+  beforeEach(async () => {
+    await start();
+    await createOutlook(ledger, { slug: OTHER });
+    followed = [];
+    cutOff = 0;
+    const { pool, feed } = ledger;
+    streams = new EventStreams({ pool, feed, maxPerAddress: 100, drainWithin: DRAIN_WITHIN });
+    server = createServer((request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      followed.push(response);
+      const position = Number(request.headers['last-event-id'] ?? 0);
+      const isAllowed = async () => true;
+      streams.follow(response, { slug: null, position, isAllowed }).catch(() => (cutOff += 1));
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+  });
+  afterEach(async () => {
+    streams.close();
+    const closed = once(server.close(), 'close');
+    server.closeAllConnections();
+    await closed;
+  });
+
+  const address = () => server.address() as AddressInfo;
+
+  /** Asks for a stream, and reads nothing of it. By HTTP/1.0, where a body goes as it is. */
+  async function ask(): Promise<Socket> {
+    const socket = connectSocket(address().port, '127.0.0.1').pause();
+    await once(socket, 'connect');
+    socket.write('GET / HTTP/1.0\r\nHost: localhost\r\n\r\n');
+    return socket;
+  }
+
+  /** What the network still has of the answer. */
+  async function readAll(socket: Socket): Promise<EventReader> {
+    const pieces: Buffer[] = [];
+    socket.on('data', (piece) => void pieces.push(piece)).on('error', () => {});
+    await once(socket.resume(), 'close');
+    const text = Buffer.concat(pieces).toString();
+    const reader = new EventReader();
+    reader.feed(text.slice(text.indexOf('\r\n\r\n') + 4));
+    return reader;
+  }
+
+  test('are cut off, cost no more than a batch, and hold up nobody', async () => {
+    const sockets = await Promise.all(Array.from({ length: SLOW }, ask));
+    await expect.poll(() => streams.size, { timeout: 5_000 }).toBe(SLOW);
+    const reading = await connect(`http://127.0.0.1:${address().port}`, { lastEventId: '0' });
+    clients.push(reading);
+
+    let waiting = 0;
+    const measure = setInterval(() => {
+      const most = followed.map(({ writableLength }) => writableLength);
+      waiting = Math.max(waiting, ...most);
+    }, 5);
+    await changeOften(EVENTS, `repeat(chr(97 + i % 26), ${SIZE})`);
+    const told = await reading.told(EVENTS + 2);
+    await expect.poll(() => cutOff, { timeout: 20_000 }).toBe(SLOW);
+    clearInterval(measure);
+
+    expect(idsOf(told)).toEqual(upTo(EVENTS + 2));
+    expect(streams.size).toBe(1);
+    // Else the network took it all, and nobody was slow.
+    expect(waiting).toBeGreaterThan(SIZE);
+    expect(waiting).toBeLessThan(200 * (SIZE + 1_000));
+
+    for (const socket of sockets) {
+      const { events, lastEventId } = await readAll(socket);
+      expect(idsOf(events)).toEqual(upTo(Number(lastEventId)));
+      expect(events.length).toBeLessThan(EVENTS);
+      const resumed = await connect(reading.response.url, { lastEventId });
+      clients.push(resumed);
+      const rest = await resumed.told(EVENTS + 2 - events.length);
+      expect([...idsOf(events), ...idsOf(rest)]).toEqual(upTo(EVENTS + 2));
+    }
+  });
+
+  test('and have little waiting hold up no stop', async () => {
+    const socket = await ask();
+    await expect.poll(() => followed.length, { timeout: 5_000 }).toBe(1);
+    const [response] = followed;
+    const waiting = () => response?.writableLength ?? 0;
+    for (let turn = 0; turn < 20_000 && waiting() === 0; turn += 1) {
+      response?.write(`:${'.'.repeat(2_000)}\n`);
+      await delay(turn % 50 === 0 ? 5 : 0); // for what the network takes
+    }
+    expect(waiting()).toBeGreaterThan(0);
+    expect(response?.writableNeedDrain).toBe(false);
+    const closed = once(response ?? server, 'close');
+    streams.close();
+    expect(await isFinished(closed, 5_000)).toBe(true);
+    socket.destroy();
+  });
+});
+
+describe('closing the service', () => {
+  beforeEach(() => start());
+
+  const closes = (app: FastifyInstance) => isFinished(app.close(), 5_000);
+
+  test('ends streams in order, at once', async () => {
+    const open = [await follow(), await follow(ONE), await resume('0')];
+    await revise(0.2);
+    for (const client of open) await client.told(1);
+    expect(await closes(ledger.app)).toBe(true);
+    for (const client of open) expect(await client.end).toBe('ended');
+  });
+
+  test('waits for no client that does not read', async () => {
+    await createOutlook(ledger, { slug: OTHER });
+    await changeOften(2_000, 'repeat(chr(97 + i % 26), 6000)');
+    let isWaiting = () => false;
+    ledger.app.server.once('request', (_, response) => {
+      isWaiting = () => response.writableNeedDrain;
+    });
+    const { hostname, port } = new URL(origin);
+    const socket = connectSocket(Number(port), hostname).pause();
+    socket.write(`GET ${ALL}?lastEventId=0 HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+    await expect.poll(() => isWaiting(), { timeout: 10_000 }).toBe(true);
+    await delay(200); // what it waits for may only have been on its way
+    expect(isWaiting()).toBe(true);
+    expect(await closes(ledger.app)).toBe(true);
+    socket.destroy();
+  });
+
+  test('waits for no stream that starts meanwhile', async () => {
+    const owner = await openSession(ledger.url);
+    try {
+      await owner.query('begin; lock table outlooks in access exclusive mode');
+      const starting = follow(ONE).catch(() => null);
+      const waiting = () =>
+        owner.query(`select from pg_stat_activity
+          where datname = current_database() and wait_event_type = 'Lock'`);
+      await expect.poll(async () => (await waiting()).rowCount, { timeout: 5_000 }).toBe(1);
+      const closing = closes(ledger.app);
+      await delay(100);
+      await owner.query('rollback');
+      expect(await closing).toBe(true);
+      expect(await (await starting)?.end).not.toBe('left');
+    } finally {
+      await owner.end();
+    }
+  });
+});

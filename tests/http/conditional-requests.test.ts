@@ -1,0 +1,226 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { fillLedger } from '../support/outlooks.ts';
+import { changeState } from '../support/plain-sql.ts';
+import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
+import { DOCUMENT } from '../support/openapi.ts';
+import { READS } from '../support/operations.ts';
+import { createOutlook, patchFramework, send, stored } from '../support/requests.ts';
+
+let ledger: TestLedger;
+let closed: TestLedger;
+let keyUrl = '';
+beforeAll(async () => {
+  ledger = await startLedger();
+  closed = await startLedger({ requireKeyForReads: true });
+  for (const each of [ledger, closed]) await fillLedger(each);
+  const issued = await send(
+    ledger,
+    'POST',
+    '/v1/keys',
+    { name: 'D', role: 'feed' },
+    { as: 'admin' },
+  );
+  keyUrl = String(issued.headers.location);
+});
+afterAll(async () => {
+  await ledger.close();
+  await closed.close();
+});
+
+const STRONG = /^"[A-Za-z0-9_-]{27}"$/;
+const SECRET = 'no-store';
+const CURRENT = 'public, no-cache';
+const CACHING: Record<string, string> = {
+  getVersion: 'public, max-age=31536000, immutable',
+  getDiff: 'public, max-age=31536000, immutable',
+  getHealth: SECRET,
+  getReadiness: SECRET,
+  listKeys: SECRET,
+  listAudit: SECRET,
+  getKey: SECRET,
+  getOwnView: SECRET,
+  listWebhooks: SECRET,
+  getWebhook: SECRET,
+  listWebhookDeliveries: SECRET,
+};
+
+describe.each(READS)('GET $path', ({ url, operationId }) => {
+  const read = (headers = {}, method: 'GET' | 'HEAD' = 'GET') =>
+    ledger.call({
+      method,
+      as: 'admin' as const,
+      headers,
+      url: operationId === 'getKey' ? keyUrl : url,
+    });
+
+  test('has a strong ETag, of its body, and says who may keep it', async () => {
+    const [first, second] = [await read(), await read()];
+    expect(first.statusCode).toBe(200);
+    expect(first.headers.etag).toMatch(STRONG);
+    expect(second.headers.etag).toBe(first.headers.etag);
+    expect(first.headers['cache-control']).toBe(CACHING[operationId] ?? CURRENT);
+  });
+
+  test('answers 304 to who has it: no body, the same ETag and Cache-Control', async () => {
+    const whole = await read();
+    const etag = String(whole.headers.etag);
+    for (const known of [
+      etag,
+      `W/${etag}`,
+      `"other", ${etag}`,
+      `W/"a",W/${etag} , "b"`,
+      '*',
+      ' * ',
+    ]) {
+      const answer = await read({ 'if-none-match': known });
+      expect([known, answer.statusCode, answer.body]).toEqual([known, 304, '']);
+      expect(answer.headers.etag).toBe(etag);
+      expect(answer.headers['cache-control']).toBe(whole.headers['cache-control']);
+      expect(answer.headers['content-type']).toBeUndefined();
+      expect(answer.headers['content-length']).toBeUndefined();
+    }
+  });
+
+  test('answers whole to who has something else', async () => {
+    const whole = await read();
+    const bare = String(whole.headers.etag).slice(1, -1);
+    for (const known of ['"other"', bare, `"${bare}x"`, `"x", W/"y"`, '', '"*"', `'${bare}'`]) {
+      const answer = await read({ 'if-none-match': known });
+      expect([known, answer.statusCode]).toEqual([known, 200]);
+      expect(answer.body).toBe(whole.body);
+    }
+  });
+
+  test('answers HEAD like GET, without the body', async () => {
+    const [whole, head] = [await read(), await read({}, 'HEAD')];
+    expect([head.statusCode, head.body]).toEqual([200, '']);
+    const { date: _, 'x-request-id': __, ...headers } = head.headers;
+    expect(whole.headers).toMatchObject(headers);
+    expect(head.headers['content-length']).toBe(String(Buffer.byteLength(whole.body)));
+    const known = await read({ 'if-none-match': String(whole.headers.etag) }, 'HEAD');
+    expect([known.statusCode, known.headers.etag]).toEqual([304, whole.headers.etag]);
+  });
+});
+
+/** Whether the document says that it is served as several media types. */
+function hasAlternatives(operationId: string): boolean {
+  const operations = Object.values(DOCUMENT.paths).flatMap((item) => Object.values(item));
+  const { content = {} } =
+    operations.find((one) => one.operationId === operationId)?.responses['200'] ?? {};
+  return Object.keys(content).length > 1;
+}
+
+test.for(READS.filter(({ access }) => access === 'read'))(
+  'GET $path is kept by no shared cache where reads need a key',
+  async ({ url, operationId }) => {
+    const answer = await closed.call({ url, as: 'feed' });
+    const shared = CACHING[operationId] ?? CURRENT;
+    expect(answer.headers['cache-control']).toBe(shared.replace('public', 'private'));
+    const vary = String(answer.headers.vary).split(', ').toSorted();
+    const isRendered = !/Instruments?$|Series|Observations|getDrawdown/.test(operationId);
+    expect(vary).toEqual([
+      ...(hasAlternatives(operationId) ? ['Accept'] : []),
+      ...(isRendered ? ['Accept-Encoding'] : []),
+      'Authorization',
+      'Origin',
+    ]);
+  },
+);
+
+test('refusals are kept by nobody and have no ETag', async () => {
+  for (const url of ['/v1/outlooks/nowhere', '/v1/outlooks?x=1', '/v1/keys', '/nowhere']) {
+    const { headers } = await ledger.call({ url, headers: { 'if-none-match': '*' } });
+    expect([headers['cache-control'], headers.etag]).toEqual([SECRET, undefined]);
+  }
+});
+
+test('the ETag of a view changes with each version; that of a version never', async () => {
+  await createOutlook(ledger, { slug: 'changing' });
+  const etags = async () =>
+    Promise.all(
+      ['', '/versions', '/versions/1'].map(
+        async (part) => (await ledger.call({ url: `/v1/outlooks/changing${part}` })).headers.etag,
+      ),
+    );
+  const [current, list, first] = await etags();
+  await patchFramework(ledger, { rationale: 'R', title: 'Another' }, { slug: 'changing' });
+  const [newCurrent, newList, sameFirst] = await etags();
+  expect(newCurrent).not.toBe(current);
+  expect(newList).not.toBe(list);
+  expect(sameFirst).toBe(first);
+});
+
+describe.each(['revision', 'patch'] as const)('If-Match guards a %s', (kind) => {
+  let slug = '';
+  let count = 0;
+  beforeEach(async () => {
+    slug = `${kind}-${(count += 1)}`;
+    await createOutlook(ledger, { slug });
+  });
+
+  const etagOf = async () =>
+    String((await ledger.call({ url: `/v1/outlooks/${slug}` })).headers.etag);
+  const write = (header: string, bear = 0.35) => {
+    const headers = { 'if-match': header };
+    const probabilities = { bear, base: 0.4, bull: Math.round(6000 - bear * 10_000) / 10_000 };
+    const body = { rationale: 'R', probabilities };
+    return kind === 'patch'
+      ? patchFramework(ledger, body, { slug, headers })
+      : send(ledger, 'POST', `/v1/outlooks/${slug}/revisions`, body, { headers });
+  };
+
+  test.for([
+    ['the ETag that stands', (etag: string) => etag],
+    ['a list that has it', (etag: string) => `"other", W/"weak", ${etag}`],
+    ['a star', () => '*'],
+  ] as const)('%s lets it through', async ([, header]) => {
+    expect((await write(header(await etagOf()))).statusCode).toBe(201);
+  });
+
+  test.for([
+    ['another ETag', () => '"other"'],
+    ['its weak twin', (etag: string) => `W/${etag}`],
+    ['a list without it', (etag: string) => `"other", W/${etag}, "${etag.slice(2)}`],
+    ['no ETag at all', (etag: string) => etag.slice(1, -1)],
+    ['nothing', () => ''],
+  ] as const)('%s is refused with the one that stands', async ([, header]) => {
+    const etag = await etagOf();
+    const before = await stored(ledger);
+    const refused = await write(header(etag));
+    expect(refused.statusCode).toBe(412);
+    expect(refused.headers.etag).toBe(etag);
+    expect(refused.json()).toMatchObject({
+      type: '/problems/precondition-failed',
+      detail: `What stands now has the ETag ${etag}.`,
+    });
+    expect(await stored(ledger)).toEqual(before);
+  });
+
+  test('the ETag of a creation and of each revision lets the next through, once', async () => {
+    let etag = await etagOf();
+    for (const bear of [0.1, 0.2, 0.3]) {
+      const written = await write(etag, bear);
+      expect(written.statusCode).toBe(201);
+      expect((await write(etag, 0.5)).statusCode).toBe(412);
+      etag = String(written.headers.etag);
+    }
+  });
+
+  test('of ten at once with one ETag, one gets through', async () => {
+    const etag = await etagOf();
+    const bears = Array.from({ length: 10 }, (_, index) => (index + 1) / 100);
+    const statuses = (await Promise.all(bears.map((bear) => write(etag, bear)))).map(
+      ({ statusCode }) => statusCode,
+    );
+    expect(statuses.toSorted((a, b) => a - b)).toEqual([201, ...Array<number>(9).fill(412)]);
+  });
+});
+
+test('the ETag of an outlook that was closed since is stale', async () => {
+  const url = `/v1/outlooks/${SLUG}`;
+  const { headers } = await ledger.call({ url });
+  await changeState(ledger.pool, `status = 'void'`, `slug = '${SLUG}'`);
+  const known = { 'if-none-match': String(headers.etag) };
+  const status = async () => (await ledger.call({ url, headers: known })).statusCode;
+  await expect.poll(status, { timeout: 5_000 }).toBe(200);
+});

@@ -1,0 +1,160 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startLedger, type TestLedger } from '../../support/ledger.ts';
+import { DOCUMENT } from '../../support/openapi.ts';
+
+let ledger: TestLedger;
+beforeAll(async () => {
+  ledger = await startLedger({ requireKeyForReads: true });
+});
+afterAll(() => ledger.close());
+
+type Operation = {
+  operationId: string;
+  tags: string[];
+  summary: string;
+  description: string;
+  requestBody?: { content: Record<string, { examples: Record<string, { value: unknown }> }> };
+  responses: Record<string, { description: string }>;
+};
+const document = DOCUMENT as unknown as {
+  tags: { name: string }[];
+  paths: Record<string, Record<string, Operation>>;
+  components: { schemas: Record<string, Record<string, unknown>> };
+};
+const operations = Object.entries(document.paths).flatMap(([path, item]) =>
+  Object.entries(item).map(
+    ([method, operation]) => [`${method.toUpperCase()} ${path}`, operation] as const,
+  ),
+);
+
+test('the committed document is the one that is served, to anyone', async () => {
+  await ledger.app.ready();
+  expect(ledger.app.swagger()).toEqual(DOCUMENT);
+  const served = await ledger.call({ url: '/openapi.json' });
+  expect(served.json()).toEqual(DOCUMENT);
+  expect(served.headers['content-type']).toBe('application/json; charset=utf-8');
+  expect(served.headers['cache-control']).toBe('public, no-cache');
+  const again = { 'if-none-match': String(served.headers.etag) };
+  expect((await ledger.call({ url: '/openapi.json', headers: again })).statusCode).toBe(304);
+});
+
+describe('the document', () => {
+  test.for(operations)(
+    '%s has an id, one known tag, a summary and a description',
+    ([, operation]) => {
+      expect(operation.operationId).toMatch(/^[a-z][A-Za-z]+$/);
+      expect(document.tags.map(({ name }) => name)).toContain(operation.tags[0]);
+      expect(operation.tags).toHaveLength(1);
+      expect(operation.summary).toMatch(/^\S.+$/);
+      expect(operation.description).toMatch(/^\S/);
+      for (const response of Object.values(operation.responses)) {
+        expect(response.description).toMatch(/^\S/);
+      }
+    },
+  );
+
+  test('names each operation once', () => {
+    const ids = operations.map(([, { operationId }]) => operationId);
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  test('has one component a concept, each described', () => {
+    const { schemas } = document.components;
+    expect(Object.keys(schemas).filter((name) => name.endsWith('Input'))).toEqual([]);
+    for (const [name, schema] of Object.entries(schemas)) {
+      expect([name, typeof schema['description']]).toEqual([name, 'string']);
+    }
+  });
+
+  test('refers to nothing that it does not hold, and holds nothing that it does not refer to', () => {
+    const text = JSON.stringify(document);
+    const referred = [...text.matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g)];
+    expect([...new Set(referred.map(([, name]) => String(name)))].toSorted()).toEqual(
+      Object.keys(document.components.schemas).toSorted(),
+    );
+  });
+
+  test('leaves room in answers for what a release adds, and none in requests', () => {
+    const { schemas } = document.components;
+    const closedTo = (name: string) => schemas[name]?.['additionalProperties'];
+    for (const name of ['Outlook', 'OutlookSummary', 'Problem', 'Key', 'Scenario']) {
+      expect([name, closedTo(name)]).toEqual([name, undefined]);
+    }
+    for (const name of ['NewOutlook', 'NewRevision', 'FrameworkPatch', 'NewKey', 'NewScenario']) {
+      expect([name, closedTo(name)]).toEqual([name, false]);
+    }
+  });
+});
+
+test('each example of a body is answered as it says, in the order of a tour', async () => {
+  const own = await startLedger();
+  const urls: Record<string, string> = {
+    createInstrument: '/v1/instruments',
+    createOutlook: '/v1/outlooks',
+    issueKey: '/v1/keys',
+    createWebhook: '/v1/webhooks',
+    reviseOutlook: '/v1/outlooks/russell-2000-downside/revisions',
+    reviseFramework: '/v1/outlooks/russell-2000-downside/framework',
+    addEvidence: '/v1/outlooks/russell-2000-downside/evidence',
+    assessCondition:
+      '/v1/outlooks/russell-2000-downside/conditions/orders-and-spending/assessments',
+    createSeries: '/v1/series',
+    recordObservations: '/v1/series/rut-close/observations',
+    patchInstrument: '/v1/instruments/RUT',
+    holdView: '/v1/outlooks/russell-2000-downside/views/me',
+    publishConsensus: '/v1/outlooks/russell-2000-downside/consensus',
+    resolveOutlook: '/v1/outlooks/russell-2000-downside-second-desk/resolution',
+    withdrawOutlook: '/v1/outlooks/russell-2000-downside-second-desk/withdrawal',
+  };
+  const methods: Record<string, 'PATCH' | 'PUT'> = {
+    reviseFramework: 'PATCH',
+    changeWebhook: 'PATCH',
+    patchInstrument: 'PATCH',
+    holdView: 'PUT',
+  };
+  own.clock.now = new Date('2026-11-23T12:00:00.000Z');
+  const answered: Record<string, number> = {};
+  for (const [, { operationId, requestBody }] of operations) {
+    for (const [type, { examples }] of Object.entries(requestBody?.content ?? {})) {
+      for (const [name, { value }] of Object.entries(examples)) {
+        const answer = await own.call({
+          method: methods[operationId] ?? 'POST',
+          as: 'admin',
+          url: String(urls[operationId]),
+          payload: typeof value === 'string' ? value : JSON.stringify(value),
+          headers: { 'content-type': type },
+        });
+        answered[`${operationId} ${name}`] = answer.statusCode;
+        if (operationId === 'createWebhook')
+          urls['changeWebhook'] = String(answer.headers.location);
+      }
+    }
+  }
+  expect(answered).toEqual({
+    'addEvidence brief': 201,
+    'addEvidence news': 201,
+    'assessCondition triggered': 201,
+    'createSeries yield': 201,
+    'holdView view': 201,
+    'publishConsensus linear': 201,
+    'resolveOutlook closes': 422,
+    'resolveOutlook corrected': 201,
+    'resolveOutlook early': 201,
+    'withdrawOutlook withdrawal': 201,
+    'patchInstrument closes': 200,
+    'recordObservations closes': 200,
+    'recordObservations csv': 200,
+    'createInstrument instrument': 201,
+    'createOutlook russell2000': 201,
+    'changeWebhook enable': 200,
+    'changeWebhook kinds': 200,
+    'createWebhook all': 201,
+    'createWebhook versions': 201,
+    'issueKey analyst': 201,
+    'reviseFramework withProbabilities': 201,
+    'reviseFramework wording': 201,
+    'reviseOutlook refusedSum': 422,
+    'reviseOutlook revision': 201,
+  });
+  await own.close();
+});

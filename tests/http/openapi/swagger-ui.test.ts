@@ -1,0 +1,49 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startLedger, type TestLedger } from '../../support/ledger.ts';
+import { DOCUMENT } from '../../support/openapi.ts';
+
+let ledger: TestLedger;
+beforeAll(async () => {
+  ledger = await startLedger({ requireKeyForReads: true });
+});
+afterAll(() => ledger.close());
+
+const CSP =
+  "default-src 'none';script-src 'self';style-src 'self';img-src 'self' data:;connect-src 'self';base-uri 'none';form-action 'none';frame-ancestors 'none'";
+
+describe('Swagger UI', () => {
+  test('is served to anyone, and so is all that its page refers to', async () => {
+    const page = await ledger.call({ url: '/docs' });
+    expect(page.statusCode).toBe(200);
+    expect(page.headers['content-type']).toContain('text/html');
+    const files = [...page.body.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, file]) =>
+      String(file),
+    );
+    expect(files.length).toBeGreaterThan(3);
+    for (const file of files) {
+      const url = new URL(file, 'http://here/docs').pathname;
+      expect([url, (await ledger.call({ url })).statusCode]).toEqual([url, 200]);
+    }
+  });
+
+  test('has no inline script or style, which its policy would refuse', async () => {
+    const { body } = await ledger.call({ url: '/docs' });
+    expect(body).not.toMatch(/<script(?![^>]* src=)[^>]*>|<style|\son\w+=|\sstyle=/);
+  });
+
+  test('shows the document that is served', async () => {
+    expect((await ledger.call({ url: '/docs/json' })).json()).toEqual(DOCUMENT);
+  });
+});
+
+test.for(['/docs', '/docs/static/swagger-ui.css', '/openapi.json', '/v1/outlooks', '/nowhere'])(
+  '%s has the security headers',
+  async (url) => {
+    const { headers } = await ledger.call({ url });
+    expect(headers['content-security-policy']).toBe(CSP);
+    expect(headers['x-content-type-options']).toBe('nosniff');
+    expect(headers['referrer-policy']).toBe('no-referrer');
+    expect(headers['strict-transport-security']).toBeUndefined();
+    expect(headers['server'] ?? headers['x-powered-by']).toBeUndefined();
+  },
+);

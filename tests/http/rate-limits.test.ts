@@ -1,0 +1,176 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { LightMyRequestResponse } from 'fastify';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import type { Config } from '../../src/config.ts';
+import { openSession } from '../support/plain-sql.ts';
+import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
+
+const URL = `/v1/outlooks/${SLUG}`;
+const revision = (bear: number) => ({
+  probabilities: { bear, base: 0.5, bull: Number((0.5 - bear).toFixed(2)) },
+  rationale: 'Why.',
+});
+
+let ledger: TestLedger;
+const start = async (settings: Partial<Config>) => {
+  ledger = await startLedger({ rateLimitPerAddress: 0, rateLimitPerKey: 0, ...settings });
+  ledger.clock.now = new Date('2026-11-20T17:00:00.000Z');
+};
+afterEach(async () => {
+  vi.useRealTimers();
+  await ledger.close();
+});
+
+/** A read that no memory answers. */
+let moment = 0;
+const ask = (remoteAddress = '127.0.0.1', headers: Record<string, string> = {}) =>
+  ledger.call({
+    url: `${URL}?asOf=2026-11-20T16:00:00.${String((moment += 1)).padStart(3, '0')}Z`,
+    remoteAddress,
+    headers,
+  });
+const told = ({ statusCode, headers }: LightMyRequestResponse) => [
+  statusCode,
+  headers['ratelimit-policy'],
+  headers['ratelimit'],
+  headers['retry-after'],
+];
+
+describe('an address', () => {
+  test('is told what it may ask for, then when to go on, and goes on then', async () => {
+    vi.useFakeTimers({ toFake: ['Date'], now: new Date('2026-11-20T16:00:00Z') });
+    await start({ rateLimitPerAddress: 2 });
+    const policy = '"address";q=2;w=60';
+    expect(told(await ask())).toEqual([200, policy, '"address";r=1;t=60', undefined]);
+    vi.setSystemTime(new Date('2026-11-20T16:00:20Z'));
+    expect(told(await ask())).toEqual([200, policy, '"address";r=0;t=40', undefined]);
+    const refused = await ask();
+    expect(told(refused)).toEqual([429, policy, '"address";r=0;t=40', '40']);
+    expect(refused.json()).toMatchObject({
+      type: '/problems/rate-limited',
+      detail: 'Your address has sent more than 2 requests within a minute; go on in 40 s.',
+    });
+    expect((await ask('127.0.0.2')).statusCode).toBe(200);
+    vi.setSystemTime(new Date('2026-11-20T16:01:00Z'));
+    expect((await ask()).statusCode).toBe(200);
+  });
+
+  test('of IPv6 is a network of 64 bits', async () => {
+    await start({ rateLimitPerAddress: 1 });
+    expect((await ask('2001:db8::1')).statusCode).toBe(200);
+    expect((await ask('2001:db8::ffff:2')).statusCode).toBe(429);
+    expect((await ask('2001:db8:0:1::1')).statusCode).toBe(200);
+  });
+
+  test('that asks too much is still told of the health, and what is kept', async () => {
+    await start({ rateLimitPerAddress: 1 });
+    expect((await ledger.call({ url: URL })).statusCode).toBe(200);
+    expect((await ask()).statusCode).toBe(429);
+    expect((await ledger.revise(revision(0.4))).statusCode).toBe(429);
+    for (const url of [URL, '/healthz', '/readyz', '/metrics']) {
+      expect((await ledger.call({ url })).statusCode).toBe(200);
+    }
+  });
+
+  test('is counted before its key is looked at, and on URLs that are not there', async () => {
+    await start({ rateLimitPerAddress: 1 });
+    expect((await ledger.call({ url: '/nowhere' })).statusCode).toBe(404);
+    expect((await ledger.call({ url: '/v1/keys' })).statusCode).toBe(429);
+  });
+});
+
+test('a key is counted from whatever address it is used, and apart from others', async () => {
+  await start({ rateLimitPerKey: 1, rateLimitPerAddress: 10 });
+  const first = await ledger.revise(revision(0.4));
+  expect(told(first).slice(0, 3)).toEqual([
+    201,
+    '"address";q=10;w=60, "key";q=1;w=60',
+    '"address";r=9;t=60, "key";r=0;t=60',
+  ]);
+  const authorization = `Bearer ${ledger.keys.analyst}`;
+  const again = await ledger.call({
+    url: `${URL}/views/me`,
+    remoteAddress: '127.0.0.2',
+    headers: { authorization },
+  });
+  expect([again.statusCode, again.json()]).toEqual([
+    429,
+    expect.objectContaining({
+      detail: expect.stringMatching(/^Your key has sent more than 1 requests/) as string,
+    }),
+  ]);
+  expect((await ledger.call({ url: '/v1/keys', as: 'admin' })).statusCode).toBe(200);
+  const { rows } = await ledger.pool.query('select latest_version from outlooks');
+  expect(rows).toEqual([{ latest_version: 2 }]);
+});
+
+test('0 takes any number', async () => {
+  await start({});
+  const answers = await Promise.all(Array.from({ length: 50 }, () => ask()));
+  expect(new Set(answers.map(({ statusCode }) => statusCode))).toEqual(new Set([200]));
+  expect(answers[0]?.headers).not.toHaveProperty('ratelimit');
+});
+
+describe('of requests at work at once', () => {
+  test('an address has half, others the rest, and both go on when it is over', async () => {
+    await start({ requestsAtOnce: 4 });
+    const owner = await openSession(ledger.url);
+    await owner.query('begin; lock table outlooks in access exclusive mode');
+    const ofOne = [ask(), ask()];
+    await delay(100);
+    const third = await ask();
+    expect([third.statusCode, third.headers['retry-after'], third.json()]).toEqual([
+      429,
+      '1',
+      expect.objectContaining({
+        type: '/problems/rate-limited',
+        detail: 'Your address has 2 requests at work; wait for answers before you send more.',
+      }),
+    ]);
+    const ofAnother = [ask('127.0.0.2'), ask('127.0.0.2')];
+    await delay(100);
+    const fifth = await ask('127.0.0.3');
+    expect([fifth.statusCode, fifth.headers['retry-after'], fifth.json()]).toEqual([
+      503,
+      '1',
+      expect.objectContaining({ type: '/problems/overloaded' }),
+    ]);
+    expect((await ledger.call({ url: '/healthz' })).statusCode).toBe(200);
+    await owner.query('rollback');
+    await owner.end();
+    const answers = await Promise.all([...ofOne, ...ofAnother]);
+    expect(answers.map(({ statusCode }) => statusCode)).toEqual([200, 200, 200, 200]);
+    expect((await Promise.all([ask(), ask()])).map(({ statusCode }) => statusCode)).toEqual([
+      200, 200,
+    ]);
+  });
+});
+
+describe('who is behind a proxy', () => {
+  const by = (forwarded: string, proto = 'http') => ({
+    'x-forwarded-for': forwarded,
+    'x-forwarded-proto': proto,
+  });
+
+  test('is taken at its word only where the proxy is trusted', async () => {
+    await start({ rateLimitPerAddress: 1, trustedProxies: ['10.0.0.0/8'] });
+    expect((await ask('10.1.1.1', by('203.0.113.1'))).statusCode).toBe(200);
+    expect((await ask('10.2.2.2', by('203.0.113.2'))).statusCode).toBe(200);
+    // What a client writes itself stands before what the proxy adds.
+    expect((await ask('10.1.1.1', by('198.51.100.1, 203.0.113.2'))).statusCode).toBe(429);
+    expect((await ask('192.0.2.1', by('203.0.113.3'))).statusCode).toBe(200);
+    expect((await ask('192.0.2.1', by('203.0.113.4'))).statusCode).toBe(429);
+  });
+
+  test('is asked to stay with TLS where that is how they came', async () => {
+    await start({ trustedProxies: ['10.0.0.1'] });
+    const field = 'strict-transport-security';
+    const read = (remoteAddress: string, proto: string, url = URL) =>
+      ledger.call({ url, remoteAddress, headers: by('203.0.113.1', proto) });
+    for (const url of [URL, URL, '/healthz', '/nowhere']) {
+      expect((await read('10.0.0.1', 'https', url)).headers[field]).toBe('max-age=31536000');
+      expect((await read('10.0.0.1', 'http', url)).headers).not.toHaveProperty(field);
+      expect((await read('10.0.0.2', 'https', url)).headers).not.toHaveProperty(field);
+    }
+  });
+});

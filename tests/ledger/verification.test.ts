@@ -1,0 +1,161 @@
+import type pg from 'pg';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { findByHash, verifyLedger } from '../../src/ledger/verification.ts';
+import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
+import { patchFramework } from '../support/requests.ts';
+import { distinctRevision, fillLedger, publish } from '../support/outlooks.ts';
+import { openSession } from '../support/plain-sql.ts';
+
+let ledger: TestLedger;
+let owner: pg.Client;
+beforeEach(async () => {
+  ledger = await startLedger();
+  owner = await openSession(ledger.url);
+  await fillLedger(ledger);
+  await publish(ledger, 'another');
+  for (let index = 0; index < 5; index += 1) {
+    const url = '/v1/outlooks/another/revisions';
+    const payload = distinctRevision(index);
+    await ledger.call({ method: 'POST', url, as: 'analyst', payload });
+  }
+  await patchFramework(ledger, { rationale: 'R', title: 'Reworded' }, { slug: 'another' });
+});
+afterEach(async () => {
+  await owner.end();
+  await ledger.close();
+});
+
+/** As a superuser does it: no trigger runs, and no constraint stands in the way. */
+async function tamper(statement: string): Promise<void> {
+  await owner.query('set session_replication_role = replica');
+  await owner.query(
+    'alter table outlook_versions drop constraint if exists outlook_versions_probabilities_sum_to_1',
+  );
+  await owner.query(statement);
+  await owner.query('set session_replication_role = origin');
+}
+const another = `(select id from outlooks where slug = 'another')`;
+const ofVersion = (version: number) => `outlook_id = ${another} and version = ${version}`;
+
+test('an untouched ledger is whole', async () => {
+  expect(await verifyLedger(ledger.pool)).toEqual({ versions: 11, faults: [] });
+});
+
+test.each<[what: string, statement: string, version: number, fault: RegExp]>([
+  [
+    'a rationale',
+    `update outlook_versions set rationale = 'Never said' where ${ofVersion(3)}`,
+    3,
+    /^has the hash sha256:\w+, but what it says has sha256:\w+$/,
+  ],
+  [
+    'probabilities',
+    `update outlook_versions set bear_bps = bear_bps + 1, base_bps = base_bps - 1 where ${ofVersion(2)}`,
+    2,
+    /^has the hash /,
+  ],
+  [
+    'a sum',
+    `update outlook_versions set bear_bps = bear_bps + 1 where ${ofVersion(4)}`,
+    4,
+    /^has probabilities that do not sum to 1: .* which is 0\.0001 too much\.$/,
+  ],
+  [
+    'an author',
+    `update outlook_versions set author_id = (select id from analysts where name = 'Another desk') where ${ofVersion(1)}`,
+    1,
+    /^has the hash /,
+  ],
+  [
+    'a time',
+    `update outlook_versions set recorded_at = recorded_at - interval '1 day' where ${ofVersion(5)}`,
+    5,
+    /^was published at .*, before the version that it follows$/,
+  ],
+  [
+    'a version, which is gone',
+    `delete from outlook_versions where ${ofVersion(3)}`,
+    4,
+    /^stands where version 3 is missing$/,
+  ],
+  [
+    'the newest version, which is gone',
+    `delete from outlook_versions where ${ofVersion(7)}`,
+    7,
+    /^is not what the outlook has as its newest$/,
+  ],
+  [
+    'a version and its hash',
+    `update outlook_versions set rationale = 'Never said', hash = sha256('other') where ${ofVersion(3)}`,
+    3,
+    /^has the hash /,
+  ],
+  [
+    'a link of the chain',
+    `update outlook_versions set previous_hash = sha256('other') where ${ofVersion(3)}`,
+    3,
+    /^names sha256:\w+ as the hash before it, which is sha256:\w+$/,
+  ],
+  [
+    'a headwind',
+    `update headwinds set title = 'Never said' where framework_id = (
+       select framework_id from outlook_versions where ${ofVersion(1)})`,
+    1,
+    /^has a framework whose hash is sha256:\w+, but what it says has sha256:\w+$/,
+  ],
+  [
+    'the horizon',
+    `update outlooks set horizon_to = horizon_to + 1 where slug = 'another'`,
+    1,
+    /^has a framework whose hash is /,
+  ],
+  [
+    'what stands',
+    `update outlooks set bear_bps = bear_bps + 1 where slug = 'another'`,
+    7,
+    /^is not what the outlook has as its newest$/,
+  ],
+  [
+    'an event, which is gone',
+    `delete from events where ${ofVersion(2)}`,
+    2,
+    /^is told of by 0 events$/,
+  ],
+  [
+    'a status',
+    `update outlooks set status = 'resolved' where slug = 'another'`,
+    7,
+    /^stands under resolutions with a gap, or a status that they do not give$/,
+  ],
+])('%s that was altered is found, at its version', async (_, statement, version, fault) => {
+  await tamper(statement);
+  const { faults } = await verifyLedger(ledger.pool);
+  expect(faults).toEqual([{ slug: 'another', version, fault: expect.stringMatching(fault) }]);
+});
+
+test('a view whose versions have a gap is found', async () => {
+  await tamper(
+    `update views set version = 2 where outlook_id = (select id from outlooks where slug = '${SLUG}')`,
+  );
+  const { faults } = await verifyLedger(ledger.pool);
+  expect(faults).toMatchObject([{ slug: SLUG, fault: expect.stringContaining('a view') }]);
+});
+
+test('each outlook is told of, with what is wrong first', async () => {
+  await tamper(`update outlook_versions set rationale = 'Never said'`);
+  const { faults } = await verifyLedger(ledger.pool);
+  expect(faults.map(({ slug, version }) => [slug, version])).toEqual([
+    [SLUG, 1],
+    ['resolved-case', 1],
+    ['another', 1],
+  ]);
+});
+
+test('a hash that was noted is found where it stands', async () => {
+  const noted = (await ledger.call({ url: '/v1/outlooks/another/versions/3' })).json<{
+    hash: string;
+  }>().hash;
+  expect(await findByHash(ledger.pool, noted)).toEqual({ slug: 'another', version: 3 });
+  await tamper(`update outlook_versions set hash = sha256('other') where ${ofVersion(3)}`);
+  expect(await findByHash(ledger.pool, noted)).toBeNull();
+});

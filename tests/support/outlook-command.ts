@@ -1,0 +1,119 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { setTimeout as delay } from 'node:timers/promises';
+
+const BIN = fileURLToPath(new URL('../../cli/bin/outlook.js', import.meta.url));
+
+export type Run = { code: number | null; stdout: string; stderr: string };
+
+/** A command that runs. */
+export type Running = {
+  stdout: () => string;
+  stderr: () => string;
+  type: (text: string) => void;
+  kill: (signal: NodeJS.Signals) => void;
+  ended: Promise<Run>;
+};
+
+type Options = {
+  url?: string;
+  key?: string;
+  env?: Record<string, string>;
+  /** What it reads; nothing unless it is given. */
+  stdin?: string;
+};
+
+const children = new Set<ChildProcess>();
+const folders: string[] = [];
+
+/** A folder of its own, for a home or for files. */
+export function newFolder(): string {
+  const folder = mkdtempSync(path.join(tmpdir(), 'outlook-cli-'));
+  folders.push(folder);
+  return folder;
+}
+
+/** Ends what the tests of a file left running, and removes its folders. */
+export function cleanUp(): void {
+  for (const child of children) child.kill('SIGKILL');
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+}
+
+function environment({ url, key, env = {} }: Options): Record<string, string> {
+  return {
+    PATH: process.env['PATH'] ?? '',
+    HOME: env['HOME'] ?? newFolder(),
+    ...(url !== undefined && { OUTLOOK_URL: url }),
+    ...(key !== undefined && { OUTLOOK_KEY: key }),
+    ...env,
+  };
+}
+
+function start(command: string, args: readonly string[], options: Options): Running {
+  const child = spawn(command, args, { env: environment(options), stdio: 'pipe' });
+  children.add(child);
+  const texts = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8').on('data', (text: string) => void (texts[name] += text));
+  }
+  child.stdin.on('error', () => {}); // it may have ended without reading
+  const ended = new Promise<Run>((resolve) => {
+    child.once('close', (code) => {
+      children.delete(child);
+      resolve({ code, ...texts });
+    });
+  });
+  return {
+    stdout: () => texts.stdout,
+    stderr: () => texts.stderr,
+    type: (text) => void child.stdin.write(text),
+    kill: (signal) => void child.kill(signal),
+    ended,
+  };
+}
+
+/** Starts `outlook`, as the built program, without a terminal. */
+export function begin(args: readonly string[], options: Options = {}): Running {
+  const running = start(process.execPath, [BIN, ...args], options);
+  if (options.stdin !== undefined) running.type(options.stdin);
+  const child = [...children].at(-1);
+  child?.stdin?.end();
+  return running;
+}
+
+/** Runs `outlook` to its end, without a terminal. */
+export function outlook(args: readonly string[], options: Options = {}): Promise<Run> {
+  return begin(args, options).ended;
+}
+
+/** Runs a line of bash, to which $OUTLOOK is the program. */
+export function shell(line: string, options: Options = {}): Promise<Run> {
+  const env = { ...options.env, OUTLOOK: BIN };
+  return start('bash', ['-c', line], { ...options, env }).ended;
+}
+
+/** Starts `outlook` on a terminal of so many columns, whose output is all stdout. */
+export function onTerminal(
+  args: readonly string[],
+  { columns = 100, ...options }: Options & { columns?: number } = {},
+): Running {
+  const words = [process.execPath, BIN, ...args].map(
+    (word) => `'${word.replaceAll("'", `'\\''`)}'`,
+  );
+  const command = `stty cols ${columns} rows 40; exec ${words.join(' ')}`;
+  const isMac = process.platform === 'darwin';
+  const script = isMac ? ['-q', '/dev/null', 'sh', '-c', command] : ['-qefc', command, '/dev/null'];
+  return start('script', script, { ...options, env: { TERM: 'xterm-256color', ...options.env } });
+}
+
+/** Waits until a text comes. */
+export async function shows(read: () => string, wanted: string | RegExp): Promise<void> {
+  const isThere = () =>
+    typeof wanted === 'string' ? read().includes(wanted) : wanted.test(read());
+  for (const deadline = Date.now() + 30_000; !isThere(); await delay(20)) {
+    if (Date.now() > deadline) throw new Error(`waited for ${String(wanted)} in: ${read()}`);
+  }
+}

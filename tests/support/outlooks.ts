@@ -1,0 +1,168 @@
+import { expect } from 'vitest';
+import { SAMPLE_OUTLOOK } from '../../src/http/openapi/examples.ts';
+import { SLUG, type TestLedger } from './ledger.ts';
+import { ANALYST_ID, EVIDENCE_ID, WEBHOOK_ID } from './operations.ts';
+import type { Outlook } from './chain.ts';
+
+/** Publishes the sample under other slugs, as its analyst. */
+export async function publish(ledger: TestLedger, ...slugs: string[]): Promise<void> {
+  for (const slug of slugs) {
+    const payload = { ...SAMPLE_OUTLOOK, slug };
+    const response = await ledger.call({
+      method: 'POST',
+      url: '/v1/outlooks',
+      as: 'analyst',
+      payload,
+    });
+    expect(response.statusCode, response.body).toBe(201);
+  }
+}
+
+/** Publishes version 2 of the sample. */
+export async function publishSecond(ledger: TestLedger): Promise<void> {
+  const probabilities = { bear: 0.35, base: 0.4, bull: 0.25 };
+  const response = await ledger.revise({ probabilities, rationale: 'Yields jumped.' });
+  expect(response.statusCode, response.body).toBe(201);
+}
+
+/** All versions of an outlook, oldest first, each read whole through `read`. */
+export async function historyOf(
+  slug: string,
+  read: (url: string) => Promise<Outlook>,
+): Promise<Outlook[]> {
+  const newest = await read(`/v1/outlooks/${slug}`);
+  const history: Outlook[] = [];
+  for (let version = 1; version <= newest.version; version += 1) {
+    history.push(await read(`/v1/outlooks/${slug}/versions/${version}`));
+  }
+  return history;
+}
+
+/** Bodies of revisions of which none asks for the same as the one before. */
+export function distinctRevision(index: number): { probabilities: object; rationale: string } {
+  const bear = (1_000 + index) / 10_000;
+  const bull = 0.25;
+  const base = (7_500 - 1_000 - index) / 10_000;
+  return { probabilities: { bear, base, bull }, rationale: `Revision ${index}.` };
+}
+
+/**
+ * Gives every table of the ledger a row: version 2 of the sample answers a condition that observations
+ * triggered and cites evidence, another condition is assessed, and the index is in a correction.
+ */
+export async function fillLedger(ledger: TestLedger): Promise<void> {
+  const { pool, call } = ledger;
+  await pool.query(
+    `insert into evidence (id, outlook_id, number, headline, summary, publisher, published_at, tickers,
+       author_id, recorded_at)
+     select $1, o.id, 1, 'Yields jumped', 'By much.', 'A newswire', '2026-11-20T15:00:00Z', '[]',
+       v.author_id, '2026-11-20T16:00:00Z'
+       from outlooks o join outlook_versions v on v.outlook_id = o.id and v.version = 1
+      where o.slug = $2`,
+    [EVIDENCE_ID, SLUG],
+  );
+  await pool.query(
+    `insert into evidence_claims (evidence_id, position, statement, effect, target_kind, target_key,
+       horizon) values ($1, 1, 'More of it.', 'supports', 'scenario', 'bear', 'days')`,
+    [EVIDENCE_ID],
+  );
+  const days = ['2026-11-16', '2026-11-17', '2026-11-18', '2026-11-19'];
+  const observe = (series: string, values: number[]) =>
+    call({
+      method: 'POST',
+      url: `/v1/series/${series}/observations`,
+      as: 'feed',
+      payload: { observations: values.map((value, index) => ({ date: days[index], value })) },
+    });
+  const answers = [
+    await observe('rut-close', [3000, 2700, 2650]),
+    await observe('us-30y-yield', [4.2, 4.2, 4.1]),
+    await ledger.revise({
+      probabilities: { bear: 0.35, base: 0.4, bull: 0.25 },
+      rationale: 'Yields jumped.',
+      evidence: [EVIDENCE_ID],
+      acknowledges: [{ condition: 'rate-relief', reason: 'It will not last.' }],
+    }),
+    // Else an outlook that a test adds would have to answer it at once.
+    await observe('us-30y-yield', [4.2, 4.2, 4.1, 4.6]),
+    await call({
+      method: 'POST',
+      url: `/v1/outlooks/${SLUG}/conditions/orders-and-spending/assessments`,
+      as: 'analyst',
+      payload: { state: 'expired', rationale: 'No longer published.', evidence: [EVIDENCE_ID] },
+    }),
+  ];
+  expect(answers.map(({ statusCode }) => statusCode)).toEqual([200, 200, 201, 200, 201]);
+  await holdViews(ledger);
+  await resolveAnother(ledger);
+  await addWebhook(ledger);
+}
+
+/** Views of the sample: an analyst's of a known id, and an admin's. */
+async function holdViews({ pool, call }: TestLedger): Promise<void> {
+  await pool.query(
+    `insert into analysts (id, name, created_at) values ($1, 'Another desk', now())`,
+    [ANALYST_ID],
+  );
+  await pool.query(
+    `insert into analyst_identities (issuer, subject, analyst_id) values ('https://id.example', 'a', $1)`,
+    [ANALYST_ID],
+  );
+  await pool.query(
+    `insert into views (outlook_id, analyst_id, version, bear_bps, base_bps, bull_bps, rationale, recorded_at)
+     select id, $1, 1, 4000, 4000, 2000, 'More so.', published_at from outlooks where slug = $2`,
+    [ANALYST_ID, SLUG],
+  );
+  const url = `/v1/outlooks/${SLUG}/views/me`;
+  const payload = { probabilities: { bear: 0.2, base: 0.5, bull: 0.3 }, rationale: 'Less so.' };
+  const held = await call({ method: 'PUT', url, as: 'admin', payload });
+  expect(held.statusCode, held.body).toBe(201);
+}
+
+/** Another outlook, whose second version is the consensus of a view, and that is resolved. */
+async function resolveAnother(ledger: TestLedger): Promise<void> {
+  const slug = 'resolved-case';
+  await publish(ledger, slug);
+  const send = (method: 'POST' | 'PUT', path: string, payload: object) =>
+    ledger.call({ method, url: `/v1/outlooks/${slug}${path}`, as: 'analyst', payload });
+  const probabilities = { bear: 0.4, base: 0.4, bull: 0.2 };
+  const cited = await send('POST', '/evidence', {
+    headline: 'H',
+    summary: 'S',
+    publisher: 'P',
+    publishedAt: '2026-11-20T15:00:00Z',
+  });
+  const { id } = cited.json<{ id: string }>();
+  const { now } = ledger.clock;
+  const answers = [
+    await send('PUT', '/views/me', { probabilities, rationale: 'R' }),
+    await send('POST', '/consensus', { rationale: 'R' }),
+  ];
+  // What stood for no time is not scored.
+  ledger.clock.now = new Date(now.getTime() + 1);
+  answers.push(await send('POST', '/resolution', { outcome: 'bear', reason: 'R', evidence: [id] }));
+  ledger.clock.now = now;
+  expect(answers.map(({ statusCode, body }) => [statusCode, statusCode < 300 || body])).toEqual([
+    [201, true],
+    [201, true],
+    [201, true],
+  ]);
+}
+
+/** A webhook that was told of the first event and is disabled since. */
+async function addWebhook({ pool }: TestLedger): Promise<void> {
+  await pool.query('select sequence_events()');
+  await pool.query(
+    `insert into webhooks (id, url, secret, position, created_at, disabled_at, disabled_reason)
+     values ($1, 'https://hooks.desk.example/ledger', decode(repeat('5e', 32), 'hex'), 1, now(), now(), 'asked')`,
+    [WEBHOOK_ID],
+  );
+  await pool.query(
+    `with delivered as (
+       insert into webhook_deliveries (webhook_id, position, outlook_id, planned_at, attempts, delivered_at)
+       select $1, position, outlook_id, now(), 1, now() from events where position = 1 returning id)
+     insert into webhook_attempts (delivery_id, number, started_at, milliseconds, status)
+     select id, 1, now(), 12, 204 from delivered`,
+    [WEBHOOK_ID],
+  );
+}

@@ -1,0 +1,265 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type pg from 'pg';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import {
+  type Claim,
+  claimDeliveries,
+  type Outcome,
+  planDeliveries,
+  recordOutcome,
+} from '../../src/webhooks/deliveries.ts';
+import { changeWebhook, createWebhook, deleteWebhook } from '../../src/webhooks/webhooks.ts';
+import { inTransaction } from '../../src/postgres/pool.ts';
+import { sequenceEvents } from '../../src/postgres/outbox.ts';
+import { startLedger, type TestLedger } from '../support/ledger.ts';
+import { publish } from '../support/outlooks.ts';
+import { openSession } from '../support/plain-sql.ts';
+
+const OUTLOOKS = 6;
+const NOW = new Date('2026-11-20T16:00:00.000Z');
+const MOST = { perWebhook: 8, altogether: 64 };
+
+let ledger: TestLedger;
+let writer: pg.Client;
+beforeAll(async () => {
+  ledger = await startLedger({ samples: true });
+  await publish(ledger, ...Array.from({ length: OUTLOOKS - 1 }, (_, index) => `case-${index}`));
+  writer = await openSession(ledger.url);
+  // Events without anything behind them.
+  await writer.query('set session_replication_role = replica');
+});
+afterAll(async () => {
+  await writer.end();
+  await ledger.close();
+});
+
+let webhook = '';
+beforeEach(async () => {
+  webhook = await newWebhook();
+});
+afterEach(() => ledger.pool.query('delete from webhooks'));
+
+async function newWebhook(): Promise<string> {
+  const given = { url: 'https://a.example', kinds: null, outlook: null, description: null };
+  const made = await inTransaction(ledger.pool, (session) => createWebhook(session, given, NOW));
+  return made.webhook.id;
+}
+
+/** Adds events, to the outlooks by turns. */
+async function addEvents(howMany: number): Promise<void> {
+  await writer.query(
+    `insert into events (kind, outlook_id, version, data, recorded_at)
+     select 'evidence.added', 1 + n % ${OUTLOOKS}, 1, '{}', $2 from generate_series(1, $1) n`,
+    [howMany, NOW],
+  );
+}
+
+const plan = async () => {
+  const newest = await sequenceEvents(ledger.pool);
+  return planDeliveries(ledger.pool, newest, NOW);
+};
+const claim = (now = NOW, most = MOST, busy = new Map<string, number>()) =>
+  claimDeliveries(ledger.pool, { now, leaseUntil: new Date(now.getTime() + 1_000) }, busy, most);
+const outcome = (change: Partial<Outcome> = {}): Outcome => ({
+  milliseconds: 1,
+  status: 204,
+  fault: null,
+  isGone: false,
+  ...change,
+});
+const succeed = (one: Claim) =>
+  recordOutcome(ledger.pool, one, outcome(), { now: NOW, again: null });
+const fail = (one: Claim, again = NOW) =>
+  recordOutcome(ledger.pool, one, outcome({ status: 500, fault: 'F' }), { now: NOW, again });
+
+async function deliveries(
+  id = webhook,
+): Promise<{ position: number; outlook: number; due: boolean; delivered: boolean }[]> {
+  const { rows } = await ledger.pool.query<{
+    position: number;
+    outlook: number;
+    due: boolean;
+    delivered: boolean;
+  }>(
+    `select position::float8 as position, outlook_id::float8 as outlook, due_at is not null as due,
+       delivered_at is not null as delivered
+       from webhook_deliveries where webhook_id = $1 order by position`,
+    [id],
+  );
+  return rows;
+}
+
+test('what one missed is planned bit by bit, each event once, and of an outlook the first is due', async () => {
+  const other = await newWebhook();
+  await addEvents(1_999);
+  const { rows: before } = await ledger.pool.query<{ last: number }>(
+    'select position::float8 as last from webhooks where id = $1',
+    [webhook],
+  );
+  await sequenceEvents(ledger.pool); // a thousand at once get their places
+  const steps: number[] = [];
+  for (let isMore = true; isMore;) {
+    isMore = await plan();
+    steps.push((await deliveries()).length);
+    expect((await deliveries(other)).length).toBe(steps.at(-1)); // neither waits for the other
+  }
+  expect(steps).toEqual([500, 1_000, 1_500, 1_999]);
+  const all = await deliveries();
+  const first = (before[0]?.last ?? 0) + 1;
+  expect(all.map(({ position }) => position)).toEqual(all.map((_, index) => first + index));
+  expect(all.map(({ due }) => due)).toEqual(all.map((_, index) => index < OUTLOOKS));
+});
+
+test('several instances that plan, deliver, fail and vanish at once deliver all of it in order', async () => {
+  const told: { outlook: string; position: number }[] = [];
+  const lost: string[] = [];
+  let isWritten = false;
+  const random = (most: number) => Math.floor(Math.random() * most);
+  const write = async () => {
+    for (let turn = 0; turn < 60; turn += 1) {
+      await addEvents(1 + random(10));
+      await delay(random(10));
+    }
+    isWritten = true;
+  };
+  let clock = NOW.getTime();
+  const instance = async () => {
+    for (;;) {
+      await plan();
+      const claims = await claim(new Date((clock += 1)), { perWebhook: 2, altogether: 2 });
+      for (const { event } of claims) told.push({ outlook: event.slug, position: event.position });
+      await Promise.all(
+        claims.map(async (one) => {
+          await delay(random(5));
+          const way = Math.random();
+          if (way < 0.1) {
+            lost.push(one.id);
+            clock += 1_000; // for long enough
+          } else if (way < 0.3) await fail(one);
+          else await succeed(one);
+        }),
+      );
+      const rest = await ledger.pool.query(
+        `select from events where position is null union all
+         select from webhooks where position < (select max(position) from events) union all
+         select from webhook_deliveries where delivered_at is null limit 1`,
+      );
+      if (isWritten && rest.rowCount === 0) return;
+    }
+  };
+  await Promise.all([write(), ...Array.from({ length: 4 }, instance)]);
+  const all = await deliveries();
+  expect(all.length).toBeGreaterThan(60);
+  expect(all.filter(({ delivered }) => !delivered)).toEqual([]);
+  expect(lost.length).toBeGreaterThan(0);
+  const positions = all.map(({ position }) => position);
+  expect(new Set(told.map(({ position }) => position))).toEqual(new Set(positions));
+  for (const slug of new Set(told.map(({ outlook }) => outlook))) {
+    const order = told.filter(({ outlook }) => outlook === slug).map(({ position }) => position);
+    // The same may be begun again, but never one before.
+    expect(order).toEqual(order.toSorted((a, b) => a - b));
+  }
+});
+
+test('nobody else takes what one has taken, until the lease is over', async () => {
+  await addEvents(OUTLOOKS);
+  await plan();
+  const first = await claim();
+  expect(first.map(({ attempt }) => attempt)).toEqual(Array(OUTLOOKS).fill(1));
+  expect(await claim()).toEqual([]);
+  expect(await claim(new Date(NOW.getTime() + 999))).toEqual([]);
+  const again = await claim(new Date(NOW.getTime() + 1_000));
+  expect(new Map(again.map(({ id, attempt }) => [id, attempt]))).toEqual(
+    new Map(first.map(({ id }) => [id, 2])),
+  );
+});
+
+test('what comes of an attempt that was thought lost counts, where it is a success', async () => {
+  await addEvents(OUTLOOKS);
+  await plan();
+  const [late, failed] = await claim();
+  const again = await claim(new Date(NOW.getTime() + 1_000));
+  if (!late || !failed) throw new Error('nothing was due');
+  await succeed(late);
+  await fail(failed);
+  const state = async (id: string) => {
+    const { rows } = await ledger.pool.query<{ delivered: boolean; due: Date | null }>(
+      'select delivered_at is not null as delivered, due_at as due from webhook_deliveries where id = $1',
+      [id],
+    );
+    return rows[0];
+  };
+  expect(await state(late.id)).toEqual({ delivered: true, due: null });
+  // Whoever has it now goes on undisturbed.
+  const lease = new Date(NOW.getTime() + 2_000);
+  expect(await state(failed.id)).toEqual({ delivered: false, due: lease });
+  for (const one of again) await succeed(one);
+  expect((await deliveries()).filter(({ delivered }) => !delivered)).toEqual([]);
+});
+
+test('enabling makes due at once what waits, and leaves to others what they have under way', async () => {
+  await addEvents(OUTLOOKS);
+  await plan();
+  const [failed, ...underWay] = await claim();
+  if (!failed) throw new Error('nothing was due');
+  await fail(failed, new Date(NOW.getTime() + 3_600_000));
+  await inTransaction(ledger.pool, (session) =>
+    changeWebhook(session, webhook, { enabled: true }, NOW),
+  );
+  expect((await claim()).map(({ id, attempt }) => [id, attempt])).toEqual([[failed.id, 2]]);
+  expect(underWay.length).toBe(OUTLOOKS - 1);
+});
+
+test('bounds are kept of each webhook and altogether, and idle webhooks come first', async () => {
+  const other = await newWebhook();
+  await addEvents(OUTLOOKS);
+  await plan();
+  const busy = new Map([[webhook, 2]]);
+  const taken = await claim(NOW, { perWebhook: 3, altogether: 6 }, busy);
+  const of = (id: string) => taken.filter(({ webhookId }) => webhookId === id).length;
+  expect([of(webhook), of(other)]).toEqual([1, 3]);
+  const rest = await claim(NOW, { perWebhook: 3, altogether: 2 }, busy);
+  expect(rest.map(({ webhookId }) => webhookId)).toEqual([other, other]);
+});
+
+test('whoever finishes a delivery sees what is planned meanwhile behind it', async () => {
+  await addEvents(OUTLOOKS);
+  await plan();
+  const [one] = await claim();
+  if (!one) throw new Error('nothing was due');
+  await addEvents(OUTLOOKS);
+  await sequenceEvents(ledger.pool);
+  const planner = await openSession(ledger.url);
+  await planner.query('begin');
+  await planner.query('select from webhooks where id = $1 for no key update', [webhook]);
+  await planner.query(
+    `insert into webhook_deliveries (webhook_id, position, outlook_id, planned_at)
+     select $1, e.position, e.outlook_id, $2 from events e, webhook_deliveries d
+      where d.id = $3 and e.outlook_id = d.outlook_id and e.position > d.position
+      order by e.position limit 1`,
+    [webhook, NOW, one.id],
+  );
+  const finished = succeed(one);
+  const waits = async () => {
+    const { rowCount } = await ledger.pool.query(
+      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+    );
+    return rowCount;
+  };
+  await expect.poll(waits, { timeout: 10_000 }).toBe(1);
+  await planner.query('commit');
+  await planner.end();
+  await finished;
+  const next = (await deliveries()).filter(({ delivered }) => !delivered);
+  expect(next.filter(({ due }) => due).length).toBe(OUTLOOKS);
+});
+
+test('what is recorded of a webhook that was deleted meanwhile is nothing', async () => {
+  await addEvents(1);
+  await plan();
+  const [one] = await claim();
+  if (!one) throw new Error('nothing was due');
+  await deleteWebhook(ledger.db, webhook);
+  expect(await fail(one)).toBeNull();
+  expect(await deliveries()).toEqual([]);
+});
