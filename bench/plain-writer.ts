@@ -6,7 +6,7 @@ import { connect, inTransaction } from '../src/postgres/pool.ts';
 import type { Connection } from '../src/postgres/embedded/server.ts';
 import { auditRows, localWrite } from '../src/access/audit-log.ts';
 import { APPEND_VERSIONS } from '../src/ledger/append-version.ts';
-import { LOCK_STANDING } from '../src/ledger/locked-outlooks.ts';
+import { LOCK_HEAD } from '../src/ledger/locked-outlooks.ts';
 import { keyHash } from '../src/domain/api-keys.ts';
 import { type Figures, percentiles } from './figures.ts';
 import { FIND_KEYS } from '../src/access/api-keys.ts';
@@ -73,7 +73,7 @@ async function revise(pool: pg.Pool, keyHash: Buffer, slug: string): Promise<voi
   const keys = await pool.query<{ analystId: string }>({ ...FIND_KEYS, values: [[keyHash]] });
   const author = keys.rows[0]?.analystId;
   await inTransaction(pool, async (session) => {
-    const { rows } = await session.query<Standing>({ ...LOCK_STANDING, values: [slug] });
+    const { rows } = await session.query<Standing>({ ...LOCK_HEAD, values: [slug] });
     const standing = rows[0];
     if (!standing) throw new Error(`there is no outlook "${slug}"`);
     const [first, second] = PLAIN_SPLITS;

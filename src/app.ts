@@ -1,10 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import accepts from '@fastify/accepts';
 import cors from '@fastify/cors';
 import fastify, { type FastifyInstance, type FastifyBaseLogger, LogController } from 'fastify';
-import helmet from 'helmet';
 import { LRUCache } from 'lru-cache';
 import type { Config } from './config.ts';
 import { keyFinder } from './access/api-keys.ts';
@@ -42,19 +40,18 @@ import { describeRoutes, documentRoute, serveSwaggerUi } from './http/openapi/op
 import { measure } from './http/metrics.ts';
 import { outlookListRoutes } from './api/outlook-list.ts';
 import { outlookRoutes } from './api/outlooks.ts';
-import { problemTypeRoutes } from './api/problem-routes.ts';
-import { RenderedReplies } from './http/response-cache/response-cache.ts';
+import { problemRoutes } from './api/problem-routes.ts';
+import { ResponseCache } from './http/response-cache/response-cache.ts';
 import { resolutionRoutes } from './api/resolutions.ts';
 import { revisionRoutes } from './api/revisions.ts';
 import {
   type Api,
-  type Ledger,
   refuseOtherMediaTypes,
   refuseOtherMethods,
   refuseUnknownQueries,
 } from './http/routing.ts';
 import { scoreRoutes } from './api/scores.ts';
-import { TRANSPORT_SECURITY } from './http/response-cache/send-cached.ts';
+import { setResponseHeaders } from './http/response-headers.ts';
 import { seriesRoutes } from './api/series.ts';
 import { endConnectionsOnClose } from './http/shutdown.ts';
 import { tokenVerifier } from './access/tokens.ts';
@@ -113,32 +110,29 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   logRequests(app);
   endConnectionsOnClose(app);
   if (options.isTraced) traceRequests(app);
-  const ledger = ledgerOf(app, options);
-  const serveMetrics = measure(app, ledger);
-  app.addHook('preClose', async () => ledger.streams.close());
+  const services = servicesOf(app, options);
+  const { cache, streams } = services;
+  const serveMetrics = measure(app, services);
+  app.addHook('preClose', async () => streams.close());
   await app.register(accepts);
-  // What is kept is answered before anything else looks at the request; where reads need a key, once
-  // that was looked at.
-  if (!config.requireKeyForReads) ledger.replies.serve(app);
-  app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id));
+  // Public reads are answered from the cache before anything else looks at the request.
+  if (!config.requireKeyForReads) cache.serve(app);
+  setResponseHeaders(app);
   answerConditionally(app);
-
-  app.addHook('onRequest', async (request, reply) => {
-    reply.headers(SECURITY_HEADERS);
-    if (request.protocol === 'https') reply.header(...TRANSPORT_SECURITY);
-  });
   await app.register(cors, { delegator: corsOf(config) });
   const countKey = await limitRequests(app, config);
   await describeRoutes(app, version);
   await app.register(async (scope) => serveSwaggerUi(scope));
   await app.register(async (scope) => {
-    authorize(scope, ledger, countKey);
-    await mountApi(scope, ledger, serveMetrics);
+    authorize(scope, services, countKey);
+    if (config.requireKeyForReads) cache.serve(scope);
+    await mountRoutes(scope, services, serveMetrics);
   });
   return app;
 }
 
-function ledgerOf(app: FastifyInstance, options: AppOptions): Ledger {
+/** What the route modules share; each names the parts that it needs. */
+function servicesOf(app: FastifyInstance, options: AppOptions) {
   const { config, database, feed, now, resolve = resolveName } = options;
   const { requireKeyForReads, cacheMaxBytes, oidc } = config;
   const { pool } = database;
@@ -157,7 +151,7 @@ function ledgerOf(app: FastifyInstance, options: AppOptions): Ledger {
     requireKeyForReads,
     publicUrl: config.publicUrl,
     idempotencyHours: config.idempotencyHours,
-    replies: new RenderedReplies({
+    cache: new ResponseCache({
       maxBytes: 0.5 * cacheMaxBytes,
       servesStale: config.serveStale,
       requireKeyForReads,
@@ -169,44 +163,47 @@ function ledgerOf(app: FastifyInstance, options: AppOptions): Ledger {
     findIdentity: identityFinder(pool),
     refusalTrail: new RefusalTrail(app, pool, now),
     versions: versionReader(pool, frameworks),
-    revisions: reviser(pool, frameworks, now),
+    reviser: reviser(pool, frameworks, now),
   };
 }
 
-async function mountApi(api: Api, ledger: Ledger, serveMetrics: (api: Api) => void): Promise<void> {
-  if (ledger.requireKeyForReads) ledger.replies.serve(api);
+async function mountRoutes(
+  api: Api,
+  services: ReturnType<typeof servicesOf>,
+  serveMetrics: (api: Api) => void,
+): Promise<void> {
   refuseOtherMediaTypes(api);
   refuseUnknownQueries(api);
   const refuseRemainingMethods = refuseOtherMethods(api);
-  outlookRoutes(api, ledger);
-  outlookListRoutes(api, ledger);
-  await revisionRoutes(api, ledger);
-  versionRoutes(api, ledger);
-  diffRoutes(api, ledger);
-  historyRoutes(api, ledger);
-  chartRoutes(api, ledger);
-  evidenceRoutes(api, ledger);
-  viewRoutes(api, ledger);
-  consensusRoutes(api, ledger);
-  conditionRoutes(api, ledger);
-  drawdownRoutes(api, ledger);
-  resolutionRoutes(api, ledger);
-  expectedOutcomeRoutes(api, ledger);
-  scoreRoutes(api, ledger);
-  trackRecordRoutes(api, ledger);
-  eventRoutes(api, ledger);
-  feedRoutes(api, ledger);
-  await instrumentRoutes(api, ledger);
-  seriesRoutes(api, ledger);
-  await observationRoutes(api, ledger);
-  keyRoutes(api, ledger);
-  await webhookRoutes(api, ledger);
-  auditRoutes(api, ledger);
-  problemTypeRoutes(api);
-  healthRoutes(api, ledger);
+  outlookRoutes(api, services);
+  outlookListRoutes(api, services);
+  await revisionRoutes(api, services);
+  versionRoutes(api, services);
+  diffRoutes(api, services);
+  historyRoutes(api, services);
+  chartRoutes(api, services);
+  evidenceRoutes(api, services);
+  viewRoutes(api, services);
+  consensusRoutes(api, services);
+  conditionRoutes(api, services);
+  drawdownRoutes(api, services);
+  resolutionRoutes(api, services);
+  expectedOutcomeRoutes(api, services);
+  scoreRoutes(api, services);
+  trackRecordRoutes(api, services);
+  eventRoutes(api, services);
+  feedRoutes(api, services);
+  await instrumentRoutes(api, services);
+  seriesRoutes(api, services);
+  await observationRoutes(api, services);
+  keyRoutes(api, services);
+  await webhookRoutes(api, services);
+  auditRoutes(api, services);
+  problemRoutes(api);
+  healthRoutes(api, services);
   serveMetrics(api);
   documentRoute(api);
-  await api.register(async (scope) => pageRoutes(scope, ledger));
+  await api.register(async (scope) => pageRoutes(scope, services));
   refuseRemainingMethods();
 }
 
@@ -214,41 +211,4 @@ async function mountApi(api: Api, ledger: Ledger, serveMetrics: (api: Api) => vo
 function requestId(request: { headers: Record<string, string | string[] | undefined> }): string {
   const sent = request.headers['x-request-id'];
   return typeof sent === 'string' && /^[\w.:-]{1,100}$/.test(sent) ? sent : randomUUID();
-}
-
-const SECURITY_HEADERS = headersOf({
-  contentSecurityPolicy: {
-    useDefaults: false,
-    directives: {
-      defaultSrc: ["'none'"],
-      scriptSrc: ["'self'"],
-      styleSrc: ["'self'"],
-      imgSrc: ["'self'", 'data:'],
-      connectSrc: ["'self'"],
-      baseUri: ["'none'"],
-      formAction: ["'none'"],
-      frameAncestors: ["'none'"],
-    },
-  },
-  // Answers are data for any page; what a page may do with them is up to CORS.
-  crossOriginResourcePolicy: { policy: 'cross-origin' as const },
-  // Only where a request came by TLS.
-  strictTransportSecurity: false,
-  // For browsers of the past, or said by the policy above.
-  crossOriginOpenerPolicy: false,
-  originAgentCluster: false,
-  xDnsPrefetchControl: false,
-  xDownloadOptions: false,
-  xFrameOptions: false,
-  xPermittedCrossDomainPolicies: false,
-  xXssProtection: false,
-});
-
-/** What helmet sets. The same for every answer, so it is asked once and not at each request. */
-function headersOf(options: Parameters<typeof helmet>[0]): Record<string, string> {
-  const headers: Record<string, string> = {};
-  const setHeader = (name: string, value: string) => void (headers[name.toLowerCase()] = value);
-  const response = { setHeader, removeHeader: () => {} } as unknown as ServerResponse;
-  helmet(options)({} as IncomingMessage, response, () => {});
-  return headers;
 }

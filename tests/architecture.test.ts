@@ -66,13 +66,13 @@ const ROOMS = [
 const PACKAGES: Record<string, RegExp> = {
   domain: /^(node:crypto|canonicalize)$/,
   postgres: /^(node:.+|pg|pg-copy-streams|split2|@opentelemetry\/api|drizzle-orm(\/.+)?)$/,
-  http: /^(?!pg$|drizzle-orm(?!\/errors$)|preact)/,
+  http: /^(?!drizzle-orm(?!\/errors$)|preact)/,
   access: /^(?!preact)/,
   charts: /^(node:(crypto|module)|d3-.+|preact(-render-to-string)?|@resvg\/resvg-js|piscina)$/,
   ledger: /^(node:.+|pg|drizzle-orm(\/.+)?|lru-cache)$/,
   api: /^(?!drizzle-orm|preact)/,
   webhooks: /^(?!preact)/,
-  pages: /^(node:.+|preact(-render-to-string)?|zod|fastify)$/,
+  pages: /^(node:.+|pg|preact(-render-to-string)?|zod|fastify)$/,
   browser: /^$/,
 };
 

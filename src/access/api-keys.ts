@@ -12,7 +12,7 @@ import {
 } from '../domain/api-keys.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { Db } from '../postgres/pool.ts';
-import { gathering } from '../postgres/batching.ts';
+import { batchCalls } from '../postgres/batching.ts';
 import { analysts, apiKeys } from '../postgres/tables/api-keys.ts';
 
 export type Analyst = { id: string; name: string };
@@ -147,7 +147,7 @@ export type KeyFinder = (
  * Nothing is remembered: a key that is revoked, by whatever instance, is refused from then on.
  */
 export function keyFinder(pool: pg.Pool): KeyFinder {
-  const find = gathering<Buffer, KeyRow | null>(
+  const find = batchCalls<Buffer, KeyRow | null>(
     async (hashes) => {
       const { rows } = await pool.query<KeyRow>({ ...FIND_KEYS, values: [hashes] });
       return hashes.map((hash) => rows.find((row) => timingSafeEqual(row.hash, hash)) ?? null);

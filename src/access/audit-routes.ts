@@ -1,3 +1,5 @@
+import type { RefusalTrail } from './audit-trail.ts';
+import type pg from 'pg';
 import { z } from 'zod';
 import { type AuditEntry, listAudit } from './audit-log.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
@@ -10,10 +12,15 @@ import {
   listShape,
   sendPage,
 } from '../http/paging.ts';
-import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { type Api, problemResponses } from '../http/routing.ts';
 import { AUDIT_KINDS, auditEntry } from './audit-schemas.ts';
 
-export function auditRoutes(api: Api, { pool, refusalTrail }: Ledger): void {
+export type AuditDeps = {
+  pool: pg.Pool;
+  refusalTrail: RefusalTrail;
+};
+
+export function auditRoutes(api: Api, { pool, refusalTrail }: AuditDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/audit',
@@ -37,16 +44,18 @@ export function auditRoutes(api: Api, { pool, refusalTrail }: Ledger): void {
           .meta({ description: 'Only of the analyst with this id.' }),
         ...listShape,
       }),
-      response: { 200: pageContent(auditEntry), ...refusals(401, 403, 422) },
+      response: { 200: pageContent(auditEntry), ...problemResponses(401, 403, 422) },
     },
     handler: async (request, reply) => {
       const { limit, cursor, kind = null, analyst = null } = request.query;
-      const about = ['audit', kind, analyst];
-      const before = decodeCursor(cursor, about, z.int().min(1).max(Number.MAX_SAFE_INTEGER));
+      const cursorScope = ['audit', kind, analyst];
+      const before = decodeCursor(cursor, cursorScope, z.int().min(1).max(Number.MAX_SAFE_INTEGER));
       await refusalTrail.write();
       const filter = { kind, analystId: analyst };
       const found = await listAudit(pool, filter, { before, limit: limit + 1 });
-      const { items, nextCursor } = pageFrom(found, limit, (last) => encodeCursor(about, last.id));
+      const { items, nextCursor } = pageFrom(found, limit, (last) =>
+        encodeCursor(cursorScope, last.id),
+      );
       forbidStoring(reply);
       return sendPage(request, reply, { items: items.map(represent), nextCursor }, auditEntry);
     },

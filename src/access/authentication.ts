@@ -38,14 +38,14 @@ export type Caller = {
 export type Tokens = { issuer: string; verify: TokenVerifier };
 
 /** How callers are told. */
-type Ways = {
+export type Authenticators = {
   db: Db;
   findKey: KeyFinder;
   tokens: Tokens | null;
   findIdentity: IdentityFinder;
   now: () => Date;
 };
-type Guarded = Ways & { requireKeyForReads: boolean };
+type Guarded = Authenticators & { requireKeyForReads: boolean };
 
 // A key, or a token: three parts of base64url (RFC 7515, 7.1).
 const BEARER =
@@ -159,7 +159,7 @@ export function authorOf(request: FastifyRequest): Analyst {
 async function authenticate(
   request: FastifyRequest,
   access: 'read' | Role,
-  ways: Ways,
+  ways: Authenticators,
 ): Promise<Caller> {
   const { authorization } = request.headers;
   const { key, token } = credentialsOf(authorization, access);
@@ -178,7 +178,7 @@ async function authenticate(
 async function byKey(
   request: FastifyRequest,
   sent: string,
-  { db, findKey, now }: Ways,
+  { db, findKey, now }: Authenticators,
 ): Promise<Caller> {
   const at = now();
   const found = await findKey(sent, at);
@@ -199,7 +199,7 @@ async function byKey(
 async function byToken(
   token: string,
   access: 'read' | Role,
-  { now, findIdentity, tokens: { issuer, verify } }: Ways & { tokens: Tokens },
+  { now, findIdentity, tokens: { issuer, verify } }: Authenticators & { tokens: Tokens },
 ): Promise<Caller> {
   const at = now();
   const { subject, name, roles } = await verify(token, at);

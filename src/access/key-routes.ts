@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { type ApiKey, issueKey, listKeys, readKey, revokeKey } from './api-keys.ts';
 import { appendAudit } from './audit-log.ts';
-import { inTransaction, onSession } from '../postgres/pool.ts';
+import { inTransaction, onSession, type Db } from '../postgres/pool.ts';
 import { writeOf } from './audit-trail.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
-import { answerWrite } from './run-write.ts';
+import { runWrite, type WriteDeps } from './run-write.ts';
 import {
   creationPosition,
   decodeCursor,
@@ -15,22 +15,26 @@ import {
   LIST_TYPES,
   sendPage,
 } from '../http/paging.ts';
-import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { type Api, problemResponses } from '../http/routing.ts';
 import { issuedKey, key, newKey } from './key-schemas.ts';
 import { Problem } from '../http/problems.ts';
+
+export type KeyDeps = WriteDeps & {
+  db: Db;
+};
 
 const TAG = 'Keys';
 const params = z.strictObject({ id: z.uuid({ error: 'must be the id of a key, a UUID' }) });
 const security = [{ key: [] }];
 
-export function keyRoutes(api: Api, ledger: Ledger): void {
+export function keyRoutes(api: Api, ledger: KeyDeps): void {
   issueRoute(api, ledger);
   listRoute(api, ledger);
   oneRoute(api, ledger);
   revokeRoute(api, ledger);
 }
 
-function issueRoute(api: Api, ledger: Ledger): void {
+function issueRoute(api: Api, ledger: KeyDeps): void {
   api.route({
     method: 'POST',
     url: '/v1/keys',
@@ -42,15 +46,15 @@ function issueRoute(api: Api, ledger: Ledger): void {
       description: 'The answer holds the key; it is shown this once, as only its hash is stored.',
       security,
       body: newKey,
-      response: { 201: issuedKey, ...refusals(400, 401, 403, 413, 415, 422) },
+      response: { 201: issuedKey, ...problemResponses(400, 401, 403, 413, 415, 422) },
     },
     handler: async (request, reply) => {
       const at = ledger.now();
       const asked = keyRequest(request.body, at);
       forbidStoring(reply);
-      await answerWrite(request, reply, ledger, {
+      await runWrite(request, reply, ledger, {
         work: (session) => issueKey(onSession(session), asked, at),
-        answer: ({ key: text, issued }) => ({
+        respond: ({ key: text, issued }) => ({
           status: 201,
           headers: { location: `/v1/keys/${issued.id}` },
           body: { ...representKey(issued), key: text },
@@ -74,7 +78,7 @@ export function keyRequest(body: z.output<typeof newKey>, now: Date) {
   });
 }
 
-function listRoute(api: Api, { db }: Ledger): void {
+function listRoute(api: Api, { db }: KeyDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/keys',
@@ -86,7 +90,7 @@ function listRoute(api: Api, { db }: Ledger): void {
       description: 'Newest first: expired and revoked ones too.',
       security,
       querystring: z.strictObject(listShape),
-      response: { 200: pageContent(key), ...refusals(401, 403, 422) },
+      response: { 200: pageContent(key), ...problemResponses(401, 403, 422) },
     },
     handler: async (request, reply) => {
       const { limit, cursor } = request.query;
@@ -101,7 +105,7 @@ function listRoute(api: Api, { db }: Ledger): void {
   });
 }
 
-function oneRoute(api: Api, { db }: Ledger): void {
+function oneRoute(api: Api, { db }: KeyDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/keys/:id',
@@ -113,7 +117,7 @@ function oneRoute(api: Api, { db }: Ledger): void {
       description: 'What is known of a key; the key itself is not.',
       security,
       params,
-      response: { 200: key, ...refusals(401, 403, 404, 422) },
+      response: { 200: key, ...problemResponses(401, 403, 404, 422) },
     },
     handler: async (request, reply) => {
       const found = await readKey(db, request.params.id);
@@ -123,7 +127,7 @@ function oneRoute(api: Api, { db }: Ledger): void {
   });
 }
 
-function revokeRoute(api: Api, { pool, now }: Ledger): void {
+function revokeRoute(api: Api, { pool, now }: KeyDeps): void {
   api.route({
     method: 'DELETE',
     url: '/v1/keys/:id',
@@ -136,7 +140,7 @@ function revokeRoute(api: Api, { pool, now }: Ledger): void {
         'From the next request on the key is refused, for good. Doing so again changes nothing.',
       security,
       params,
-      response: { 204: z.null(), ...refusals(400, 401, 403, 404, 413, 415, 422) },
+      response: { 204: z.null(), ...problemResponses(400, 401, 403, 404, 413, 415, 422) },
     },
     handler: async (request, reply) => {
       const at = now();

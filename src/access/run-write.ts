@@ -7,10 +7,15 @@ import { AttemptInFlight, keepAnswer, type StoredAnswer, takeKey } from './idemp
 import { writeOf } from './audit-trail.ts';
 import { authorOf } from './authentication.ts';
 import { Problem } from '../http/problems.ts';
-import type { Ledger } from '../http/routing.ts';
+
+export type WriteDeps = {
+  pool: pg.Pool;
+  now: () => Date;
+  idempotencyHours: number;
+};
 
 /** An answer before it is sent: a body as it is, or what is to be written as JSON. */
-export type Answer = {
+export type WriteResponse = {
   status: number;
   headers?: Record<string, string>;
   body: Buffer | object;
@@ -19,9 +24,9 @@ export type Answer = {
 type Write<Result> = {
   /** Does it all in the transaction of the session. */
   work: (session: pg.PoolClient) => Promise<Result>;
-  answer: (result: Result) => Answer;
+  respond: (result: Result) => WriteResponse;
   /** Tells of what is committed, before it is answered. */
-  told?: (result: Result) => void;
+  afterCommit?: (result: Result) => void;
   /** Whether the answer holds what may be stored by nobody; see {@link sealed}. */
   isSecret?: boolean;
 };
@@ -35,18 +40,18 @@ const JSON_HEADERS = { 'content-type': 'application/json; charset=utf-8' };
  * @throws Problem `idempotency-key-reused` where the key was sent with something else, `idempotency-key-in-flight`
  *   where it is at work right now, `invalid-request` for a key that is none
  */
-export async function answerWrite<Result>(
+export async function runWrite<Result>(
   request: FastifyRequest,
   reply: FastifyReply,
-  ledger: Pick<Ledger, 'pool' | 'now' | 'idempotencyHours'>,
+  ledger: Pick<WriteDeps, 'pool' | 'now' | 'idempotencyHours'>,
   write: Write<Result>,
 ): Promise<void> {
-  const key = keyOf(request);
+  const key = idempotencyKeyOf(request);
   if (key === null) {
     const { result, made } = await inTransaction(ledger.pool, (session) =>
-      done(session, request, ledger, write),
+      runAndAudit(session, request, ledger, write),
     );
-    write.told?.(result);
+    write.afterCommit?.(result);
     send(reply, made);
     return;
   }
@@ -54,14 +59,14 @@ export async function answerWrite<Result>(
 }
 
 /** Does the work, and records who did it. */
-async function done<Result>(
+async function runAndAudit<Result>(
   session: pg.PoolClient,
   request: FastifyRequest,
-  { now }: Pick<Ledger, 'now'>,
-  { work, answer }: Write<Result>,
+  { now }: Pick<WriteDeps, 'now'>,
+  { work, respond }: Write<Result>,
 ): Promise<{ result: Result; made: StoredAnswer }> {
   const result = await work(session);
-  const made = storable(answer(result));
+  const made = storable(respond(result));
   await appendAudit(session, [writeOf(request, made.status, now())]);
   return { result, made };
 }
@@ -69,19 +74,19 @@ async function done<Result>(
 async function answerOnce<Result>(
   request: FastifyRequest,
   reply: FastifyReply,
-  ledger: Pick<Ledger, 'pool' | 'now' | 'idempotencyHours'>,
+  ledger: Pick<WriteDeps, 'pool' | 'now' | 'idempotencyHours'>,
   write: Write<Result>,
   key: string,
 ): Promise<void> {
   const { pool, now, idempotencyHours } = ledger;
-  const { told, isSecret = false } = write;
+  const { afterCommit, isSecret = false } = write;
   const attempt = { analystId: authorOf(request).id, key, requestHash: hashOf(request) };
   const since = new Date(now().getTime() - idempotencyHours * 3_600_000);
   try {
     const outcome = await inTransaction(pool, async (session) => {
       const earlier = await takeKey(session, attempt, since);
       if (earlier) return { earlier };
-      const { result, made } = await done(session, request, ledger, write);
+      const { result, made } = await runAndAudit(session, request, ledger, write);
       const kept = isSecret ? { ...made, body: sealed(made.body, request, key) } : made;
       await keepAnswer(session, attempt, kept, now());
       return { result, made };
@@ -97,7 +102,7 @@ async function answerOnce<Result>(
       send(reply, isSecret ? { ...kept, body: unsealed(kept.body, request, key) } : kept);
       return;
     }
-    told?.(outcome.result);
+    afterCommit?.(outcome.result);
     send(reply, outcome.made);
   } catch (error) {
     if (!(error instanceof AttemptInFlight)) throw error;
@@ -111,18 +116,18 @@ async function answerOnce<Result>(
   }
 }
 
-function storable({ status, headers = {}, body }: Answer): StoredAnswer {
+function storable({ status, headers = {}, body }: WriteResponse): StoredAnswer {
   const bytes = Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body));
   return { status, headers: { ...JSON_HEADERS, ...headers }, body: bytes };
 }
 
 /** Answers a write. */
-export function sendAnswer(reply: FastifyReply, answer: Answer): void {
+export function sendWriteResponse(reply: FastifyReply, answer: WriteResponse): void {
   send(reply, storable(answer));
 }
 
 /** Whether a write may be sent again under a key. */
-export function isKeyed(request: FastifyRequest): boolean {
+export function hasIdempotencyKey(request: FastifyRequest): boolean {
   return request.headers['idempotency-key'] !== undefined;
 }
 
@@ -134,7 +139,7 @@ function send(reply: FastifyReply, { status, headers, body }: StoredAnswer): voi
 const KEY =
   /^(?:"([\x20\x21\x23-\x5b\x5d-\x7e]{1,255})"|([\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]{1,255}))$/;
 
-function keyOf(request: FastifyRequest): string | null {
+function idempotencyKeyOf(request: FastifyRequest): string | null {
   const header = request.headers['idempotency-key'];
   if (header === undefined) return null;
   const [, quoted, bare] = (typeof header === 'string' && KEY.exec(header)) || [];

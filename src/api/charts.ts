@@ -1,3 +1,6 @@
+import type { VersionReader } from '../ledger/versions.ts';
+import type { ResponseCache } from '../http/response-cache/response-cache.ts';
+import type pg from 'pg';
 import { z } from 'zod';
 import { calibrationChart } from '../charts/calibration.tsx';
 import { chartPolicy } from '../charts/colours.ts';
@@ -16,10 +19,18 @@ import { ANY_SERIES, WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts'
 import { requirePast } from '../http/require-past.ts';
 import { PNG_TYPE, SVG_TYPE, wantedType } from '../http/negotiation.ts';
 import { Problem } from '../http/problems.ts';
-import type { Rendering } from '../http/response-cache/encoded-body.ts';
-import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import type { ResponseDraft } from '../http/response-cache/encoded-body.ts';
+import { type Api, problemResponses } from '../http/routing.ts';
 import { type ChartKind, chartQuery } from './schemas/charts.ts';
 import { slug } from '../http/fields.ts';
+
+export type ChartDeps = {
+  pool: pg.Pool;
+  cache: ResponseCache;
+  versions: VersionReader;
+  now: () => Date;
+  requireKeyForReads: boolean;
+};
 
 /**
  * For how long what tells of closes may be kept, in milliseconds: no event tells other instances of each close,
@@ -34,7 +45,7 @@ const HEIGHTS: Record<ChartKind, number> = {
   calibration: 520,
 };
 
-export function chartRoutes(api: Api, ledger: Ledger): void {
+export function chartRoutes(api: Api, ledger: ChartDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/chart.svg',
@@ -56,7 +67,7 @@ export function chartRoutes(api: Api, ledger: Ledger): void {
             },
           },
         },
-        ...refusals(404, 409, 422),
+        ...problemResponses(404, 409, 422),
       },
     },
     handler: (request, reply) => {
@@ -64,7 +75,7 @@ export function chartRoutes(api: Api, ledger: Ledger): void {
       const { asOf, format, kind } = request.query;
       requirePast('asOf', asOf, ledger.now());
       const type = wantedType(request, format);
-      return ledger.replies.answer(request, reply, { about: aboutOf(kind, name) }, async () => {
+      return ledger.cache.answer(request, reply, { tags: tagsOf(kind, name) }, async () => {
         const drawn = await (type === PNG_TYPE
           ? picture(request.query, () => draw(ledger, name, request.query, true))
           : draw(ledger, name, request.query, false));
@@ -81,7 +92,7 @@ const MOST_PIXELS = 2_000_000;
 async function picture(
   { kind, width, height, scale }: Asked,
   drawSvg: () => Promise<Drawn>,
-): Promise<Rendering> {
+): Promise<ResponseDraft> {
   const pixels = width * (height ?? HEIGHTS[kind]) * scale ** 2;
   if (pixels > MOST_PIXELS) {
     const detail = `A PNG has ${MOST_PIXELS} pixels at the most; this one would have ${pixels}.`;
@@ -99,16 +110,21 @@ async function picture(
   }
 }
 
-const aboutOf = (kind: ChartKind, name: string): readonly string[] => {
+const tagsOf = (kind: ChartKind, name: string): readonly string[] => {
   if (kind === 'calibration') return WHOLE_LEDGER; // of all outlooks of an author
   return kind === 'drawdown' ? [name, ANY_SERIES] : [name];
 };
 
 type Asked = z.output<typeof chartQuery>;
 /** A picture as an SVG document. */
-type Drawn = Rendering & { body: string };
+type Drawn = ResponseDraft & { body: string };
 
-async function draw(ledger: Ledger, name: string, asked: Asked, isPixels: boolean): Promise<Drawn> {
+async function draw(
+  ledger: ChartDeps,
+  name: string,
+  asked: Asked,
+  isPixels: boolean,
+): Promise<Drawn> {
   const { kind, version, asOf, width, height = HEIGHTS[kind], scale } = asked;
   const theme = isPixels && asked.theme === 'auto' ? 'light' : asked.theme;
   const look = { width, height, scale, theme };
@@ -130,7 +146,7 @@ async function draw(ledger: Ledger, name: string, asked: Asked, isPixels: boolea
 }
 
 type Draw = (
-  ledger: Ledger,
+  ledger: ChartDeps,
   outlook: OutlookVersion,
   asked: Asked,
   look: ChartLook,

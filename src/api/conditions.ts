@@ -1,3 +1,5 @@
+import type { ChangeFeed } from '../postgres/change-feed.ts';
+import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import { z } from 'zod';
 import {
   assessCondition,
@@ -8,7 +10,7 @@ import {
   readConditions,
 } from '../ledger/conditions.ts';
 import { authorOf } from '../access/authentication.ts';
-import { answerWrite } from '../access/run-write.ts';
+import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import {
   decodeCursor,
   encodeCursor,
@@ -20,21 +22,26 @@ import {
   pageShape,
   renderPage,
 } from '../http/paging.ts';
-import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { type Api, problemResponses } from '../http/routing.ts';
 import { condition, conditionHistory, conditions, newAssessment } from './schemas/conditions.ts';
 import { slug } from '../http/fields.ts';
+
+export type ConditionDeps = WriteDeps & {
+  cache: ResponseCache;
+  feed: ChangeFeed;
+};
 
 const TAG = 'Conditions';
 const slugParams = z.strictObject({ slug });
 const keyParams = z.strictObject({ slug, key: slug });
 
-export function conditionRoutes(api: Api, ledger: Ledger): void {
+export function conditionRoutes(api: Api, ledger: ConditionDeps): void {
   listRoute(api, ledger);
   historyRoute(api, ledger);
   assessRoute(api, ledger);
 }
 
-function listRoute(api: Api, { pool, replies }: Ledger): void {
+function listRoute(api: Api, { pool, cache }: ConditionDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/conditions',
@@ -47,11 +54,11 @@ function listRoute(api: Api, { pool, replies }: Ledger): void {
         'The invalidation conditions of the version that stands, in its order, each with its state and how that came to be. What they were at another moment an outlook tells with `asOf`.',
       params: slugParams,
       querystring: z.strictObject({ format: listShape.format }),
-      response: { 200: pageContent(condition, conditions), ...refusals(404, 422) },
+      response: { 200: pageContent(condition, conditions), ...problemResponses(404, 422) },
     },
     handler: (request, reply) => {
       const { slug: name } = request.params;
-      return replies.answer(request, reply, { about: [name] }, async () => {
+      return cache.answer(request, reply, { tags: [name] }, async () => {
         const items = (await readConditions(pool, name, null)).map(representCondition);
         return renderPage(request, { items }, condition);
       });
@@ -61,7 +68,7 @@ function listRoute(api: Api, { pool, replies }: Ledger): void {
 
 const changeId = z.int().min(1);
 
-function historyRoute(api: Api, { pool, replies }: Ledger): void {
+function historyRoute(api: Api, { pool, cache }: ConditionDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/conditions/:key',
@@ -73,17 +80,17 @@ function historyRoute(api: Api, { pool, replies }: Ledger): void {
       description: 'One condition of the version that stands, with all its changes, newest first.',
       params: keyParams,
       querystring: z.strictObject(pageShape),
-      response: { 200: conditionHistory, ...refusals(404, 422) },
+      response: { 200: conditionHistory, ...problemResponses(404, 422) },
     },
     handler: (request, reply) => {
       const { slug: name, key } = request.params;
       const { limit, cursor } = request.query;
-      const about = ['condition', name, key];
-      const before = decodeCursor(cursor, about, changeId);
-      return replies.answer(request, reply, { about: [name] }, async () => {
+      const cursorScope = ['condition', name, key];
+      const before = decodeCursor(cursor, cursorScope, changeId);
+      return cache.answer(request, reply, { tags: [name] }, async () => {
         const found = await readCondition(pool, name, key);
         const changes = await listChanges(pool, name, key, { before, limit: limit + 1 });
-        const page = pageFrom(changes, limit, (last) => encodeCursor(about, last.id));
+        const page = pageFrom(changes, limit, (last) => encodeCursor(cursorScope, last.id));
         const link = nextLink(request, page);
         const body = {
           ...representCondition(found),
@@ -96,7 +103,7 @@ function historyRoute(api: Api, { pool, replies }: Ledger): void {
   });
 }
 
-function assessRoute(api: Api, ledger: Ledger): void {
+function assessRoute(api: Api, ledger: ConditionDeps): void {
   api.route({
     method: 'POST',
     url: '/v1/outlooks/:slug/conditions/:key/assessments',
@@ -110,20 +117,20 @@ function assessRoute(api: Api, ledger: Ledger): void {
       security: [{ key: [] }],
       params: keyParams,
       body: newAssessment,
-      response: { 201: condition, ...refusals(400, 401, 403, 404, 409, 413, 415, 422) },
+      response: { 201: condition, ...problemResponses(400, 401, 403, 404, 409, 413, 415, 422) },
     },
     handler: async (request, reply) => {
       const { slug: name, key } = request.params;
       const assessment = { ...request.body, author: authorOf(request) };
-      await answerWrite(request, reply, ledger, {
+      await runWrite(request, reply, ledger, {
         work: (session) => assessCondition(session, name, key, assessment, ledger.now),
-        answer: (assessed) => ({
+        respond: (assessed) => ({
           status: 201,
           headers: { location: `/v1/outlooks/${name}/conditions/${key}` },
           body: representCondition(assessed),
         }),
-        told: () => {
-          ledger.replies.changed(name);
+        afterCommit: () => {
+          ledger.cache.invalidate(name);
           ledger.feed.announce();
         },
       });

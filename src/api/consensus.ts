@@ -1,14 +1,14 @@
 import { z } from 'zod';
 import { type PooledViews, readConsensus } from '../ledger/consensus.ts';
-import type { Revised } from '../ledger/revisions.ts';
+import type { CurrentOutlook } from '../ledger/revisions.ts';
 import { notFound } from '../ledger/versions.ts';
 import { DomainError } from '../domain/errors.ts';
 import { fractionsOf } from '../domain/probabilities.ts';
 import { authorOf } from '../access/authentication.ts';
 import { requirePast } from '../http/require-past.ts';
 import { WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
-import { answerRevision, requireMatchOf } from './revisions.ts';
-import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { answerRevision, requireMatchOf, type RevisionDeps } from './revisions.ts';
+import { type Api, problemResponses } from '../http/routing.ts';
 import { slug } from '../http/fields.ts';
 import { outlook } from './schemas/outlooks.ts';
 import { consensus, consensusQuery, newConsensus } from './schemas/views.ts';
@@ -17,12 +17,12 @@ const TAG = 'Views';
 const CONSENSUS_URL = '/v1/outlooks/:slug/consensus';
 const params = z.strictObject({ slug });
 
-export function consensusRoutes(api: Api, ledger: Ledger): void {
+export function consensusRoutes(api: Api, ledger: RevisionDeps): void {
   readRoute(api, ledger);
   publishRoute(api, ledger);
 }
 
-function readRoute(api: Api, { pool, replies, now }: Ledger): void {
+function readRoute(api: Api, { pool, cache, now }: RevisionDeps): void {
   api.route({
     method: 'GET',
     url: CONSENSUS_URL,
@@ -35,15 +35,15 @@ function readRoute(api: Api, { pool, replies, now }: Ledger): void {
         'The views that analysts hold, pooled, with how far they lie apart and how far each is from the pool.',
       params,
       querystring: consensusQuery,
-      response: { 200: consensus, ...refusals(404, 409, 422) },
+      response: { 200: consensus, ...problemResponses(404, 409, 422) },
     },
     handler: (request, reply) => {
       const { slug: name } = request.params;
       const { method, weights, asOf = null } = request.query;
       requirePast('asOf', asOf ?? undefined, now());
       // Skill is shown in other outlooks, too.
-      const about = weights === 'skill' ? WHOLE_LEDGER : [name];
-      return replies.answer(request, reply, { about }, async () => {
+      const tags = weights === 'skill' ? WHOLE_LEDGER : [name];
+      return cache.answer(request, reply, { tags }, async () => {
         const pooled = await readConsensus(pool, name, { method, weights, asOf }).catch(
           async (error: unknown) => {
             const isMissing = error instanceof DomainError && error.code === 'no-views';
@@ -58,7 +58,7 @@ function readRoute(api: Api, { pool, replies, now }: Ledger): void {
   });
 }
 
-function publishRoute(api: Api, ledger: Ledger): void {
+function publishRoute(api: Api, ledger: RevisionDeps): void {
   api.route({
     method: 'POST',
     url: CONSENSUS_URL,
@@ -72,12 +72,12 @@ function publishRoute(api: Api, ledger: Ledger): void {
       security: [{ key: [] }],
       params,
       body: newConsensus,
-      response: { 201: outlook, ...refusals(400, 401, 403, 404, 409, 412, 413, 415, 422) },
+      response: { 201: outlook, ...problemResponses(400, 401, 403, 404, 409, 412, 413, 415, 422) },
     },
     handler: async (request, reply) => {
       const { method, weights, ...reasons } = request.body;
       const author = authorOf(request);
-      const prepare = async (current: Revised) => {
+      const prepare = async (current: CurrentOutlook) => {
         await requireMatchOf(request, current);
         const pooled = await current.pool({ method, weights });
         const { probabilities } = pooled.consensus;

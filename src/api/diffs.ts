@@ -1,14 +1,21 @@
+import type { VersionReader } from '../ledger/versions.ts';
+import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import { z } from 'zod';
 import { type Comparable, diffVersions, type ListName, type VersionDiff } from '../domain/diff.ts';
 import { type Alteration, type ListDiff } from '../domain/list-diff.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import { fractionsOf, WHOLE } from '../domain/probabilities.ts';
 import { jsonPointer, Problem } from '../http/problems.ts';
-import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { type Api, problemResponses } from '../http/routing.ts';
 import { outlookDiff } from './schemas/diffs.ts';
 import { queryVersion, slug } from '../http/fields.ts';
 
-export function diffRoutes(api: Api, { versions, replies }: Ledger): void {
+export type DiffDeps = {
+  cache: ResponseCache;
+  versions: VersionReader;
+};
+
+export function diffRoutes(api: Api, { versions, cache }: DiffDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/versions/:version/diff',
@@ -25,13 +32,13 @@ export function diffRoutes(api: Api, { versions, replies }: Ledger): void {
           description: 'The version to start from, older or newer; left out, the one before.',
         }),
       }),
-      response: { 200: outlookDiff, ...refusals(404, 422) },
+      response: { 200: outlookDiff, ...problemResponses(404, 422) },
     },
     handler: (request, reply) => {
       const { slug: name, version } = request.params;
       const against = request.query.against ?? version - 1;
       refuseNothingToCompare(version, against);
-      return replies.answer(request, reply, { about: [name] }, async () => {
+      return cache.answer(request, reply, { tags: [name] }, async () => {
         const to = await versions.read(name, { version });
         const from = await versions.read(name, { version: against });
         const body = JSON.stringify(representDiff(from, to));

@@ -1,3 +1,5 @@
+import type { VersionReader } from '../ledger/versions.ts';
+import type pg from 'pg';
 import { z } from 'zod';
 import { readCloses } from '../ledger/drawdowns.ts';
 import type { Session } from '../postgres/pool.ts';
@@ -7,16 +9,23 @@ import type { Observation } from '../domain/series.ts';
 import { setFreshness } from '../http/conditional-requests.ts';
 import { requirePast } from '../http/require-past.ts';
 import { Problem } from '../http/problems.ts';
-import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { type Api, problemResponses } from '../http/routing.ts';
 import { drawdown, drawdownQuery } from './schemas/drawdown.ts';
 import { slug } from '../http/fields.ts';
+
+export type DrawdownDeps = {
+  pool: pg.Pool;
+  versions: VersionReader;
+  now: () => Date;
+  requireKeyForReads: boolean;
+};
 
 /** How many closes one answer is computed from, at the most: 270 years of trading days. */
 const MOST_CLOSES = 70_000;
 
 export function drawdownRoutes(
   api: Api,
-  { pool, versions, now, requireKeyForReads }: Ledger,
+  { pool, versions, now, requireKeyForReads }: DrawdownDeps,
 ): void {
   api.route({
     method: 'GET',
@@ -30,7 +39,7 @@ export function drawdownRoutes(
         "Computed from the closes of the outlook's instrument and named by the outlook's own drawdown labels.",
       params: z.strictObject({ slug }),
       querystring: drawdownQuery,
-      response: { 200: drawdown, ...refusals(404, 409, 422) },
+      response: { 200: drawdown, ...problemResponses(404, 409, 422) },
     },
     handler: async (request, reply) => {
       const { asOf, minDepth, since } = request.query;

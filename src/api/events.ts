@@ -1,14 +1,24 @@
+import type { EventStreams } from './event-streams.ts';
+import type { ChangeFeed } from '../postgres/change-feed.ts';
+import type pg from 'pg';
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { sequenceEvents } from '../postgres/outbox.ts';
 import { notFound } from '../ledger/versions.ts';
-import { isStillAllowed } from '../access/authentication.ts';
+import { type Authenticators, isStillAllowed } from '../access/authentication.ts';
 import { addressOf } from '../http/rate-limits.ts';
 import { EVENT_STREAM_TYPE } from '../http/negotiation.ts';
 import { Problem } from '../http/problems.ts';
-import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { type Api, problemResponses } from '../http/routing.ts';
 import { slug } from '../http/fields.ts';
+
+export type EventDeps = Authenticators & {
+  pool: pg.Pool;
+  feed: ChangeFeed;
+  streams: EventStreams;
+  requireKeyForReads: boolean;
+};
 
 const querystring = z.strictObject({
   lastEventId: z.string().optional().meta({
@@ -45,12 +55,12 @@ const response = {
   },
 };
 
-export function eventRoutes(api: Api, ledger: Ledger): void {
+export function eventRoutes(api: Api, ledger: EventDeps): void {
   allRoute(api, ledger);
   oneRoute(api, ledger);
 }
 
-function allRoute(api: Api, ledger: Ledger): void {
+function allRoute(api: Api, ledger: EventDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/events',
@@ -61,13 +71,13 @@ function allRoute(api: Api, ledger: Ledger): void {
       summary: 'Follow all outlooks',
       description: `What happens in the ledger, as it happens. ${DESCRIPTION}`,
       querystring,
-      response: { ...response, ...refusals(422, 429) },
+      response: { ...response, ...problemResponses(422, 429) },
     },
     handler: (request, reply) => stream(request, reply, ledger, null, request.query.lastEventId),
   });
 }
 
-function oneRoute(api: Api, ledger: Ledger): void {
+function oneRoute(api: Api, ledger: EventDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/events',
@@ -79,7 +89,7 @@ function oneRoute(api: Api, ledger: Ledger): void {
       description: `What happens to one outlook, as it happens. ${DESCRIPTION}`,
       params: z.strictObject({ slug }),
       querystring,
-      response: { ...response, ...refusals(404, 422, 429) },
+      response: { ...response, ...problemResponses(404, 422, 429) },
     },
     handler: async (request, reply) => {
       const { slug: name } = request.params;
@@ -93,7 +103,7 @@ function oneRoute(api: Api, ledger: Ledger): void {
 async function stream(
   request: FastifyRequest,
   reply: FastifyReply,
-  ledger: Ledger,
+  ledger: EventDeps,
   slugOrAll: string | null,
   queried: string | undefined,
 ): Promise<void> {
@@ -140,7 +150,7 @@ function headersOf(reply: FastifyReply): OutgoingHttpHeaders {
  */
 async function startOf(
   request: FastifyRequest,
-  { pool, feed }: Ledger,
+  { pool, feed }: EventDeps,
   queried: string | undefined,
 ): Promise<number> {
   const header = request.headers['last-event-id'];

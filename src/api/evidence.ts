@@ -1,9 +1,12 @@
+import type pg from 'pg';
+import type { ChangeFeed } from '../postgres/change-feed.ts';
+import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import { z } from 'zod';
 import { addEvidence, type Evidence, listEvidence, readEvidence } from '../ledger/evidence.ts';
 import { notFound } from '../ledger/versions.ts';
 import { DomainError } from '../domain/errors.ts';
 import { authorOf } from '../access/authentication.ts';
-import { answerWrite } from '../access/run-write.ts';
+import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import {
   decodeCursor,
   encodeCursor,
@@ -13,20 +16,25 @@ import {
   listShape,
   renderPage,
 } from '../http/paging.ts';
-import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { type Api, problemResponses } from '../http/routing.ts';
 import { evidence, newEvidence } from './schemas/evidence.ts';
 import { slug } from '../http/fields.ts';
+
+export type EvidenceDeps = WriteDeps & {
+  cache: ResponseCache;
+  feed: ChangeFeed;
+};
 
 const TAG = 'Evidence';
 const slugParams = z.strictObject({ slug });
 
-export function evidenceRoutes(api: Api, ledger: Ledger): void {
+export function evidenceRoutes(api: Api, ledger: EvidenceDeps): void {
   listRoute(api, ledger);
   oneRoute(api, ledger);
   addRoute(api, ledger);
 }
 
-function addRoute(api: Api, ledger: Ledger): void {
+function addRoute(api: Api, ledger: EvidenceDeps): void {
   api.route({
     method: 'POST',
     url: '/v1/outlooks/:slug/evidence',
@@ -40,20 +48,20 @@ function addRoute(api: Api, ledger: Ledger): void {
       security: [{ key: [] }],
       params: slugParams,
       body: newEvidence,
-      response: { 201: evidence, ...refusals(400, 401, 403, 404, 413, 415, 422) },
+      response: { 201: evidence, ...problemResponses(400, 401, 403, 404, 413, 415, 422) },
     },
     handler: async (request, reply) => {
       const { slug: name } = request.params;
       const author = authorOf(request);
-      await answerWrite(request, reply, ledger, {
+      await runWrite(request, reply, ledger, {
         work: (session) => addEvidence(session, name, request.body, author, ledger.now),
-        answer: (added) => ({
+        respond: (added) => ({
           status: 201,
           headers: { location: `/v1/outlooks/${name}/evidence/${added.id}` },
           body: representEvidence(added),
         }),
-        told: () => {
-          ledger.replies.changed(name);
+        afterCommit: () => {
+          ledger.cache.invalidate(name);
           ledger.feed.announce();
         },
       });
@@ -65,7 +73,7 @@ function addRoute(api: Api, ledger: Ledger): void {
 // Up to what Postgres numbers items by.
 const number = z.int().min(1).max(2_147_483_647);
 
-function listRoute(api: Api, { pool, replies }: Ledger): void {
+function listRoute(api: Api, { pool, cache }: EvidenceDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/evidence',
@@ -77,24 +85,24 @@ function listRoute(api: Api, { pool, replies }: Ledger): void {
       description: 'Newest first, each with the versions that it moved.',
       params: slugParams,
       querystring: z.strictObject(listShape),
-      response: { 200: pageContent(evidence), ...refusals(404, 422) },
+      response: { 200: pageContent(evidence), ...problemResponses(404, 422) },
     },
     handler: (request, reply) => {
       const { slug: name } = request.params;
       const { limit, cursor } = request.query;
-      const about = ['evidence', name];
-      const before = decodeCursor(cursor, about, number);
-      return replies.answer(request, reply, { about: [name] }, async () => {
+      const cursorScope = ['evidence', name];
+      const before = decodeCursor(cursor, cursorScope, number);
+      return cache.answer(request, reply, { tags: [name] }, async () => {
         const found = await listEvidence(pool, name, { before, limit: limit + 1 });
         if (found.length === 0) await requireOutlook(pool, name);
-        const page = pageFrom(found, limit, (last) => encodeCursor(about, last.number));
+        const page = pageFrom(found, limit, (last) => encodeCursor(cursorScope, last.number));
         return renderPage(request, { ...page, items: page.items.map(representEvidence) }, evidence);
       });
     },
   });
 }
 
-function oneRoute(api: Api, { pool, replies }: Ledger): void {
+function oneRoute(api: Api, { pool, cache }: EvidenceDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/evidence/:id',
@@ -105,11 +113,11 @@ function oneRoute(api: Api, { pool, replies }: Ledger): void {
       summary: 'Read an item of evidence',
       description: 'One item, with the versions that it moved.',
       params: z.strictObject({ slug, id: z.uuid().toLowerCase() }),
-      response: { 200: evidence, ...refusals(404, 422) },
+      response: { 200: evidence, ...problemResponses(404, 422) },
     },
     handler: (request, reply) => {
       const { slug: name, id } = request.params;
-      return replies.answer(request, reply, { about: [name] }, async () => {
+      return cache.answer(request, reply, { tags: [name] }, async () => {
         const found = await readEvidence(pool, name, id);
         if (!found) {
           await requireOutlook(pool, name);
@@ -121,7 +129,7 @@ function oneRoute(api: Api, { pool, replies }: Ledger): void {
   });
 }
 
-async function requireOutlook(pool: Ledger['pool'], name: string): Promise<void> {
+async function requireOutlook(pool: pg.Pool, name: string): Promise<void> {
   const missing = await notFound(pool, name, 'newest');
   if (missing.code === 'outlook-not-found') throw missing;
 }

@@ -1,13 +1,24 @@
+import type { VersionReader } from '../ledger/versions.ts';
+import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import { z } from 'zod';
 import { expectedOutcome } from '../domain/expected-outcome.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import { fractionsOf } from '../domain/probabilities.ts';
 import { requirePast } from '../http/require-past.ts';
-import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { type Api, problemResponses } from '../http/routing.ts';
 import { expectedOutcome as document, expectedOutcomeQuery } from './schemas/expected-outcome.ts';
 import { slug } from '../http/fields.ts';
 
-export function expectedOutcomeRoutes(api: Api, { versions, replies, now }: Ledger): void {
+export type ExpectedOutcomeDeps = {
+  cache: ResponseCache;
+  versions: VersionReader;
+  now: () => Date;
+};
+
+export function expectedOutcomeRoutes(
+  api: Api,
+  { versions, cache, now }: ExpectedOutcomeDeps,
+): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/expected-outcome',
@@ -20,13 +31,13 @@ export function expectedOutcomeRoutes(api: Api, { versions, replies, now }: Ledg
         'The probability-weighted return, and the chance of a fall as deep as each drawdown label, as far as probabilities and return bands imply them.',
       params: z.strictObject({ slug }),
       querystring: expectedOutcomeQuery,
-      response: { 200: document, ...refusals(404, 422) },
+      response: { 200: document, ...problemResponses(404, 422) },
     },
     handler: (request, reply) => {
       const { slug: name } = request.params;
       const { asOf } = request.query;
       requirePast('asOf', asOf, now());
-      return replies.answer(request, reply, { about: [name] }, async () => {
+      return cache.answer(request, reply, { tags: [name] }, async () => {
         const found = await versions.read(name, asOf ? { asOf } : 'newest');
         return { body: JSON.stringify(represent(found)), freshness: 'revalidate' };
       });

@@ -1,3 +1,6 @@
+import type { VersionReader } from '../ledger/versions.ts';
+import type { ResponseCache } from '../http/response-cache/response-cache.ts';
+import type pg from 'pg';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import XMLBuilder from 'fast-xml-builder';
 import { z } from 'zod';
@@ -6,11 +9,19 @@ import { listOutlooks } from '../ledger/outlook-list.ts';
 import type { VersionEntry } from '../ledger/version-entries.ts';
 import { listVersions } from '../ledger/version-list.ts';
 import { deltasOf, fractionsOf, SCENARIO_NAMES } from '../domain/probabilities.ts';
-import { type About, WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
+import { type CacheTags, WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
 import { ATOM_TYPE, JSON_FEED_TYPE, JSON_TYPE, wantedType, XML_TYPE } from '../http/negotiation.ts';
-import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { type Api, problemResponses } from '../http/routing.ts';
 import { jsonFeed } from './schemas/feeds.ts';
 import { slug } from '../http/fields.ts';
+
+export type FeedDeps = {
+  pool: pg.Pool;
+  cache: ResponseCache;
+  versions: VersionReader;
+  now: () => Date;
+  publicUrl: string;
+};
 
 /** How many versions a feed tells of, the newest. */
 const ITEMS = 20;
@@ -35,14 +46,14 @@ const FORMS = {
 } as const;
 type Form = keyof typeof FORMS;
 
-export function feedRoutes(api: Api, ledger: Ledger): void {
+export function feedRoutes(api: Api, ledger: FeedDeps): void {
   for (const form of ['atom', 'json'] as const) {
     allRoute(api, ledger, form);
     oneRoute(api, ledger, form);
   }
 }
 
-function allRoute(api: Api, ledger: Ledger, form: Form): void {
+function allRoute(api: Api, ledger: FeedDeps, form: Form): void {
   const path = `/v1/feed.${form}`;
   api.route({
     method: 'GET',
@@ -54,17 +65,17 @@ function allRoute(api: Api, ledger: Ledger, form: Form): void {
       summary: `Follow all outlooks with a feed reader: ${FORMS[form].name}`,
       description:
         'The version that stands of each outlook, the newest first; 20 at the most. Addresses in it are whole, by the setting `PUBLIC_URL`.',
-      response: { ...responseOf(form), ...refusals(422) },
+      response: { ...responseOf(form), ...problemResponses(422) },
     },
     handler: (request, reply) =>
-      answer(ledger, form, { request, reply, about: WHOLE_LEDGER }, async () => {
+      answer(ledger, form, { request, reply, tags: WHOLE_LEDGER }, async () => {
         const entries = await newestEntries(ledger);
         return { title: 'Outlook Ledger', page: '/', path, entries };
       }),
   });
 }
 
-function oneRoute(api: Api, ledger: Ledger, form: Form): void {
+function oneRoute(api: Api, ledger: FeedDeps, form: Form): void {
   api.route({
     method: 'GET',
     url: `/v1/outlooks/:slug/feed.${form}`,
@@ -76,11 +87,11 @@ function oneRoute(api: Api, ledger: Ledger, form: Form): void {
       description:
         'Its versions, the newest first, each with what it changed and why; 20 at the most. Addresses in it are whole, by the setting `PUBLIC_URL`.',
       params: z.strictObject({ slug }),
-      response: { ...responseOf(form), ...refusals(404, 422) },
+      response: { ...responseOf(form), ...problemResponses(404, 422) },
     },
     handler: (request, reply) => {
       const { slug: name } = request.params;
-      return answer(ledger, form, { request, reply, about: [name] }, async () => {
+      return answer(ledger, form, { request, reply, tags: [name] }, async () => {
         const { framework } = await ledger.versions.read(name, 'newest');
         const { title } = framework.read();
         const found = await listVersions(ledger.pool, name, { before: null, limit: ITEMS });
@@ -104,19 +115,19 @@ function responseOf(form: Form) {
 }
 
 function answer(
-  { replies, publicUrl }: Ledger,
+  { cache, publicUrl }: FeedDeps,
   form: Form,
-  { request, reply, about }: { request: FastifyRequest; reply: FastifyReply; about: About },
+  { request, reply, tags }: { request: FastifyRequest; reply: FastifyReply; tags: CacheTags },
   read: () => Promise<Feed>,
 ): Promise<void> {
-  return replies.answer(request, reply, { about }, async () => {
+  return cache.answer(request, reply, { tags }, async () => {
     const body = FORMS[form].write(await read(), publicUrl);
     const type = wantedType(request, undefined);
     return { body, type, freshness: 'revalidate', hasAlternatives: true };
   });
 }
 
-async function newestEntries({ pool, now, versions }: Ledger): Promise<Entry[]> {
+async function newestEntries({ pool, now, versions }: FeedDeps): Promise<Entry[]> {
   const query = {
     instrument: null,
     status: null,

@@ -1,17 +1,26 @@
+import type { ChangeFeed } from '../postgres/change-feed.ts';
+import type pg from 'pg';
+import type { Db } from '../postgres/pool.ts';
 import { z } from 'zod';
 import { schemaFault } from '../postgres/migrate.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
 import { Problem } from '../http/problems.ts';
-import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { type Api, problemResponses } from '../http/routing.ts';
+
+export type HealthDeps = {
+  db: Db;
+  pool: pg.Pool;
+  feed: ChangeFeed;
+};
 
 const TAG = 'Service';
 
-export function healthRoutes(api: Api, ledger: Ledger): void {
+export function healthRoutes(api: Api, ledger: HealthDeps): void {
   livenessRoute(api);
   readinessRoute(api, ledger, watchStorage(api));
 }
 
-async function isReadOnly(pool: Ledger['pool']): Promise<boolean> {
+async function isReadOnly(pool: pg.Pool): Promise<boolean> {
   const session = await pool.connect();
   let isOld = true; // what may have been a primary isn't asked again
   try {
@@ -51,7 +60,7 @@ function livenessRoute(api: Api): void {
       description:
         'Answers as long as the process can answer anything; asks nothing of the database.',
       security: [],
-      response: { 200: z.object({ status: z.literal('ok') }), ...refusals(422) },
+      response: { 200: z.object({ status: z.literal('ok') }), ...problemResponses(422) },
     },
     handler: async (_request, reply) => {
       forbidStoring(reply);
@@ -60,7 +69,11 @@ function livenessRoute(api: Api): void {
   });
 }
 
-function readinessRoute(api: Api, { db, pool, feed }: Ledger, isStorageFull: () => boolean): void {
+function readinessRoute(
+  api: Api,
+  { db, pool, feed }: HealthDeps,
+  isStorageFull: () => boolean,
+): void {
   const ask = async () => {
     const fault = await schemaFault(db);
     if (fault) {
@@ -90,7 +103,7 @@ function readinessRoute(api: Api, { db, pool, feed }: Ledger, isStorageFull: () 
           changeFeed: z.enum(['current', 'away']),
           writes: z.enum(['accepted', 'refused']),
         }),
-        ...refusals(422, 503),
+        ...problemResponses(422, 503),
       },
     },
     handler: async (_request, reply) => {

@@ -1,13 +1,21 @@
+import type { ResponseCache } from '../http/response-cache/response-cache.ts';
+import type pg from 'pg';
 import { z } from 'zod';
 import { type HistoryPoint, readHistory } from '../ledger/history.ts';
 import { fractionsOf } from '../domain/probabilities.ts';
 import { requirePast } from '../http/require-past.ts';
 import { CSV_TYPE, JSON_TYPE, wantedType } from '../http/negotiation.ts';
-import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { type Api, problemResponses } from '../http/routing.ts';
 import { queryMoment, slug } from '../http/fields.ts';
 import { probabilityHistory } from './schemas/history.ts';
 
-export function historyRoutes(api: Api, { pool, replies, now }: Ledger): void {
+export type HistoryDeps = {
+  pool: pg.Pool;
+  cache: ResponseCache;
+  now: () => Date;
+};
+
+export function historyRoutes(api: Api, { pool, cache, now }: HistoryDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/probabilities',
@@ -44,7 +52,7 @@ export function historyRoutes(api: Api, { pool, replies, now }: Ledger): void {
             },
           },
         },
-        ...refusals(404, 422),
+        ...problemResponses(404, 422),
       },
     },
     handler: (request, reply) => {
@@ -52,7 +60,7 @@ export function historyRoutes(api: Api, { pool, replies, now }: Ledger): void {
       const { from, to, format } = request.query;
       requirePast('from', from, now());
       const type = wantedType(request, format);
-      return replies.answer(request, reply, { about: [name] }, async () => {
+      return cache.answer(request, reply, { tags: [name] }, async () => {
         const { opening, points } = await readHistory(pool, name, { from, to });
         const body =
           type === CSV_TYPE

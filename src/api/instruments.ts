@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { onSession } from '../postgres/pool.ts';
+import { onSession, type Db } from '../postgres/pool.ts';
 import {
   createInstrument,
   listInstruments,
@@ -7,7 +7,7 @@ import {
   readInstrument,
 } from '../ledger/instruments.ts';
 import { setFreshness } from '../http/conditional-requests.ts';
-import { answerWrite } from '../access/run-write.ts';
+import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import {
   decodeCursor,
   encodeCursor,
@@ -17,14 +17,19 @@ import {
   listShape,
   sendPage,
 } from '../http/paging.ts';
-import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { type Api, problemResponses } from '../http/routing.ts';
 import { readJsonBodies } from '../http/json-body.ts';
 import { symbol } from '../http/fields.ts';
 import { instrument, instrumentPatch, newInstrument } from './schemas/instruments.ts';
 
+export type InstrumentDeps = WriteDeps & {
+  db: Db;
+  requireKeyForReads: boolean;
+};
+
 const TAG = 'Instruments';
 
-export async function instrumentRoutes(api: Api, ledger: Ledger): Promise<void> {
+export async function instrumentRoutes(api: Api, ledger: InstrumentDeps): Promise<void> {
   listRoute(api, ledger);
   oneRoute(api, ledger);
   createRoute(api, ledger);
@@ -32,7 +37,7 @@ export async function instrumentRoutes(api: Api, ledger: Ledger): Promise<void> 
   await api.register(async (scope) => patchRoute(scope, ledger));
 }
 
-function patchRoute(api: Api, ledger: Ledger): void {
+function patchRoute(api: Api, ledger: InstrumentDeps): void {
   readJsonBodies(api, 'application/merge-patch+json');
   api.route({
     method: 'PATCH',
@@ -48,20 +53,20 @@ function patchRoute(api: Api, ledger: Ledger): void {
       params: z.strictObject({ symbol }),
       consumes: ['application/merge-patch+json'],
       body: instrumentPatch,
-      response: { 200: instrument, ...refusals(400, 401, 403, 404, 409, 413, 415, 422) },
+      response: { 200: instrument, ...problemResponses(400, 401, 403, 404, 409, 413, 415, 422) },
     },
     handler: async (request, reply) => {
-      await answerWrite(request, reply, ledger, {
+      await runWrite(request, reply, ledger, {
         work: (session) =>
           nameCloses(onSession(session), request.params.symbol, request.body.closes),
-        answer: (named) => ({ status: 200, body: named }),
+        respond: (named) => ({ status: 200, body: named }),
       });
       return reply;
     },
   });
 }
 
-function createRoute(api: Api, ledger: Ledger): void {
+function createRoute(api: Api, ledger: InstrumentDeps): void {
   api.route({
     method: 'POST',
     url: '/v1/instruments',
@@ -73,12 +78,12 @@ function createRoute(api: Api, ledger: Ledger): void {
       description: 'What outlooks are about: an index, a share, a fund and so on.',
       security: [{ key: [] }],
       body: newInstrument,
-      response: { 201: instrument, ...refusals(400, 401, 403, 409, 413, 415, 422) },
+      response: { 201: instrument, ...problemResponses(400, 401, 403, 409, 413, 415, 422) },
     },
     handler: async (request, reply) => {
-      await answerWrite(request, reply, ledger, {
+      await runWrite(request, reply, ledger, {
         work: (session) => createInstrument(onSession(session), request.body, ledger.now()),
-        answer: () => ({
+        respond: () => ({
           status: 201,
           headers: { location: `/v1/instruments/${request.body.symbol}` },
           body: request.body,
@@ -89,7 +94,7 @@ function createRoute(api: Api, ledger: Ledger): void {
   });
 }
 
-function listRoute(api: Api, { db, requireKeyForReads }: Ledger): void {
+function listRoute(api: Api, { db, requireKeyForReads }: InstrumentDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/instruments',
@@ -100,7 +105,7 @@ function listRoute(api: Api, { db, requireKeyForReads }: Ledger): void {
       summary: 'List instruments',
       description: 'By symbol.',
       querystring: z.strictObject(listShape),
-      response: { 200: pageContent(instrument), ...refusals(422) },
+      response: { 200: pageContent(instrument), ...problemResponses(422) },
     },
     handler: async (request, reply) => {
       const { limit, cursor } = request.query;
@@ -113,7 +118,7 @@ function listRoute(api: Api, { db, requireKeyForReads }: Ledger): void {
   });
 }
 
-function oneRoute(api: Api, { db, requireKeyForReads }: Ledger): void {
+function oneRoute(api: Api, { db, requireKeyForReads }: InstrumentDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/instruments/:symbol',
@@ -124,7 +129,7 @@ function oneRoute(api: Api, { db, requireKeyForReads }: Ledger): void {
       summary: 'Read an instrument',
       description: 'One instrument by its symbol.',
       params: z.strictObject({ symbol }),
-      response: { 200: instrument, ...refusals(404, 422) },
+      response: { 200: instrument, ...problemResponses(404, 422) },
     },
     handler: async (request, reply) => {
       const found = await readInstrument(db, request.params.symbol);

@@ -1,10 +1,12 @@
+import type { ChangeFeed } from '../postgres/change-feed.ts';
+import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { listObservations, type Vintage } from '../ledger/observation-reads.ts';
 import { recordObservations } from '../ledger/observations.ts';
 import { setFreshness } from '../http/conditional-requests.ts';
 import { readJsonBodies, textOf } from '../http/json-body.ts';
-import { answerWrite } from '../access/run-write.ts';
+import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { ANY_SERIES } from '../http/response-cache/cache-entry.ts';
 import { requirePast } from '../http/require-past.ts';
 import { CsvText, placeOf, readObservations, type SentObservations } from './observation-csv.ts';
@@ -18,23 +20,29 @@ import {
   sendPage,
 } from '../http/paging.ts';
 import { jsonPointer, Problem } from '../http/problems.ts';
-import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { type Api, problemResponses } from '../http/routing.ts';
 import { day, slug } from '../http/fields.ts';
 import { newObservations, observation, observationQuery, recorded } from './schemas/series.ts';
 import { MOST_ERRORS, validatorCompiler } from '../http/validation.ts';
+
+export type ObservationDeps = WriteDeps & {
+  cache: ResponseCache;
+  feed: ChangeFeed;
+  requireKeyForReads: boolean;
+};
 
 const TAG = 'Series';
 const params = z.strictObject({ key: slug });
 /** What 10,000 observations with a note each take, in bytes. */
 const BODY_LIMIT = 4_194_304;
 
-export async function observationRoutes(api: Api, ledger: Ledger): Promise<void> {
+export async function observationRoutes(api: Api, ledger: ObservationDeps): Promise<void> {
   listRoute(api, ledger);
   // A scope of its own, because only this route takes CSV.
   await api.register(async (scope) => recordRoute(scope, ledger));
 }
 
-function recordRoute(api: Api, ledger: Ledger): void {
+function recordRoute(api: Api, ledger: ObservationDeps): void {
   readJsonBodies(api, 'application/json');
   api.addContentTypeParser(
     'text/csv',
@@ -58,7 +66,7 @@ function recordRoute(api: Api, ledger: Ledger): void {
       params,
       consumes: ['application/json', 'text/csv'],
       body: newObservations,
-      response: { 200: recorded, ...refusals(400, 401, 403, 404, 413, 415, 422) },
+      response: { 200: recorded, ...problemResponses(400, 401, 403, 404, 413, 415, 422) },
     },
     // In CSV faults are told by line and column.
     validatorCompiler: (route) =>
@@ -69,9 +77,9 @@ function recordRoute(api: Api, ledger: Ledger): void {
       const { key } = request.params;
       const { observations, lines } = request.body as SentObservations;
       refuseFuture(observations, lines, ledger.now());
-      await answerWrite(request, reply, ledger, {
+      await runWrite(request, reply, ledger, {
         work: (session) => recordObservations(session, key, observations, ledger.now),
-        answer: ({ added, revised, unchanged, recordedAt }) => ({
+        respond: ({ added, revised, unchanged, recordedAt }) => ({
           status: 200,
           body: {
             series: key,
@@ -81,9 +89,9 @@ function recordRoute(api: Api, ledger: Ledger): void {
             recordedAt: recordedAt?.toISOString() ?? null,
           },
         }),
-        told: ({ slugs, recordedAt }) => {
-          if (recordedAt !== null) ledger.replies.changed(ANY_SERIES);
-          for (const slug of slugs) ledger.replies.changed(slug);
+        afterCommit: ({ slugs, recordedAt }) => {
+          if (recordedAt !== null) ledger.cache.invalidate(ANY_SERIES);
+          for (const slug of slugs) ledger.cache.invalidate(slug);
           if (slugs.length > 0) ledger.feed.announce();
         },
       });
@@ -122,7 +130,7 @@ function refuseFuture(
 
 const position = z.tuple([day, cursorMoment]);
 
-function listRoute(api: Api, { pool, requireKeyForReads, now }: Ledger): void {
+function listRoute(api: Api, { pool, requireKeyForReads, now }: ObservationDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/series/:key/observations',
@@ -135,22 +143,22 @@ function listRoute(api: Api, { pool, requireKeyForReads, now }: Ledger): void {
         'By day, oldest first: what is known now, or with `asOf` what was known at a moment. A value that was revised later stays on record as a vintage.',
       params,
       querystring: observationQuery,
-      response: { 200: pageContent(observation), ...refusals(404, 422) },
+      response: { 200: pageContent(observation), ...problemResponses(404, 422) },
     },
     handler: async (request, reply) => {
       const { key } = request.params;
       const { asOf, vintages, limit, cursor } = request.query;
       const { from = '0001-01-01', to = 'infinity' } = request.query;
       requirePast('asOf', asOf, now());
-      const about = ['observations', key, asOf ?? null, vintages, from, to];
-      const sent = decodeCursor(cursor, JSON.parse(JSON.stringify(about)), position);
+      const cursorScope = ['observations', key, asOf ?? null, vintages, from, to];
+      const sent = decodeCursor(cursor, JSON.parse(JSON.stringify(cursorScope)), position);
       const after = sent && { date: sent[0], recordedAt: new Date(sent[1]) };
       const which = asOf ? { asOf } : vintages === 'all' ? 'vintages' : 'standing';
       const page = { from, to, after, limit: limit + 1 };
       const found = await listObservations(pool, key, which, page);
       setFreshness(reply, 'revalidate', requireKeyForReads);
       const { items, nextCursor } = pageFrom(found, limit, (last) =>
-        encodeCursor(about, [last.date, last.recordedAt.getTime()]),
+        encodeCursor(cursorScope, [last.date, last.recordedAt.getTime()]),
       );
       return sendPage(request, reply, { items: items.map(represent), nextCursor }, observation);
     },

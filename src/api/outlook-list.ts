@@ -1,3 +1,7 @@
+import type { VersionReader } from '../ledger/versions.ts';
+import type { ResponseCache } from '../http/response-cache/response-cache.ts';
+import type pg from 'pg';
+import type { Db } from '../postgres/pool.ts';
 import { z } from 'zod';
 import { hasSearchWord, listOutlooks } from '../ledger/outlook-list.ts';
 import type { ListPosition, ListQuery, ListSort } from '../ledger/outlook-list-page.ts';
@@ -13,20 +17,28 @@ import {
 import { Problem } from '../http/problems.ts';
 import { WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
 import { renderOutlook, representSummary } from './outlook-json.ts';
-import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { type Api, problemResponses } from '../http/routing.ts';
 import { slug } from '../http/fields.ts';
 import { batchQuery, listQuery } from './schemas/outlook-list.ts';
 import { outlook, outlookSummary } from './schemas/outlooks.ts';
 import { isSnapshot } from './list-snapshot.ts';
 
+export type OutlookListDeps = {
+  db: Db;
+  pool: pg.Pool;
+  cache: ResponseCache;
+  versions: VersionReader;
+  now: () => Date;
+};
+
 const TAG = 'Outlooks';
 
-export function outlookListRoutes(api: Api, ledger: Ledger): void {
+export function outlookListRoutes(api: Api, ledger: OutlookListDeps): void {
   listRoute(api, ledger);
   batchRoute(api, ledger);
 }
 
-function listRoute(api: Api, ledger: Ledger): void {
+function listRoute(api: Api, ledger: OutlookListDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks',
@@ -38,11 +50,11 @@ function listRoute(api: Api, ledger: Ledger): void {
       description:
         'Summaries of the versions that stand, or that stood at a moment; only of outlooks that pass all filters. A walk by cursor goes on through the ledger as its first page saw it: an outlook that is revised meanwhile is neither skipped nor shown twice. Filters on status and review go by what is the case when a page is read. With `asOf` each item tells the status and the review of then.',
       querystring: listQuery,
-      response: { 200: pageContent(outlookSummary), ...refusals(422) },
+      response: { 200: pageContent(outlookSummary), ...problemResponses(422) },
     },
     handler: (request, reply) => {
       const read = outlookPageReader(ledger, request.query);
-      return ledger.replies.answer(request, reply, { about: WHOLE_LEDGER }, async () =>
+      return ledger.cache.answer(request, reply, { tags: WHOLE_LEDGER }, async () =>
         renderPage(request, await read(), outlookSummary),
       );
     },
@@ -57,7 +69,7 @@ type OutlookPageOf = { items: z.output<typeof outlookSummary>[]; nextCursor: str
  *   returns, where the query searches for nothing
  */
 export function outlookPageReader(
-  { db, pool, now }: Pick<Ledger, 'db' | 'pool' | 'now'>,
+  { db, pool, now }: Pick<OutlookListDeps, 'db' | 'pool' | 'now'>,
   sent: z.output<typeof listQuery>,
 ): () => Promise<OutlookPageOf> {
   const { limit, cursor } = sent;
@@ -94,7 +106,7 @@ function wanted(sent: z.output<typeof listQuery>): ListQuery {
  * Refuses a search that can find nothing, to be called where one found nothing.
  * @throws Problem `invalid-request`
  */
-async function requireWord(db: Ledger['db'], search: string | null): Promise<void> {
+async function requireWord(db: Db, search: string | null): Promise<void> {
   if (search === null || (await hasSearchWord(db, search))) return;
   const detail =
     'has no word to find anything by: add one that is neither punctuation nor as common as "the"';
@@ -133,7 +145,7 @@ const outlookBatch = z
   })
   .meta({ id: 'OutlookBatch', description: 'Several outlooks, each whole, in the order asked.' });
 
-function batchRoute(api: Api, { versions, replies }: Ledger): void {
+function batchRoute(api: Api, { versions, cache }: OutlookListDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/batch/outlooks',
@@ -144,11 +156,11 @@ function batchRoute(api: Api, { versions, replies }: Ledger): void {
       summary: 'Read several outlooks',
       description: 'The versions that stand now, whole, all as of one moment.',
       querystring: batchQuery,
-      response: { 200: outlookBatch, ...refusals(422) },
+      response: { 200: outlookBatch, ...problemResponses(422) },
     },
     handler: (request, reply) => {
       const { slugs } = request.query;
-      return replies.answer(request, reply, { about: slugs }, async () => {
+      return cache.answer(request, reply, { tags: slugs }, async () => {
         const bySlug = await versions.readNewest(slugs);
         const items = slugs
           .flatMap((name) => bySlug.get(name) ?? [])

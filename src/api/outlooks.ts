@@ -1,35 +1,44 @@
+import type { ChangeFeed } from '../postgres/change-feed.ts';
+import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import slugify from '@sindresorhus/slugify';
 import { z } from 'zod';
 import type pg from 'pg';
 import { createOutlook } from '../ledger/outlooks.ts';
-import { notFound } from '../ledger/versions.ts';
+import { notFound, type VersionReader } from '../ledger/versions.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import { authorOf } from '../access/authentication.ts';
-import { answerWrite } from '../access/run-write.ts';
+import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { requirePast } from '../http/require-past.ts';
 import { wantedType } from '../http/negotiation.ts';
 import { Problem } from '../http/problems.ts';
-import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { type Api, problemResponses } from '../http/routing.ts';
 import { queryMoment, queryVersion, slug } from '../http/fields.ts';
 import { newOutlook, outlook } from './schemas/outlooks.ts';
 import {
-  answerPublished,
-  tellPublished,
+  publishedResponse,
+  announceVersion,
   VERSION_TYPES,
   versionContent,
   versionFormat,
-  wantedRendering,
+  versionDraft,
 } from './version-responses.ts';
+
+export type OutlookDeps = WriteDeps & {
+  cache: ResponseCache;
+  feed: ChangeFeed;
+  versions: VersionReader;
+  publicUrl: string;
+};
 
 const TAG = 'Outlooks';
 const slugParams = z.strictObject({ slug });
 
-export function outlookRoutes(api: Api, ledger: Ledger): void {
+export function outlookRoutes(api: Api, ledger: OutlookDeps): void {
   currentRoute(api, ledger);
   createRoute(api, ledger);
 }
 
-function createRoute(api: Api, ledger: Ledger): void {
+function createRoute(api: Api, ledger: OutlookDeps): void {
   api.route({
     method: 'POST',
     url: '/v1/outlooks',
@@ -42,13 +51,13 @@ function createRoute(api: Api, ledger: Ledger): void {
         'Creates the outlook with its version 1. The instrument must exist; the horizon, the instrument and the slug stay for good.',
       security: [{ key: [] }],
       body: newOutlook,
-      response: { 201: outlook, ...refusals(400, 401, 403, 409, 413, 415, 422) },
+      response: { 201: outlook, ...problemResponses(400, 401, 403, 409, 413, 415, 422) },
     },
     handler: async (request, reply) => {
-      await answerWrite(request, reply, ledger, {
+      await runWrite(request, reply, ledger, {
         work: (session) => publishOutlook(session, request.body, authorOf(request), ledger.now),
-        answer: (created) => answerPublished(created, `/v1/outlooks/${created.slug}`),
-        told: (created) => tellPublished(ledger, created),
+        respond: (created) => publishedResponse(created, `/v1/outlooks/${created.slug}`),
+        afterCommit: (created) => announceVersion(ledger, created),
       });
       return reply;
     },
@@ -66,8 +75,8 @@ export async function publishOutlook(
   now: () => Date,
 ): Promise<OutlookVersion> {
   const { slug: wanted, instrument, horizon, rationale, probabilities, ...framework } = body;
-  const about = { slug: wanted ?? slugOf(framework.title), instrument, horizon };
-  return createOutlook(session, { ...about, author, rationale, probabilities, framework }, now);
+  const subject = { slug: wanted ?? slugOf(framework.title), instrument, horizon };
+  return createOutlook(session, { ...subject, author, rationale, probabilities, framework }, now);
 }
 
 function slugOf(title: string): string {
@@ -78,8 +87,8 @@ function slugOf(title: string): string {
   });
 }
 
-function currentRoute(api: Api, ledger: Ledger): void {
-  const { pool, versions, replies, now } = ledger;
+function currentRoute(api: Api, ledger: OutlookDeps): void {
+  const { pool, versions, cache, now } = ledger;
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug',
@@ -108,19 +117,19 @@ function currentRoute(api: Api, ledger: Ledger): void {
           const message = 'says nothing beside asOf: leave one of them out';
           context.addIssue({ code: 'custom', path: ['minVersion'], message });
         }),
-      response: { 200: versionContent, ...refusals(404, 422) },
+      response: { 200: versionContent, ...problemResponses(404, 422) },
     },
     handler: (request, reply) => {
       const { slug: name } = request.params;
       const { asOf, minVersion = 1, format } = request.query;
       requirePast('asOf', asOf, now());
-      return replies.answer(request, reply, { about: [name] }, async () => {
+      return cache.answer(request, reply, { tags: [name] }, async () => {
         const found = await versions.read(name, asOf ? { asOf } : 'newest');
-        if (asOf === undefined) replies.found(name, found.version);
+        if (asOf === undefined) cache.noteVersion(name, found.version);
         if (found.version < minVersion) throw await notFound(pool, name, { version: minVersion });
         const type = wantedType(request, format);
         const wanted = { isPast: asOf !== undefined, type, format };
-        return wantedRendering(ledger, found, 'revalidate', wanted);
+        return versionDraft(ledger, found, 'revalidate', wanted);
       });
     },
   });

@@ -2,13 +2,13 @@ import { z } from 'zod';
 import { setFreshness } from '../http/conditional-requests.ts';
 import { type ProblemCode, PROBLEMS } from '../http/problem-catalogue.ts';
 import { Problem } from '../http/problems.ts';
-import { type Api, refusals } from '../http/routing.ts';
+import { type Api, problemResponses } from '../http/routing.ts';
 import { problemType } from '../http/problem-schemas.ts';
 
 const TAG = 'Problems';
 const CODES = Object.keys(PROBLEMS) as ProblemCode[];
 
-export function problemTypeRoutes(api: Api): void {
+export function problemRoutes(api: Api): void {
   listRoute(api);
   oneRoute(api);
 }
@@ -29,7 +29,7 @@ function listRoute(api: Api): void {
       summary: 'List the kinds of problems',
       description: 'Everything that an answer of application/problem+json can be about.',
       security: [],
-      response: { 200: z.object({ items: z.array(problemType) }), ...refusals(422) },
+      response: { 200: z.object({ items: z.array(problemType) }), ...problemResponses(422) },
     },
     handler: async (_request, reply) => {
       setFreshness(reply, 'revalidate', false);
@@ -50,7 +50,7 @@ function oneRoute(api: Api): void {
       description: 'What the `type` of a problem means, and how to mend the request.',
       security: [],
       params: z.strictObject({ code: z.string().max(100) }),
-      response: { 200: problemType, ...refusals(404, 422) },
+      response: { 200: problemType, ...problemResponses(404, 422) },
     },
     handler: async (request, reply) => {
       const code = CODES.find((known) => known === request.params.code);

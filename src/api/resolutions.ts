@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { type FullResolution, readResolutions, resolveOutlook } from '../ledger/resolutions.ts';
-import type { Revised } from '../ledger/revisions.ts';
+import type { CurrentOutlook } from '../ledger/revisions.ts';
 import { authorOf } from '../access/authentication.ts';
-import { answerWrite } from '../access/run-write.ts';
-import { answerRevision, requireMatchOf } from './revisions.ts';
-import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { runWrite } from '../access/run-write.ts';
+import { answerRevision, requireMatchOf, type RevisionDeps } from './revisions.ts';
+import { type Api, problemResponses } from '../http/routing.ts';
 import { slug } from '../http/fields.ts';
 import { outlook } from './schemas/outlooks.ts';
 import { newResolution, newWithdrawal, outlookResolution } from './schemas/resolutions.ts';
@@ -12,13 +12,13 @@ import { newResolution, newWithdrawal, outlookResolution } from './schemas/resol
 const TAG = 'Resolution';
 const params = z.strictObject({ slug });
 
-export function resolutionRoutes(api: Api, ledger: Ledger): void {
+export function resolutionRoutes(api: Api, ledger: RevisionDeps): void {
   withdrawRoute(api, ledger);
   readRoute(api, ledger);
   resolveRoute(api, ledger);
 }
 
-function readRoute(api: Api, { pool, replies }: Ledger): void {
+function readRoute(api: Api, { pool, cache }: RevisionDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/resolution',
@@ -29,11 +29,11 @@ function readRoute(api: Api, { pool, replies }: Ledger): void {
       summary: 'Read what came about',
       description: 'The resolution that stands, and those that it corrects.',
       params,
-      response: { 200: outlookResolution, ...refusals(404, 422) },
+      response: { 200: outlookResolution, ...problemResponses(404, 422) },
     },
     handler: (request, reply) => {
       const { slug: name } = request.params;
-      return replies.answer(request, reply, { about: [name] }, async () => {
+      return cache.answer(request, reply, { tags: [name] }, async () => {
         const found = await readResolutions(pool, name);
         return { body: JSON.stringify(represent(found)), freshness: 'revalidate' };
       });
@@ -41,7 +41,7 @@ function readRoute(api: Api, { pool, replies }: Ledger): void {
   });
 }
 
-function resolveRoute(api: Api, ledger: Ledger): void {
+function resolveRoute(api: Api, ledger: RevisionDeps): void {
   api.route({
     method: 'POST',
     url: '/v1/outlooks/:slug/resolution',
@@ -55,20 +55,23 @@ function resolveRoute(api: Api, ledger: Ledger): void {
       security: [{ key: [] }],
       params,
       body: newResolution,
-      response: { 201: outlookResolution, ...refusals(400, 401, 403, 404, 409, 413, 415, 422) },
+      response: {
+        201: outlookResolution,
+        ...problemResponses(400, 401, 403, 404, 409, 413, 415, 422),
+      },
     },
     handler: async (request, reply) => {
       const { slug: name } = request.params;
       const resolution = { ...request.body, author: authorOf(request) };
-      await answerWrite(request, reply, ledger, {
+      await runWrite(request, reply, ledger, {
         work: (session) => resolveOutlook(session, name, resolution, ledger.now),
-        answer: (resolved) => ({
+        respond: (resolved) => ({
           status: 201,
           headers: { location: `/v1/outlooks/${name}/resolution` },
           body: represent(resolved),
         }),
-        told: () => {
-          ledger.replies.changed(name);
+        afterCommit: () => {
+          ledger.cache.invalidate(name);
           ledger.feed.announce();
         },
       });
@@ -77,7 +80,7 @@ function resolveRoute(api: Api, ledger: Ledger): void {
   });
 }
 
-function withdrawRoute(api: Api, ledger: Ledger): void {
+function withdrawRoute(api: Api, ledger: RevisionDeps): void {
   api.route({
     method: 'POST',
     url: '/v1/outlooks/:slug/withdrawal',
@@ -91,12 +94,12 @@ function withdrawRoute(api: Api, ledger: Ledger): void {
       security: [{ key: [] }],
       params,
       body: newWithdrawal,
-      response: { 201: outlook, ...refusals(400, 401, 403, 404, 409, 412, 413, 415, 422) },
+      response: { 201: outlook, ...problemResponses(400, 401, 403, 404, 409, 412, 413, 415, 422) },
     },
     handler: async (request, reply) => {
       const { rationale, evidence } = request.body;
       const author = authorOf(request);
-      const prepare = async (current: Revised) => {
+      const prepare = async (current: CurrentOutlook) => {
         await requireMatchOf(request, current);
         return { author, rationale, evidence, acknowledges: [], withdraws: true } as const;
       };

@@ -1,31 +1,45 @@
+import type { ChangeFeed } from '../postgres/change-feed.ts';
+import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { Revised, Reviser } from '../ledger/revisions.ts';
+import type { CurrentOutlook, Reviser } from '../ledger/revisions.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import { writeOf } from '../access/audit-trail.ts';
 import { authorOf } from '../access/authentication.ts';
 import { isConditional, requireMatch } from '../http/conditional-requests.ts';
-import { type Answer, answerWrite, isKeyed, sendAnswer } from '../access/run-write.ts';
+import {
+  type WriteResponse,
+  runWrite,
+  hasIdempotencyKey,
+  sendWriteResponse,
+  type WriteDeps,
+} from '../access/run-write.ts';
 import { readJsonBodies } from '../http/json-body.ts';
 import { mergePatch } from '../http/merge-patch.ts';
 import { renderOutlook } from './outlook-json.ts';
-import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { type Api, problemResponses } from '../http/routing.ts';
 import { slug } from '../http/fields.ts';
 import { frameworkPatch, patchedFramework } from './schemas/frameworks.ts';
 import { newRevision, outlook } from './schemas/outlooks.ts';
 import { parse, validatorCompiler } from '../http/validation.ts';
-import { answerPublished, tellPublished } from './version-responses.ts';
+import { publishedResponse, announceVersion } from './version-responses.ts';
+
+export type RevisionDeps = WriteDeps & {
+  cache: ResponseCache;
+  feed: ChangeFeed;
+  reviser: Reviser;
+};
 
 const TAG = 'Revisions';
 const params = z.strictObject({ slug });
 
-export async function revisionRoutes(api: Api, ledger: Ledger): Promise<void> {
+export async function revisionRoutes(api: Api, ledger: RevisionDeps): Promise<void> {
   reviseRoute(api, ledger);
   // A scope of its own, because only this route takes merge patches, and takes nothing else.
   await api.register(async (scope) => reviseFrameworkRoute(scope, ledger));
 }
 
-function reviseRoute(api: Api, ledger: Ledger): void {
+function reviseRoute(api: Api, ledger: RevisionDeps): void {
   api.route({
     method: 'POST',
     url: '/v1/outlooks/:slug/revisions',
@@ -39,19 +53,19 @@ function reviseRoute(api: Api, ledger: Ledger): void {
       security: [{ key: [] }],
       params,
       body: newRevision,
-      response: { 201: outlook, ...refusals(400, 401, 403, 404, 409, 412, 413, 415, 422) },
+      response: { 201: outlook, ...problemResponses(400, 401, 403, 404, 409, 412, 413, 415, 422) },
     },
     handler: async (request, reply) => {
       const { slug: name } = request.params;
       const revision = { author: authorOf(request), ...request.body };
-      if (!isConditional(request) && !isKeyed(request)) {
+      if (!isConditional(request) && !hasIdempotencyKey(request)) {
         const audit = writeOf(request, 201, ledger.now());
-        const revised = await ledger.revisions.reviseNumbers({ slug: name, audit, ...revision });
-        tellPublished(ledger, revised);
-        sendAnswer(reply, answerRevised(revised));
+        const revised = await ledger.reviser.reviseNumbers({ slug: name, audit, ...revision });
+        announceVersion(ledger, revised);
+        sendWriteResponse(reply, answerRevised(revised));
         return reply;
       }
-      const prepare = async (current: Revised) => {
+      const prepare = async (current: CurrentOutlook) => {
         await requireMatchOf(request, current);
         return revision;
       };
@@ -61,7 +75,7 @@ function reviseRoute(api: Api, ledger: Ledger): void {
   });
 }
 
-function reviseFrameworkRoute(api: Api, ledger: Ledger): void {
+function reviseFrameworkRoute(api: Api, ledger: RevisionDeps): void {
   readJsonBodies(api, 'application/merge-patch+json');
   api.route({
     method: 'PATCH',
@@ -77,7 +91,7 @@ function reviseFrameworkRoute(api: Api, ledger: Ledger): void {
       params,
       consumes: ['application/merge-patch+json'],
       body: frameworkPatch,
-      response: { 201: outlook, ...refusals(400, 401, 403, 404, 409, 412, 413, 415, 422) },
+      response: { 201: outlook, ...problemResponses(400, 401, 403, 404, 409, 412, 413, 415, 422) },
     },
     // A patch can only be judged by what it makes of the framework that stands.
     validatorCompiler: (route) =>
@@ -86,7 +100,7 @@ function reviseFrameworkRoute(api: Api, ledger: Ledger): void {
         : validatorCompiler(route as never),
     handler: async (request, reply) => {
       const author = authorOf(request);
-      const prepare = async (current: Revised) => {
+      const prepare = async (current: CurrentOutlook) => {
         await requireMatchOf(request, current);
         const patched = parse(patchedFramework, mergePatch(current.framework.read(), request.body));
         const { rationale, probabilities, evidence, acknowledges, ...framework } = patched;
@@ -99,7 +113,10 @@ function reviseFrameworkRoute(api: Api, ledger: Ledger): void {
 }
 
 /** @throws Problem `precondition-failed` where If-Match names another state than what stands */
-export function requireMatchOf(request: FastifyRequest, { readWhole }: Revised): Promise<void> {
+export function requireMatchOf(
+  request: FastifyRequest,
+  { readWhole }: CurrentOutlook,
+): Promise<void> {
   return requireMatch(request, async () => renderOutlook(await readWhole()).digest);
 }
 
@@ -107,18 +124,18 @@ export function requireMatchOf(request: FastifyRequest, { readWhole }: Revised):
 export function answerRevision(
   request: FastifyRequest,
   reply: FastifyReply,
-  ledger: Ledger,
+  ledger: RevisionDeps,
   prepare: Parameters<Reviser['revise']>[2],
   options: { bringsRules: boolean },
 ): Promise<void> {
   const { slug: name } = request.params as { slug: string };
-  return answerWrite(request, reply, ledger, {
-    work: (session) => ledger.revisions.revise(session, name, prepare, options),
-    answer: answerRevised,
-    told: (revised) => tellPublished(ledger, revised),
+  return runWrite(request, reply, ledger, {
+    work: (session) => ledger.reviser.revise(session, name, prepare, options),
+    respond: answerRevised,
+    afterCommit: (revised) => announceVersion(ledger, revised),
   });
 }
 
-function answerRevised(revised: OutlookVersion): Answer {
-  return answerPublished(revised, `/v1/outlooks/${revised.slug}/versions/${revised.version}`);
+function answerRevised(revised: OutlookVersion): WriteResponse {
+  return publishedResponse(revised, `/v1/outlooks/${revised.slug}/versions/${revised.version}`);
 }

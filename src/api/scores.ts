@@ -1,3 +1,5 @@
+import type { ResponseCache } from '../http/response-cache/response-cache.ts';
+import type pg from 'pg';
 import { z } from 'zod';
 import { readScorable, type Scorable, type ScorableVersion } from '../ledger/scores.ts';
 import { type Fractions, fractionsOf } from '../domain/probabilities.ts';
@@ -12,11 +14,17 @@ import {
 } from '../domain/scoring.ts';
 import { StandingScores } from '../domain/time-weighting.ts';
 import { requirePast } from '../http/require-past.ts';
-import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { type Api, problemResponses } from '../http/routing.ts';
 import { slug } from '../http/fields.ts';
 import { outlookScores, type Reference, scoresQuery } from './schemas/scores.ts';
 
-export function scoreRoutes(api: Api, { pool, replies, now }: Ledger): void {
+export type ScoreDeps = {
+  pool: pg.Pool;
+  cache: ResponseCache;
+  now: () => Date;
+};
+
+export function scoreRoutes(api: Api, { pool, cache, now }: ScoreDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/scores',
@@ -29,14 +37,14 @@ export function scoreRoutes(api: Api, { pool, replies, now }: Ledger): void {
         'Each version of a resolved outlook by the Brier, the logarithmic and the ranked probability score, with its skill against a reference; and the outlook by their means, weighted by the part of the horizon that each version stood. A score that is infinite, or that there is not, is null, and `missing` says why.',
       params: z.strictObject({ slug }),
       querystring: scoresQuery,
-      response: { 200: outlookScores, ...refusals(404, 422) },
+      response: { 200: outlookScores, ...problemResponses(404, 422) },
     },
     handler: (request, reply) => {
       const { slug: name } = request.params;
       const { reference, asOf } = request.query;
       const at = now();
       requirePast('asOf', asOf, at);
-      return replies.answer(request, reply, { about: [name] }, async () => {
+      return cache.answer(request, reply, { tags: [name] }, async () => {
         const scorable = await readScorable(pool, name, asOf ?? null);
         const body = JSON.stringify(representScores(name, scorable, reference));
         return { body, freshness: 'revalidate' };

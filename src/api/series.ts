@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { onSession } from '../postgres/pool.ts';
+import { onSession, type Db } from '../postgres/pool.ts';
 import { createSeries, listSeries, readSeries } from '../ledger/series.ts';
 import { setFreshness } from '../http/conditional-requests.ts';
-import { answerWrite } from '../access/run-write.ts';
+import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import {
   decodeCursor,
   encodeCursor,
@@ -12,19 +12,24 @@ import {
   listShape,
   sendPage,
 } from '../http/paging.ts';
-import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { type Api, problemResponses } from '../http/routing.ts';
 import { slug } from '../http/fields.ts';
 import { series } from './schemas/series.ts';
 
+export type SeriesDeps = WriteDeps & {
+  db: Db;
+  requireKeyForReads: boolean;
+};
+
 const TAG = 'Series';
 
-export function seriesRoutes(api: Api, ledger: Ledger): void {
+export function seriesRoutes(api: Api, ledger: SeriesDeps): void {
   listRoute(api, ledger);
   oneRoute(api, ledger);
   createRoute(api, ledger);
 }
 
-function createRoute(api: Api, ledger: Ledger): void {
+function createRoute(api: Api, ledger: SeriesDeps): void {
   api.route({
     method: 'POST',
     url: '/v1/series',
@@ -36,12 +41,12 @@ function createRoute(api: Api, ledger: Ledger): void {
       description: 'Prices or an indicator, for rules to watch and drawdowns to be computed from.',
       security: [{ key: [] }],
       body: series,
-      response: { 201: series, ...refusals(400, 401, 403, 409, 413, 415, 422) },
+      response: { 201: series, ...problemResponses(400, 401, 403, 409, 413, 415, 422) },
     },
     handler: async (request, reply) => {
-      await answerWrite(request, reply, ledger, {
+      await runWrite(request, reply, ledger, {
         work: (session) => createSeries(onSession(session), request.body, ledger.now()),
-        answer: () => ({
+        respond: () => ({
           status: 201,
           headers: { location: `/v1/series/${request.body.key}` },
           body: request.body,
@@ -52,7 +57,7 @@ function createRoute(api: Api, ledger: Ledger): void {
   });
 }
 
-function listRoute(api: Api, { db, requireKeyForReads }: Ledger): void {
+function listRoute(api: Api, { db, requireKeyForReads }: SeriesDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/series',
@@ -63,7 +68,7 @@ function listRoute(api: Api, { db, requireKeyForReads }: Ledger): void {
       summary: 'List series',
       description: 'By key.',
       querystring: z.strictObject(listShape),
-      response: { 200: pageContent(series), ...refusals(422) },
+      response: { 200: pageContent(series), ...problemResponses(422) },
     },
     handler: async (request, reply) => {
       const { limit, cursor } = request.query;
@@ -76,7 +81,7 @@ function listRoute(api: Api, { db, requireKeyForReads }: Ledger): void {
   });
 }
 
-function oneRoute(api: Api, { db, requireKeyForReads }: Ledger): void {
+function oneRoute(api: Api, { db, requireKeyForReads }: SeriesDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/series/:key',
@@ -87,7 +92,7 @@ function oneRoute(api: Api, { db, requireKeyForReads }: Ledger): void {
       summary: 'Read a series',
       description: 'What one series is, by its key.',
       params: z.strictObject({ key: slug }),
-      response: { 200: series, ...refusals(404, 422) },
+      response: { 200: series, ...problemResponses(404, 422) },
     },
     handler: async (request, reply) => {
       const found = await readSeries(db, request.params.key);

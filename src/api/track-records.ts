@@ -1,3 +1,6 @@
+import type { ResponseCache } from '../http/response-cache/response-cache.ts';
+import type pg from 'pg';
+import type { Db } from '../postgres/pool.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { readInstrument } from '../ledger/instruments.ts';
@@ -11,7 +14,7 @@ import { byScore, type Scored } from '../domain/scoring.ts';
 import type { LeadTime, MeanScore } from '../domain/track-record.ts';
 import { requirePast } from '../http/require-past.ts';
 import { WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
-import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { type Api, problemResponses } from '../http/routing.ts';
 import { symbol } from '../http/fields.ts';
 import type { Reference } from './schemas/scores.ts';
 import {
@@ -21,17 +24,24 @@ import {
   trackRecord,
 } from './schemas/track-records.ts';
 
+export type TrackRecordDeps = {
+  db: Db;
+  pool: pg.Pool;
+  cache: ResponseCache;
+  now: () => Date;
+};
+
 const TAG = 'Track records';
 const DESCRIPTION =
   'Counts, mean scores with their standard errors, skill, calibration, Murphy’s decomposition, and how all of it depends on how early a forecast was. Of outlooks that are resolved, void ones left out. `asOf` answers what the record was at a moment, so that none can be prettified later.';
 
-export function trackRecordRoutes(api: Api, ledger: Ledger): void {
+export function trackRecordRoutes(api: Api, ledger: TrackRecordDeps): void {
   allRoute(api, ledger);
   instrumentRoute(api, ledger);
   analystRoute(api, ledger);
 }
 
-function allRoute(api: Api, ledger: Ledger): void {
+function allRoute(api: Api, ledger: TrackRecordDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/track-record',
@@ -42,7 +52,7 @@ function allRoute(api: Api, ledger: Ledger): void {
       summary: 'Read how all outlooks did',
       description: DESCRIPTION,
       querystring: recordQuery,
-      response: { 200: trackRecord, ...refusals(422) },
+      response: { 200: trackRecord, ...problemResponses(422) },
     },
     handler: (request, reply) =>
       answerRecord(
@@ -55,7 +65,7 @@ function allRoute(api: Api, ledger: Ledger): void {
   });
 }
 
-function instrumentRoute(api: Api, ledger: Ledger): void {
+function instrumentRoute(api: Api, ledger: TrackRecordDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/instruments/:symbol/track-record',
@@ -67,7 +77,7 @@ function instrumentRoute(api: Api, ledger: Ledger): void {
       description: DESCRIPTION,
       params: z.strictObject({ symbol }),
       querystring: instrumentRecordQuery,
-      response: { 200: trackRecord, ...refusals(404, 422) },
+      response: { 200: trackRecord, ...problemResponses(404, 422) },
     },
     handler: (request, reply) => {
       const { symbol: instrument } = request.params;
@@ -80,7 +90,7 @@ function instrumentRoute(api: Api, ledger: Ledger): void {
   });
 }
 
-function analystRoute(api: Api, ledger: Ledger): void {
+function analystRoute(api: Api, ledger: TrackRecordDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/analysts/:id/track-record',
@@ -92,7 +102,7 @@ function analystRoute(api: Api, ledger: Ledger): void {
       description: `${DESCRIPTION} A version counts for who wrote it, over the time that it stood.`,
       params: z.strictObject({ id: z.uuid().toLowerCase() }),
       querystring: analystRecordQuery,
-      response: { 200: trackRecord, ...refusals(404, 422) },
+      response: { 200: trackRecord, ...problemResponses(404, 422) },
     },
     handler: (request, reply) =>
       answerRecord(request, reply, ledger, request.query, () =>
@@ -115,13 +125,13 @@ type Analyst = z.output<typeof trackRecord>['analyst'];
 function answerRecord(
   request: FastifyRequest,
   reply: FastifyReply,
-  { pool, replies, now }: Ledger,
+  { pool, cache, now }: TrackRecordDeps,
   { source, instrument, from, to, asOf, reference }: Asked,
   subject: () => Promise<Analyst>,
 ): Promise<void> {
   requirePast('asOf', asOf, now());
   // Any event may change it, if only its counts.
-  return replies.answer(request, reply, { about: WHOLE_LEDGER }, async () => {
+  return cache.answer(request, reply, { tags: WHOLE_LEDGER }, async () => {
     const analyst = await subject();
     const scope: RecordScope = {
       analystId: analyst && analyst.id,

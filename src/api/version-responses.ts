@@ -1,27 +1,34 @@
+import type { ChangeFeed } from '../postgres/change-feed.ts';
+import type { ResponseCache } from '../http/response-cache/response-cache.ts';
+import type pg from 'pg';
 import { z } from 'zod';
 import { listEvidence } from '../ledger/evidence.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import type { Freshness } from '../http/conditional-requests.ts';
-import type { Answer } from '../access/run-write.ts';
+import type { WriteResponse } from '../access/run-write.ts';
 import { representEvidence } from './evidence.ts';
 import { outlookMarkdown } from './markdown.ts';
 import { JSON_TYPE, MARKDOWN_TYPE, type MediaType } from '../http/negotiation.ts';
-import type { Rendering } from '../http/response-cache/encoded-body.ts';
+import type { ResponseDraft } from '../http/response-cache/encoded-body.ts';
 import { renderOutlook } from './outlook-json.ts';
-import type { Ledger } from '../http/routing.ts';
 import { outlook } from './schemas/outlooks.ts';
+
+export type VersionResponseDeps = {
+  pool: pg.Pool;
+  publicUrl: string;
+};
 
 /**
  * A version of an outlook as a read answers it, with links to its neighbours. One of the past stays as it
  * is when the next one comes, but for the link to that.
  */
-export function renderingOf(
+export function draftOf(
   version: OutlookVersion,
   freshness: Freshness,
   { isPast }: { isPast: boolean },
-): Rendering & { digest: string } {
+): ResponseDraft & { digest: string } {
   const { bytes: body, digest } = renderOutlook(version);
-  return { body, digest, freshness, link: versionLinks(version), isLinkOfItsOwn: isPast };
+  return { body, digest, freshness, link: versionLinks(version), linkMayChange: isPast };
 }
 
 /** What a version is served as. */
@@ -48,13 +55,13 @@ export const versionFormat = z.enum(['json', 'md']).optional().meta({
 /**
  * A version as what a request wants of it; as an article, with the newest evidence unless it is one of the past.
  */
-export async function wantedRendering(
-  { pool, publicUrl }: Pick<Ledger, 'pool' | 'publicUrl'>,
+export async function versionDraft(
+  { pool, publicUrl }: Pick<VersionResponseDeps, 'pool' | 'publicUrl'>,
   version: OutlookVersion,
   freshness: Freshness,
   { isPast, type, format }: { isPast: boolean; type: MediaType; format: string | undefined },
-): Promise<Rendering> {
-  const { digest, ...rendered } = renderingOf(version, freshness, { isPast });
+): Promise<ResponseDraft> {
+  const { digest, ...rendered } = draftOf(version, freshness, { isPast });
   const hasAlternatives = format === undefined;
   if (type !== MARKDOWN_TYPE) return { ...rendered, digest, hasAlternatives };
   const { slug: name, version: number } = version;
@@ -82,10 +89,10 @@ function versionLinks({ slug, version, latestVersion }: OutlookVersion): string 
 }
 
 const currentOf = (published: OutlookVersion) =>
-  renderingOf(published, 'revalidate', { isPast: false });
+  draftOf(published, 'revalidate', { isPast: false });
 
 /** How the author of a version that was just published is answered. */
-export function answerPublished(published: OutlookVersion, location: string): Answer {
+export function publishedResponse(published: OutlookVersion, location: string): WriteResponse {
   const { body, digest, link = '' } = currentOf(published);
   return { status: 201, headers: { location, link, etag: `"${digest}"` }, body: Buffer.from(body) };
 }
@@ -94,11 +101,11 @@ export function answerPublished(published: OutlookVersion, location: string): An
  * Tells of a version that is committed: from then on no read here answers with what stood before, and other
  * instances are told.
  */
-export function tellPublished(
-  { replies, feed }: Pick<Ledger, 'replies' | 'feed'>,
+export function announceVersion(
+  { cache, feed }: { cache: ResponseCache; feed: ChangeFeed },
   published: OutlookVersion,
 ): void {
   const current = { ...currentOf(published), hasAlternatives: true };
-  replies.published(published.slug, published.version, current);
+  cache.store(published.slug, published.version, current);
   feed.announce();
 }

@@ -1,3 +1,6 @@
+import type { VersionReader } from '../ledger/versions.ts';
+import type { ResponseCache } from '../http/response-cache/response-cache.ts';
+import type pg from 'pg';
 import { z } from 'zod';
 import { listVersions } from '../ledger/version-list.ts';
 import {
@@ -11,23 +14,25 @@ import {
 } from '../http/paging.ts';
 import { representVersionEntry } from './outlook-json.ts';
 import { wantedType } from '../http/negotiation.ts';
-import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { type Api, problemResponses } from '../http/routing.ts';
 import { queryVersion, slug, versionNumber } from '../http/fields.ts';
 import { versionEntry } from './schemas/outlooks.ts';
-import {
-  VERSION_TYPES,
-  versionContent,
-  versionFormat,
-  wantedRendering,
-} from './version-responses.ts';
+import { VERSION_TYPES, versionContent, versionFormat, versionDraft } from './version-responses.ts';
+
+export type VersionDeps = {
+  pool: pg.Pool;
+  cache: ResponseCache;
+  versions: VersionReader;
+  publicUrl: string;
+};
 
 const TAG = 'Versions';
-export function versionRoutes(api: Api, ledger: Ledger): void {
+export function versionRoutes(api: Api, ledger: VersionDeps): void {
   listRoute(api, ledger);
   oneRoute(api, ledger);
 }
 
-function listRoute(api: Api, { pool, replies }: Ledger): void {
+function listRoute(api: Api, { pool, cache }: VersionDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/versions',
@@ -39,14 +44,14 @@ function listRoute(api: Api, { pool, replies }: Ledger): void {
       description: 'Newest first, with who changed what and why.',
       params: z.strictObject({ slug }),
       querystring: z.strictObject(listShape),
-      response: { 200: pageContent(versionEntry), ...refusals(404, 422) },
+      response: { 200: pageContent(versionEntry), ...problemResponses(404, 422) },
     },
     handler: (request, reply) => {
       const { limit, cursor } = request.query;
       const { slug: name } = request.params;
       const query = { versionsOf: name };
       const before = decodeCursor(cursor, query, versionNumber);
-      return replies.answer(request, reply, { about: [name] }, async () => {
+      return cache.answer(request, reply, { tags: [name] }, async () => {
         const found = await listVersions(pool, name, { before, limit: limit + 1 });
         const { items, nextCursor } = pageFrom(found, limit, (last) =>
           encodeCursor(query, last.version),
@@ -61,8 +66,8 @@ function listRoute(api: Api, { pool, replies }: Ledger): void {
   });
 }
 
-function oneRoute(api: Api, ledger: Ledger): void {
-  const { versions, replies } = ledger;
+function oneRoute(api: Api, ledger: VersionDeps): void {
+  const { versions, cache } = ledger;
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/versions/:version',
@@ -75,16 +80,16 @@ function oneRoute(api: Api, ledger: Ledger): void {
         'The outlook as that version published it. It never changes; keep it for ever. Only its Link header grows, by a `successor-version` once there is one.',
       params: z.strictObject({ slug, version: queryVersion }),
       querystring: z.strictObject({ format: versionFormat }),
-      response: { 200: versionContent, ...refusals(404, 422) },
+      response: { 200: versionContent, ...problemResponses(404, 422) },
     },
     handler: (request, reply) => {
       const { slug: name, version } = request.params;
-      return replies.answer(request, reply, { about: [name] }, async () => {
+      return cache.answer(request, reply, { tags: [name] }, async () => {
         const found = await versions.read(name, { version });
         const isFinal = version < found.latestVersion;
         const { format } = request.query;
         const wanted = { isPast: true, type: wantedType(request, format), format };
-        return { ...(await wantedRendering(ledger, found, 'immutable', wanted)), isFinal };
+        return { ...(await versionDraft(ledger, found, 'immutable', wanted)), isFinal };
       });
     },
   });

@@ -1,3 +1,6 @@
+import type { ChangeFeed } from '../postgres/change-feed.ts';
+import type { ResponseCache } from '../http/response-cache/response-cache.ts';
+import type pg from 'pg';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { appendAudit } from '../access/audit-log.ts';
@@ -18,22 +21,29 @@ import {
   listShape,
   renderPage,
 } from '../http/paging.ts';
-import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { type Api, problemResponses } from '../http/routing.ts';
 import { slug, versionNumber } from '../http/fields.ts';
 import { newView, view } from './schemas/views.ts';
+
+export type ViewDeps = {
+  pool: pg.Pool;
+  cache: ResponseCache;
+  feed: ChangeFeed;
+  now: () => Date;
+};
 
 const TAG = 'Views';
 const slugParams = z.strictObject({ slug });
 const analystId = z.uuid().toLowerCase();
 
-export function viewRoutes(api: Api, ledger: Ledger): void {
+export function viewRoutes(api: Api, ledger: ViewDeps): void {
   listRoute(api, ledger);
   ownRoute(api, ledger);
   holdRoute(api, ledger);
   historyRoute(api, ledger);
 }
 
-function listRoute(api: Api, { pool, replies }: Ledger): void {
+function listRoute(api: Api, { pool, cache }: ViewDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/views',
@@ -45,17 +55,17 @@ function listRoute(api: Api, { pool, replies }: Ledger): void {
       description: 'The newest version of each, one an analyst.',
       params: slugParams,
       querystring: z.strictObject(listShape),
-      response: { 200: pageContent(view), ...refusals(404, 422) },
+      response: { 200: pageContent(view), ...problemResponses(404, 422) },
     },
     handler: (request, reply) => {
       const { slug: name } = request.params;
       const { limit, cursor } = request.query;
-      const about = ['views', name];
-      const after = decodeCursor(cursor, about, analystId);
-      return replies.answer(request, reply, { about: [name] }, async () => {
+      const cursorScope = ['views', name];
+      const after = decodeCursor(cursor, cursorScope, analystId);
+      return cache.answer(request, reply, { tags: [name] }, async () => {
         const found = await listViews(pool, name, { asOf: null, after, limit: limit + 1 });
         if (found.length === 0) await requireOutlook(pool, name);
-        const page = pageFrom(found, limit, (last) => encodeCursor(about, last.analyst.id));
+        const page = pageFrom(found, limit, (last) => encodeCursor(cursorScope, last.analyst.id));
         return renderPage(request, { ...page, items: page.items.map(represent) }, view);
       });
     },
@@ -64,7 +74,7 @@ function listRoute(api: Api, { pool, replies }: Ledger): void {
 
 const OWN_URL = '/v1/outlooks/:slug/views/me';
 
-function ownRoute(api: Api, { pool }: Ledger): void {
+function ownRoute(api: Api, { pool }: ViewDeps): void {
   api.route({
     method: 'GET',
     url: OWN_URL,
@@ -76,7 +86,7 @@ function ownRoute(api: Api, { pool }: Ledger): void {
       description: 'The newest version of the view that the analyst of the key holds.',
       security: [{ key: [] }],
       params: slugParams,
-      response: { 200: view, ...refusals(403, 404, 422) },
+      response: { 200: view, ...problemResponses(403, 404, 422) },
     },
     handler: async (request, reply) => {
       const { slug: name } = request.params;
@@ -88,7 +98,7 @@ function ownRoute(api: Api, { pool }: Ledger): void {
   });
 }
 
-function holdRoute(api: Api, { pool, replies, feed, now }: Ledger): void {
+function holdRoute(api: Api, { pool, cache, feed, now }: ViewDeps): void {
   api.route({
     method: 'PUT',
     url: OWN_URL,
@@ -102,7 +112,11 @@ function holdRoute(api: Api, { pool, replies, feed, now }: Ledger): void {
       security: [{ key: [] }],
       params: slugParams,
       body: newView,
-      response: { 200: view, 201: view, ...refusals(400, 401, 403, 404, 409, 413, 415, 422) },
+      response: {
+        200: view,
+        201: view,
+        ...problemResponses(400, 401, 403, 404, 409, 413, 415, 422),
+      },
     },
     handler: async (request, reply) => {
       const { slug: name } = request.params;
@@ -118,7 +132,7 @@ function holdRoute(api: Api, { pool, replies, feed, now }: Ledger): void {
         return { ...outcome, status };
       });
       if (isNew) {
-        replies.changed(name);
+        cache.invalidate(name);
         feed.announce();
       }
       if (status === 201) {
@@ -134,7 +148,7 @@ function sendOwn(reply: FastifyReply, own: View): FastifyReply {
   return reply.send(represent(own));
 }
 
-function historyRoute(api: Api, { pool, replies }: Ledger): void {
+function historyRoute(api: Api, { pool, cache }: ViewDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/views/:analyst',
@@ -146,30 +160,30 @@ function historyRoute(api: Api, { pool, replies }: Ledger): void {
       description: 'All versions of the view that an analyst holds, newest first.',
       params: z.strictObject({ slug, analyst: analystId }),
       querystring: z.strictObject(listShape),
-      response: { 200: pageContent(view), ...refusals(404, 422) },
+      response: { 200: pageContent(view), ...problemResponses(404, 422) },
     },
     handler: (request, reply) => {
       const { slug: name, analyst } = request.params;
       const { limit, cursor } = request.query;
-      const about = ['view', name, analyst];
-      const before = decodeCursor(cursor, about, versionNumber);
-      return replies.answer(request, reply, { about: [name] }, async () => {
+      const cursorScope = ['view', name, analyst];
+      const before = decodeCursor(cursor, cursorScope, versionNumber);
+      return cache.answer(request, reply, { tags: [name] }, async () => {
         const page = { before, limit: limit + 1 };
         const found = await listViewVersions(pool, name, analyst, page);
         if (found.length === 0 && before === null) throw await noView(pool, name, analyst);
-        const shown = pageFrom(found, limit, (last) => encodeCursor(about, last.version));
+        const shown = pageFrom(found, limit, (last) => encodeCursor(cursorScope, last.version));
         return renderPage(request, { ...shown, items: shown.items.map(represent) }, view);
       });
     },
   });
 }
 
-async function noView(pool: Ledger['pool'], name: string, analyst: string): Promise<DomainError> {
+async function noView(pool: pg.Pool, name: string, analyst: string): Promise<DomainError> {
   await requireOutlook(pool, name);
   return new DomainError('view-not-found', `The analyst ${analyst} holds no view of "${name}".`);
 }
 
-async function requireOutlook(pool: Ledger['pool'], name: string): Promise<void> {
+async function requireOutlook(pool: pg.Pool, name: string): Promise<void> {
   const missing = await notFound(pool, name, 'newest');
   if (missing.code === 'outlook-not-found') throw missing;
 }

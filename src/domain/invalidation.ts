@@ -95,7 +95,7 @@ export type Transition = {
  * a revised value takes the rule's hold on that very day away; answered, it is armed again on the first
  * day after on which the rule does not hold, or did not before it comes to hold anew.
  */
-export function judge(
+export function evaluate(
   rule: Rule,
   before: Known,
   after: Known,
@@ -109,7 +109,7 @@ export function judge(
     transitions.push({ state, day, observations: valuesOf(rule, after, day, state) });
     now = state === 'untriggered' ? { state } : { state, day, isAnswered: false };
   };
-  const days = judgedDays(rule, after, changed, horizon);
+  const days = evaluatedDays(rule, after, changed, horizon);
   const triggerDay = now.state === 'triggered' ? now.day : null;
   if (triggerDay !== null && days.includes(triggerDay) && !holds(rule, after, triggerDay)) {
     become('untriggered', triggerDay);
@@ -176,7 +176,7 @@ function valuesOf(rule: Rule, known: Known, day: string, state: Transition['stat
  * The days on which some series of a rule has an observation and a changed day is looked back at, and
  * the first after each row of them, on which the rule may hold anew.
  */
-function judgedDays(
+function evaluatedDays(
   rule: Rule,
   known: Known,
   changed: { series: string; dates: readonly string[] },

@@ -6,7 +6,7 @@ import type { PoolMethod, PoolWeights } from './consensus.ts';
 import { type Probabilities, sameProbabilities, type ScenarioName } from './probabilities.ts';
 import {
   type Acknowledgement,
-  type Answer,
+  type ConditionAnswer,
   answersTo,
   type AnswerWay,
   type OpenTrigger,
@@ -65,7 +65,7 @@ export type OutlookVersion = {
 };
 
 /** What stands, as far as the next version depends on it. */
-export type Standing = {
+export type Head = {
   slug: string;
   status: OutlookStatus;
   version: number;
@@ -104,7 +104,7 @@ export type NewVersion = {
 };
 
 /** A version, and how it answers the conditions that stood triggered. */
-export type Decision = { next: NewVersion; answers: readonly Answer[] };
+export type Decision = { next: NewVersion; answers: readonly ConditionAnswer[] };
 
 /** Version 1 of an outlook. */
 export function firstVersion(
@@ -132,7 +132,7 @@ export function firstVersion(
  * @throws DomainError `outlook-closed` where the outlook is no longer open, `no-change` where the
  *   proposal asks for what already stands and answers no condition, or what {@link answersTo} throws
  */
-export function decideRevision(current: Standing, proposal: Proposal, now: Date): Decision {
+export function decideRevision(current: Head, proposal: Proposal, now: Date): Decision {
   if (current.status !== 'open') {
     throw new DomainError(
       'outlook-closed',
@@ -163,7 +163,7 @@ export function decideRevision(current: Standing, proposal: Proposal, now: Date)
 }
 
 function nextOf(
-  current: Standing,
+  current: Head,
   { authorId, rationale, ...proposal }: Proposal,
   kind: VersionKind,
   now: Date,

@@ -28,7 +28,12 @@ export type OpenTrigger = {
 export const ANSWER_WAYS = ['weight', 'acknowledged'] as const;
 /** The invalidated scenario lost weight, or the desk said why it did not. */
 export type AnswerWay = (typeof ANSWER_WAYS)[number];
-export type Answer = { changeId: number; key: string; way: AnswerWay; reason: string | null };
+export type ConditionAnswer = {
+  changeId: number;
+  key: string;
+  way: AnswerWay;
+  reason: string | null;
+};
 
 /** What an author says of a condition whose scenario keeps its weight. */
 export type Acknowledgement = { condition: string; reason: string };
@@ -53,11 +58,11 @@ export function answersTo(
   open: readonly OpenTrigger[],
   before: Probabilities,
   proposed: { probabilities: Probabilities; acknowledges: readonly Acknowledgement[] },
-): Answer[] {
+): ConditionAnswer[] {
   const { probabilities: after, acknowledges } = proposed;
   requireOpen(open, acknowledges);
   const unanswered: OpenTrigger[] = [];
-  const answers = open.flatMap((trigger): Answer[] => {
+  const answers = open.flatMap((trigger): ConditionAnswer[] => {
     const { changeId, key, invalidates } = trigger;
     const reason = acknowledges.find(({ condition }) => condition === key)?.reason;
     if (reason !== undefined) return [{ changeId, key, way: 'acknowledged', reason }];

@@ -1,6 +1,6 @@
 import type { FastifyCorsOptions } from '@fastify/cors';
 import type { FastifyRequest } from 'fastify';
-import { EXPOSED_HEADERS } from './response-cache/send-cached.ts';
+import { EXPOSED_HEADERS } from './response-headers.ts';
 
 /**
  * Pages of any origin may read what anyone may read. Pages of the configured origins may also write,

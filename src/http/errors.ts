@@ -3,7 +3,7 @@ import { DrizzleQueryError } from 'drizzle-orm/errors';
 import pg from 'pg';
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { causeOf, NotNow } from '../postgres/pool.ts';
+import { causeOf, Busy } from '../postgres/pool.ts';
 import { DomainError } from '../domain/errors.ts';
 import { ContradictedOutcome } from '../domain/resolution.ts';
 import { type OpenTrigger, UnansweredConditions } from '../domain/review.ts';
@@ -135,7 +135,7 @@ function sqlStateOf(error: unknown): string {
 export function isUnavailable(error: unknown): boolean {
   const cause = causeOf(error);
   if (!(cause instanceof Error)) return false;
-  if (cause instanceof NotNow) return true;
+  if (cause instanceof Busy) return true;
   if (POOL_MESSAGES.test(cause.message)) return true;
   // What opening a connection meets comes as it is, and as several where a name has several addresses.
   if (cause instanceof AggregateError) return cause.errors.some(isUnavailable);
@@ -147,7 +147,7 @@ export function isUnavailable(error: unknown): boolean {
 /** Fails as what takes too long does, after so many milliseconds. */
 export async function notBefore(ms: number): Promise<never> {
   await delay(ms, undefined, { ref: false });
-  throw new NotNow();
+  throw new Busy();
 }
 
 /** An error for the log: with its query, without the query's parameters, which hold what clients sent. */

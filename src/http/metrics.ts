@@ -1,11 +1,26 @@
 import type { FastifyInstance } from 'fastify';
+import type pg from 'pg';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { forbidStoring } from './conditional-requests.ts';
 import type { ProblemCode } from './problem-catalogue.ts';
-import type { Api, Ledger } from './routing.ts';
+import type { ChangeFeed } from '../postgres/change-feed.ts';
+import type { Api } from './routing.ts';
+import type { ResponseCache } from './response-cache/response-cache.ts';
 
 // Prometheus asks for the second.
 const TYPES = ['text/plain', 'text/plain; version=0.0.4'];
+
+/** What is measured besides requests. */
+export type Measured = {
+  pool: pg.Pool;
+  feed: ChangeFeed;
+  cache: ResponseCache;
+  streams: { size: number };
+  webhooks: {
+    outcomes: Readonly<Record<string, number>>;
+    backlog: { waiting: number; oldestSeconds: number; disabled: number };
+  };
+};
 
 /** What the process as a whole takes; once a process, however many services it holds. */
 let ofProcess: Registry | null = null;
@@ -23,7 +38,7 @@ type Counts = Map<string, { method: string; route: string; status: number; count
  * Counts requests and times those that are not answered from memory.
  * @returns a function that registers `GET /metrics`, in the format of Prometheus
  */
-export function measure(app: FastifyInstance, ledger: Ledger): (api: Api) => void {
+export function measure(app: FastifyInstance, measured: Measured): (api: Api) => void {
   const counts: Counts = new Map();
   const problems = new Map<ProblemCode, number>();
   const registry = new Registry();
@@ -44,7 +59,7 @@ export function measure(app: FastifyInstance, ledger: Ledger): (api: Api) => voi
     if (request.problem !== null) {
       problems.set(request.problem, (problems.get(request.problem) ?? 0) + 1);
     }
-    if (!request.isKept) durations.observe({ method, route }, reply.elapsedTime / 1000);
+    if (!request.isCached) durations.observe({ method, route }, reply.elapsedTime / 1000);
     done();
   });
   const requests = new Counter({
@@ -69,12 +84,12 @@ export function measure(app: FastifyInstance, ledger: Ledger): (api: Api) => voi
   });
   registry.registerMetric(requests);
   registry.registerMetric(refused);
-  for (const metric of stateOf(ledger)) registry.registerMetric(metric);
+  for (const metric of stateOf(measured)) registry.registerMetric(metric);
   return (api) => metricsRoute(api, registry);
 }
 
 /** What the service holds at the moment. */
-function stateOf({ pool, replies, streams, feed, webhooks }: Ledger): (Counter | Gauge)[] {
+function stateOf({ pool, cache, streams, feed, webhooks }: Measured): (Counter | Gauge)[] {
   const gauge = (name: string, help: string, value: () => number) =>
     new Gauge({
       name: `outlook_ledger_${name}`,
@@ -118,14 +133,14 @@ function stateOf({ pool, replies, streams, feed, webhooks }: Ledger): (Counter |
     });
   return [
     connections,
-    counter('kept_replies_served', 'Reads answered from memory.', () => replies.served),
+    counter('kept_replies_served', 'Reads answered from memory.', () => cache.served),
     counter(
       'stale_replies_served',
       'Reads answered with what was kept, as the database could not be asked.',
-      () => replies.servedStale,
+      () => cache.servedStale,
     ),
-    gauge('kept_replies', 'Replies that are kept in memory.', () => replies.size.count),
-    gauge('kept_replies_bytes', 'Memory that they take.', () => replies.size.bytes),
+    gauge('kept_replies', 'Replies that are kept in memory.', () => cache.size.count),
+    gauge('kept_replies_bytes', 'Memory that they take.', () => cache.size.bytes),
     gauge('event_streams', 'Event streams that are open.', () => streams.size),
     gauge('change_feed_current', '1 while the change feed follows the ledger, else 0.', () =>
       feed.isCurrent ? 1 : 0,

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { csvHeader, csvOf } from './csv.ts';
 import { CONTENT_TYPES, CSV_TYPE, JSON_TYPE, type MediaType, wantedType } from './negotiation.ts';
 import { Problem } from './problems.ts';
-import type { Rendering } from './response-cache/encoded-body.ts';
+import type { ResponseDraft } from './response-cache/encoded-body.ts';
 
 const digits = (value: unknown): unknown =>
   typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : value;
@@ -145,7 +145,7 @@ function writePage(request: FastifyRequest, page: Page, item: z.ZodObject): Writ
  * A page as JSON or CSV, with a Link to the next one, for the rendered replies to keep.
  * @param item the schema of an item
  */
-export function renderPage(request: FastifyRequest, page: Page, item: z.ZodObject): Rendering {
+export function renderPage(request: FastifyRequest, page: Page, item: z.ZodObject): ResponseDraft {
   return { ...writePage(request, page, item), freshness: 'revalidate' };
 }
 

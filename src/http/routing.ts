@@ -5,23 +5,11 @@ import type {
   RawRequestDefaultExpression,
   RawServerDefault,
 } from 'fastify';
-import type pg from 'pg';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import type { KeyFinder } from '../access/api-keys.ts';
-import type { ChangeFeed } from '../postgres/change-feed.ts';
-import type { Database } from '../postgres/pool.ts';
-import type { Reviser } from '../ledger/revisions.ts';
-import type { VersionReader } from '../ledger/versions.ts';
-import type { IdentityFinder } from '../access/identities.ts';
-import type { RefusalTrail } from '../access/audit-trail.ts';
-import type { Tokens } from '../access/authentication.ts';
-import type { EventStreams } from '../api/event-streams.ts';
 import { offered, ONLY_JSON } from './negotiation.ts';
 import { Problem } from './problems.ts';
-import type { RenderedReplies } from './response-cache/response-cache.ts';
 import { problemDocument } from './problem-schemas.ts';
-import type { WebhookDispatcher } from '../webhooks/dispatcher.ts';
 
 /** A Fastify instance whose routes are typed by their zod schemas. */
 export type Api = FastifyInstance<
@@ -32,33 +20,10 @@ export type Api = FastifyInstance<
   ZodTypeProvider
 >;
 
-/** What routes work with. */
-export type Ledger = {
-  db: Database['db'];
-  pool: pg.Pool;
-  feed: ChangeFeed;
-  replies: RenderedReplies;
-  streams: EventStreams;
-  findKey: KeyFinder;
-  /** Whose tokens open the service beside keys; null for nobody's. */
-  tokens: Tokens | null;
-  findIdentity: IdentityFinder;
-  refusalTrail: RefusalTrail;
-  versions: VersionReader;
-  revisions: Reviser;
-  now: () => Date;
-  requireKeyForReads: boolean;
-  /** What addresses start with that have to be whole, as in feeds. */
-  publicUrl: string;
-  /** For how long the answer to a write is kept for who sends it again. */
-  idempotencyHours: number;
-  webhooks: WebhookDispatcher;
-};
-
 const problem = { content: { 'application/problem+json': { schema: problemDocument } } };
 
 /** The response schemas of the statuses that a route may refuse with. */
-export function refusals<Status extends number>(
+export function problemResponses<Status extends number>(
   ...statuses: Status[]
 ): Record<Status, typeof problem> {
   return Object.fromEntries(statuses.map((status) => [status, problem])) as Record<

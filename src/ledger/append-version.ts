@@ -27,7 +27,7 @@ export const APPEND_VERSIONS = {
 };
 
 /** A version to append; `before` is what stood, null for version 1. */
-export type Appended = {
+export type VersionToAppend = {
   outlookId: number;
   next: NewVersion;
   frameworkId: number;
@@ -43,7 +43,7 @@ export type Appended = {
  */
 export async function appendVersions(
   session: Session,
-  appended: readonly Appended[],
+  appended: readonly VersionToAppend[],
 ): Promise<void> {
   const rows = appended.map(({ outlookId, next, frameworkId, consensus }) => ({
     outlook_id: outlookId,

@@ -1,7 +1,13 @@
 import type pg from 'pg';
 import { DomainError } from '../domain/errors.ts';
 import type { ConditionState, InvalidationCondition } from '../domain/invalidation.ts';
-import type { Answer, AnswerWay, ChangeCause, OpenTrigger, SeriesValue } from '../domain/review.ts';
+import type {
+  ConditionAnswer,
+  AnswerWay,
+  ChangeCause,
+  OpenTrigger,
+  SeriesValue,
+} from '../domain/review.ts';
 import type { OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
 import type { Session } from '../postgres/pool.ts';
 import { requireEvidence } from './evidence.ts';
@@ -146,7 +152,7 @@ export async function appendAnswers(
   session: Session,
   outlookId: number,
   version: number,
-  answers: readonly Answer[],
+  answers: readonly ConditionAnswer[],
 ): Promise<void> {
   if (answers.length === 0) return;
   const rows = answers.map(({ changeId, way, reason }) => ({ change_id: changeId, way, reason }));

@@ -2,7 +2,7 @@ import { DomainError } from '../domain/errors.ts';
 import { drawdownOf, type DrawdownLabel, labelOf } from '../domain/drawdown.ts';
 import type { Observation } from '../domain/series.ts';
 import type { Session } from '../postgres/pool.ts';
-import { readKnown, readStanding } from './observation-reads.ts';
+import { readKnown, readCurrentObservations } from './observation-reads.ts';
 
 /**
  * The closes of an instrument from a day on: what is known now, or was at a moment.
@@ -24,7 +24,7 @@ export async function readCloses(
   }
   const closes =
     asOf === null
-      ? await readStanding(session, series.id, { from, limit })
+      ? await readCurrentObservations(session, series.id, { from, limit })
       : await readKnown(session, series.id, { from, asOf, limit });
   return { series: series.key, closes };
 }
@@ -36,7 +36,7 @@ type Labelled = { id: number; slug: string; horizon_from: string; labels: Drawdo
  * stored. A drawdown counts from the first day of the outlook's horizon.
  * @returns the slugs of those outlooks
  */
-export async function judgeDrawdowns(
+export async function evaluateDrawdowns(
   session: Session,
   outlookIds: readonly number[],
   { seriesId, recordedAt }: { seriesId: number; recordedAt: Date },
@@ -46,7 +46,8 @@ export async function judgeDrawdowns(
   const changes = [];
   for (const { id, horizon_from: from, labels, label: before } of outlooks) {
     const closes =
-      closesSince.get(from) ?? (await readStanding(session, seriesId, { from, limit: null }));
+      closesSince.get(from) ??
+      (await readCurrentObservations(session, seriesId, { from, limit: null }));
     closesSince.set(from, closes);
     const found = drawdownOf(closes);
     const label = labelOf(closes, labels)?.key ?? null;

@@ -4,7 +4,7 @@ import {
   comparisonsOf,
   type ConditionState,
   holds,
-  judge,
+  evaluate,
   type Rule,
   type Transition,
 } from '../domain/invalidation.ts';
@@ -26,7 +26,7 @@ export type Arrival = {
  * changes. Call it in the transaction that stores them, so that none is missed.
  * @returns the slugs of the outlooks with a condition that changed
  */
-export async function judgeConditions(
+export async function evaluateConditions(
   session: Session,
   outlookIds: readonly number[],
   arrival: Arrival,
@@ -41,7 +41,7 @@ export async function judgeConditions(
   const dates = arrival.changed.map(({ date }) => date);
   const changed = { series: arrival.series, dates };
   const changes = watching.flatMap((condition) => {
-    const transitions = judge(
+    const transitions = evaluate(
       condition.rule,
       before,
       windows,
@@ -222,7 +222,7 @@ export type Review = {
  * Judges the rules that a new framework brings or alters by the newest observations, and appends what
  * changes. Call it in the transaction that published the framework, while observations are held off.
  */
-export async function judgeFramework(
+export async function evaluateFramework(
   session: Session,
   published: {
     outlookId: number;

@@ -1,5 +1,5 @@
 import type { PublishedFramework, Subject } from '../domain/framework.ts';
-import type { OutlookStatus, OutlookVersion, Standing } from '../domain/outlook.ts';
+import type { OutlookStatus, OutlookVersion, Head } from '../domain/outlook.ts';
 import { probabilitiesOf, type ScenarioName } from '../domain/probabilities.ts';
 import type { Session } from '../postgres/pool.ts';
 import { type FrameworkCache, readFrameworks } from './frameworks.ts';
@@ -7,7 +7,7 @@ import { type FrameworkCache, readFrameworks } from './frameworks.ts';
 // All that the next version depends on stands in the row that is locked: a revision is begin, one
 // statement that locks and reads, one that appends, and commit.
 
-const STANDING = `
+const HEAD = `
   select o.id::float8 as id, o.slug, i.symbol, i.name as instrument_name,
     o.horizon_from::text as horizon_from, o.horizon_to::text as horizon_to,
     o.status, o.review_reasons, o.condition_states, o.latest_version as version,
@@ -16,16 +16,16 @@ const STANDING = `
     o.bear_bps as bear, o.base_bps as base, o.bull_bps as bull
   from outlooks o join instruments i on i.id = o.instrument_id`;
 
-export const LOCK_STANDING = {
+export const LOCK_HEAD = {
   name: 'lock-standing',
-  text: `${STANDING} where o.slug = $1 for no key update of o`,
+  text: `${HEAD} where o.slug = $1 for no key update of o`,
 };
-export const LOCK_SOME = {
+export const LOCK_HEADS = {
   name: 'lock-some',
-  text: `${STANDING} where o.slug = any($1) for no key update of o skip locked`,
+  text: `${HEAD} where o.slug = any($1) for no key update of o skip locked`,
 };
 
-export type StandingRow = Record<ScenarioName, number> & {
+export type HeadRow = Record<ScenarioName, number> & {
   id: number;
   slug: string;
   symbol: string;
@@ -42,13 +42,13 @@ export type StandingRow = Record<ScenarioName, number> & {
 };
 
 /** A locked outlook: what stands, but for open triggers, and what goes into every version of it. */
-export type Locked = { row: StandingRow; standing: Standing; framework: PublishedFramework };
+export type Locked = { row: HeadRow; head: Head; framework: PublishedFramework };
 
 /** The outlooks of locked rows, by slug. */
 export async function lockedBySlug(
   session: Session,
   cache: FrameworkCache,
-  rows: readonly StandingRow[],
+  rows: readonly HeadRow[],
 ): Promise<Map<string, Locked>> {
   const stored = await readFrameworks(
     session,
@@ -59,7 +59,7 @@ export async function lockedBySlug(
     rows.map((row) => {
       const found = stored.get(row.framework_id);
       if (!found) throw new Error(`framework ${row.framework_id} is missing`);
-      const standing: Standing = {
+      const head: Head = {
         slug: row.slug,
         status: row.status,
         version: row.version,
@@ -69,11 +69,11 @@ export async function lockedBySlug(
         frameworkHash: found.hash,
         openTriggers: [],
       };
-      return [row.slug, { row, standing, framework: found }];
+      return [row.slug, { row, head, framework: found }];
     }),
   );
 }
 
-export function subjectOf(row: StandingRow): Subject {
+export function subjectOf(row: HeadRow): Subject {
   return { instrument: row.symbol, horizon: { from: row.horizon_from, to: row.horizon_to } };
 }

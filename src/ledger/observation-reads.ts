@@ -7,7 +7,7 @@ import type { Session } from '../postgres/pool.ts';
 // vintages there are. What was known at a moment is one step down the primary key for each day.
 
 /** What is known now of the days from `from` on, ascending; at most `limit`, null for all. */
-export async function readStanding(
+export async function readCurrentObservations(
   session: Session,
   seriesId: number,
   { from, limit }: { from: string; limit: number | null },

@@ -3,9 +3,9 @@ import { DomainError } from '../domain/errors.ts';
 import type { Provenance } from '../domain/framework.ts';
 import type { Observation } from '../domain/series.ts';
 import type { Session } from '../postgres/pool.ts';
-import { judgeDrawdowns } from './drawdowns.ts';
-import { type Arrival, judgeConditions } from './evaluate-conditions.ts';
-import { holdOffRules } from './rules.ts';
+import { evaluateDrawdowns } from './drawdowns.ts';
+import { type Arrival, evaluateConditions } from './evaluate-conditions.ts';
+import { lockOutRuleChanges } from './rules.ts';
 
 export type NewObservation = Observation & { provenance: Provenance; note: string | null };
 
@@ -32,7 +32,7 @@ export async function recordObservations(
   sent: readonly NewObservation[],
   clock: () => Date,
 ): Promise<Recorded> {
-  await holdOffRules(session);
+  await lockOutRuleChanges(session);
   const seriesId = await lockSeries(session, key);
   const standing = await readDays(session, seriesId, sent);
   const isNew = (one: NewObservation) => {
@@ -53,7 +53,7 @@ export async function recordObservations(
     return before === value ? [] : [{ date, before, value }];
   });
   const arrival = { seriesId, series: key, changed, recordedAt };
-  const slugs = changed.length > 0 ? await judgeArrival(session, arrival) : [];
+  const slugs = changed.length > 0 ? await evaluateArrival(session, arrival) : [];
   return { ...counts, recordedAt, slugs };
 }
 
@@ -102,7 +102,7 @@ async function appendVintages(
   return recordedAt;
 }
 
-async function judgeArrival(
+async function evaluateArrival(
   session: Session,
   arrival: Arrival & { seriesId: number },
 ): Promise<string[]> {
@@ -122,6 +122,6 @@ async function judgeArrival(
   );
   if (rows.length === 0) return [];
   const ids = rows.map(({ id }) => id);
-  const judged = await judgeConditions(session, ids, arrival);
-  return [...new Set([...judged, ...(await judgeDrawdowns(session, ids, arrival))])];
+  const judged = await evaluateConditions(session, ids, arrival);
+  return [...new Set([...judged, ...(await evaluateDrawdowns(session, ids, arrival))])];
 }

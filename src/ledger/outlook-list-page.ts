@@ -217,7 +217,7 @@ export function orderBy(sort: ListSort, prefix = ''): SQL {
 }
 
 /** The key of the place where a row stands in the order of a sort. */
-export function keyOf(
+export function sortKeyOf(
   sort: ListSort,
   row: Record<OrderColumn, number | string>,
 ): ListPosition['key'] {

@@ -10,7 +10,7 @@ import {
   orderBy,
   isFiltered,
   moment,
-  keyOf,
+  sortKeyOf,
   placedOutlooks,
   searchedWords,
 } from './outlook-list-page.ts';
@@ -83,7 +83,7 @@ export async function listOutlooks(
   const last = rows.length > limit ? shown.at(-1) : undefined;
   const next = last && {
     startedAt,
-    key: keyOf(query.sort, last),
+    key: sortKeyOf(query.sort, last),
     snapshot: after?.snapshot ?? last.snapshot,
   };
   return { summaries: shown.map(summaryOf), next: next ?? null };

@@ -9,8 +9,8 @@ import { appendFramework } from './frameworks.ts';
 import { instruments } from '../postgres/tables/instruments.ts';
 import { outlooks } from '../postgres/tables/outlooks.ts';
 import { appendVersions } from './append-version.ts';
-import { judgeFramework } from './evaluate-conditions.ts';
-import { hasRules, holdOffObservations, findRuleSeries } from './rules.ts';
+import { evaluateFramework } from './evaluate-conditions.ts';
+import { hasRules, lockOutObservations, findRuleSeries } from './rules.ts';
 
 export type NewOutlook = {
   slug: string;
@@ -32,7 +32,7 @@ export async function createOutlook(
   clock: () => Date,
 ): Promise<OutlookVersion> {
   const { slug, horizon, author, rationale, probabilities, framework } = request;
-  if (hasRules(framework)) await holdOffObservations(session);
+  if (hasRules(framework)) await lockOutObservations(session);
   const tx = onSession(session);
   const { series, faults } = await findRuleSeries(session, framework, horizon);
   const instrument = await instrumentOf(tx, request.instrument, faults);
@@ -45,7 +45,7 @@ export async function createOutlook(
   await appendVersions(session, [{ outlookId, next: first, frameworkId, before: null }]);
   const { authorId: _, frameworkHash: hash, ...published } = first;
   const judged = { outlookId, framework, before: null, horizon, recordedAt: first.publishedAt };
-  const review = await judgeFramework(session, judged);
+  const review = await evaluateFramework(session, judged);
   return {
     ...published,
     slug,

@@ -6,28 +6,28 @@ import {
   type NewVersion,
   type OutlookVersion,
   type PublishedConsensus,
-  type Standing,
+  type Head,
 } from '../domain/outlook.ts';
 import type { Probabilities } from '../domain/probabilities.ts';
 import type { Acknowledgement } from '../domain/review.ts';
 import { inTransaction, onSession } from '../postgres/pool.ts';
 import { appendFramework, type FrameworkCache } from './frameworks.ts';
 import { appendAudit, type NewAuditEntry } from '../access/audit-log.ts';
-import { type Appended, appendVersions } from './append-version.ts';
+import { type VersionToAppend, appendVersions } from './append-version.ts';
 import { appendAnswers, readOpenTriggers } from './conditions.ts';
 import { type PooledViews, readConsensus, recordPooledViews } from './consensus.ts';
 import { citeEvidence, requireEvidence } from './evidence.ts';
 import {
-  LOCK_SOME,
-  LOCK_STANDING,
+  LOCK_HEADS,
+  LOCK_HEAD,
   type Locked,
   lockedBySlug,
-  type StandingRow,
+  type HeadRow,
   subjectOf,
 } from './locked-outlooks.ts';
-import { judgeFramework } from './evaluate-conditions.ts';
-import { holdOffObservations, requireRuleSeries } from './rules.ts';
-import { gathering } from '../postgres/batching.ts';
+import { evaluateFramework } from './evaluate-conditions.ts';
+import { lockOutObservations, requireRuleSeries } from './rules.ts';
+import { batchCalls } from '../postgres/batching.ts';
 import { readVersion } from './versions.ts';
 
 /** What an author sends as the next version; see {@link decideRevision}. */
@@ -53,7 +53,7 @@ export type NewNumbers = RevisionRequest & {
 };
 
 /** What an author revises: the wording that stands and, where they are asked for, the whole version and what views add up to. */
-export type Revised = {
+export type CurrentOutlook = {
   framework: PublishedFramework;
   readWhole: () => Promise<OutlookVersion>;
   pool: (how: Pick<PublishedConsensus, 'method' | 'weights'>) => Promise<PooledViews>;
@@ -75,7 +75,7 @@ export type Reviser = {
   revise: (
     session: pg.PoolClient,
     slug: string,
-    prepare: (current: Revised) => RevisionRequest | Promise<RevisionRequest>,
+    prepare: (current: CurrentOutlook) => RevisionRequest | Promise<RevisionRequest>,
     options: { bringsRules: boolean },
   ) => Promise<OutlookVersion>;
 };
@@ -85,7 +85,7 @@ export type Reviser = {
  * decides on what the one before left.
  */
 export function reviser(pool: pg.Pool, cache: FrameworkCache, now: () => Date): Reviser {
-  const together = gathering<NewNumbers, OutlookVersion | null>(
+  const together = batchCalls<NewNumbers, OutlookVersion | null>(
     (requests) => reviseTogether(pool, cache, requests, now),
     { most: 64, atOnce: 1 },
   );
@@ -118,13 +118,13 @@ async function reviseTogether(
   try {
     return await inTransaction(pool, async (session) => {
       const slugs = [...new Set(requests.map(({ slug }) => slug))];
-      const { rows } = await session.query<StandingRow>({ ...LOCK_SOME, values: [slugs] });
+      const { rows } = await session.query<HeadRow>({ ...LOCK_HEADS, values: [slugs] });
       const locked = await lockedBySlug(session, cache, rows);
-      const appended: Appended[] = [];
+      const appended: VersionToAppend[] = [];
       const outcomes = requests.map((request) => {
         const outlook = locked.get(request.slug);
         if (!outlook || outlook.row.review_reasons.length > 0) return null;
-        return judged(outlook, request, now(), appended);
+        return decideOne(outlook, request, now(), appended);
       });
       if (appended.length > 0) await appendVersions(session, appended);
       return outcomes;
@@ -137,18 +137,18 @@ async function reviseTogether(
   }
 }
 
-function judged(
+function decideOne(
   outlook: Locked,
   { author, audit, ...proposal }: NewNumbers,
   now: Date,
-  appended: Appended[],
+  appended: VersionToAppend[],
 ): OutlookVersion | DomainError {
   try {
-    const { standing: before } = outlook;
+    const { head: before } = outlook;
     const { next } = decideRevision(before, { ...proposal, authorId: author.id }, now);
     const { id, framework_id: frameworkId } = outlook.row;
     appended.push({ outlookId: id, next, frameworkId, before: before.probabilities, audit });
-    outlook.standing = { ...before, ...next };
+    outlook.head = { ...before, ...next };
     return { ...published(outlook, next, author, before.probabilities), ...NOTHING_CITED };
   } catch (error) {
     if (error instanceof DomainError) return error;
@@ -163,14 +163,14 @@ async function reviseAlone(
   prepare: Parameters<Reviser['revise']>[2],
   { bringsRules, now }: { bringsRules: boolean; now: () => Date },
 ): Promise<OutlookVersion> {
-  if (bringsRules) await holdOffObservations(session);
-  const { rows } = await session.query<StandingRow>({ ...LOCK_STANDING, values: [slug] });
+  if (bringsRules) await lockOutObservations(session);
+  const { rows } = await session.query<HeadRow>({ ...LOCK_HEAD, values: [slug] });
   const outlook = (await lockedBySlug(session, cache, rows)).get(slug);
   if (!outlook) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
   const { row } = outlook;
   const isOwed = row.review_reasons.length > 0;
   const openTriggers = isOwed ? await readOpenTriggers(session, row.id) : [];
-  const before: Standing = { ...outlook.standing, openTriggers };
+  const before: Head = { ...outlook.head, openTriggers };
   const { author, framework, evidence, consensus, ...request } = await prepare({
     framework: outlook.framework,
     readWhole: () => readVersion(session, cache, slug, 'newest'),
@@ -202,7 +202,7 @@ async function reviseAlone(
     return { ...plain, ...NOTHING_CITED };
   }
   if (replaced) {
-    await judgeFramework(session, {
+    await evaluateFramework(session, {
       outlookId: row.id,
       framework: replaced,
       before: outlook.framework.read(),
@@ -217,7 +217,7 @@ const NOTHING_CITED = { evidence: [], answers: [], consensus: null } as const;
 
 async function publishFramework(
   session: pg.PoolClient,
-  row: StandingRow,
+  row: HeadRow,
   framework: Framework,
   hash: string,
 ): Promise<number> {

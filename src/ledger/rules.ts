@@ -23,12 +23,12 @@ export type RuleSeries = ReadonlyMap<string, number>;
  * Keeps observations out until the transaction ends, so that what its rules say of them is not overtaken;
  * those that come in share the lock among themselves. Take it before any row is locked.
  */
-export async function holdOffObservations(session: pg.PoolClient): Promise<void> {
+export async function lockOutObservations(session: pg.PoolClient): Promise<void> {
   await session.query(`select pg_advisory_xact_lock(hashtextextended('outlook-ledger rules', 0))`);
 }
 
 /** Lets observations in beside each other, and rules not at the same time. */
-export async function holdOffRules(session: pg.PoolClient): Promise<void> {
+export async function lockOutRuleChanges(session: pg.PoolClient): Promise<void> {
   await session.query(
     `select pg_advisory_xact_lock_shared(hashtextextended('outlook-ledger rules', 0))`,
   );

@@ -9,11 +9,11 @@ import {
   readFrameworks,
   type StoredFramework,
 } from './frameworks.ts';
-import { gathering } from '../postgres/batching.ts';
+import { batchCalls } from '../postgres/batching.ts';
 import { type EntryRow, entryOf } from './version-entries.ts';
 
 /** Which version of an outlook to read: the newest, one by its number, or what stood at a moment. */
-export type Wanted = 'newest' | { version: number } | { asOf: Date };
+export type VersionSelector = 'newest' | { version: number } | { asOf: Date };
 
 const COLUMNS = `
     o.slug, i.symbol, i.name as instrument_name,
@@ -166,7 +166,7 @@ export async function readVersion(
   session: Session,
   cache: FrameworkCache,
   slug: string,
-  wanted: Wanted,
+  wanted: VersionSelector,
 ): Promise<OutlookVersion> {
   const found =
     typeof wanted === 'object' && 'asOf' in wanted
@@ -176,7 +176,7 @@ export async function readVersion(
   return found;
 }
 
-function numbered(slug: string, wanted: Exclude<Wanted, { asOf: Date }>): Numbered {
+function numbered(slug: string, wanted: Exclude<VersionSelector, { asOf: Date }>): Numbered {
   return { slug, version: wanted === 'newest' ? null : wanted.version };
 }
 
@@ -190,13 +190,13 @@ async function readAsOf(session: Session, cache: FrameworkCache, slug: string, a
 /** Reads versions from Postgres, many that are asked for at the same time in one query. */
 export type VersionReader = {
   /** As {@link readVersion}. */
-  read: (slug: string, wanted: Wanted) => Promise<OutlookVersion>;
+  read: (slug: string, wanted: VersionSelector) => Promise<OutlookVersion>;
   /** The newest versions of those that exist of some outlooks, by slug. */
   readNewest: (slugs: readonly string[]) => Promise<Map<string, OutlookVersion>>;
 };
 
 export function versionReader(pool: pg.Pool, cache: FrameworkCache): VersionReader {
-  const readOne = gathering<Numbered, OutlookVersion | undefined>(
+  const readOne = batchCalls<Numbered, OutlookVersion | undefined>(
     (wanted) => readNumbered(pool, cache, wanted),
     { most: 100, atOnce: 2 },
   );
@@ -251,7 +251,7 @@ const READ_POINTER = {
 export async function notFound(
   session: Session,
   slug: string,
-  wanted: Wanted,
+  wanted: VersionSelector,
 ): Promise<DomainError> {
   const { rows } = await session.query<{ latest_version: number; created_at: Date }>({
     ...READ_POINTER,

@@ -1,10 +1,11 @@
+import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { z } from 'zod';
 import { CSS_TYPE, JAVASCRIPT_TYPE, type MediaType, SVG_TYPE } from '../http/negotiation.ts';
 import { Problem } from '../http/problems.ts';
-import { type Api, type Ledger } from '../http/routing.ts';
+import type { Api } from '../http/routing.ts';
 
 const require = createRequire(import.meta.url);
 const ours = (path: string): URL => new URL(`../../${path}`, import.meta.url);
@@ -37,7 +38,7 @@ type Asset = { type: MediaType; body: Buffer };
  * a part of another release.
  * @returns where it is found, from the root
  */
-export function assetRoutes(api: Api, { replies }: Pick<Ledger, 'replies'>): string {
+export function assetRoutes(api: Api, { cache }: { cache: ResponseCache }): string {
   const assets = new Map<string, Asset>(
     Object.entries(ASSETS).map(([name, { type, file }]) => [
       name,
@@ -58,7 +59,7 @@ export function assetRoutes(api: Api, { replies }: Pick<Ledger, 'replies'>): str
       if (!asset)
         throw new Problem('not-found', 'Pages of this release are made of nothing so called.');
       const { type, body } = asset;
-      await replies.answer(request, reply, { about: [] }, async () => ({
+      await cache.answer(request, reply, { tags: [] }, async () => ({
         body,
         type,
         freshness: 'immutable',

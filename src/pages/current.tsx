@@ -52,7 +52,7 @@ function Resolution({ resolution }: { resolution: NonNullable<Outlook['resolutio
 }
 
 /** The probabilities and what each scenario says. */
-export function Standing({ outlook }: { outlook: Outlook }): VNode {
+export function CurrentVersion({ outlook }: { outlook: Outlook }): VNode {
   const { slug, version, scenarios, directions, change, probabilities } = outlook;
   const directionsOf = (direction: string) =>
     SCENARIO_NAMES.filter((name) => scenarios[name].direction === direction);

@@ -13,7 +13,7 @@ import {
 } from './past.tsx';
 import { Live } from './parts.tsx';
 import { Revise } from './revise.tsx';
-import { Heading, LastChange, type Outlook, Standing } from './current.tsx';
+import { Heading, LastChange, type Outlook, CurrentVersion } from './current.tsx';
 import {
   type Condition,
   Conditions,
@@ -92,7 +92,7 @@ export function OutlookPage({ data }: { data: OutlookPageData }): VNode {
           {scores && <a href="#scores">Scores</a>}
         </nav>
         {diff && <Comparison diff={diff} />}
-        <Standing outlook={outlook} />
+        <CurrentVersion outlook={outlook} />
         <LastChange outlook={outlook} />
         {scores && <ScoreTable scores={scores} slug={slug} pictures={data.pictures} />}
         <Summary summary={outlook.summary} />

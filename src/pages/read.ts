@@ -1,3 +1,5 @@
+import type { VersionReader } from '../ledger/versions.ts';
+import type pg from 'pg';
 import type { z } from 'zod';
 import { readConditions } from '../ledger/conditions.ts';
 import { listEvidence } from '../ledger/evidence.ts';
@@ -13,12 +15,16 @@ import { measureDrawdown, representDrawdown } from '../api/drawdown.ts';
 import { representEvidence } from '../api/evidence.ts';
 import { Problem } from '../http/problems.ts';
 import { renderOutlook, representVersionEntry } from '../api/outlook-json.ts';
-import type { Ledger } from '../http/routing.ts';
 import { representScores } from '../api/scores.ts';
 import type { OutlookPageData } from './outlook-page.tsx';
 import type { outlookPageQuery } from './queries.ts';
 import type { Outlook } from './current.tsx';
 import type { Drawdown } from './watch.tsx';
+
+export type PageReadDeps = {
+  pool: pg.Pool;
+  versions: VersionReader;
+};
 
 /** How many versions are listed at once. */
 const VERSIONS = 20;
@@ -30,7 +36,7 @@ const EVIDENCE = 10;
  * @throws DomainError `outlook-not-found` or `version-not-found`; Problem where there is nothing to compare
  */
 export async function readOutlookPage(
-  ledger: Ledger,
+  ledger: PageReadDeps,
   name: string,
   asked: Omit<z.output<typeof outlookPageQuery>, 'asOf'> & { asOf: Date | undefined },
 ): Promise<Omit<OutlookPageData, 'day'>> {
@@ -76,7 +82,7 @@ export async function readOutlookPage(
 
 /** Null where the instrument names no closes, or has more than are looked at. */
 async function readDrawdown(
-  { pool }: Ledger,
+  { pool }: PageReadDeps,
   outlook: OutlookVersion,
   asOf: Date | undefined,
 ): Promise<Drawdown | null> {
@@ -91,7 +97,7 @@ async function readDrawdown(
 
 /** What leads to a version from the one that was asked for; unasked, from the one before where the wording changed. */
 async function readDiff(
-  { versions }: Ledger,
+  { versions }: PageReadDeps,
   found: OutlookVersion,
   asked: number | undefined,
 ): Promise<OutlookPageData['diff']> {

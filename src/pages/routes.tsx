@@ -1,3 +1,7 @@
+import type { VersionReader } from '../ledger/versions.ts';
+import type { ResponseCache } from '../http/response-cache/response-cache.ts';
+import type pg from 'pg';
+import type { Db } from '../postgres/pool.ts';
 import { z } from 'zod';
 import { KEEP_CLOSES_FOR } from '../api/charts.ts';
 import { toldProblem } from '../http/errors.ts';
@@ -7,8 +11,8 @@ import { ATOM_TYPE, CONTENT_TYPES, HTML_TYPE, JSON_FEED_TYPE } from '../http/neg
 import { outlookPageReader } from '../api/outlook-list.ts';
 import { nextUrl } from '../http/paging.ts';
 import { PROBLEMS } from '../http/problem-catalogue.ts';
-import type { Rendering } from '../http/response-cache/encoded-body.ts';
-import type { Api, Ledger } from '../http/routing.ts';
+import type { ResponseDraft } from '../http/response-cache/encoded-body.ts';
+import type { Api } from '../http/routing.ts';
 import { slug } from '../http/fields.ts';
 import { assetRoutes } from './assets.ts';
 import { PAGE_POLICY, renderPageOf } from './layout.tsx';
@@ -18,11 +22,20 @@ import { ProblemPage } from './problem-page.tsx';
 import { listPageQuery, momentOf, outlookPageQuery } from './queries.ts';
 import { readOutlookPage } from './read.ts';
 
+export type PageDeps = {
+  db: Db;
+  pool: pg.Pool;
+  cache: ResponseCache;
+  versions: VersionReader;
+  now: () => Date;
+  publicUrl: string;
+};
+
 /** Where a page's parts and addresses are. */
 type Place = { assets: string; publicUrl: string };
 
 /** The pages, and what they are made of. */
-export function pageRoutes(api: Api, ledger: Ledger): void {
+export function pageRoutes(api: Api, ledger: PageDeps): void {
   const { publicUrl } = ledger;
   const place = { assets: assetRoutes(api, ledger), publicUrl };
   answerProblemsAsPages(api, place);
@@ -35,14 +48,14 @@ const FEEDS = [
   { type: JSON_FEED_TYPE, title: 'New versions', path: '/v1/feed.json' },
 ];
 
-const pageOf = (body: string): Rendering => ({
+const pageOf = (body: string): ResponseDraft => ({
   body,
   type: HTML_TYPE,
   freshness: 'revalidate',
   headers: { 'content-security-policy': PAGE_POLICY },
 });
 
-function listRoute(api: Api, ledger: Ledger, place: Place): void {
+function listRoute(api: Api, ledger: PageDeps, place: Place): void {
   api.route({
     method: 'GET',
     url: '/',
@@ -50,7 +63,7 @@ function listRoute(api: Api, ledger: Ledger, place: Place): void {
     schema: { hide: true, querystring: listPageQuery },
     handler: (request, reply) => {
       const read = outlookPageReader(ledger, request.query);
-      return ledger.replies.answer(request, reply, { about: WHOLE_LEDGER }, async () => {
+      return ledger.cache.answer(request, reply, { tags: WHOLE_LEDGER }, async () => {
         const { items, nextCursor } = await read();
         const { q, status, reviewDue } = request.query;
         const data = {
@@ -71,7 +84,7 @@ function listRoute(api: Api, ledger: Ledger, place: Place): void {
   });
 }
 
-function outlookRoute(api: Api, ledger: Ledger, place: Place): void {
+function outlookRoute(api: Api, ledger: PageDeps, place: Place): void {
   api.route({
     method: 'GET',
     url: '/outlooks/:slug',
@@ -82,8 +95,8 @@ function outlookRoute(api: Api, ledger: Ledger, place: Place): void {
       const now = ledger.now();
       const asOf = momentOf(request.query.asOf, now);
       requirePast('asOf', asOf, now);
-      const about = [name, ANY_SERIES];
-      return ledger.replies.answer(request, reply, { about }, async () => {
+      const tags = [name, ANY_SERIES];
+      return ledger.cache.answer(request, reply, { tags }, async () => {
         const page = await readOutlookPage(ledger, name, { ...request.query, asOf });
         const data = { ...page, day: asOf ? asOf.toISOString().slice(0, 10) : null };
         const body = renderPageOf(headOf(data), place, <OutlookPage data={data} />);

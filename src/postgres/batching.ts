@@ -1,4 +1,4 @@
-import { NotNow } from './pool.ts';
+import { Busy } from './pool.ts';
 
 /** How long a question may wait to be asked, in milliseconds; as long as for a connection of the pool. */
 const ASKED_WITHIN = 5_000;
@@ -18,7 +18,7 @@ type Waiting<Question, Answer> = {
  * @param most questions in one go
  * @param atOnce how many goes may be under way
  */
-export function gathering<Question, Answer>(
+export function batchCalls<Question, Answer>(
   ask: (questions: Question[]) => Promise<readonly (Answer | Error)[]>,
   { most, atOnce }: { most: number; atOnce: number },
 ): (question: Question) => Promise<Answer> {
@@ -44,7 +44,7 @@ export function gathering<Question, Answer>(
 
   const refuseLate = (now: number) => {
     while (waiting[0] && now - waiting[0].since > ASKED_WITHIN) {
-      waiting.shift()?.reject(new NotNow('asked of nobody in time'));
+      waiting.shift()?.reject(new Busy('asked of nobody in time'));
     }
   };
 

@@ -16,7 +16,7 @@ export type DatabaseSettings = {
   databasePoolMax: number;
 };
 
-export type Reports = {
+export type DatabaseEvents = {
   /** A connection broke; the pool replaces it. */
   onConnectionError: (error: Error) => void;
   /** A line that the embedded PostgreSQL logged. */
@@ -47,27 +47,27 @@ export type Opening = {
  */
 export async function openDatabase(
   settings: DatabaseSettings,
-  reports: Reports,
+  reports: DatabaseEvents,
   { join = false, migrates = true }: Opening = {},
 ): Promise<OpenDatabase> {
   if (settings.databaseUrl !== null) {
     return openExternal(settings.databaseUrl, settings, reports, migrates);
   }
   const running = join ? runningEmbeddedPostgres(settings.dataDir) : null;
-  if (running) return opened(running, settings, reports, { migrates, stop: async () => {} });
+  if (running) return openAt(running, settings, reports, { migrates, stop: async () => {} });
   const embedded = await keepEmbedded(settings, reports);
-  return opened(embedded.connection, settings, reports, { migrates, stop: embedded.stop });
+  return openAt(embedded.connection, settings, reports, { migrates, stop: embedded.stop });
 }
 
 async function openExternal(
   connectionString: string,
   settings: DatabaseSettings,
-  reports: Reports,
+  reports: DatabaseEvents,
   migrates: boolean,
 ): Promise<OpenDatabase> {
   try {
     const stop = async () => {};
-    return await opened({ connectionString }, settings, reports, { migrates, stop });
+    return await openAt({ connectionString }, settings, reports, { migrates, stop });
   } catch (error) {
     const reason = reasonOf(error);
     throw new Error(`the database that DATABASE_URL names can't be used: ${reason}`, {
@@ -76,10 +76,10 @@ async function openExternal(
   }
 }
 
-async function opened(
+async function openAt(
   target: { connectionString: string } | Connection,
   { databasePoolMax: max }: DatabaseSettings,
-  { onConnectionError }: Reports,
+  { onConnectionError }: DatabaseEvents,
   { migrates, stop }: { migrates: boolean; stop: () => Promise<void> },
 ): Promise<OpenDatabase> {
   let closed: Promise<void> | undefined;
@@ -102,7 +102,7 @@ async function opened(
  */
 async function keepEmbedded(
   { dataDir }: DatabaseSettings,
-  { onEmbeddedLog, onEmbeddedExit }: Reports,
+  { onEmbeddedLog, onEmbeddedExit }: DatabaseEvents,
 ): Promise<{ connection: Connection; stop: () => Promise<void> }> {
   const stopping = new AbortController();
   let running: Promise<EmbeddedPostgres | null> | undefined;

@@ -56,7 +56,7 @@ export function connect(
 }
 
 /** The database is too busy, or too far away, to be asked now. */
-export class NotNow extends Error {}
+export class Busy extends Error {}
 
 /**
  * Runs `work` in one transaction: committed when it settles, rolled back when it throws. A connection
@@ -75,7 +75,7 @@ export async function inTransaction<Result>(
     return result;
   } catch (error) {
     // What doesn't answer won't answer to this either, and what takes no writes may have been a primary.
-    if (isOver(error)) broken = true;
+    if (isBeyondRollback(error)) broken = true;
     else await session.query('rollback').catch(() => (broken = true));
     throw error;
   } finally {
@@ -90,7 +90,7 @@ export function causeOf(error: unknown): unknown {
 
 const READ_ONLY = '25006';
 
-function isOver(error: unknown): boolean {
+function isBeyondRollback(error: unknown): boolean {
   const cause = causeOf(error);
   if (!(cause instanceof Error)) return false;
   return cause.message === 'Query read timeout' || (cause as { code?: string }).code === READ_ONLY;

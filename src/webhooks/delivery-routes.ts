@@ -1,3 +1,6 @@
+import type { WebhookDispatcher } from './dispatcher.ts';
+import type pg from 'pg';
+import type { Db } from '../postgres/pool.ts';
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { appendAudit } from '../access/audit-log.ts';
@@ -15,19 +18,26 @@ import {
   pageFrom,
   sendPage,
 } from '../http/paging.ts';
-import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { type Api, problemResponses } from '../http/routing.ts';
 import { delivery, webhookTest } from './schemas.ts';
+
+export type DeliveryDeps = {
+  db: Db;
+  pool: pg.Pool;
+  now: () => Date;
+  webhooks: WebhookDispatcher;
+};
 
 const TAG = 'Webhooks';
 const params = z.strictObject({ id: z.uuid({ error: 'must be the id of a webhook, a UUID' }) });
 const security = [{ key: [] }];
 
-export function deliveryRoutes(api: Api, ledger: Ledger): void {
+export function deliveryRoutes(api: Api, ledger: DeliveryDeps): void {
   listRoute(api, ledger);
   testRoute(api, ledger);
 }
 
-function listRoute(api: Api, { db, pool }: Ledger): void {
+function listRoute(api: Api, { db, pool }: DeliveryDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/webhooks/:id/deliveries',
@@ -41,16 +51,16 @@ function listRoute(api: Api, { db, pool }: Ledger): void {
       security,
       params,
       querystring: z.strictObject(listShape),
-      response: { 200: pageContent(delivery), ...refusals(401, 403, 404, 422) },
+      response: { 200: pageContent(delivery), ...problemResponses(401, 403, 404, 422) },
     },
     handler: async (request, reply) => {
       const { limit, cursor } = request.query;
       const { id } = await readWebhook(db, request.params.id);
-      const about = ['deliveries', id];
-      const before = decodeCursor(cursor, about, z.int().min(1).max(Number.MAX_SAFE_INTEGER));
+      const cursorScope = ['deliveries', id];
+      const before = decodeCursor(cursor, cursorScope, z.int().min(1).max(Number.MAX_SAFE_INTEGER));
       const found = await listDeliveries(pool, id, { before, limit: limit + 1 });
       const { items, nextCursor } = pageFrom(found, limit, (last) =>
-        encodeCursor(about, last.position),
+        encodeCursor(cursorScope, last.position),
       );
       forbidStoring(reply);
       return sendPage(request, reply, { items: items.map(represent), nextCursor }, delivery);
@@ -75,7 +85,7 @@ function represent(known: Delivery): z.output<typeof delivery> {
   };
 }
 
-function testRoute(api: Api, ledger: Ledger): void {
+function testRoute(api: Api, ledger: DeliveryDeps): void {
   const { pool, now, webhooks } = ledger;
   api.route({
     method: 'POST',
@@ -89,7 +99,7 @@ function testRoute(api: Api, ledger: Ledger): void {
         'Posts `{"type": "webhook.test", "timestamp": …, "data": {"webhook": id}}`, signed like all else, and answers what the receiver said. Done for a disabled webhook, too, once, and not logged with the deliveries.',
       security,
       params,
-      response: { 200: webhookTest, ...refusals(400, 401, 403, 404, 413, 415, 422) },
+      response: { 200: webhookTest, ...problemResponses(400, 401, 403, 404, 413, 415, 422) },
     },
     handler: async (request, reply) => {
       const { id } = request.params;

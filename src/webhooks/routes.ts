@@ -1,6 +1,7 @@
+import type { WebhookDispatcher } from './dispatcher.ts';
 import { z } from 'zod';
 import { appendAudit } from '../access/audit-log.ts';
-import { inTransaction, onSession } from '../postgres/pool.ts';
+import { inTransaction, onSession, type Db } from '../postgres/pool.ts';
 import { forgetLog } from './delivery-log.ts';
 import {
   changeWebhook,
@@ -14,7 +15,7 @@ import {
 import { secretText } from '../domain/webhooks.ts';
 import { writeOf } from '../access/audit-trail.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
-import { answerWrite } from '../access/run-write.ts';
+import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { readJsonBodies } from '../http/json-body.ts';
 import {
   creationPosition,
@@ -27,16 +28,21 @@ import {
   sendPage,
 } from '../http/paging.ts';
 import { Problem } from '../http/problems.ts';
-import { type Api, type Ledger, refusals } from '../http/routing.ts';
+import { type Api, problemResponses } from '../http/routing.ts';
 import { createdWebhook, newWebhook, webhook, webhookPatch } from './schemas.ts';
 import { addressesOf, AddressRefused, type Reach } from './addresses.ts';
 import { deliveryRoutes } from './delivery-routes.ts';
+
+export type WebhookDeps = WriteDeps & {
+  db: Db;
+  webhooks: WebhookDispatcher;
+};
 
 const TAG = 'Webhooks';
 const params = z.strictObject({ id: z.uuid({ error: 'must be the id of a webhook, a UUID' }) });
 const security = [{ key: [] }];
 
-export async function webhookRoutes(api: Api, ledger: Ledger): Promise<void> {
+export async function webhookRoutes(api: Api, ledger: WebhookDeps): Promise<void> {
   createRoute(api, ledger);
   listRoute(api, ledger);
   oneRoute(api, ledger);
@@ -54,7 +60,7 @@ const CREATE = `From now on the events of \`GET /v1/events\` are posted to \`url
 Each event comes at least once, those of an outlook in their order. Until an event is answered 2xx, the later ones of its outlook wait, and it
 is tried again: after 5 s, 5 and 30 min, 2, 5, 10, 14, 20 h and then each day. 410 disables the webhook, as do five days of nothing but failures. What was missed is kept until it is enabled again.`;
 
-function createRoute(api: Api, ledger: Ledger): void {
+function createRoute(api: Api, ledger: WebhookDeps): void {
   api.route({
     method: 'POST',
     url: '/v1/webhooks',
@@ -66,14 +72,14 @@ function createRoute(api: Api, ledger: Ledger): void {
       description: CREATE,
       security,
       body: newWebhook,
-      response: { 201: createdWebhook, ...refusals(400, 401, 403, 413, 415, 422) },
+      response: { 201: createdWebhook, ...problemResponses(400, 401, 403, 413, 415, 422) },
     },
     handler: async (request, reply) => {
       await requireReachable(request.body.url, ledger.webhooks.reach);
       forbidStoring(reply);
-      await answerWrite(request, reply, ledger, {
+      await runWrite(request, reply, ledger, {
         work: (session) => createWebhook(session, request.body, ledger.now()),
-        answer: ({ webhook: created, secret }) => ({
+        respond: ({ webhook: created, secret }) => ({
           status: 201,
           headers: { location: `/v1/webhooks/${created.id}` },
           body: { ...represent(created), secret: secretText(secret) },
@@ -107,7 +113,7 @@ async function requireReachable(url: string, reach: Reach): Promise<void> {
   }
 }
 
-function listRoute(api: Api, { db }: Ledger): void {
+function listRoute(api: Api, { db }: WebhookDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/webhooks',
@@ -119,7 +125,7 @@ function listRoute(api: Api, { db }: Ledger): void {
       description: 'Newest first, disabled ones too.',
       security,
       querystring: z.strictObject(listShape),
-      response: { 200: pageContent(webhook), ...refusals(401, 403, 422) },
+      response: { 200: pageContent(webhook), ...problemResponses(401, 403, 422) },
     },
     handler: async (request, reply) => {
       const { limit, cursor } = request.query;
@@ -134,7 +140,7 @@ function listRoute(api: Api, { db }: Ledger): void {
   });
 }
 
-function oneRoute(api: Api, { db }: Ledger): void {
+function oneRoute(api: Api, { db }: WebhookDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/webhooks/:id',
@@ -146,7 +152,7 @@ function oneRoute(api: Api, { db }: Ledger): void {
       description: 'Where it is told, of what, and whether it is; its secret is not shown.',
       security,
       params,
-      response: { 200: webhook, ...refusals(401, 403, 404, 422) },
+      response: { 200: webhook, ...problemResponses(401, 403, 404, 422) },
     },
     handler: async (request, reply) => {
       const found = await readWebhook(db, request.params.id);
@@ -156,7 +162,7 @@ function oneRoute(api: Api, { db }: Ledger): void {
   });
 }
 
-function changeRoute(api: Api, ledger: Ledger): void {
+function changeRoute(api: Api, ledger: WebhookDeps): void {
   readJsonBodies(api, 'application/merge-patch+json');
   api.route({
     method: 'PATCH',
@@ -172,24 +178,24 @@ function changeRoute(api: Api, ledger: Ledger): void {
       params,
       consumes: ['application/merge-patch+json'],
       body: webhookPatch,
-      response: { 200: webhook, ...refusals(400, 401, 403, 404, 413, 415, 422) },
+      response: { 200: webhook, ...problemResponses(400, 401, 403, 404, 413, 415, 422) },
     },
     handler: async (request, reply) => {
       const { id } = request.params;
       if (request.body.url !== undefined)
         await requireReachable(request.body.url, ledger.webhooks.reach);
       forbidStoring(reply);
-      await answerWrite(request, reply, ledger, {
+      await runWrite(request, reply, ledger, {
         work: (session) => changeWebhook(session, id, request.body, ledger.now()),
-        answer: (changed) => ({ status: 200, body: represent(changed) }),
-        told: () => ledger.webhooks.wake(),
+        respond: (changed) => ({ status: 200, body: represent(changed) }),
+        afterCommit: () => ledger.webhooks.wake(),
       });
       return reply;
     },
   });
 }
 
-function rotateRoute(api: Api, ledger: Ledger): void {
+function rotateRoute(api: Api, ledger: WebhookDeps): void {
   api.route({
     method: 'POST',
     url: '/v1/webhooks/:id/secret',
@@ -202,18 +208,18 @@ function rotateRoute(api: Api, ledger: Ledger): void {
         'The answer shows the secret this once. For 24 hours deliveries are signed with the one before as well, so that the receiver can change over meanwhile.',
       security,
       params,
-      response: { 200: createdWebhook, ...refusals(400, 401, 403, 404, 413, 415, 422) },
+      response: { 200: createdWebhook, ...problemResponses(400, 401, 403, 404, 413, 415, 422) },
     },
     handler: async (request, reply) => {
       const { id } = request.params;
       forbidStoring(reply);
-      await answerWrite(request, reply, ledger, {
+      await runWrite(request, reply, ledger, {
         work: async (session) => {
           const db = onSession(session);
           const secret = await rotateSecret(db, id, ledger.now());
           return { webhook: await readWebhook(db, id), secret };
         },
-        answer: ({ webhook: rotated, secret }) => ({
+        respond: ({ webhook: rotated, secret }) => ({
           status: 200,
           body: { ...represent(rotated), secret: secretText(secret) },
         }),
@@ -224,7 +230,7 @@ function rotateRoute(api: Api, ledger: Ledger): void {
   });
 }
 
-function deleteRoute(api: Api, { pool, now }: Ledger): void {
+function deleteRoute(api: Api, { pool, now }: WebhookDeps): void {
   api.route({
     method: 'DELETE',
     url: '/v1/webhooks/:id',
@@ -237,7 +243,7 @@ function deleteRoute(api: Api, { pool, now }: Ledger): void {
         'Nothing is sent to it any more, but for what is under way; its deliveries are deleted with it. To only pause, disable it.',
       security,
       params,
-      response: { 204: z.null(), ...refusals(400, 401, 403, 404, 413, 415, 422) },
+      response: { 204: z.null(), ...problemResponses(400, 401, 403, 404, 413, 415, 422) },
     },
     handler: async (request, reply) => {
       const at = now();

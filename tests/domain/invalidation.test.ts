@@ -4,7 +4,7 @@ import {
   type Comparison,
   comparisonsOf,
   holds,
-  judge,
+  evaluate,
   type Known,
   type Operator,
   OPERATORS,
@@ -222,7 +222,7 @@ describe('judging', () => {
           }
         }
         const changed = { series: 'a', dates };
-        const judged = judge(rule, before, after, changed, state, HORIZON);
+        const judged = evaluate(rule, before, after, changed, state, HORIZON);
         expect(judged.map((one) => [one.state, one.day])).toEqual(expected);
         const states = [state.state, ...judged.map((one) => one.state)];
         expect(states.some((one, index) => one === states[index + 1])).toBe(false);
@@ -246,7 +246,7 @@ describe('judging', () => {
           const judged = (from: number, to: number, now: Watched) => {
             const [before, after] = [a.slice(0, from), a.slice(0, to)];
             const changed = { series: 'a', dates: a.slice(from, to).map(({ date }) => date) };
-            return judge(
+            return evaluate(
               rule,
               known({ a: before, b: old }),
               known({ a: after, b: old }),
@@ -283,7 +283,7 @@ describe('judging', () => {
           a = merged(a, brought);
           const came = a.some(({ date }) => naivelyComes(rule, before, after, date, ALWAYS.from));
           const changed = { series: 'a', dates: brought.map(({ date }) => date) };
-          const judged = judge(rule, before, after, changed, { state: 'untriggered' }, ALWAYS);
+          const judged = evaluate(rule, before, after, changed, { state: 'untriggered' }, ALWAYS);
           expect(judged.length > 0).toBe(came);
         }
       }),
@@ -366,7 +366,14 @@ describe('judging', () => {
       .filter(({ value }, index) => before[index]?.value !== value)
       .map(({ date }) => date);
     const changed = { series: 'a', dates };
-    const judged = judge(rule, known({ a: before }), known({ a: after }), changed, state, ALWAYS);
+    const judged = evaluate(
+      rule,
+      known({ a: before }),
+      known({ a: after }),
+      changed,
+      state,
+      ALWAYS,
+    );
     expect(judged.map((one) => [one.state, one.day])).toEqual(
       expected.map(([next, index]) => [next, dayAt(index)]),
     );
@@ -375,7 +382,7 @@ describe('judging', () => {
   test('triggers on the first day of the horizon by a rule that held before it', () => {
     const horizon = { from: dayAt(1), to: LAST };
     const judged = (was: number[], is: number[], dates: string[]) =>
-      judge(
+      evaluate(
         LOW,
         known({ a: daily(...was) }),
         known({ a: daily(...is) }),
@@ -394,7 +401,7 @@ describe('judging', () => {
     const b = [{ date: dayAt(-10), value: 4 }];
     const [before, after] = [known({ a: daily(1), b }), known({ a: daily(1, 9), b })];
     const changed = { series: 'a', dates: [dayAt(1)] };
-    expect(judge(rule, before, after, changed, triggeredOn(0, true), ALWAYS)).toEqual([
+    expect(evaluate(rule, before, after, changed, triggeredOn(0, true), ALWAYS)).toEqual([
       {
         state: 'untriggered',
         day: dayAt(1),
@@ -412,7 +419,7 @@ describe('judging', () => {
     const told = (rule: Rule) => {
       const after = known({ a: daily(1), b });
       const changed = { series: 'a', dates: [dayAt(0)] };
-      return judge(rule, known({ b }), after, changed, { state: 'untriggered' }, ALWAYS)[0]
+      return evaluate(rule, known({ b }), after, changed, { state: 'untriggered' }, ALWAYS)[0]
         ?.observations;
     };
     const a = { series: 'a', date: dayAt(0), value: 1 };

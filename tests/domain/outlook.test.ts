@@ -9,14 +9,14 @@ import {
   type NewVersion,
   OUTLOOK_STATUSES,
   type Proposal,
-  type Standing,
+  type Head,
 } from '../../src/domain/outlook.ts';
 import { probabilitiesOf, sameProbabilities } from '../../src/domain/probabilities.ts';
 import { probabilities } from '../support/arbitraries.ts';
 
 const hash = (digit: string) => `sha256:${digit.repeat(64)}`;
 const now = new Date('2026-11-20T16:31:00.000Z');
-const current: Standing = {
+const current: Head = {
   slug: 'russell-2000-downside',
   status: 'open',
   version: 7,
@@ -184,7 +184,7 @@ test('any run of revisions is gapless, chained, in the order of its times, and c
       const refusals: string[] = [];
       for (const { at, ...change } of steps) {
         const last = versions.at(-1) ?? first;
-        const standing: Standing = { ...last, slug, status: 'open', openTriggers: [] };
+        const standing: Head = { ...last, slug, status: 'open', openTriggers: [] };
         const asked = { ...proposal, ...change };
         const isNews =
           !sameProbabilities(asked.probabilities ?? last.probabilities, last.probabilities) ||

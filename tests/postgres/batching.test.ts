@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { gathering } from '../../src/postgres/batching.ts';
+import { batchCalls } from '../../src/postgres/batching.ts';
 
 test('each question gets its own answer, in goes no larger and no more at once than allowed', async () => {
   const bounds = fc.integer({ min: 1, max: 5 });
@@ -10,7 +10,7 @@ test('each question gets its own answer, in goes no larger and no more at once t
     fc.asyncProperty(bounds, bounds, pauses, async (most, atOnce, waits) => {
       let [underWay, mostUnderWay, largest] = [0, 0, 0];
       const asked: number[] = [];
-      const ask = gathering<number, string>(
+      const ask = batchCalls<number, string>(
         async (questions) => {
           mostUnderWay = Math.max(mostUnderWay, (underWay += 1));
           largest = Math.max(largest, questions.length);
@@ -45,7 +45,7 @@ test('each question gets its own answer, in goes no larger and no more at once t
 
 test('questions that come while an answer is on its way go together', async () => {
   const goes: number[][] = [];
-  const ask = gathering<number, number>(
+  const ask = batchCalls<number, number>(
     async (questions) => {
       goes.push(questions);
       await delay(5);
@@ -61,7 +61,7 @@ test('questions that come while an answer is on its way go together', async () =
 
 test('where asking fails all who asked are told, and the next is answered', async () => {
   let isDown = true;
-  const ask = gathering<number, number>(
+  const ask = batchCalls<number, number>(
     async (questions) => {
       if (isDown) throw new Error('down');
       return questions;

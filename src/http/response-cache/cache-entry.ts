@@ -1,30 +1,30 @@
 import type { FastifyRequest } from 'fastify';
 import { ONLY_JSON, preferredType } from '../negotiation.ts';
-import type { RenderedReply } from './encoded-body.ts';
+import type { CachedResponse } from './encoded-body.ts';
 
-/** What a reply tells of, and so what makes it stale: outlooks by their slugs, or any of them. */
-export type About = readonly string[];
-export const WHOLE_LEDGER: About = ['*'];
+/** The slugs of the outlooks whose changes make a response stale; of any outlook with {@link WHOLE_LEDGER}. */
+export type CacheTags = readonly string[];
+export const WHOLE_LEDGER: CacheTags = ['*'];
 
-/** Added to what a reply tells of where it tells of observations, of which no event tells. */
+/** A tag of responses that depend on observations, which no event reports. */
 export const ANY_SERIES = 'series:*';
 
-export type Kept = {
-  reply: RenderedReply;
-  about: About;
-  /** By `performance.now()`; undefined where events tell of all that makes it stale. */
-  until: number | undefined;
+export type CacheEntry = {
+  response: CachedResponse;
+  tags: CacheTags;
+  /** By `performance.now()`; undefined where events report all that makes it stale. */
+  expiresAt: number | undefined;
 };
 
-export const isOver = ({ until }: Kept): boolean =>
-  until !== undefined && performance.now() > until;
+export const hasExpired = ({ expiresAt }: CacheEntry): boolean =>
+  expiresAt !== undefined && performance.now() > expiresAt;
 
 /**
- * What a read is kept by, before anything has looked at it: its URL, for what the route is served as at first; else with
- * the media type that the client likes best. Null where it likes none of them. A URL that names a format is answered as
- * that, whatever it is kept by.
+ * The key of a read, known before anything has looked at the request: its URL for the media type that the route lists
+ * first, else the media type that the client prefers and the URL. Null where the client accepts none of them. A URL that
+ * names a format is answered in that format, whatever its key.
  */
-export function keyOf(request: FastifyRequest, url: string): string | null {
+export function cacheKeyOf(request: FastifyRequest, url: string): string | null {
   const { serves = ONLY_JSON } = request.routeOptions.config;
   const type = preferredType(request, serves);
   if (type === 'none') return null;

@@ -9,110 +9,142 @@ import {
   type MediaType,
   PNG_TYPE,
 } from '../negotiation.ts';
+import { RESPONSE_HEADERS } from '../response-headers.ts';
 
-/** What a read answers, before it is turned into bytes. */
-export type Rendering = {
+/** The response to a read before it is encoded. */
+export type ResponseDraft = {
   body: string | Buffer;
-  /** What its ETag is made of; of the bytes unless it is given. */
+  /** What its ETag is made of; the bytes unless it is given. */
   digest?: string;
   freshness: Freshness;
-  /** JSON unless it says so. */
+  /** JSON unless it is given. */
   type?: MediaType;
-  /** Whether the URL is served as other media types, too. */
+  /** Whether the URL is also available as other media types. */
   hasAlternatives?: boolean;
   /** The value of a Link header. */
   link?: string | undefined;
-  /** Whether the link may change while the body stays, so that a 304 has to tell it, too. */
-  isLinkOfItsOwn?: boolean;
-  /** That no change of what it tells of makes it stale. */
+  /** Whether the link may change while the body stays the same, so that a 304 has to carry it, too. */
+  linkMayChange?: boolean;
+  /** Whether no event ever makes it stale. */
   isFinal?: boolean;
-  /** What else its header says. */
+  /** More headers, which replace those of every response. */
   headers?: Readonly<Record<string, string>>;
-  /** For how long it may be kept, in milliseconds, where no event tells of all that makes it stale. */
+  /** How long it may be cached, in milliseconds, where events do not report all that makes it stale. */
   keepFor?: number;
 };
 
-/** One representation: its bytes in one coding, its ETag, and the header fields of a 200 and a 304. */
-export type Form = { bytes: Buffer; etag: string; fields: string[]; unmodifiedFields: string[] };
-
-/** A reply to a read, ready to send, in the forms that were asked for so far. */
-export type RenderedReply = {
-  readonly digest: string;
-  readonly type: string;
-  readonly link: string | undefined;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly fields: readonly string[];
-  readonly forms: { identity: Form; br?: Form | Promise<Form>; gzip?: Form | Promise<Form> };
+/** A body in one content coding, with its ETag and the header fields of a 200 and of a 304. */
+export type EncodedBody = {
+  bytes: Buffer;
+  etag: string;
+  fields: string[];
+  notModifiedFields: string[];
 };
 
-/** Below this size, in bytes, a compressed form saves nothing that a client would notice. */
+/** A response that is ready to send, in the codings that clients asked for so far. */
+export type CachedResponse = {
+  readonly digest: string;
+  readonly type: string;
+  /** Fields of a 200 only. */
+  readonly contentFields: readonly string[];
+  /** Fields of a 200 and of a 304. */
+  readonly fields: readonly string[];
+  readonly bodies: {
+    identity: EncodedBody;
+    br?: EncodedBody | Promise<EncodedBody>;
+    gzip?: EncodedBody | Promise<EncodedBody>;
+  };
+};
+
+/** Below this size, in bytes, compression saves nothing that a client would notice. */
 const WORTH_COMPRESSING = 1_024;
 
-/** Turns what was rendered into the bytes and the header fields that are sent. */
-export function renderReply(rendering: Rendering, isKeyed: boolean): RenderedReply {
-  const { body, freshness, type = JSON_TYPE, hasAlternatives, link, isLinkOfItsOwn } = rendering;
+/** Encodes a draft into the bytes and header fields that are sent. */
+export function encodeDraft(draft: ResponseDraft, requiresKey: boolean): CachedResponse {
+  const { body, freshness, type = JSON_TYPE, link, linkMayChange, headers = {} } = draft;
   const vary = [
-    ...(hasAlternatives ? ['Accept'] : []),
+    ...(draft.hasAlternatives ? ['Accept'] : []),
     'Accept-Encoding',
-    isKeyed ? 'Authorization' : 'Origin',
+    requiresKey ? 'Authorization' : 'Origin',
   ];
-  const fields = ['cache-control', cacheControlOf(freshness, isKeyed), 'vary', vary.join(', ')];
-  if (link !== undefined && isLinkOfItsOwn) fields.push('link', link);
+  const linkFields = link === undefined ? [] : ['link', link];
+  const everyResponse: Record<string, string> = { ...RESPONSE_HEADERS.every };
+  const contentFields = linkMayChange ? [] : linkFields;
+  for (const [name, value] of Object.entries(headers)) {
+    if (name in everyResponse) everyResponse[name] = value;
+    else contentFields.push(name, value);
+  }
+  const fields = [
+    'cache-control',
+    cacheControlOf(freshness, requiresKey),
+    'vary',
+    vary.join(', '),
+    ...Object.entries(everyResponse).flat(),
+    ...(linkMayChange ? linkFields : []),
+  ];
   const bytes = typeof body === 'string' ? Buffer.from(body) : body;
-  const reply = {
-    digest: rendering.digest ?? digestOf(bytes),
+  const response = {
+    digest: draft.digest ?? digestOf(bytes),
     type: CONTENT_TYPES[type],
-    headers: rendering.headers ?? {},
-    link: isLinkOfItsOwn ? undefined : link,
+    contentFields,
     fields,
   };
-  return { ...reply, forms: { identity: makeForm(reply, 'identity', bytes) } };
+  return { ...response, bodies: { identity: encodedBody(response, 'identity', bytes) } };
 }
 
-function makeForm(reply: Omit<RenderedReply, 'forms'>, coding: Coding, bytes: Buffer): Form {
-  const isPlain = coding === 'identity';
-  // Another tag for each coding: they are different bytes.
-  const etag = isPlain ? `"${reply.digest}"` : `"${reply.digest}-${coding}"`;
-  const unmodifiedFields = ['etag', etag, ...reply.fields];
-  const content = ['content-type', reply.type, 'content-length', String(bytes.length)];
-  if (reply.link !== undefined) content.push('link', reply.link);
-  content.push(...Object.entries(reply.headers).flat());
-  if (!isPlain) content.push('content-encoding', coding);
-  return { bytes, etag, unmodifiedFields, fields: [...content, ...unmodifiedFields] };
+function encodedBody(
+  response: Omit<CachedResponse, 'bodies'>,
+  coding: Coding,
+  bytes: Buffer,
+): EncodedBody {
+  const isIdentity = coding === 'identity';
+  // A tag for each coding, as they are different bytes.
+  const etag = isIdentity ? `"${response.digest}"` : `"${response.digest}-${coding}"`;
+  const notModifiedFields = ['etag', etag, ...response.fields];
+  const fields = [
+    'content-type',
+    response.type,
+    'content-length',
+    String(bytes.length),
+    ...response.contentFields,
+    ...(isIdentity ? [] : ['content-encoding', coding]),
+    ...notModifiedFields,
+  ];
+  return { bytes, etag, fields, notModifiedFields };
 }
 
-/** The form of a coding where it can be sent at once; undefined where it is yet to be made. */
-export function readyForm(reply: RenderedReply, wanted: Coding): Form | undefined {
-  const form = reply.forms[codingOf(reply, wanted)];
-  return form instanceof Promise ? undefined : form;
+/** The body in a coding where it can be sent at once; undefined where it is yet to be compressed. */
+export function readyBodyOf(response: CachedResponse, wanted: Coding): EncodedBody | undefined {
+  const body = response.bodies[codingOf(response, wanted)];
+  return body instanceof Promise ? undefined : body;
 }
 
 /**
- * The form of a coding; compressed, off the event loop, where it is asked for the first time.
- * @param onMade called once it was
+ * The body in a coding, compressed off the event loop the first time that a client asks for it.
+ * @param onCompressed called once it was
  */
-export async function formOf(
-  reply: RenderedReply,
+export async function bodyOf(
+  response: CachedResponse,
   wanted: Coding,
-  onMade: () => void,
-): Promise<Form> {
-  const coding = codingOf(reply, wanted);
-  const { forms } = reply;
-  if (coding === 'identity') return forms.identity;
-  forms[coding] ??= COMPRESS[coding](forms.identity.bytes).then(
+  onCompressed: () => void,
+): Promise<EncodedBody> {
+  const coding = codingOf(response, wanted);
+  const { bodies } = response;
+  if (coding === 'identity') return bodies.identity;
+  bodies[coding] ??= COMPRESS[coding](bodies.identity.bytes).then(
     (bytes) => {
-      const form = makeForm(reply, coding, bytes);
-      forms[coding] = form;
-      onMade();
-      return form;
+      const body = encodedBody(response, coding, bytes);
+      bodies[coding] = body;
+      onCompressed();
+      return body;
     },
-    () => forms.identity, // better than none
+    () => bodies.identity, // better than none
   );
-  return forms[coding];
+  return bodies[coding];
 }
 
-function codingOf({ forms, type }: RenderedReply, wanted: Coding): Coding {
-  const isSmall = forms.identity.bytes.length < WORTH_COMPRESSING;
+function codingOf({ bodies, type }: CachedResponse, wanted: Coding): Coding {
+  const isSmall = bodies.identity.bytes.length < WORTH_COMPRESSING;
   return isSmall || type === PNG_TYPE ? 'identity' : wanted; // PNG is compressed already
 }
 
@@ -124,14 +156,14 @@ const COMPRESS = {
 };
 
 /**
- * What a reply takes of memory, in bytes: its forms, the texts and objects around them, and as much
- * again, as what is dropped stays until it is collected.
+ * The memory that a response takes, in bytes: its bodies, the texts and objects around them, and as much again, since what
+ * is dropped stays until it is collected.
  */
-export function sizeOf(reply: RenderedReply, key: string): number {
+export function sizeOf(response: CachedResponse, key: string): number {
   let size = 500 + 2 * key.length;
   for (const coding of ['identity', ...CODINGS] as const) {
-    const form = readyForm(reply, coding);
-    if (form && reply.forms[coding] === form) size += form.bytes.length + 700;
+    const body = readyBodyOf(response, coding);
+    if (body && response.bodies[coding] === body) size += body.bytes.length + 700;
   }
   return 2 * size;
 }

@@ -3,55 +3,62 @@ import { LRUCache } from 'lru-cache';
 import type { ChangeFeed } from '../../postgres/change-feed.ts';
 import type { LedgerEvent } from '../../postgres/outbox.ts';
 import { isUnavailable, notBefore } from '../errors.ts';
-import { type About, ANY_SERIES, isOver, type Kept, keyOf, WHOLE_LEDGER } from './cache-entry.ts';
-import { limitFields } from '../rate-limits.ts';
 import { acceptedCoding } from '../negotiation.ts';
+import { limitFields } from '../rate-limits.ts';
 import {
-  formOf,
-  readyForm,
-  type RenderedReply,
-  type Rendering,
-  renderReply,
+  ANY_SERIES,
+  type CacheEntry,
+  cacheKeyOf,
+  type CacheTags,
+  hasExpired,
+  WHOLE_LEDGER,
+} from './cache-entry.ts';
+import {
+  bodyOf,
+  type CachedResponse,
+  encodeDraft,
+  readyBodyOf,
+  type ResponseDraft,
   sizeOf,
 } from './encoded-body.ts';
-import { sendForm } from './send-cached.ts';
+import { sendBody } from './send-body.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Whether it is answered with what was kept. */
-    isKept: boolean;
+    /** Whether it is answered from the cache. */
+    isCached: boolean;
   }
 }
 
-type Fill = { about: About; isOvertaken: boolean; reply: Promise<RenderedReply> };
+type Fill = { tags: CacheTags; isOvertaken: boolean; response: Promise<CachedResponse> };
 
 /**
- * Replies to reads as the very bytes that are sent, kept in bounded memory and dropped when the ledger's
- * events say that what they tell of changed. Written here because that is what no cache of responses
- * knows of: it makes a hot read as cheap as a constant, and never stale on the instance that wrote.
+ * Keeps responses to reads as the very bytes that are sent, in bounded memory, and drops them when the ledger's events
+ * report a change. Written here because no published cache of responses knows those events: they make a hot read as cheap
+ * as a constant, and never stale on the instance that wrote.
  *
- * While the change feed is away each read asks Postgres. Where that can't answer, what was kept until then is
- * served, marked with how old it may be.
+ * While the change feed is away, each read asks Postgres. Where Postgres doesn't answer either, the last cached response is
+ * sent with its age.
  */
-export class RenderedReplies {
-  readonly #kept: LRUCache<string, Kept> | null;
-  readonly #keysAbout = new Map<string, Set<string>>();
+export class ResponseCache {
+  readonly #entries: LRUCache<string, CacheEntry> | null;
+  readonly #keysByTag = new Map<string, Set<string>>();
   readonly #fills = new Map<string, Fill>();
-  /** The newest version heard of, by slug, of outlooks that changed lately. */
-  readonly #newest = new LRUCache<string, number>({ max: 10_000 });
-  readonly #isKeyed: boolean;
+  /** The newest known version, by slug, of outlooks that changed lately. */
+  readonly #newestVersions = new LRUCache<string, number>({ max: 10_000 });
+  readonly #requiresKey: boolean;
   readonly #feed: ChangeFeed;
   readonly #servesStale: boolean;
-  #isOpen = false;
-  /** Until when, by `performance.now()`, Postgres is not asked for what is kept, as it did not answer. */
-  #isAwayUntil = 0;
+  #isFollowing = false;
+  /** Until when, by `performance.now()`, Postgres is not asked for what is cached, as it did not answer. */
+  #postgresIsAwayUntil = 0;
   #served = 0;
   #servedStale = 0;
   #isClosing = false;
 
   /**
-   * @param maxBytes that all together may take; 0 keeps nothing
-   * @param servesStale whether what is kept is served while Postgres can't be asked
+   * @param maxBytes that all entries together may take; 0 caches nothing
+   * @param servesStale whether entries are served while Postgres doesn't answer
    */
   constructor(options: {
     maxBytes: number;
@@ -59,107 +66,107 @@ export class RenderedReplies {
     requireKeyForReads: boolean;
     feed: ChangeFeed;
   }) {
-    this.#isKeyed = options.requireKeyForReads;
+    this.#requiresKey = options.requireKeyForReads;
     this.#feed = options.feed;
     this.#servesStale = options.servesStale;
-    this.#kept =
+    this.#entries =
       options.maxBytes === 0
         ? null
         : new LRUCache({
             maxSize: options.maxBytes,
-            sizeCalculation: ({ reply }, key) => sizeOf(reply, key),
-            dispose: ({ about }, key) => this.#forget(about, key),
+            sizeCalculation: ({ response }, key) => sizeOf(response, key),
+            dispose: ({ tags }, key) => this.#untag(tags, key),
             noDisposeOnSet: true,
           });
     options.feed.follow({
-      onEvents: (events) => this.#hear(events),
-      onLost: () => this.#shut(),
-      onCurrent: () => this.#open(),
+      onEvents: (events) => this.#onEvents(events),
+      onLost: () => this.#suspend(),
+      onCurrent: () => this.#resume(),
     });
   }
 
-  /** How many reads were answered with what was kept, before anything else looked at them. */
+  /** How many reads were answered from the cache before anything else looked at them. */
   get served(): number {
     return this.#served;
   }
 
-  /** How many reads were answered with what may be old, as Postgres could not be asked. */
+  /** How many reads were answered with what may be stale, as Postgres did not answer. */
   get servedStale(): number {
     return this.#servedStale;
   }
 
-  /** What is kept. */
   get size(): { count: number; bytes: number } {
-    return { count: this.#kept?.size ?? 0, bytes: this.#kept?.calculatedSize ?? 0 };
+    return { count: this.#entries?.size ?? 0, bytes: this.#entries?.calculatedSize ?? 0 };
   }
 
-  /** Answers what is kept before anything else looks at the request. */
+  /** Answers cached reads before anything else looks at the request. */
   serve(app: FastifyInstance): void {
-    app.decorateRequest('isKept', false);
+    app.decorateRequest('isCached', false);
     app.addHook('onRequest', (request, reply, done) => {
-      if (!this.#sendKept(request, reply)) done();
+      if (!this.#sendCached(request, reply)) done();
     });
     app.addHook('preClose', async () => void (this.#isClosing = true));
   }
 
-  #sendKept(request: FastifyRequest, reply: FastifyReply): boolean {
+  #sendCached(request: FastifyRequest, reply: FastifyReply): boolean {
     const { method, url = '' } = request.raw;
-    if (!this.#isOpen || this.#isClosing || (method !== 'GET' && method !== 'HEAD')) return false;
-    const key = keyOf(request, url);
-    const kept = key === null ? undefined : this.#kept?.get(key);
-    const form = kept && readyForm(kept.reply, acceptedCoding(request));
-    if (!form || isOver(kept)) return false;
-    request.isKept = true;
+    if (!this.#isFollowing || this.#isClosing) return false;
+    if (method !== 'GET' && method !== 'HEAD') return false;
+    const key = cacheKeyOf(request, url);
+    const entry = key === null ? undefined : this.#entries?.get(key);
+    const body = entry && readyBodyOf(entry.response, acceptedCoding(request));
+    if (!body || hasExpired(entry)) return false;
+    request.isCached = true;
     this.#served += 1;
-    sendForm(request, reply, form, this.#isKeyed);
+    sendBody(request, reply, body, this.#requiresKey);
     return true;
   }
 
   /**
-   * Answers a read: with what is kept, or with what `render` makes, which then is.
-   * @param about what the reply tells of
+   * Answers a read from the cache, or with what `render` makes, which is then cached.
+   * @param tags what makes the response stale
    */
   async answer(
     request: FastifyRequest,
     reply: FastifyReply,
-    { about }: { about: About },
-    render: () => Promise<Rendering>,
+    { tags }: { tags: CacheTags },
+    render: () => Promise<ResponseDraft>,
   ): Promise<void> {
     const url = request.raw.url ?? '';
-    const key = keyOf(request, url) ?? url;
-    const held = this.#kept?.get(key);
-    const kept = held?.reply;
-    const isCurrent = held !== undefined && this.#isOpen && !isOver(held);
-    const made = isCurrent ? held.reply : await this.#made(key, about, render, kept);
-    const rendered = made ?? (kept as RenderedReply);
-    const form = await formOf(rendered, acceptedCoding(request), () => this.#resize(key, rendered));
+    const key = cacheKeyOf(request, url) ?? url;
+    const entry = this.#entries?.get(key);
+    const cached = entry?.response;
+    const isCurrent = entry !== undefined && this.#isFollowing && !hasExpired(entry);
+    const fresh = isCurrent ? entry.response : await this.#refresh(key, tags, render, cached);
+    const response = fresh ?? (cached as CachedResponse);
+    const body = await bodyOf(response, acceptedCoding(request), () => this.#resize(key, response));
     if (this.#isClosing) reply.raw.shouldKeepAlive = false;
-    sendForm(request, reply, form, this.#isKeyed, [
-      ...(made ? [] : this.#staleFields()),
-      ...(isCurrent || this.#isKeyed ? [] : limitFields(request)),
+    sendBody(request, reply, body, this.#requiresKey, [
+      ...(fresh ? [] : this.#staleFields()),
+      ...(isCurrent || this.#requiresKey ? [] : limitFields(request)),
     ]);
   }
 
-  /** What `render` makes; null where it can't be had now, and what was kept of it may be served instead. */
-  async #made(
+  /** What `render` makes; null where Postgres doesn't answer and `cached` may be sent instead. */
+  async #refresh(
     key: string,
-    about: About,
-    render: () => Promise<Rendering>,
-    kept: RenderedReply | undefined,
-  ): Promise<RenderedReply | null> {
-    if (this.#isOpen || !kept || !this.#servesStale) return this.#fill(key, about, render);
-    if (performance.now() < this.#isAwayUntil) return null;
+    tags: CacheTags,
+    render: () => Promise<ResponseDraft>,
+    cached: CachedResponse | undefined,
+  ): Promise<CachedResponse | null> {
+    if (this.#isFollowing || !cached || !this.#servesStale) return this.#fill(key, tags, render);
+    if (performance.now() < this.#postgresIsAwayUntil) return null;
     try {
-      return await Promise.race([this.#fill(key, about, render), notBefore(STALE_AFTER)]);
+      return await Promise.race([this.#fill(key, tags, render), notBefore(STALE_AFTER)]);
     } catch (error) {
-      // It may have been dropped meanwhile, for something newer that was seen.
-      if (!isUnavailable(error) || this.#kept?.peek(key)?.reply !== kept) throw error;
-      this.#isAwayUntil = performance.now() + ASK_AGAIN_AFTER;
+      // It may have been dropped meanwhile, as something newer was seen.
+      if (!isUnavailable(error) || this.#entries?.peek(key)?.response !== cached) throw error;
+      this.#postgresIsAwayUntil = performance.now() + ASK_AGAIN_AFTER;
       return null;
     }
   }
 
-  /** Says how long ago, in seconds, what is kept was known to stand (RFC 9111, 5.1; RFC 9211). */
+  /** Says how many seconds ago the response was known to be current (RFC 9111, 5.1; RFC 9211). */
   #staleFields(): string[] {
     this.#servedStale += 1;
     const age = Math.ceil((performance.now() - this.#feed.heardAt) / 1000);
@@ -167,125 +174,120 @@ export class RenderedReplies {
   }
 
   /**
-   * Tells of a version that was published here, before its author is answered: from then on nothing
-   * older is served. Its current view is kept as it was rendered for the author.
+   * Stores the current view of a version that was just published here, before its author gets an answer: from then on
+   * nothing older is served.
    */
-  published(slug: string, version: number, current: Rendering): void {
-    if (!this.#isNews(slug, version)) return;
-    this.#drop(slug);
-    if (!this.#isOpen) return;
-    const reply = renderReply(current, this.#isKeyed);
-    this.#keep(`/v1/outlooks/${slug}`, [slug], reply);
+  store(slug: string, version: number, current: ResponseDraft): void {
+    if (!this.#isNewer(slug, version)) return;
+    this.invalidate(slug);
+    if (!this.#isFollowing) return;
+    this.#add(`/v1/outlooks/${slug}`, [slug], encodeDraft(current, this.#requiresKey));
   }
 
   /**
-   * Tells of the version that a read found to be the newest. Where that is ahead of what was heard, what
-   * is kept of the outlook goes: who saw it sees nothing older from then on.
+   * Notes the newest version that a read found. Where the events have not reported it yet, the outlook's entries are
+   * dropped: whoever saw it sees nothing older from then on.
    */
-  found(slug: string, version: number): void {
-    const heard = this.#newest.get(slug);
-    if (!this.#isNews(slug, version) || (heard === undefined && this.#isOpen)) return;
-    this.#drop(slug);
+  noteVersion(slug: string, version: number): void {
+    const known = this.#newestVersions.get(slug);
+    if (!this.#isNewer(slug, version) || (known === undefined && this.#isFollowing)) return;
+    this.invalidate(slug);
   }
 
-  /**
-   * Tells of a change here that is no version, to an outlook or ANY_SERIES: nothing of before is served then.
-   */
-  changed(subject: string): void {
-    this.#drop(subject);
-  }
-
-  #hear(events: readonly LedgerEvent[]): void {
-    for (const { slug, version, kind } of events) {
-      const isVersion = kind === 'outlook.created' || kind === 'outlook.version.published';
-      if (!isVersion || this.#isNews(slug, version)) this.#drop(slug);
+  /** Drops what depends on an outlook, or on observations with {@link ANY_SERIES}. */
+  invalidate(tag: string): void {
+    const tags = tag === ANY_SERIES ? [tag] : [tag, ...WHOLE_LEDGER];
+    for (const one of tags) {
+      for (const key of this.#keysByTag.get(one) ?? []) this.#entries?.delete(key);
+      this.#keysByTag.delete(one);
+    }
+    for (const [key, fill] of this.#fills) {
+      if (fill.tags.some((one) => tags.includes(one))) this.#discard(key, fill);
     }
   }
 
-  /** Whether nothing as new was heard of the outlook; what was published here is heard of again. */
-  #isNews(slug: string, version: number): boolean {
-    if (version <= (this.#newest.get(slug) ?? 0)) return false;
-    this.#newest.set(slug, version);
+  #onEvents(events: readonly LedgerEvent[]): void {
+    for (const { slug, version, kind } of events) {
+      const isVersion = kind === 'outlook.created' || kind === 'outlook.version.published';
+      if (!isVersion || this.#isNewer(slug, version)) this.invalidate(slug);
+    }
+  }
+
+  /** Whether no version as new is known yet; the events report what was published here, too. */
+  #isNewer(slug: string, version: number): boolean {
+    if (version <= (this.#newestVersions.get(slug) ?? 0)) return false;
+    this.#newestVersions.set(slug, version);
     return true;
   }
 
-  /** One fill serves all who ask meanwhile; one that a change overtook is not kept. */
-  #fill(key: string, about: About, render: () => Promise<Rendering>): Promise<RenderedReply> {
-    if (!this.#isOpen) return render().then((rendering) => renderReply(rendering, this.#isKeyed));
+  /** One fill serves all who ask meanwhile; it is not cached where a change overtook it. */
+  #fill(
+    key: string,
+    tags: CacheTags,
+    render: () => Promise<ResponseDraft>,
+  ): Promise<CachedResponse> {
+    if (!this.#isFollowing) return render().then((draft) => encodeDraft(draft, this.#requiresKey));
     const running = this.#fills.get(key);
-    if (running) return running.reply;
-    const reply = render().then((rendering) => {
-      const made = renderReply(rendering, this.#isKeyed);
-      if (!fill.isOvertaken) {
-        this.#keep(key, rendering.isFinal ? [] : about, made, rendering.keepFor);
-      }
-      return made;
+    if (running) return running.response;
+    const response = render().then((draft) => {
+      const encoded = encodeDraft(draft, this.#requiresKey);
+      if (!fill.isOvertaken) this.#add(key, draft.isFinal ? [] : tags, encoded, draft.keepFor);
+      return encoded;
     });
     const fill: Fill = {
-      about,
+      tags,
       isOvertaken: false,
-      reply: reply.finally(() => {
+      response: response.finally(() => {
         if (this.#fills.get(key) === fill) this.#fills.delete(key);
       }),
     };
     this.#fills.set(key, fill);
-    return fill.reply;
+    return fill.response;
   }
 
-  #keep(key: string, about: About, reply: RenderedReply, keepFor?: number): void {
-    const until = keepFor === undefined ? undefined : performance.now() + keepFor;
-    this.#kept?.set(key, { reply, about, until });
-    if (!this.#kept?.has(key)) return; // larger than all that may be kept
-    for (const subject of about) {
-      const keys = this.#keysAbout.get(subject) ?? new Set();
-      this.#keysAbout.set(subject, keys.add(key));
+  #add(key: string, tags: CacheTags, response: CachedResponse, keepFor?: number): void {
+    const expiresAt = keepFor === undefined ? undefined : performance.now() + keepFor;
+    this.#entries?.set(key, { response, tags, expiresAt });
+    if (!this.#entries?.has(key)) return; // larger than the whole cache
+    for (const tag of tags) {
+      const keys = this.#keysByTag.get(tag) ?? new Set();
+      this.#keysByTag.set(tag, keys.add(key));
     }
   }
 
-  /** A form was added to a reply, which may be kept. */
-  #resize(key: string, reply: RenderedReply): void {
-    const kept = this.#kept?.peek(key);
-    if (kept?.reply === reply) this.#kept?.set(key, { ...kept });
+  /** A compressed body was added to a response, which may be cached. */
+  #resize(key: string, response: CachedResponse): void {
+    const entry = this.#entries?.peek(key);
+    if (entry?.response === response) this.#entries?.set(key, { ...entry });
   }
 
-  #forget(about: About, key: string): void {
-    for (const subject of about) {
-      const keys = this.#keysAbout.get(subject);
+  #untag(tags: CacheTags, key: string): void {
+    for (const tag of tags) {
+      const keys = this.#keysByTag.get(tag);
       keys?.delete(key);
-      if (keys?.size === 0) this.#keysAbout.delete(subject);
+      if (keys?.size === 0) this.#keysByTag.delete(tag);
     }
   }
 
-  #drop(subject: string): void {
-    const subjects = subject === ANY_SERIES ? [subject] : [subject, ...WHOLE_LEDGER];
-    for (const subject of subjects) {
-      for (const key of this.#keysAbout.get(subject) ?? []) this.#kept?.delete(key);
-      this.#keysAbout.delete(subject);
-    }
-    for (const [key, fill] of this.#fills) {
-      if (fill.about.some((subject) => subjects.includes(subject))) this.#overtake(key, fill);
-    }
+  #suspend(): void {
+    this.#isFollowing = false;
+    for (const [key, fill] of this.#fills) this.#discard(key, fill);
   }
 
-  #shut(): void {
-    this.#isOpen = false;
-    for (const [key, fill] of this.#fills) this.#overtake(key, fill);
+  #resume(): void {
+    this.#entries?.clear();
+    this.#newestVersions.clear();
+    this.#isFollowing = this.#entries !== null;
+    this.#postgresIsAwayUntil = 0;
   }
 
-  #open(): void {
-    this.#kept?.clear();
-    this.#newest.clear();
-    this.#isOpen = this.#kept !== null;
-    this.#isAwayUntil = 0;
-  }
-
-  #overtake(key: string, fill: Fill): void {
+  #discard(key: string, fill: Fill): void {
     fill.isOvertaken = true;
     this.#fills.delete(key);
   }
 }
 
-/** For how long Postgres is waited for where what is kept could be served instead, in milliseconds. */
+/** How long Postgres may take before a cached response is sent instead, in milliseconds. */
 const STALE_AFTER = 1_000;
-/** For how long it is then not asked again for what is kept, in milliseconds. */
+/** How long it is then not asked again for what is cached, in milliseconds. */
 const ASK_AGAIN_AFTER = 1_000;

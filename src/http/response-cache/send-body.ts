@@ -1,0 +1,51 @@
+import type { ServerResponse } from 'node:http';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { noneMatchHolds } from '../conditional-requests.ts';
+import { requestFields } from '../response-headers.ts';
+import type { EncodedBody } from './encoded-body.ts';
+
+/**
+ * Sends a body from the cache, or 304 where the client has it already. It goes straight to the socket, as no hook has
+ * anything to add to a public read. Where reads need a key, the headers that hooks set are sent, too.
+ */
+export function sendBody(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  body: EncodedBody,
+  requiresKey: boolean,
+  moreFields: readonly string[] = [],
+): void {
+  const { headers, method } = request.raw;
+  const isNotModified = noneMatchHolds(headers['if-none-match'], body.etag);
+  const ownFields = isNotModified ? body.notModifiedFields : body.fields;
+  const fields = requiresKey
+    ? withHookFields(reply.getHeaders(), ownFields.concat(moreFields))
+    : ownFields.concat(requestFields(request), moreFields);
+  reply.hijack();
+  const response = reply.raw;
+  omitKeepAlive(response);
+  response.writeHead(isNotModified ? 304 : 200, fields);
+  if (isNotModified || method === 'HEAD') response.end();
+  else response.end(body.bytes);
+}
+
+/** Leaves out what HTTP/1.1 takes for granted: that the connection stays open. */
+function omitKeepAlive(response: ServerResponse): void {
+  if (response.shouldKeepAlive && response.req.httpVersionMinor === 1) {
+    response.removeHeader('connection');
+  }
+}
+
+/** The fields of a body and those that hooks set. The body's own win; both may add to Vary. */
+function withHookFields(
+  byHooks: ReturnType<FastifyReply['getHeaders']>,
+  own: readonly string[],
+): string[] {
+  const fields = [...own];
+  for (const [name, value] of Object.entries(byHooks)) {
+    const at = own.indexOf(name);
+    if (at === -1) fields.push(name, String(value));
+    else if (name === 'vary') fields[at + 1] = `${String(value)}, ${own[at + 1]}`;
+  }
+  return fields;
+}
