@@ -48,8 +48,8 @@ export async function addEvidence(
   author: OutlookVersion['author'],
   clock: () => Date,
 ): Promise<Evidence> {
-  const { rows } = await session.query<{ id: number; framework_id: string }>(
-    `select id::float8 as id, framework_id from outlooks where slug = $1 for no key update`,
+  const { rows } = await session.query<{ id: number; framework_id: number }>(
+    `select id, framework_id from outlooks where slug = $1 for no key update`,
     [slug],
   );
   const [outlook] = rows;
@@ -77,7 +77,7 @@ function momentFaults({ publishedAt }: NewEvidence, now: Date): Fault[] {
 
 async function claimFaults(
   session: Session,
-  frameworkId: string,
+  frameworkId: number,
   claims: readonly Claim[],
 ): Promise<Fault[]> {
   const { rows } = await session.query<Record<'headwind' | 'condition', string[]>>(

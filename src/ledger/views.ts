@@ -40,7 +40,7 @@ export async function holdView(
 ): Promise<{ view: View; isNew: boolean }> {
   const { author, probabilities, rationale } = held;
   const { rows } = await session.query<{ id: number; status: OutlookStatus }>(
-    'select id::float8 as id, status from outlooks where slug = $1 for no key update',
+    'select id, status from outlooks where slug = $1 for no key update',
     [slug],
   );
   const [outlook] = rows;
