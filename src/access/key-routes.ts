@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type ApiKey, issueKey, listKeys, readKey, revokeKey } from './api-keys.ts';
 import { appendAudit } from './audit-log.ts';
-import { inTransaction, onSession, type Db } from '../postgres/pool.ts';
+import { inTransaction } from '../postgres/pool.ts';
 import { writeOf } from './audit-trail.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
 import { runWrite, type WriteDeps } from './run-write.ts';
@@ -19,9 +19,7 @@ import { type Api, problemResponses } from '../http/routing.ts';
 import { issuedKey, key, newKey } from './key-schemas.ts';
 import { Problem } from '../http/problems.ts';
 
-export type KeyDeps = WriteDeps & {
-  db: Db;
-};
+export type KeyDeps = WriteDeps & {};
 
 const TAG = 'Keys';
 const params = z.strictObject({ id: z.uuid({ error: 'must be the id of a key, a UUID' }) });
@@ -53,7 +51,7 @@ function issueRoute(api: Api, ledger: KeyDeps): void {
       const asked = keyRequest(request.body, at);
       forbidStoring(reply);
       await runWrite(request, reply, ledger, {
-        work: (session) => issueKey(onSession(session), asked, at),
+        work: (session) => issueKey(session, asked, at),
         respond: ({ key: text, issued }) => ({
           status: 201,
           headers: { location: `/v1/keys/${issued.id}` },
@@ -78,7 +76,7 @@ export function keyRequest(body: z.output<typeof newKey>, now: Date) {
   });
 }
 
-function listRoute(api: Api, { db }: KeyDeps): void {
+function listRoute(api: Api, { pool }: KeyDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/keys',
@@ -95,7 +93,7 @@ function listRoute(api: Api, { db }: KeyDeps): void {
     handler: async (request, reply) => {
       const { limit, cursor } = request.query;
       const after = decodeCursor(cursor, 'keys', creationPosition);
-      const found = await listKeys(db, { after, limit: limit + 1 });
+      const found = await listKeys(pool, { after, limit: limit + 1 });
       const { items, nextCursor } = pageFrom(found, limit, (last) =>
         encodeCursor('keys', [last.createdAt.getTime(), last.id]),
       );
@@ -105,7 +103,7 @@ function listRoute(api: Api, { db }: KeyDeps): void {
   });
 }
 
-function oneRoute(api: Api, { db }: KeyDeps): void {
+function oneRoute(api: Api, { pool }: KeyDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/keys/:id',
@@ -120,7 +118,7 @@ function oneRoute(api: Api, { db }: KeyDeps): void {
       response: { 200: key, ...problemResponses(401, 403, 404, 422) },
     },
     handler: async (request, reply) => {
-      const found = await readKey(db, request.params.id);
+      const found = await readKey(pool, request.params.id);
       forbidStoring(reply);
       return reply.send(representKey(found));
     },
@@ -145,7 +143,7 @@ function revokeRoute(api: Api, { pool, now }: KeyDeps): void {
     handler: async (request, reply) => {
       const at = now();
       await inTransaction(pool, async (session) => {
-        await revokeKey(onSession(session), request.params.id, at);
+        await revokeKey(session, request.params.id, at);
         await appendAudit(session, [writeOf(request, 204, at)]);
       });
       return reply.code(204).send(null);

@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { onSession, type Db } from '../postgres/pool.ts';
 import {
   createInstrument,
   listInstruments,
@@ -23,7 +22,6 @@ import { symbol } from '../http/fields.ts';
 import { instrument, instrumentPatch, newInstrument } from './schemas/instruments.ts';
 
 export type InstrumentDeps = WriteDeps & {
-  db: Db;
   requireKeyForReads: boolean;
 };
 
@@ -57,8 +55,7 @@ function patchRoute(api: Api, ledger: InstrumentDeps): void {
     },
     handler: async (request, reply) => {
       await runWrite(request, reply, ledger, {
-        work: (session) =>
-          nameCloses(onSession(session), request.params.symbol, request.body.closes),
+        work: (session) => nameCloses(session, request.params.symbol, request.body.closes),
         respond: (named) => ({ status: 200, body: named }),
       });
       return reply;
@@ -82,7 +79,7 @@ function createRoute(api: Api, ledger: InstrumentDeps): void {
     },
     handler: async (request, reply) => {
       await runWrite(request, reply, ledger, {
-        work: (session) => createInstrument(onSession(session), request.body, ledger.now()),
+        work: (session) => createInstrument(session, request.body, ledger.now()),
         respond: () => ({
           status: 201,
           headers: { location: `/v1/instruments/${request.body.symbol}` },
@@ -94,7 +91,7 @@ function createRoute(api: Api, ledger: InstrumentDeps): void {
   });
 }
 
-function listRoute(api: Api, { db, requireKeyForReads }: InstrumentDeps): void {
+function listRoute(api: Api, { pool, requireKeyForReads }: InstrumentDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/instruments',
@@ -110,7 +107,7 @@ function listRoute(api: Api, { db, requireKeyForReads }: InstrumentDeps): void {
     handler: async (request, reply) => {
       const { limit, cursor } = request.query;
       const after = decodeCursor(cursor, 'instruments', symbol);
-      const found = await listInstruments(db, { after, limit: limit + 1 });
+      const found = await listInstruments(pool, { after, limit: limit + 1 });
       const page = pageFrom(found, limit, (last) => encodeCursor('instruments', last.symbol));
       setFreshness(reply, 'revalidate', requireKeyForReads);
       return sendPage(request, reply, page, instrument);
@@ -118,7 +115,7 @@ function listRoute(api: Api, { db, requireKeyForReads }: InstrumentDeps): void {
   });
 }
 
-function oneRoute(api: Api, { db, requireKeyForReads }: InstrumentDeps): void {
+function oneRoute(api: Api, { pool, requireKeyForReads }: InstrumentDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/instruments/:symbol',
@@ -132,7 +129,7 @@ function oneRoute(api: Api, { db, requireKeyForReads }: InstrumentDeps): void {
       response: { 200: instrument, ...problemResponses(404, 422) },
     },
     handler: async (request, reply) => {
-      const found = await readInstrument(db, request.params.symbol);
+      const found = await readInstrument(pool, request.params.symbol);
       setFreshness(reply, 'revalidate', requireKeyForReads);
       return reply.send(found);
     },

@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { onSession, type Db } from '../postgres/pool.ts';
 import { createSeries, listSeries, readSeries } from '../ledger/series.ts';
 import { setFreshness } from '../http/conditional-requests.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
@@ -17,7 +16,6 @@ import { slug } from '../http/fields.ts';
 import { series } from './schemas/series.ts';
 
 export type SeriesDeps = WriteDeps & {
-  db: Db;
   requireKeyForReads: boolean;
 };
 
@@ -45,7 +43,7 @@ function createRoute(api: Api, ledger: SeriesDeps): void {
     },
     handler: async (request, reply) => {
       await runWrite(request, reply, ledger, {
-        work: (session) => createSeries(onSession(session), request.body, ledger.now()),
+        work: (session) => createSeries(session, request.body, ledger.now()),
         respond: () => ({
           status: 201,
           headers: { location: `/v1/series/${request.body.key}` },
@@ -57,7 +55,7 @@ function createRoute(api: Api, ledger: SeriesDeps): void {
   });
 }
 
-function listRoute(api: Api, { db, requireKeyForReads }: SeriesDeps): void {
+function listRoute(api: Api, { pool, requireKeyForReads }: SeriesDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/series',
@@ -73,7 +71,7 @@ function listRoute(api: Api, { db, requireKeyForReads }: SeriesDeps): void {
     handler: async (request, reply) => {
       const { limit, cursor } = request.query;
       const after = decodeCursor(cursor, 'series', slug);
-      const found = await listSeries(db, { after, limit: limit + 1 });
+      const found = await listSeries(pool, { after, limit: limit + 1 });
       const page = pageFrom(found, limit, (last) => encodeCursor('series', last.key));
       setFreshness(reply, 'revalidate', requireKeyForReads);
       return sendPage(request, reply, page, series);
@@ -81,7 +79,7 @@ function listRoute(api: Api, { db, requireKeyForReads }: SeriesDeps): void {
   });
 }
 
-function oneRoute(api: Api, { db, requireKeyForReads }: SeriesDeps): void {
+function oneRoute(api: Api, { pool, requireKeyForReads }: SeriesDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/series/:key',
@@ -95,7 +93,7 @@ function oneRoute(api: Api, { db, requireKeyForReads }: SeriesDeps): void {
       response: { 200: series, ...problemResponses(404, 422) },
     },
     handler: async (request, reply) => {
-      const found = await readSeries(db, request.params.key);
+      const found = await readSeries(pool, request.params.key);
       setFreshness(reply, 'revalidate', requireKeyForReads);
       return reply.send(found);
     },

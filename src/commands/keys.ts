@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { issueKey, listKeys, revokeKey } from '../access/api-keys.ts';
 import { appendAudit, localWrite } from '../access/audit-log.ts';
-import { type Database, inTransaction, onSession } from '../postgres/pool.ts';
+import { type Database, inTransaction } from '../postgres/pool.ts';
 import { keyState, ROLES } from '../domain/api-keys.ts';
 import { keyRequest } from '../access/key-routes.ts';
 import { newKey } from '../access/key-schemas.ts';
@@ -46,7 +46,7 @@ function issueCommand(args: string[]): Command {
   const request = parse(newKey, { name, role, expiresAt });
   return async ({ pool }, now) => {
     const { key, issued } = await inTransaction(pool, async (session) => {
-      const made = await issueKey(onSession(session), keyRequest(request, now), now);
+      const made = await issueKey(session, keyRequest(request, now), now);
       await appendAudit(session, [localWrite(`/v1/keys/${made.issued.id} (issued)`, now)]);
       return made;
     });
@@ -56,10 +56,10 @@ function issueCommand(args: string[]): Command {
   };
 }
 
-async function list({ db }: Database, now: Date): Promise<void> {
+async function list({ pool }: Database, now: Date): Promise<void> {
   let after: { createdAt: Date; id: string } | null = null;
   do {
-    const keys = await listKeys(db, { after, limit: 100 });
+    const keys = await listKeys(pool, { after, limit: 100 });
     for (const key of keys) {
       const used = key.lastUsedAt?.toISOString() ?? 'never used';
       print(
@@ -79,7 +79,7 @@ function revokeCommand(args: string[]): Command {
   }
   return async ({ pool }, now) => {
     await inTransaction(pool, async (session) => {
-      await revokeKey(onSession(session), id, now);
+      await revokeKey(session, id, now);
       await appendAudit(session, [localWrite(`/v1/keys/${id} (revoked)`, now)]);
     });
     print(`Revoked ${id}.`);

@@ -10,7 +10,7 @@ import {
 } from '../domain/outlook.ts';
 import type { Probabilities } from '../domain/probabilities.ts';
 import type { Acknowledgement } from '../domain/review.ts';
-import { inTransaction, onSession } from '../postgres/pool.ts';
+import { inTransaction } from '../postgres/pool.ts';
 import { appendFramework, type FrameworkCache } from './frameworks.ts';
 import { appendAudit, type NewAuditEntry } from '../access/audit-log.ts';
 import { type VersionToAppend, appendVersions } from './append-version.ts';
@@ -222,7 +222,7 @@ async function publishFramework(
   hash: string,
 ): Promise<number> {
   const series = await requireRuleSeries(session, framework, subjectOf(row).horizon);
-  return appendFramework(onSession(session), row.id, framework, hash, series);
+  return appendFramework(session, row.id, framework, hash, series);
 }
 
 function published(

@@ -1,24 +1,14 @@
-import { DrizzleQueryError } from 'drizzle-orm/errors';
-import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
-import type { NodePgQueryResultHKT } from 'drizzle-orm/node-postgres';
-import type { PgDatabase } from 'drizzle-orm/pg-core';
 import pg from 'pg';
 import { TYPE_PARSERS } from './type-parsers.ts';
 
 /**
- * The pool or a transaction. Every query takes one as its first parameter and captures none, so a
- * query that is meant for a transaction but runs outside it can be seen.
- */
-export type Db = PgDatabase<NodePgQueryResultHKT>;
-
-/**
- * A pool, or the connection of a transaction, for the statements of the hot paths: named, so that
- * Postgres parses and plans each once a connection, and built once, which costs drizzle more than
- * Postgres takes to answer them.
+ * A pool, or the connection of a transaction. Every query takes one as its first parameter and captures none, so a
+ * query that belongs in a transaction but runs outside it shows. Hot statements have names: Postgres parses and plans
+ * them once a connection.
  */
 export type Session = Pick<pg.ClientBase, 'query'>;
 
-export type Database = { db: NodePgDatabase; pool: pg.Pool };
+export type Database = { pool: pg.Pool };
 
 // How long a statement may run, wait for a lock, or leave its transaction open, in milliseconds.
 // Every statement of this service takes a few at the most; what takes longer hangs.
@@ -54,7 +44,7 @@ export function connect(
   // Without a handler of both, a connection lost inside a transaction ends the process.
   pool.on('error', onError);
   pool.on('connect', (client) => client.on('error', onError));
-  return { pool, db: drizzle({ client: pool }) };
+  return { pool };
 }
 
 /** The database is too busy, or too far away, to be asked now. */
@@ -85,29 +75,16 @@ export async function inTransaction<Result>(
   }
 }
 
-/** What went wrong, where drizzle only says in which query. */
-export function causeOf(error: unknown): unknown {
-  return error instanceof DrizzleQueryError ? error.cause : error;
-}
-
 const READ_ONLY = '25006';
 
 function isBeyondRollback(error: unknown): boolean {
-  const cause = causeOf(error);
-  if (!(cause instanceof Error)) return false;
-  return cause.message === 'Query read timeout' || (cause as { code?: string }).code === READ_ONLY;
+  if (!(error instanceof Error)) return false;
+  return error.message === 'Query read timeout' || (error as { code?: string }).code === READ_ONLY;
 }
 
-/** The query builder on the connection of a transaction. */
-export function onSession(session: pg.PoolClient): Db {
-  return drizzle({ client: session });
-}
-
-/** What Postgres, or the way to it, says is wrong; without the query's parameters, which may be secret. */
+/** The message of an error; of a failed connection, the messages for each address that was tried. */
 export function reasonOf(error: unknown): string {
-  const cause = causeOf(error);
-  if (cause !== undefined && cause !== error) return reasonOf(cause);
-  // A name with several addresses fails once for each.
+  // A host name with several addresses fails once for each.
   if (error instanceof AggregateError) return error.errors.map(reasonOf).join('; ');
   return error instanceof Error ? error.message : String(error);
 }

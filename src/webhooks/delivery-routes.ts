@@ -1,6 +1,5 @@
 import type { WebhookDispatcher } from './dispatcher.ts';
 import type pg from 'pg';
-import type { Db } from '../postgres/pool.ts';
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { appendAudit } from '../access/audit-log.ts';
@@ -22,7 +21,6 @@ import { type Api, problemResponses } from '../http/routing.ts';
 import { delivery, webhookTest } from './schemas.ts';
 
 export type DeliveryDeps = {
-  db: Db;
   pool: pg.Pool;
   now: () => Date;
   webhooks: WebhookDispatcher;
@@ -37,7 +35,7 @@ export function deliveryRoutes(api: Api, ledger: DeliveryDeps): void {
   testRoute(api, ledger);
 }
 
-function listRoute(api: Api, { db, pool }: DeliveryDeps): void {
+function listRoute(api: Api, { pool }: DeliveryDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/webhooks/:id/deliveries',
@@ -55,7 +53,7 @@ function listRoute(api: Api, { db, pool }: DeliveryDeps): void {
     },
     handler: async (request, reply) => {
       const { limit, cursor } = request.query;
-      const { id } = await readWebhook(db, request.params.id);
+      const { id } = await readWebhook(pool, request.params.id);
       const cursorScope = ['deliveries', id];
       const before = decodeCursor(cursor, cursorScope, z.int().min(1).max(Number.MAX_SAFE_INTEGER));
       const found = await listDeliveries(pool, id, { before, limit: limit + 1 });

@@ -1,7 +1,7 @@
 import type { WebhookDispatcher } from './dispatcher.ts';
 import { z } from 'zod';
 import { appendAudit } from '../access/audit-log.ts';
-import { inTransaction, onSession, type Db } from '../postgres/pool.ts';
+import { inTransaction } from '../postgres/pool.ts';
 import { forgetLog } from './delivery-log.ts';
 import {
   changeWebhook,
@@ -34,7 +34,6 @@ import { addressesOf, AddressRefused, type Reach } from './addresses.ts';
 import { deliveryRoutes } from './delivery-routes.ts';
 
 export type WebhookDeps = WriteDeps & {
-  db: Db;
   webhooks: WebhookDispatcher;
 };
 
@@ -113,7 +112,7 @@ async function requireReachable(url: string, reach: Reach): Promise<void> {
   }
 }
 
-function listRoute(api: Api, { db }: WebhookDeps): void {
+function listRoute(api: Api, { pool }: WebhookDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/webhooks',
@@ -130,7 +129,7 @@ function listRoute(api: Api, { db }: WebhookDeps): void {
     handler: async (request, reply) => {
       const { limit, cursor } = request.query;
       const after = decodeCursor(cursor, 'webhooks', creationPosition);
-      const found = await listWebhooks(db, { after, limit: limit + 1 });
+      const found = await listWebhooks(pool, { after, limit: limit + 1 });
       const { items, nextCursor } = pageFrom(found, limit, (last) =>
         encodeCursor('webhooks', [last.createdAt.getTime(), last.id]),
       );
@@ -140,7 +139,7 @@ function listRoute(api: Api, { db }: WebhookDeps): void {
   });
 }
 
-function oneRoute(api: Api, { db }: WebhookDeps): void {
+function oneRoute(api: Api, { pool }: WebhookDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/webhooks/:id',
@@ -155,7 +154,7 @@ function oneRoute(api: Api, { db }: WebhookDeps): void {
       response: { 200: webhook, ...problemResponses(401, 403, 404, 422) },
     },
     handler: async (request, reply) => {
-      const found = await readWebhook(db, request.params.id);
+      const found = await readWebhook(pool, request.params.id);
       forbidStoring(reply);
       return reply.send(represent(found));
     },
@@ -215,9 +214,8 @@ function rotateRoute(api: Api, ledger: WebhookDeps): void {
       forbidStoring(reply);
       await runWrite(request, reply, ledger, {
         work: async (session) => {
-          const db = onSession(session);
-          const secret = await rotateSecret(db, id, ledger.now());
-          return { webhook: await readWebhook(db, id), secret };
+          const secret = await rotateSecret(session, id, ledger.now());
+          return { webhook: await readWebhook(session, id), secret };
         },
         respond: ({ webhook: rotated, secret }) => ({
           status: 200,
@@ -249,7 +247,7 @@ function deleteRoute(api: Api, { pool, now }: WebhookDeps): void {
       const at = now();
       await forgetLog(pool, request.params.id);
       await inTransaction(pool, async (session) => {
-        await deleteWebhook(onSession(session), request.params.id);
+        await deleteWebhook(session, request.params.id);
         await appendAudit(session, [writeOf(request, 204, at)]);
       });
       return reply.code(204).send(null);

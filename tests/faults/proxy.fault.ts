@@ -28,7 +28,7 @@ beforeAll(async () => {
   });
   database = openDatabase(url, 2);
   const issued = await issueKey(
-    database.db,
+    database.pool,
     { name: 'Desk', role: 'admin', expiresAt: null },
     new Date(),
   );

@@ -150,10 +150,10 @@ test('a fault of our own tells its client nothing, and the log all but what was 
     { level: 'trace', serializers: LOG_SERIALIZERS },
     { write: (line: string) => void lines.push(line) },
   );
-  const { db, pool, feed } = ledger;
+  const { pool, feed } = ledger;
   const app = await buildApp({
     config: readConfig({}),
-    database: { db, pool },
+    database: { pool },
     feed,
     logger,
     now: () => ledger.clock.now,

@@ -20,7 +20,7 @@ beforeAll(async () => {
   database = openDatabase(url, 2);
   for (const role of ['analyst', 'feed'] as const) {
     const issued = { name: role, role, expiresAt: null };
-    keys[role] = (await issueKey(database.db, issued, new Date())).key;
+    keys[role] = (await issueKey(database.pool, issued, new Date())).key;
   }
 });
 afterAll(async () => {

@@ -21,7 +21,7 @@ beforeAll(async () => {
   services = await Promise.all([startService(settings), startService(settings)]);
   database = openDatabase(url, 2);
   const issued = { name: 'Desk', role: 'analyst' as const, expiresAt: null };
-  ({ key } = await issueKey(database.db, issued, new Date()));
+  ({ key } = await issueKey(database.pool, issued, new Date()));
   await post('/v1/outlooks', { ...SAMPLE_OUTLOOK, slug: 'other' });
 });
 afterAll(async () => {

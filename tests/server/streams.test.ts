@@ -26,7 +26,7 @@ beforeAll(async () => {
   services = await Promise.all([startService(settings), startService(settings)]);
   database = openDatabase(url, 1);
   const issued = { name: 'Desk', role: 'analyst' as const, expiresAt: null };
-  ({ key } = await issueKey(database.db, issued, new Date()));
+  ({ key } = await issueKey(database.pool, issued, new Date()));
   for (const slug of SLUGS.slice(1)) await post('/v1/outlooks', { ...SAMPLE_OUTLOOK, slug });
   for (const { origin } of services) {
     const client = await new EventClient(origin + ALL, { lastEventId: '0' }).connect();

@@ -18,7 +18,7 @@ beforeAll(async () => {
   services = await Promise.all([startService(settings), startService(settings)]);
   database = openDatabase(url, 1);
   const issued = { name: 'Desk', role: 'analyst' as const, expiresAt: null };
-  ({ key } = await issueKey(database.db, issued, new Date()));
+  ({ key } = await issueKey(database.pool, issued, new Date()));
 });
 afterAll(async () => {
   await cleanUp();

@@ -76,9 +76,9 @@ export async function startLedger({
   if (samples) await loadSamples(database, now());
   else
     for (const sample of SAMPLE_SERIES.series)
-      await createSeries(database.db, parse(series, sample), now());
+      await createSeries(database.pool, parse(series, sample), now());
   const issue = async (role: Role) =>
-    (await issueKey(database.db, { name: `${role} desk`, role, expiresAt: null }, now())).key;
+    (await issueKey(database.pool, { name: `${role} desk`, role, expiresAt: null }, now())).key;
   const keys = {
     analyst: await issue('analyst'),
     feed: await issue('feed'),

@@ -35,7 +35,7 @@ beforeAll(async () => {
   const url = await createDatabase();
   database = openDatabase(url, 2);
   const issued = { name: 'Desk', role: 'admin' as const, expiresAt: null };
-  ({ key } = await issueKey(database.db, issued, new Date()));
+  ({ key } = await issueKey(database.pool, issued, new Date()));
   settings = {
     DATABASE_URL: url,
     LOAD_SAMPLES: 'true',
