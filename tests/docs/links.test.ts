@@ -56,7 +56,8 @@ test('SECURITY.md names tests that exist', () => {
   );
   expect(named.length).toBeGreaterThan(40);
   const missing = named.filter(
-    (name) => !['.test.ts', '.fault.ts'].some((ending) => existsSync(absolute(`tests/${name}${ending}`))),
+    (name) =>
+      !['.test.ts', '.fault.ts'].some((ending) => existsSync(absolute(`tests/${name}${ending}`))),
   );
   expect(missing).toEqual([]);
 });

@@ -58,7 +58,9 @@ beforeAll(async () => {
   service = await startService({ DATA_DIR: newFolder() });
   const [key = ''] = keysShown(service.stdout());
   const script = STEPS.map(({ command }) => `${command}\nprintf '\\036%s\\036' "$?"`).join('\n');
-  const ours = script.replace('KEY=olk_…', `KEY=${key}`).replaceAll('http://127.0.0.1:3000', service.origin);
+  const ours = script
+    .replace('KEY=olk_…', `KEY=${key}`)
+    .replaceAll('http://127.0.0.1:3000', service.origin);
   const parts = (await runShell(ours)).split(SEPARATOR);
   printed = STEPS.map((_, index) => ({
     output: parts[2 * index] ?? '',
@@ -87,7 +89,9 @@ test('the steps of the tour are found', () => {
 });
 
 test('the first start prints what the tour shows', () => {
-  const [shown] = codeBlocksOf(textOf('docs/tour.md')).filter(({ language }) => language === 'text');
+  const [shown] = codeBlocksOf(textOf('docs/tour.md')).filter(
+    ({ language }) => language === 'text',
+  );
   expect(service.stdout()).toMatch(new RegExp(patternOf(shown?.text ?? 'nothing'), 'u'));
 });
 
