@@ -30,22 +30,35 @@ function isUnfinished(command: string): boolean {
 }
 
 const PARTS =
-  /(?<gap>…\n?)|(?<lineBreak>\n)|(?<time>\d{4}-\d\d-\d\dT[\d:.]+Z)|(?<id>[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})|[^]/gu;
+  /(?<lineBreak>\n)|(?<time>\d{4}-\d\d-\d\dT[\d:.]+Z)|(?<id>[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})|[^]/gu;
 const MEANT: Record<string, string> = {
-  gap: '[^]*?',
   lineBreak: String.raw`\s*`, // long lines are broken
   time: String.raw`\d{4}-\d\d-\d\dT[\d:.]+Z`,
   id: String.raw`[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}`,
 };
 
-/** What a documented output stands for: `…` is anything, and times and ids are any. */
-function patternOf(output: string): string {
-  return [...output.trimEnd().matchAll(PARTS)]
-    .map(({ 0: text, groups = {} }) => {
+/** What a documented text stands for: itself, but with any time for a time and any id for an id. */
+function patternOf(text: string): string {
+  return [...text.matchAll(PARTS)]
+    .map(({ 0: character, groups = {} }) => {
       const part = Object.keys(MEANT).find((name) => groups[name] !== undefined);
-      return part ? MEANT[part] : text.replace(/[\\^$.*+?()[\]{}|]/u, String.raw`\$&`);
+      return part ? MEANT[part] : character.replace(/[\\^$.*+?()[\]{}|]/u, String.raw`\$&`);
     })
     .join('');
+}
+
+/** The first part of a documented output, between `…`, that was not printed where it should; null for none. */
+function missingPart(documented: string, printed: string): string | null {
+  const parts = documented.trimEnd().split(/…\n?/u);
+  let rest = printed.trimEnd();
+  for (const [index, part] of parts.entries()) {
+    const start = index === 0 ? '^' : '';
+    const end = index === parts.length - 1 ? '$' : '';
+    const found = new RegExp(start + patternOf(part) + end, 'u').exec(rest);
+    if (!found) return part;
+    rest = rest.slice(found.index + found[0].length);
+  }
+  return null;
 }
 
 const STEPS = stepsOf('docs/tour.md');
@@ -89,17 +102,16 @@ test('the steps of the tour are found', () => {
 });
 
 test('the first start prints what the tour shows', () => {
-  const [shown] = codeBlocksOf(textOf('docs/tour.md')).filter(
-    ({ language }) => language === 'text',
-  );
-  expect(service.stdout()).toMatch(new RegExp(patternOf(shown?.text ?? 'nothing'), 'u'));
+  const shown = codeBlocksOf(textOf('docs/tour.md')).find(({ language }) => language === 'text');
+  expect(missingPart(`…${shown?.text}…`, service.stdout())).toBeNull();
 });
 
 test.each(STEPS.map((step, index) => ({ ...step, index })))(
   '$command prints what the tour shows',
   ({ output, index }) => {
-    expect(printed[index]?.status).toBe('0');
-    expect(printed[index]?.output.trimEnd()).toMatch(new RegExp(`^${patternOf(output)}$`, 'u'));
+    const { output: actual, status } = printed[index] ?? { output: '', status: 'never run' };
+    expect(missingPart(output, actual), `printed: ${actual.slice(0, 1_000)}`).toBeNull();
+    expect(status).toBe('0');
   },
 );
 
