@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import MarkdownIt from 'markdown-it';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const NOT_OURS = ['.git', '.data', 'node_modules', 'dist', 'coverage'];
+const NOT_OURS = new Set(['.git', '.data', 'node_modules', 'dist', 'coverage']);
 
 const parser = new MarkdownIt();
 
@@ -14,7 +14,7 @@ export const DOCUMENTS: readonly string[] = markdownIn('');
 function markdownIn(folder: string): string[] {
   return readdirSync(path.join(ROOT, folder), { withFileTypes: true }).flatMap((entry) => {
     const name = path.posix.join(folder, entry.name);
-    if (entry.isDirectory()) return NOT_OURS.includes(entry.name) ? [] : markdownIn(name);
+    if (entry.isDirectory()) return NOT_OURS.has(entry.name) ? [] : markdownIn(name);
     return name.endsWith('.md') ? [name] : [];
   });
 }
