@@ -28,7 +28,7 @@ export const textOf = (name: string): string => readFileSync(absolute(name), 'ut
 export function linksOf(text: string): string[] {
   return tokensOf(text).flatMap((token) => {
     const target = token.attrGet('href') ?? token.attrGet('src');
-    return target === null ? [] : [target];
+    return target === null ? [] : [String(target)];
   });
 }
 
