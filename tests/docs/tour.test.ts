@@ -79,7 +79,7 @@ beforeAll(async () => {
     output: parts[2 * index] ?? '',
     status: parts[2 * index + 1] ?? 'never run',
   }));
-});
+}, 300_000);
 afterAll(cleanUp);
 
 /** Runs a script in one shell and an empty folder. */
