@@ -60,3 +60,10 @@ export function codeBlocksOf(text: string): { language: string; text: string }[]
 function tokensOf(text: string) {
   return parser.parse(text, {}).flatMap((token) => [token, ...(token.children ?? [])]);
 }
+
+/** The pieces of code in a document's text. */
+export function inlineCodeOf(text: string): string[] {
+  return tokensOf(text)
+    .filter(({ type }) => type === 'code_inline')
+    .map(({ content }) => content);
+}
