@@ -65,12 +65,13 @@ async function* oneStream(
   position: Position,
   { slug, signal, onOpen }: Options,
 ): AsyncGenerator<LedgerEvent> {
-  const silence = new AbortController();
-  const timer = setTimeout(() => silence.abort(), SILENT_FOR);
+  const connection = new AbortController();
+  const close = () => connection.abort();
+  signal.addEventListener('abort', close);
+  const timer = setTimeout(close, SILENT_FOR);
   const init = {
     parseAs: 'stream',
-    fetch: open,
-    signal: AbortSignal.any([signal, silence.signal]),
+    fetch: (request: Request) => open(request, connection.signal),
     headers: {
       Accept: 'text/event-stream',
       ...(position.id !== null && { 'Last-Event-ID': position.id }),
@@ -90,6 +91,7 @@ async function* oneStream(
     }
   } finally {
     clearTimeout(timer);
+    signal.removeEventListener('abort', close);
   }
 }
 

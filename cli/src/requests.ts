@@ -39,15 +39,17 @@ function isPassing({ status, headers }: Response): boolean {
   return PASSING.has(status) || (status === 409 && headers.has('retry-after'));
 }
 
-async function attempt(request: Request): Promise<Response> {
-  return open(request, AbortSignal.any([request.signal, AbortSignal.timeout(ATTEMPT_WITHIN)]));
+function attempt(request: Request): Promise<Response> {
+  return open(request, AbortSignal.timeout(ATTEMPT_WITHIN));
 }
 
 /**
- * A `fetch` for the client that is not limited in time, for streams.
+ * A `fetch` for the client, without retries.
+ * @param signal aborts the request and the reading of its response. It replaces the request's own signal: Node.js
+ *   may collect that one, and what AbortSignal.any returns, as garbage while they wait, and they never abort then.
  * @throws Unavailable where no answer came
  */
-export async function open(request: Request, signal = request.signal): Promise<Response> {
+export async function open(request: Request, signal: AbortSignal): Promise<Response> {
   try {
     // The service never redirects, and the key goes to nobody else.
     return await fetch(request, { signal, redirect: 'manual' });

@@ -70,7 +70,7 @@ describe('outlook login', () => {
   test('does not show what is typed on a terminal', async () => {
     const home = newFolder();
     const login = onTerminal(['login'], { env: { HOME: home } });
-    await shows(login.stdout, 'Key');
+    await shows(login, 'Key');
     login.type(`${ledger.keys.analyst}\r`);
     const { code, stdout } = await login.ended;
     expect(code).toBe(0);
@@ -83,7 +83,7 @@ describe('outlook login', () => {
   test('that is left with Ctrl-C keeps nothing', async () => {
     const home = newFolder();
     const login = onTerminal(['login'], { env: { HOME: home } });
-    await shows(login.stdout, 'Key');
+    await shows(login, 'Key');
     login.type('olk_half\u0003');
     expect((await login.ended).code).toBe(4);
     expect(readdirSync(home)).toEqual([]);

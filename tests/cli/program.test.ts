@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { EXIT } from '../../cli/src/failures.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
-import { cleanUp, outlook } from '../support/outlook-command.ts';
+import { cleanUp, outlook, preloaded } from '../support/outlook-command.ts';
 
 let ledger: TestLedger;
 let url: string;
@@ -172,7 +172,45 @@ describe('where no answer comes that counts, with exit code 3,', () => {
   });
 });
 
+describe('a service that does not answer in time, also after a garbage collection,', () => {
+  // A second stands for every limit of time.
+  const env = preloaded(`const { timeout } = AbortSignal;
+    AbortSignal.timeout = () => timeout.call(AbortSignal, 1_000);
+    setInterval(gc, 50).unref();`);
+  let silent: Server;
+  let silentUrl: string;
+  beforeAll(async () => {
+    silent = createServer(({ url }, response) => {
+      if (url?.includes('/v1/outlooks?')) response.writeHead(200).write('{'); // and no more
+    });
+    silentUrl = await listening(silent);
+  });
+  afterAll(() => {
+    silent.closeAllConnections();
+    silent.close();
+  });
+
+  test('is not waited for any longer', async () => {
+    const none = await outlook(['show', SLUG], { url: silentUrl, env });
+    expect(none).toMatchObject({ code: 3, stdout: '' });
+    expect(none.stderr).toContain(`No answer from ${silentUrl}`);
+  });
+
+  test('nor where its answer has begun', async () => {
+    expect(await outlook(['list'], { url: silentUrl, env })).toMatchObject({ code: 3, stdout: '' });
+  });
+
+  test('nor for completions', async () => {
+    const words = ['--get-yargs-completions', 'outlook', 'show', ''];
+    const { code, stdout } = await outlook(words, { url: silentUrl, env });
+    expect([code, stdout]).toEqual([0, expect.stringContaining('--json')]);
+  });
+});
+
 describe('completion', () => {
+  // As long as a slow machine needs.
+  const patient = preloaded('AbortSignal.timeout = () => new AbortController().signal;');
+
   test('is a script that each shell can read', async () => {
     for (const shell of ['bash', 'zsh', 'fish']) {
       const { code, stdout, stderr } = await outlook(['completion', shell]);
@@ -188,7 +226,7 @@ describe('completion', () => {
     const { code, stdout, stderr } = await outlook(['--get-yargs-completions', ...words], {
       url,
       key: ledger.keys.analyst,
-      env,
+      env: { ...patient, ...env },
     });
     expect([code, stderr]).toEqual([0, '']);
     return stdout.trimEnd().split('\n');

@@ -8,6 +8,7 @@ import {
   cleanUp,
   onTerminal,
   outlook,
+  preloaded,
   type Running,
   shows,
 } from '../support/outlook-command.ts';
@@ -44,7 +45,7 @@ async function revise(): Promise<void> {
 /** Starts to watch, and waits until the stream is there. */
 async function watch(...args: string[]): Promise<Running> {
   const running = begin(['watch', ...args], { url });
-  await shows(running.stderr, 'Watching from event');
+  await shows(running, 'Watching from event', 'stderr');
   return running;
 }
 
@@ -54,7 +55,7 @@ describe('outlook watch', () => {
   test('tells a line an event, as it happens, until Ctrl-C', async () => {
     const running = await watch();
     await revise();
-    await shows(running.stdout, '\n');
+    await shows(running, '\n');
     expect(linesOf(running)).toEqual([
       `2026-11-21 16:00 UTC  ${SLUG}  outlook.version.published  version 2: bear 0.35 (+0.05), base 0.40 (−0.05), bull 0.25 (·)`,
     ]);
@@ -64,7 +65,7 @@ describe('outlook watch', () => {
       publisher: 'P',
       publishedAt: '2026-11-20T12:00:00Z',
     });
-    await shows(running.stdout, 'evidence.added  Retail sales rose <b>\n');
+    await shows(running, 'evidence.added  Retail sales rose <b>\n');
     running.kill('SIGINT');
     expect(await running.ended).toMatchObject({ code: 0 });
     expect(linesOf(running)).toHaveLength(2);
@@ -74,7 +75,7 @@ describe('outlook watch', () => {
     const running = await watch(SLUG, '--json');
     await createOutlook(ledger, { slug: 'other' });
     await revise();
-    await shows(running.stdout, '\n');
+    await shows(running, '\n');
     running.kill('SIGTERM');
     expect(await running.ended).toMatchObject({ code: 0 });
     expect(linesOf(running).map((line) => JSON.parse(line) as unknown)).toEqual([
@@ -94,12 +95,12 @@ describe('outlook watch', () => {
       await revise();
       told.push(version);
       way.weather = 'calm';
-      await shows(running.stdout, `"version":${version}`);
+      await shows(running, `"version":${version}`);
       expect(weather).toBeTruthy();
     }
     await revise();
     told.push(version);
-    await shows(running.stdout, `"version":${version}`);
+    await shows(running, `"version":${version}`);
     running.kill('SIGINT');
     const { stderr } = await running.ended;
     expect(stderr).toContain('The connection was lost');
@@ -111,11 +112,27 @@ describe('outlook watch', () => {
 
   test('ends on a terminal by Ctrl-C, also while the service is away', async () => {
     const running = onTerminal(['watch'], { url });
-    await shows(running.stdout, 'Watching from event');
+    await shows(running, 'Watching from event');
     way.block();
-    await shows(running.stdout, 'The connection was lost');
+    await shows(running, 'The connection was lost');
     running.type('\u0003');
     expect((await running.ended).code).toBe(0);
+  });
+
+  test('ends by Ctrl-C after a garbage collection', async () => {
+    const env = preloaded(`process.on('SIGUSR2', async () => {
+      for (let turn = 0; turn < 5; turn += 1) {
+        gc();
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      process.stderr.write('Garbage collected.');
+    });`);
+    const running = begin(['watch'], { url, env });
+    await shows(running, 'Watching from event', 'stderr');
+    running.kill('SIGUSR2');
+    await shows(running, 'Garbage collected.', 'stderr');
+    running.kill('SIGINT');
+    expect(await running.ended).toMatchObject({ code: 0 });
   });
 
   test('of an outlook that is not there is refused; of a service that is not there, is over', async () => {

@@ -121,7 +121,7 @@ describe('outlook revise', () => {
 
   test('shows what moves and asks; yes publishes it', async () => {
     const running = onTerminal(reviseArgs(), { url, key });
-    await shows(running.stdout, 'Publish version 2?');
+    await shows(running, 'Publish version 2?');
     expect(running.stdout()).toMatch(/base.{0,9} {2}0\.45 {2}0\.40 {2}−0\.05/);
     expect(running.stdout()).toContain('because: Yields jumped.');
     expect(await standing()).toMatchObject({ version: 1 });
@@ -138,7 +138,7 @@ describe('outlook revise', () => {
     ['Ctrl-C', '\u0003'],
   ])('%s publishes nothing, and exits with 4', async ([, typed = '']) => {
     const running = onTerminal(reviseArgs(), { url, key });
-    await shows(running.stdout, 'Publish version 2?');
+    await shows(running, 'Publish version 2?');
     running.type(typed);
     const { code, stdout } = await running.ended;
     expect(code).toBe(4);
@@ -148,7 +148,7 @@ describe('outlook revise', () => {
 
   test('is refused where another version came since it was shown', async () => {
     const running = onTerminal(reviseArgs(), { url, key });
-    await shows(running.stdout, 'Publish version 2?');
+    await shows(running, 'Publish version 2?');
     const probabilities = { bear: 0.2, base: 0.5, bull: 0.3 };
     await send(ledger, 'POST', `/v1/outlooks/${slug}/revisions`, { probabilities, rationale: 'R' });
     running.type('y');
@@ -274,7 +274,7 @@ describe('outlook resolve and outlook score', () => {
       url,
       key,
     });
-    await shows(running.stdout, 'Resolve it?');
+    await shows(running, 'Resolve it?');
     expect(running.stdout()).toContain('came about: void');
     running.type('n');
     expect((await running.ended).code).toBe(4);

@@ -109,11 +109,27 @@ export function onTerminal(
   return start('script', script, { ...options, env: { TERM: 'xterm-256color', ...options.env } });
 }
 
-/** Waits until a text comes. */
-export async function shows(read: () => string, wanted: string | RegExp): Promise<void> {
-  const isThere = () =>
-    typeof wanted === 'string' ? read().includes(wanted) : wanted.test(read());
-  for (const deadline = Date.now() + 30_000; !isThere(); await delay(20)) {
-    if (Date.now() > deadline) throw new Error(`waited for ${String(wanted)} in: ${read()}`);
+/** The environment in which a command first runs some JavaScript, with `gc` at hand. */
+export function preloaded(code: string): Record<string, string> {
+  const gc = `import v8 from 'node:v8';
+    import vm from 'node:vm';
+    v8.setFlagsFromString('--expose-gc');
+    const gc = vm.runInNewContext('gc');`;
+  const url = `data:text/javascript,${encodeURIComponent(gc + code)}`;
+  return { NODE_OPTIONS: `--import ${url}` };
+}
+
+/** Waits until a command prints a text. The limit only says more than that of the test would. */
+export async function shows(
+  running: Running,
+  wanted: string,
+  stream: 'stdout' | 'stderr' = 'stdout',
+): Promise<void> {
+  let isOver = false;
+  void running.ended.then(() => (isOver = true));
+  for (const deadline = Date.now() + 55_000; !running[stream]().includes(wanted); await delay(20)) {
+    if (isOver || Date.now() > deadline) {
+      throw new Error(`waited for ${wanted} in: ${running[stream]()}`);
+    }
   }
 }

@@ -1,6 +1,7 @@
 import type { Argv } from 'yargs';
 import { dataOf } from '../failures.ts';
 import type { Program } from '../options.ts';
+import { open } from '../requests.ts';
 import { serviceAt } from '../service.ts';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
@@ -59,9 +60,9 @@ async function slugsLike(start: string, url: string): Promise<string[]> {
   if (start.startsWith('-')) return [];
   try {
     const { client } = serviceAt(url);
-    const signal = AbortSignal.timeout(SLUGS_WITHIN);
     const query = { limit: 100, sort: 'slug' } as const;
-    const { items } = dataOf(await client.GET('/v1/outlooks', { params: { query }, signal }));
+    const fetch = (request: Request) => open(request, AbortSignal.timeout(SLUGS_WITHIN));
+    const { items } = dataOf(await client.GET('/v1/outlooks', { params: { query }, fetch }));
     return items
       .map(({ slug }) => slug)
       .filter((slug) => slug.startsWith(start) && SLUG.test(slug));
