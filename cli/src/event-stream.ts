@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createParser } from 'eventsource-parser';
-import { dataOf, Refusal, Unavailable } from './failures.ts';
+import { dataOf, Refusal, Unavailable } from './errors.ts';
 import { open } from './requests.ts';
-import type { Service } from './service.ts';
+import type { Service } from './api-client.ts';
 
 export type LedgerEvent = { id: string; event: string; data: unknown };
 

@@ -10,7 +10,7 @@ import {
 import { randomUUID } from 'node:crypto';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import { UsageError } from './failures.ts';
+import { UsageError } from './errors.ts';
 
 const KEY_CHARACTERS = /^[\x21-\x7e]{1,8192}$/;
 

@@ -1,7 +1,7 @@
 import { styleText } from 'node:util';
 import ui from 'cliui';
 import stringWidth from 'string-width';
-import { charactersOf, plain, plainLines, WORDS } from './text.ts';
+import { charactersOf, plain, plainLines, WORDS } from './terminal-text.ts';
 
 /** What a page gets in columns; more is hard to read, fewer is no terminal. */
 const [NARROWEST, USUAL, WIDEST] = [40, 80, 120];

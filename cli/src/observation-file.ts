@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { NewObservations } from '@outlook-ledger/client';
 import { type Info, parse } from 'csv-parse';
-import { UsageError } from './failures.ts';
+import { UsageError } from './errors.ts';
 
 type Observation = NewObservations['observations'][number];
 

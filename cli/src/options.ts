@@ -1,5 +1,5 @@
 import type { Argv } from 'yargs';
-import { UsageError } from './failures.ts';
+import { UsageError } from './errors.ts';
 
 /** The options of every command. */
 export type Globals = { url: string; json: boolean };

@@ -1,8 +1,8 @@
 import { hideBin } from 'yargs/helpers';
 import { prepareCompletion } from './commands/completion.ts';
-import { EXIT, exitCodeOf } from './failures.ts';
+import { EXIT, exitCodeOf } from './errors.ts';
 import { tell, tellFailure } from './output.ts';
-import { outlookProgram, serviceUrl } from './program.ts';
+import { outlookProgram, serviceUrl } from './command-line.ts';
 
 // Whoever reads may have read enough, as `head` does.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -1,7 +1,7 @@
 import { confirm, isCancel } from '@clack/prompts';
-import { Declined, Refusal, UsageError } from './failures.ts';
+import { Declined, Refusal, UsageError } from './errors.ts';
 import type { Globals } from './options.ts';
-import { jsonOf, plain } from './text.ts';
+import { jsonOf, plain } from './terminal-text.ts';
 
 /** Answers a command: with the service's own JSON, or with a page for whoever reads it. */
 export function answer({ json }: Pick<Globals, 'json'>, data: unknown, page: () => string): void {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Unavailable } from './failures.ts';
+import { Unavailable } from './errors.ts';
 import { tell } from './output.ts';
 
 /** Between attempts at a write, in milliseconds; after the last one it is given up. */

@@ -1,8 +1,8 @@
 import type { Argv } from 'yargs';
-import { dataOf } from '../failures.ts';
+import { dataOf } from '../errors.ts';
 import type { Program } from '../options.ts';
 import { open } from '../requests.ts';
-import { serviceAt } from '../service.ts';
+import { serviceAt } from '../api-client.ts';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 /** How long whoever presses Tab waits for slugs, in milliseconds. */

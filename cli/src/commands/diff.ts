@@ -1,10 +1,10 @@
 import type { OutlookDiff } from '@outlook-ledger/client';
-import { dataOf } from '../failures.ts';
+import { dataOf } from '../errors.ts';
 import { fraction, heading, moment, paragraph } from '../layout.ts';
 import { given, number, type Program, slug } from '../options.ts';
 import { answer } from '../output.ts';
 import { probabilityMoves } from '../probabilities.ts';
-import { serviceAt } from '../service.ts';
+import { serviceAt } from '../api-client.ts';
 
 export function diffCommand(program: Program): Program {
   return program.command(

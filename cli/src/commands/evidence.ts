@@ -1,11 +1,11 @@
 import type { Evidence, NewEvidence } from '@outlook-ledger/client';
-import { dataOf } from '../failures.ts';
-import { readJsonObject } from '../files.ts';
+import { dataOf } from '../errors.ts';
+import { readJsonObject } from '../input-files.ts';
 import { heading, moment, paragraph, table } from '../layout.ts';
 import { given, number, type Program, slug, text } from '../options.ts';
 import { answer } from '../output.ts';
 import { walk } from '../paging.ts';
-import { serviceAt } from '../service.ts';
+import { serviceAt } from '../api-client.ts';
 
 export function evidenceCommand(program: Program): Program {
   return program.command('evidence', 'List or add evidence', (command) => {

@@ -1,10 +1,10 @@
 import type { ProbabilityHistory } from '@outlook-ledger/client';
-import { dataOf } from '../failures.ts';
+import { dataOf } from '../errors.ts';
 import { delta, fraction, moment, sparkline, table, terminalWidth } from '../layout.ts';
 import { given, type Program, SCENARIOS, slug, text } from '../options.ts';
 import { answer } from '../output.ts';
 import { moveOf } from '../probabilities.ts';
-import { serviceAt } from '../service.ts';
+import { serviceAt } from '../api-client.ts';
 
 export function historyCommand(program: Program): Program {
   return program.command(

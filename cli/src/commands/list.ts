@@ -1,10 +1,10 @@
 import type { OutlookSummary } from '@outlook-ledger/client';
-import { dataOf } from '../failures.ts';
+import { dataOf } from '../errors.ts';
 import { fraction, table } from '../layout.ts';
 import { asOf, given, number, type Program, SCENARIOS, text } from '../options.ts';
 import { answer } from '../output.ts';
 import { walk } from '../paging.ts';
-import { serviceAt } from '../service.ts';
+import { serviceAt } from '../api-client.ts';
 
 const STATUSES = ['open', 'resolved', 'void', 'withdrawn'] as const;
 const SORTS = ['-publishedAt', 'publishedAt', 'slug', 'relevance'] as const;

@@ -1,10 +1,10 @@
 import { text } from 'node:stream/consumers';
 import { isCancel, password } from '@clack/prompts';
-import { Declined } from '../failures.ts';
+import { Declined } from '../errors.ts';
 import { storeKey } from '../key-file.ts';
 import type { Program } from '../options.ts';
 import { answer } from '../output.ts';
-import { plain } from '../text.ts';
+import { plain } from '../terminal-text.ts';
 
 export function loginCommand(program: Program): Program {
   return program.command(

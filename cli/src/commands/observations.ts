@@ -1,12 +1,12 @@
 import type { Client, FieldError, Recorded } from '@outlook-ledger/client';
-import { dataOf, Refusal } from '../failures.ts';
-import { openInput } from '../files.ts';
+import { dataOf, Refusal } from '../errors.ts';
+import { openInput } from '../input-files.ts';
 import { bar } from '../layout.ts';
 import type { Globals, Program } from '../options.ts';
 import { answer, tell } from '../output.ts';
 import { batchesOf, readObservations, type Row } from '../observation-file.ts';
-import { serviceAt } from '../service.ts';
-import { plain } from '../text.ts';
+import { serviceAt } from '../api-client.ts';
+import { plain } from '../terminal-text.ts';
 
 /** The bar of an import, in columns. */
 const BAR = 30;

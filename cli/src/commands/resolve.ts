@@ -1,5 +1,5 @@
 import type { Outlook, OutlookResolution } from '@outlook-ledger/client';
-import { dataOf } from '../failures.ts';
+import { dataOf } from '../errors.ts';
 import { heading, paragraph } from '../layout.ts';
 import {
   evidenceIds,
@@ -13,7 +13,7 @@ import {
 } from '../options.ts';
 import { answer, requireSomeone, requireYes } from '../output.ts';
 import { probabilityBars } from '../probabilities.ts';
-import { serviceAt } from '../service.ts';
+import { serviceAt } from '../api-client.ts';
 
 const OUTCOMES = [...SCENARIOS, 'void'] as const;
 

@@ -1,10 +1,10 @@
 import type { NewRevision, Outlook } from '@outlook-ledger/client';
-import { dataOf, UsageError } from '../failures.ts';
+import { dataOf, UsageError } from '../errors.ts';
 import { heading, paragraph } from '../layout.ts';
 import { evidenceIds, number, type Program, slug, yes, text } from '../options.ts';
 import { answer, requireSomeone, requireYes } from '../output.ts';
 import { probabilityMoves } from '../probabilities.ts';
-import { serviceAt } from '../service.ts';
+import { serviceAt } from '../api-client.ts';
 
 const probability = (scenario: string) =>
   ({ ...number(`the new probability of the ${scenario} scenario`), demandOption: true }) as const;

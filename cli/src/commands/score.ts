@@ -1,9 +1,9 @@
 import type { OutlookScores } from '@outlook-ledger/client';
-import { dataOf } from '../failures.ts';
+import { dataOf } from '../errors.ts';
 import { fraction, heading, paragraph, table } from '../layout.ts';
 import { asOf, given, type Program, SCENARIOS, slug, text } from '../options.ts';
 import { answer } from '../output.ts';
-import { serviceAt } from '../service.ts';
+import { serviceAt } from '../api-client.ts';
 
 const right = (title: string) => ({ title, align: 'right' }) as const;
 

@@ -1,11 +1,11 @@
 import type { Client, Drawdown, Outlook } from '@outlook-ledger/client';
-import { dataOf, Refusal, UsageError } from '../failures.ts';
+import { dataOf, Refusal, UsageError } from '../errors.ts';
 import { heading, moment, paragraph, styled, table } from '../layout.ts';
 import { asOf as asOfOption, given, number, type Program, SCENARIOS, slug } from '../options.ts';
 import { answer } from '../output.ts';
 import { probabilityBars } from '../probabilities.ts';
-import { serviceAt } from '../service.ts';
-import { plain } from '../text.ts';
+import { serviceAt } from '../api-client.ts';
+import { plain } from '../terminal-text.ts';
 
 export function showCommand(program: Program): Program {
   return program.command(

@@ -2,8 +2,8 @@ import { type LedgerEvent, followEvents } from '../event-stream.ts';
 import { delta, fraction, moment, styled } from '../layout.ts';
 import { type Program, SCENARIOS, text } from '../options.ts';
 import { answer, tell } from '../output.ts';
-import { serviceAt } from '../service.ts';
-import { plain } from '../text.ts';
+import { serviceAt } from '../api-client.ts';
+import { plain } from '../terminal-text.ts';
 
 export function watchCommand(program: Program): Program {
   return program.command(

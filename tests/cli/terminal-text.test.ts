@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import stringWidth from 'string-width';
 import { describe, expect, test } from 'vitest';
 import { paragraph, table } from '../../cli/src/layout.ts';
-import { jsonOf, plain, plainLines } from '../../cli/src/text.ts';
+import { jsonOf, plain, plainLines } from '../../cli/src/terminal-text.ts';
 
 /** What a terminal obeys, or what turns text around; spelt out here, and not as the program finds it. */
 const OBEYED = new RegExp(

@@ -1,5 +1,5 @@
 import { type Client, createClient } from '@outlook-ledger/client';
-import { UsageError } from './failures.ts';
+import { UsageError } from './errors.ts';
 import { findKey } from './key-file.ts';
 import { send } from './requests.ts';
 

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { UsageError } from './failures.ts';
+import { UsageError } from './errors.ts';
 
 /** A file that was named, or the standard input for `-`. */
 export function openInput(file: string): Readable {

@@ -11,7 +11,7 @@ import { reviseCommand } from './commands/revise.ts';
 import { scoreCommand } from './commands/score.ts';
 import { showCommand } from './commands/show.ts';
 import { watchCommand } from './commands/watch.ts';
-import { UsageError } from './failures.ts';
+import { UsageError } from './errors.ts';
 import { terminalWidth } from './layout.ts';
 import { type Program, REPEATABLE } from './options.ts';
 

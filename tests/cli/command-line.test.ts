@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { EXIT } from '../../cli/src/failures.ts';
+import { EXIT } from '../../cli/src/errors.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { cleanUp, outlook, preloaded } from '../support/outlook-command.ts';
 
