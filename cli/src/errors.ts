@@ -1,11 +1,11 @@
 import type { FieldError, Problem } from '@outlook-ledger/client';
 
-/** What the process exits with; README.md tells what each means. */
-export const EXIT = { done: 0, refused: 1, usage: 2, unavailable: 3, declined: 4 } as const;
+/** The exit codes of the process. README.md explains them. */
+export const EXIT_CODES = { done: 0, refused: 1, usage: 2, unavailable: 3, declined: 4 } as const;
 
-/** The command, a file that it names or the key file makes no sense. Nothing was sent. */
+/** The command, a file it names or the key file is wrong. Nothing was sent. */
 export class UsageError extends Error {
-  /** Faults by where they stand, such as a line of a file. */
+  /** Each fault with its place, such as a line of a file. */
   readonly faults: readonly string[];
 
   constructor(message: string, faults: readonly string[] = []) {
@@ -14,50 +14,50 @@ export class UsageError extends Error {
   }
 }
 
-/** No answer came, or none that this program understands. */
-export class Unavailable extends Error {}
+/** The service did not respond, or what responded is not the service. */
+export class UnavailableError extends Error {}
 
-/** Whoever was asked said no. */
-export class Declined extends Error {}
+/** The user answered no. */
+export class DeclinedError extends Error {}
 
-/** The service answered with a problem (RFC 9457). */
-export class Refusal extends Error {
+/** The service responded with a problem (RFC 9457). */
+export class ProblemError extends Error {
   readonly problem: Problem;
-  /** In words, where a fault stands in what was given. */
-  readonly placeOf: (fault: FieldError) => string;
+  /** Says where in the user's input a fault is. */
+  readonly locate: (fault: FieldError) => string;
 
-  constructor(problem: Problem, placeOf = ({ pointer }: FieldError) => pointer || 'the request') {
+  constructor(problem: Problem, locate = ({ pointer }: FieldError) => pointer || 'the request') {
     super(problem.detail);
     this.problem = problem;
-    this.placeOf = placeOf;
+    this.locate = locate;
   }
 }
 
 /**
- * What an answer of the client holds.
- * @throws Refusal where it is a problem, Unavailable where it is of something else than the service
+ * The data of a response.
+ * @throws ProblemError where the service sent a problem, UnavailableError where the response is not the service's
  */
-export function dataOf<Data>(
-  answer:
+export function dataOrThrow<Data>(
+  result:
     | { data: Data; error?: never; response: Response }
     | { data?: never; error: unknown; response: Response },
 ): Data {
-  // A proxy may answer with a page, or with nothing, which openapi-fetch makes an error that is ''.
-  if (answer.response.ok && answer.data !== undefined) return answer.data;
-  if (isProblem(answer.error)) throw new Refusal(answer.error);
-  throw new Unavailable(
-    `${answer.response.url} answered ${answer.response.status}, and not as Outlook Ledger does.`,
+  // A proxy may respond with a page, or with an empty body, which openapi-fetch reports as the error ''.
+  if (result.response.ok && result.data !== undefined) return result.data;
+  if (isProblem(result.error)) throw new ProblemError(result.error);
+  throw new UnavailableError(
+    `${result.response.url} answered ${result.response.status}, and not as Outlook Ledger does.`,
   );
 }
 
-export function isProblem(value: unknown): value is Problem {
+function isProblem(value: unknown): value is Problem {
   const { title, status, detail } = (value ?? {}) as Partial<Record<string, unknown>>;
   return typeof title === 'string' && typeof status === 'number' && typeof detail === 'string';
 }
 
-export function exitCodeOf(failure: unknown): number {
-  if (failure instanceof UsageError) return EXIT.usage;
-  if (failure instanceof Declined) return EXIT.declined;
-  if (failure instanceof Refusal && failure.problem.status < 500) return EXIT.refused;
-  return EXIT.unavailable;
+export function exitCodeFor(error: unknown): number {
+  if (error instanceof UsageError) return EXIT_CODES.usage;
+  if (error instanceof DeclinedError) return EXIT_CODES.declined;
+  if (error instanceof ProblemError && error.problem.status < 500) return EXIT_CODES.refused;
+  return EXIT_CODES.unavailable;
 }

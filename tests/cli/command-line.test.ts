@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { EXIT } from '../../cli/src/errors.ts';
+import { EXIT_CODES } from '../../cli/src/errors.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { cleanUp, outlook, preloaded } from '../support/outlook-command.ts';
 
@@ -101,7 +101,7 @@ test('the README tells of each command and of each exit code', async () => {
   expect(commands).toHaveLength(12);
   for (const name of commands) expect(readme).toContain(`\n| \`${name}`);
   const codes = [...readme.matchAll(/^\| (\d) +\|/gm)].map(([, code]) => Number(code));
-  expect(codes).toEqual(Object.values(EXIT));
+  expect(codes).toEqual(Object.values(EXIT_CODES));
 });
 
 describe('what is refused has exit code 1, and', () => {

@@ -2,24 +2,24 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
-import { LossyWay } from '../support/lossy-proxy.ts';
+import { LossyProxy } from '../support/lossy-proxy.ts';
 import { cleanUp, newFolder, onTerminal, outlook, type Run } from '../support/outlook-command.ts';
 
 const SERIES = 'us-high-yield-spread';
 
 let ledger: TestLedger;
-let way: LossyWay;
+let proxy: LossyProxy;
 let url: string;
 let key: string;
 beforeAll(async () => {
   ledger = await startLedger();
   key = ledger.keys.feed;
-  way = new LossyWay(await ledger.app.listen({ host: '127.0.0.1', port: 0 }));
-  url = await way.listen();
+  proxy = new LossyProxy(await ledger.app.listen({ host: '127.0.0.1', port: 0 }));
+  url = await proxy.listen();
 });
 afterAll(async () => {
   cleanUp();
-  await way.close();
+  await proxy.close();
   await ledger.close();
 });
 
@@ -80,7 +80,7 @@ describe('outlook observations import', () => {
     ]);
     expect(stderr).toContain('has 7 faults; nothing was sent');
     expect(await stored()).toBe(0);
-    expect(way.writes).toEqual([]);
+    expect(proxy.writes).toEqual([]);
   });
 
   test.for([
@@ -118,14 +118,14 @@ describe('outlook observations import', () => {
   });
 
   test('sends 20,500 days in three batches, each once though answers are lost', async () => {
-    way.writes.length = 0;
-    way.losses.push('answer lost', 'unavailable');
+    proxy.writes.length = 0;
+    proxy.losses.push('response lost', 'unavailable');
     const file = daysOf(20_500);
     const { code, stdout } = await send(file);
     expect([code, stdout]).toEqual([0, `${SERIES}: 20500 added, 0 revised, 0 known so already.\n`]);
     expect(await stored()).toBe(20_500);
-    expect(way.writes).toHaveLength(5);
-    const keys = way.writes.map((head) => /^idempotency-key: (.+)$/im.exec(head)?.[1]);
+    expect(proxy.writes).toHaveLength(5);
+    const keys = proxy.writes.map((head) => /^idempotency-key: (.+)$/im.exec(head)?.[1]);
     expect(new Set(keys).size).toBe(3);
   });
 

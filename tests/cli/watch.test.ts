@@ -14,20 +14,20 @@ import {
 } from '../support/outlook-command.ts';
 
 let ledger: TestLedger;
-let way: Proxy;
+let proxy: Proxy;
 let url: string;
 beforeAll(async () => {
   ledger = await startLedger();
   ledger.clock.now = new Date('2026-11-21T16:00:00.000Z');
-  way = new Proxy(await ledger.app.listen({ host: '127.0.0.1', port: 0 }));
-  url = await way.listen();
+  proxy = new Proxy(await ledger.app.listen({ host: '127.0.0.1', port: 0 }));
+  url = await proxy.listen();
 });
 afterEach(() => {
-  way.weather = 'calm';
+  proxy.weather = 'calm';
 });
 afterAll(async () => {
   cleanUp();
-  await way.close();
+  await proxy.close();
   await ledger.close();
 });
 
@@ -91,10 +91,10 @@ describe('outlook watch', () => {
     const running = await watch(SLUG, '--json');
     const told: number[] = [];
     for (const weather of ['before the first event', 'behind an event', 'once more']) {
-      way.block();
+      proxy.block();
       await revise();
       told.push(version);
-      way.weather = 'calm';
+      proxy.weather = 'calm';
       await shows(running, `"version":${version}`);
       expect(weather).toBeTruthy();
     }
@@ -113,7 +113,7 @@ describe('outlook watch', () => {
   test('ends on a terminal by Ctrl-C, also while the service is away', async () => {
     const running = onTerminal(['watch'], { url });
     await shows(running, 'Watching from event');
-    way.block();
+    proxy.block();
     await shows(running, 'The connection was lost');
     running.type('\u0003');
     expect((await running.ended).code).toBe(0);

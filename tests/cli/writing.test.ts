@@ -3,13 +3,13 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, send } from '../support/requests.ts';
-import { LossyWay } from '../support/lossy-proxy.ts';
+import { LossyProxy } from '../support/lossy-proxy.ts';
 import { cleanUp, onTerminal, outlook, type Run, shows } from '../support/outlook-command.ts';
 
 const SAMPLE = fileURLToPath(new URL('../../samples/evidence-yield-jump.json', import.meta.url));
 
 let ledger: TestLedger;
-let way: LossyWay;
+let proxy: LossyProxy;
 let url: string;
 let key: string;
 let slug: string;
@@ -18,17 +18,17 @@ beforeAll(async () => {
   ledger = await startLedger();
   ledger.clock.now = new Date('2026-11-21T16:00:00.000Z');
   key = ledger.keys.analyst;
-  way = new LossyWay(await ledger.app.listen({ host: '127.0.0.1', port: 0 }));
-  url = await way.listen();
+  proxy = new LossyProxy(await ledger.app.listen({ host: '127.0.0.1', port: 0 }));
+  url = await proxy.listen();
 });
 beforeEach(async () => {
-  way.writes.length = 0;
+  proxy.writes.length = 0;
   slug = `outlook-${(made += 1)}`;
   await createOutlook(ledger, { slug });
 });
 afterAll(async () => {
   cleanUp();
-  await way.close();
+  await proxy.close();
   await ledger.close();
 });
 
@@ -159,21 +159,21 @@ describe('outlook revise', () => {
   });
 
   test('whose answer is lost is sent again, and makes one version', async () => {
-    way.losses.push('answer lost', 'unavailable', 'in flight', 'answer lost');
+    proxy.losses.push('response lost', 'unavailable', 'in flight', 'response lost');
     const { code, stdout, stderr } = await write(...reviseArgs('--yes', '--json'));
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ version: 2 });
     expect(stderr).toContain('asking again');
     expect(await standing()).toMatchObject({ version: 2 });
-    expect(way.writes).toHaveLength(5);
-    const keys = way.writes.map((head) => /^idempotency-key: (.+)$/im.exec(head)?.[1]);
+    expect(proxy.writes).toHaveLength(5);
+    const keys = proxy.writes.map((head) => /^idempotency-key: (.+)$/im.exec(head)?.[1]);
     expect(new Set(keys).size).toBe(1);
     expect(keys[0]).toMatch(/^"[0-9a-f-]{36}"$/);
-    expect(way.writes[0]).toMatch(/^if-match: "/im);
+    expect(proxy.writes[0]).toMatch(/^if-match: "/im);
   });
 
   test('that is never answered says that it may have been done', async () => {
-    way.losses.push(...Array.from({ length: 6 }, () => 'answer lost' as const));
+    proxy.losses.push(...Array.from({ length: 6 }, () => 'response lost' as const));
     const { code, stderr } = await write(...reviseArgs('--yes'));
     expect(code).toBe(3);
     expect(stderr).toContain('may or may not have been done');
@@ -231,7 +231,7 @@ describe('outlook evidence add', () => {
   });
 
   test('whose answer is lost adds one item', async () => {
-    way.losses.push('answer lost');
+    proxy.losses.push('response lost');
     expect((await write('evidence', 'add', slug, '--file', SAMPLE)).code).toBe(0);
     const { stdout } = await write('evidence', 'list', slug, '--json');
     expect((JSON.parse(stdout) as { items: unknown[] }).items).toHaveLength(1);
