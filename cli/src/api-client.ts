@@ -12,7 +12,7 @@ export function apiClient(url: string): Client {
   const key = findKey();
   if (key !== undefined && base.protocol === 'http:' && !isLoopback(base.hostname)) {
     throw new UsageError(
-      `The key is not sent to ${base.origin}, as anyone on the way could read it: use https, or a tunnel to this machine.`,
+      `The key was not sent to ${base.origin}, because others could read it on the way. Use https, or an SSH tunnel to localhost.`,
     );
   }
   return createClient({ baseUrl: base.href.replace(/\/$/, ''), key, fetch: fetchWithRetries });
@@ -23,7 +23,7 @@ function parseBaseUrl(url: string): URL {
   const isBare = base && !base.username && !base.password && !base.search && !base.hash;
   if (isBare && /^https?:$/.test(base.protocol)) return base;
   throw new UsageError(
-    'The URL of the service (--url, OUTLOOK_URL) must be one such as https://ledger.example, without a user or a query.',
+    'The URL of the service (--url or OUTLOOK_URL) must look like https://ledger.example, without a user, query or fragment.',
   );
 }
 

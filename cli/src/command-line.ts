@@ -29,9 +29,9 @@ const COMMANDS = [
   loginCommand,
 ];
 
-const EPILOGUE = `Exit codes: 0 done, 1 refused by the service, 2 wrong usage, 3 no answer or a failure of the service, 4 declined.
+const EPILOGUE = `Exit codes: 0 success, 1 rejected by the service, 2 usage error, 3 no response or a service failure, 4 declined.
 
-The key for writes is OUTLOOK_KEY, or what "outlook login" keeps.`;
+Writes need a key: set OUTLOOK_KEY, or store the key with "outlook login".`;
 
 /**
  * The parser of the command line. It runs the command that it parses, and throws what goes wrong.
@@ -58,18 +58,18 @@ export function commandLine(
         default: serviceUrl(),
         defaultDescription: 'OUTLOOK_URL, or http://127.0.0.1:3000',
         requiresArg: true,
-        describe: 'the service',
+        describe: 'URL of the service',
       },
       json: {
         type: 'boolean',
         default: false,
-        describe: "the service's own JSON, and nothing else",
+        describe: "print the API's JSON and nothing else",
       },
     });
   for (const add of COMMANDS) add(parser);
   completionCommand(parser, (shell) => commandLine([], { shell }));
   return parser
-    .demandCommand(1, 'Name a command.')
+    .demandCommand(1, 'Specify a command.')
     .strict()
     .recommendCommands()
     .check(rejectRepeated)
@@ -109,7 +109,5 @@ function offer(slugs: readonly string[]) {
     complete: DefaultCompletions,
     done: (completions: string[]) => void,
   ): void =>
-    slugs.length > 0
-      ? done([...slugs])
-      : complete((_error, completions = []) => done(completions));
+    slugs.length > 0 ? done([...slugs]) : complete((_error, completions = []) => done(completions));
 }

@@ -46,7 +46,7 @@ export function dataOrThrow<Data>(
   if (result.response.ok && result.data !== undefined) return result.data;
   if (isProblem(result.error)) throw new ProblemError(result.error);
   throw new UnavailableError(
-    `${result.response.url} answered ${result.response.status}, and not as Outlook Ledger does.`,
+    `Unexpected response (${result.response.status}) from ${result.response.url}: it is not from Outlook Ledger.`,
   );
 }
 

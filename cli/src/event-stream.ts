@@ -107,7 +107,8 @@ class EventReader {
       this.#events.push({ id, event, data: JSON.parse(data) as unknown });
     },
     onError: ({ type }) => {
-      if (type === 'max-buffer-size-exceeded') throw new UnavailableError('An event is too long.');
+      if (type === 'max-buffer-size-exceeded')
+        throw new UnavailableError('The service sent an event that is too long.');
     },
   });
 

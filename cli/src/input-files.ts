@@ -16,8 +16,8 @@ export async function readJsonObject(file: string): Promise<object> {
   const value = await text(openInput(file))
     .then((json) => JSON.parse(json) as unknown)
     .catch((error: unknown) => {
-      throw new UsageError(`${file} can't be read as JSON: ${(error as Error).message}.`);
+      throw new UsageError(`Can't read ${file} as JSON: ${(error as Error).message}.`);
     });
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
-  throw new UsageError(`${file} must hold one JSON object.`);
+  throw new UsageError(`${file} must contain one JSON object.`);
 }

@@ -40,7 +40,7 @@ export function findKey(): string | undefined {
  * @throws UsageError where the text is not a key
  */
 export function storeKey(text: string): string {
-  const key = checkKey(text.trim(), 'The key');
+  const key = checkKey(text.trim(), 'The input');
   const file = keyPath();
   mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
   const draft = `${file}.${randomUUID()}`;
@@ -55,19 +55,19 @@ function readKeyFile(file: string): string | undefined {
     descriptor = openSync(file, 'r');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new UsageError(`The key file can't be read: ${(error as Error).message}.`);
+    throw new UsageError(`Can't read the key file: ${(error as Error).message}.`);
   }
   try {
     // Checks the open file: another one may have taken its name since.
     const { uid, mode } = fstatSync(descriptor);
     if (uid !== process.getuid?.()) {
-      throw new UsageError(`${file} belongs to another user. Remove it, and run "outlook login".`);
+      throw new UsageError(`${file} belongs to another user. Remove it and run "outlook login".`);
     }
     if ((mode & 0o777) !== 0o600) {
       const found = (mode & 0o777).toString(8).padStart(4, '0');
       throw new UsageError(
-        `${file} has the mode ${found} and must have 0600, so that nobody else can use the key: chmod 600 '${file}'. ` +
-          'Where others could read it, have the key revoked, too.',
+        `${file} has mode ${found}, but must have 0600 so that only you can read it. Run: chmod 600 '${file}'. ` +
+          'If others could read it, have the key revoked.',
       );
     }
     return readFileSync(descriptor, 'utf8');
@@ -79,6 +79,6 @@ function readKeyFile(file: string): string | undefined {
 function checkKey(key: string, source: string): string {
   if (KEY_PATTERN.test(key)) return key;
   throw new UsageError(
-    `${source} holds no key: a key is one word, such as olk_… (put it there with "outlook login").`,
+    `${source} does not contain a valid key. A key is one word, such as olk_…. Store it with "outlook login".`,
   );
 }

@@ -30,14 +30,15 @@ export async function readObservations(file: Readable, name: string): Promise<Ro
       continue;
     }
     const line = info.lines;
-    const found = findFaults(record, columnCount, lineOfDay);
-    faults.push(...found.map((fault) => `line ${line}, ${fault}`));
+    const found = findFaults(record, columnCount, lineOfDay).map((fault) => `line ${line}${fault}`);
+    faults.push(...found);
     if (found.length > 0) continue;
     lineOfDay.set(record[0] ?? '', line);
     rows.push({ line, observation: toObservation(record) });
   }
   if (faults.length > 0) {
-    throw new UsageError(`${name} has ${faults.length} faults; nothing was sent.`, faults);
+    const count = faults.length === 1 ? '1 fault' : `${faults.length} faults`;
+    throw new UsageError(`${name} has ${count}. Nothing was sent.`, faults);
   }
   if (rows.length > 0) return rows;
   throw new UsageError(`${name} has no observations.`);
@@ -96,6 +97,7 @@ function checkHeader(header: readonly string[], name: string): number {
   ]);
 }
 
+/** Each fault as it follows the number of its line. */
 function findFaults(
   record: readonly string[],
   columnCount: number,
@@ -103,16 +105,16 @@ function findFaults(
 ): string[] {
   const [date = '', value = ''] = record;
   if (record.length !== columnCount) {
-    return [`which has ${record.length} columns where the header has ${columnCount}`];
+    return [`: ${record.length} columns, but the header has ${columnCount}`];
   }
   const faults: string[] = [];
   const earlier = lineOfDay.get(date);
-  if (!isDay(date)) faults.push(`column date: ${quote(date)} is no day such as 2026-11-20`);
+  if (!isDay(date)) faults.push(`, column date: ${quote(date)} is not a date like 2026-11-20`);
   else if (earlier !== undefined)
-    faults.push(`column date: ${date} stands on line ${earlier}, too`);
+    faults.push(`, column date: ${date} is already on line ${earlier}`);
   if (!isNumber(value)) {
     faults.push(
-      `column value: ${quote(value)} is no number such as 2793.3; leave out days without a value`,
+      `, column value: ${quote(value)} is not a number like 2793.3; leave out days without a value`,
     );
   }
   return faults;

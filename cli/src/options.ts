@@ -15,13 +15,13 @@ export const REPEATABLE = ['evidence', 'acknowledge'] as const;
 export const slugArgument = {
   type: 'string',
   demandOption: true,
-  describe: 'the outlook, as "outlook list" names it',
+  describe: 'slug of the outlook, as shown by "outlook list"',
 } as const;
 
 export const yesOption = {
   type: 'boolean',
   default: false,
-  describe: 'do it without asking, as in a script',
+  describe: 'skip the confirmation, for scripts',
 } as const;
 
 /** An option whose value is the next word, even one that begins with a hyphen. */
@@ -29,13 +29,13 @@ export function textOption(describe: string) {
   return { type: 'string', nargs: 1, describe } as const;
 }
 
-export const asOfOption = textOption('as it stood at this moment, such as 2026-11-20T16:00:00Z');
+export const asOfOption = textOption('as of this time, such as 2026-11-20T16:00:00Z');
 
 export const evidenceOption = {
   type: 'string',
   array: true,
   default: [] as string[],
-  describe: 'the id of an item of evidence to cite; may be repeated',
+  describe: 'id of evidence to cite; may be repeated',
 } as const;
 
 /** An option whose value is a number. Yargs alone would turn "ten" into NaN, and 0x10 into 16. */
@@ -44,7 +44,7 @@ export function numberOption(describe: string) {
     ...textOption(describe),
     coerce: (text: string) => {
       if (/^[+-]?(\d+(\.\d*)?|\.\d+)$/.test(text)) return Number(text);
-      throw new UsageError(`${JSON.stringify(text)} is no number; write one such as 0.35.`);
+      throw new UsageError(`${JSON.stringify(text)} is not a number like 0.35.`);
     },
   } as const;
 }

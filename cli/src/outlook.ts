@@ -18,6 +18,6 @@ try {
   printError(error, { json: args.includes('--json') });
   process.exitCode = exitCodeFor(error);
   if (process.exitCode === EXIT_CODES.usage) {
-    printMessage('\nSee outlook --help, or --help behind a command.');
+    printMessage('\nRun "outlook --help", or add --help to a command.');
   }
 }

@@ -33,7 +33,9 @@ const MAX_FAULTS = 100;
 
 function formatFaults(faults: readonly string[]): string[] {
   const lines = faults.slice(0, MAX_FAULTS).map((fault) => `  ${fault}`);
-  return faults.length > MAX_FAULTS ? [...lines, `  and ${faults.length - MAX_FAULTS} more`] : lines;
+  return faults.length > MAX_FAULTS
+    ? [...lines, `  and ${faults.length - MAX_FAULTS} more`]
+    : lines;
 }
 
 function formatProblem({ problem, locate }: ProblemError): string {
@@ -49,7 +51,9 @@ function formatProblem({ problem, locate }: ProblemError): string {
  */
 export function requireTerminal({ yes }: { yes: boolean }): void {
   if (yes || (process.stdin.isTTY && process.stderr.isTTY)) return;
-  throw new UsageError('There is no terminal to ask on: say --yes to go on without being asked.');
+  throw new UsageError(
+    'This command asks for confirmation, and there is no terminal. Use --yes to skip the question.',
+  );
 }
 
 /**

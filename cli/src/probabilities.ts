@@ -27,7 +27,7 @@ export function probabilityChanges(from: Probabilities, to: Probabilities): stri
       { title: '' },
       { title: 'from', align: 'right' },
       { title: 'to', align: 'right' },
-      { title: 'moves', align: 'right' },
+      { title: 'delta', align: 'right' },
     ],
     SCENARIOS.map((scenario) => [
       { text: scenario, format: COLOURS[scenario] },

@@ -25,7 +25,7 @@ export async function fetchWithRetries(request: Request): Promise<Response> {
     if (result instanceof Response && !isTemporary(result)) return result;
     const asked = result instanceof Response ? Number(result.headers.get('retry-after')) : 0;
     const pause = Math.min(MAX_RETRY_AFTER, Math.max(wait, asked * 1_000 || 0));
-    printMessage(`The service is away or busy; asking again in ${pause / 1_000} s.`);
+    printMessage(`The service is unavailable or busy. Trying again in ${pause / 1_000} s.`);
     await delay(pause);
   }
   return attempt(request);
@@ -58,7 +58,7 @@ export async function fetchOnce(request: Request, signal: AbortSignal): Promise<
 function noResponseMessage({ url, method }: Request, error: unknown): string {
   const { cause } = error as { cause?: { code?: string; message?: string } };
   const reason = cause?.code ?? cause?.message ?? (error as Error).message;
-  const message = `No answer from ${new URL(url).origin} (${reason}).`;
-  if (method === 'GET') return `${message} Is it the right --url, and does the service run?`;
-  return `${message} What was asked may or may not have been done: read what stands before you ask again.`;
+  const message = `No response from ${new URL(url).origin} (${reason}).`;
+  if (method === 'GET') return `${message} Is --url correct, and is the service running?`;
+  return `${message} The change may or may not have been made. Check before you try again.`;
 }

@@ -32,7 +32,7 @@ afterAll(async () => {
 });
 
 let version = 1;
-/** Publishes another version of the sample. */
+/** Publishes the next version of the sample. */
 async function revise(): Promise<void> {
   version += 1;
   const probabilities =
@@ -42,17 +42,17 @@ async function revise(): Promise<void> {
   expect((await ledger.revise({ probabilities, rationale: 'R' })).statusCode).toBe(201);
 }
 
-/** Starts to watch, and waits until the stream is there. */
+/** Starts to watch, and waits until the stream is open. */
 async function watch(...args: string[]): Promise<Running> {
   const running = begin(['watch', ...args], { url });
-  await shows(running, 'Watching from event', 'stderr');
+  await shows(running, 'Watching for events', 'stderr');
   return running;
 }
 
 const linesOf = (running: Running): string[] => running.stdout().split('\n').slice(0, -1);
 
 describe('outlook watch', () => {
-  test('tells a line an event, as it happens, until Ctrl-C', async () => {
+  test('prints a line for each event as it happens, until Ctrl-C', async () => {
     const running = await watch();
     await revise();
     await shows(running, '\n');
@@ -71,7 +71,7 @@ describe('outlook watch', () => {
     expect(linesOf(running)).toHaveLength(2);
   });
 
-  test('of one outlook tells of no other; --json is the event in a line', async () => {
+  test('of one outlook prints no other events; --json prints each event on a line', async () => {
     const running = await watch(SLUG, '--json');
     await createOutlook(ledger, { slug: 'other' });
     await revise();
@@ -87,34 +87,34 @@ describe('outlook watch', () => {
     ]);
   });
 
-  test('misses nothing and repeats nothing where connections are lost, also before the first event', async () => {
+  test('misses and repeats nothing if connections are lost, also before the first event', async () => {
     const running = await watch(SLUG, '--json');
-    const told: number[] = [];
-    for (const weather of ['before the first event', 'behind an event', 'once more']) {
+    const published: number[] = [];
+    // The first connection is lost before the first event, the others after one.
+    for (let round = 0; round < 3; round += 1) {
       proxy.block();
       await revise();
-      told.push(version);
+      published.push(version);
       proxy.weather = 'calm';
       await shows(running, `"version":${version}`);
-      expect(weather).toBeTruthy();
     }
     await revise();
-    told.push(version);
+    published.push(version);
     await shows(running, `"version":${version}`);
     running.kill('SIGINT');
     const { stderr } = await running.ended;
-    expect(stderr).toContain('The connection was lost');
+    expect(stderr).toContain('Connection lost.');
     const versions = linesOf(running).map(
       (line) => (JSON.parse(line) as { data: { version: number } }).data.version,
     );
-    expect(versions).toEqual(told);
+    expect(versions).toEqual(published);
   });
 
-  test('ends on a terminal by Ctrl-C, also while the service is away', async () => {
+  test('ends on a terminal by Ctrl-C, also while the service is unreachable', async () => {
     const running = onTerminal(['watch'], { url });
-    await shows(running, 'Watching from event');
+    await shows(running, 'Watching for events');
     proxy.block();
-    await shows(running, 'The connection was lost');
+    await shows(running, 'Connection lost.');
     running.type('\u0003');
     expect((await running.ended).code).toBe(0);
   });
@@ -128,18 +128,18 @@ describe('outlook watch', () => {
       process.stderr.write('Garbage collected.');
     });`);
     const running = begin(['watch'], { url, env });
-    await shows(running, 'Watching from event', 'stderr');
+    await shows(running, 'Watching for events', 'stderr');
     running.kill('SIGUSR2');
     await shows(running, 'Garbage collected.', 'stderr');
     running.kill('SIGINT');
     expect(await running.ended).toMatchObject({ code: 0 });
   });
 
-  test('of an outlook that is not there is refused; of a service that is not there, is over', async () => {
+  test('fails for a missing outlook and for an unreachable service', async () => {
     expect(await outlook(['watch', 'missing'], { url })).toMatchObject({ code: 1, stdout: '' });
     const port = await freePort();
     const away = await outlook(['watch'], { url: `http://127.0.0.1:${port}` });
     expect(away).toMatchObject({ code: 3, stdout: '' });
-    expect(away.stderr).toContain('No answer from');
+    expect(away.stderr).toContain('No response from');
   });
 });

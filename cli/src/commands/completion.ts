@@ -29,7 +29,7 @@ export function completionCommand(
 ): void {
   yargs.command(
     'completion <shell>',
-    'Print a script that completes commands, options and outlooks',
+    'Print a completion script for a shell',
     (yargs) =>
       yargs.positional('shell', { choices: SHELLS, demandOption: true, describe: 'the shell' }),
     (argv) => {

@@ -13,19 +13,14 @@ export function diffCommand(yargs: Yargs): void {
     (yargs) =>
       yargs
         .positional('slug', slugArgument)
-        .positional(
-          'to',
-          numberOption('the version to look at; the one that stands, unless it is given'),
-        )
-        .option(
-          'against',
-          numberOption('the version to start from; the one before, unless it is given'),
-        ),
+        .positional('to', numberOption('version to compare; the current one if omitted'))
+        .option('against', numberOption('version to compare it with; the previous one if omitted')),
     async (argv) => {
       const client = apiClient(argv.url);
       const { slug, against } = argv;
       const readCurrentVersion = async () =>
-        dataOrThrow(await client.GET('/v1/outlooks/{slug}', { params: { path: { slug } } })).version;
+        dataOrThrow(await client.GET('/v1/outlooks/{slug}', { params: { path: { slug } } }))
+          .version;
       const version = argv.to ?? (await readCurrentVersion());
       const params = { path: { slug, version }, query: omitUndefined({ against }) };
       const diff = dataOrThrow(
@@ -42,7 +37,7 @@ function formatDiff({ slug, from, to, probabilities, fields, lists }: OutlookDif
   return [
     heading(`${slug}: from ${describe(from)} to ${describe(to)}`),
     probabilityChanges(probabilities.from, probabilities.to),
-    `  moved by ${formatFraction(probabilities.totalVariation)} in all`,
+    `  total variation ${formatFraction(probabilities.totalVariation)}`,
     ...fields.map((field) => formatAlteration(field)),
     ...Object.entries(lists).flatMap(([name, list]) => formatListDiff(name, list)),
   ].join('\n');
@@ -58,7 +53,7 @@ function formatListDiff(name: string, { added, removed, altered, moved }: ListDi
       fields.map((field) => formatAlteration(field, `${name} "${key}" `)),
     ),
     ...moved.map(({ key, from, to }) =>
-      paragraph(`~ ${name} "${key}": from place ${from + 1} to place ${to + 1}`),
+      paragraph(`~ ${name} "${key}": moved from position ${from + 1} to ${to + 1}`),
     ),
   ];
 }

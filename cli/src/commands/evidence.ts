@@ -11,18 +11,18 @@ export function evidenceCommand(yargs: Yargs): void {
   yargs.command('evidence', 'List or add evidence', (yargs) => {
     listCommand(yargs);
     addCommand(yargs);
-    return yargs.demandCommand(1, 'Say "evidence list" or "evidence add".');
+    return yargs.demandCommand(1, 'Use "evidence list" or "evidence add".');
   });
 }
 
 function listCommand(yargs: Yargs): void {
   yargs.command(
     'list <slug>',
-    'List the evidence of an outlook, newest first, with the ids to cite it by',
+    'List the evidence of an outlook and its ids, newest first',
     (yargs) =>
       yargs
         .positional('slug', slugArgument)
-        .option('limit', numberOption('at most so many; all of them unless it is given')),
+        .option('limit', numberOption('maximum number; all if omitted')),
     async (argv) => {
       const client = apiClient(argv.url);
       const path = { slug: argv.slug };
@@ -37,18 +37,18 @@ function listCommand(yargs: Yargs): void {
 function addCommand(yargs: Yargs): void {
   yargs.command(
     'add <slug>',
-    'Add evidence, from options, a file, or both',
+    'Add evidence from options, a JSON file, or both',
     (yargs) =>
       yargs.positional('slug', slugArgument).options({
         file: textOption(
-          'a JSON file with an item as the API takes it, or -; options go before what it says',
+          'JSON file with the evidence as the API takes it, - for standard input; options override it',
         ),
-        headline: textOption('what it is, in a line'),
-        summary: textOption('what it says'),
-        publisher: textOption('who published it'),
-        'published-at': textOption('when, such as 2026-11-20T22:00:00Z'),
-        link: textOption('the URL where it stands'),
-        corrects: textOption('the id of the item that it corrects'),
+        headline: textOption('headline'),
+        summary: textOption('summary'),
+        publisher: textOption('publisher'),
+        'published-at': textOption('time of publication, such as 2026-11-20T22:00:00Z'),
+        link: textOption('URL of the source'),
+        corrects: textOption('id of the evidence that this corrects'),
       }),
     async (argv) => {
       const client = apiClient(argv.url);
@@ -67,9 +67,9 @@ function addCommand(yargs: Yargs): void {
 }
 
 function formatEvidence(items: readonly Evidence[]): string {
-  if (items.length === 0) return 'There is no evidence.';
+  if (items.length === 0) return 'No evidence.';
   return table(
-    [{ title: 'Id' }, { title: 'Published' }, { title: 'Headline', wraps: true }],
+    [{ title: 'ID' }, { title: 'Published' }, { title: 'Headline', wraps: true }],
     items.map(({ id, publishedAt, headline }) => [id, formatTime(publishedAt), headline]),
   );
 }
@@ -77,6 +77,6 @@ function formatEvidence(items: readonly Evidence[]): string {
 function formatAdded({ id, headline, claims }: Evidence): string {
   return [
     heading(`Added: ${headline}`),
-    paragraph(`${claims.length} claims. A revision cites it with --evidence ${id}`),
+    paragraph(`Claims: ${claims.length}. To cite it in a revision: --evidence ${id}`),
   ].join('\n');
 }

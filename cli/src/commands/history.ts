@@ -19,11 +19,11 @@ const LABEL_WIDTH = 12;
 export function historyCommand(yargs: Yargs): void {
   yargs.command(
     'history <slug>',
-    'Show how the probabilities moved',
+    'Show how the probabilities changed',
     (yargs) =>
       yargs.positional('slug', slugArgument).options({
-        from: textOption('published at this moment or later'),
-        to: textOption('published before this moment'),
+        from: textOption('published at or after this time'),
+        to: textOption('published before this time'),
       }),
     async (argv) => {
       const params = {
@@ -40,7 +40,7 @@ export function historyCommand(yargs: Yargs): void {
 
 function formatHistory({ opening, points }: ProbabilityHistory): string {
   const steps = opening ? [opening, ...points] : points;
-  if (steps.length === 0) return 'Nothing was published by then.';
+  if (steps.length === 0) return 'No versions in this period.';
   const newest = steps.slice(LABEL_WIDTH - terminalWidth());
   const lines = SCENARIOS.map(
     (scenario) => `  ${scenario}  ${sparkline(newest.map((step) => step[scenario]))}`,

@@ -22,20 +22,23 @@ export function listCommand(yargs: Yargs): void {
     'List outlooks',
     (yargs) =>
       yargs.options({
-        instrument: textOption('only those on this symbol'),
-        status: { choices: STATUSES, describe: 'only those of this status' },
+        instrument: textOption('only outlooks on this symbol'),
+        status: { choices: STATUSES, describe: 'only outlooks with this status' },
         'review-due': {
           type: 'boolean',
-          describe: 'only those due for review (--no-… for the others)',
+          describe: 'only outlooks due for review (--no-review-due: only the others)',
         },
-        scenario: { choices: SCENARIOS, describe: 'what the two below are about' },
-        'min-probability': numberOption('only those that give it so much or more'),
-        'max-probability': numberOption('only those that give it so much or less'),
-        'updated-since': textOption('only those published at this moment or later'),
-        q: textOption('only those with these words'),
-        sort: { choices: SORTS, describe: 'the order' },
+        scenario: {
+          choices: SCENARIOS,
+          describe: 'scenario for --min-probability and --max-probability',
+        },
+        'min-probability': numberOption('only outlooks with at least this probability'),
+        'max-probability': numberOption('only outlooks with at most this probability'),
+        'updated-since': textOption('only outlooks published at or after this time'),
+        q: textOption('only outlooks with these words'),
+        sort: { choices: SORTS, describe: 'sort order' },
         'as-of': asOfOption,
-        limit: numberOption('at most so many; all of them unless it is given'),
+        limit: numberOption('maximum number; all if omitted'),
       }),
     async (argv) => {
       const { instrument, status, reviewDue, scenario, minProbability, maxProbability } = argv;
@@ -52,7 +55,7 @@ export function listCommand(yargs: Yargs): void {
 }
 
 function formatList(outlooks: readonly OutlookSummary[]): string {
-  if (outlooks.length === 0) return 'No outlook is like that.';
+  if (outlooks.length === 0) return 'No outlooks match.';
   return table(
     [
       { title: 'Outlook', wraps: true },

@@ -9,11 +9,13 @@ import { sanitize } from '../terminal-text.ts';
 export function loginCommand(yargs: Yargs): void {
   yargs.command(
     'login',
-    'Keep the key for this user, read from the standard input',
+    'Store your key; asks for it, or reads it from a pipe',
     (yargs) => yargs,
     async (argv) => {
       const path = storeKey(await readKey());
-      printResult(argv, { path }, () => sanitize(`The key is in ${path}, which only you can read.`));
+      printResult(argv, { path }, () =>
+        sanitize(`Stored the key in ${path}. Only you can read it.`),
+      );
     },
   );
 }
@@ -21,6 +23,6 @@ export function loginCommand(yargs: Yargs): void {
 async function readKey(): Promise<string> {
   if (!process.stdin.isTTY) return text(process.stdin);
   const key = await password({ message: 'Key', mask: '', output: process.stderr });
-  if (isCancel(key)) throw new DeclinedError('The key stays as it was.');
+  if (isCancel(key)) throw new DeclinedError('The key was not changed.');
   return key ?? '';
 }

@@ -13,31 +13,31 @@ const PROGRESS_BAR_WIDTH = 30;
 export function observationsCommand(yargs: Yargs): void {
   yargs.command('observations', 'Import observations', (yargs) => {
     importCommand(yargs);
-    return yargs.demandCommand(1, 'Say "observations import".');
+    return yargs.demandCommand(1, 'Use "observations import".');
   });
 }
 
 function importCommand(yargs: Yargs): void {
   yargs.command(
     'import <series> <file>',
-    'Send a CSV of observations; it may be sent again, as what is known stays as it is',
+    'Import observations from a CSV file; safe to repeat',
     (yargs) =>
       yargs
         .positional('series', {
           type: 'string',
           demandOption: true,
-          describe: 'the key of the series',
+          describe: 'key of the series',
         })
         .positional('file', {
           type: 'string',
           demandOption: true,
           describe:
-            'a CSV with the header date,value or date,value,provenance,note; - for the standard input',
+            'CSV file with the header date,value or date,value,provenance,note; - for standard input',
         })
         .nargs('file', 1),
     async (argv) => {
       const client = apiClient(argv.url);
-      const name = argv.file === '-' ? 'The standard input' : argv.file;
+      const name = argv.file === '-' ? 'Standard input' : argv.file;
       const rows = await readObservations(openInput(argv.file), name);
       await sendAll(client, argv.series, rows, argv);
     },
@@ -57,7 +57,7 @@ async function sendAll(
       progress.clear();
       if (batch[0] !== rows[0]) {
         printMessage(
-          `The lines before ${batch[0]?.line} are stored. Import the whole file again, once it is mended.`,
+          `The lines before ${batch[0]?.line} are stored. Import the whole file again once the problem is solved.`,
         );
       }
       throw error;
@@ -71,7 +71,7 @@ async function sendAll(
   if (options.json) return;
   const { added, revised, unchanged } = total;
   printResult(options, total, () =>
-    sanitize(`${series}: ${added} added, ${revised} revised, ${unchanged} known so already.`),
+    sanitize(`${series}: ${added} added, ${revised} revised, ${unchanged} unchanged.`),
   );
 }
 

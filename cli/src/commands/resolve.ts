@@ -20,13 +20,13 @@ const OUTCOMES = [...SCENARIOS, 'void'] as const;
 export function resolveCommand(yargs: Yargs): void {
   yargs.command(
     'resolve <slug>',
-    'Record what came about; without an outcome, what the closes of the instrument say',
+    'Record the outcome; if omitted, the closing prices decide',
     (yargs) =>
       yargs.positional('slug', slugArgument).options({
-        outcome: { choices: OUTCOMES, describe: 'what came about, or void' },
-        return: numberOption('the return over the horizon, a fraction; -0.1 is 10 % down'),
-        reason: textOption('required for what is early, void, or corrects'),
-        supersedes: numberOption('the number of the resolution that this one corrects'),
+        outcome: { choices: OUTCOMES, describe: 'scenario that came true, or void' },
+        return: numberOption('realised return over the horizon as a fraction; -0.1 is down 10 %'),
+        reason: textOption('reason; required if the resolution is early, void or a correction'),
+        supersedes: numberOption('number of the resolution that this one corrects'),
         evidence: evidenceOption,
         yes: yesOption,
       }),
@@ -38,7 +38,11 @@ export function resolveCommand(yargs: Yargs): void {
       if (!argv.yes) {
         const current = dataOrThrow(await client.GET('/v1/outlooks/{slug}', { params }));
         const preview = formatPreview(current, outcome);
-        await requireConfirmation(argv, preview, 'Resolve it? It takes no version any more.');
+        await requireConfirmation(
+          argv,
+          preview,
+          'Resolve this outlook? You cannot revise it afterwards.',
+        );
       }
       const body = { ...omitUndefined({ outcome, realisedReturn, reason, supersedes }), evidence };
       const resolved = dataOrThrow(
@@ -53,7 +57,7 @@ function formatPreview(current: Outlook, outcome: string | undefined): string {
   return [
     heading(`${current.title} (${current.slug}, version ${current.version})`),
     probabilityBars(current.probabilities, null),
-    paragraph(`came about: ${outcome ?? 'what the closes say'}`),
+    paragraph(`outcome: ${outcome ?? 'decided by the closing prices'}`),
   ].join('\n');
 }
 

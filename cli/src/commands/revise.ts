@@ -15,7 +15,7 @@ import { probabilityChanges } from '../probabilities.ts';
 
 const probabilityOption = (scenario: string) =>
   ({
-    ...numberOption(`the new probability of the ${scenario} scenario`),
+    ...numberOption(`new probability of the ${scenario} scenario`),
     demandOption: true,
   }) as const;
 
@@ -28,13 +28,13 @@ export function reviseCommand(yargs: Yargs): void {
         bear: probabilityOption('bear'),
         base: probabilityOption('base'),
         bull: probabilityOption('bull'),
-        why: { ...textOption('why this version differs'), demandOption: true },
+        why: { ...textOption('rationale: why the probabilities change'), demandOption: true },
         evidence: evidenceOption,
         acknowledge: {
           type: 'string',
           array: true,
           default: [] as string[],
-          describe: 'KEY=REASON: why a triggered condition moves nothing; may be repeated',
+          describe: 'KEY=REASON: why a triggered condition changes nothing; may be repeated',
         },
         yes: yesOption,
       }),
@@ -63,7 +63,7 @@ function parseAcknowledgement(text: string): { condition: string; reason: string
   const [condition = '', ...reason] = text.split('=');
   if (condition !== '' && reason.length > 0) return { condition, reason: reason.join('=') };
   throw new UsageError(
-    `--acknowledge takes the key of a condition and why, such as rate-relief="Spreads say more.", not ${JSON.stringify(text)}.`,
+    `--acknowledge needs the key of a condition and a reason, such as rate-relief="Spreads say more.", not ${JSON.stringify(text)}.`,
   );
 }
 
@@ -71,14 +71,14 @@ function formatPreview(current: Outlook, { probabilities, rationale }: NewRevisi
   return [
     heading(`${current.title} (${current.slug}, version ${current.version})`),
     probabilityChanges(current.probabilities, probabilities),
-    paragraph(`because: ${rationale}`),
-    ...current.review.reasons.map((reason) => paragraph(`to be answered: ${reason}`)),
+    paragraph(`rationale: ${rationale}`),
+    ...current.review.reasons.map((reason) => paragraph(`must be answered: ${reason}`)),
   ].join('\n');
 }
 
 function formatRevised(before: Outlook, revised: Outlook): string {
   return [
-    heading(`Version ${revised.version} of ${revised.slug} stands.`),
+    heading(`Published version ${revised.version} of ${revised.slug}.`),
     probabilityChanges(before.probabilities, revised.probabilities),
   ].join('\n');
 }

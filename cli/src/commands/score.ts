@@ -15,11 +15,11 @@ import { printResult } from '../output.ts';
 export function scoreCommand(yargs: Yargs): void {
   yargs.command(
     'score <slug>',
-    'Show how each version of a resolved outlook scored',
+    'Show the scores of a resolved outlook and its versions',
     (yargs) =>
       yargs.positional('slug', slugArgument).options({
         reference: textOption(
-          'what skill is against: uniform, previous, or three fractions such as 0.3,0.4,0.3',
+          'reference of the skill score: uniform, previous, or three fractions such as 0.3,0.4,0.3',
         ),
         'as-of': asOfOption,
       }),
@@ -43,14 +43,14 @@ function formatScores(scores: OutlookScores): string {
     heading(`${slug}, ${status}${outcome}`),
     scoreTable(scores),
     paragraph(
-      `Lower is better, 0 is perfect. Skill is of the Brier score against ${reference.name}: 1 is perfect, 0 no better.`,
+      `Brier, Log and RPS: lower is better, 0 is perfect. Skill compares Brier with ${reference.name}: 1 is perfect, 0 is no better.`,
     ),
     ...[...reasons].map((reason) => paragraph(`missing: ${reason}`)),
   ].join('\n');
 }
 
 function scoreTable({ outlook, versions }: OutlookScores): string {
-  const titles = ['Version', ...SCENARIOS, 'Stood', 'Brier', 'Log', 'RPS', 'Skill'];
+  const titles = ['Version', ...SCENARIOS, 'Coverage', 'Brier', 'Log', 'RPS', 'Skill'];
   return table(
     titles.map((title) => ({ title, align: 'right' })),
     [

@@ -12,7 +12,6 @@ import {
 } from '../options.ts';
 import { printResult } from '../output.ts';
 import { probabilityBars } from '../probabilities.ts';
-import { sanitize } from '../terminal-text.ts';
 
 export function showCommand(yargs: Yargs): void {
   yargs.command(
@@ -21,7 +20,7 @@ export function showCommand(yargs: Yargs): void {
     (yargs) =>
       yargs
         .positional('slug', slugArgument)
-        .options({ version: numberOption('this version'), 'as-of': asOfOption })
+        .options({ version: numberOption('version to show'), 'as-of': asOfOption })
         .conflicts('version', 'as-of'),
     async (argv) => {
       const client = apiClient(argv.url);
@@ -46,7 +45,7 @@ async function readOutlook(
     const params = { path: { slug }, query: omitUndefined({ asOf }) };
     return dataOrThrow(await client.GET('/v1/outlooks/{slug}', { params }));
   }
-  if (!Number.isInteger(version)) throw new UsageError('--version is a whole number.');
+  if (!Number.isInteger(version)) throw new UsageError('--version must be a whole number.');
   const params = { path: { slug, version } };
   return dataOrThrow(await client.GET('/v1/outlooks/{slug}/versions/{version}', { params }));
 }
@@ -73,7 +72,7 @@ function formatOutlook(outlook: Outlook, drawdown: Drawdown | null): string {
     probabilityBars(outlook.probabilities, outlook.change.deltas),
     section('Scenarios', formatScenarios(outlook)),
     section('Headwinds', formatHeadwinds(outlook)),
-    section('What would show it to be wrong', formatConditions(outlook)),
+    section('Invalidation conditions', formatConditions(outlook)),
     drawdown && section('Drawdown', formatDrawdown(drawdown)),
     section('Last change', formatChange(outlook)),
     section('Summary', paragraph(outlook.summary)),
@@ -105,8 +104,8 @@ function formatScenarios({ scenarios }: Outlook): string {
     [
       { title: '' },
       { title: 'Direction' },
-      { title: 'What it is', wraps: true },
-      { title: 'When', wraps: true },
+      { title: 'Outcome', wraps: true },
+      { title: 'Conditions', wraps: true },
     ],
     SCENARIOS.map((name) => {
       const { title, outcome, conditions, direction } = scenarios[name];
@@ -132,7 +131,7 @@ function formatConditions({ invalidationConditions }: Outlook): string | null {
   return table(
     [
       { title: 'State' },
-      { title: 'Against' },
+      { title: 'Invalidates' },
       { title: 'Condition', wraps: true },
       { title: 'Statement', wraps: true },
     ],
@@ -146,15 +145,22 @@ function formatConditions({ invalidationConditions }: Outlook): string | null {
 }
 
 function formatDrawdown({ depth, last, peak, label, series }: Drawdown): string {
-  if (depth === null || last === null || peak === null) return `  no close of ${sanitize(series)} yet`;
+  if (depth === null || last === null || peak === null) {
+    return paragraph(`${series} has no closes yet.`);
+  }
   const percent = (depth * 100).toFixed(1);
-  const name = label ? `, which it calls ${label.label}` : '';
-  return paragraph(
-    `${percent} % below the peak of ${peak.value} on ${peak.date}: ${last.value} on ${last.date}${name}.`,
-  );
+  const line = `${last.value} on ${last.date}, ${percent} % below the peak of ${peak.value} on ${peak.date}.`;
+  return paragraph(label ? `${line} Label: ${label.label}.` : line);
 }
 
-function formatChange({ version, publishedAt, author, rationale, change, evidence }: Outlook): string {
+function formatChange({
+  version,
+  publishedAt,
+  author,
+  rationale,
+  change,
+  evidence,
+}: Outlook): string {
   const cited = evidence.map(({ headline, id }) => `cites "${headline}" (${id})`);
   const line = `Version ${version} (${change.kind}), ${formatTime(publishedAt)}, by ${author.name}:`;
   return [line, rationale, ...cited].map((text) => paragraph(text)).join('\n');

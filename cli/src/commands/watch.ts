@@ -8,9 +8,8 @@ import { sanitize } from '../terminal-text.ts';
 export function watchCommand(yargs: Yargs): void {
   yargs.command(
     'watch [slug]',
-    'Tell what happens, as it happens, until Ctrl-C',
-    (yargs) =>
-      yargs.positional('slug', textOption('the outlook; all of them unless it is given')),
+    'Print events as they happen, until Ctrl-C',
+    (yargs) => yargs.positional('slug', textOption('slug of the outlook; all outlooks if omitted')),
     async (argv) => {
       const stop = new AbortController();
       for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -19,8 +18,9 @@ export function watchCommand(yargs: Yargs): void {
       const events = followEvents(apiClient(argv.url), {
         slug: argv.slug,
         signal: stop.signal,
-        onOpen: (id) => printMessage(`Watching from event ${id} on; Ctrl-C ends.`),
-        onLost: () => printMessage('The connection was lost; going on as soon as there is one.'),
+        onOpen: (id) =>
+          printMessage(`Watching for events (last event: ${id}). Press Ctrl-C to stop.`),
+        onLost: () => printMessage('Connection lost. Reconnecting…'),
       });
       for await (const event of events) printResult(argv, event, () => formatEvent(event));
     },
@@ -68,7 +68,8 @@ function formatDetails(fields: EventData): string {
   if (resolution) return resolution.outcome;
   if (evidence) return evidence.headline;
   if (view) return view.analyst.name;
-  if (drawdown) return `${drawdown.label ?? 'none'}, ${(drawdown.depth * 100).toFixed(1)} % deep`;
+  if (drawdown)
+    return `${drawdown.label ?? 'no label'}, ${(drawdown.depth * 100).toFixed(1)} % below the peak`;
   return reasons?.join(' ') ?? status ?? '';
 }
 
