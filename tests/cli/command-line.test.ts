@@ -4,9 +4,9 @@ import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { EXIT } from '../../cli/src/failures.ts';
+import { EXIT_CODES } from '../../cli/src/errors.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
-import { cleanUp, outlook } from '../support/outlook-command.ts';
+import { cleanUp, outlook, preloaded } from '../support/outlook-command.ts';
 
 let ledger: TestLedger;
 let url: string;
@@ -19,8 +19,8 @@ afterAll(async () => {
   await ledger.close();
 });
 
-/** How many writes and refusals the service knows of. */
-async function audited(): Promise<number> {
+/** The number of writes and refusals in the audit trail. */
+async function countAudited(): Promise<number> {
   return (await ledger.pool.query('select from audit_entries')).rows.length;
 }
 
@@ -31,61 +31,61 @@ async function listening(server: Server): Promise<string> {
 
 const NUMBERS = ['--bear', '0.35', '--base', '0.4', '--bull', '0.25'];
 
-describe('a usage error, with nothing sent and exit code 2,', () => {
-  const wrong: [why: string, args: string[], told: string][] = [
-    ['is no command', [], 'Name a command.'],
-    ['is an unknown command', ['shwo'], 'Did you mean show?'],
-    ['is an unknown option', ['list', '--colour'], 'Unknown argument: colour'],
-    ['is a missing slug', ['show'], 'Not enough non-option arguments'],
-    ['is an unknown status', ['list', '--status', 'closed'], 'Choices: "open"'],
-    ['is a number that is none', ['list', '--limit', 'ten'], '"ten" is no number'],
-    ['is an option given twice', ['list', '--q', 'a', '--q', 'b'], '--q is given more than once'],
+describe('exit code 2, with nothing sent, for', () => {
+  const wrong: [what: string, args: string[], message: string][] = [
+    ['no command', [], 'Specify a command.'],
+    ['an unknown command', ['shwo'], 'Did you mean show?'],
+    ['an unknown option', ['list', '--colour'], 'Unknown argument: colour'],
+    ['a missing slug', ['show'], 'Not enough non-option arguments'],
+    ['an unknown status', ['list', '--status', 'closed'], 'Choices: "open"'],
+    ['a number in words', ['list', '--limit', 'ten'], '"ten" is not a number'],
+    ['an option given twice', ['list', '--q', 'a', '--q', 'b'], '--q is given more than once'],
     [
-      'is a version and a moment',
+      'a version and a time',
       ['show', SLUG, '--version', '1', '--as-of', 'x'],
       'mutually exclusive',
     ],
-    ['is half a version', ['show', SLUG, '--version', '1.5'], 'whole number'],
+    ['half a version', ['show', SLUG, '--version', '1.5'], 'whole number'],
     [
-      'is a probability left out',
+      'a missing probability',
       ['revise', SLUG, ...NUMBERS.slice(2), '--why', 'x', '--yes'],
       'Missing required argument: bear',
     ],
     [
-      'is a reason left out',
+      'a missing rationale',
       ['revise', SLUG, ...NUMBERS, '--yes'],
       'Missing required argument: why',
     ],
     [
-      'is an acknowledgement without a reason',
+      'an acknowledgement without a reason',
       ['revise', SLUG, ...NUMBERS, '--why', 'x', '--yes', '--acknowledge', 'rate-relief'],
-      'takes the key of a condition and why',
+      'needs the key of a condition and a reason',
     ],
-    ['is nobody to ask', ['revise', SLUG, ...NUMBERS, '--why', 'x'], 'say --yes'],
-    ['is nobody to ask about a resolution', ['resolve', SLUG], 'say --yes'],
-    ['is half a command', ['evidence'], 'Say "evidence list" or "evidence add".'],
-    ['is a shell that is unknown', ['completion', 'csh'], 'Choices: "bash"'],
-    ['is a URL that is none', ['list', '--url', 'ledger.example'], 'must be one such as https://'],
-    ['is a URL with a user', ['list', '--url', 'https://a@ledger.example'], 'without a user'],
-    ['is a URL with a query', ['list', '--url', 'https://ledger.example?a'], 'or a query'],
-    ['is a URL with a password', ['list', '--url', 'https://a:b@ledger.example'], 'without a user'],
+    ['nobody to confirm', ['revise', SLUG, ...NUMBERS, '--why', 'x'], 'Use --yes'],
+    ['nobody to confirm a resolution', ['resolve', SLUG], 'Use --yes'],
+    ['half a command', ['evidence'], 'Use "evidence list" or "evidence add".'],
+    ['an unknown shell', ['completion', 'csh'], 'Choices: "bash"'],
+    ['an invalid URL', ['list', '--url', 'ledger.example'], 'must look like https://'],
+    ['a URL with a user', ['list', '--url', 'https://a@ledger.example'], 'without a user'],
+    ['a URL with a query', ['list', '--url', 'https://ledger.example?a'], 'query or fragment'],
+    ['a URL with a password', ['list', '--url', 'https://a:b@ledger.example'], 'without a user'],
     [
-      'is a file that is missing',
+      'a missing file',
       ['evidence', 'add', SLUG, '--file', '/nowhere.json'],
-      "can't be read as JSON",
+      "Can't read /nowhere.json as JSON",
     ],
   ];
-  test.for(wrong)('%s', async ([, args, told]) => {
-    const before = await audited();
+  test.for(wrong)('%s', async ([, args, message]) => {
+    const before = await countAudited();
     const { code, stdout, stderr } = await outlook(args, { url, key: ledger.keys.analyst });
     expect([code, stdout]).toEqual([2, '']);
-    expect(stderr).toContain(told);
-    expect(stderr).toContain('See outlook --help');
-    expect(await audited()).toBe(before);
+    expect(stderr).toContain(message);
+    expect(stderr).toContain('Run "outlook --help"');
+    expect(await countAudited()).toBe(before);
   });
 });
 
-test('help says what the exit codes mean', async () => {
+test('help explains the exit codes', async () => {
   const { code, stdout, stderr } = await outlook(['--help']);
   expect([code, stderr]).toEqual([0, '']);
   for (const command of ['list', 'revise <slug>', 'watch [slug]', 'completion <shell>'])
@@ -94,18 +94,18 @@ test('help says what the exit codes mean', async () => {
   expect((await outlook(['revise', '--help'])).stdout).toContain('--acknowledge');
 });
 
-test('the README tells of each command and of each exit code', async () => {
+test('the README describes each command and each exit code', async () => {
   const readme = readFileSync(new URL('../../cli/README.md', import.meta.url), 'utf8');
   const { stdout } = await outlook(['--help']);
   const commands = [...stdout.matchAll(/^ {2}outlook (\w+)/gm)].map(([, name]) => name);
   expect(commands).toHaveLength(12);
   for (const name of commands) expect(readme).toContain(`\n| \`${name}`);
   const codes = [...readme.matchAll(/^\| (\d) +\|/gm)].map(([, code]) => Number(code));
-  expect(codes).toEqual(Object.values(EXIT));
+  expect(codes).toEqual(Object.values(EXIT_CODES));
 });
 
-describe('what is refused has exit code 1, and', () => {
-  test('tells the title, the detail and each field', async () => {
+describe('exit code 1', () => {
+  test('comes with the title, the detail and each fault', async () => {
     const { code, stdout, stderr } = await outlook(
       ['list', '--sort', 'relevance', '--as-of', 'now'],
       { url },
@@ -120,7 +120,7 @@ describe('what is refused has exit code 1, and', () => {
     ]);
   });
 
-  test('is a write without a key, or with one of the wrong role', async () => {
+  test('means a write without a key, or with a key of the wrong role', async () => {
     const args = ['revise', SLUG, ...NUMBERS, '--why', 'x', '--yes'];
     expect(await outlook(args, { url })).toMatchObject({
       code: 1,
@@ -132,31 +132,31 @@ describe('what is refused has exit code 1, and', () => {
   });
 });
 
-describe('where no answer comes that counts, with exit code 3,', () => {
-  test('the service is out of reach', async () => {
+describe('exit code 3, if', () => {
+  test('the service is unreachable', async () => {
     const server = createServer();
     const away = await listening(server);
     await new Promise((resolve) => server.close(resolve));
     const { code, stdout, stderr } = await outlook(['list'], { url: away });
     expect([code, stdout]).toEqual([3, '']);
     expect(stderr).toBe(
-      `No answer from ${away} (ECONNREFUSED). Is it the right --url, and does the service run?\n`,
+      `No response from ${away} (ECONNREFUSED). Is --url correct, and is the service running?\n`,
     );
   });
 
-  const others: [what: string, status: number, body: string, told: string][] = [
+  const others: [what: string, status: number, body: string, message: string][] = [
     [
       'the service fails',
       500,
       '{"type":"/problems/internal-error","title":"Something \\u001b[2J went wrong","status":500,"detail":"It did."}',
       'Something \\u{1b}[2J went wrong (500)\nIt did.\n',
     ],
-    ['a proxy fails', 502, '<h1>Bad gateway</h1>', 'answered 502, and not as Outlook Ledger does'],
-    ['a proxy fails without a word', 500, '', 'answered 500, and not as Outlook Ledger does'],
-    ['it is another place', 302, '', 'answered 302, and not as Outlook Ledger does'],
+    ['a proxy fails', 502, '<h1>Bad gateway</h1>', 'Unexpected response (502)'],
+    ['a proxy fails with an empty body', 500, '', 'Unexpected response (500)'],
+    ['it redirects', 302, '', 'Unexpected response (302)'],
     ['it is another service', 200, '<h1>Welcome</h1>', 'JSON'],
   ];
-  test.for(others)('%s', async ([, status, body, told]) => {
+  test.for(others)('%s', async ([, status, body, message]) => {
     const server = createServer((_, response) => {
       response.writeHead(status, {
         location: 'http://127.0.0.1:1/',
@@ -168,18 +168,56 @@ describe('where no answer comes that counts, with exit code 3,', () => {
     const { code, stdout, stderr } = await outlook(['list'], { url: other });
     await new Promise((resolve) => server.close(resolve));
     expect([code, stdout]).toEqual([3, '']);
-    expect(stderr).toContain(told);
+    expect(stderr).toContain(message);
+  });
+});
+
+describe('a service that does not respond in time, also after a garbage collection,', () => {
+  // Every timeout is a second.
+  const env = preloaded(`const { timeout } = AbortSignal;
+    AbortSignal.timeout = () => timeout.call(AbortSignal, 1_000);
+    setInterval(gc, 50).unref();`);
+  let silent: Server;
+  let silentUrl: string;
+  beforeAll(async () => {
+    silent = createServer(({ url }, response) => {
+      if (url?.includes('/v1/outlooks?')) response.writeHead(200).write('{'); // and no more
+    });
+    silentUrl = await listening(silent);
+  });
+  afterAll(() => {
+    silent.closeAllConnections();
+    silent.close();
+  });
+
+  test('is not waited for', async () => {
+    const none = await outlook(['show', SLUG], { url: silentUrl, env });
+    expect(none).toMatchObject({ code: 3, stdout: '' });
+    expect(none.stderr).toContain(`No response from ${silentUrl}`);
+  });
+
+  test('is not waited for after its response has begun', async () => {
+    expect(await outlook(['list'], { url: silentUrl, env })).toMatchObject({ code: 3, stdout: '' });
+  });
+
+  test('is not waited for by completions', async () => {
+    const words = ['--get-yargs-completions', 'outlook', 'show', ''];
+    const { code, stdout } = await outlook(words, { url: silentUrl, env });
+    expect([code, stdout]).toEqual([0, expect.stringContaining('--json')]);
   });
 });
 
 describe('completion', () => {
-  test('is a script that each shell can read', async () => {
+  // A slow machine gets as long as it needs.
+  const noTimeouts = preloaded('AbortSignal.timeout = () => new AbortController().signal;');
+
+  test('prints a script that each shell can read', async () => {
     for (const shell of ['bash', 'zsh', 'fish']) {
       const { code, stdout, stderr } = await outlook(['completion', shell]);
       expect([code, stderr]).toEqual([0, '']);
       expect(stdout).toContain(`outlook completion ${shell}`);
       const checked = spawnSync(shell, ['-n'], { input: stdout, encoding: 'utf8' });
-      if (checked.error && shell !== 'bash') continue; // a shell that is not on this machine
+      if (checked.error && shell !== 'bash') continue; // not installed on this machine
       expect([checked.status, checked.stderr]).toEqual([0, '']);
     }
   });
@@ -188,7 +226,7 @@ describe('completion', () => {
     const { code, stdout, stderr } = await outlook(['--get-yargs-completions', ...words], {
       url,
       key: ledger.keys.analyst,
-      env,
+      env: { ...noTimeouts, ...env },
     });
     expect([code, stderr]).toEqual([0, '']);
     return stdout.trimEnd().split('\n');
@@ -205,14 +243,14 @@ describe('completion', () => {
     expect(await complete(['outlook', 'show', SLUG, '--'])).toContain('--version');
   });
 
-  test('goes by the shell that asks, and not by that of the login', async () => {
+  test('goes by the shell that asks, not by the login shell', async () => {
     expect(await complete(['outlook', 'sh'], { SHELL: '/bin/zsh' })).toContain('show');
     const zsh = await complete(['outlook', 'sh'], { SHELL: '/bin/bash', COMP_LINE: 'outlook sh' });
     expect(zsh).toContain('show:Show an outlook');
     expect(await complete(['sh'], { SHELL: '/bin/bash' })).toContain('show\tShow an outlook');
   });
 
-  test('carries nothing out, and is silent where the service is away', async () => {
+  test('runs no command, and prints no error if the service is unreachable', async () => {
     const words = ['outlook', 'revise', SLUG, ...NUMBERS, '--why', 'x', '--yes', '--'];
     expect(await complete(words)).toContain('--evidence');
     const { rows } = await ledger.pool.query('select latest_version from outlooks');
@@ -222,7 +260,7 @@ describe('completion', () => {
     ).toContain('--json');
   });
 
-  test('offers nothing that a terminal would obey', async () => {
+  test('offers nothing that controls a terminal', async () => {
     const items = [{ slug: 'good' }, { slug: 'g\u001b[2J' }, { slug: 'g\nx' }];
     const server = createServer((_, response) => {
       response.writeHead(200, { 'content-type': 'application/json' });

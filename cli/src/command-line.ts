@@ -11,9 +11,9 @@ import { reviseCommand } from './commands/revise.ts';
 import { scoreCommand } from './commands/score.ts';
 import { showCommand } from './commands/show.ts';
 import { watchCommand } from './commands/watch.ts';
-import { UsageError } from './failures.ts';
+import { UsageError } from './errors.ts';
 import { terminalWidth } from './layout.ts';
-import { type Program, REPEATABLE } from './options.ts';
+import { REPEATABLE, type Yargs } from './options.ts';
 
 const COMMANDS = [
   listCommand,
@@ -29,20 +29,20 @@ const COMMANDS = [
   loginCommand,
 ];
 
-const EXITS = `Exit codes: 0 done, 1 refused by the service, 2 wrong usage, 3 no answer or a failure of the service, 4 declined.
+const EPILOGUE = `Exit codes: 0 success, 1 rejected by the service, 2 usage error, 3 no response or a service failure, 4 declined.
 
-The key for writes is OUTLOOK_KEY, or what "outlook login" keeps.`;
+Writes need a key: set OUTLOOK_KEY, or store the key with "outlook login".`;
 
 /**
- * The command line, ready to parse what it is called with. It throws what goes wrong.
- * @param shell that a completion script is for
- * @param slugs that may stand where completions are asked for
+ * The parser of the command line. It runs the command that it parses, and throws what goes wrong.
+ * @param shell the shell that a completion script is for
+ * @param slugs the slugs to offer as completions
  */
-export function outlookProgram(
+export function commandLine(
   args: readonly string[],
   { shell = 'bash', slugs = [] }: { shell?: string; slugs?: readonly string[] } = {},
 ): Argv<unknown> {
-  const program: Program = yargs([...args])
+  const parser: Yargs = yargs([...args])
     .scriptName('outlook')
     .detectLocale(false)
     .parserConfiguration({
@@ -50,45 +50,45 @@ export function outlookProgram(
       'greedy-arrays': false,
       'parse-positional-numbers': false,
     })
-    // Before our command of that name, which takes its place; this one would guess the shell.
-    .completion(`completion ${shell}`, false, completeWith(slugs))
+    // Yargs guesses the shell for its own completion command; ours, added below, replaces it.
+    .completion(`completion ${shell}`, false, offer(slugs))
     .options({
       url: {
         type: 'string',
         default: serviceUrl(),
         defaultDescription: 'OUTLOOK_URL, or http://127.0.0.1:3000',
         requiresArg: true,
-        describe: 'the service',
+        describe: 'URL of the service',
       },
       json: {
         type: 'boolean',
         default: false,
-        describe: "the service's own JSON, and nothing else",
+        describe: "print the API's JSON and nothing else",
       },
     });
-  for (const add of COMMANDS) add(program);
-  completionCommand(program, (shell) => outlookProgram([], { shell }));
-  return program
-    .demandCommand(1, 'Name a command.')
+  for (const add of COMMANDS) add(parser);
+  completionCommand(parser, (shell) => commandLine([], { shell }));
+  return parser
+    .demandCommand(1, 'Specify a command.')
     .strict()
     .recommendCommands()
-    .check(refuseRepeated)
+    .check(rejectRepeated)
     .fail((message, error) => {
-      // A message is of yargs, or of an option that could not be read; what a command throws has none.
+      // Only errors of yargs and of an option's `coerce` come with a message.
       throw message ? new UsageError(message) : error;
     })
     .version(false)
     .wrap(terminalWidth())
-    .epilogue(EXITS);
+    .epilogue(EPILOGUE);
 }
 
-/** Where the service is, unless an option tells. */
+/** The URL of the service where `--url` is not given. */
 export function serviceUrl(): string {
   return process.env['OUTLOOK_URL'] || 'http://127.0.0.1:3000';
 }
 
-/** One of two values would be taken without a word. */
-function refuseRepeated(argv: Record<string, unknown>): true {
+/** Yargs would silently use one of the values, or a list of them. */
+function rejectRepeated(argv: Record<string, unknown>): true {
   const repeatable = new Set<string>(['_', ...REPEATABLE]);
   const repeated = Object.keys(argv).find(
     (name) => Array.isArray(argv[name]) && !repeatable.has(name),
@@ -97,10 +97,17 @@ function refuseRepeated(argv: Record<string, unknown>): true {
   throw new UsageError(`--${repeated} is given more than once.`);
 }
 
-type Complete = (done: (error: Error | null, completions: string[] | undefined) => void) => void;
+type DefaultCompletions = (
+  done: (error: Error | null, completions: string[] | undefined) => void,
+) => void;
 
-/** Slugs where there are any, and else what yargs knows. */
-function completeWith(slugs: readonly string[]) {
-  return (_: string, __: unknown, complete: Complete, done: (all: string[]) => void): void =>
-    slugs.length > 0 ? done([...slugs]) : complete((_, known = []) => done(known));
+/** Completes with the slugs, or where there are none, with what yargs itself offers. */
+function offer(slugs: readonly string[]) {
+  return (
+    _current: string,
+    _argv: unknown,
+    complete: DefaultCompletions,
+    done: (completions: string[]) => void,
+  ): void =>
+    slugs.length > 0 ? done([...slugs]) : complete((_error, completions = []) => done(completions));
 }

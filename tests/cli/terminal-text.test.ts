@@ -2,10 +2,10 @@ import fc from 'fast-check';
 import stringWidth from 'string-width';
 import { describe, expect, test } from 'vitest';
 import { paragraph, table } from '../../cli/src/layout.ts';
-import { jsonOf, plain, plainLines } from '../../cli/src/text.ts';
+import { sanitize, sanitizedJson, sanitizeLines } from '../../cli/src/terminal-text.ts';
 
-/** What a terminal obeys, or what turns text around; spelt out here, and not as the program finds it. */
-const OBEYED = new RegExp(
+/** Characters that control a terminal or reorder text. Listed here, and not as the program finds them. */
+const CONTROLLING = new RegExp(
   String.raw`[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]`,
   'u',
 );
@@ -45,44 +45,44 @@ const texts = fc
   .map((parts) => parts.join(''));
 
 describe('text of the service', () => {
-  test('never reaches a terminal as what that would obey', () => {
+  test('never controls a terminal', () => {
     fc.assert(
       fc.property(texts, (text) => {
-        expect(plain(text)).not.toMatch(OBEYED);
-        expect(plain(text)).not.toContain('\n');
-        expect(plainLines(text)).not.toMatch(OBEYED);
-        expect(jsonOf({ [text]: text })).not.toMatch(OBEYED);
-        expect(paragraph(text)).not.toMatch(OBEYED);
+        expect(sanitize(text)).not.toMatch(CONTROLLING);
+        expect(sanitize(text)).not.toContain('\n');
+        expect(sanitizeLines(text)).not.toMatch(CONTROLLING);
+        expect(sanitizedJson({ [text]: text })).not.toMatch(CONTROLLING);
+        expect(paragraph(text)).not.toMatch(CONTROLLING);
         expect(table([{ title: text }, { title: '', wraps: true }], [[text, text]])).not.toMatch(
-          OBEYED,
+          CONTROLLING,
         );
       }),
       { numRuns: 500 },
     );
   });
 
-  test('is the same text as JSON', () => {
+  test('is unchanged as JSON', () => {
     fc.assert(
       fc.property(texts, (text) => {
-        expect(JSON.parse(jsonOf({ text }))).toEqual({ text });
+        expect(JSON.parse(sanitizedJson({ text }))).toEqual({ text });
       }),
     );
   });
 
-  test('is left as it is where nothing is wrong with it', () => {
+  test('is unchanged if it is safe', () => {
     for (const text of ['<script>', "it's “quoted”", '漢字', 'שלום', '👩‍👩‍👧‍👦', 'e\u0301', '−0.05']) {
-      expect(plain(text)).toBe(text);
+      expect(sanitize(text)).toBe(text);
     }
-    expect(plain('one\ntwo')).toBe('one two');
-    expect(plain('a\u001b[31mb\u202ec')).toBe('a\\u{1b}[31mb\\u{202e}c');
+    expect(sanitize('one\ntwo')).toBe('one two');
+    expect(sanitize('a\u001b[31mb\u202ec')).toBe('a\\u{1b}[31mb\\u{202e}c');
   });
 });
 
-test('a mark that has no letter gets what Unicode shows such marks on', () => {
-  expect(plain('\u0301a e\u0301')).toBe('\u25cc\u0301a e\u0301');
-  expect(plainLines('a\n\ua880\n')).toBe('a\n\u25cc\ua880\n');
-  // One that waits for a letter would take the space for it.
-  expect(plain('\u0d4e b')).toBe('\u0d4e\u25cc b');
+test('a mark without a letter gets a dotted circle', () => {
+  expect(sanitize('\u0301a e\u0301')).toBe('\u25cc\u0301a e\u0301');
+  expect(sanitizeLines('a\n\ua880\n')).toBe('a\n\u25cc\ua880\n');
+  // One that precedes its letter would combine with the space.
+  expect(sanitize('\u0d4e b')).toBe('\u0d4e\u25cc b');
 });
 
 describe('a page', () => {
@@ -106,7 +106,7 @@ describe('a page', () => {
     }
   });
 
-  test('has its columns one below the other, whatever is in them', () => {
+  test('aligns its columns, whatever is in them', () => {
     fc.assert(
       fc.property(fc.array(texts, { minLength: 1, maxLength: 4 }), (column) => {
         const page = table(
