@@ -1,15 +1,15 @@
 import { sql } from 'drizzle-orm';
 import { check, index, integer, pgTable, text, uuid } from 'drizzle-orm/pg-core';
-import type { Role } from '../../domain/api-keys.ts';
+import { type Role, ROLES } from '../../domain/api-keys.ts';
 import { analysts } from './api-keys.ts';
-import { identity, moment } from './columns.ts';
+import { identity, literals, timestamptz } from './columns.ts';
 
 // Who wrote what, and who was refused for what they are; in the transaction of the write.
 export const auditEntries = pgTable(
   'audit_entries',
   {
     id: identity(),
-    recordedAt: moment('recorded_at').notNull(),
+    recordedAt: timestamptz('recorded_at').notNull(),
     kind: text('kind').$type<'write' | 'refusal'>().notNull(),
     analystId: uuid('analyst_id').references(() => analysts.id),
     role: text('role').$type<Role>(),
@@ -37,7 +37,7 @@ export const auditEntries = pgTable(
           and ${t.detail} is not null and ${t.times} >= 1
         else false end`,
     ),
-    check('audit_entries_role', sql`${t.role} in ('analyst', 'feed', 'admin')`),
+    check('audit_entries_role', sql`${t.role} in (${literals(ROLES)})`),
     check(
       'audit_entries_lengths',
       sql`length(${t.method}) <= 20 and length(${t.path}) <= 1000 and length(${t.detail}) <= 1000

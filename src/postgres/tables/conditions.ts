@@ -14,11 +14,22 @@ import {
   unique,
   uuid,
 } from 'drizzle-orm/pg-core';
-import type { ConditionState, Operator } from '../../domain/invalidation.ts';
-import type { ChangeCause, AnswerWay, SeriesValue } from '../../domain/review.ts';
-import type { ScenarioName } from '../../domain/probabilities.ts';
+import {
+  CONDITION_STATES,
+  type ConditionState,
+  type Operator,
+  OPERATORS,
+} from '../../domain/invalidation.ts';
+import {
+  ANSWER_WAYS,
+  type AnswerWay,
+  CHANGE_CAUSES,
+  type ChangeCause,
+  type SeriesValue,
+} from '../../domain/review.ts';
+import { SCENARIO_NAMES, type ScenarioName } from '../../domain/probabilities.ts';
 import { analysts } from './api-keys.ts';
-import { identity, moment } from './columns.ts';
+import { identity, literals, timestamptz } from './columns.ts';
 import { evidence } from './evidence.ts';
 import { frameworks, invalidationConditions } from './frameworks.ts';
 import { outlooks } from './outlooks.ts';
@@ -49,10 +60,7 @@ export const conditionComparisons = pgTable(
       foreignColumns: [invalidationConditions.frameworkId, invalidationConditions.key],
     }),
     index('condition_comparisons_of_series').on(t.seriesId, t.frameworkId), // who watches a series
-    check(
-      'condition_comparisons_operator',
-      sql`${t.operator} in ('lt', 'lte', 'gt', 'gte', 'crossesAbove', 'crossesBelow')`,
-    ),
+    check('condition_comparisons_operator', sql`${t.operator} in (${literals(OPERATORS)})`),
     check(
       'condition_comparisons_threshold',
       sql`${t.threshold} > '-Infinity' and ${t.threshold} < 'Infinity'`,
@@ -82,7 +90,7 @@ export const conditionChanges = pgTable(
     authorId: uuid('author_id').references(() => analysts.id),
     rationale: text('rationale'),
     overrideReason: text('override_reason'),
-    recordedAt: moment('recorded_at').notNull(),
+    recordedAt: timestamptz('recorded_at').notNull(),
   },
   (t) => [
     foreignKey({
@@ -93,12 +101,9 @@ export const conditionChanges = pgTable(
     unique('condition_changes_outlook').on(t.outlookId, t.id),
     // The states of now, of a version and of a moment.
     index('condition_changes_of_outlook').on(t.outlookId, t.key, t.id),
-    check('condition_changes_state', sql`${t.state} in ('untriggered', 'triggered', 'expired')`),
-    check(
-      'condition_changes_cause',
-      sql`${t.cause} in ('observations', 'assessment', 'framework', 'horizon')`,
-    ),
-    check('condition_changes_invalidates', sql`${t.invalidates} in ('bear', 'base', 'bull')`),
+    check('condition_changes_state', sql`${t.state} in (${literals(CONDITION_STATES)})`),
+    check('condition_changes_cause', sql`${t.cause} in (${literals(CHANGE_CAUSES)})`),
+    check('condition_changes_invalidates', sql`${t.invalidates} in (${literals(SCENARIO_NAMES)})`),
     check(
       'condition_changes_assessed',
       sql`num_nulls(${t.authorId}, ${t.rationale}) = case when ${t.cause} = 'assessment' then 0 else 2 end and (${t.overrideReason} is null or ${t.cause} = 'assessment')`,
@@ -155,7 +160,7 @@ export const conditionAnswers = pgTable(
       foreignColumns: [conditionChanges.outlookId, conditionChanges.id],
     }),
     index('condition_answers_of_version').on(t.outlookId, t.version),
-    check('condition_answers_way', sql`${t.way} in ('weight', 'acknowledged')`),
+    check('condition_answers_way', sql`${t.way} in (${literals(ANSWER_WAYS)})`),
     check('condition_answers_reason', sql`(${t.way} = 'acknowledged') = (${t.reason} is not null)`),
   ],
 );
@@ -173,7 +178,7 @@ export const drawdownChanges = pgTable(
     label: text('label'),
     depth: doublePrecision('depth').notNull(),
     day: date('day').notNull(),
-    recordedAt: moment('recorded_at').notNull(),
+    recordedAt: timestamptz('recorded_at').notNull(),
   },
   (t) => [
     foreignKey({

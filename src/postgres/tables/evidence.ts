@@ -11,9 +11,17 @@ import {
   unique,
   uuid,
 } from 'drizzle-orm/pg-core';
-import type { ClaimEffect, ClaimHorizon, ClaimTargetKind, Ticker } from '../../domain/evidence.ts';
+import {
+  CLAIM_EFFECTS,
+  CLAIM_HORIZONS,
+  CLAIM_TARGET_KINDS,
+  type ClaimEffect,
+  type ClaimHorizon,
+  type ClaimTargetKind,
+  type Ticker,
+} from '../../domain/evidence.ts';
 import { analysts } from './api-keys.ts';
-import { list, moment } from './columns.ts';
+import { jsonList, literals, timestamptz } from './columns.ts';
 import { outlooks } from './outlooks.ts';
 import { outlookVersions } from './versions.ts';
 
@@ -30,19 +38,19 @@ export const evidence = pgTable(
     summary: text('summary').notNull(),
     publisher: text('publisher').notNull(),
     url: text('url'),
-    publishedAt: moment('published_at').notNull(),
+    publishedAt: timestamptz('published_at').notNull(),
     // As its provider gave it, on its scale; all null where it gave none.
     sentimentScore: doublePrecision('sentiment_score'),
     sentimentLabel: text('sentiment_label'),
     sentimentMin: doublePrecision('sentiment_min'),
     sentimentMax: doublePrecision('sentiment_max'),
     sentimentProvider: text('sentiment_provider'),
-    tickers: list<Ticker>('tickers'),
+    tickers: jsonList<Ticker>('tickers'),
     corrects: uuid('corrects'),
     authorId: uuid('author_id')
       .notNull()
       .references(() => analysts.id),
-    recordedAt: moment('recorded_at').notNull(),
+    recordedAt: timestamptz('recorded_at').notNull(),
   },
   (t) => [
     unique('evidence_number').on(t.outlookId, t.number), // the list, newest first
@@ -87,9 +95,9 @@ export const evidenceClaims = pgTable(
   },
   (t) => [
     primaryKey({ columns: [t.evidenceId, t.position] }),
-    check('evidence_claims_effect', sql`${t.effect} in ('supports', 'weakens')`),
-    check('evidence_claims_target', sql`${t.targetKind} in ('scenario', 'headwind', 'condition')`),
-    check('evidence_claims_horizon', sql`${t.horizon} in ('days', 'weeks', 'months', 'quarters')`),
+    check('evidence_claims_effect', sql`${t.effect} in (${literals(CLAIM_EFFECTS)})`),
+    check('evidence_claims_target', sql`${t.targetKind} in (${literals(CLAIM_TARGET_KINDS)})`),
+    check('evidence_claims_horizon', sql`${t.horizon} in (${literals(CLAIM_HORIZONS)})`),
     check(
       'evidence_claims_range',
       sql`num_nulls(${t.rangeMin}, ${t.rangeMax}, ${t.rangeUnit}) in (0, 3) and (${t.rangeMin} > '-Infinity' and ${t.rangeMax} < 'Infinity' and ${t.rangeMin} <= ${t.rangeMax}) is not false`,

@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm';
 import { check, index, integer, json, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core';
 import { analysts } from './api-keys.ts';
-import { bytea, moment } from './columns.ts';
+import { bytea, timestamptz } from './columns.ts';
 
 // Answers to writes that were sent with a key, for whoever sends them again; swept once they are old.
 export const idempotencyKeys = pgTable(
@@ -16,7 +16,7 @@ export const idempotencyKeys = pgTable(
     status: integer('status').notNull(),
     headers: json('headers').$type<Record<string, string>>().notNull(),
     body: bytea('body').notNull(),
-    recordedAt: moment('recorded_at').notNull(),
+    recordedAt: timestamptz('recorded_at').notNull(),
   },
   (t) => [
     primaryKey({ columns: [t.analystId, t.key] }),

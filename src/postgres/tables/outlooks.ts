@@ -1,8 +1,8 @@
 import { sql } from 'drizzle-orm';
 import { bigint, check, date, index, integer, jsonb, pgTable, text } from 'drizzle-orm/pg-core';
 import type { ConditionState } from '../../domain/invalidation.ts';
-import type { OutlookStatus } from '../../domain/outlook.ts';
-import { identity, moment, sha256, transactionId } from './columns.ts';
+import { OUTLOOK_STATUSES, type OutlookStatus } from '../../domain/outlook.ts';
+import { identity, literals, sha256, timestamptz, transactionId } from './columns.ts';
 import { instruments } from './instruments.ts';
 
 export const outlooks = pgTable(
@@ -30,7 +30,7 @@ export const outlooks = pgTable(
     // The version that stands, as far as the next one, lists and searches depend on it. Null and 0
     // before the first; a trigger keeps them (0002_reads.sql). No foreign key: it would run in a circle.
     latestVersion: integer('latest_version').notNull().default(0),
-    publishedAt: moment('published_at').notNull(),
+    publishedAt: timestamptz('published_at').notNull(),
     transactionId: transactionId(),
     hash: sha256('hash'),
     frameworkId: bigint('framework_id', { mode: 'number' }),
@@ -56,7 +56,7 @@ export const outlooks = pgTable(
       sql`array_position(${t.reviewReasons}, null) is null and array_position(${t.reviewReasons}, '') is null`,
     ),
     check('outlooks_condition_states', sql`jsonb_typeof(${t.conditionStates}) = 'object'`),
-    check('outlooks_status', sql`${t.status} in ('open', 'resolved', 'void', 'withdrawn')`),
+    check('outlooks_status', sql`${t.status} in (${literals(OUTLOOK_STATUSES)})`),
     // The list of outlooks, page by page: all, of one instrument, of one status.
     index('outlooks_newest').on(t.publishedAt, t.id),
     index('outlooks_newest_of_instrument').on(t.instrumentId, t.publishedAt, t.id),

@@ -14,9 +14,10 @@ import {
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core';
-import type { ScenarioName } from '../../domain/probabilities.ts';
+import { SCENARIO_NAMES, type ScenarioName } from '../../domain/probabilities.ts';
+import { FORECAST_SOURCES, type ForecastSource } from '../../domain/track-record.ts';
 import { analysts } from './api-keys.ts';
-import { bytea, moment } from './columns.ts';
+import { bytea, literals, timestamptz } from './columns.ts';
 import { evidence } from './evidence.ts';
 import { instruments } from './instruments.ts';
 import { outlooks } from './outlooks.ts';
@@ -44,9 +45,9 @@ export const resolutions = pgTable(
     authorId: uuid('author_id')
       .notNull()
       .references(() => analysts.id),
-    recordedAt: moment('recorded_at').notNull(),
+    recordedAt: timestamptz('recorded_at').notNull(),
     // Null while it stands; a trigger sets it when the next one comes.
-    supersededAt: moment('superseded_at'),
+    supersededAt: timestamptz('superseded_at'),
   },
   (t) => [
     primaryKey({ columns: [t.outlookId, t.number] }),
@@ -54,7 +55,7 @@ export const resolutions = pgTable(
       .on(t.outlookId)
       .where(sql`${t.supersededAt} is null`),
     check('resolutions_from_1', sql`${t.number} >= 1`),
-    check('resolutions_outcome', sql`${t.outcome} in ('bear', 'base', 'bull')`),
+    check('resolutions_outcome', sql`${t.outcome} in (${literals(SCENARIO_NAMES)})`),
     check(
       'resolutions_realised_return',
       sql`${t.realisedReturn} > '-Infinity' and ${t.realisedReturn} < 'Infinity'`,
@@ -113,16 +114,16 @@ export const forecasters = pgTable(
     outlookId: bigint('outlook_id', { mode: 'number' })
       .notNull()
       .references(() => outlooks.id),
-    source: text('source').$type<'version' | 'view'>().notNull(),
+    source: text('source').$type<ForecastSource>().notNull(),
     analystId: uuid('analyst_id')
       .notNull()
       .references(() => analysts.id),
-    since: moment('since').notNull(),
+    since: timestamptz('since').notNull(),
   },
   (t) => [
     primaryKey({ columns: [t.outlookId, t.source, t.analystId] }),
     index('forecasters_of_analyst').on(t.analystId, t.source, t.outlookId),
-    check('forecasters_source', sql`${t.source} in ('version', 'view')`),
+    check('forecasters_source', sql`${t.source} in (${literals(FORECAST_SOURCES)})`),
   ],
 );
 
@@ -142,7 +143,7 @@ export const forecastSums = pgTable(
     outlookId: bigint('outlook_id', { mode: 'number' })
       .notNull()
       .references(() => outlooks.id),
-    source: text('source').$type<'version' | 'view'>().notNull(),
+    source: text('source').$type<ForecastSource>().notNull(),
     // Null for the outlook as a whole, whoever wrote its versions.
     analystId: uuid('analyst_id').references(() => analysts.id),
     // Versions whose frameworks have different return bands are summed up apart.
@@ -180,7 +181,7 @@ export const forecastSums = pgTable(
     index('forecast_sums_of_instrument')
       .on(t.instrumentId, t.outlookId, t.position)
       .where(sql`${t.analystId} is null`),
-    check('forecast_sums_source', sql`${t.source} in ('version', 'view')`),
+    check('forecast_sums_source', sql`${t.source} in (${literals(FORECAST_SOURCES)})`),
     check('forecast_sums_share', sql`${t.share} > 0 and ${t.share} < 1.000001`),
     check(
       'forecast_sums_packed',

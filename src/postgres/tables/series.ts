@@ -10,9 +10,9 @@ import {
   text,
   uniqueIndex,
 } from 'drizzle-orm/pg-core';
-import type { Provenance } from '../../domain/framework.ts';
-import type { Frequency } from '../../domain/series.ts';
-import { identity, moment } from './columns.ts';
+import { type Provenance, PROVENANCES } from '../../domain/framework.ts';
+import { FREQUENCIES, type Frequency } from '../../domain/series.ts';
+import { identity, literals, timestamptz } from './columns.ts';
 
 export const series = pgTable(
   'series',
@@ -23,14 +23,11 @@ export const series = pgTable(
     unit: text('unit').notNull(),
     frequency: text('frequency').$type<Frequency>().notNull(),
     source: text('source').notNull(),
-    createdAt: moment('created_at').notNull(),
+    createdAt: timestamptz('created_at').notNull(),
   },
   (t) => [
     check('series_key', sql`${t.key} ~ '^[a-z0-9]+(-[a-z0-9]+)*$' and length(${t.key}) <= 100`),
-    check(
-      'series_frequency',
-      sql`${t.frequency} in ('daily', 'weekly', 'biweekly', 'monthly', 'quarterly', 'semiannual', 'annual')`,
-    ),
+    check('series_frequency', sql`${t.frequency} in (${literals(FREQUENCIES)})`),
   ],
 );
 
@@ -42,12 +39,12 @@ export const observations = pgTable(
       .notNull()
       .references(() => series.id),
     date: date('date').notNull(),
-    recordedAt: moment('recorded_at').notNull(),
+    recordedAt: timestamptz('recorded_at').notNull(),
     value: doublePrecision('value').notNull(),
     provenance: text('provenance').$type<Provenance>().notNull(),
     note: text('note'),
     // Null while it is the newest vintage of its day; a trigger sets it when the next one comes.
-    supersededAt: moment('superseded_at'),
+    supersededAt: timestamptz('superseded_at'),
   },
   (t) => [
     primaryKey({ columns: [t.seriesId, t.date, t.recordedAt] }),
@@ -62,9 +59,6 @@ export const observations = pgTable(
       'observations_recorded_at',
       sql`isfinite(${t.recordedAt}) and (${t.supersededAt} > ${t.recordedAt}) is not false`,
     ),
-    check(
-      'observations_provenance',
-      sql`${t.provenance} in ('sourced', 'editorial', 'illustrative', 'computed')`,
-    ),
+    check('observations_provenance', sql`${t.provenance} in (${literals(PROVENANCES)})`),
   ],
 );

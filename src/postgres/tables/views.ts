@@ -11,7 +11,7 @@ import {
   uuid,
 } from 'drizzle-orm/pg-core';
 import { analysts } from './api-keys.ts';
-import { moment } from './columns.ts';
+import { timestamptz } from './columns.ts';
 import { outlooks } from './outlooks.ts';
 import { outlookVersions } from './versions.ts';
 
@@ -30,7 +30,7 @@ export const views = pgTable(
     baseBps: integer('base_bps').notNull(),
     bullBps: integer('bull_bps').notNull(),
     rationale: text('rationale').notNull(),
-    recordedAt: moment('recorded_at').notNull(),
+    recordedAt: timestamptz('recorded_at').notNull(),
   },
   (t) => [
     primaryKey({ columns: [t.outlookId, t.analystId, t.version] }),

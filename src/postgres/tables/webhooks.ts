@@ -11,9 +11,9 @@ import {
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core';
-import type { EventKind } from '../../domain/events.ts';
-import type { DisabledReason } from '../../domain/webhooks.ts';
-import { bytea, moment } from './columns.ts';
+import { EVENT_KINDS, type EventKind } from '../../domain/events.ts';
+import { DISABLED_REASONS, type DisabledReason } from '../../domain/webhooks.ts';
+import { bytea, literals, timestamptz } from './columns.ts';
 import { events } from './events.ts';
 import { outlooks } from './outlooks.ts';
 
@@ -30,13 +30,13 @@ export const webhooks = pgTable(
     // As it is, because it signs.
     secret: bytea('secret').notNull(),
     previousSecret: bytea('previous_secret'),
-    previousSecretUntil: moment('previous_secret_until'),
+    previousSecretUntil: timestamptz('previous_secret_until'),
     // Events up to this one have their deliveries, where they are meant for it.
     position: bigint('position', { mode: 'number' }).notNull(),
-    createdAt: moment('created_at').notNull(),
+    createdAt: timestamptz('created_at').notNull(),
     // Null unless nothing but failures came since.
-    failingSince: moment('failing_since'),
-    disabledAt: moment('disabled_at'),
+    failingSince: timestamptz('failing_since'),
+    disabledAt: timestamptz('disabled_at'),
     disabledReason: text('disabled_reason').$type<DisabledReason>(),
   },
   (t) => [
@@ -44,7 +44,7 @@ export const webhooks = pgTable(
     check('webhooks_url', sql`${t.url} ~ '^https?://' and length(${t.url}) <= 2000`),
     check(
       'webhooks_kinds',
-      sql`cardinality(${t.kinds}) > 0 and ${t.kinds} <@ array['outlook.created', 'outlook.version.published', 'outlook.state.changed', 'outlook.review.due', 'outlook.resolved', 'evidence.added', 'condition.triggered', 'condition.cleared', 'condition.expired', 'drawdown.label.changed', 'view.published']`,
+      sql`cardinality(${t.kinds}) > 0 and ${t.kinds} <@ array[${literals(EVENT_KINDS)}]`,
     ),
     check('webhooks_description', sql`length(${t.description}) between 1 and 300`),
     check('webhooks_secret', sql`octet_length(${t.secret}) between 24 and 64`),
@@ -55,7 +55,7 @@ export const webhooks = pgTable(
     check('webhooks_from_0', sql`${t.position} >= 0`),
     check(
       'webhooks_disabled',
-      sql`num_nulls(${t.disabledAt}, ${t.disabledReason}) in (0, 2) and (${t.disabledReason} in ('asked', 'gone', 'failing', 'restored')) is not false`,
+      sql`num_nulls(${t.disabledAt}, ${t.disabledReason}) in (0, 2) and (${t.disabledReason} in (${literals(DISABLED_REASONS)})) is not false`,
     ),
   ],
 );
@@ -74,12 +74,12 @@ export const webhookDeliveries = pgTable(
       .references(() => events.position),
     // Of the event. No foreign key, which would lock the outlook that its writers queue at.
     outlookId: bigint('outlook_id', { mode: 'number' }).notNull(),
-    plannedAt: moment('planned_at').notNull(),
+    plannedAt: timestamptz('planned_at').notNull(),
     // How many were begun; tells whoever carries one out from whoever went on after him.
     attempts: integer('attempts').notNull().default(0),
     // When the next attempt is to begin; while one is under way, when it counts as lost.
-    dueAt: moment('due_at'),
-    deliveredAt: moment('delivered_at'),
+    dueAt: timestamptz('due_at'),
+    deliveredAt: timestamptz('delivered_at'),
   },
   (t) => [
     unique('webhook_deliveries_once').on(t.webhookId, t.position),
@@ -111,7 +111,7 @@ export const webhookAttempts = pgTable(
       .notNull()
       .references(() => webhookDeliveries.id, { onDelete: 'cascade' }),
     number: integer('number').notNull(),
-    startedAt: moment('started_at').notNull(),
+    startedAt: timestamptz('started_at').notNull(),
     milliseconds: integer('milliseconds'),
     status: integer('status'),
     // Null for a success.
