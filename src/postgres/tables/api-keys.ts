@@ -11,7 +11,7 @@ export const analysts = pgTable(
     createdAt: timestamptz('created_at').notNull(),
   },
   (t) => [
-    // The name is the author that versions show: none may pass for another.
+    // Versions show the name as their author: no two names may look the same.
     check(
       'analysts_name',
       sql`${t.name} = btrim(${t.name}) and ${t.name} !~ '[[:cntrl:]]' and length(${t.name}) between 1 and 300`,
@@ -19,7 +19,7 @@ export const analysts = pgTable(
   ],
 );
 
-// Whom an identity provider's tokens speak of.
+// The analysts that an identity provider's tokens belong to.
 export const analystIdentities = pgTable(
   'analyst_identities',
   {
@@ -58,6 +58,6 @@ export const apiKeys = pgTable(
     check('api_keys_role', sql`${t.role} in (${literals(ROLES)})`),
     check('api_keys_hash', sql`octet_length(${t.hash}) = 32`),
     check('api_keys_expiry', sql`${t.expiresAt} > ${t.createdAt}`),
-    index('api_keys_newest').on(t.createdAt, t.id), // the list of keys, page by page
+    index('api_keys_newest').on(t.createdAt, t.id), // for the pages of the list of keys
   ],
 );

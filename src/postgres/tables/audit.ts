@@ -4,7 +4,7 @@ import { type Role, ROLES } from '../../domain/api-keys.ts';
 import { analysts } from './api-keys.ts';
 import { identity, literals, timestamptz } from './columns.ts';
 
-// Who wrote what, and who was refused for what they are; in the transaction of the write.
+// Writes, each in the transaction of the write itself, and refusals with 401 or 403.
 export const auditEntries = pgTable(
   'audit_entries',
   {
@@ -13,18 +13,18 @@ export const auditEntries = pgTable(
     kind: text('kind').$type<'write' | 'refusal'>().notNull(),
     analystId: uuid('analyst_id').references(() => analysts.id),
     role: text('role').$type<Role>(),
-    // The id of a key, or the issuer and the subject of a token; null where none was recognised.
+    // The id of a key, or the issuer and subject of a token; null when neither was recognised.
     credential: text('credential'),
     method: text('method').notNull(),
     path: text('path').notNull(),
     status: integer('status').notNull(),
-    // Of refusals: the kind of problem, and what was told.
+    // For refusals: the problem's type and its detail.
     problem: text('problem'),
     detail: text('detail'),
-    // Null, as is the analyst, where the ledger was written to on its own machine.
+    // Null, like the analyst, when a command on the ledger's machine wrote.
     address: text('address'),
     requestId: text('request_id'),
-    // Refusals that differ in nothing but their moment are one entry.
+    // Refusals that differ only in their time share an entry.
     times: integer('times').notNull().default(1),
   },
   (t) => [

@@ -23,7 +23,7 @@ export const events = pgTable(
     version: integer('version').notNull(),
     data: jsonb('data').notNull(),
     recordedAt: timestamptz('recorded_at').notNull(),
-    // Null until the event has its place in the order that readers follow.
+    // The event's place in the order that readers follow; null until it is assigned.
     position: bigint('position', { mode: 'number' }).unique(),
   },
   (t) => [
@@ -36,7 +36,7 @@ export const events = pgTable(
     uniqueIndex('events_once_a_version')
       .on(t.outlookId, t.version)
       .where(sql`${t.kind} in ('outlook.created', 'outlook.version.published')`),
-    index('events_of_outlook').on(t.outlookId, t.position), // the stream of one outlook
+    index('events_of_outlook').on(t.outlookId, t.position), // for the stream of one outlook
     index('events_without_position')
       .on(t.id)
       .where(sql`${t.position} is null`),

@@ -32,14 +32,14 @@ export const evidence = pgTable(
     outlookId: bigint('outlook_id', { mode: 'number' })
       .notNull()
       .references(() => outlooks.id),
-    // Counts the items of an outlook from 1, in the order they were recorded.
+    // Counts the items of an outlook from 1, in the order in which they were recorded.
     number: integer('number').notNull(),
     headline: text('headline').notNull(),
     summary: text('summary').notNull(),
     publisher: text('publisher').notNull(),
     url: text('url'),
     publishedAt: timestamptz('published_at').notNull(),
-    // As its provider gave it, on its scale; all null where it gave none.
+    // As the provider gave it, with the ends of the provider's scale; all null if it gave none.
     sentimentScore: doublePrecision('sentiment_score'),
     sentimentLabel: text('sentiment_label'),
     sentimentMin: doublePrecision('sentiment_min'),
@@ -53,7 +53,7 @@ export const evidence = pgTable(
     recordedAt: timestamptz('recorded_at').notNull(),
   },
   (t) => [
-    unique('evidence_number').on(t.outlookId, t.number), // the list, newest first
+    unique('evidence_number').on(t.outlookId, t.number), // for the list, newest first
     unique('evidence_of_outlook').on(t.outlookId, t.id),
     foreignKey({
       name: 'evidence_corrects',
@@ -105,7 +105,7 @@ export const evidenceClaims = pgTable(
   ],
 );
 
-/** What a version cites; of its own outlook, by the keys. */
+/** The evidence that a version cites; the foreign keys require that it belongs to the same outlook. */
 export const versionEvidence = pgTable(
   'version_evidence',
   {
@@ -116,7 +116,7 @@ export const versionEvidence = pgTable(
   },
   (t) => [
     primaryKey({ columns: [t.outlookId, t.version, t.position] }),
-    unique('version_evidence_once').on(t.evidenceId, t.version), // which versions an item moved
+    unique('version_evidence_once').on(t.evidenceId, t.version), // for the versions that cite an item
     foreignKey({
       name: 'version_evidence_version',
       columns: [t.outlookId, t.version],

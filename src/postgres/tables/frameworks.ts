@@ -33,7 +33,7 @@ export const frameworks = pgTable(
     metrics: jsonList<Metric>('metrics'),
     faqs: jsonList<Faq>('faqs'),
     references: jsonList<Reference>('references'),
-    // The words to find it by; a trigger gathers them from the parts (0002_reads.sql).
+    // The words that a search finds it by; a trigger collects them from the framework's parts.
     search: tsvector('search')
       .notNull()
       .default(sql`''`),
@@ -64,7 +64,7 @@ export const scenarios = pgTable(
     conditions: text('conditions').notNull(),
     direction: text('direction').$type<Direction>().notNull(),
     directionComment: text('direction_comment'),
-    // Both null: the scenario has no return band, as a band is open at one end at the most.
+    // Both null if the scenario has no return band; a band has one open end at most.
     returnMin: doublePrecision('return_min'),
     returnMax: doublePrecision('return_max'),
   },
@@ -125,7 +125,7 @@ export const invalidationConditions = pgTable(
     position: integer('position').notNull(),
     invalidates: text('invalidates').$type<ScenarioName>().notNull(),
     statement: text('statement').notNull(),
-    // How its comparisons are combined, where it has several.
+    // How the comparisons of its rule are combined; null unless there are several.
     combination: text('combination').$type<(typeof COMBINATIONS)[number]>(),
   },
   (t) => [

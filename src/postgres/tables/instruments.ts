@@ -11,7 +11,7 @@ export const instruments = pgTable(
     symbol: text('symbol').notNull().unique(),
     name: text('name').notNull(),
     kind: text('kind').$type<InstrumentKind>().notNull(),
-    // The series of its closes; once named, it stays.
+    // The series of its closes; it can be set once.
     closesId: bigint('closes_id', { mode: 'number' }).references(() => series.id),
     createdAt: timestamptz('created_at').notNull(),
   },

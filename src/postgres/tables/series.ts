@@ -31,7 +31,7 @@ export const series = pgTable(
   ],
 );
 
-// A row is a vintage: what was known of a day from recorded_at until superseded_at.
+// A row is a vintage: the value of a day as it was known from recorded_at until superseded_at.
 export const observations = pgTable(
   'observations',
   {
@@ -43,16 +43,16 @@ export const observations = pgTable(
     value: doublePrecision('value').notNull(),
     provenance: text('provenance').$type<Provenance>().notNull(),
     note: text('note'),
-    // Null while it is the newest vintage of its day; a trigger sets it when the next one comes.
+    // Null for the newest vintage of a day; a trigger sets it when the next one is recorded.
     supersededAt: timestamptz('superseded_at'),
   },
   (t) => [
     primaryKey({ columns: [t.seriesId, t.date, t.recordedAt] }),
-    // What is known now, day by day, whatever vintages there are.
+    // For the newest vintage of each day, no matter how many there are.
     uniqueIndex('observations_standing')
       .on(t.seriesId, t.date)
       .where(sql`${t.supersededAt} is null`),
-    index('observations_recorded').on(t.seriesId, t.recordedAt), // the newest moment of a series
+    index('observations_recorded').on(t.seriesId, t.recordedAt), // for the last time that a series was written
     check('observations_value', sql`${t.value} > '-Infinity' and ${t.value} < 'Infinity'`),
     check('observations_date', sql`isfinite(${t.date})`),
     check(

@@ -41,14 +41,14 @@ export const outlookVersions = pgTable(
     recordedAt: timestamptz('recorded_at').notNull(),
     hash: sha256('hash').notNull(),
     previousHash: sha256('previous_hash'),
-    // How the probabilities came about, where they are the consensus of views (version_views).
+    // How the views in version_views were pooled, if the probabilities are a consensus.
     consensusMethod: text('consensus_method').$type<PoolMethod>(),
     consensusWeights: text('consensus_weights').$type<PoolWeights>(),
     transactionId: transactionId(),
   },
   (t) => [
     primaryKey({ columns: [t.outlookId, t.version] }),
-    // What stood at a moment, and the probabilities between two: answered from the index alone.
+    // For the version at a time and the probabilities between two times, as index-only scans.
     index('outlook_versions_as_of').on(
       t.outlookId,
       t.recordedAt,

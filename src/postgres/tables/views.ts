@@ -15,7 +15,7 @@ import { timestamptz } from './columns.ts';
 import { outlooks } from './outlooks.ts';
 import { outlookVersions } from './versions.ts';
 
-// What an analyst thinks of an outlook beside what the desk publishes, in versions of its own.
+// An analyst's own probabilities for an outlook, beside those that the desk publishes. Views have versions.
 export const views = pgTable(
   'views',
   {
@@ -45,7 +45,7 @@ export const views = pgTable(
   ],
 );
 
-/** The views that a version pooled, and what each weighed. */
+/** The views that a version pooled, and the weight of each. */
 export const versionViews = pgTable(
   'version_views',
   {
