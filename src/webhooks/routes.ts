@@ -30,7 +30,7 @@ import {
 import { Problem } from '../http/problems.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { createdWebhook, newWebhook, webhook, webhookPatch } from './schemas.ts';
-import { addressesOf, AddressRefused, type Reach } from './addresses.ts';
+import { addressesOf, AddressRefused, type AddressPolicy } from './addresses.ts';
 import { deliveryRoutes } from './delivery-routes.ts';
 
 export type WebhookDeps = WriteDeps & {
@@ -75,7 +75,7 @@ function createRoute(api: Api, ledger: WebhookDeps): void {
       response: { 201: createdWebhook, ...problemResponses(400, 401, 403, 413, 415, 422) },
     },
     handler: async (request, reply) => {
-      await requireReachable(request.body.url, ledger.webhooks.reach);
+      await requireReachable(request.body.url, ledger.webhooks.addressPolicy);
       forbidStoring(reply);
       await runWrite(request, reply, ledger, {
         work: (session) => createWebhook(session, request.body, ledger.now()),
@@ -99,12 +99,12 @@ const LOOKED_UP_WITHIN = 2_000;
  * attempt.
  * @throws Problem `invalid-request`
  */
-async function requireReachable(url: string, reach: Reach): Promise<void> {
+async function requireReachable(url: string, addressPolicy: AddressPolicy): Promise<void> {
   try {
     const late = new Promise<never>((_, reject) => {
       setTimeout(() => reject(new Error('late')), LOOKED_UP_WITHIN).unref();
     });
-    await Promise.race([addressesOf(new URL(url), reach), late]);
+    await Promise.race([addressesOf(new URL(url), addressPolicy), late]);
   } catch (error) {
     if (!(error instanceof AddressRefused)) return;
     throw new Problem('invalid-request', 'Nothing would be sent to this URL. Nothing was stored.', {
@@ -183,7 +183,7 @@ function changeRoute(api: Api, ledger: WebhookDeps): void {
     handler: async (request, reply) => {
       const { id } = request.params;
       if (request.body.url !== undefined)
-        await requireReachable(request.body.url, ledger.webhooks.reach);
+        await requireReachable(request.body.url, ledger.webhooks.addressPolicy);
       forbidStoring(reply);
       await runWrite(request, reply, ledger, {
         work: (session) => changeWebhook(session, id, request.body, ledger.now()),
