@@ -18,6 +18,7 @@ export default defineConfig({
         'src/commands/keys.ts',
         'src/commands/verify.ts',
         'src/commands/openapi.ts',
+        'src/commands/schema.ts',
       ],
       reporter: ['text', 'json-summary'],
       thresholds: { statements: 88, branches: 83, functions: 87, lines: 89 },
