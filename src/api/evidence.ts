@@ -1,9 +1,8 @@
-import type pg from 'pg';
 import type { ChangeFeed } from '../postgres/change-feed.ts';
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import { z } from 'zod';
 import { addEvidence, type Evidence, listEvidence, readEvidence } from '../ledger/evidence.ts';
-import { notFound } from '../ledger/versions.ts';
+import { requireOutlook } from '../ledger/find-outlook.ts';
 import { DomainError } from '../domain/errors.ts';
 import { authorOf } from '../access/authentication.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
@@ -127,11 +126,6 @@ function oneRoute(api: Api, { pool, cache }: EvidenceDeps): void {
       });
     },
   });
-}
-
-async function requireOutlook(pool: pg.Pool, name: string): Promise<void> {
-  const missing = await notFound(pool, name, 'newest');
-  if (missing.code === 'outlook-not-found') throw missing;
 }
 
 /** An item of evidence as the API answers it. */

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { appendAudit } from '../access/audit-log.ts';
 import { inTransaction } from '../postgres/pool.ts';
 import { holdView, listViews, listViewVersions, type View } from '../ledger/views.ts';
-import { notFound } from '../ledger/versions.ts';
+import { requireOutlook } from '../ledger/find-outlook.ts';
 import { DomainError } from '../domain/errors.ts';
 import { fractionsOf } from '../domain/probabilities.ts';
 import { writeOf } from '../access/audit-trail.ts';
@@ -181,11 +181,6 @@ function historyRoute(api: Api, { pool, cache }: ViewDeps): void {
 async function noView(pool: pg.Pool, name: string, analyst: string): Promise<DomainError> {
   await requireOutlook(pool, name);
   return new DomainError('view-not-found', `The analyst ${analyst} holds no view of "${name}".`);
-}
-
-async function requireOutlook(pool: pg.Pool, name: string): Promise<void> {
-  const missing = await notFound(pool, name, 'newest');
-  if (missing.code === 'outlook-not-found') throw missing;
 }
 
 function represent(held: View): z.output<typeof view> {
