@@ -12,15 +12,7 @@ import { fractionsOf } from '../domain/probabilities.ts';
 import { writeOf } from '../access/audit-trail.ts';
 import { authorOf } from '../access/authentication.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
-import {
-  decodeCursor,
-  encodeCursor,
-  LIST_TYPES,
-  pageContent,
-  pageFrom,
-  listShape,
-  renderPage,
-} from '../http/paging.ts';
+import { keysetPage, LIST_TYPES, listShape, pageContent, renderPage } from '../http/paging.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { slug, versionNumber } from '../http/fields.ts';
 import { newView, view } from './schemas/views.ts';
@@ -59,14 +51,19 @@ function listRoute(api: Api, { pool, cache }: ViewDeps): void {
     },
     handler: (request, reply) => {
       const { slug: name } = request.params;
-      const { limit, cursor } = request.query;
-      const cursorScope = ['views', name];
-      const after = decodeCursor(cursor, cursorScope, analystId);
       return cache.answer(request, reply, { tags: [name] }, async () => {
-        const found = await listViews(pool, name, { asOf: null, after, limit: limit + 1 });
-        if (found.length === 0) await requireOutlook(pool, name);
-        const page = pageFrom(found, limit, (last) => encodeCursor(cursorScope, last.analyst.id));
-        return renderPage(request, { ...page, items: page.items.map(represent) }, view);
+        const page = await keysetPage(request.query, {
+          cursorScope: ['views', name],
+          position: analystId,
+          fetch: async (after, limit) => {
+            const views = await listViews(pool, name, { asOf: null, after, limit });
+            if (views.length === 0) await requireOutlook(pool, name);
+            return views;
+          },
+          positionOf: ({ analyst }) => analyst.id,
+          represent,
+        });
+        return renderPage(request, page, view);
       });
     },
   });
@@ -164,15 +161,19 @@ function historyRoute(api: Api, { pool, cache }: ViewDeps): void {
     },
     handler: (request, reply) => {
       const { slug: name, analyst } = request.params;
-      const { limit, cursor } = request.query;
-      const cursorScope = ['view', name, analyst];
-      const before = decodeCursor(cursor, cursorScope, versionNumber);
       return cache.answer(request, reply, { tags: [name] }, async () => {
-        const page = { before, limit: limit + 1 };
-        const found = await listViewVersions(pool, name, analyst, page);
-        if (found.length === 0 && before === null) throw await noView(pool, name, analyst);
-        const shown = pageFrom(found, limit, (last) => encodeCursor(cursorScope, last.version));
-        return renderPage(request, { ...shown, items: shown.items.map(represent) }, view);
+        const page = await keysetPage(request.query, {
+          cursorScope: ['view', name, analyst],
+          position: versionNumber,
+          fetch: async (before, limit) => {
+            const views = await listViewVersions(pool, name, analyst, { before, limit });
+            if (views.length === 0 && before === null) throw await noView(pool, name, analyst);
+            return views;
+          },
+          positionOf: ({ version }) => version,
+          represent,
+        });
+        return renderPage(request, page, view);
       });
     },
   });
