@@ -19,12 +19,10 @@ import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { readJsonBodies } from '../http/json-body.ts';
 import {
   creationPosition,
-  decodeCursor,
-  encodeCursor,
+  keysetPage,
   LIST_TYPES,
   listShape,
   pageContent,
-  pageFrom,
   sendPage,
 } from '../http/paging.ts';
 import { Problem } from '../http/problems.ts';
@@ -128,14 +126,15 @@ function listRoute(api: Api, { db }: WebhookDeps): void {
       response: { 200: pageContent(webhook), ...problemResponses(401, 403, 422) },
     },
     handler: async (request, reply) => {
-      const { limit, cursor } = request.query;
-      const after = decodeCursor(cursor, 'webhooks', creationPosition);
-      const found = await listWebhooks(db, { after, limit: limit + 1 });
-      const { items, nextCursor } = pageFrom(found, limit, (last) =>
-        encodeCursor('webhooks', [last.createdAt.getTime(), last.id]),
-      );
+      const page = await keysetPage(request.query, {
+        cursorScope: 'webhooks',
+        position: creationPosition,
+        fetch: (after, limit) => listWebhooks(db, { after, limit }),
+        positionOf: ({ createdAt, id }) => ({ createdAt, id }),
+        represent,
+      });
       forbidStoring(reply);
-      return sendPage(request, reply, { items: items.map(represent), nextCursor }, webhook);
+      return sendPage(request, reply, page, webhook);
     },
   });
 }
