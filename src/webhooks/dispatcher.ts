@@ -132,7 +132,7 @@ export class WebhookDispatcher {
       } catch (error) {
         // Told once, and not each second for as long as the database is away.
         if (!this.#isHindered) {
-          this.#log.warn({ err: error }, 'webhooks could not be looked after; it is tried again');
+          this.#log.warn({ err: error }, 'could not process webhooks; trying again');
         }
         this.#isHindered = true;
       }
@@ -172,7 +172,10 @@ export class WebhookDispatcher {
       await this.#recording;
     } catch (error) {
       // As what a later release stored: the lease runs out, and whoever knows it delivers it.
-      this.#log.error({ err: error, deliveryId: claim.id }, 'an event could not be delivered');
+      this.#log.error(
+        { err: error, deliveryId: claim.id },
+        'could not deliver an event to a webhook',
+      );
     } finally {
       const left = (this.#busy.get(webhookId) ?? 1) - 1;
       if (left === 0) this.#busy.delete(webhookId);
@@ -192,11 +195,11 @@ export class WebhookDispatcher {
       const disabled = await recordOutcome(this.#pool, claim, outcome, { now, again });
       const { fault, status, milliseconds } = outcome;
       if (fault === null) this.#log.debug({ ...told, milliseconds }, 'delivered to a webhook');
-      else this.#log.info({ ...told, status, fault, milliseconds }, 'a webhook did not take it');
+      else this.#log.info({ ...told, status, fault, milliseconds }, 'a webhook delivery failed');
       if (disabled) this.#log.warn({ ...told, reason: disabled }, 'a webhook was disabled');
     } catch (error) {
       // Once the lease is over it is sent again, whatever came of it.
-      this.#log.warn({ ...told, err: error }, 'what a webhook answered could not be recorded');
+      this.#log.warn({ ...told, err: error }, 'could not record the result of a webhook delivery');
     }
   }
 

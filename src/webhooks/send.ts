@@ -60,7 +60,7 @@ export function sender(reach: Reach, userAgent: string, within = ANSWER_WITHIN):
 class Cut extends Error {
   readonly status: number;
   constructor(status: number) {
-    super('the connection ended before the answer did');
+    super('the connection closed before the response was complete');
     this.status = status;
   }
 }
@@ -72,11 +72,11 @@ async function withinTime<Result>(
   work: (over: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
   const over = new AbortController();
-  const abort = () => over.abort(new Error('the service stopped meanwhile'));
+  const abort = () => over.abort(new Error('the service stopped during the attempt'));
   if (stop.aborted) abort();
   // Not AbortSignal.any, by which a signal that lives on keeps hold of each that it was part of.
   stop.addEventListener('abort', abort);
-  const late = new Error(`no whole answer came within ${milliseconds / 1000} s`);
+  const late = new Error(`no complete response within ${milliseconds / 1000} s`);
   const timer = setTimeout(() => over.abort(late), milliseconds);
   try {
     return await work(over.signal);
@@ -140,14 +140,14 @@ function post(
     sent.on('error', reject);
     // Where nothing else tells, as when the receiver wants to speak another protocol.
     sent.on('close', () => {
-      if (!isAnswered) reject(new Error('the connection ended without an answer'));
+      if (!isAnswered) reject(new Error('the connection closed without a response'));
     });
     sent.end(body);
   });
 }
 
 function faultOf(status: number): string | null {
-  if (status < 100) throw new Error(`answered ${status}, which is no status`);
+  if (status < 100) throw new Error(`answered ${status}, which is not an HTTP status`);
   if (status >= 200 && status < 300) return null;
   if (status >= 300 && status < 400) return `answered ${status}; redirects are not followed`;
   return `answered ${status}`;
@@ -155,9 +155,9 @@ function faultOf(status: number): string | null {
 
 const WORDS: Record<string, string> = {
   ECONNREFUSED: 'the connection was refused',
-  ECONNRESET: 'the connection ended before an answer came',
-  ENOTFOUND: 'the name has no address',
-  EAI_AGAIN: 'the name can not be looked up at the moment',
+  ECONNRESET: 'the connection was reset before a response arrived',
+  ENOTFOUND: 'the host name has no address',
+  EAI_AGAIN: 'the host name cannot be resolved right now',
 };
 
 function wordsFor(error: unknown): string {
