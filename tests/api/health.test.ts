@@ -44,7 +44,7 @@ describe('a service whose database goes away', () => {
       expect(answer.headers['cache-control']).toBe('no-store');
       expect(answer.json()).toMatchObject({
         type: '/problems/unavailable',
-        detail: 'The database can not be reached or is busy; try again.',
+        detail: 'The database is unreachable or busy; try again.',
       });
     }
     const authorization = `Bearer ${ledger.keys.admin}`;
