@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { analystNamed, hasKeys, issueKey } from './access/api-keys.ts';
 import { appendAudit, localWrite } from './access/audit-log.ts';
-import { type Database, inTransaction } from './postgres/pool.ts';
+import { inTransaction } from './postgres/pool.ts';
 import { addEvidence } from './ledger/evidence.ts';
 import { createInstrument } from './ledger/instruments.ts';
 import { recordObservations } from './ledger/observations.ts';
@@ -44,7 +44,7 @@ export async function issueFirstKey(
  * Publishes the sample outlook, as its POST would, unless it is there; with it the series that its rules
  * watch, and the news that moves it, once that was published.
  */
-export async function loadSamples({ pool }: Database, now: Date): Promise<void> {
+export async function loadSamples(pool: pg.Pool, now: Date): Promise<void> {
   const author = await analystNamed(pool, 'Sample desk', now);
   for (const sample of SAMPLE_SERIES.series) {
     await unlessThere('series-taken', () => createSeries(pool, parse(series, sample), now));

@@ -3,7 +3,7 @@ import { type Logger, pino } from 'pino';
 import { buildApp } from './app.ts';
 import { type Config, readConfig } from './config.ts';
 import { ChangeFeed } from './postgres/change-feed.ts';
-import type { Database } from './postgres/pool.ts';
+import type pg from 'pg';
 import { openDatabase } from './postgres/database.ts';
 import { expireConditions } from './ledger/expire-conditions.ts';
 import { forgetAnswers } from './access/idempotency-store.ts';
@@ -49,11 +49,11 @@ async function start(): Promise<void> {
     if (config.databaseUrl === null) {
       await issueFirstKey(database.pool, now(), (key) => showFirstKey(key, config));
     }
-    if (config.loadSamples) await loadSamples(database, now());
+    if (config.loadSamples) await loadSamples(database.pool, now());
     await feed.start();
     const isTraced = stopTracing !== null;
-    const app = await buildApp({ config, database, feed, now, logger: log, isTraced });
-    const stopExpiring = expireRegularly(database, feed, config, log);
+    const app = await buildApp({ config, pool: database.pool, feed, now, logger: log, isTraced });
+    const stopExpiring = expireRegularly(database.pool, feed, config, log);
     app.addHook('preClose', stopExpiring);
     stopOnSignal(app, close, log);
     await app.listen({ host: config.host, port: config.port });
@@ -74,7 +74,7 @@ const DELIVERIES_KEPT_FOR = 30 * 24 * 3_600_000;
  * webhooks were sent long ago; each instance does, and they share the work.
  */
 function expireRegularly(
-  { pool }: Database,
+  pool: pg.Pool,
   feed: ChangeFeed,
   { idempotencyHours }: Config,
   log: Logger,

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { connect, type Database, reasonOf } from './pool.ts';
+import type pg from 'pg';
+import { connect, reasonOf } from './pool.ts';
 import {
   type Connection,
   type EmbeddedPostgres,
@@ -28,7 +29,8 @@ export type DatabaseEvents = {
 /** Between two starts of an embedded PostgreSQL that ended by itself, in milliseconds. */
 const RESTART_AFTER = { least: 100, most: 5_000 };
 
-export type OpenDatabase = Database & {
+export type OpenDatabase = {
+  pool: pg.Pool;
   /** Ends the connections once they are idle, then the embedded PostgreSQL. */
   close: () => Promise<void>;
 };
@@ -85,15 +87,15 @@ async function openAt(
   let closed: Promise<void> | undefined;
   // The pool's end doesn't wait for its sockets, so Postgres may be the one to end the last of them.
   const report = (error: Error) => void (closed ?? onConnectionError(error));
-  const close = () => (closed ??= database.pool.end().then(stop));
-  const database = connect({ ...target, max }, report);
+  const close = () => (closed ??= pool.end().then(stop));
+  const pool = connect({ ...target, max }, report);
   try {
-    if (migrates) await migrateToLatest(database.pool);
+    if (migrates) await migrateToLatest(pool);
   } catch (error) {
     await close();
     throw error;
   }
-  return { ...database, close };
+  return { pool, close };
 }
 
 /**

@@ -8,8 +8,6 @@ import { TYPE_PARSERS } from './type-parsers.ts';
  */
 export type Session = Pick<pg.ClientBase, 'query'>;
 
-export type Database = { pool: pg.Pool };
-
 // How long a statement may run, wait for a lock, or leave its transaction open, in milliseconds.
 // Every statement of this service takes a few at the most; what takes longer hangs.
 const LIMITS = {
@@ -32,7 +30,7 @@ export function connect(
     'connectionString' | 'host' | 'port' | 'user' | 'database'
   >,
   onError: (error: Error) => void,
-): Database {
+): pg.Pool {
   const pool = new pg.Pool({
     ...settings,
     ...LIMITS,
@@ -44,7 +42,7 @@ export function connect(
   // Without a handler of both, a connection lost inside a transaction ends the process.
   pool.on('error', onError);
   pool.on('connect', (client) => client.on('error', onError));
-  return { pool };
+  return pool;
 }
 
 /** The database is too busy, or too far away, to be asked now. */

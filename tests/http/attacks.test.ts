@@ -1,7 +1,7 @@
-import type pg from 'pg';
 import type { LightMyRequestResponse } from 'fastify';
 import { pino } from 'pino';
 import { parse } from 'csv-parse/sync';
+import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readConfig } from '../../src/config.ts';
 import { buildApp } from '../../src/app.ts';
@@ -153,7 +153,7 @@ test('a fault of our own tells its client nothing, and the log all but what was 
   const { pool, feed } = ledger;
   const app = await buildApp({
     config: readConfig({}),
-    database: { pool },
+    pool,
     feed,
     logger,
     now: () => ledger.clock.now,

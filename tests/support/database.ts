@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { inject } from 'vitest';
-import { connect, type Database } from '../../src/postgres/pool.ts';
+import { connect } from '../../src/postgres/pool.ts';
 
 export const TEMPLATE = 'template';
 
@@ -36,6 +36,6 @@ export async function createDatabase({
 }
 
 /** Opens a database of {@link createDatabase}; end its pool after the tests. */
-export function openDatabase(url: string, max = 10): Database {
+export function openDatabase(url: string, max = 10): pg.Pool {
   return connect({ connectionString: url, max }, () => {});
 }
