@@ -7,7 +7,7 @@ import type { Direction, Scenario } from '../domain/scenarios.ts';
 import type { Session } from '../postgres/pool.ts';
 import { RULE_OF_CONDITION, type RuleSeries } from './rules.ts';
 
-/** A framework as it is kept in memory: as the text that Postgres answered, the least that holds it. */
+/** A framework in memory, as the JSON text from Postgres, which takes the least space. */
 export class StoredFramework implements PublishedFramework {
   readonly hash: string;
   readonly #text: Buffer;
@@ -27,12 +27,13 @@ export class StoredFramework implements PublishedFramework {
   }
 }
 
-/** Frameworks by id. They never change, so what was read once is right for ever. */
+/** Frameworks by id. They never change, so a cached one is always right. */
 export type FrameworkCache = LRUCache<number, StoredFramework>;
 
 /**
  * Appends a framework to an outlook. Call it in the transaction that appends the version.
- * @param series those that its rules go by
+ * @param series the ids of the series that its rules use
+ * @returns the framework's id
  */
 export async function appendFramework(
   session: pg.PoolClient,
@@ -50,7 +51,7 @@ export async function appendFramework(
   for (const [table, parts] of Object.entries(partsOf(id, framework, series))) {
     await insertRows(session, table, parts);
   }
-  // Last, because this row seals the parts (migrations/0001_guards.sql).
+  // Last, because a trigger takes no more parts after this row (migrations/0001_guards.sql).
   const { title, summary, methodology, disclaimer, ...lists } = framework;
   const { risks, positioning, metrics, faqs, references } = lists;
   await session.query(
@@ -196,7 +197,7 @@ const READ_FRAMEWORKS = {
     from frameworks f where f.id = any($1)`,
 };
 
-/** The frameworks of those ids; from memory where they were read before. */
+/** The frameworks with those ids, from the cache or from Postgres. */
 export async function readFrameworks(
   session: Session,
   cache: FrameworkCache,
@@ -222,7 +223,7 @@ export async function readFrameworks(
   return read;
 }
 
-/** The framework of that id; from memory where it was read before. */
+/** The framework with that id, from the cache or from Postgres. */
 export async function readFramework(
   session: Session,
   cache: FrameworkCache,

@@ -46,7 +46,7 @@ export async function nameCloses(
   closes: string,
 ): Promise<Instrument> {
   const closesId = await seriesId(session, closes);
-  // Waits for a caller who names them at the same time, and then changes nothing.
+  // Of two callers at once, the second waits for the first and then changes nothing.
   await session.query(
     'update instruments set closes_id = $2 where symbol = $1 and closes_id is null',
     [symbol, closesId],

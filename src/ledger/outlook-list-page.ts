@@ -4,28 +4,27 @@ import type { ScenarioName } from '../domain/probabilities.ts';
 export const LIST_SORTS = ['-publishedAt', 'publishedAt', 'slug', 'relevance'] as const;
 export type ListSort = (typeof LIST_SORTS)[number];
 
-/** Which outlooks to list, as of when, in what order. A filter that is null keeps all. */
+/** Which outlooks to list, as of when, in which order. A filter that is null lets all pass. */
 export type ListQuery = {
   instrument: string | null;
-  /** That of now, as is whether a review is due, whatever `asOf`. */
+  /** The current status, whatever `asOf` is; the same goes for `reviewDue`. */
   status: OutlookStatus | null;
   reviewDue: boolean | null;
-  /** Bounds in basis points, both inclusive; null is open. */
+  /** Bounds in basis points, both inclusive; null is no bound. */
   probability: { scenario: ScenarioName; min: number | null; max: number | null } | null;
   updatedSince: Date | null;
-  /** As `websearch_to_tsquery` reads it. */
+  /** In the syntax of `websearch_to_tsquery`. */
   search: string | null;
-  /** `relevance` goes with a `search` only. */
+  /** `relevance` needs a `search`. */
   sort: ListSort;
-  /** Nothing recorded after it is seen; null sees all. */
+  /** Leaves out what was recorded later; null leaves out nothing. */
   asOf: Date | null;
 };
 
 /**
- * Where a walk through a list stands. `snapshot` and `startedAt` are those of its first page, so
- * that every further page goes on through the same ledger, whatever is written meanwhile. `key`
- * holds the values of the sort's columns ({@link ORDERS}) at the last item that was shown; a moment
- * in milliseconds since 1970.
+ * How far a client has paged through a list. `snapshot` and `startedAt` come from the first page, so that every further
+ * page shows the same ledger, whatever is written in the meantime. `key` holds the values of the sort's columns
+ * ({@link ORDERS}) at the last item shown; times are in milliseconds since 1970.
  */
 export type ListPosition = {
   startedAt: Date;
@@ -43,20 +42,19 @@ const ORDERS: Record<ListSort, { columns: readonly OrderColumn[]; direction: 'as
 };
 
 /**
- * A version recorded this long before a walk began was surely among what the first page saw, in
- * milliseconds. Far above what is left of a transaction once it has set the time, and for instances
- * whose clocks are as far apart. Transaction ids alone would do, but not in a ledger that was restored
- * into another cluster, where ids start over.
+ * The first page surely saw a version recorded this many milliseconds before it. That is far longer than a transaction
+ * runs after it has set the time, and allows for instances whose clocks differ. Transaction ids alone would do, but they
+ * start over when a ledger is restored into another cluster.
  */
 const SETTLED_AFTER = 120_000;
 
-/** The limit is put into the text: a plan that does not know it would sort the whole ledger. */
+/** The limit goes into the text: without knowing it, Postgres would plan to sort the whole ledger. */
 type Page = { after: ListPosition | null; startedAt: Date; limit: number };
 
-/** Takes a value of a statement, and answers its parameter, such as `$1`. */
+/** Adds a value to a statement and returns its parameter, such as `$1`. */
 export type Bind = (value: unknown) => string;
 
-/** What a search asks for. */
+/** A search, as SQL. */
 export const searchedWords = (search: string, bind: Bind): string =>
   `websearch_to_tsquery('english', ${bind(search)})`;
 export const moment = (at: Date, bind: Bind): string => `${bind(at.toISOString())}::timestamptz`;
@@ -65,12 +63,12 @@ const and = (conditions: readonly (string | null)[]): string =>
   conditions.filter((condition) => condition !== null).join(' and ') || 'true';
 
 /**
- * A page of the outlooks that match: ids, what the sort needs, and the version that is seen.
+ * A page of the matching outlooks, as SQL: ids, the sort's columns, and the version to show.
  *
- * An outlook that has no newer version than the one seen is told by its own row, so that the indexes of
- * outlooks find and order it: outlooks_newest by time, either way, outlooks_slug_unique by slug. The
- * others come with the version that is seen, one step down outlook_versions_as_of each, and are judged
- * and ordered by that one: few in a walk, as many as were written since in a list of long ago.
+ * If an outlook's newest version is the one to show, its own row has all values, and the indexes of outlooks find and
+ * order it: outlooks_newest by time, in both directions, and outlooks_slug_unique by slug. Other outlooks need an older
+ * version, one step down outlook_versions_as_of each, which then decides about filters and order. They are few while a
+ * client pages, and as many as were written since for a list as of long ago.
  */
 export function placedOutlooks(query: ListQuery, page: Page, bind: Bind): string {
   const seen = seenBy(query, page, bind);
@@ -96,7 +94,7 @@ export function placedOutlooks(query: ListQuery, page: Page, bind: Bind): string
   return `(${current}) union all (${moved}) order by ${orderBy(query.sort)} limit ${page.limit}`;
 }
 
-/** Which versions a page may see: recorded until `asOf`, and there when the first page was read. */
+/** Which versions a page may show: recorded up to `asOf`, and visible to the first page. */
 function seenBy({ asOf }: ListQuery, { after, startedAt }: Page, bind: Bind) {
   return (recordedAt: string, transactionId: string): string =>
     and([
@@ -108,8 +106,8 @@ function seenBy({ asOf }: ListQuery, { after, startedAt }: Page, bind: Bind) {
 }
 
 /**
- * Which outlooks have a newer version than the page may see, found by outlooks_newest and
- * outlooks_written; null where the page sees all.
+ * Which outlooks have a newer version than the page may show, found by outlooks_newest and outlooks_written; null if the
+ * page may show all.
  */
 function movedSince({ asOf }: ListQuery, { after, startedAt }: Page, bind: Bind): string | null {
   const conditions = [];
@@ -126,7 +124,7 @@ function movedSince({ asOf }: ListQuery, { after, startedAt }: Page, bind: Bind)
 const settledBefore = (startedAt: Date, bind: Bind): string =>
   moment(new Date(startedAt.getTime() - SETTLED_AFTER), bind);
 
-/** Outlooks `among` all, each with the row that holds the version seen. */
+/** Where the outlooks come from; `shown` is the row with the values of the version to show. */
 type Source = { from: string; version: string; shown: 'o' | 'seen'; among: string };
 
 function matching(
@@ -151,7 +149,7 @@ function matching(
     order by ${orderBy(sort)} limit ${limit}`;
 }
 
-/** Whether a query leaves out any outlook. */
+/** Whether a query has any filter. */
 export function isFiltered(query: ListQuery): boolean {
   const { instrument, status, reviewDue, probability, updatedSince, search } = query;
   return [instrument, status, reviewDue, probability, updatedSince, search].some(
@@ -160,11 +158,10 @@ export function isFiltered(query: ListQuery): boolean {
 }
 
 /**
- * The filters, each put in only where it is asked for, so that the planner sees which index finds few
- * among many. outlooks_newest_of_instrument and outlooks_newest_of_status find them in order;
- * outlooks_review_due holds no others, and is used where its very condition is asked for;
- * outlooks_by_bear, _base and _bull find them by a bound, to be sorted; frameworks_search finds
- * frameworks by their words, and frameworks lead to their outlooks by id.
+ * The filters of a query. One that is not set is left out of the text, so that the planner sees which index finds few
+ * among many. outlooks_newest_of_instrument and outlooks_newest_of_status find outlooks in order. outlooks_review_due
+ * serves a filter with exactly its condition. outlooks_by_bear, _base and _bull find outlooks by a bound, to be sorted.
+ * frameworks_search finds frameworks by their words; their ids lead to the outlooks.
  */
 function filters(query: ListQuery, shown: string, bind: Bind): (string | null)[] {
   const { instrument, status, reviewDue, probability, updatedSince, search } = query;
@@ -193,7 +190,7 @@ function bounds(
   ];
 }
 
-/** What comes after a position in the order of a sort. */
+/** The condition for rows after a position in the order of a sort. */
 function beyond(
   after: ListPosition | null,
   sort: ListSort,
@@ -207,7 +204,7 @@ function beyond(
   return `(${here.join(', ')}) ${direction === 'asc' ? '>' : '<'} (${there.join(', ')})`;
 }
 
-/** A value of a key as Postgres compares it with its column. */
+/** The parameters for the values of a key, with the types of their columns. */
 const BOUND: Record<OrderColumn, (value: number | string | undefined, bind: Bind) => string> = {
   rank: (value, bind) => `${bind(value)}::float8`,
   published_at: (value, bind) => moment(new Date(Number(value)), bind),
@@ -215,13 +212,13 @@ const BOUND: Record<OrderColumn, (value: number | string | undefined, bind: Bind
   slug: (value, bind) => `${bind(value)}::text`,
 };
 
-/** @param prefix of the columns: an alias with its dot */
+/** @param prefix of the columns: an alias and a dot */
 export function orderBy(sort: ListSort, prefix = ''): string {
   const { columns, direction } = ORDERS[sort];
   return columns.map((column) => `${prefix}${column} ${direction}`).join(', ');
 }
 
-/** The key of the place where a row stands in the order of a sort. */
+/** The key of a row in the order of a sort. */
 export function sortKeyOf(
   sort: ListSort,
   row: Record<OrderColumn, number | string>,

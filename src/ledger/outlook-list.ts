@@ -15,7 +15,7 @@ import {
 } from './outlook-list-page.ts';
 import { joinVersion, reasonsAsOf, statusAsOf } from './versions.ts';
 
-/** An outlook as the list tells it. */
+/** An outlook as lists show it. */
 export type OutlookSummary = Omit<
   OutlookVersion,
   | 'framework'
@@ -30,15 +30,15 @@ export type OutlookSummary = Omit<
   | 'resolution'
 > & { title: string; scenarioDirections: Record<ScenarioName, Direction> };
 
-/** How many rows are asked for: a few sizes only, as each is a statement that Postgres plans. */
+/** The sizes of pages in SQL: few, because Postgres plans a statement for each. */
 const SIZES = [21, 51, 101] as const;
 
 /**
- * The outlooks that match, at most `limit` (up to 100), each as the version that is seen: its newest or, with
- * `asOf`, the newest that was recorded until then. An outlook without one is not shown.
+ * The matching outlooks, at most `limit` (up to 100), each with its newest version or, with `asOf`, its newest version
+ * of then. Outlooks that had no version then are left out.
  *
- * The first page sees what stands. Later ones see what stood then: an outlook that was revised since
- * keeps its place and is neither skipped nor shown twice. One created since is not shown.
+ * Later pages show the ledger of the first page: an outlook revised since keeps its place, so none is skipped or shown
+ * twice, and one created since is left out.
  */
 export async function listOutlooks(
   session: Session,
@@ -46,7 +46,7 @@ export async function listOutlooks(
   { after, limit, now }: { after: ListPosition | null; limit: number; now: Date },
 ): Promise<{ summaries: OutlookSummary[]; next: ListPosition | null }> {
   const startedAt = after?.startedAt ?? now;
-  // One more than asked for tells whether another page follows.
+  // One row more than the page tells whether another page follows.
   const size = SIZES.find((rows) => rows > limit) ?? limit + 1;
   const values: unknown[] = [];
   const bind: Bind = (value) => `$${values.push(value)}`;
@@ -70,7 +70,7 @@ export async function listOutlooks(
     join analysts a on a.id = v.author_id
     join frameworks f on f.id = v.framework_id
     order by ${orderBy(query.sort, 'placed.')}`;
-  // Planning takes three times as long as the rest; but each connection keeps what it has planned.
+  // Planning takes three times as long as running. A named statement is planned once a connection.
   const isCommon = !isFiltered(query);
   const name = `list-${query.sort}-${size}-${after !== null}-${query.asOf !== null}`;
   const { rows } = await session.query<SummaryRow>({
@@ -88,7 +88,7 @@ export async function listOutlooks(
   return { summaries: shown.map(summaryOf), next: next ?? null };
 }
 
-/** Whether a search has a word to find anything by: punctuation and stop words are none. */
+/** Whether a search has a word to look for: punctuation and stop words do not count. */
 export async function hasSearchWord(session: Session, search: string): Promise<boolean> {
   const { rows } = await session.query<{ found: boolean }>(
     `select numnode(${searchedWords(search, () => '$1')}) > 0 as found`,

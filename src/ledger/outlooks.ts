@@ -60,7 +60,7 @@ export async function createOutlook(
   };
 }
 
-/** @param others faults that are told beside its own */
+/** @param others faults to report beside an unknown instrument */
 async function instrumentOf(
   session: Session,
   symbol: string,

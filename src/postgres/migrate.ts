@@ -8,7 +8,7 @@ import type { Session } from './pool.ts';
 
 const MIGRATIONS = fileURLToPath(new URL('../../migrations', import.meta.url));
 
-/** Any number, as long as all releases use the same one. */
+/** Any number, but the same in all releases. */
 const MIGRATION_LOCK = 5_019_202_611;
 
 const JOURNAL: readonly MigrationMeta[] = readMigrationFiles({ migrationsFolder: MIGRATIONS });
@@ -16,17 +16,17 @@ const JOURNAL: readonly MigrationMeta[] = readMigrationFiles({ migrationsFolder:
 /**
  * Brings the database to this release's schema. Instances that start together wait for each other:
  * drizzle's migrator takes no lock of its own.
- * @throws Error where a newer release, or one with another history, migrated the database, or where
- *   the database can't hold every character
+ * @throws Error if a newer release, or one with another history, migrated the database, or if the database's encoding is
+ *   not UTF8
  */
 export async function migrateToLatest(pool: pg.Pool): Promise<void> {
-  // Of its own, as a migration, or another instance's, may take longer than a request's statement.
+  // A connection without the pool's limits: a migration, or the wait for another instance's, may take long.
   const client = new pg.Client({ ...pool.options, ...NO_LIMITS });
-  client.on('error', () => {}); // the statement under way tells of it
+  client.on('error', () => {}); // the running statement reports it
   await client.connect();
   try {
     await requireUtf8(client);
-    // The role or the database may have limits of its own.
+    // The role or the database may set limits of its own.
     await client.query('set statement_timeout = 0; set lock_timeout = 0');
     await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
     const state = compare(await appliedMigrations(client));
@@ -35,7 +35,7 @@ export async function migrateToLatest(pool: pg.Pool): Promise<void> {
     if (state === 'behind') await applyMigrations(client);
     await adoptTransactions(client);
   } finally {
-    await client.end(); // and with the session the lock
+    await client.end(); // releases the lock with the session
   }
 }
 
@@ -43,14 +43,14 @@ async function applyMigrations(client: pg.Client): Promise<void> {
   try {
     await migrate(drizzle({ client }), { migrationsFolder: MIGRATIONS });
   } catch (error) {
-    // Its message is the whole migration; its cause says what is wrong with it.
+    // Its message quotes the whole migration; its cause says what went wrong.
     throw error instanceof DrizzleQueryError ? error.cause : error;
   }
 }
 
 /**
- * Rows say which transaction wrote them. Where they were copied from another server (pg_dump), that may be one that is
- * yet to come here, and walks through lists would leave them out: they become this transaction's.
+ * Rows hold the id of the transaction that wrote them. Rows copied from another server (pg_dump) may hold ids that this
+ * server has not reached, and paging through lists would skip them. They get the id of this transaction.
  */
 async function adoptTransactions(client: pg.Client): Promise<void> {
   const { rowCount } = await client.query(
@@ -75,7 +75,7 @@ export function migrationTexts(): string[] {
   return JOURNAL.map(({ sql: statements }) => statements.join('\n'));
 }
 
-/** @throws Error where the database is not at this release's schema, no older one and no newer */
+/** @throws Error if the database is not at exactly this release's schema */
 export async function requireLatest(session: Session): Promise<void> {
   const state = compare(await appliedMigrations(session));
   if (state !== 'latest') throw new Error(DETAILS[state]);
@@ -84,8 +84,8 @@ export async function requireLatest(session: Session): Promise<void> {
 export const NO_LIMITS = { statement_timeout: 0, lock_timeout: 0, query_timeout: 0 };
 
 /**
- * Why the database's schema doesn't serve this release, in one line; null where it does. One that a
- * newer release has migrated since serves on, so that instances can be replaced one by one.
+ * Why this release can't run on the database's schema, in one line; null if it can. It can on the schema of a newer
+ * release, so that instances can be replaced one by one.
  */
 export async function schemaFault(session: Session): Promise<string | null> {
   const state = compare(await appliedMigrations(session));
@@ -120,8 +120,8 @@ async function appliedMigrations(session: Session): Promise<AppliedMigration[]> 
   return rows;
 }
 
-// drizzle applies what is newer than the newest applied and says nothing of anything else, so a
-// journal that took another way would be taken for up to date.
+// drizzle applies whatever is newer than the newest applied migration and compares nothing else: it would take a journal
+// of other migrations for up to date.
 function compare(applied: readonly AppliedMigration[]): 'latest' | 'behind' | 'ahead' | 'differs' {
   const shared = JOURNAL.slice(0, applied.length);
   const isShared = shared.every(

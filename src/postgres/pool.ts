@@ -8,21 +8,20 @@ import { TYPE_PARSERS } from './type-parsers.ts';
  */
 export type Session = Pick<pg.ClientBase, 'query'>;
 
-// How long a statement may run, wait for a lock, or leave its transaction open, in milliseconds.
-// Every statement of this service takes a few at the most; what takes longer hangs.
+// How long a statement may run, wait for a lock, or leave its transaction open, in milliseconds. Every statement of this
+// service takes a few milliseconds; one that takes longer hangs.
 const LIMITS = {
   statement_timeout: 15_000,
-  // Well below the wait for a connection: writers that queue at one stuck outlook give theirs back
-  // before the readers of all others are refused.
+  // Well below the wait for a connection: writers that queue for one stuck outlook return their connections before
+  // readers of other outlooks are refused.
   lock_timeout: 2_000,
   idle_in_transaction_session_timeout: 15_000,
-  // Kept on this side, for a connection that is gone without a word.
+  // Measured on this side, for a connection that broke silently.
   query_timeout: 20_000,
 };
 
 /**
- * A pool of connections; none is opened before the first query. A connection that breaks is
- * reported to `onError` and replaced.
+ * A pool of connections, opened as queries need them. `onError` hears of a connection that breaks; the pool replaces it.
  */
 export function connect(
   settings: { max: number } & Pick<
@@ -39,18 +38,18 @@ export function connect(
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
   });
-  // Without a handler of both, a connection lost inside a transaction ends the process.
+  // Without both handlers, a connection lost inside a transaction ends the process.
   pool.on('error', onError);
   pool.on('connect', (client) => client.on('error', onError));
   return pool;
 }
 
-/** The database is too busy, or too far away, to be asked now. */
+/** The database is too busy, or unreachable, to take the query now. */
 export class Busy extends Error {}
 
 /**
- * Runs `work` in one transaction: committed when it settles, rolled back when it throws. A connection
- * that breaks on the way is not given back to the pool.
+ * Runs `work` in one transaction: commits when it resolves, rolls back when it throws. A connection that breaks does not
+ * return to the pool.
  */
 export async function inTransaction<Result>(
   pool: pg.Pool,
@@ -64,7 +63,7 @@ export async function inTransaction<Result>(
     await session.query('commit');
     return result;
   } catch (error) {
-    // What doesn't answer won't answer to this either, and what takes no writes may have been a primary.
+    // A connection that timed out answers nothing more; one that turned read-only may lead to a former primary.
     if (isBeyondRollback(error)) broken = true;
     else await session.query('rollback').catch(() => (broken = true));
     throw error;
