@@ -22,8 +22,8 @@ import { newObservations, series } from './api/schemas/series.ts';
 import { parse } from './http/validation.ts';
 
 /**
- * Issues an admin key where none was ever issued, and hands it to `show`. The key counts only once
- * `show` returns, so a key that was not shown can't lock everybody out.
+ * Issues an admin key if no key was ever issued, and hands it to `show`. The key is valid only once `show` returns, so a
+ * key that nobody saw can't lock everybody out.
  */
 export async function issueFirstKey(
   pool: pg.Pool,
@@ -41,8 +41,8 @@ export async function issueFirstKey(
 }
 
 /**
- * Publishes the sample outlook, as its POST would, unless it is there; with it the series that its rules
- * watch, and the news that moves it, once that was published.
+ * Publishes the sample outlook as its POST would, unless it exists, with the series that its rules watch. Adds the
+ * sample's evidence and closes if their date has come.
  */
 export async function loadSamples(pool: pg.Pool, now: Date): Promise<void> {
   const author = await analystNamed(pool, 'Sample desk', now);

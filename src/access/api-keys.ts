@@ -53,9 +53,9 @@ export async function analystNamed(session: Session, name: string, now: Date): P
 }
 
 /**
- * Issues a key to the analyst of that name. Call it in a transaction. A second key of one name acts for the same analyst, so
- * a key can be replaced without the author of past versions becoming another.
- * @returns the key, which can't be had again
+ * Issues a key to the analyst of that name. Call it in a transaction. A second key with the same name acts for the same
+ * analyst, so replacing a key does not change the author of past versions.
+ * @returns the key, which nobody can read again
  */
 export async function issueKey(
   session: Session,
@@ -126,7 +126,7 @@ export const FIND_KEYS = {
   text: `select ${COLUMNS}, k.hash ${KEYS} where k.hash = any($1)`,
 };
 
-/** Whose key it is and whether it still opens anything; null for a key that was never issued. */
+/** Finds a key and its state; null for a key that was never issued. */
 export type KeyFinder = (
   key: string,
   now: Date,

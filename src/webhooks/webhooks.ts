@@ -6,16 +6,16 @@ import { type DisabledReason, ROTATION_TIME, SECRET_BYTES } from '../domain/webh
 import type { Session } from '../postgres/pool.ts';
 import { sequenceEvents } from '../postgres/outbox.ts';
 
-/** All that is told of a webhook; what it signs with is not. */
+/** A webhook without its secrets. */
 export type Webhook = {
   id: string;
   url: string;
-  /** Null for all. */
+  /** The kinds of events that it receives; null for all. */
   kinds: EventKind[] | null;
-  /** The slug of the only outlook that it is about; null for all. */
+  /** The slug of the only outlook whose events it receives; null for all outlooks. */
   outlook: string | null;
   description: string | null;
-  /** Until when the secret before signs, too; may be over. */
+  /** When the previous secret stops signing; may be in the past. */
   previousSecretUntil: Date | null;
   createdAt: Date;
   failingSince: Date | null;
@@ -33,8 +33,8 @@ const READ = `
 export type NewWebhook = Pick<Webhook, 'url' | 'kinds' | 'outlook' | 'description'>;
 
 /**
- * Creates a webhook that is told of the events that come after it. Call it in a transaction.
- * @returns it, and its secret
+ * Creates a webhook that receives the events committed after it. Call it in a transaction.
+ * @returns the webhook and its secret
  * @throws DomainError `unknown-outlook`
  */
 export async function createWebhook(
@@ -44,7 +44,7 @@ export async function createWebhook(
 ): Promise<{ webhook: Webhook; secret: Buffer }> {
   const outlookId = outlook === null ? null : await outlookIdOf(session, outlook);
   const secret = randomBytes(SECRET_BYTES);
-  // Also of what is committed and has no position yet: it was before.
+  // Gives positions to all committed events first: they come before the webhook.
   const position = await sequenceEvents(session);
   const { rows } = await session.query<{ id: string }>(
     `insert into webhooks (url, kinds, outlook_id, description, secret, position, created_at)
@@ -79,7 +79,7 @@ function missing(id: string): DomainError {
   return new DomainError('webhook-not-found', `There is no webhook "${id}".`);
 }
 
-/** Webhooks, newest first, those behind `after`; at most `limit`. */
+/** Webhooks, newest first, those after the webhook `after`; at most `limit`. */
 export async function listWebhooks(
   session: Session,
   { after, limit }: { after: { createdAt: Date; id: string } | null; limit: number },
@@ -92,7 +92,7 @@ export async function listWebhooks(
   return rows;
 }
 
-/** What may be changed of a webhook; what is undefined stays. */
+/** Changes to a webhook; a member that is undefined stays. */
 export type WebhookChange = {
   url?: string | undefined;
   kinds?: EventKind[] | null | undefined;
@@ -101,7 +101,8 @@ export type WebhookChange = {
 };
 
 /**
- * Changes a webhook. Disabled, it keeps what waits; enabled, it goes on with that, at once. Call it in a transaction.
+ * Changes a webhook. A disabled one keeps its undelivered events; enabled again, it sends them at once. Call it in a
+ * transaction.
  * @throws DomainError `webhook-not-found`
  */
 export async function changeWebhook(
@@ -124,7 +125,7 @@ function stateOf(enabled: boolean, now: Date) {
     : { disabled_at: now.toISOString(), disabled_reason: 'asked' };
 }
 
-/** @param change by column; what is undefined stays */
+/** @param change values by column; a column that is undefined stays */
 async function updateColumns(
   session: Session,
   id: string,
@@ -139,7 +140,7 @@ async function updateColumns(
   ]);
 }
 
-/** What waits for another attempt waits no longer; what is under way goes on. */
+/** Makes waiting deliveries due now; attempts under way go on. */
 async function makeDue(session: pg.PoolClient, id: string, now: Date): Promise<void> {
   await session.query(
     `update webhook_deliveries d set due_at = $2
@@ -151,8 +152,8 @@ async function makeDue(session: pg.PoolClient, id: string, now: Date): Promise<v
 }
 
 /**
- * Gives a webhook another secret; for a day the one before signs, too. Call it in a transaction.
- * @returns the secret
+ * Gives a webhook a new secret; the previous one signs, too, for another day. Call it in a transaction.
+ * @returns the new secret
  * @throws DomainError `webhook-not-found`
  */
 export async function rotateSecret(session: pg.PoolClient, id: string, now: Date): Promise<Buffer> {
@@ -167,7 +168,7 @@ export async function rotateSecret(session: pg.PoolClient, id: string, now: Date
 }
 
 /**
- * Deletes a webhook, with all that it was sent and was to be sent.
+ * Deletes a webhook with its deliveries, done or not.
  * @throws DomainError `webhook-not-found`
  */
 export async function deleteWebhook(session: Session, id: string): Promise<void> {
@@ -175,7 +176,7 @@ export async function deleteWebhook(session: Session, id: string): Promise<void>
   if (rowCount === 0) throw missing(id);
 }
 
-/** Where a webhook is, and what it signs with at a moment. */
+/** The URL of a webhook, and the secrets that sign at a moment. */
 export type Receiver = { url: string; secrets: Buffer[] };
 
 /** @throws DomainError `webhook-not-found` */
@@ -188,12 +189,12 @@ export async function readReceiver(session: Session, id: string, now: Date): Pro
   return rows[0];
 }
 
-/** The secrets of `webhooks w` that sign at a moment, given as a parameter. */
+/** The secrets of `webhooks w` that sign at the moment in a parameter. */
 export const secretsAt = (parameter: string) => `
   case when w.previous_secret_until > ${parameter} then array[w.secret, w.previous_secret]
     else array[w.secret] end`;
 
-/** Forgets secrets that sign no longer. */
+/** Deletes secrets that no longer sign. */
 export async function forgetSecrets(session: Session, now: Date): Promise<void> {
   await session.query(
     `update webhooks set previous_secret = null, previous_secret_until = null

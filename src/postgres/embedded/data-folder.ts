@@ -7,7 +7,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { EmbeddedPostgresError, type ServerUser } from './programs.ts';
 
-export const PORT = 5432; // of no network: it only names the socket
+export const PORT = 5432; // no network port: it only names the socket
 const SOCKET_NAME = `.s.PGSQL.${PORT}`;
 const LONGEST_SOCKET_PATH = 103; // bytes on macOS; Linux takes 107
 
@@ -21,7 +21,7 @@ export function makeDataFolder(dataDir: string): string {
   return fs.realpathSync(dataDir);
 }
 
-/** Whom a server started by root runs as: the folder's owner, or else nobody. */
+/** The user for a server started by root: the folder's owner, or else nobody. */
 export function chooseServerUser(dataDir: string, cluster: string): ServerUser | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const owners = [cluster, dataDir].map((folder) => fs.statSync(folder, { throwIfNoEntry: false }));
@@ -39,7 +39,7 @@ function account(name: string): ServerUser | undefined {
   return { uid: Number(uid.stdout), gid: Number(gid.stdout) };
 }
 
-/** The first folder on the way that the user may not enter, asked of the kernel as that user. */
+/** The first folder of the path that the user may not enter, tested as that user. */
 export function closedFolder(user: ServerUser, folder: string): string | undefined {
   const steps = folder.split('/').map((_, i, names) => names.slice(0, i + 1).join('/') || '/');
   const script = 'for d; do [ -x "$d" ] || { printf %s "$d"; exit; }; done';
@@ -68,26 +68,26 @@ export async function createWhole(
   makeDurable(parent);
 }
 
-/** Sees a file, or the names in a folder, onto the disk. */
+/** Flushes a file, or the names in a folder, to the disk. */
 export function makeDurable(file: string): void {
   const handle = fs.openSync(file, 'r');
   try {
     fs.fsyncSync(handle);
   } catch (error) {
-    if (errorCode(error) !== 'EINVAL') throw error; // what some network filesystems say to it
+    if (errorCode(error) !== 'EINVAL') throw error; // some network filesystems can't do it
   } finally {
     fs.closeSync(handle);
   }
 }
 
-/** Removes the drafts of starters that died, as far as it may. */
+/** Removes the drafts of starters that died, as far as permissions allow. */
 export function sweepDrafts(dataDir: string): void {
   try {
     for (const name of fs.readdirSync(dataDir)) {
       const folder = path.join(dataDir, name);
       if (!name.startsWith('.swept-') && !isAbandonedDraft(folder)) continue;
       const swept = path.join(dataDir, `.swept-${randomUUID().slice(0, 8)}`);
-      // were its starter alive after all (in another container), it must not publish a half
+      // its starter may be alive after all (in another container), and must not publish a half
       fs.renameSync(folder, swept);
       fs.rmSync(swept, { recursive: true, force: true, maxRetries: 3 });
     }
@@ -103,7 +103,7 @@ function isAbandonedDraft(folder: string): boolean {
   return !isAlive(Number(pid)) || fs.statSync(folder).mtimeMs < Date.now() - 600_000;
 }
 
-/** The folder for the socket: 0700, as whoever reaches the socket is the database's superuser. */
+/** The folder for the socket: 0700, because a user who reaches the socket is the database's superuser. */
 export function openSocketFolder(dataDir: string, user: ServerUser | undefined): string {
   const me = process.getuid?.() ?? -1;
   const owner = user?.uid ?? me;
@@ -115,7 +115,7 @@ export function openSocketFolder(dataDir: string, user: ServerUser | undefined):
   const folder = candidates.find(fits) ?? near;
   fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
   const found = fs.lstatSync(folder);
-  // in the temp folder anyone may have made it before us
+  // in the temp folder, any user may have created it first
   if (!found.isDirectory() || ![owner, me].includes(found.uid)) {
     throw new EmbeddedPostgresError(
       `the socket folder ${folder} belongs to another user (uid ${found.uid}) or is no folder; remove it, or set DATA_DIR to a shorter path`,
@@ -126,12 +126,12 @@ export function openSocketFolder(dataDir: string, user: ServerUser | undefined):
   return folder;
 }
 
-/** What a running server, or one that was killed, wrote about itself; null if it left nothing. */
+/** The lock file of a server that runs or was killed; null if there is none. */
 export function readLock(file: string): Lock | null {
   try {
     const lines = fs.readFileSync(file, 'utf8').split('\n');
     const pid = Math.abs(Number(lines[0])); // negative for a single-user server
-    if (!(pid > 0)) return null; // being written; if it stays so, PostgreSQL says it best
+    if (!(pid > 0)) return null; // being written; if it stays so, PostgreSQL reports it better
     return { pid, socketFolder: lines[4] ?? '', status: lines[7]?.trim() ?? '' };
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return null;
@@ -139,7 +139,7 @@ export function readLock(file: string): Lock | null {
   }
 }
 
-/** Whether the process is a PostgreSQL on this cluster and not one that was given its pid later. */
+/** Whether the process is a PostgreSQL on this cluster, not a later process with the same pid. */
 export function runsCluster(pid: number, cluster: string): boolean {
   if (!isAlive(pid)) return false;
   try {
@@ -155,7 +155,7 @@ export function runsCluster(pid: number, cluster: string): boolean {
 
 /**
  * Waits until no server holds the cluster and returns the pid a dead one left behind, if any.
- * A healthy holder is given 1.5 s, in case its service was killed just now, one shutting down 10 s.
+ * A healthy holder gets 1.5 s, in case its service was killed just now; one that shuts down gets 10 s.
  */
 export async function waitUntilFree(
   cluster: string,
@@ -165,7 +165,7 @@ export async function waitUntilFree(
   for (const began = Date.now(); ; await delay(50)) {
     const locks = files.map(readLock).filter((lock) => lock !== null);
     const here = locks.find((lock) => runsCluster(lock.pid, cluster));
-    // one of another container that shares the folder has a pid that means nothing here
+    // a server in another container that shares the folder has a pid that means nothing here
     const elsewhere = here || !(await answers(locks[0]?.socketFolder)) ? undefined : locks[0];
     const holder = here ?? elsewhere;
     if (!holder) return locks[0]?.pid;

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 
-/** What keeps the embedded PostgreSQL from starting or stopping: one line a user can act on. */
+/** Why the embedded PostgreSQL can't start or stop, in one line that tells what to do. */
 export class EmbeddedPostgresError extends Error {
   override name = 'EmbeddedPostgresError';
 }
@@ -22,7 +22,7 @@ export type Program = {
   /** the end of what it wrote to stderr, as one line */
   lastWords(): string;
   signal(signal: NodeJS.Signals): void;
-  /** whether waiting for its end keeps node alive */
+  /** sets whether the wait for its end keeps node alive */
   hold(on: boolean): void;
 };
 
@@ -33,7 +33,7 @@ type RunOptions = {
   onLine?: (line: string) => void;
 };
 
-// what each system needs to run the programs; '' for no more than the system itself
+// what each system needs to run the programs; '' for nothing besides the system itself
 const DYNAMIC_LOADERS = new Map([
   ['linux-x64', '/lib64/ld-linux-x86-64.so.2'],
   ['linux-arm64', '/lib/ld-linux-aarch64.so.1'],
@@ -70,7 +70,7 @@ export function installedPrograms(
 
 export type LibraryLink = { source: string; target: string };
 
-/** The links between libraries that the package's install script makes, where it did not run. */
+/** The links between libraries that are missing if the package's install script did not run. */
 export function missingLibraryLinks(programs: string): LibraryLink[] {
   const list = path.join(programs, 'pg-symlinks.json');
   if (!fs.existsSync(list)) return [];
@@ -87,7 +87,7 @@ export function copyWithLinks(programs: string, links: LibraryLink[], copy: stri
     fs.rmSync(link, { force: true });
     fs.symlinkSync(path.relative(path.dirname(target), source), link);
   }
-  fs.chmodSync(copy, 0o755); // a strict umask made it ours alone
+  fs.chmodSync(copy, 0o755); // a strict umask made it unreadable for other users
 }
 
 // The watchdog reads descriptor 3 until this process ends, in whatever way, then has the program shut
@@ -101,7 +101,7 @@ exec "$@" 3<&-`;
 export function runGuarded(command: string[], options: RunOptions): Program {
   const child = spawn('/bin/sh', ['-c', UNDER_WATCHDOG, 'sh', ...command], {
     ...options.user,
-    cwd: '/', // ours may be closed to that user
+    cwd: '/', // that user may not be able to enter ours
     env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', TZ: 'UTC', LC_ALL: 'C', ...options.env },
     detached: true,
     stdio: ['pipe', 'ignore', 'pipe', 'pipe'],

@@ -28,7 +28,7 @@ import {
 
 export { EmbeddedPostgresError };
 
-/** How to reach the database; `host` is the folder of its unix socket. */
+/** How to connect to the database; `host` is the folder of its unix socket. */
 export type Connection = { host: string; port: number; user: string; database: string };
 
 export type EmbeddedPostgres = {
@@ -66,8 +66,9 @@ const BY_FORCE: Steps = [
 type Site = { dataDir: string; cluster: string; programs: string; user: ServerUser | undefined };
 
 /**
- * Starts PostgreSQL on `${dataDir}/pg18`, made on first use, and resolves when it accepts connections.
- * It ends with this process, however that ends. Rejects with an EmbeddedPostgresError.
+ * Starts PostgreSQL on `${dataDir}/pg18`, which it creates on first use, and resolves when it accepts connections. The
+ * server ends with this process, however that ends.
+ * @throws EmbeddedPostgresError
  */
 export async function startEmbeddedPostgres(
   options: EmbeddedPostgresOptions,
@@ -83,8 +84,8 @@ export async function startEmbeddedPostgres(
 }
 
 /**
- * The connection of a PostgreSQL that another process of ours runs on this folder, or null.
- * Throws an EmbeddedPostgresError if the folder may not be read.
+ * The connection to a PostgreSQL that another process of this service runs on the folder, or null.
+ * @throws EmbeddedPostgresError if the folder may not be read
  */
 export function runningEmbeddedPostgres(dataDir: string): Connection | null {
   try {
@@ -138,8 +139,8 @@ function requireAccess(user: ServerUser | undefined, folder: string, remedy: str
   );
 }
 
-// npm may be set not to run install scripts. The copy goes to a folder of ours and not to the package;
-// a library path in the environment would not do, since macOS takes it from what /bin/sh starts.
+// npm may be configured to run no install scripts. The copy goes to the data folder, not to the package. A library path
+// in the environment would not do: macOS removes it from whatever /bin/sh starts.
 async function completePrograms(installed: string, dataDir: string): Promise<string> {
   const links = missingLibraryLinks(installed);
   if (links.length === 0) return installed;
@@ -156,7 +157,7 @@ async function completePrograms(installed: string, dataDir: string): Promise<str
   return copy;
 }
 
-/** Whether there is a cluster; throws if it is one that this user or this version can't run. */
+/** @throws EmbeddedPostgresError if there is a cluster that this user or this version can't run */
 function hasCluster({ cluster, user }: Site): boolean {
   const found = fs.statSync(cluster, { throwIfNoEntry: false });
   if (!found) return false;
@@ -175,10 +176,10 @@ function hasCluster({ cluster, user }: Site): boolean {
   );
 }
 
-// The database is made before the cluster gets its name, so that no crash can come between them.
+// The database is created before the cluster gets its name, so no crash can leave one without the other.
 async function initialise({ programs, user }: Site, draft: string): Promise<void> {
   const locale = ['--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--locale=C'];
-  // trust lets in whoever reaches the socket: safe only because its folder is 0700 and there is no TCP
+  // trust lets in everyone who reaches the socket: safe only because its folder is 0700 and there is no TCP
   const access = [`--username=${SUPERUSER}`, '--auth=trust'];
   const layout = ['--encoding=UTF8', '--data-checksums', '--no-instructions'];
   const initdb = [path.join(programs, 'bin/initdb'), '-D', draft];
@@ -215,7 +216,7 @@ async function startServer(
     const server = runGuarded(command, { user, env, ...(onLog && { onLine: onLog }) });
     const failure = await failureToStart(server, cluster);
     if (failure === undefined) return server;
-    // another starter, or what a killed server left behind and may still be ending
+    // another starter, or processes of a killed server that are still ending
     const contested = /lock file|pre-existing shared memory/.test(failure);
     if (!contested || Date.now() > deadline) {
       throw new EmbeddedPostgresError(`PostgreSQL could not start on ${cluster}: ${failure}`);
