@@ -2,7 +2,7 @@ import type { WebhookDispatcher } from './dispatcher.ts';
 import { z } from 'zod';
 import { appendAudit } from '../access/audit-log.ts';
 import { inTransaction, onSession, type Db } from '../postgres/pool.ts';
-import { forgetLog } from './delivery-log.ts';
+import { deleteDeliveriesOf } from './delivery-log.ts';
 import {
   changeWebhook,
   createWebhook,
@@ -247,7 +247,7 @@ function deleteRoute(api: Api, { pool, now }: WebhookDeps): void {
     },
     handler: async (request, reply) => {
       const at = now();
-      await forgetLog(pool, request.params.id);
+      await deleteDeliveriesOf(pool, request.params.id);
       await inTransaction(pool, async (session) => {
         await deleteWebhook(onSession(session), request.params.id);
         await appendAudit(session, [writeOf(request, 204, at)]);
