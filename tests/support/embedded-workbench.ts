@@ -91,18 +91,22 @@ export function buildWithoutLinks(): { module: string; programs: string } {
     recursive: true,
     filter: (file) => !fs.lstatSync(file).isSymbolicLink(),
   });
-  return { module: path.join(home, 'build/db/embedded.js'), programs };
+  return { module: path.join(home, 'build/postgres/embedded/server.js'), programs };
 }
 
 /** The build where no package can be found. */
 export function buildAlone(): string {
   fs.cpSync(build, path.join(apart, 'build'), { recursive: true });
-  return path.join(apart, 'build/db/embedded.js');
+  return path.join(apart, 'build/postgres/embedded/server.js');
 }
 
 export function startService(
   dataDir: string,
-  { module = path.join(build, 'db/embedded.js'), account = {}, fsync = 'off' }: ServiceOptions = {},
+  {
+    module = path.join(build, 'postgres/embedded/server.js'),
+    account = {},
+    fsync = 'off',
+  }: ServiceOptions = {},
 ): Service {
   const script = path.join(import.meta.dirname, 'embedded-service.mjs');
   const child = spawn(process.execPath, [script, module, dataDir], {
