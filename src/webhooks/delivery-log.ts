@@ -29,7 +29,7 @@ export async function listDeliveries(
   { before, limit }: { before: number | null; limit: number },
 ): Promise<Delivery[]> {
   const { rows } = await pool.query<Delivery>(
-    `select d.id, d.position::float8 as position, e.kind, o.slug, d.planned_at as "plannedAt",
+    `select d.id, d.position, e.kind, o.slug, d.planned_at as "plannedAt",
        d.delivered_at as "deliveredAt", d.due_at as "dueAt",
        coalesce((select json_agg(json_build_object('number', a.number, 'startedAt', a.started_at,
            'milliseconds', a.milliseconds, 'status', a.status, 'fault', a.fault) order by a.number desc)
@@ -49,8 +49,8 @@ export type Backlog = { waiting: number; oldest: Date | null; disabled: number }
 
 export async function readBacklog(pool: pg.Pool): Promise<Backlog> {
   const { rows } = await pool.query<Backlog>(
-    `select count(*)::int as waiting, min(d.planned_at) as oldest,
-       (select count(*)::int from webhooks where disabled_reason <> 'asked') as disabled
+    `select count(*) as waiting, min(d.planned_at) as oldest,
+       (select count(*) from webhooks where disabled_reason <> 'asked') as disabled
        from webhook_deliveries d join webhooks w on w.id = d.webhook_id and w.disabled_at is null
       where d.delivered_at is null`,
   );

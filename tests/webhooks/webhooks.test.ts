@@ -115,9 +115,13 @@ describe('creating', () => {
     [
       'credentials',
       { url: 'https://me:you@desk.example' },
-      { '/url': 'must hold no user and no password; deliveries are signed' },
+      { '/url': 'must not contain a user or password; deliveries are signed instead' },
     ],
-    ['a fragment', { url: `${URL}#a` }, { '/url': 'must have no fragment, which is never sent' }],
+    [
+      'a fragment',
+      { url: `${URL}#a` },
+      { '/url': 'must not have a fragment, which is never sent' },
+    ],
     [
       'too long a URL',
       { url: `https://desk.example/${'a'.repeat(2000)}` },
@@ -132,7 +136,7 @@ describe('creating', () => {
     [
       'no kind',
       { kinds: [] },
-      { '/kinds': 'must name a kind; leave it out, or give null, for all kinds' },
+      { '/kinds': 'must contain at least one kind; leave it out or send null for all kinds' },
     ],
     [
       'an unknown outlook',
