@@ -205,7 +205,7 @@ describe.concurrent('a folder', { timeout: 60_000 }, () => {
     const { dataDir, trap } = longFolder();
     fs.symlinkSync(newFolder(), trap);
     const message = await failure(dataDir).finally(() => fs.unlinkSync(trap));
-    expect(message).toMatch(/^the socket folder \S+ belongs to .* or is no folder; remove it/);
+    expect(message).toMatch(/^the socket folder \S+ belongs to .* or is not a folder; remove it/);
   });
 
   it.runIf(AS_ROOT)('too long for a socket path refuses a socket folder of another', async () => {
