@@ -6,7 +6,7 @@ import { fractionsOf } from '../domain/probabilities.ts';
 import { requirePast } from '../http/require-past.ts';
 import { CSV_TYPE, JSON_TYPE, wantedType } from '../http/negotiation.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
-import { queryMoment, slug } from '../http/fields.ts';
+import { queryMoment, slug, withRule } from '../http/fields.ts';
 import { probabilityHistory } from './schemas/history.ts';
 
 export type HistoryDeps = {
@@ -27,17 +27,17 @@ export function historyRoutes(api: Api, { pool, cache, now }: HistoryDeps): void
       description:
         'Each version with its probabilities, oldest first: all of them, or those published in [from, to). Between two points the first one stands, so a chart draws steps. As CSV (RFC 4180) with `Accept: text/csv` or `format=csv`, which goes before the header.',
       params: z.strictObject({ slug }),
-      querystring: z
-        .strictObject({
+      querystring: withRule(
+        z.strictObject({
           from: queryMoment.optional().meta({ description: 'Published at or after it.' }),
           to: queryMoment.optional().meta({ description: 'Published before it.' }),
           format: z.enum(['json', 'csv']).optional(),
-        })
-        .superRefine(({ from, to }, context) => {
-          if (from === undefined || to === undefined || from <= to) return;
-          const message = `must not be after to, ${to.toISOString()}`;
-          context.addIssue({ code: 'custom', path: ['from'], message });
         }),
+        ({ from, to }) =>
+          from === undefined || to === undefined || from <= to
+            ? []
+            : [{ path: ['from'], detail: `must not be after to, ${to.toISOString()}` }],
+      ),
       response: {
         200: {
           content: {

@@ -12,7 +12,7 @@ import { requirePast } from '../http/require-past.ts';
 import { wantedType } from '../http/negotiation.ts';
 import { Problem } from '../http/problems.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
-import { queryMoment, queryVersion, slug } from '../http/fields.ts';
+import { queryMoment, queryVersion, slug, withRule } from '../http/fields.ts';
 import { newOutlook, outlook } from './schemas/outlooks.ts';
 import {
   publishedResponse,
@@ -100,8 +100,8 @@ function currentRoute(api: Api, ledger: OutlookDeps): void {
       description:
         'The version that stands now, whole; with `asOf`, the one that stood then, with its conditions in the states that they had then. By its number a version tells those in which it was published.',
       params: slugParams,
-      querystring: z
-        .strictObject({
+      querystring: withRule(
+        z.strictObject({
           asOf: queryMoment.optional().meta({
             description:
               'A moment of recording, by the clock of the service and to the millisecond. A version stands from its publishedAt on, until that of the next.',
@@ -111,12 +111,12 @@ function currentRoute(api: Api, ledger: OutlookDeps): void {
               'Never answer from an older version, whichever instance is asked; 404 where there is none as new yet.',
           }),
           format: versionFormat,
-        })
-        .superRefine(({ asOf, minVersion }, context) => {
-          if (asOf === undefined || minVersion === undefined) return;
-          const message = 'says nothing beside asOf: leave one of them out';
-          context.addIssue({ code: 'custom', path: ['minVersion'], message });
         }),
+        ({ asOf, minVersion }) =>
+          asOf === undefined || minVersion === undefined
+            ? []
+            : [{ path: ['minVersion'], detail: 'says nothing beside asOf: leave one of them out' }],
+      ),
       response: { 200: versionContent, ...problemResponses(404, 422) },
     },
     handler: (request, reply) => {

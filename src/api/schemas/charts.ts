@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { CHART_THEMES } from '../../charts/colours.ts';
-import { queryMoment, queryVersion } from '../../http/fields.ts';
+import { queryMoment, queryVersion, withRule } from '../../http/fields.ts';
 
 export const CHART_KINDS = ['scenarios', 'history', 'drawdown', 'calibration'] as const;
 export type ChartKind = (typeof CHART_KINDS)[number];
@@ -14,8 +14,8 @@ const pixels = (least: number, most: number) =>
       .max(most),
   );
 
-export const chartQuery = z
-  .strictObject({
+export const chartQuery = withRule(
+  z.strictObject({
     kind: z.enum(CHART_KINDS).default('scenarios').meta({
       description:
         'The three probabilities of a version; how they moved; how far the instrument is below its peak; how well the author of the version is calibrated, over all resolved outlooks.',
@@ -46,15 +46,14 @@ export const chartQuery = z
     format: z.enum(['svg', 'png']).optional().meta({
       description: 'As Accept, for where a link is all that there is.',
     }),
-  })
-  .superRefine(({ kind, version, asOf }, context) => {
-    if (version === undefined) return;
-    const isOfVersion = kind === 'scenarios' || kind === 'history';
-    if (!isOfVersion) {
-      const message = `says nothing of ${kind}: leave it out, or use asOf`;
-      context.addIssue({ code: 'custom', path: ['version'], message });
-    } else if (asOf !== undefined) {
-      const message = 'says nothing beside asOf: leave one of them out';
-      context.addIssue({ code: 'custom', path: ['version'], message });
+  }),
+  ({ kind, version, asOf }) => {
+    if (version === undefined) return [];
+    if (kind === 'drawdown' || kind === 'calibration') {
+      const detail = `says nothing of ${kind}: leave it out, or use asOf`;
+      return [{ path: ['version'], detail }];
     }
-  });
+    if (asOf === undefined) return [];
+    return [{ path: ['version'], detail: 'says nothing beside asOf: leave one of them out' }];
+  },
+);

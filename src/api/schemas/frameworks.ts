@@ -11,6 +11,7 @@ import { newProbabilities } from './probabilities.ts';
 import {
   addFaults,
   day,
+  ifValid,
   line,
   listOf,
   optionalLine,
@@ -118,7 +119,7 @@ const newRule = z
     z.strictObject({ all: several }).meta({ id: 'NewAllRule', description: 'Each must hold.' }),
     z.strictObject({ any: several }).meta({ id: 'NewAnyRule', description: 'One must hold.' }),
   ])
-  .superRefine((rule, context) => addFaults(context, ruleFaults(rule)));
+  .superRefine((rule, context) => addFaults(context, ruleFaults(rule)), ifValid);
 
 const newInvalidationCondition = z
   .strictObject({
@@ -195,12 +196,16 @@ export const newFrameworkShape = {
 export const citedIds = z
   .array(z.uuid({ error: 'must be the id of an item of evidence' }).toLowerCase())
   .max(100)
-  .superRefine((ids, context) => {
-    for (const [index, id] of ids.entries()) {
-      if (ids.indexOf(id) === index) continue;
-      context.addIssue({ code: 'custom', path: [index], message: 'is cited already' });
-    }
-  })
+  .superRefine(
+    (ids, context) => {
+      const faulty = new Set(context.issues.map(({ path }) => path?.[0]));
+      for (const [index, id] of ids.entries()) {
+        if (faulty.has(index) || ids.indexOf(id) === index) continue;
+        context.addIssue({ code: 'custom', path: [index], message: 'is cited already' });
+      }
+    },
+    { when: ({ value }) => Array.isArray(value) && value.length <= 100 },
+  )
   .default([]);
 
 const acknowledgement = z.strictObject({ condition: slug, reason: prose }).meta({
