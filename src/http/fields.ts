@@ -83,13 +83,14 @@ const text = (maxLength: number) =>
     .superRefine((value, context) => {
       if (value.includes(NUL)) context.addIssue('must not contain a NUL character (\\u0000)');
       if (!value.isWellFormed()) {
-        context.addIssue('must not contain half of a surrogate pair (\\ud800–\\udfff)');
+        context.addIssue('must not contain an unpaired surrogate (\\ud800–\\udfff)');
       }
     });
 
 /** A title, a name, a label: one line, that no other looks the same as by what can't be seen. */
 export const line = text(300).refine((value) => !UNSEEN.test(value), {
-  error: 'must be one line without control or invisible characters, and without space around it',
+  error:
+    'must be one line without control or invisible characters and without leading or trailing space',
 });
 /** A paragraph or several. */
 export const prose = text(20_000);
@@ -100,7 +101,7 @@ export const slug = z
   .string()
   .max(100)
   .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, {
-    error: 'must be lower-case letters and digits in words joined by hyphens, such as rate-relief',
+    error: 'must be words of lower-case letters and digits, joined by hyphens, such as rate-relief',
   });
 
 export const symbol = z.string().regex(/^[A-Z0-9][A-Z0-9._-]{0,31}$/, {
@@ -113,7 +114,7 @@ export const day = z.iso
   .refine((value) => value >= '0001-01-01', { error: 'must not be before 0001-01-01', ...ifValid });
 
 function dayFault(input: unknown): string {
-  return input === undefined ? 'is required' : 'must be a day that exists, such as 2026-03-31';
+  return input === undefined ? 'is required' : 'must be a valid date, such as 2026-03-31';
 }
 
 export const webAddress = z
@@ -123,11 +124,11 @@ export const webAddress = z
     error: 'must be an http or https URL',
   })
   .refine((value) => value.isWellFormed() && !value.includes(NUL), {
-    error: 'must not contain a NUL character or half of a surrogate pair',
+    error: 'must not contain a NUL character or an unpaired surrogate',
   })
   .meta({ format: 'uri' });
 
-const versionFault = 'must be a whole number from 1';
+const versionFault = 'must be a whole number of at least 1';
 export const versionNumber = z
   .int({ error: versionFault })
   .min(1, { error: versionFault })
@@ -153,16 +154,16 @@ const momentWith = (faultOf: (input: unknown) => string) =>
       error: 'must lie in the years 1–9999',
     });
 
-const NO_MOMENT = 'must be a moment with its offset, such as 2026-11-20T16:31:00Z';
+const NO_MOMENT = 'must be a timestamp with an offset, such as 2026-11-20T16:31:00Z';
 
 /** A moment in a body. */
-export const moment = momentWith((input) => (input === undefined ? 'is required' : NO_MOMENT));
+export const bodyMoment = momentWith((input) => (input === undefined ? 'is required' : NO_MOMENT));
 
 /** A moment in a query. */
 export const queryMoment = momentWith((input) => {
   if (typeof input !== 'string') return 'must be given once';
   if (/^[^T]*T\S* \d\d:\d\d$/.test(input))
-    return 'must be a moment; write the + of its offset as %2B';
+    return 'must be a timestamp; write the + of its offset as %2B';
   return NO_MOMENT;
 });
 const FIRST_MOMENT = Date.parse('0001-01-01T00:00:00Z');

@@ -40,7 +40,7 @@ export const outlookPageQuery = z.preprocess(
     ({ version, asOf }) =>
       version === undefined || asOf === undefined
         ? []
-        : [{ path: ['version'], detail: 'says nothing beside asOf: leave one of them out' }],
+        : [{ path: ['version'], detail: 'cannot be combined with asOf: leave one of them out' }],
   ),
 );
 
