@@ -7,8 +7,10 @@ export default defineConfig({
     maxWorkers: 2,
     // Loading src for each of the files anew would take longer than most of them.
     isolate: false,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // Deadlines end what hangs, however busy the machine is.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
+    expect: { poll: { timeout: 60_000, interval: 20 } },
     coverage: {
       provider: 'v8',
       include: ['src/**/*.{ts,tsx}'],
