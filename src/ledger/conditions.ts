@@ -8,9 +8,10 @@ import type {
   OpenTrigger,
   SeriesValue,
 } from '../domain/review.ts';
-import type { OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
+import type { OutlookVersion } from '../domain/outlook.ts';
 import type { Session } from '../postgres/pool.ts';
 import { requireEvidence } from './evidence.ts';
+import { lockOutlook, requireOutlook } from './find-outlook.ts';
 import { RULE_OF_CONDITION } from './rules.ts';
 
 /** How the state of a condition came to be. */
@@ -121,11 +122,6 @@ export async function listChanges(
   return rows.map(({ change }) => changeOf(change));
 }
 
-async function requireOutlook(session: Session, slug: string): Promise<void> {
-  const { rowCount } = await session.query('select from outlooks where slug = $1', [slug]);
-  if (!rowCount) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
-}
-
 /** The conditions of a locked outlook that stand triggered without an answer. */
 export async function readOpenTriggers(
   session: Session,
@@ -186,12 +182,7 @@ export async function assessCondition(
   assessment: Assessment,
   clock: () => Date,
 ): Promise<Condition> {
-  const { rows } = await session.query<{ id: number; status: OutlookStatus }>(
-    'select id::float8 as id, status from outlooks where slug = $1 for no key update',
-    [slug],
-  );
-  const [outlook] = rows;
-  if (!outlook) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
+  const outlook = await lockOutlook(session, slug);
   const condition = await readCondition(session, slug, key);
   if (outlook.status !== 'open') {
     throw new DomainError(

@@ -1,5 +1,4 @@
 import type pg from 'pg';
-import { DomainError } from '../domain/errors.ts';
 import type { OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
 import type { ScenarioName } from '../domain/probabilities.ts';
 import {
@@ -12,6 +11,7 @@ import {
 import type { Frequency, Observation } from '../domain/series.ts';
 import type { Session } from '../postgres/pool.ts';
 import { requireEvidence } from './evidence.ts';
+import { outlookNotFound } from './find-outlook.ts';
 import { bandOf } from './track-records.ts';
 
 /** What came about, and who says so. */
@@ -48,7 +48,7 @@ export async function readResolutions(session: Session, slug: string): Promise<R
     [slug],
   );
   const [outlook] = outlooks;
-  if (!outlook) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
+  if (!outlook) throw outlookNotFound(slug);
   const { rows } = await session.query<FullResolution>(
     `select ${COLUMNS} from outlooks o
        join resolutions r on r.outlook_id = o.id
@@ -94,7 +94,7 @@ export async function resolveOutlook(
     [slug],
   );
   const [row] = rows;
-  if (!row) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
+  if (!row) throw outlookNotFound(slug);
   const horizon = { from: row.horizon_from, to: row.horizon_to };
   const band = bandOf(row.low, row.high);
   const computed = await readReturn(session, row);

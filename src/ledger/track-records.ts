@@ -10,12 +10,14 @@ import {
 } from '../domain/probabilities.ts';
 import { type BaseBand, outcomeOfReturn } from '../domain/resolution.ts';
 import { UNIFORM } from '../domain/scoring.ts';
-import { type SummedForecast, type TrackRecord, TrackRecorder } from '../domain/track-record.ts';
+import {
+  FORECAST_SOURCES,
+  type ForecastSource,
+  type SummedForecast,
+  type TrackRecord,
+  TrackRecorder,
+} from '../domain/track-record.ts';
 import type { Session } from '../postgres/pool.ts';
-
-export const FORECAST_SOURCES = ['version', 'view'] as const;
-/** By the versions that a forecaster wrote, or by the views that an analyst held. */
-export type ForecastSource = (typeof FORECAST_SOURCES)[number];
 
 /** Whose forecasts, of what, and when: days of the horizon's end in [from, to); null keeps all. */
 export type RecordScope = {

@@ -9,6 +9,7 @@ import {
   readFrameworks,
   type StoredFramework,
 } from './frameworks.ts';
+import { outlookNotFound } from './find-outlook.ts';
 import { batchCalls } from '../postgres/batching.ts';
 import { type EntryRow, entryOf } from './version-entries.ts';
 
@@ -172,7 +173,7 @@ export async function readVersion(
     typeof wanted === 'object' && 'asOf' in wanted
       ? await readAsOf(session, cache, slug, wanted.asOf)
       : (await readNumbered(session, cache, [numbered(slug, wanted)]))[0];
-  if (!found) throw await notFound(session, slug, wanted);
+  if (!found) throw await missingVersionError(session, slug, wanted);
   return found;
 }
 
@@ -206,7 +207,7 @@ export function versionReader(pool: pg.Pool, cache: FrameworkCache): VersionRead
         return readVersion(pool, cache, slug, wanted);
       }
       const found = await readOne(numbered(slug, wanted));
-      if (!found) throw await notFound(pool, slug, wanted);
+      if (!found) throw await missingVersionError(pool, slug, wanted);
       return found;
     },
     readNewest: async (slugs) => {
@@ -247,8 +248,8 @@ const READ_POINTER = {
      where outlook_id = o.id and version = 1) as created_at from outlooks o where o.slug = $1`,
 };
 
-/** Why a version was not found, in words for whoever asked for it. */
-export async function notFound(
+/** The error for a version that was not found: the outlook is missing, or the version, or it came later. */
+export async function missingVersionError(
   session: Session,
   slug: string,
   wanted: VersionSelector,
@@ -258,7 +259,7 @@ export async function notFound(
     values: [slug],
   });
   const outlook = rows[0];
-  if (!outlook) return new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
+  if (!outlook) return outlookNotFound(slug);
   if (typeof wanted === 'object' && 'asOf' in wanted) {
     const since = outlook.created_at.toISOString();
     return new DomainError('nothing-stood', `"${slug}" was first published at ${since}.`);

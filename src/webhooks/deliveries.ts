@@ -96,13 +96,13 @@ const CLAIM = `
  * Takes deliveries that are due, those of idle webhooks first. Nobody else takes them until the lease is over, and they
  * hold no lock meanwhile.
  * @param busy how many requests the instance has under way, by the id of the webhook
- * @param most of each webhook, with those under way, and altogether
+ * @param limits of one webhook, deliveries under way included, and of all together
  */
 export async function claimDeliveries(
   pool: pg.Pool,
   { now, leaseUntil }: { now: Date; leaseUntil: Date },
   busy: ReadonlyMap<string, number>,
-  most: { perWebhook: number; altogether: number },
+  limits: { perWebhook: number; total: number },
 ): Promise<Claim[]> {
   const { rows } = await pool.query<ClaimRow>({
     name: 'claim-webhook-deliveries',
@@ -112,8 +112,8 @@ export async function claimDeliveries(
       leaseUntil.toISOString(),
       [...busy.keys()],
       [...busy.values()],
-      most.perWebhook,
-      most.altogether,
+      limits.perWebhook,
+      limits.total,
     ],
   });
   return rows.map(({ id, webhookId, attempt, url, secrets, ...event }) => ({

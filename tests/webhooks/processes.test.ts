@@ -184,7 +184,7 @@ test('logs tell of webhooks, but not their secrets, nor what stands in the query
   receiver.answer = (_, response) => response.writeHead(500).end();
   await revise(1);
   const log = () => services.map(({ stdout, stderr }) => stdout() + stderr()).join('');
-  await expect.poll(log, SOON).toContain('a webhook did not take it');
+  await expect.poll(log, SOON).toContain('a webhook refused a delivery');
   expect(log()).toContain('delivered to a webhook');
   expect(log()).toContain(`"receiver":"${new URL(receiver.url).origin}"`);
   for (const text of ['hush', 'whsec_', secret.slice('whsec_'.length)])
