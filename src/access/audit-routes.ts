@@ -29,7 +29,7 @@ export function auditRoutes(api: Api, { pool, refusalTrail }: AuditDeps): void {
       tags: ['Keys'],
       summary: 'Read the audit trail',
       description:
-        'Newest first: every write, recorded in the transaction that did it, and the requests that were refused for who sent them (401, 403). Refusals on other instances appear within seconds.',
+        'Newest first: every write, recorded in the same transaction, and every request refused with 401 or 403. Refusals by other instances appear within seconds.',
       security: [{ key: [] }],
       querystring: z.strictObject({
         kind: z
@@ -40,7 +40,7 @@ export function auditRoutes(api: Api, { pool, refusalTrail }: AuditDeps): void {
           .uuid({ error: 'must be the id of an analyst, a UUID' })
           .toLowerCase()
           .optional()
-          .meta({ description: 'Only of the analyst with this id.' }),
+          .meta({ description: 'Only entries of the analyst with this id.' }),
         ...listShape,
       }),
       response: { 200: pageContent(auditEntry), ...problemResponses(401, 403, 422) },

@@ -41,7 +41,8 @@ function issueRoute(api: Api, ledger: KeyDeps): void {
       operationId: 'issueKey',
       tags: [TAG],
       summary: 'Issue a key',
-      description: 'The answer holds the key; it is shown this once, as only its hash is stored.',
+      description:
+        'The response contains the key. It is shown only once, because only its hash is stored.',
       security,
       body: newKey,
       response: { 201: issuedKey, ...problemResponses(400, 401, 403, 413, 415, 422) },
@@ -71,8 +72,13 @@ function issueRoute(api: Api, ledger: KeyDeps): void {
 export function keyRequest(body: z.output<typeof newKey>, now: Date) {
   const expiresAt = body.expiresAt === null ? null : new Date(body.expiresAt);
   if (expiresAt === null || expiresAt > now) return { ...body, expiresAt };
-  throw new Problem('invalid-request', 'The key would be expired from the start.', {
-    errors: [{ pointer: '/expiresAt', detail: `must be after now, ${now.toISOString()}` }],
+  throw new Problem('invalid-request', 'The key would already be expired.', {
+    errors: [
+      {
+        pointer: '/expiresAt',
+        detail: `must be in the future; the service's clock says ${now.toISOString()}`,
+      },
+    ],
   });
 }
 
@@ -85,7 +91,7 @@ function listRoute(api: Api, { db }: KeyDeps): void {
       operationId: 'listKeys',
       tags: [TAG],
       summary: 'List keys',
-      description: 'Newest first: expired and revoked ones too.',
+      description: 'Newest first, including expired and revoked keys.',
       security,
       querystring: z.strictObject(listShape),
       response: { 200: pageContent(key), ...problemResponses(401, 403, 422) },
@@ -113,7 +119,7 @@ function oneRoute(api: Api, { db }: KeyDeps): void {
       operationId: 'getKey',
       tags: [TAG],
       summary: 'Read a key',
-      description: 'What is known of a key; the key itself is not.',
+      description: 'The metadata of a key. The key itself is never shown again.',
       security,
       params,
       response: { 200: key, ...problemResponses(401, 403, 404, 422) },
@@ -136,7 +142,7 @@ function revokeRoute(api: Api, { pool, now }: KeyDeps): void {
       tags: [TAG],
       summary: 'Revoke a key',
       description:
-        'From the next request on the key is refused, for good. Doing so again changes nothing.',
+        'The key is rejected from the next request on, permanently. Revoking a key twice changes nothing.',
       security,
       params,
       response: { 204: z.null(), ...problemResponses(400, 401, 403, 404, 413, 415, 422) },

@@ -108,7 +108,7 @@ async function answerOnce<Result>(
     if (!(error instanceof AttemptInFlight)) throw error;
     throw new Problem(
       'idempotency-key-in-flight',
-      `A request with the key ${key} is being worked on.`,
+      `A request with the key ${key} is still in progress.`,
       {
         headers: { 'retry-after': '1' },
       },
@@ -145,20 +145,16 @@ function idempotencyKeyOf(request: FastifyRequest): string | null {
   const [, quoted, bare] = (typeof header === 'string' && KEY.exec(header)) || [];
   const key = quoted ?? bare;
   if (key !== undefined) return key;
-  throw new Problem(
-    'invalid-request',
-    'The Idempotency-Key can not be accepted. Nothing was stored.',
-    {
-      errors: [
-        {
-          pointer: '/idempotency-key',
-          detail:
-            'must be given once: 1–255 printable ASCII characters, such as a UUID, in double quotes',
-          in: 'header',
-        },
-      ],
-    },
-  );
+  throw new Problem('invalid-request', 'The Idempotency-Key is not valid. Nothing was stored.', {
+    errors: [
+      {
+        pointer: '/idempotency-key',
+        detail:
+          'must be given once: 1–255 printable ASCII characters, such as a UUID, in double quotes',
+        in: 'header',
+      },
+    ],
+  });
 }
 
 /** Of the request as it was understood: spaces and the order of members make no other request of it. */
@@ -199,7 +195,7 @@ function unsealed(kept: Buffer, request: FastifyRequest, key: string): Buffer {
   } catch {
     throw new Problem(
       'idempotency-key-reused',
-      `The key ${key} was sent under another key or token, and only that one can read the answer.`,
+      `The Idempotency-Key ${key} was sent with another API key or token, and only that one can read the response.`,
     );
   }
 }

@@ -48,9 +48,9 @@ function listRoute(api: Api, { pool, cache }: ConditionDeps): void {
     schema: {
       operationId: 'listConditions',
       tags: [TAG],
-      summary: 'Read where the conditions stand',
+      summary: 'List the conditions of an outlook',
       description:
-        'The invalidation conditions of the version that stands, in its order, each with its state and how that came to be. What they were at another moment an outlook tells with `asOf`.',
+        'The invalidation conditions of the current version, in its order, each with its state and the latest change of it. For an earlier time, read the outlook with `asOf`.',
       params: slugParams,
       querystring: z.strictObject({ format: listShape.format }),
       response: { 200: pageContent(condition, conditions), ...problemResponses(404, 422) },
@@ -73,8 +73,9 @@ function historyRoute(api: Api, { pool, cache }: ConditionDeps): void {
     schema: {
       operationId: 'getCondition',
       tags: [TAG],
-      summary: 'Read how a condition came to its state',
-      description: 'One condition of the version that stands, with all its changes, newest first.',
+      summary: 'Read a condition and its history',
+      description:
+        'One condition of the current version with all changes of its state, newest first.',
       params: keyParams,
       querystring: z.strictObject(pageShape),
       response: { 200: conditionHistory, ...problemResponses(404, 422) },
@@ -108,9 +109,9 @@ function assessRoute(api: Api, ledger: ConditionDeps): void {
     schema: {
       operationId: 'assessCondition',
       tags: [TAG],
-      summary: 'Judge a condition',
+      summary: 'Assess a condition',
       description:
-        'Changes the state of a condition that no rule judges, or, with a reason, of one that a rule does. Triggered, it makes a review of the outlook due, which the next version has to answer.',
+        'Changes the state of a condition that has no rule. With `overrideReason`, it also works for a condition that has one. A triggered condition makes a review of the outlook due, and the next version must answer it.',
       security: [{ key: [] }],
       params: keyParams,
       body: newAssessment,

@@ -30,9 +30,9 @@ function readRoute(api: Api, { pool, cache, now }: RevisionDeps): void {
     schema: {
       operationId: 'getConsensus',
       tags: [TAG],
-      summary: 'Read what the views add up to',
+      summary: 'Read the consensus',
       description:
-        'The views that analysts hold, pooled, with how far they lie apart and how far each is from the pool.',
+        'The pooled views of the analysts, with their spread and the distance of each view from the pool.',
       params,
       querystring: consensusQuery,
       response: { 200: consensus, ...problemResponses(404, 409, 422) },
@@ -67,9 +67,9 @@ function publishRoute(api: Api, ledger: RevisionDeps): void {
     schema: {
       operationId: 'publishConsensus',
       tags: [TAG],
-      summary: 'Revise from the consensus',
+      summary: 'Publish the consensus',
       description:
-        'Publishes the next version with the probabilities that the views add up to as it is published, and records how they were pooled and from which views. Conditions that stand triggered are answered as in any revision. Send If-Match with the ETag of the outlook you read to be refused where it has changed since.',
+        'Publishes the next version with the pooled probabilities, and records the views and the method. Answer triggered conditions as in any revision. Send the ETag of the outlook as If-Match to get a 412 if it has changed since you read it.',
       security: [{ key: [] }],
       params,
       body: newConsensus,

@@ -53,7 +53,7 @@ function recordRoute(api: Api, ledger: ObservationDeps): void {
       tags: [TAG],
       summary: 'Send observations',
       description:
-        'Up to 10,000 days, all or none. A day that has another value already gets a new vintage; what is known so already stays as it is, so a batch may be sent again. In the same transaction the conditions that watch the series are judged, and the drawdowns whose closes it holds.\n\nAs CSV (RFC 4180) with the header `date,value` or `date,value,provenance,note`.',
+        'Records up to 10,000 days, all or none. A day with a new value gets a new vintage; an unchanged value has no effect, so a batch can be sent again. The same transaction evaluates the conditions that watch the series, and the drawdown labels if the series holds closes.\n\nAlso accepts CSV (RFC 4180) with the header `date,value` or `date,value,provenance,note`.',
       security: [{ key: [] }],
       params,
       consumes: ['application/json', 'text/csv'],
@@ -112,11 +112,11 @@ function refuseFuture(
   const last = new Date(now.getTime() + AHEAD).toISOString().slice(0, 10);
   const errors = observations.flatMap(({ date }, index) => {
     if (date <= last) return [];
-    const detail = `${placeOf(lines, index, 'date')}lies in the future: it is ${now.toISOString()} here`;
+    const detail = `${placeOf(lines, index, 'date')}must not be in the future; the service's clock says ${now.toISOString()}`;
     return [{ pointer: jsonPointer(['observations', index, 'date']), detail }];
   });
   if (errors.length === 0) return;
-  const detail = 'Nobody has observed the future. Nothing was stored.';
+  const detail = 'Observations cannot be in the future. Nothing was stored.';
   throw new Problem('invalid-request', detail, { errors: errors.slice(0, MOST_ERRORS) });
 }
 
@@ -139,7 +139,7 @@ function listRoute(api: Api, { pool, requireKeyForReads, now }: ObservationDeps)
       tags: [TAG],
       summary: 'Read observations',
       description:
-        'By day, oldest first: what is known now, or with `asOf` what was known at a moment. A value that was revised later stays on record as a vintage.',
+        'By day, oldest first: the newest values or, with `asOf`, the values known at that time. Revised values stay on record as vintages.',
       params,
       querystring: observationQuery,
       response: { 200: pageContent(observation), ...problemResponses(404, 422) },

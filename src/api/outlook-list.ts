@@ -49,7 +49,7 @@ function listRoute(api: Api, ledger: OutlookListDeps): void {
       tags: [TAG],
       summary: 'Find outlooks',
       description:
-        'Summaries of the versions that stand, or that stood at a moment; only of outlooks that pass all filters. A walk by cursor goes on through the ledger as its first page saw it: an outlook that is revised meanwhile is neither skipped nor shown twice. Filters on status and review go by what is the case when a page is read. With `asOf` each item tells the status and the review of then.',
+        'Summaries of the outlooks that match all filters, at their current version or as of a time. The cursor walks through the ledger as the first page saw it: an outlook that is revised meanwhile is neither skipped nor repeated. Filters on status and review apply to the state when a page is read. With `asOf`, each item shows its status and review as of that time.',
       querystring: listQuery,
       response: { 200: pageContent(outlookSummary), ...problemResponses(422) },
     },
@@ -110,8 +110,8 @@ function wanted(sent: z.output<typeof listQuery>): ListQuery {
 async function requireWord(db: Db, search: string | null): Promise<void> {
   if (search === null || (await hasSearchWord(db, search))) return;
   const detail =
-    'has no word to find anything by: add one that is neither punctuation nor as common as "the"';
-  throw new Problem('invalid-request', 'There is nothing to search for.', {
+    'must contain a searchable word, not only punctuation and common words such as "the"';
+  throw new Problem('invalid-request', 'The search has no searchable word.', {
     errors: [{ pointer: '/q', detail, in: 'query' }],
   });
 }
@@ -145,9 +145,9 @@ function positionWith(key: z.ZodType<ListPosition['key']>): z.ZodType<ListPositi
 const outlookBatch = z
   .object({
     items: z.array(outlook),
-    missing: z.array(slug).meta({ description: 'Slugs that no outlook has.' }),
+    missing: z.array(slug).meta({ description: 'The requested slugs that do not exist.' }),
   })
-  .meta({ id: 'OutlookBatch', description: 'Several outlooks, each whole, in the order asked.' });
+  .meta({ id: 'OutlookBatch', description: 'Several complete outlooks, in the requested order.' });
 
 function batchRoute(api: Api, { versions, cache }: OutlookListDeps): void {
   api.route({
@@ -158,7 +158,7 @@ function batchRoute(api: Api, { versions, cache }: OutlookListDeps): void {
       operationId: 'getOutlooks',
       tags: [TAG],
       summary: 'Read several outlooks',
-      description: 'The versions that stand now, whole, all as of one moment.',
+      description: 'The current versions, complete, all as of the same time.',
       querystring: batchQuery,
       response: { 200: outlookBatch, ...problemResponses(422) },
     },

@@ -33,7 +33,7 @@ function listRoute(api: Api, { pool, cache }: VersionDeps): void {
       operationId: 'listVersions',
       tags: [TAG],
       summary: "List an outlook's versions",
-      description: 'Newest first, with who changed what and why.',
+      description: 'Newest first, with the author, the change and the rationale of each.',
       params: z.strictObject({ slug }),
       querystring: z.strictObject(listShape),
       response: { 200: pageContent(versionEntry), ...problemResponses(404, 422) },
@@ -65,7 +65,7 @@ function oneRoute(api: Api, ledger: VersionDeps): void {
       tags: [TAG],
       summary: 'Read one version',
       description:
-        'The outlook as that version published it. It never changes; keep it for ever. Only its Link header grows, by a `successor-version` once there is one.',
+        'The outlook as published in that version. The body never changes, so cache it forever. Only the Link header changes: it gains `successor-version` when the next version appears.',
       params: z.strictObject({ slug, version: queryVersion }),
       querystring: z.strictObject({ format: versionFormat }),
       response: { 200: versionContent, ...problemResponses(404, 422) },

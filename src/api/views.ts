@@ -43,8 +43,8 @@ function listRoute(api: Api, { pool, cache }: ViewDeps): void {
     schema: {
       operationId: 'listViews',
       tags: [TAG],
-      summary: 'List the views that analysts hold',
-      description: 'The newest version of each, one an analyst.',
+      summary: 'List the views of an outlook',
+      description: 'One view per analyst, at its newest version.',
       params: slugParams,
       querystring: z.strictObject(listShape),
       response: { 200: pageContent(view), ...problemResponses(404, 422) },
@@ -80,7 +80,7 @@ function ownRoute(api: Api, { pool }: ViewDeps): void {
       operationId: 'getOwnView',
       tags: [TAG],
       summary: 'Read your own view',
-      description: 'The newest version of the view that the analyst of the key holds.',
+      description: 'The newest version of the view of the analyst whom the key belongs to.',
       security: [{ key: [] }],
       params: slugParams,
       response: { 200: view, ...problemResponses(403, 404, 422) },
@@ -103,9 +103,9 @@ function holdRoute(api: Api, { pool, cache, feed, now }: ViewDeps): void {
     schema: {
       operationId: 'holdView',
       tags: [TAG],
-      summary: 'Hold a view of your own',
+      summary: 'Record your own view',
       description:
-        'Records what you think of an outlook, whatever its desk publishes: 201 for your first view of it, 200 for the next version, or where nothing changes. Views are pooled into a consensus, and scored once the outlook is resolved.',
+        'Records your own probabilities for an outlook, independently of its published version. Returns 201 for your first view, and 200 for a later version or if nothing changes. Views are pooled into a consensus, and scored once the outlook is resolved.',
       security: [{ key: [] }],
       params: slugParams,
       body: newView,
@@ -153,8 +153,8 @@ function historyRoute(api: Api, { pool, cache }: ViewDeps): void {
     schema: {
       operationId: 'getView',
       tags: [TAG],
-      summary: "Read how an analyst's view came to be",
-      description: 'All versions of the view that an analyst holds, newest first.',
+      summary: "List the versions of an analyst's view",
+      description: "All versions of an analyst's view, newest first.",
       params: z.strictObject({ slug, analyst: analystId }),
       querystring: z.strictObject(listShape),
       response: { 200: pageContent(view), ...problemResponses(404, 422) },
@@ -181,7 +181,7 @@ function historyRoute(api: Api, { pool, cache }: ViewDeps): void {
 
 async function noView(pool: pg.Pool, name: string, analyst: string): Promise<DomainError> {
   await requireOutlook(pool, name);
-  return new DomainError('view-not-found', `The analyst ${analyst} holds no view of "${name}".`);
+  return new DomainError('view-not-found', `The analyst ${analyst} has no view of "${name}".`);
 }
 
 function represent(held: View): z.output<typeof view> {

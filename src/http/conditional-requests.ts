@@ -95,7 +95,7 @@ export async function requireMatch(
   if (wanted === undefined) return;
   const etag = `"${await currentDigest()}"`;
   if (matchHolds(wanted, etag)) return;
-  throw new Problem('precondition-failed', `What stands now has the ETag ${etag}.`, {
+  throw new Problem('precondition-failed', `The current ETag is ${etag}.`, {
     headers: { etag },
   });
 }

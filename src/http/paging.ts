@@ -13,20 +13,22 @@ export const pageShape = {
   limit: z
     .preprocess(digits, z.int({ error: 'must be a whole number in 1–100' }).min(1).max(100))
     .default(20)
-    .meta({ description: 'How many items to answer, at the most.' }),
+    .meta({ description: 'The maximum number of items to return.' }),
   cursor: z
     .string({ error: 'must be given once' })
     // Above what the longest snapshot takes (http/outlook-list.ts).
-    .max(12_000, { error: 'is longer than any that this list gives' })
+    .max(12_000, { error: 'is too long to be a cursor of this list' })
     .optional()
-    .meta({ description: 'The `nextCursor` of the page before; the other parameters stay.' }),
+    .meta({
+      description: 'The `nextCursor` of the previous page. Keep the other parameters unchanged.',
+    }),
 };
 
 /** The query parameters of a list that is served as CSV, too. */
 export const listShape = {
   ...pageShape,
   format: z.enum(['json', 'csv']).optional().meta({
-    description: 'As Accept, which it goes before: for links and spreadsheets.',
+    description: 'Overrides the Accept header: for links and spreadsheets.',
   }),
 };
 
@@ -46,7 +48,7 @@ export const pageContent = (item: z.ZodObject, page: z.ZodType = pageOf(item)) =
     [JSON_TYPE]: { schema: page },
     [CSV_TYPE]: {
       schema: z.string().meta({
-        description: `RFC 4180, with a header line and CRLF: ${csvHeader(item)}. The next page is in the Link header.`,
+        description: `RFC 4180, with a header line and CRLF: ${csvHeader(item)}. The Link header points to the next page.`,
         examples: [`${csvHeader(item)}\r\n`],
       }),
     },
@@ -108,9 +110,14 @@ export function decodeCursor<Position>(
 ): Position | null {
   if (cursor === undefined) return null;
   const parsed = z.tuple([z.unknown(), schema]).safeParse(decoded(cursor));
-  if (!parsed.success) throw cursorProblem('is not one that this list gave');
+  if (!parsed.success)
+    throw cursorProblem(
+      'does not come from this list: send a `nextCursor` unchanged, or start without a cursor',
+    );
   if (JSON.stringify(parsed.data[0]) !== JSON.stringify(cursorScope)) {
-    throw cursorProblem('belongs to another query: keep the filters, or start without a cursor');
+    throw cursorProblem(
+      'belongs to a query with other filters: keep the filters, or start without a cursor',
+    );
   }
   return parsed.data[1];
 }

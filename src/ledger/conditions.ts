@@ -128,7 +128,7 @@ export async function readOpenTriggers(
   outlookId: number,
 ): Promise<OpenTrigger[]> {
   const { rows } = await session.query<Omit<OpenTrigger, 'triggeredAt'> & { triggeredAt: Date }>(
-    `select n.id::float8 as "changeId", c.key, c.invalidates, c.statement, n.reason,
+    `select n.id as "changeId", c.key, c.invalidates, c.statement, n.reason,
         n.recorded_at as "triggeredAt"
        from outlooks o
        join invalidation_conditions c on c.framework_id = o.framework_id
@@ -223,7 +223,7 @@ async function appendAssessment(
   now: Date,
 ): Promise<void> {
   const reason = `"${key}" is ${state}, by an assessment of ${author.name}.`;
-  const { rows } = await session.query<{ id: string }>(
+  const { rows } = await session.query<{ id: number }>(
     `insert into condition_changes (outlook_id, key, state, cause, invalidates, version, reason,
        observations, author_id, rationale, override_reason, recorded_at)
      values ($1, $2, $3, 'assessment', $4, 0, $5, '[]', $6, $7, $8, $9) returning id`,

@@ -24,7 +24,7 @@ export type LockedOutlook = { id: number; status: OutlookStatus; frameworkId: nu
  */
 export async function lockOutlook(session: Session, slug: string): Promise<LockedOutlook> {
   const { rows } = await session.query<LockedOutlook>(
-    `select id::float8 as id, status, framework_id::float8 as "frameworkId"
+    `select id, status, framework_id as "frameworkId"
        from outlooks where slug = $1 for no key update`,
     [slug],
   );

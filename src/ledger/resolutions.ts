@@ -83,8 +83,8 @@ export async function resolveOutlook(
   // Locked first, so that what is read then is what stands when the resolution is stored.
   await session.query('select from outlooks where slug = $1 for no key update', [slug]);
   const { rows } = await session.query<OutlookRow>(
-    `select o.id::float8 as id, o.horizon_from::text as horizon_from, o.horizon_to::text as horizon_to,
-        b.return_min as low, b.return_max as high, s.id::float8 as series_id, s.frequency,
+    `select o.id, o.horizon_from, o.horizon_to, b.return_min as low, b.return_max as high,
+        s.id as series_id, s.frequency,
         (select max(number) from resolutions where outlook_id = o.id) as standing
        from outlooks o
        join instruments i on i.id = o.instrument_id
@@ -129,9 +129,9 @@ async function lastCloseBefore(
   day: string,
 ): Promise<Observation | null> {
   const { rows } = await session.query<Observation>(
-    `select date::text as date, value from observations
+    `select date, value from observations
       where series_id = $1 and superseded_at is null and date < $2::date
-      order by observations.date desc limit 1`,
+      order by date desc limit 1`,
     [seriesId, day],
   );
   return rows[0] ?? null;

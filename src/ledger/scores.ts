@@ -27,7 +27,7 @@ export type Scorable = {
 };
 
 const READ_RESOLVED = `
-  select o.id::float8 as id, o.horizon_from::text as horizon_from, o.horizon_to::text as horizon_to,
+  select o.id, o.horizon_from, o.horizon_to,
     (select min(recorded_at) from resolutions where outlook_id = o.id and recorded_at <= $2) as first_at,
     r.number, r.outcome, r.realised_return, r.band_low as resolved_low, r.band_high as resolved_high
   from outlooks o

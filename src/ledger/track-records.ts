@@ -131,7 +131,7 @@ function sumsQuery(
     ...(asOf === null ? ['r.superseded_at is null'] : standsAsOf(sent(asOf.toISOString()))),
   ].filter((filter) => filter !== false);
   const text = `
-    select f.outlook_id::float8 as outlook_id, f.position, f.band_low as low, f.band_high as high,
+    select f.outlook_id, f.position, f.band_low as low, f.band_high as high,
       ${PACKED} as packed,
       r.outcome, r.realised_return, r.band_low as resolved_low, r.band_high as resolved_high
     from forecast_sums f join resolutions r on r.outlook_id = f.outlook_id
@@ -241,7 +241,7 @@ async function countOutlooks(
   ].filter((filter) => filter !== false);
   const where = filters.length > 0 ? `where ${filters.join(' and ')}` : '';
   const { rows } = await session.query<{ status: OutlookStatus; count: number }>(
-    `select ${status} as status, count(*)::int as count from outlooks o
+    `select ${status} as status, count(*) as count from outlooks o
       ${analystId === null ? '' : 'join forecasters f on f.outlook_id = o.id'} ${where} group by 1`,
     values,
   );

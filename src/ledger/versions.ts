@@ -17,11 +17,9 @@ import { type EntryRow, entryOf } from './version-entries.ts';
 export type VersionSelector = 'newest' | { version: number } | { asOf: Date };
 
 const COLUMNS = `
-    o.slug, i.symbol, i.name as instrument_name,
-    o.horizon_from::text as horizon_from, o.horizon_to::text as horizon_to,
-    o.latest_version,
+    o.slug, i.symbol, i.name as instrument_name, o.horizon_from, o.horizon_to, o.latest_version,
     v.version, v.kind, (extract(epoch from v.recorded_at) * 1000)::float8 as published_at,
-    v.rationale, a.id as author_id, a.name as author_name, v.framework_id::float8 as framework_id,
+    v.rationale, a.id as author_id, a.name as author_name, v.framework_id,
     'sha256:' || encode(v.hash, 'hex') as hash,
     'sha256:' || encode(v.previous_hash, 'hex') as previous_hash,
     v.bear_bps as bear, v.base_bps as base, v.bull_bps as bull,
@@ -87,7 +85,7 @@ export const reasonsAsOf = (moment: string): string => `
 
 const READ_VERSIONS = {
   name: 'read-versions',
-  text: `select ${COLUMNS}, wanted.place::int as place,
+  text: `select ${COLUMNS}, wanted.place,
       -- A version by its number tells the states in which it was published, for good.
       case when wanted.version is null then o.condition_states::json
         else ${statesBy('n.version < v.version')} end as condition_states,

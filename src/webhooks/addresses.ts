@@ -43,8 +43,8 @@ export async function addressesOf(
     const which = family === 0 ? `${host} is ${address}, which is` : `${address} is`;
     throw new AddressRefused(
       range === 'unicast'
-        ? `must be an https URL, as ${which} a public address`
-        : `must be of a receiver at a public address; ${which} not (${range})`,
+        ? `must be an https URL, because ${which} a public address`
+        : `must point to a public address; ${which} not public (${range})`,
     );
   }
   return addresses;

@@ -44,9 +44,9 @@ function listRoute(api: Api, { db, pool }: DeliveryDeps): void {
     schema: {
       operationId: 'listWebhookDeliveries',
       tags: [TAG],
-      summary: 'See what was delivered',
+      summary: 'List the deliveries of a webhook',
       description:
-        'The newest events first, with each attempt. What was delivered is kept for 30 days; what was not, until it is.',
+        'Newest event first, with every attempt. Successful deliveries are stored for 30 days, others until they succeed.',
       security,
       params,
       querystring: z.strictObject(listShape),
@@ -93,9 +93,9 @@ function testRoute(api: Api, ledger: DeliveryDeps): void {
     schema: {
       operationId: 'testWebhook',
       tags: [TAG],
-      summary: 'Send a test',
+      summary: 'Send a test delivery',
       description:
-        'Posts `{"type": "webhook.test", "timestamp": …, "data": {"webhook": id}}`, signed like all else, and answers what the receiver said. Done for a disabled webhook, too, once, and not logged with the deliveries.',
+        'Posts `{"type": "webhook.test", "timestamp": …, "data": {"webhook": id}}`, signed like a delivery, and returns the response of the receiver. It makes one attempt, works for a disabled webhook too, and does not appear among the deliveries.',
       security,
       params,
       response: { 200: webhookTest, ...problemResponses(400, 401, 403, 404, 413, 415, 422) },

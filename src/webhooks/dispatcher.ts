@@ -137,7 +137,7 @@ export class WebhookDispatcher {
       } catch (error) {
         // Logged once, not each second while the database is away.
         if (!this.#hasFailed) {
-          this.#log.warn({ err: error }, 'webhook deliveries failed to start; trying again');
+          this.#log.warn({ err: error }, 'could not process webhooks; trying again');
         }
         this.#hasFailed = true;
       }
@@ -176,7 +176,10 @@ export class WebhookDispatcher {
       await this.#recording;
     } catch (error) {
       // For example an event that only a later release knows: when the lease ends, an instance of that release delivers it.
-      this.#log.error({ err: error, deliveryId: claim.id }, 'an event could not be delivered');
+      this.#log.error(
+        { err: error, deliveryId: claim.id },
+        'could not deliver an event to a webhook',
+      );
     } finally {
       const left = (this.#busy.get(webhookId) ?? 1) - 1;
       if (left === 0) this.#busy.delete(webhookId);
@@ -196,14 +199,13 @@ export class WebhookDispatcher {
       const disabled = await recordOutcome(this.#pool, claim, outcome, { now, again: retryAt });
       const { fault, status, milliseconds } = outcome;
       if (fault === null) this.#log.debug({ ...fields, milliseconds }, 'delivered to a webhook');
-      else
-        this.#log.info({ ...fields, status, fault, milliseconds }, 'a webhook refused a delivery');
+      else this.#log.info({ ...fields, status, fault, milliseconds }, 'a webhook delivery failed');
       if (disabled) this.#log.warn({ ...fields, reason: disabled }, 'a webhook was disabled');
     } catch (error) {
       // It is sent again once the lease ends.
       this.#log.warn(
         { ...fields, err: error },
-        'the outcome of a webhook delivery could not be recorded',
+        'could not record the outcome of a webhook delivery',
       );
     }
   }

@@ -2,7 +2,7 @@ import type { WebhookDispatcher } from './dispatcher.ts';
 import { z } from 'zod';
 import { appendAudit } from '../access/audit-log.ts';
 import { inTransaction, onSession, type Db } from '../postgres/pool.ts';
-import { forgetLog } from './delivery-log.ts';
+import { deleteDeliveriesOf } from './delivery-log.ts';
 import {
   changeWebhook,
   createWebhook,
@@ -51,12 +51,12 @@ export async function webhookRoutes(api: Api, ledger: WebhookDeps): Promise<void
   await api.register(async (scope) => changeRoute(scope, ledger));
 }
 
-const CREATE = `From now on the events of \`GET /v1/events\` are posted to \`url\`, as [Standard Webhooks](https://www.standardwebhooks.com) has it:
-\`{"type": kind, "timestamp": …, "data": …}\` with the data that streams have, and the headers \`webhook-id\` (the same at each attempt),
-\`webhook-timestamp\` and \`webhook-signature\`. Libraries in many languages verify them with the secret, which the answer shows this once.
+const CREATE = `From now on, the service posts the events of \`GET /v1/events\` to \`url\`, following [Standard Webhooks](https://www.standardwebhooks.com).
+The body is \`{"type": kind, "timestamp": …, "data": …}\` with the same data as event streams. The headers are \`webhook-id\` (the same for every attempt),
+\`webhook-timestamp\` and \`webhook-signature\`. Libraries in many languages verify the signature with the secret, which is shown only in this response.
 
-Each event comes at least once, those of an outlook in their order. Until an event is answered 2xx, the later ones of its outlook wait, and it
-is tried again: after 5 s, 5 and 30 min, 2, 5, 10, 14, 20 h and then each day. 410 disables the webhook, as do five days of nothing but failures. What was missed is kept until it is enabled again.`;
+Each event is delivered at least once, and the events of one outlook in order: later ones wait until the receiver answers 2xx. Failed attempts are
+repeated after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, and then every day. A 410, or five days of failures only, disables the webhook. Missed events are stored until an admin enables it again.`;
 
 function createRoute(api: Api, ledger: WebhookDeps): void {
   api.route({
@@ -105,9 +105,13 @@ async function requireReachable(url: string, addressPolicy: AddressPolicy): Prom
     await Promise.race([addressesOf(new URL(url), addressPolicy), late]);
   } catch (error) {
     if (!(error instanceof AddressRefused)) return;
-    throw new Problem('invalid-request', 'Nothing would be sent to this URL. Nothing was stored.', {
-      errors: [{ pointer: '/url', detail: error.message }],
-    });
+    throw new Problem(
+      'invalid-request',
+      'The service may not send to this URL. Nothing was stored.',
+      {
+        errors: [{ pointer: '/url', detail: error.message }],
+      },
+    );
   }
 }
 
@@ -120,7 +124,7 @@ function listRoute(api: Api, { db }: WebhookDeps): void {
       operationId: 'listWebhooks',
       tags: [TAG],
       summary: 'List webhooks',
-      description: 'Newest first, disabled ones too.',
+      description: 'Newest first, including disabled webhooks.',
       security,
       querystring: z.strictObject(listShape),
       response: { 200: pageContent(webhook), ...problemResponses(401, 403, 422) },
@@ -148,7 +152,7 @@ function oneRoute(api: Api, { db }: WebhookDeps): void {
       operationId: 'getWebhook',
       tags: [TAG],
       summary: 'Read a webhook',
-      description: 'Where it is told, of what, and whether it is; its secret is not shown.',
+      description: 'Its URL, its filters and whether it is enabled. The secret is not shown.',
       security,
       params,
       response: { 200: webhook, ...problemResponses(401, 403, 404, 422) },
@@ -172,7 +176,7 @@ function changeRoute(api: Api, ledger: WebhookDeps): void {
       tags: [TAG],
       summary: 'Change, disable or enable a webhook',
       description:
-        'A merge patch (RFC 7396). Other kinds are for events that are not planned yet; another URL is for all that is not delivered.',
+        'A merge patch (RFC 7396). A change of `kinds` applies to events that have no delivery yet. A change of `url` applies to every delivery that has not succeeded yet.',
       security,
       params,
       consumes: ['application/merge-patch+json'],
@@ -202,9 +206,9 @@ function rotateRoute(api: Api, ledger: WebhookDeps): void {
     schema: {
       operationId: 'rotateWebhookSecret',
       tags: [TAG],
-      summary: 'Give a webhook another secret',
+      summary: 'Rotate the secret of a webhook',
       description:
-        'The answer shows the secret this once. For 24 hours deliveries are signed with the one before as well, so that the receiver can change over meanwhile.',
+        'The new secret is shown only in this response. For 24 hours, deliveries are also signed with the previous secret, so that the receiver can switch over.',
       security,
       params,
       response: { 200: createdWebhook, ...problemResponses(400, 401, 403, 404, 413, 415, 422) },
@@ -239,14 +243,14 @@ function deleteRoute(api: Api, { pool, now }: WebhookDeps): void {
       tags: [TAG],
       summary: 'Delete a webhook',
       description:
-        'Nothing is sent to it any more, but for what is under way; its deliveries are deleted with it. To only pause, disable it.',
+        'No further attempts start, and the deliveries are deleted with the webhook. To pause deliveries, disable the webhook instead.',
       security,
       params,
       response: { 204: z.null(), ...problemResponses(400, 401, 403, 404, 413, 415, 422) },
     },
     handler: async (request, reply) => {
       const at = now();
-      await forgetLog(pool, request.params.id);
+      await deleteDeliveriesOf(pool, request.params.id);
       await inTransaction(pool, async (session) => {
         await deleteWebhook(onSession(session), request.params.id);
         await appendAudit(session, [writeOf(request, 204, at)]);

@@ -60,7 +60,7 @@ export function sender(policy: AddressPolicy, userAgent: string, timeout = TIMEO
 class ConnectionCut extends Error {
   readonly status: number;
   constructor(status: number) {
-    super('the connection ended before the response did');
+    super('the connection closed before the response was complete');
     this.status = status;
   }
 }
@@ -72,11 +72,11 @@ async function withTimeout<Result>(
   work: (signal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
   const controller = new AbortController();
-  const abort = () => controller.abort(new Error('the service stopped meanwhile'));
+  const abort = () => controller.abort(new Error('the service stopped during the attempt'));
   if (stop.aborted) abort();
   // Not AbortSignal.any: the long-lived signal would hold on to every combined one.
   stop.addEventListener('abort', abort);
-  const late = new Error(`no complete response came within ${milliseconds / 1000} s`);
+  const late = new Error(`no complete response within ${milliseconds / 1000} s`);
   const timer = setTimeout(() => controller.abort(late), milliseconds);
   try {
     return await work(controller.signal);
@@ -141,14 +141,14 @@ function post(
     sent.on('error', reject);
     // Where no other event reports it, as when the receiver speaks another protocol.
     sent.on('close', () => {
-      if (!isAnswered) reject(new Error('the connection ended without a response'));
+      if (!isAnswered) reject(new Error('the connection closed without a response'));
     });
     sent.end(body);
   });
 }
 
 function faultOf(status: number): string | null {
-  if (status < 100) throw new Error(`answered ${status}, which is not a status`);
+  if (status < 100) throw new Error(`answered ${status}, which is not an HTTP status`);
   if (status >= 200 && status < 300) return null;
   if (status >= 300 && status < 400) return `answered ${status}; redirects are not followed`;
   return `answered ${status}`;
@@ -156,9 +156,9 @@ function faultOf(status: number): string | null {
 
 const DESCRIPTIONS: Record<string, string> = {
   ECONNREFUSED: 'the connection was refused',
-  ECONNRESET: 'the connection ended before a response came',
-  ENOTFOUND: 'the name has no address',
-  EAI_AGAIN: "the name can't be looked up at present",
+  ECONNRESET: 'the connection was reset before a response arrived',
+  ENOTFOUND: 'the host name has no address',
+  EAI_AGAIN: 'the host name cannot be resolved right now',
 };
 
 function describe(error: unknown): string {

@@ -112,7 +112,7 @@ describe('exit code 1', () => {
     );
     expect([code, stdout]).toEqual([1, '']);
     const [title, detail, ...faults] = stderr.trimEnd().split('\n');
-    expect(title).toBe('The request is not acceptable (422)');
+    expect(title).toBe('Validation failed (422)');
     expect(detail).toContain('2 fields');
     expect(faults).toEqual([
       expect.stringMatching(/^ {2}\/asOf: must be/),

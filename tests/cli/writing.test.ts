@@ -96,7 +96,7 @@ describe('outlook revise', () => {
     expect(assessed.statusCode).toBe(201);
     const unanswered = await write(...reviseArgs('--yes'));
     expect(unanswered.code).toBe(1);
-    expect(unanswered.stderr).toContain('A triggered condition wants an answer (422)');
+    expect(unanswered.stderr).toContain('A triggered condition needs an answer (422)');
     expect(unanswered.stderr).toContain('  /probabilities/bear: "domestic-breadth" is triggered');
     const { code, stdout } = await write(
       ...reviseArgs('--yes', '--json', '--evidence', id),

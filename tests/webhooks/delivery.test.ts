@@ -225,7 +225,7 @@ test('a receiver that is away, cuts off, hangs, redirects or talks nonsense gets
   const ways: [string, () => unknown][] = [
     ['the connection was refused', () => receiver.kill()],
     [
-      'the connection ended before the response did',
+      'the connection closed before the response was complete',
       async () => {
         await receiver.open();
         receiver.answer = (_, response) => {
@@ -235,7 +235,7 @@ test('a receiver that is away, cuts off, hangs, redirects or talks nonsense gets
       },
     ],
     [
-      'the connection ended before a response came',
+      'the connection was reset before a response arrived',
       () => void (receiver.answer = (_, response) => response.destroy()),
     ],
     ['no complete response came within 15 s', () => void (receiver.answer = () => {})],
@@ -267,7 +267,7 @@ test('a receiver that is away, cuts off, hangs, redirects or talks nonsense gets
           response.socket?.end('HTTP/1.1 099 X\r\nContent-Length: 0\r\n\r\n')),
     ],
     [
-      'the connection ended without a response',
+      'the connection closed without a response',
       () =>
         void (receiver.answer = (_, response) =>
           response.socket?.end(
@@ -622,7 +622,7 @@ test('a stop waits for no receiver for long, and another start goes on', async (
     [id, own.clock.now],
   );
   expect(rows).toEqual([
-    { due: true, fault: 'the service stopped meanwhile', failing_since: null },
+    { due: true, fault: 'the service stopped during the attempt', failing_since: null },
   ]);
   await own.close();
 });

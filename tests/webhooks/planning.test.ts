@@ -81,7 +81,7 @@ async function deliveries(
     due: boolean;
     delivered: boolean;
   }>(
-    `select position::float8 as position, outlook_id::float8 as outlook, due_at is not null as due,
+    `select position, outlook_id as outlook, due_at is not null as due,
        delivered_at is not null as delivered
        from webhook_deliveries where webhook_id = $1 order by position`,
     [id],
@@ -93,7 +93,7 @@ test('what one missed is planned bit by bit, each event once, and of an outlook 
   const other = await newWebhook();
   await addEvents(1_999);
   const { rows: before } = await ledger.pool.query<{ last: number }>(
-    'select position::float8 as last from webhooks where id = $1',
+    'select position as last from webhooks where id = $1',
     [webhook],
   );
   await sequenceEvents(ledger.pool); // a thousand at once get their places
