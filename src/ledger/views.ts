@@ -46,7 +46,10 @@ export async function holdView(
   const [outlook] = rows;
   if (!outlook) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
   if (outlook.status !== 'open') {
-    throw new DomainError('outlook-closed', `"${slug}" is ${outlook.status}; it takes no view.`);
+    throw new DomainError(
+      'outlook-closed',
+      `"${slug}" is ${outlook.status} and accepts no further views.`,
+    );
   }
   const [before] = await listViewVersions(session, slug, author.id, { before: null, limit: 1 });
   const isSame =

@@ -70,7 +70,7 @@ describe('the page of an outlook', () => {
     expect(row('rate-relief')).toContain(
       'Bearuntriggeredus-30y-yield below 4.25 for 3 observations in a row',
     );
-    expect(row('rate-relief')).toContain('its rule does not hold as of 2026-11-19');
+    expect(row('rate-relief')).toContain('the rule does not hold as of 2026-11-19');
     expect(row('orders-and-spending')).toContain('No longer published.');
     expect($('#evidence article').text()).toContain('supports bear');
   });
