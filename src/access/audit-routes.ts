@@ -4,12 +4,11 @@ import { z } from 'zod';
 import { type AuditEntry, listAudit } from './audit-log.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
 import {
-  decodeCursor,
-  encodeCursor,
+  idPosition,
+  keysetPage,
   LIST_TYPES,
-  pageContent,
-  pageFrom,
   listShape,
+  pageContent,
   sendPage,
 } from '../http/paging.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
@@ -47,17 +46,17 @@ export function auditRoutes(api: Api, { pool, refusalTrail }: AuditDeps): void {
       response: { 200: pageContent(auditEntry), ...problemResponses(401, 403, 422) },
     },
     handler: async (request, reply) => {
-      const { limit, cursor, kind = null, analyst = null } = request.query;
-      const cursorScope = ['audit', kind, analyst];
-      const before = decodeCursor(cursor, cursorScope, z.int().min(1).max(Number.MAX_SAFE_INTEGER));
+      const { kind = null, analyst = null } = request.query;
       await refusalTrail.write();
-      const filter = { kind, analystId: analyst };
-      const found = await listAudit(pool, filter, { before, limit: limit + 1 });
-      const { items, nextCursor } = pageFrom(found, limit, (last) =>
-        encodeCursor(cursorScope, last.id),
-      );
+      const page = await keysetPage(request.query, {
+        cursorScope: ['audit', kind, analyst],
+        position: idPosition,
+        fetch: (before, limit) => listAudit(pool, { kind, analystId: analyst }, { before, limit }),
+        positionOf: ({ id }) => id,
+        represent,
+      });
       forbidStoring(reply);
-      return sendPage(request, reply, { items: items.map(represent), nextCursor }, auditEntry);
+      return sendPage(request, reply, page, auditEntry);
     },
   });
 }

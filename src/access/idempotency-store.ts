@@ -66,18 +66,18 @@ export async function keepAnswer(
   );
 }
 
-/** How many answers one statement forgets. */
-const FORGOTTEN_AT_ONCE = 1_000;
+/** The most responses that one statement deletes. */
+const DELETED_AT_ONCE = 1_000;
 
-/** Forgets answers that were kept before a moment. Several instances may do so at once. */
-export async function forgetAnswers(pool: pg.Pool, before: Date): Promise<void> {
+/** Deletes the responses that were stored before a time. Several instances may do so at once. */
+export async function deleteExpiredResponses(pool: pg.Pool, before: Date): Promise<void> {
   for (;;) {
     const { rowCount } = await pool.query(
       `delete from idempotency_keys where (analyst_id, key) in (
          select analyst_id, key from idempotency_keys where recorded_at < $1
-          order by recorded_at limit ${FORGOTTEN_AT_ONCE} for update skip locked)`,
+          order by recorded_at limit ${DELETED_AT_ONCE} for update skip locked)`,
       [before.toISOString()],
     );
-    if ((rowCount ?? 0) < FORGOTTEN_AT_ONCE) return;
+    if ((rowCount ?? 0) < DELETED_AT_ONCE) return;
   }
 }

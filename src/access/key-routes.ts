@@ -7,12 +7,10 @@ import { forbidStoring } from '../http/conditional-requests.ts';
 import { runWrite, type WriteDeps } from './run-write.ts';
 import {
   creationPosition,
-  decodeCursor,
-  encodeCursor,
-  pageFrom,
-  pageContent,
-  listShape,
+  keysetPage,
   LIST_TYPES,
+  listShape,
+  pageContent,
   sendPage,
 } from '../http/paging.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
@@ -99,14 +97,15 @@ function listRoute(api: Api, { db }: KeyDeps): void {
       response: { 200: pageContent(key), ...problemResponses(401, 403, 422) },
     },
     handler: async (request, reply) => {
-      const { limit, cursor } = request.query;
-      const after = decodeCursor(cursor, 'keys', creationPosition);
-      const found = await listKeys(db, { after, limit: limit + 1 });
-      const { items, nextCursor } = pageFrom(found, limit, (last) =>
-        encodeCursor('keys', [last.createdAt.getTime(), last.id]),
-      );
+      const page = await keysetPage(request.query, {
+        cursorScope: 'keys',
+        position: creationPosition,
+        fetch: (after, limit) => listKeys(db, { after, limit }),
+        positionOf: ({ createdAt, id }) => ({ createdAt, id }),
+        represent: representKey,
+      });
       forbidStoring(reply);
-      return sendPage(request, reply, { items: items.map(representKey), nextCursor }, key);
+      return sendPage(request, reply, page, key);
     },
   });
 }

@@ -12,13 +12,12 @@ import {
 import { authorOf } from '../access/authentication.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import {
-  decodeCursor,
-  encodeCursor,
+  idPosition,
+  keysetPage,
   LIST_TYPES,
   listShape,
   nextLink,
   pageContent,
-  pageFrom,
   pageShape,
   renderPage,
 } from '../http/paging.ts';
@@ -66,8 +65,6 @@ function listRoute(api: Api, { pool, cache }: ConditionDeps): void {
   });
 }
 
-const changeId = z.int().min(1);
-
 function historyRoute(api: Api, { pool, cache }: ConditionDeps): void {
   api.route({
     method: 'GET',
@@ -85,19 +82,19 @@ function historyRoute(api: Api, { pool, cache }: ConditionDeps): void {
     },
     handler: (request, reply) => {
       const { slug: name, key } = request.params;
-      const { limit, cursor } = request.query;
-      const cursorScope = ['condition', name, key];
-      const before = decodeCursor(cursor, cursorScope, changeId);
       return cache.answer(request, reply, { tags: [name] }, async () => {
-        const found = await readCondition(pool, name, key);
-        const changes = await listChanges(pool, name, key, { before, limit: limit + 1 });
-        const page = pageFrom(changes, limit, (last) => encodeCursor(cursorScope, last.id));
-        const link = nextLink(request, page);
-        const body = {
-          ...representCondition(found),
-          changes: page.items.map(representChange),
-          nextCursor: page.nextCursor,
-        };
+        const { items: changes, nextCursor } = await keysetPage(request.query, {
+          cursorScope: ['condition', name, key],
+          position: idPosition,
+          fetch: (before, limit) => listChanges(pool, name, key, { before, limit }),
+          positionOf: ({ id }) => id,
+          represent: representChange,
+        });
+        const current = representCondition(await readCondition(pool, name, key));
+        const body = { ...current, changes, nextCursor } satisfies z.output<
+          typeof conditionHistory
+        >;
+        const link = nextLink(request, { nextCursor });
         return { body: JSON.stringify(body), freshness: 'revalidate', link };
       });
     },

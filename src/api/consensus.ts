@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type PooledViews, readConsensus } from '../ledger/consensus.ts';
 import type { CurrentOutlook } from '../ledger/revisions.ts';
-import { notFound } from '../ledger/versions.ts';
+import { requireOutlook } from '../ledger/find-outlook.ts';
 import { DomainError } from '../domain/errors.ts';
 import { fractionsOf } from '../domain/probabilities.ts';
 import { authorOf } from '../access/authentication.ts';
@@ -46,9 +46,10 @@ function readRoute(api: Api, { pool, cache, now }: RevisionDeps): void {
       return cache.answer(request, reply, { tags }, async () => {
         const pooled = await readConsensus(pool, name, { method, weights, asOf }).catch(
           async (error: unknown) => {
-            const isMissing = error instanceof DomainError && error.code === 'no-views';
-            const missing = isMissing ? await notFound(pool, name, 'newest') : null;
-            throw missing?.code === 'outlook-not-found' ? missing : error;
+            if (error instanceof DomainError && error.code === 'no-views') {
+              await requireOutlook(pool, name);
+            }
+            throw error;
           },
         );
         const body = { slug: name, method, weights, asOf, ...represent(pooled) };

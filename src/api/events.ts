@@ -5,7 +5,7 @@ import type { OutgoingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { sequenceEvents } from '../postgres/outbox.ts';
-import { notFound } from '../ledger/versions.ts';
+import { requireOutlook } from '../ledger/find-outlook.ts';
 import { type Authenticators, isStillAllowed } from '../access/authentication.ts';
 import { addressOf } from '../http/rate-limits.ts';
 import { EVENT_STREAM_TYPE } from '../http/negotiation.ts';
@@ -93,8 +93,7 @@ function oneRoute(api: Api, ledger: EventDeps): void {
     },
     handler: async (request, reply) => {
       const { slug: name } = request.params;
-      const missing = await notFound(ledger.pool, name, 'newest');
-      if (missing.code === 'outlook-not-found') throw missing;
+      await requireOutlook(ledger.pool, name);
       return stream(request, reply, ledger, name, request.query.lastEventId);
     },
   });

@@ -8,15 +8,7 @@ import {
 } from '../ledger/instruments.ts';
 import { setFreshness } from '../http/conditional-requests.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
-import {
-  decodeCursor,
-  encodeCursor,
-  LIST_TYPES,
-  pageContent,
-  pageFrom,
-  listShape,
-  sendPage,
-} from '../http/paging.ts';
+import { keysetPage, LIST_TYPES, listShape, pageContent, sendPage } from '../http/paging.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { readJsonBodies } from '../http/json-body.ts';
 import { symbol } from '../http/fields.ts';
@@ -108,10 +100,13 @@ function listRoute(api: Api, { db, requireKeyForReads }: InstrumentDeps): void {
       response: { 200: pageContent(instrument), ...problemResponses(422) },
     },
     handler: async (request, reply) => {
-      const { limit, cursor } = request.query;
-      const after = decodeCursor(cursor, 'instruments', symbol);
-      const found = await listInstruments(db, { after, limit: limit + 1 });
-      const page = pageFrom(found, limit, (last) => encodeCursor('instruments', last.symbol));
+      const page = await keysetPage(request.query, {
+        cursorScope: 'instruments',
+        position: symbol,
+        fetch: (after, limit) => listInstruments(db, { after, limit }),
+        positionOf: ({ symbol }) => symbol,
+        represent: (found) => found,
+      });
       setFreshness(reply, 'revalidate', requireKeyForReads);
       return sendPage(request, reply, page, instrument);
     },

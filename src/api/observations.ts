@@ -10,15 +10,7 @@ import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { ANY_SERIES } from '../http/response-cache/cache-entry.ts';
 import { requirePast } from '../http/require-past.ts';
 import { CsvText, placeOf, readObservations, type SentObservations } from './observation-csv.ts';
-import {
-  cursorMoment,
-  decodeCursor,
-  encodeCursor,
-  LIST_TYPES,
-  pageContent,
-  pageFrom,
-  sendPage,
-} from '../http/paging.ts';
+import { cursorMoment, keysetPage, LIST_TYPES, pageContent, sendPage } from '../http/paging.ts';
 import { jsonPointer, Problem } from '../http/problems.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { day, slug } from '../http/fields.ts';
@@ -128,7 +120,14 @@ function refuseFuture(
   throw new Problem('invalid-request', detail, { errors: errors.slice(0, MOST_ERRORS) });
 }
 
-const position = z.tuple([day, cursorMoment]);
+const vintagePosition = z.codec(
+  z.tuple([day, cursorMoment]),
+  z.object({ date: day, recordedAt: z.date() }),
+  {
+    decode: ([date, recordedAt]) => ({ date, recordedAt }),
+    encode: ({ date, recordedAt }) => [date, recordedAt] as [string, Date],
+  },
+);
 
 function listRoute(api: Api, { pool, requireKeyForReads, now }: ObservationDeps): void {
   api.route({
@@ -147,20 +146,19 @@ function listRoute(api: Api, { pool, requireKeyForReads, now }: ObservationDeps)
     },
     handler: async (request, reply) => {
       const { key } = request.params;
-      const { asOf, vintages, limit, cursor } = request.query;
+      const { asOf, vintages } = request.query;
       const { from = '0001-01-01', to = 'infinity' } = request.query;
       requirePast('asOf', asOf, now());
-      const cursorScope = ['observations', key, asOf ?? null, vintages, from, to];
-      const sent = decodeCursor(cursor, JSON.parse(JSON.stringify(cursorScope)), position);
-      const after = sent && { date: sent[0], recordedAt: new Date(sent[1]) };
       const which = asOf ? { asOf } : vintages === 'all' ? 'vintages' : 'standing';
-      const page = { from, to, after, limit: limit + 1 };
-      const found = await listObservations(pool, key, which, page);
+      const page = await keysetPage(request.query, {
+        cursorScope: ['observations', key, asOf ?? null, vintages, from, to],
+        position: vintagePosition,
+        fetch: (after, limit) => listObservations(pool, key, which, { from, to, after, limit }),
+        positionOf: ({ date, recordedAt }) => ({ date, recordedAt }),
+        represent,
+      });
       setFreshness(reply, 'revalidate', requireKeyForReads);
-      const { items, nextCursor } = pageFrom(found, limit, (last) =>
-        encodeCursor(cursorScope, [last.date, last.recordedAt.getTime()]),
-      );
-      return sendPage(request, reply, { items: items.map(represent), nextCursor }, observation);
+      return sendPage(request, reply, page, observation);
     },
   });
 }

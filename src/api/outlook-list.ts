@@ -7,6 +7,7 @@ import { hasSearchWord, listOutlooks } from '../ledger/outlook-list.ts';
 import type { ListPosition, ListQuery, ListSort } from '../ledger/outlook-list-page.ts';
 import { requirePast } from '../http/require-past.ts';
 import {
+  cursorMilliseconds,
   cursorMoment,
   decodeCursor,
   encodeCursor,
@@ -82,7 +83,7 @@ export function outlookPageReader(
     if (found.summaries.length === 0) await requireWord(db, query.search);
     return {
       items: found.summaries.map(representSummary),
-      nextCursor: found.next && cursorOf(query, found.next),
+      nextCursor: found.next && encodeCursor(query, POSITIONS[query.sort], found.next),
     };
   };
 }
@@ -116,26 +117,29 @@ async function requireWord(db: Db, search: string | null): Promise<void> {
 }
 
 const id = z.int().min(1);
-const byTime = positionOf(z.tuple([cursorMoment, id]));
+const byTime = positionWith(z.tuple([cursorMilliseconds, id]));
 const POSITIONS: Record<ListSort, z.ZodType<ListPosition>> = {
   '-publishedAt': byTime,
   publishedAt: byTime,
-  slug: positionOf(z.tuple([slug])),
-  relevance: positionOf(z.tuple([z.number(), cursorMoment, id])),
+  slug: positionWith(z.tuple([slug])),
+  relevance: positionWith(z.tuple([z.number(), cursorMilliseconds, id])),
 };
 
-function positionOf(key: z.ZodType<ListPosition['key']>): z.ZodType<ListPosition> {
-  return z
-    .tuple([cursorMoment, key, z.string().max(6000).refine(isSnapshot)])
-    .transform(([startedAt, key, snapshot]) => ({
-      startedAt: new Date(startedAt),
-      key,
-      snapshot,
-    }));
-}
-
-function cursorOf(query: ListQuery, { startedAt, key, snapshot }: ListPosition): string {
-  return encodeCursor(query, [startedAt.getTime(), key, snapshot]);
+function positionWith(key: z.ZodType<ListPosition['key']>): z.ZodType<ListPosition> {
+  const snapshot = z.string().max(6000).refine(isSnapshot);
+  return z.codec(
+    z.tuple([cursorMoment, key, snapshot]),
+    z.object({ startedAt: z.date(), key, snapshot }),
+    {
+      decode: ([startedAt, sortKey, seen]) => ({ startedAt, key: sortKey, snapshot: seen }),
+      encode: (position) =>
+        [position.startedAt, position.key, position.snapshot] as [
+          Date,
+          ListPosition['key'],
+          string,
+        ],
+    },
+  );
 }
 
 const outlookBatch = z

@@ -4,7 +4,7 @@ import slugify from '@sindresorhus/slugify';
 import { z } from 'zod';
 import type pg from 'pg';
 import { createOutlook } from '../ledger/outlooks.ts';
-import { notFound, type VersionReader } from '../ledger/versions.ts';
+import { missingVersionError, type VersionReader } from '../ledger/versions.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import { authorOf } from '../access/authentication.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
@@ -126,7 +126,9 @@ function currentRoute(api: Api, ledger: OutlookDeps): void {
       return cache.answer(request, reply, { tags: [name] }, async () => {
         const found = await versions.read(name, asOf ? { asOf } : 'newest');
         if (asOf === undefined) cache.noteVersion(name, found.version);
-        if (found.version < minVersion) throw await notFound(pool, name, { version: minVersion });
+        if (found.version < minVersion) {
+          throw await missingVersionError(pool, name, { version: minVersion });
+        }
         const type = wantedType(request, format);
         const wanted = { isPast: asOf !== undefined, type, format };
         return versionDraft(ledger, found, 'revalidate', wanted);

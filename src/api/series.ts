@@ -3,15 +3,7 @@ import { onSession, type Db } from '../postgres/pool.ts';
 import { createSeries, listSeries, readSeries } from '../ledger/series.ts';
 import { setFreshness } from '../http/conditional-requests.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
-import {
-  decodeCursor,
-  encodeCursor,
-  LIST_TYPES,
-  pageContent,
-  pageFrom,
-  listShape,
-  sendPage,
-} from '../http/paging.ts';
+import { keysetPage, LIST_TYPES, listShape, pageContent, sendPage } from '../http/paging.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { slug } from '../http/fields.ts';
 import { series } from './schemas/series.ts';
@@ -72,10 +64,13 @@ function listRoute(api: Api, { db, requireKeyForReads }: SeriesDeps): void {
       response: { 200: pageContent(series), ...problemResponses(422) },
     },
     handler: async (request, reply) => {
-      const { limit, cursor } = request.query;
-      const after = decodeCursor(cursor, 'series', slug);
-      const found = await listSeries(db, { after, limit: limit + 1 });
-      const page = pageFrom(found, limit, (last) => encodeCursor('series', last.key));
+      const page = await keysetPage(request.query, {
+        cursorScope: 'series',
+        position: slug,
+        fetch: (after, limit) => listSeries(db, { after, limit }),
+        positionOf: ({ key }) => key,
+        represent: (found) => found,
+      });
       setFreshness(reply, 'revalidate', requireKeyForReads);
       return sendPage(request, reply, page, series);
     },

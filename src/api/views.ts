@@ -6,21 +6,13 @@ import { z } from 'zod';
 import { appendAudit } from '../access/audit-log.ts';
 import { inTransaction } from '../postgres/pool.ts';
 import { holdView, listViews, listViewVersions, type View } from '../ledger/views.ts';
-import { notFound } from '../ledger/versions.ts';
+import { requireOutlook } from '../ledger/find-outlook.ts';
 import { DomainError } from '../domain/errors.ts';
 import { fractionsOf } from '../domain/probabilities.ts';
 import { writeOf } from '../access/audit-trail.ts';
 import { authorOf } from '../access/authentication.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
-import {
-  decodeCursor,
-  encodeCursor,
-  LIST_TYPES,
-  pageContent,
-  pageFrom,
-  listShape,
-  renderPage,
-} from '../http/paging.ts';
+import { keysetPage, LIST_TYPES, listShape, pageContent, renderPage } from '../http/paging.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { slug, versionNumber } from '../http/fields.ts';
 import { newView, view } from './schemas/views.ts';
@@ -59,14 +51,19 @@ function listRoute(api: Api, { pool, cache }: ViewDeps): void {
     },
     handler: (request, reply) => {
       const { slug: name } = request.params;
-      const { limit, cursor } = request.query;
-      const cursorScope = ['views', name];
-      const after = decodeCursor(cursor, cursorScope, analystId);
       return cache.answer(request, reply, { tags: [name] }, async () => {
-        const found = await listViews(pool, name, { asOf: null, after, limit: limit + 1 });
-        if (found.length === 0) await requireOutlook(pool, name);
-        const page = pageFrom(found, limit, (last) => encodeCursor(cursorScope, last.analyst.id));
-        return renderPage(request, { ...page, items: page.items.map(represent) }, view);
+        const page = await keysetPage(request.query, {
+          cursorScope: ['views', name],
+          position: analystId,
+          fetch: async (after, limit) => {
+            const views = await listViews(pool, name, { asOf: null, after, limit });
+            if (views.length === 0) await requireOutlook(pool, name);
+            return views;
+          },
+          positionOf: ({ analyst }) => analyst.id,
+          represent,
+        });
+        return renderPage(request, page, view);
       });
     },
   });
@@ -164,15 +161,19 @@ function historyRoute(api: Api, { pool, cache }: ViewDeps): void {
     },
     handler: (request, reply) => {
       const { slug: name, analyst } = request.params;
-      const { limit, cursor } = request.query;
-      const cursorScope = ['view', name, analyst];
-      const before = decodeCursor(cursor, cursorScope, versionNumber);
       return cache.answer(request, reply, { tags: [name] }, async () => {
-        const page = { before, limit: limit + 1 };
-        const found = await listViewVersions(pool, name, analyst, page);
-        if (found.length === 0 && before === null) throw await noView(pool, name, analyst);
-        const shown = pageFrom(found, limit, (last) => encodeCursor(cursorScope, last.version));
-        return renderPage(request, { ...shown, items: shown.items.map(represent) }, view);
+        const page = await keysetPage(request.query, {
+          cursorScope: ['view', name, analyst],
+          position: versionNumber,
+          fetch: async (before, limit) => {
+            const views = await listViewVersions(pool, name, analyst, { before, limit });
+            if (views.length === 0 && before === null) throw await noView(pool, name, analyst);
+            return views;
+          },
+          positionOf: ({ version }) => version,
+          represent,
+        });
+        return renderPage(request, page, view);
       });
     },
   });
@@ -181,11 +182,6 @@ function historyRoute(api: Api, { pool, cache }: ViewDeps): void {
 async function noView(pool: pg.Pool, name: string, analyst: string): Promise<DomainError> {
   await requireOutlook(pool, name);
   return new DomainError('view-not-found', `The analyst ${analyst} has no view of "${name}".`);
-}
-
-async function requireOutlook(pool: pg.Pool, name: string): Promise<void> {
-  const missing = await notFound(pool, name, 'newest');
-  if (missing.code === 'outlook-not-found') throw missing;
 }
 
 function represent(held: View): z.output<typeof view> {

@@ -10,12 +10,11 @@ import type { EventKind } from '../domain/events.ts';
 import { writeOf } from '../access/audit-trail.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
 import {
-  decodeCursor,
-  encodeCursor,
+  idPosition,
+  keysetPage,
   LIST_TYPES,
   listShape,
   pageContent,
-  pageFrom,
   sendPage,
 } from '../http/paging.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
@@ -54,16 +53,16 @@ function listRoute(api: Api, { db, pool }: DeliveryDeps): void {
       response: { 200: pageContent(delivery), ...problemResponses(401, 403, 404, 422) },
     },
     handler: async (request, reply) => {
-      const { limit, cursor } = request.query;
       const { id } = await readWebhook(db, request.params.id);
-      const cursorScope = ['deliveries', id];
-      const before = decodeCursor(cursor, cursorScope, z.int().min(1).max(Number.MAX_SAFE_INTEGER));
-      const found = await listDeliveries(pool, id, { before, limit: limit + 1 });
-      const { items, nextCursor } = pageFrom(found, limit, (last) =>
-        encodeCursor(cursorScope, last.position),
-      );
+      const page = await keysetPage(request.query, {
+        cursorScope: ['deliveries', id],
+        position: idPosition,
+        fetch: (before, limit) => listDeliveries(pool, id, { before, limit }),
+        positionOf: ({ position }) => position,
+        represent,
+      });
       forbidStoring(reply);
-      return sendPage(request, reply, { items: items.map(represent), nextCursor }, delivery);
+      return sendPage(request, reply, page, delivery);
     },
   });
 }

@@ -2,7 +2,7 @@ import type { WebhookDispatcher } from './dispatcher.ts';
 import { z } from 'zod';
 import { appendAudit } from '../access/audit-log.ts';
 import { inTransaction, onSession, type Db } from '../postgres/pool.ts';
-import { forgetLog } from './delivery-log.ts';
+import { deleteDeliveriesOf } from './delivery-log.ts';
 import {
   changeWebhook,
   createWebhook,
@@ -19,18 +19,16 @@ import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { readJsonBodies } from '../http/json-body.ts';
 import {
   creationPosition,
-  decodeCursor,
-  encodeCursor,
+  keysetPage,
   LIST_TYPES,
   listShape,
   pageContent,
-  pageFrom,
   sendPage,
 } from '../http/paging.ts';
 import { Problem } from '../http/problems.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { createdWebhook, newWebhook, webhook, webhookPatch } from './schemas.ts';
-import { addressesOf, AddressRefused, type Reach } from './addresses.ts';
+import { addressesOf, AddressRefused, type AddressPolicy } from './addresses.ts';
 import { deliveryRoutes } from './delivery-routes.ts';
 
 export type WebhookDeps = WriteDeps & {
@@ -75,7 +73,7 @@ function createRoute(api: Api, ledger: WebhookDeps): void {
       response: { 201: createdWebhook, ...problemResponses(400, 401, 403, 413, 415, 422) },
     },
     handler: async (request, reply) => {
-      await requireReachable(request.body.url, ledger.webhooks.reach);
+      await requireReachable(request.body.url, ledger.webhooks.addressPolicy);
       forbidStoring(reply);
       await runWrite(request, reply, ledger, {
         work: (session) => createWebhook(session, request.body, ledger.now()),
@@ -99,12 +97,12 @@ const LOOKED_UP_WITHIN = 2_000;
  * attempt.
  * @throws Problem `invalid-request`
  */
-async function requireReachable(url: string, reach: Reach): Promise<void> {
+async function requireReachable(url: string, addressPolicy: AddressPolicy): Promise<void> {
   try {
     const late = new Promise<never>((_, reject) => {
       setTimeout(() => reject(new Error('late')), LOOKED_UP_WITHIN).unref();
     });
-    await Promise.race([addressesOf(new URL(url), reach), late]);
+    await Promise.race([addressesOf(new URL(url), addressPolicy), late]);
   } catch (error) {
     if (!(error instanceof AddressRefused)) return;
     throw new Problem(
@@ -132,14 +130,15 @@ function listRoute(api: Api, { db }: WebhookDeps): void {
       response: { 200: pageContent(webhook), ...problemResponses(401, 403, 422) },
     },
     handler: async (request, reply) => {
-      const { limit, cursor } = request.query;
-      const after = decodeCursor(cursor, 'webhooks', creationPosition);
-      const found = await listWebhooks(db, { after, limit: limit + 1 });
-      const { items, nextCursor } = pageFrom(found, limit, (last) =>
-        encodeCursor('webhooks', [last.createdAt.getTime(), last.id]),
-      );
+      const page = await keysetPage(request.query, {
+        cursorScope: 'webhooks',
+        position: creationPosition,
+        fetch: (after, limit) => listWebhooks(db, { after, limit }),
+        positionOf: ({ createdAt, id }) => ({ createdAt, id }),
+        represent,
+      });
       forbidStoring(reply);
-      return sendPage(request, reply, { items: items.map(represent), nextCursor }, webhook);
+      return sendPage(request, reply, page, webhook);
     },
   });
 }
@@ -187,7 +186,7 @@ function changeRoute(api: Api, ledger: WebhookDeps): void {
     handler: async (request, reply) => {
       const { id } = request.params;
       if (request.body.url !== undefined)
-        await requireReachable(request.body.url, ledger.webhooks.reach);
+        await requireReachable(request.body.url, ledger.webhooks.addressPolicy);
       forbidStoring(reply);
       await runWrite(request, reply, ledger, {
         work: (session) => changeWebhook(session, id, request.body, ledger.now()),
@@ -251,7 +250,7 @@ function deleteRoute(api: Api, { pool, now }: WebhookDeps): void {
     },
     handler: async (request, reply) => {
       const at = now();
-      await forgetLog(pool, request.params.id);
+      await deleteDeliveriesOf(pool, request.params.id);
       await inTransaction(pool, async (session) => {
         await deleteWebhook(onSession(session), request.params.id);
         await appendAudit(session, [writeOf(request, 204, at)]);

@@ -238,9 +238,9 @@ test('a receiver that is away, cuts off, hangs, redirects or talks nonsense gets
       'the connection was reset before a response arrived',
       () => void (receiver.answer = (_, response) => response.destroy()),
     ],
-    ['no whole answer came within 15 s', () => void (receiver.answer = () => {})],
+    ['no complete response came within 15 s', () => void (receiver.answer = () => {})],
     [
-      'no whole answer came within 15 s',
+      'no complete response came within 15 s',
       () => void (receiver.answer = (_, response) => response.writeHead(200).write('and then')),
     ],
     [
@@ -261,7 +261,7 @@ test('a receiver that is away, cuts off, hangs, redirects or talks nonsense gets
       () => void (receiver.answer = (_, response) => response.socket?.end('nonsense\r\n\r\n')),
     ],
     [
-      'answered 99, which is no status',
+      'answered 99, which is not a status',
       () =>
         void (receiver.answer = (_, response) =>
           response.socket?.end('HTTP/1.1 099 X\r\nContent-Length: 0\r\n\r\n')),
@@ -350,7 +350,7 @@ test('what an instance that is gone had taken is delivered by another once the l
   );
   const due = new Date(ledger.clock.now.getTime() + HOUR);
   const times = { now: due, leaseUntil: new Date(due.getTime() + 90 * SECOND) };
-  const most = { perWebhook: 8, altogether: 64 };
+  const most = { perWebhook: 8, total: 64 };
   expect(await claimDeliveries(ledger.pool, times, new Map(), most)).toMatchObject([
     { attempt: 1 },
   ]);
@@ -543,7 +543,7 @@ describe('a test delivery', () => {
       delivered: false,
       status: null,
       fault:
-        'the URL must be of a receiver at a public address; hooks.desk.example is 169.254.169.254, which is not (linkLocal)',
+        'the URL must point to a public address; hooks.desk.example is 169.254.169.254, which is not public (linkLocal)',
     });
     names = { 'hooks.desk.example': '93.184.216.34' };
     expect(await tested(id)).toMatchObject({
@@ -597,7 +597,7 @@ test('without leave nothing of an own network is reached, by whatever name', asy
   await expect
     .poll(async () => (await deliveriesOf(strict, id))[0]?.attempts[0]?.fault, SOON)
     .toBe(
-      'the URL must be of a receiver at a public address; hooks.desk.example is 127.0.0.1, which is not (loopback)',
+      'the URL must point to a public address; hooks.desk.example is 127.0.0.1, which is not public (loopback)',
     );
   // As where the setting was another one before.
   await strict.pool.query('update webhooks set url = $1', [receiver.url]);

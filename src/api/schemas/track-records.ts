@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { FORECAST_SOURCES } from '../../ledger/track-records.ts';
+import { FORECAST_SOURCES } from '../../domain/track-record.ts';
 import { day, queryMoment, symbol, timestamp } from '../../http/fields.ts';
 import { author } from './outlooks.ts';
 import { fixedReference, missing, scoreReference } from './scores.ts';
