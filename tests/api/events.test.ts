@@ -253,7 +253,7 @@ describe('a stream', () => {
             key: 'orders-and-spending',
             invalidates: 'bear',
             cause: 'assessment',
-            reason: '"orders-and-spending" is expired, by an assessment of analyst desk.',
+            reason: 'analyst desk assessed "orders-and-spending" as expired.',
             day: null,
             observations: [],
           },

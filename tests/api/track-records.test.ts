@@ -302,7 +302,7 @@ describe('a record', () => {
     ]);
     expect(ben.missing).toContainEqual({
       pointer: '/scores/brier/standardError',
-      reason: 'one outlook tells no standard error',
+      reason: 'one outlook is too few for a standard error',
     });
     expect((await desks.recordOf('Ben', `${query}&source=view`)).n).toBe(0);
   });

@@ -59,7 +59,7 @@ test.each<[what: string, statement: string, version: number, fault: RegExp]>([
     'a rationale',
     `update outlook_versions set rationale = 'Never said' where ${ofVersion(3)}`,
     3,
-    /^has the hash sha256:\w+, but what it says has sha256:\w+$/,
+    /^has the hash sha256:\w+, but its content has sha256:\w+$/,
   ],
   [
     'probabilities',
@@ -83,13 +83,13 @@ test.each<[what: string, statement: string, version: number, fault: RegExp]>([
     'a time',
     `update outlook_versions set recorded_at = recorded_at - interval '1 day' where ${ofVersion(5)}`,
     5,
-    /^was published at .*, before the version that it follows$/,
+    /^was published at .*, before the previous version$/,
   ],
   [
     'a version, which is gone',
     `delete from outlook_versions where ${ofVersion(3)}`,
     4,
-    /^stands where version 3 is missing$/,
+    /^is out of sequence: version 3 is missing$/,
   ],
   [
     'the newest version, which is gone',
@@ -107,14 +107,14 @@ test.each<[what: string, statement: string, version: number, fault: RegExp]>([
     'a link of the chain',
     `update outlook_versions set previous_hash = sha256('other') where ${ofVersion(3)}`,
     3,
-    /^names sha256:\w+ as the hash before it, which is sha256:\w+$/,
+    /^has the previousHash sha256:\w+, but the previous hash is sha256:\w+$/,
   ],
   [
     'a headwind',
     `update headwinds set title = 'Never said' where framework_id = (
        select framework_id from outlook_versions where ${ofVersion(1)})`,
     1,
-    /^has a framework whose hash is sha256:\w+, but what it says has sha256:\w+$/,
+    /^has a framework with the stored hash sha256:\w+, but its content has sha256:\w+$/,
   ],
   [
     'the horizon',
@@ -132,13 +132,13 @@ test.each<[what: string, statement: string, version: number, fault: RegExp]>([
     'an event, which is gone',
     `delete from events where ${ofVersion(2)}`,
     2,
-    /^is told of by 0 events$/,
+    /^has 0 events instead of 1$/,
   ],
   [
     'a status',
     `update outlooks set status = 'resolved' where slug = 'another'`,
     7,
-    /^stands under resolutions with a gap, or a status that they do not give$/,
+    /^belongs to an outlook with a gap in its resolutions or a status that contradicts them$/,
   ],
 ])('%s that was altered is found, at its version', async (_, statement, version, fault) => {
   await tamper(statement);

@@ -540,7 +540,7 @@ describe('a test delivery', () => {
       delivered: false,
       status: null,
       fault:
-        'the URL must be of a receiver at a public address; hooks.desk.example is 169.254.169.254, which is not (linkLocal)',
+        'the URL must point to a public address; hooks.desk.example is 169.254.169.254, which is not public (linkLocal)',
     });
     names = { 'hooks.desk.example': '93.184.216.34' };
     expect(await tested(id)).toMatchObject({
@@ -594,7 +594,7 @@ test('without leave nothing of an own network is reached, by whatever name', asy
   await expect
     .poll(async () => (await deliveriesOf(strict, id))[0]?.attempts[0]?.fault)
     .toBe(
-      'the URL must be of a receiver at a public address; hooks.desk.example is 127.0.0.1, which is not (loopback)',
+      'the URL must point to a public address; hooks.desk.example is 127.0.0.1, which is not public (loopback)',
     );
   // As where the setting was another one before.
   await strict.pool.query('update webhooks set url = $1', [receiver.url]);
