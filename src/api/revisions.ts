@@ -47,10 +47,7 @@ export async function revisionRoutes(api: Api, ledger: RevisionDeps): Promise<vo
 }
 
 function reviseRoute(api: Api, ledger: RevisionDeps): void {
-  const join = groupWrites<NewNumbers, PublishedVersion>(ledger, {
-    open: (session, revisions) => openGroup(session, ledger, revisions),
-    respond: revisedResponse,
-  });
+  const join = groupRevisions(ledger);
   api.route({
     method: 'POST',
     url: '/v1/outlooks/:slug/revisions',
@@ -87,10 +84,20 @@ function reviseRoute(api: Api, ledger: RevisionDeps): void {
 /** New probabilities of an outlook, and the ETags of which it must have one. */
 type NewNumbers = { slug: string; ifMatch: string | undefined; revision: RevisionRequest };
 
+type GroupDeps = WriteDeps & Pick<RevisionDeps, 'reviser' | 'digests'>;
+
+/** Puts the revisions of numbers that arrive together into one transaction; see {@link groupWrites}. */
+export function groupRevisions(ledger: GroupDeps) {
+  return groupWrites<NewNumbers, PublishedVersion>(ledger, {
+    open: (session, revisions) => openGroup(session, ledger, revisions),
+    respond: revisedResponse,
+  });
+}
+
 /** Locks outlooks, each of which then takes its revisions one after the other. */
 async function openGroup(
   session: Parameters<Reviser['group']>[0],
-  { reviser, digests }: RevisionDeps,
+  { reviser, digests }: GroupDeps,
   revisions: readonly NewNumbers[],
 ): Promise<OpenGroup<NewNumbers, PublishedVersion>> {
   const group = await reviser.group(session, [...new Set(revisions.map((one) => one.slug))]);
