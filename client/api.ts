@@ -13,7 +13,7 @@ export interface paths {
         };
         /**
          * Read an outlook
-         * @description The version that stands now, whole; with `asOf`, the one that stood then, with its conditions in the states that they had then. By its number a version tells those in which it was published.
+         * @description The current version, complete. With `asOf`, the version that was current at that time, with its conditions in their states of that time. A numbered version shows the states at its publication instead.
          */
         get: operations["getOutlook"];
         put?: never;
@@ -33,13 +33,13 @@ export interface paths {
         };
         /**
          * Find outlooks
-         * @description Summaries of the versions that stand, or that stood at a moment; only of outlooks that pass all filters. A walk by cursor goes on through the ledger as its first page saw it: an outlook that is revised meanwhile is neither skipped nor shown twice. Filters on status and review go by what is the case when a page is read. With `asOf` each item tells the status and the review of then.
+         * @description Summaries of the outlooks that match all filters, at their current version or as of a time. The cursor walks through the ledger as the first page saw it: an outlook that is revised meanwhile is neither skipped nor repeated. Filters on status and review apply to the state when a page is read. With `asOf`, each item shows its status and review as of that time.
          */
         get: operations["listOutlooks"];
         put?: never;
         /**
          * Publish a new outlook
-         * @description Creates the outlook with its version 1. The instrument must exist; the horizon, the instrument and the slug stay for good.
+         * @description Creates an outlook with version 1. The instrument must exist. The slug, the instrument and the horizon can never change.
          */
         post: operations["createOutlook"];
         delete?: never;
@@ -57,7 +57,7 @@ export interface paths {
         };
         /**
          * Read several outlooks
-         * @description The versions that stand now, whole, all as of one moment.
+         * @description The current versions, complete, all as of the same time.
          */
         get: operations["getOutlooks"];
         put?: never;
@@ -79,7 +79,7 @@ export interface paths {
         put?: never;
         /**
          * Revise the probabilities
-         * @description Publishes the next version with new probabilities, which must sum to exactly 1, and the same framework. While a condition stands triggered, the version must answer it: by less weight for the scenario that it invalidates, or in `acknowledges`, which may also leave the probabilities as they are. Send If-Match with the ETag of the outlook you read to be refused where it has changed since.
+         * @description Publishes the next version with new probabilities, which must sum to exactly 1, and the same framework. The version must answer every triggered condition: either lower the probability of the scenario that it invalidates, or give a reason in `acknowledges`. With a reason, the probabilities may stay the same. Send the ETag of the outlook as If-Match to get a 412 if it has changed since you read it.
          */
         post: operations["reviseOutlook"];
         delete?: never;
@@ -103,7 +103,7 @@ export interface paths {
         head?: never;
         /**
          * Revise the framework
-         * @description Publishes the next version with a changed qualitative part, sent as a merge patch (RFC 7396): what is left out stays, null takes an optional member away, a list is replaced as a whole. Probabilities may ride along.
+         * @description Publishes the next version with a changed framework, sent as a merge patch (RFC 7396). Members that are left out stay, null removes an optional member, and a list replaces the whole list. The patch may change the probabilities as well.
          */
         patch: operations["reviseFramework"];
         trace?: never;
@@ -117,7 +117,7 @@ export interface paths {
         };
         /**
          * List an outlook's versions
-         * @description Newest first, with who changed what and why.
+         * @description Newest first, with the author, the change and the rationale of each.
          */
         get: operations["listVersions"];
         put?: never;
@@ -137,7 +137,7 @@ export interface paths {
         };
         /**
          * Read one version
-         * @description The outlook as that version published it. It never changes; keep it for ever. Only its Link header grows, by a `successor-version` once there is one.
+         * @description The outlook as published in that version. The body never changes, so cache it forever. Only the Link header changes: it gains `successor-version` when the next version appears.
          */
         get: operations["getVersion"];
         put?: never;
@@ -157,7 +157,7 @@ export interface paths {
         };
         /**
          * Compare two versions
-         * @description What leads from the version in `against` (the one before, unless it is given) to this one: how the probabilities moved and how far, which fields differ, and for each list what was added, removed, altered or moved, by key. Asked the other way round, the answer is the exact way back. Two versions never change, so neither does this.
+         * @description The changes from the version in `against` (by default the previous one) to this version: how far the probabilities moved, which fields differ, and which list entries were added, removed, altered or moved, by key. Swap the two versions to get the exact reverse. A diff never changes.
          */
         get: operations["getDiff"];
         put?: never;
@@ -176,8 +176,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read how the probabilities moved
-         * @description Each version with its probabilities, oldest first: all of them, or those published in [from, to). Between two points the first one stands, so a chart draws steps. As CSV (RFC 4180) with `Accept: text/csv` or `format=csv`, which goes before the header.
+         * Read the history of the probabilities
+         * @description Each version with its probabilities, oldest first: all versions, or those published in [from, to). A version applies until the next one, so draw the series as steps. Also available as CSV (RFC 4180), with `Accept: text/csv` or `format=csv`.
          */
         get: operations["getProbabilities"];
         put?: never;
@@ -196,8 +196,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read an outlook as a picture
-         * @description For an `<img>` in any article, in whatever light its reader reads; with a title and a description for those who do not see it. The same data are the same bytes. As PNG with `Accept: image/png` or `format=png`, of two million pixels at the most; its font has no Chinese, Japanese or Korean characters and no emoji.
+         * Draw a chart of an outlook
+         * @description For an `<img>` in an article or page. Charts follow light or dark mode, carry a text description, and are also available as PNG (`Accept: image/png` or `format=png`), up to two million pixels. The same data always give the same bytes. The PNG font has no Chinese, Japanese or Korean characters and no emoji.
          */
         get: operations["getChart"];
         put?: never;
@@ -217,13 +217,13 @@ export interface paths {
         };
         /**
          * List evidence
-         * @description Newest first, each with the versions that it moved.
+         * @description Newest first, each with the versions that cite it.
          */
         get: operations["listEvidence"];
         put?: never;
         /**
          * Add evidence
-         * @description News or data with what it says for or against parts of the outlook that stands. Nothing is edited: an item that corrects another names it in `corrects`.
+         * @description Adds news or data, with claims that support or weaken parts of the current version. Items cannot be edited: to correct one, add a new item with its id in `corrects`.
          */
         post: operations["addEvidence"];
         delete?: never;
@@ -241,7 +241,7 @@ export interface paths {
         };
         /**
          * Read an item of evidence
-         * @description One item, with the versions that it moved.
+         * @description One item with the versions that cite it.
          */
         get: operations["getEvidence"];
         put?: never;
@@ -260,8 +260,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List the views that analysts hold
-         * @description The newest version of each, one an analyst.
+         * List the views of an outlook
+         * @description One view per analyst, at its newest version.
          */
         get: operations["listViews"];
         put?: never;
@@ -281,12 +281,12 @@ export interface paths {
         };
         /**
          * Read your own view
-         * @description The newest version of the view that the analyst of the key holds.
+         * @description The newest version of the view of the analyst whom the key belongs to.
          */
         get: operations["getOwnView"];
         /**
-         * Hold a view of your own
-         * @description Records what you think of an outlook, whatever its desk publishes: 201 for your first view of it, 200 for the next version, or where nothing changes. Views are pooled into a consensus, and scored once the outlook is resolved.
+         * Record your own view
+         * @description Records your own probabilities for an outlook, independently of its published version. Returns 201 for your first view, and 200 for a later version or if nothing changes. Views are pooled into a consensus, and scored once the outlook is resolved.
          */
         put: operations["holdView"];
         post?: never;
@@ -304,8 +304,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read how an analyst's view came to be
-         * @description All versions of the view that an analyst holds, newest first.
+         * List the versions of an analyst's view
+         * @description All versions of an analyst's view, newest first.
          */
         get: operations["getView"];
         put?: never;
@@ -324,14 +324,14 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read what the views add up to
-         * @description The views that analysts hold, pooled, with how far they lie apart and how far each is from the pool.
+         * Read the consensus
+         * @description The pooled views of the analysts, with their spread and the distance of each view from the pool.
          */
         get: operations["getConsensus"];
         put?: never;
         /**
-         * Revise from the consensus
-         * @description Publishes the next version with the probabilities that the views add up to as it is published, and records how they were pooled and from which views. Conditions that stand triggered are answered as in any revision. Send If-Match with the ETag of the outlook you read to be refused where it has changed since.
+         * Publish the consensus
+         * @description Publishes the next version with the pooled probabilities, and records the views and the method. Answer triggered conditions as in any revision. Send the ETag of the outlook as If-Match to get a 412 if it has changed since you read it.
          */
         post: operations["publishConsensus"];
         delete?: never;
@@ -348,8 +348,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read where the conditions stand
-         * @description The invalidation conditions of the version that stands, in its order, each with its state and how that came to be. What they were at another moment an outlook tells with `asOf`.
+         * List the conditions of an outlook
+         * @description The invalidation conditions of the current version, in its order, each with its state and the latest change of it. For an earlier time, read the outlook with `asOf`.
          */
         get: operations["listConditions"];
         put?: never;
@@ -368,8 +368,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read how a condition came to its state
-         * @description One condition of the version that stands, with all its changes, newest first.
+         * Read a condition and its history
+         * @description One condition of the current version with all changes of its state, newest first.
          */
         get: operations["getCondition"];
         put?: never;
@@ -390,8 +390,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Judge a condition
-         * @description Changes the state of a condition that no rule judges, or, with a reason, of one that a rule does. Triggered, it makes a review of the outlook due, which the next version has to answer.
+         * Assess a condition
+         * @description Changes the state of a condition that has no rule. With `overrideReason`, it also works for a condition that has one. A triggered condition makes a review of the outlook due, and the next version must answer it.
          */
         post: operations["assessCondition"];
         delete?: never;
@@ -408,8 +408,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read where the instrument stands below its peak
-         * @description Computed from the closes of the outlook's instrument and named by the outlook's own drawdown labels.
+         * Read the drawdown of the instrument
+         * @description How far the outlook's instrument is below its peak, computed from its closes and named by the outlook's drawdown labels.
          */
         get: operations["getDrawdown"];
         put?: never;
@@ -431,7 +431,7 @@ export interface paths {
         put?: never;
         /**
          * Withdraw an outlook
-         * @description Publishes a last version of the kind `withdrawn`, with what stood and why it is withdrawn. The outlook keeps its record: once resolved, it is scored for the time it stood. Send If-Match with the ETag of the outlook you read to be refused where it has changed since.
+         * @description Publishes a last version of the kind `withdrawn`, with unchanged content and the reason for the withdrawal. Once resolved, the outlook is scored for the time before its withdrawal. Send the ETag of the outlook as If-Match to get a 412 if it has changed since you read it.
          */
         post: operations["withdrawOutlook"];
         delete?: never;
@@ -448,14 +448,14 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read what came about
-         * @description The resolution that stands, and those that it corrects.
+         * Read the resolution
+         * @description The current resolution, and the ones that it corrects.
          */
         get: operations["getResolution"];
         put?: never;
         /**
          * Resolve an outlook
-         * @description Records what came about; from then on the outlook takes no version and is scored. Where its scenarios have return bands and its instrument names a series of closes, `{}` is enough once the horizon is over: the outcome is the band that the return falls into, from the last close before the horizon to the last one within it. A withdrawn outlook is resolved, too, and scored for the time it stood.
+         * @description Records the outcome. The outlook then accepts no further versions and is scored. If its scenarios have return bands and its instrument has a series of closes, `{}` is enough once the horizon is over: the return from the last close before the horizon to the last close within it decides the outcome. A withdrawn outlook can be resolved too, and is scored for the time before its withdrawal.
          */
         post: operations["resolveOutlook"];
         delete?: never;
@@ -472,8 +472,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read what the return bands imply
-         * @description The probability-weighted return, and the chance of a fall as deep as each drawdown label, as far as probabilities and return bands imply them.
+         * Read the expected outcome
+         * @description Bounds of the probability-weighted return, and of the probability of a fall as deep as each drawdown label, computed from the probabilities and the return bands.
          */
         get: operations["getExpectedOutcome"];
         put?: never;
@@ -492,8 +492,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read how each version scored
-         * @description Each version of a resolved outlook by the Brier, the logarithmic and the ranked probability score, with its skill against a reference; and the outlook by their means, weighted by the part of the horizon that each version stood. A score that is infinite, or that there is not, is null, and `missing` says why.
+         * Read the scores of an outlook
+         * @description The Brier, logarithmic and ranked probability score of each version of a resolved outlook, with its skill against a reference. The outlook's scores are means, weighted by the share of the horizon during which each version was current. A score that is infinite or cannot be computed is null, and `missing` says why.
          */
         get: operations["getScores"];
         put?: never;
@@ -512,8 +512,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read how all outlooks did
-         * @description Counts, mean scores with their standard errors, skill, calibration, Murphy’s decomposition, and how all of it depends on how early a forecast was. Of outlooks that are resolved, void ones left out. `asOf` answers what the record was at a moment, so that none can be prettified later.
+         * Read the track record of all outlooks
+         * @description Counts, mean scores with standard errors, skill, calibration, Murphy’s decomposition, and accuracy by lead time. Covers resolved outlooks, except void ones. `asOf` returns the record as of that time, so that nobody can improve it afterwards.
          */
         get: operations["getTrackRecord"];
         put?: never;
@@ -532,8 +532,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read how outlooks on an instrument did
-         * @description Counts, mean scores with their standard errors, skill, calibration, Murphy’s decomposition, and how all of it depends on how early a forecast was. Of outlooks that are resolved, void ones left out. `asOf` answers what the record was at a moment, so that none can be prettified later.
+         * Read the track record of an instrument
+         * @description Counts, mean scores with standard errors, skill, calibration, Murphy’s decomposition, and accuracy by lead time. Covers resolved outlooks, except void ones. `asOf` returns the record as of that time, so that nobody can improve it afterwards.
          */
         get: operations["getInstrumentTrackRecord"];
         put?: never;
@@ -552,8 +552,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read how an analyst did
-         * @description Counts, mean scores with their standard errors, skill, calibration, Murphy’s decomposition, and how all of it depends on how early a forecast was. Of outlooks that are resolved, void ones left out. `asOf` answers what the record was at a moment, so that none can be prettified later. A version counts for who wrote it, over the time that it stood.
+         * Read the track record of an analyst
+         * @description Counts, mean scores with standard errors, skill, calibration, Murphy’s decomposition, and accuracy by lead time. Covers resolved outlooks, except void ones. `asOf` returns the record as of that time, so that nobody can improve it afterwards. A version counts for its author, over the time that it was current.
          */
         get: operations["getAnalystTrackRecord"];
         put?: never;
@@ -573,18 +573,18 @@ export interface paths {
         };
         /**
          * Follow all outlooks
-         * @description What happens in the ledger, as it happens. Each event has an id, a kind and JSON data:
+         * @description Streams every change in the ledger as it happens. Each event has an id, a kind and JSON data:
          *
-         *     - `outlook.created` and `outlook.version.published`: `{slug, version, publishedAt, change, probabilities}`, with `change` as an outlook has it
+         *     - `outlook.created` and `outlook.version.published`: `{slug, version, publishedAt, change, probabilities}`, with `change` as in an outlook
          *     - `outlook.state.changed`: `{slug, version, changedAt, status, review}`
-         *     - `outlook.review.due`: `{slug, version, dueAt, reasons}`; the next version has to answer a condition
+         *     - `outlook.review.due`: `{slug, version, dueAt, reasons}`; the next version must answer a condition
          *     - `condition.triggered`, `condition.cleared`, `condition.expired`: `{slug, version, changedAt, condition: {key, invalidates, cause, reason, day, observations}}`
          *     - `outlook.resolved`: `{slug, version, resolvedAt, resolution: {number, outcome, realisedReturn, reason}}`
          *     - `view.published`: `{slug, version, recordedAt, view: {analyst, version, probabilities}}`
          *     - `evidence.added`: `{slug, version, addedAt, evidence: {id, headline, publisher, corrects}}`
-         *     - `drawdown.label.changed`: `{slug, version, changedAt, drawdown: {label, previous, depth, day}}`, with the keys of drawdown labels, null for none
+         *     - `drawdown.label.changed`: `{slug, version, changedAt, drawdown: {label, previous, depth, day}}`, with the keys of drawdown labels, or null
          *
-         *     Later releases add kinds. Events come in one order for all, those of an outlook in the order of its versions. Without `Last-Event-ID` a stream starts with the next event; with it, right behind the event of that id, of which none is missed and none repeated, whichever instance is asked. Events are kept for ever.
+         *     Later releases may add kinds. Every client sees the events in the same order, and the events of an outlook follow the order of its versions. Without `Last-Event-ID`, a stream starts with the next event. With it, the stream resumes right after that event on any instance, without missing or repeating one. Events are never deleted.
          */
         get: operations["streamEvents"];
         put?: never;
@@ -604,18 +604,18 @@ export interface paths {
         };
         /**
          * Follow one outlook
-         * @description What happens to one outlook, as it happens. Each event has an id, a kind and JSON data:
+         * @description Streams every change of one outlook as it happens. Each event has an id, a kind and JSON data:
          *
-         *     - `outlook.created` and `outlook.version.published`: `{slug, version, publishedAt, change, probabilities}`, with `change` as an outlook has it
+         *     - `outlook.created` and `outlook.version.published`: `{slug, version, publishedAt, change, probabilities}`, with `change` as in an outlook
          *     - `outlook.state.changed`: `{slug, version, changedAt, status, review}`
-         *     - `outlook.review.due`: `{slug, version, dueAt, reasons}`; the next version has to answer a condition
+         *     - `outlook.review.due`: `{slug, version, dueAt, reasons}`; the next version must answer a condition
          *     - `condition.triggered`, `condition.cleared`, `condition.expired`: `{slug, version, changedAt, condition: {key, invalidates, cause, reason, day, observations}}`
          *     - `outlook.resolved`: `{slug, version, resolvedAt, resolution: {number, outcome, realisedReturn, reason}}`
          *     - `view.published`: `{slug, version, recordedAt, view: {analyst, version, probabilities}}`
          *     - `evidence.added`: `{slug, version, addedAt, evidence: {id, headline, publisher, corrects}}`
-         *     - `drawdown.label.changed`: `{slug, version, changedAt, drawdown: {label, previous, depth, day}}`, with the keys of drawdown labels, null for none
+         *     - `drawdown.label.changed`: `{slug, version, changedAt, drawdown: {label, previous, depth, day}}`, with the keys of drawdown labels, or null
          *
-         *     Later releases add kinds. Events come in one order for all, those of an outlook in the order of its versions. Without `Last-Event-ID` a stream starts with the next event; with it, right behind the event of that id, of which none is missed and none repeated, whichever instance is asked. Events are kept for ever.
+         *     Later releases may add kinds. Every client sees the events in the same order, and the events of an outlook follow the order of its versions. Without `Last-Event-ID`, a stream starts with the next event. With it, the stream resumes right after that event on any instance, without missing or repeating one. Events are never deleted.
          */
         get: operations["streamOutlookEvents"];
         put?: never;
@@ -634,8 +634,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Follow all outlooks with a feed reader: Atom (RFC 4287)
-         * @description The version that stands of each outlook, the newest first; 20 at the most. Addresses in it are whole, by the setting `PUBLIC_URL`.
+         * Follow all outlooks in a feed reader: Atom (RFC 4287)
+         * @description The current version of each outlook, newest first, at most 20. Its URLs are absolute and start with the setting `PUBLIC_URL`.
          */
         get: operations["getAtomFeed"];
         put?: never;
@@ -654,8 +654,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Follow an outlook with a feed reader: Atom (RFC 4287)
-         * @description Its versions, the newest first, each with what it changed and why; 20 at the most. Addresses in it are whole, by the setting `PUBLIC_URL`.
+         * Follow an outlook in a feed reader: Atom (RFC 4287)
+         * @description The versions of the outlook, newest first, at most 20, each with its change and rationale. Its URLs are absolute and start with the setting `PUBLIC_URL`.
          */
         get: operations["getOutlookAtomFeed"];
         put?: never;
@@ -674,8 +674,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Follow all outlooks with a feed reader: JSON Feed 1.1
-         * @description The version that stands of each outlook, the newest first; 20 at the most. Addresses in it are whole, by the setting `PUBLIC_URL`.
+         * Follow all outlooks in a feed reader: JSON Feed 1.1
+         * @description The current version of each outlook, newest first, at most 20. Its URLs are absolute and start with the setting `PUBLIC_URL`.
          */
         get: operations["getJsonFeed"];
         put?: never;
@@ -694,8 +694,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Follow an outlook with a feed reader: JSON Feed 1.1
-         * @description Its versions, the newest first, each with what it changed and why; 20 at the most. Addresses in it are whole, by the setting `PUBLIC_URL`.
+         * Follow an outlook in a feed reader: JSON Feed 1.1
+         * @description The versions of the outlook, newest first, at most 20, each with its change and rationale. Its URLs are absolute and start with the setting `PUBLIC_URL`.
          */
         get: operations["getOutlookJsonFeed"];
         put?: never;
@@ -715,13 +715,13 @@ export interface paths {
         };
         /**
          * List instruments
-         * @description By symbol.
+         * @description Sorted by symbol.
          */
         get: operations["listInstruments"];
         put?: never;
         /**
          * Add an instrument
-         * @description What outlooks are about: an index, a share, a fund and so on.
+         * @description Adds an index, share, fund or other instrument that outlooks can cover.
          */
         post: operations["createInstrument"];
         delete?: never;
@@ -748,8 +748,8 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * Name the series of an instrument's closes
-         * @description A merge patch (RFC 7396) of `closes`, which can be named once. Drawdowns of its outlooks are computed from them.
+         * Set the series of an instrument's closes
+         * @description A merge patch (RFC 7396) of `closes`, which can be set only once. Drawdowns and returns are computed from these closes.
          */
         patch: operations["patchInstrument"];
         trace?: never;
@@ -763,13 +763,13 @@ export interface paths {
         };
         /**
          * List series
-         * @description By key.
+         * @description Sorted by key.
          */
         get: operations["listSeries"];
         put?: never;
         /**
          * Add a series
-         * @description Prices or an indicator, for rules to watch and drawdowns to be computed from.
+         * @description Adds a series of prices or an indicator. Rules watch series, and drawdowns are computed from closes.
          */
         post: operations["createSeries"];
         delete?: never;
@@ -787,7 +787,7 @@ export interface paths {
         };
         /**
          * Read a series
-         * @description What one series is, by its key.
+         * @description One series by its key.
          */
         get: operations["getSeries"];
         put?: never;
@@ -807,15 +807,15 @@ export interface paths {
         };
         /**
          * Read observations
-         * @description By day, oldest first: what is known now, or with `asOf` what was known at a moment. A value that was revised later stays on record as a vintage.
+         * @description By day, oldest first: the newest values or, with `asOf`, the values known at that time. Revised values stay on record as vintages.
          */
         get: operations["listObservations"];
         put?: never;
         /**
          * Send observations
-         * @description Up to 10,000 days, all or none. A day that has another value already gets a new vintage; what is known so already stays as it is, so a batch may be sent again. In the same transaction the conditions that watch the series are judged, and the drawdowns whose closes it holds.
+         * @description Records up to 10,000 days, all or none. A day with a new value gets a new vintage; an unchanged value has no effect, so a batch can be sent again. The same transaction evaluates the conditions that watch the series, and the drawdown labels if the series holds closes.
          *
-         *     As CSV (RFC 4180) with the header `date,value` or `date,value,provenance,note`.
+         *     Also accepts CSV (RFC 4180) with the header `date,value` or `date,value,provenance,note`.
          */
         post: operations["recordObservations"];
         delete?: never;
@@ -833,13 +833,13 @@ export interface paths {
         };
         /**
          * List keys
-         * @description Newest first: expired and revoked ones too.
+         * @description Newest first, including expired and revoked keys.
          */
         get: operations["listKeys"];
         put?: never;
         /**
          * Issue a key
-         * @description The answer holds the key; it is shown this once, as only its hash is stored.
+         * @description The response contains the key. It is shown only once, because only its hash is stored.
          */
         post: operations["issueKey"];
         delete?: never;
@@ -857,14 +857,14 @@ export interface paths {
         };
         /**
          * Read a key
-         * @description What is known of a key; the key itself is not.
+         * @description The metadata of a key. The key itself is never shown again.
          */
         get: operations["getKey"];
         put?: never;
         post?: never;
         /**
          * Revoke a key
-         * @description From the next request on the key is refused, for good. Doing so again changes nothing.
+         * @description The key is rejected from the next request on, permanently. Revoking a key twice changes nothing.
          */
         delete: operations["revokeKey"];
         options?: never;
@@ -881,18 +881,18 @@ export interface paths {
         };
         /**
          * List webhooks
-         * @description Newest first, disabled ones too.
+         * @description Newest first, including disabled webhooks.
          */
         get: operations["listWebhooks"];
         put?: never;
         /**
          * Add a webhook
-         * @description From now on the events of `GET /v1/events` are posted to `url`, as [Standard Webhooks](https://www.standardwebhooks.com) has it:
-         *     `{"type": kind, "timestamp": …, "data": …}` with the data that streams have, and the headers `webhook-id` (the same at each attempt),
-         *     `webhook-timestamp` and `webhook-signature`. Libraries in many languages verify them with the secret, which the answer shows this once.
+         * @description From now on, the service posts the events of `GET /v1/events` to `url`, following [Standard Webhooks](https://www.standardwebhooks.com).
+         *     The body is `{"type": kind, "timestamp": …, "data": …}` with the same data as event streams. The headers are `webhook-id` (the same for every attempt),
+         *     `webhook-timestamp` and `webhook-signature`. Libraries in many languages verify the signature with the secret, which is shown only in this response.
          *
-         *     Each event comes at least once, those of an outlook in their order. Until an event is answered 2xx, the later ones of its outlook wait, and it
-         *     is tried again: after 5 s, 5 and 30 min, 2, 5, 10, 14, 20 h and then each day. 410 disables the webhook, as do five days of nothing but failures. What was missed is kept until it is enabled again.
+         *     Each event is delivered at least once, and the events of one outlook in order: later ones wait until the receiver answers 2xx. Failed attempts are
+         *     repeated after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, and then every day. A 410, or five days of failures only, disables the webhook. Missed events are stored until an admin enables it again.
          */
         post: operations["createWebhook"];
         delete?: never;
@@ -910,21 +910,21 @@ export interface paths {
         };
         /**
          * Read a webhook
-         * @description Where it is told, of what, and whether it is; its secret is not shown.
+         * @description Its URL, its filters and whether it is enabled. The secret is not shown.
          */
         get: operations["getWebhook"];
         put?: never;
         post?: never;
         /**
          * Delete a webhook
-         * @description Nothing is sent to it any more, but for what is under way; its deliveries are deleted with it. To only pause, disable it.
+         * @description No further attempts start, and the deliveries are deleted with the webhook. To pause deliveries, disable the webhook instead.
          */
         delete: operations["deleteWebhook"];
         options?: never;
         head?: never;
         /**
          * Change, disable or enable a webhook
-         * @description A merge patch (RFC 7396). Other kinds are for events that are not planned yet; another URL is for all that is not delivered.
+         * @description A merge patch (RFC 7396). A change of `kinds` applies to events that have no delivery yet. A change of `url` applies to every delivery that has not succeeded yet.
          */
         patch: operations["changeWebhook"];
         trace?: never;
@@ -939,8 +939,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Give a webhook another secret
-         * @description The answer shows the secret this once. For 24 hours deliveries are signed with the one before as well, so that the receiver can change over meanwhile.
+         * Rotate the secret of a webhook
+         * @description The new secret is shown only in this response. For 24 hours, deliveries are also signed with the previous secret, so that the receiver can switch over.
          */
         post: operations["rotateWebhookSecret"];
         delete?: never;
@@ -957,8 +957,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * See what was delivered
-         * @description The newest events first, with each attempt. What was delivered is kept for 30 days; what was not, until it is.
+         * List the deliveries of a webhook
+         * @description Newest event first, with every attempt. Successful deliveries are stored for 30 days, others until they succeed.
          */
         get: operations["listWebhookDeliveries"];
         put?: never;
@@ -979,8 +979,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Send a test
-         * @description Posts `{"type": "webhook.test", "timestamp": …, "data": {"webhook": id}}`, signed like all else, and answers what the receiver said. Done for a disabled webhook, too, once, and not logged with the deliveries.
+         * Send a test delivery
+         * @description Posts `{"type": "webhook.test", "timestamp": …, "data": {"webhook": id}}`, signed like a delivery, and returns the response of the receiver. It makes one attempt, works for a disabled webhook too, and does not appear among the deliveries.
          */
         post: operations["testWebhook"];
         delete?: never;
@@ -998,7 +998,7 @@ export interface paths {
         };
         /**
          * Read the audit trail
-         * @description Newest first: every write, recorded in the transaction that did it, and the requests that were refused for who sent them (401, 403). Refusals on other instances appear within seconds.
+         * @description Newest first: every write, recorded in the same transaction, and every request refused with 401 or 403. Refusals by other instances appear within seconds.
          */
         get: operations["listAudit"];
         put?: never;
@@ -1017,8 +1017,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List the kinds of problems
-         * @description Everything that an answer of application/problem+json can be about.
+         * List the kinds of problem
+         * @description Every kind of problem that an `application/problem+json` response can have.
          */
         get: operations["listProblemTypes"];
         put?: never;
@@ -1037,8 +1037,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What a problem means
-         * @description What the `type` of a problem means, and how to mend the request.
+         * Read a kind of problem
+         * @description What the `type` of a problem means and how to fix the request.
          */
         get: operations["getProblemType"];
         put?: never;
@@ -1057,8 +1057,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Is the process alive?
-         * @description Answers as long as the process can answer anything; asks nothing of the database.
+         * Check liveness
+         * @description Responds while the process runs. Does not query the database.
          */
         get: operations["getHealth"];
         put?: never;
@@ -1077,8 +1077,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Can the service do its work?
-         * @description Asks the database and compares its schema with the one this release needs. `writes` are refused while the database is read-only, or where its disk was full at the last one. While the change feed is away the service does its work, but slower: reads ask the database, and streams tell of nothing.
+         * Check readiness
+         * @description Queries the database and compares its schema with the one that this release requires. `writes` is `refused` while the database is read-only, or if its disk was full at the last write. While `changeFeed` is `away`, the service works but is slower: reads query the database, and event streams pause.
          */
         get: operations["getReadiness"];
         put?: never;
@@ -1093,34 +1093,34 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /** @description Why the scenario that a triggered condition speaks against keeps its weight. */
+        /** @description Why the probability of the scenario stays, although a triggered condition speaks against it. */
         Acknowledgement: {
             condition: string;
             reason: string;
         };
-        /** @description Each must hold. */
+        /** @description All comparisons must hold. */
         AllRule: {
             all: components["schemas"]["Comparison"][];
         };
-        /** @description A member whose value differs. */
+        /** @description A member with different values in the two versions. */
         Alteration: {
-            /** @description A JSON Pointer (RFC 6901) from the outlook, or from the entry of a list. */
+            /** @description A JSON Pointer (RFC 6901), relative to the outlook or to the entry of a list. */
             pointer: string;
             before: unknown;
             after: unknown;
         };
-        /** @description The version that answered it, and how. */
+        /** @description The version that answered the condition, and how. */
         Answer: {
             version: number;
             /** @enum {string} */
             way: "weight" | "acknowledged";
             reason: string | null;
         };
-        /** @description One must hold. */
+        /** @description At least one comparison must hold. */
         AnyRule: {
             any: components["schemas"]["Comparison"][];
         };
-        /** @description An analyst's judgement. */
+        /** @description An analyst's assessment. */
         Assessment: {
             author: components["schemas"]["Author"];
             rationale: string;
@@ -1128,7 +1128,7 @@ export interface components {
             evidence: string[];
         };
         /**
-         * @description A write, or requests refused for who sent them.
+         * @description A write, or refused requests (401 or 403).
          * @example {
          *       "id": 42,
          *       "recordedAt": "2026-11-20T16:31:00.000Z",
@@ -1150,59 +1150,59 @@ export interface components {
          *     }
          */
         AuditEntry: {
-            /** @description Ascending; there may be gaps. */
+            /** @description Ascending, possibly with gaps. */
             id: number;
             /** Format: date-time */
             recordedAt: string;
             /** @enum {string} */
             kind: "write" | "refusal";
-            /** @description Null where nobody was recognised, or where it was a local program. */
+            /** @description Null if the caller was not identified, or was a local command. */
             analyst: {
                 /** Format: uuid */
                 id: string;
                 name: string;
             } | null;
             role: ("analyst" | "feed" | "admin") | null;
-            /** @description The id of the key, or the issuer and the subject of the token. */
+            /** @description The id of the key, or the issuer and subject of the token. */
             credential: string | null;
-            /** @description LOCAL for what a program did on the machine of the ledger, such as `npm run keys`. */
+            /** @description LOCAL for a command run on the ledger's machine, such as `npm run keys`. */
             method: string;
             path: string;
             status: number;
-            /** @description Of a refusal: the kind of problem. */
+            /** @description Only for a refusal: the kind of problem. */
             problem: string | null;
-            /** @description Of a refusal: what was told. */
+            /** @description Only for a refusal: the detail of the problem. */
             detail: string | null;
             address: string | null;
-            /** @description The `X-Request-Id` of the answer; of several refusals, of the first. */
+            /** @description The `X-Request-Id` of the response. If the entry covers several refusals, that of the first. */
             requestId: string | null;
-            /** @description How many refusals the entry stands for, which differ in their moment only. */
+            /** @description The number of refusals that the entry covers. They differ only in time. */
             times: number;
         };
-        /** @description The analyst whose key wrote it. */
+        /** @description The analyst who published it, identified by the key. */
         Author: {
             /** Format: uuid */
             id: string;
             name: string;
         };
-        /** @description Whether what was given probabilities like these came about as often. */
+        /** @description How often events forecast with a probability in this range occurred. */
         CalibrationBucket: {
             from: number;
-            /** @description Exclusive, but for 1. */
+            /** @description Exclusive, except for 1. */
             to: number;
-            /** @description How many outlooks had a probability in it. */
+            /** @description The number of outlooks with a probability in this bucket. */
             n: number;
-            /** @description The parts of their time that they did, added up; the whole time of each is 1. */
+            /** @description The sum over those outlooks of the share of their time spent in this bucket. */
             weight: number;
             predictedMean: number;
             realisedRate: number;
-            /** @description Of the realised rate, 95 %: Wilson's, at Kish's effective number of outlooks. Calibrated forecasts have their predicted mean in it, but for one bucket in twenty. */
+            /** @description Wilson's 95 % interval of the realised rate, at Kish's effective number of outlooks. For calibrated forecasts it contains the predicted mean in 19 of 20 buckets. */
             interval: {
                 low: number;
                 high: number;
             };
         };
-        /** @description How a version differs from the one before; null for none. */
+        /** @description How a version differs from the previous one. */
         Change: {
             /** @enum {string} */
             kind: "created" | "probabilities" | "framework" | "withdrawn";
@@ -1215,7 +1215,7 @@ export interface components {
             id: string;
             headline: string;
         };
-        /** @description What an item says for or against a part of the outlook. */
+        /** @description A statement that supports or weakens a part of the outlook. */
         Claim: {
             statement: string;
             /** @enum {string} */
@@ -1234,14 +1234,14 @@ export interface components {
                 unit: string;
             } | null;
         };
-        /** @description The part of the outlook that it is about. */
+        /** @description The part of the outlook that the claim is about. */
         ClaimTarget: {
             /** @enum {string} */
             kind: "scenario" | "headwind" | "condition";
-            /** @description bear, base or bull; or the key of a headwind or a condition of the outlook. */
+            /** @description `bear`, `base` or `bull`, or the key of a headwind or condition of the outlook. */
             key: string;
         };
-        /** @description A close of the instrument. */
+        /** @description A closing price of the instrument. */
         Close: {
             /** Format: date */
             date: string;
@@ -1255,70 +1255,70 @@ export interface components {
             threshold: number;
             forObservations: number;
         };
-        /** @description A condition, its state and how that came to be. */
+        /** @description A condition, its state and the latest change of it. */
         Condition: {
             key: string;
             /** @enum {string} */
             invalidates: "bear" | "base" | "bull";
             statement: string;
-            /** @description What observations trigger it; null where an analyst assesses it. */
+            /** @description The rule that triggers the condition. Null if an analyst assesses it. */
             rule: (components["schemas"]["Comparison"] | components["schemas"]["AllRule"] | components["schemas"]["AnyRule"]) | null;
             /** @enum {string} */
             state: "untriggered" | "triggered" | "expired";
-            /** @description How the state came to be; null where it never changed. */
+            /** @description The latest change of the state. Null if the state never changed. */
             lastChange: components["schemas"]["ConditionChange"] | null;
         };
-        /** @description How a version answered a condition that stood triggered. */
+        /** @description How a version answered a triggered condition. */
         ConditionAnswer: {
             condition: string;
             /** @enum {string} */
             way: "weight" | "acknowledged";
-            /** @description Null where the weight of its scenario fell. */
+            /** @description Null if the version lowered the probability of the scenario instead. */
             reason: string | null;
         };
-        /** @description How the state of a condition came to be. */
+        /** @description A change of a condition's state, and its cause. */
         ConditionChange: {
             /** @enum {string} */
             state: "untriggered" | "triggered" | "expired";
             /**
-             * @description Observations that came in, an assessment, a framework whose rule was judged when it was published, or the end of the horizon.
+             * @description What changed the state: new observations, an assessment, the publication of a framework with a rule, or the end of the horizon.
              * @enum {string}
              */
             cause: "observations" | "assessment" | "framework" | "horizon";
-            /** @description In words. */
+            /** @description The change as a sentence. */
             reason: string;
-            /** @description Of the observations that the rule was judged by. */
+            /** @description The day as of which the rule was evaluated. Null without a rule. */
             day: string | null;
             observations: components["schemas"]["SeriesValue"][];
-            /** @description The version that stood then. */
+            /** @description The current version at that time. */
             version: number;
             /** Format: date-time */
             recordedAt: string;
             assessment: components["schemas"]["Assessment"] | null;
             answer: components["schemas"]["Answer"] | null;
         };
-        /** @description A condition and all its changes. */
+        /** @description A condition and all changes of its state. */
         ConditionHistory: {
             key: string;
             /** @enum {string} */
             invalidates: "bear" | "base" | "bull";
             statement: string;
-            /** @description What observations trigger it; null where an analyst assesses it. */
+            /** @description The rule that triggers the condition. Null if an analyst assesses it. */
             rule: (components["schemas"]["Comparison"] | components["schemas"]["AllRule"] | components["schemas"]["AnyRule"]) | null;
             /** @enum {string} */
             state: "untriggered" | "triggered" | "expired";
-            /** @description How the state came to be; null where it never changed. */
+            /** @description The latest change of the state. Null if the state never changed. */
             lastChange: components["schemas"]["ConditionChange"] | null;
             /** @description Newest first. */
             changes: components["schemas"]["ConditionChange"][];
             /** @description Null on the last page. */
             nextCursor: string | null;
         };
-        /** @description The conditions of the version that stands. */
+        /** @description The conditions of the current version. */
         Conditions: {
             items: components["schemas"]["Condition"][];
         };
-        /** @description What the views of an outlook add up to. */
+        /** @description The pooled probabilities of an outlook's views. */
         Consensus: {
             slug: string;
             /** @enum {string} */
@@ -1326,9 +1326,9 @@ export interface components {
             /** @enum {string} */
             weights: "equal" | "recency" | "skill";
             asOf: string | null;
-            /** @description In whole basis points that sum to exactly 1, by the largest remainder. */
+            /** @description The pooled probabilities, rounded to basis points by the largest remainder so that they sum to exactly 1. */
             probabilities: components["schemas"]["Probabilities"];
-            /** @description As pooled, before that. */
+            /** @description The pooled probabilities before rounding. */
             exact: {
                 bear: number;
                 base: number;
@@ -1341,47 +1341,47 @@ export interface components {
             };
             views: components["schemas"]["WeighedView"][];
         };
-        /** @description A webhook at the moment it is given a secret. */
+        /** @description A webhook with its new signing secret. */
         CreatedWebhook: {
             /** Format: uuid */
             id: string;
             url: string;
-            /** @description Null for all, also those that releases to come add. */
+            /** @description Null for all, including kinds that later releases add. */
             kinds: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.resolved" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published")[] | null;
             /** @description Null for all outlooks. */
             outlook: string | null;
             description: string | null;
             /**
              * Format: date-time
-             * @description It is told of the events after that.
+             * @description The webhook receives events recorded after this time.
              */
             createdAt: string;
-            /** @description Since when there were nothing but failures; null where there are none. */
+            /** @description The start of the current run of failures. Null if the last delivery succeeded. */
             failingSince: string | null;
-            /** @description Null while it is told. asked: by an admin; gone: it answered 410; failing: for five days there were nothing but failures; restored: the ledger is a backup of another one, which may still tell it. */
+            /** @description Null while the webhook is enabled. Reasons: `asked`, an admin disabled it; `gone`, the receiver answered 410; `failing`, every attempt failed for five days; `restored`, the ledger was restored from a backup, and the original may still be delivering. */
             disabled: {
                 /** Format: date-time */
                 at: string;
                 /** @enum {string} */
                 reason: "asked" | "gone" | "failing" | "restored";
             } | null;
-            /** @description Until when the secret before signs, too. */
+            /** @description Until this time, deliveries are also signed with the previous secret. */
             previousSecretUntil: string | null;
-            /** @description What deliveries are signed with (Standard Webhooks). It is shown this once and can not be had again. */
+            /** @description The signing secret (Standard Webhooks), shown only in this response. It cannot be retrieved later. */
             secret: string;
         };
-        /** @description Murphy's (1973), over the buckets: score = reliability − resolution + uncertainty + withinBuckets. */
+        /** @description Murphy's decomposition (1973) over the buckets: score = reliability − resolution + uncertainty + withinBuckets. */
         Decomposition: {
-            /** @description How far forecasts are from the rates; 0 is best. */
+            /** @description How far forecasts are from the realised rates. 0 is best. */
             reliability: number;
-            /** @description How far they tell cases apart; more is better. */
+            /** @description How well forecasts separate outcomes. Higher is better. */
             resolution: number;
-            /** @description How hard the cases were. */
+            /** @description How hard the outcomes were to predict. */
             uncertainty: number;
-            /** @description What forecasts of one bucket differ by (Stephenson, Coelho and Jolliffe 2008). */
+            /** @description The variation of forecasts within a bucket (Stephenson, Coelho and Jolliffe 2008). */
             withinBuckets: number;
         };
-        /** @description One of the two versions that are compared. */
+        /** @description One of the two compared versions. */
         DiffSide: {
             version: number;
             /** Format: date-time */
@@ -1389,7 +1389,7 @@ export interface components {
             author: components["schemas"]["Author"];
         };
         /**
-         * @description The weight of each direction: the sum of the scenarios that point to it.
+         * @description The probability of each direction: the sum over the scenarios with that direction.
          * @example {
          *       "lower": 0.3,
          *       "sideways": 0.45,
@@ -1401,56 +1401,56 @@ export interface components {
             sideways: number;
             higher: number;
         };
-        /** @description Where an outlook's instrument stands below its peak. */
+        /** @description How far an outlook's instrument is below its peak. */
         Drawdown: {
             instrument: components["schemas"]["InstrumentName"];
-            /** @description The series of its closes. */
+            /** @description The key of the series with the instrument's closes. */
             series: string;
             /** Format: date */
             since: string;
-            /** @description The newest close; null where there is none. */
+            /** @description The newest close. Null if there are no closes. */
             last: components["schemas"]["Close"] | null;
-            /** @description The highest close, and the last day that had it. */
+            /** @description The highest close, on the last day that reached it. */
             peak: components["schemas"]["Close"] | null;
-            /** @description Of the last close. Null where there is none. */
+            /** @description The depth of the last close. Null if there are no closes. */
             depth: number | null;
-            /** @description The outlook's own label for the last close: of those that apply, the last in its list. Null for none. */
+            /** @description The outlook's drawdown label for the last close: the last one in its list that applies. Null if none applies. */
             label: components["schemas"]["DrawdownLabel"] | null;
-            /** @description The one that is open; null at a peak. */
+            /** @description The open episode. Null at a peak. */
             current: components["schemas"]["DrawdownEpisode"] | null;
             deepest: components["schemas"]["DrawdownEpisode"] | null;
-            /** @description At least `minDepth` deep, oldest first. */
+            /** @description Episodes at least `minDepth` deep, oldest first. */
             episodes: components["schemas"]["DrawdownEpisode"][];
         };
-        /** @description A fall from a peak, until the peak is reached again. */
+        /** @description A fall from a peak until the price reaches the peak again. */
         DrawdownEpisode: {
             /**
              * Format: date
-             * @description The last day at the peak, before the fall.
+             * @description The last day at the peak before the fall.
              */
             peakDate: string;
             peakValue: number;
             /**
              * Format: date
-             * @description The first day of the lowest close.
+             * @description The first day with the lowest close.
              */
             troughDate: string;
             troughValue: number;
-            /** @description The first day back at the peak; null while under water. */
+            /** @description The first day back at the peak. Null while under water. */
             recoveryDate: string | null;
-            /** @description How far below the peak, as a fraction of it: the negated drawdown P / max P − 1. 0 is at the peak; above 1 only where a close is negative. */
+            /** @description How far the close is below the peak, as a fraction of the peak: 1 − P / max P. 0 is at the peak. It exceeds 1 only if a close is negative. */
             depth: number;
             /** @description Calendar days from the peak to the trough. */
             daysToTrough: number;
-            /** @description Calendar days from the peak to the recovery, or to the last close. */
+            /** @description Calendar days from the peak to the recovery, or to the last close while under water. */
             daysUnderWater: number;
         };
-        /** @description What a fall is called, from which depth. */
+        /** @description The name for a fall, and the depth or speed from which it applies. */
         DrawdownLabel: {
             key: string;
             label: string;
             minDepth: number | null;
-            /** @description Where a fall is told by its speed: so deep within so many days. */
+            /** @description For a label defined by speed: at least `depth` below the highest close of the last `days` days. */
             speed: {
                 depth: number;
                 days: number;
@@ -1458,38 +1458,38 @@ export interface components {
             typicalCause: string;
             implication: string;
         };
-        /** @description What leads from one list to the other. */
+        /** @description The difference between two lists. */
         DrawdownLabelsDiff: {
             added: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
-                /** @description Where it stands in the list that has it, from 0. */
+                /** @description Its index in the list that contains it, from 0. */
                 index: number;
                 entry: components["schemas"]["DrawdownLabel"];
             }[];
             removed: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
-                /** @description Where it stands in the list that has it, from 0. */
+                /** @description Its index in the list that contains it, from 0. */
                 index: number;
                 entry: components["schemas"]["DrawdownLabel"];
             }[];
             altered: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
                 fields: components["schemas"]["Alteration"][];
             }[];
-            /** @description The fewest entries that, taken out, leave the others of both lists in one order. */
+            /** @description The smallest set of entries whose removal leaves the remaining entries in the same order in both lists. */
             moved: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
                 from: number;
                 to: number;
@@ -1509,67 +1509,67 @@ export interface components {
             tickers: components["schemas"]["Ticker"][];
             claims: components["schemas"]["Claim"][];
             corrects: string | null;
-            /** @description A later item that corrects this one. */
+            /** @description The id of a later item that corrects this one. */
             correctedBy: string | null;
             addedBy: components["schemas"]["Author"];
             /** Format: date-time */
             addedAt: string;
-            /** @description The versions that cite it, oldest first. */
+            /** @description The versions that cite this item, oldest first. */
             moved: components["schemas"]["Move"][];
         };
-        /** @description What return bands and probabilities imply. */
+        /** @description The return and the drawdown probabilities that the return bands imply. */
         ExpectedOutcome: {
             slug: string;
             version: number;
             horizon: components["schemas"]["Horizon"];
             probabilities: components["schemas"]["Probabilities"];
-            /** @description The bounds of the probability-weighted return over the horizon, a fraction: Σ p · min and Σ p · max of the return bands. Null where a scenario with weight is open at that end; nothing is put in its place. */
+            /** @description The bounds of the probability-weighted return over the horizon, as fractions: Σ p · min and Σ p · max of the return bands. A bound is null if a scenario with a positive probability has an open band at that end. */
             expectedReturn: {
                 min: number | null;
                 max: number | null;
             };
             /** @description Why members are null. */
             missing: components["schemas"]["MissingScore"][];
-            /** @description For each drawdown label with a depth: between which bounds the chance lies that the horizon ends with a return below −minDepth. Empty without return bands. */
+            /** @description For each drawdown label with a depth: bounds of the probability that the horizon ends with a return below −minDepth. Empty without return bands. */
             thresholds: components["schemas"]["ThresholdChance"][];
         };
-        /** @description A question that readers ask, and the answer. */
+        /** @description A question that readers ask, and its answer. */
         Faq: {
             question: string;
             answer: string;
         };
-        /** @description What leads from one list to the other. */
+        /** @description The difference between two lists. */
         FaqsDiff: {
             added: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
-                /** @description Where it stands in the list that has it, from 0. */
+                /** @description Its index in the list that contains it, from 0. */
                 index: number;
                 entry: components["schemas"]["Faq"];
             }[];
             removed: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
-                /** @description Where it stands in the list that has it, from 0. */
+                /** @description Its index in the list that contains it, from 0. */
                 index: number;
                 entry: components["schemas"]["Faq"];
             }[];
             altered: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
                 fields: components["schemas"]["Alteration"][];
             }[];
-            /** @description The fewest entries that, taken out, leave the others of both lists in one order. */
+            /** @description The smallest set of entries whose removal leaves the remaining entries in the same order in both lists. */
             moved: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
                 from: number;
                 to: number;
@@ -1579,15 +1579,15 @@ export interface components {
         FieldError: {
             /** @description A JSON Pointer (RFC 6901) to the field. */
             pointer: string;
-            /** @description What is wrong with it and how to mend it. */
+            /** @description What is wrong with the field and how to fix it. */
             detail: string;
             /**
-             * @description Where the pointer points into; absent, it is the body.
+             * @description The part of the request that the pointer refers to. Absent for the body.
              * @enum {string}
              */
             in?: "query" | "path" | "header";
         };
-        /** @description A merge patch (RFC 7396) of the qualitative part, with the rationale of the new version. What is left out stays; null takes an optional member away; a list is replaced as a whole. Probabilities may ride along. */
+        /** @description A merge patch (RFC 7396) of the framework, with the rationale of the new version. Members that are left out stay, null removes an optional member, and a list replaces the whole list. The patch may change the probabilities as well. */
         FrameworkPatch: {
             title?: string;
             summary?: string;
@@ -1609,56 +1609,56 @@ export interface components {
             evidence?: string[];
             acknowledges?: components["schemas"]["Acknowledgement"][];
             probabilities?: components["schemas"]["NewProbabilities"];
-            /** @description Why this version differs from the one before. */
+            /** @description Why this version differs from the previous one. */
             rationale: string;
         };
-        /** @description What drags on the instrument. */
+        /** @description A force that weighs on the instrument. */
         Headwind: {
             key: string;
-            /** @description 1 weighs most; each rank once. */
+            /** @description 1 is the most important. Each rank may be used once. */
             rank: number;
             title: string;
             description: string;
         };
-        /** @description What leads from one list to the other. */
+        /** @description The difference between two lists. */
         HeadwindsDiff: {
             added: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
-                /** @description Where it stands in the list that has it, from 0. */
+                /** @description Its index in the list that contains it, from 0. */
                 index: number;
                 entry: components["schemas"]["Headwind"];
             }[];
             removed: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
-                /** @description Where it stands in the list that has it, from 0. */
+                /** @description Its index in the list that contains it, from 0. */
                 index: number;
                 entry: components["schemas"]["Headwind"];
             }[];
             altered: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
                 fields: components["schemas"]["Alteration"][];
             }[];
-            /** @description The fewest entries that, taken out, leave the others of both lists in one order. */
+            /** @description The smallest set of entries whose removal leaves the remaining entries in the same order in both lists. */
             moved: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
                 from: number;
                 to: number;
             }[];
         };
         /**
-         * @description The days the outlook is about, half-open: [from, to).
+         * @description The days that the outlook covers, half-open: [from, to).
          * @example {
          *       "from": "2026-03-31",
          *       "to": "2027-03-31"
@@ -1670,7 +1670,7 @@ export interface components {
             /** Format: date */
             to: string;
         };
-        /** @description What the closes say of the return over the horizon. */
+        /** @description The return over the horizon, computed from closes. */
         HorizonReturn: {
             /** @description The last close before the first day of the horizon. */
             start: components["schemas"]["Close"];
@@ -1680,7 +1680,7 @@ export interface components {
             value: number;
         };
         /**
-         * @description What outlooks are about.
+         * @description The index, share, fund or other thing that an outlook is about.
          * @example {
          *       "symbol": "RUT",
          *       "name": "Russell 2000 Index",
@@ -1693,15 +1693,15 @@ export interface components {
             name: string;
             /** @enum {string} */
             kind: "index" | "equity" | "fund" | "commodity" | "currency" | "rate" | "crypto";
-            /** @description The key of the series that holds its closes; named once, it stays. */
+            /** @description The key of the series with its closes. It can be set only once. */
             closes: string | null;
         };
-        /** @description What the outlook is about. */
+        /** @description The instrument that the outlook is about. */
         InstrumentName: {
             symbol: string;
             name: string;
         };
-        /** @description Names the series of the closes. */
+        /** @description Sets the series with the instrument's closes. */
         InstrumentPatch: {
             closes: string;
         };
@@ -1711,58 +1711,58 @@ export interface components {
             /** @enum {string} */
             invalidates: "bear" | "base" | "bull";
             statement: string;
-            /** @description What observations trigger it; null where an analyst assesses it. */
+            /** @description The rule that triggers the condition. Null if an analyst assesses it. */
             rule: (components["schemas"]["Comparison"] | components["schemas"]["AllRule"] | components["schemas"]["AnyRule"]) | null;
             /** @enum {string} */
             state: "untriggered" | "triggered" | "expired";
         };
-        /** @description What a condition says. */
+        /** @description A condition without its state. */
         InvalidationConditionText: {
             key: string;
             /** @enum {string} */
             invalidates: "bear" | "base" | "bull";
             statement: string;
-            /** @description What observations trigger it; null where an analyst assesses it. */
+            /** @description The rule that triggers the condition. Null if an analyst assesses it. */
             rule: (components["schemas"]["Comparison"] | components["schemas"]["AllRule"] | components["schemas"]["AnyRule"]) | null;
         };
-        /** @description What leads from one list to the other. */
+        /** @description The difference between two lists. */
         InvalidationConditionsDiff: {
             added: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
-                /** @description Where it stands in the list that has it, from 0. */
+                /** @description Its index in the list that contains it, from 0. */
                 index: number;
                 entry: components["schemas"]["InvalidationConditionText"];
             }[];
             removed: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
-                /** @description Where it stands in the list that has it, from 0. */
+                /** @description Its index in the list that contains it, from 0. */
                 index: number;
                 entry: components["schemas"]["InvalidationConditionText"];
             }[];
             altered: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
                 fields: components["schemas"]["Alteration"][];
             }[];
-            /** @description The fewest entries that, taken out, leave the others of both lists in one order. */
+            /** @description The smallest set of entries whose removal leaves the remaining entries in the same order in both lists. */
             moved: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
                 from: number;
                 to: number;
             }[];
         };
-        /** @description A key at the moment it is issued. */
+        /** @description A newly issued key. */
         IssuedKey: {
             /** Format: uuid */
             id: string;
@@ -1771,15 +1771,15 @@ export interface components {
             analystId: string;
             /** @enum {string} */
             role: "analyst" | "feed" | "admin";
-            /** @description How the key begins, to tell keys apart. */
+            /** @description The first characters of the key, to tell keys apart. */
             hint: string;
             /** Format: date-time */
             createdAt: string;
             expiresAt: string | null;
             revokedAt: string | null;
-            /** @description To the minute. */
+            /** @description Precise to the minute. */
             lastUsedAt: string | null;
-            /** @description The key itself. It is shown this once and can not be had again. */
+            /** @description The key itself, shown only in this response. It cannot be retrieved later. */
             key: string;
         };
         /** @description JSON Feed 1.1 (jsonfeed.org). */
@@ -1794,7 +1794,7 @@ export interface components {
             language: string;
             items: components["schemas"]["JsonFeedItem"][];
         };
-        /** @description A version, as a feed tells it. */
+        /** @description A version as a feed entry. */
         JsonFeedItem: {
             /** Format: uri */
             id: string;
@@ -1810,7 +1810,7 @@ export interface components {
                 name: string;
             }[];
         };
-        /** @description A key, without the key itself, which is not stored. */
+        /** @description A key without its secret text, which is not stored. */
         Key: {
             /** Format: uuid */
             id: string;
@@ -1819,21 +1819,21 @@ export interface components {
             analystId: string;
             /** @enum {string} */
             role: "analyst" | "feed" | "admin";
-            /** @description How the key begins, to tell keys apart. */
+            /** @description The first characters of the key, to tell keys apart. */
             hint: string;
             /** Format: date-time */
             createdAt: string;
             expiresAt: string | null;
             revokedAt: string | null;
-            /** @description To the minute. */
+            /** @description Precise to the minute. */
             lastUsedAt: string | null;
         };
-        /** @description How forecasts did, by how early they were. */
+        /** @description Forecast accuracy by lead time. */
         LeadTime: {
-            /** @description The part of the horizon that was left: 1 at its start, 0 at its end. */
+            /** @description The share of the horizon that was left: 1 at its start, 0 at its end. */
             lead: number;
             n: number;
-            /** @description Of the forecasts that stood then. */
+            /** @description The Brier score of the forecasts that were current then. */
             brier: {
                 mean: number;
                 standardError: number | null;
@@ -1843,17 +1843,17 @@ export interface components {
             /** @description Why members are null. */
             missing: components["schemas"]["MissingScore"][];
         };
-        /** @description A mean over outlooks, and how sure it is. */
+        /** @description A mean over outlooks and its uncertainty. */
         MeanScore: {
             mean: number | null;
-            /** @description Of the mean: its standard deviation over √n. */
+            /** @description The standard error of the mean: standard deviation ÷ √n. */
             standardError: number | null;
             /** @description 1 − mean ÷ mean of the reference. */
             skill: number | null;
             /** @description The standard error of the skill, by the delta method. */
             skillError: number | null;
         };
-        /** @description A figure the outlook rests on. */
+        /** @description A figure that the outlook rests on. */
         Metric: {
             name: string;
             value: number | null;
@@ -1864,38 +1864,38 @@ export interface components {
             /** @enum {string} */
             provenance: "sourced" | "editorial" | "illustrative" | "computed";
         };
-        /** @description What leads from one list to the other. */
+        /** @description The difference between two lists. */
         MetricsDiff: {
             added: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
-                /** @description Where it stands in the list that has it, from 0. */
+                /** @description Its index in the list that contains it, from 0. */
                 index: number;
                 entry: components["schemas"]["Metric"];
             }[];
             removed: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
-                /** @description Where it stands in the list that has it, from 0. */
+                /** @description Its index in the list that contains it, from 0. */
                 index: number;
                 entry: components["schemas"]["Metric"];
             }[];
             altered: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
                 fields: components["schemas"]["Alteration"][];
             }[];
-            /** @description The fewest entries that, taken out, leave the others of both lists in one order. */
+            /** @description The smallest set of entries whose removal leaves the remaining entries in the same order in both lists. */
             moved: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
                 from: number;
                 to: number;
@@ -1903,61 +1903,61 @@ export interface components {
         };
         /** @description Why a score is null. */
         MissingScore: {
-            /** @description A JSON Pointer, from where this list stands. */
+            /** @description A JSON Pointer to the null member, relative to the object that contains this list. */
             pointer: string;
             reason: string;
         };
-        /** @description A version, and what it changed. */
+        /** @description A version and how it moved the probabilities. */
         Move: {
             version: number;
             /** Format: date-time */
             publishedAt: string;
             deltas: components["schemas"]["ProbabilityDeltas"];
         };
-        /** @description Each must hold. */
+        /** @description All comparisons must hold. */
         NewAllRule: {
             all: components["schemas"]["NewComparison"][];
         };
-        /** @description One must hold. */
+        /** @description At least one comparison must hold. */
         NewAnyRule: {
             any: components["schemas"]["NewComparison"][];
         };
-        /** @description An analyst's judgement of a condition. */
+        /** @description An analyst's assessment of a condition. */
         NewAssessment: {
             /**
-             * @description What the condition is from now on.
+             * @description The new state of the condition.
              * @enum {string}
              */
             state: "untriggered" | "triggered" | "expired";
-            /** @description What the judgement rests on. */
+            /** @description The grounds for the assessment. */
             rationale: string;
             /**
-             * @description The ids of evidence of this outlook that it cites.
+             * @description The ids of the evidence that the assessment cites. It must belong to this outlook.
              * @default []
              */
             evidence?: string[];
             /**
-             * @description For a condition that carries a rule: why you go before it. The rule goes on watching.
+             * @description Required if the condition has a rule: why you override it. The rule stays active.
              * @default null
              */
             overrideReason?: string | null;
         };
-        /** @description What an item says for or against a part of the outlook. */
+        /** @description A statement that supports or weakens a part of the outlook. */
         NewClaim: {
             statement: string;
             /**
-             * @description What it does to the target.
+             * @description Whether the claim supports or weakens the target.
              * @enum {string}
              */
             effect: "supports" | "weakens";
             target: components["schemas"]["ClaimTarget"];
             /**
-             * @description The span that it is made over.
+             * @description The period that the claim is about.
              * @enum {string}
              */
             horizon: "days" | "weeks" | "months" | "quarters";
             /**
-             * @description What it depends on: "if …".
+             * @description What the claim depends on: "if …".
              * @default null
              */
             condition?: string | null;
@@ -1965,7 +1965,7 @@ export interface components {
             range?: components["schemas"]["NewClaimRange"] | null;
         };
         /**
-         * @description What the claim quantifies.
+         * @description The range that the claim states.
          * @example {
          *       "min": 3,
          *       "max": 5,
@@ -1987,53 +1987,53 @@ export interface components {
          *     }
          */
         NewComparison: {
-            /** @description The key of a series that exists. */
+            /** @description The key of an existing series. */
             series: string;
             /**
-             * @description How the observations compare with the threshold: below (lt), at or below (lte), above (gt), at or above (gte); or that they are beyond it and the one before them is not (crossesAbove, crossesBelow).
+             * @description How the observations must compare with the threshold: below (`lt`), at or below (`lte`), above (`gt`), at or above (`gte`), or beyond it while the observation before them is not (`crossesAbove`, `crossesBelow`).
              * @enum {string}
              */
             operator: "lt" | "lte" | "gt" | "gte" | "crossesAbove" | "crossesBelow";
             threshold: number;
             /**
-             * @description How many of the newest observations in a row must compare so.
+             * @description How many of the newest observations must meet the comparison, in a row.
              * @default 1
              */
             forObservations?: number;
         };
-        /** @description How to pool the views that are held into a version. */
+        /** @description How to pool the analysts' views into a new version. */
         NewConsensus: {
             /**
-             * @description `linear`: Σ w p (Stone 1961). `logarithmic`: ∝ Π p^w, renormalised (Genest and Zidek 1986); a view with weight that gives a scenario 0 rules it out for all.
+             * @description `linear`: Σ w p (Stone 1961). `logarithmic`: ∝ Π p^w, renormalised (Genest and Zidek 1986); a view with a positive weight and probability 0 for a scenario rules that scenario out.
              * @default linear
              * @enum {string}
              */
             method?: "linear" | "logarithmic";
             /**
-             * @description `equal`: each view the same. `recency`: 2^(−age ÷ 30 days), the age against the newest view. `skill`: max(0, skill) · n ÷ (n + 10), by the mean Brier score against uniform thirds over the n outlooks that were scored for the analyst, by versions and views; who did no better than chance, or was never scored, weighs nothing.
+             * @description `equal`: the same weight for each view. `recency`: 2^(−age ÷ 30 days), with the age relative to the newest view. `skill`: max(0, skill) · n ÷ (n + 10), where skill compares the analyst's mean Brier score with uniform thirds over n scored outlooks, from versions and views. An analyst who did no better than chance or was never scored gets weight 0.
              * @default equal
              * @enum {string}
              */
             weights?: "equal" | "recency" | "skill";
-            /** @description Why the desk goes with its analysts now. */
+            /** @description Why the desk publishes the consensus. */
             rationale: string;
             /**
-             * @description The ids of evidence of this outlook that the version cites.
+             * @description The ids of the evidence that the version cites. It must belong to this outlook.
              * @default []
              */
             evidence?: string[];
             /**
-             * @description Answers to conditions that stand triggered. Each must be answered, so or by less weight for the scenario that it invalidates.
+             * @description Reasons for triggered conditions. Each triggered condition must be answered: by a reason here, or by a lower probability of the scenario that it invalidates.
              * @default []
              */
             acknowledges?: components["schemas"]["Acknowledgement"][];
         };
-        /** @description What a fall of the instrument is called. */
+        /** @description The name for a fall of the instrument. */
         NewDrawdownLabel: {
             key: string;
             label: string;
             /**
-             * @description The drawdown from the running peak from which the label applies, as a fraction (0.2 is 20 %); null where it is told by something else. Depths grow from label to label.
+             * @description The drawdown from the running peak at which the label starts to apply, as a fraction (0.2 is 20 %). Null if the label does not depend on depth. Depths must increase from label to label.
              * @default null
              */
             minDepth?: number | null;
@@ -2050,7 +2050,7 @@ export interface components {
             url?: string | null;
             /**
              * Format: date-time
-             * @description When its publisher published it.
+             * @description When the publisher published it.
              */
             publishedAt: string;
             /** @default null */
@@ -2060,13 +2060,13 @@ export interface components {
             /** @default [] */
             claims?: components["schemas"]["NewClaim"][];
             /**
-             * @description The id of an earlier item of this outlook that this one corrects.
+             * @description The id of an earlier item of evidence of this outlook that this one corrects.
              * @default null
              */
             corrects?: string | null;
         };
         /**
-         * @description What outlooks are about.
+         * @description The index, share, fund or other thing that an outlook is about.
          * @example {
          *       "symbol": "RUT",
          *       "name": "Russell 2000 Index",
@@ -2080,42 +2080,42 @@ export interface components {
             /** @enum {string} */
             kind: "index" | "equity" | "fund" | "commodity" | "currency" | "rate" | "crypto";
             /**
-             * @description The key of the series that holds its closes; named once, it stays.
+             * @description The key of the series with its closes. It can be set only once.
              * @default null
              */
             closes?: string | null;
         };
-        /** @description What would show a scenario to be wrong. */
+        /** @description A condition that would prove a scenario wrong. */
         NewInvalidationCondition: {
             key: string;
             /**
-             * @description The scenario it would prove wrong.
+             * @description The scenario that the condition would prove wrong.
              * @enum {string}
              */
             invalidates: "bear" | "base" | "bull";
             statement: string;
             /**
-             * @description What observations trigger it; null where an analyst assesses it.
+             * @description The rule that triggers the condition. Null if an analyst assesses it.
              * @default null
              */
             rule?: (components["schemas"]["NewComparison"] | components["schemas"]["NewAllRule"] | components["schemas"]["NewAnyRule"]) | null;
         };
         /** @description A request for a key. */
         NewKey: {
-            /** @description The analyst or system that acts with the key. A second key of the same name acts for the same analyst. */
+            /** @description The analyst or system that uses the key. Keys with the same name belong to the same analyst. */
             name: string;
             /**
-             * @description analyst: outlooks and revisions; feed: observations; admin: keys, and all else.
+             * @description `analyst` writes outlooks and revisions, `feed` writes observations, `admin` manages keys and may do everything else.
              * @enum {string}
              */
             role: "analyst" | "feed" | "admin";
             /**
-             * @description From when the key is refused; null or left out, never.
+             * @description When the key expires. Null, or left out: never.
              * @default null
              */
             expiresAt?: string | null;
         };
-        /** @description A figure the outlook rests on. A qualitative one has no value and needs a display; a sourced one needs its source and its date. */
+        /** @description A figure that the outlook rests on. A qualitative metric has a null value and requires `display`. A sourced metric requires `source` and `asOf`. */
         NewMetric: {
             name: string;
             /** @default null */
@@ -2131,7 +2131,7 @@ export interface components {
             /** @enum {string} */
             provenance: "sourced" | "editorial" | "illustrative" | "computed";
         };
-        /** @description Observations of a series, each day once; 1 to 10,000 of them. */
+        /** @description 1 to 10,000 observations of a series, at most one per day. */
         NewObservations: {
             observations: {
                 /** Format: date */
@@ -2146,15 +2146,15 @@ export interface components {
                 note?: string | null;
             }[];
         };
-        /** @description An outlook as a desk first publishes it. */
+        /** @description A new outlook: its framework, probabilities and rationale. */
         NewOutlook: {
-            /** @description The outlook's name in URLs, for good. Left out, it is made from the title. */
+            /** @description The outlook's name in URLs. It never changes. Left out: made from the title. */
             slug?: string;
-            /** @description The symbol of an instrument that exists. */
+            /** @description The symbol of an existing instrument. */
             instrument: string;
             horizon: components["schemas"]["Horizon"];
             probabilities: components["schemas"]["NewProbabilities"];
-            /** @description Why the desk holds this view. */
+            /** @description Why the desk publishes this outlook. */
             rationale: string;
             title: string;
             summary: string;
@@ -2184,7 +2184,7 @@ export interface components {
             /** @default [] */
             references?: components["schemas"]["NewReference"][];
         };
-        /** @description What one type of investor may do, and watch. */
+        /** @description What one type of investor may do and should watch. */
         NewPositioning: {
             investorType: string;
             approach: string;
@@ -2200,7 +2200,7 @@ export interface components {
             /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. */
             bull: number;
         };
-        /** @description A source. */
+        /** @description A published source. */
         NewReference: {
             title: string;
             /** @default null */
@@ -2210,36 +2210,36 @@ export interface components {
             /** @default null */
             publishedOn?: string | null;
         };
-        /** @description What came about. */
+        /** @description The outcome of an outlook. */
         NewResolution: {
             /**
-             * @description What came about, or `void` where nothing can be scored. Left out, it is the scenario into whose return band the return falls that the closes of the instrument tell or, where they tell none, that is sent.
+             * @description The scenario that occurred, or `void` if nothing can be scored. Left out: the scenario with the return band that the return falls into. The return comes from the instrument's closes or, without closes, from `realisedReturn`.
              * @enum {string}
              */
             outcome?: "bear" | "base" | "bull" | "void";
             /**
-             * @description The return over the horizon, a fraction (-0.1 is −10 %). Left out, it is that of the closes, where they tell it.
+             * @description The return over the horizon, as a fraction (-0.1 is −10 %). Left out: computed from closes if possible.
              * @default null
              */
             realisedReturn?: number | null;
             /**
-             * @description Required before the end of the horizon, for `void`, to correct a resolution, and for an outcome that the return contradicts.
+             * @description Required before the end of the horizon, for `void`, to correct a resolution, and if the return contradicts the outcome.
              * @default null
              */
             reason?: string | null;
             /**
-             * @description The ids of evidence of this outlook that it cites.
+             * @description The ids of the evidence that it cites. It must belong to this outlook.
              * @default []
              */
             evidence?: string[];
             /**
-             * @description The number of the resolution that stands and that this one corrects.
+             * @description The number of the current resolution, to correct it.
              * @default null
              */
             supersedes?: number | null;
         };
         /**
-         * @description Returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max); null or left out is an open end. Given for all three scenarios or for none; given, the bands partition the line in the order bear, base, bull.
+         * @description The returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max). Null or left out means an open end. Give bands for all three scenarios or for none. They must cover every return without gap or overlap, in the order bear, base, bull.
          * @example {
          *       "max": -0.1
          *     }
@@ -2250,29 +2250,29 @@ export interface components {
             /** @default null */
             max?: number | null;
         };
-        /** @description New probabilities; the framework stays. */
+        /** @description New probabilities for the next version. The framework stays. */
         NewRevision: {
             probabilities: components["schemas"]["NewProbabilities"];
-            /** @description Why this version differs from the one before. */
+            /** @description Why this version differs from the previous one. */
             rationale: string;
             /**
-             * @description The ids of evidence of this outlook that the version cites.
+             * @description The ids of the evidence that the version cites. It must belong to this outlook.
              * @default []
              */
             evidence?: string[];
             /**
-             * @description Answers to conditions that stand triggered. Each must be answered, so or by less weight for the scenario that it invalidates.
+             * @description Reasons for triggered conditions. Each triggered condition must be answered: by a reason here, or by a lower probability of the scenario that it invalidates.
              * @default []
              */
             acknowledges?: components["schemas"]["Acknowledgement"][];
         };
-        /** @description What one scenario says. */
+        /** @description The text of one scenario. */
         NewScenario: {
             title: string;
             outcome: string;
             conditions: string;
             /**
-             * @description Where it points. Left out: bear lower, base sideways, bull higher.
+             * @description The direction of the scenario. Left out: `lower` for bear, `sideways` for base, `higher` for bull.
              * @enum {string}
              */
             direction?: "lower" | "sideways" | "higher";
@@ -2282,7 +2282,7 @@ export interface components {
             returnBand?: components["schemas"]["NewReturnBand"] | null;
         };
         /**
-         * @description A sentiment as its provider gave it: score, label and the scale of the score.
+         * @description A sentiment as its provider states it: score, label and scale.
          * @example {
          *       "score": -0.15,
          *       "label": "mildly negative",
@@ -2303,7 +2303,7 @@ export interface components {
             provider: string;
         };
         /**
-         * @description For a fall that is told by its speed, as a crash is, instead of minDepth: at least so deep below the highest close of the last so many calendar days. Only falls within that many days count.
+         * @description Instead of minDepth, for a fall defined by its speed, such as a crash: at least `depth` below the highest close of the last `days` calendar days.
          * @default null
          * @example {
          *       "depth": 0.2,
@@ -2314,7 +2314,7 @@ export interface components {
             depth: number;
             days: number;
         } | null;
-        /** @description What the item says of a traded symbol. */
+        /** @description What the item says about a traded symbol. */
         NewTicker: {
             symbol: string;
             /** @default null */
@@ -2325,43 +2325,43 @@ export interface components {
             /** @default null */
             relevance?: number | null;
         };
-        /** @description What an analyst thinks of an outlook. */
+        /** @description An analyst's own probabilities for an outlook. */
         NewView: {
             probabilities: components["schemas"]["NewProbabilities"];
-            /** @description Why you think so. */
+            /** @description Why you hold this view. */
             rationale: string;
         };
         /** @description A request for a webhook. */
         NewWebhook: {
             /**
              * Format: uri
-             * @description Where deliveries are posted to: https, at a public address. Answer 2xx within 15 s; redirects are not followed.
+             * @description The https URL, at a public address, that receives deliveries. It must answer 2xx within 15 s; redirects are not followed.
              */
             url: string;
             /**
-             * @description The kinds of events; null for all, also those that releases to come add.
+             * @description The kinds of events to deliver. Null for all, including kinds that later releases add.
              * @default null
              */
             kinds?: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.resolved" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published")[] | null;
             /**
-             * @description Only events of this outlook.
+             * @description Deliver only events of this outlook. Null for all outlooks.
              * @default null
              */
             outlook?: string | null;
             /** @default null */
             description?: string | null;
         };
-        /** @description The end of an outlook that the desk gives up. */
+        /** @description The withdrawal of an outlook. */
         NewWithdrawal: {
             /** @description Why the desk withdraws the outlook. */
             rationale: string;
             /**
-             * @description The ids of evidence of this outlook that it cites.
+             * @description The ids of the evidence that it cites. It must belong to this outlook.
              * @default []
              */
             evidence?: string[];
         };
-        /** @description A value of a day, as it was known from recordedAt on. */
+        /** @description The value of a day, as known from `recordedAt` on. */
         Observation: {
             /** Format: date */
             date: string;
@@ -2371,10 +2371,10 @@ export interface components {
             note: string | null;
             /** Format: date-time */
             recordedAt: string;
-            /** @description When the next vintage of the day came; null for the one that is read. */
+            /** @description When a newer vintage of the day was recorded. Null for the newest vintage. */
             supersededAt: string | null;
         };
-        /** @description A condition that waits for an answer. */
+        /** @description A triggered condition that no version has answered yet. */
         OpenCondition: {
             key: string;
             /** @enum {string} */
@@ -2384,7 +2384,7 @@ export interface components {
             /** Format: date-time */
             triggeredAt: string;
         };
-        /** @description One version of an outlook, whole. */
+        /** @description One complete version of an outlook. */
         Outlook: {
             slug: string;
             title: string;
@@ -2401,16 +2401,16 @@ export interface components {
             publishedAt: string;
             author: components["schemas"]["Author"];
             rationale: string;
-            /** @description Covers this version and, through previousHash, all before it. */
+            /** @description Covers this version and, through `previousHash`, every earlier one. */
             hash: string;
             previousHash: string | null;
             frameworkHash: string;
             change: components["schemas"]["Change"];
             evidence: components["schemas"]["CitedEvidence"][];
             answers: components["schemas"]["ConditionAnswer"][];
-            /** @description Where the probabilities were pooled from views of analysts; else null. */
+            /** @description Set if the probabilities were pooled from the views of analysts, else null. */
             consensus: components["schemas"]["PublishedConsensus"] | null;
-            /** @description What came about, once that is recorded. Null in a version by its number: when it was published, it was not known. */
+            /** @description The outcome, once it is recorded. Always null in a numbered version, because it was unknown at publication. */
             resolution: components["schemas"]["Resolved"] | null;
             probabilities: components["schemas"]["Probabilities"];
             directions: components["schemas"]["Directions"];
@@ -2431,13 +2431,13 @@ export interface components {
             methodology: string | null;
             disclaimer: string | null;
         };
-        /** @description Several outlooks, each whole, in the order asked. */
+        /** @description Several complete outlooks, in the requested order. */
         OutlookBatch: {
             items: components["schemas"]["Outlook"][];
-            /** @description Slugs that no outlook has. */
+            /** @description The requested slugs that do not exist. */
             missing: string[];
         };
-        /** @description What leads from one version of an outlook to another. */
+        /** @description The difference between two versions of an outlook. */
         OutlookDiff: {
             slug: string;
             from: components["schemas"]["DiffSide"];
@@ -2446,10 +2446,10 @@ export interface components {
                 from: components["schemas"]["Probabilities"];
                 to: components["schemas"]["Probabilities"];
                 deltas: components["schemas"]["ProbabilityDeltas"];
-                /** @description How far they moved in all: the total variation distance, half the sum of the absolute deltas. */
+                /** @description How far the probabilities moved in total: the total variation distance, half the sum of the absolute deltas. */
                 totalVariation: number;
             };
-            /** @description What is no list and differs. */
+            /** @description Changed members that are not lists. */
             fields: components["schemas"]["Alteration"][];
             lists: {
                 headwinds: components["schemas"]["HeadwindsDiff"];
@@ -2462,22 +2462,22 @@ export interface components {
                 references: components["schemas"]["ReferencesDiff"];
             };
         };
-        /** @description How an outlook was resolved. */
+        /** @description The resolution of an outlook and its corrections. */
         OutlookResolution: {
             /** @enum {string} */
             status: "open" | "resolved" | "void" | "withdrawn";
-            /** @description The one that stands; null for none. */
+            /** @description The current resolution. Null if there is none. */
             resolution: components["schemas"]["Resolution"] | null;
-            /** @description Those that it corrects, newest first. */
+            /** @description Earlier, corrected resolutions, newest first. */
             superseded: components["schemas"]["Resolution"][];
         };
-        /** @description How an outlook and each of its versions score. */
+        /** @description The scores of an outlook and of each of its versions. */
         OutlookScores: {
             slug: string;
             /** @enum {string} */
             status: "open" | "resolved" | "void" | "withdrawn";
             horizon: components["schemas"]["Horizon"];
-            /** @description What it is scored by; null before it is resolved. */
+            /** @description The resolution that the scores use. Null until the outlook is resolved. */
             resolution: {
                 number: number;
                 /** @enum {string} */
@@ -2485,10 +2485,10 @@ export interface components {
             } | null;
             reference: components["schemas"]["ScoreReference"];
             outlook: components["schemas"]["StandingScores"];
-            /** @description Oldest first; a withdrawal is none of them. */
+            /** @description Oldest first, without a withdrawal. */
             versions: components["schemas"]["VersionScores"][];
         };
-        /** @description An outlook as the list tells it. */
+        /** @description An outlook as a list item. */
         OutlookSummary: {
             slug: string;
             title: string;
@@ -2508,57 +2508,57 @@ export interface components {
             probabilities: components["schemas"]["Probabilities"];
             directions: components["schemas"]["Directions"];
         };
-        /** @description A version of a view, and what it weighed. */
+        /** @description A version of a view, and its weight in the pool. */
         PooledView: {
             analyst: components["schemas"]["Author"];
             version: number;
             weight: number;
         };
-        /** @description What one type of investor may do, and watch. */
+        /** @description What one type of investor may do and should watch. */
         Positioning: {
             investorType: string;
             approach: string;
             watchpoints: string[];
         };
-        /** @description What leads from one list to the other. */
+        /** @description The difference between two lists. */
         PositioningDiff: {
             added: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
-                /** @description Where it stands in the list that has it, from 0. */
+                /** @description Its index in the list that contains it, from 0. */
                 index: number;
                 entry: components["schemas"]["Positioning"];
             }[];
             removed: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
-                /** @description Where it stands in the list that has it, from 0. */
+                /** @description Its index in the list that contains it, from 0. */
                 index: number;
                 entry: components["schemas"]["Positioning"];
             }[];
             altered: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
                 fields: components["schemas"]["Alteration"][];
             }[];
-            /** @description The fewest entries that, taken out, leave the others of both lists in one order. */
+            /** @description The smallest set of entries whose removal leaves the remaining entries in the same order in both lists. */
             moved: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
                 from: number;
                 to: number;
             }[];
         };
         /**
-         * @description The probabilities of the three scenarios; they sum to exactly 1.
+         * @description The probabilities of the three scenarios. They sum to exactly 1.
          * @example {
          *       "bear": 0.3,
          *       "base": 0.45,
@@ -2574,7 +2574,7 @@ export interface components {
             bull: number;
         };
         /**
-         * @description How far each probability moved from the version before; they sum to 0.
+         * @description The change of each probability since the previous version. The three sum to 0.
          * @example {
          *       "bear": 0.05,
          *       "base": -0.05,
@@ -2589,12 +2589,12 @@ export interface components {
         /** @description How an outlook's probabilities moved. */
         ProbabilityHistory: {
             slug: string;
-            /** @description What stood at `from`, published before it; null where nothing did. */
+            /** @description The version that was current at `from`, if it was published before. Null if there was none. */
             opening: components["schemas"]["ProbabilityPoint"] | null;
             /** @description Oldest first. */
             points: components["schemas"]["ProbabilityPoint"][];
         };
-        /** @description What a version said, and from when on. */
+        /** @description A version's probabilities, and when it was published. */
         ProbabilityPoint: {
             version: number;
             /** Format: date-time */
@@ -2607,7 +2607,7 @@ export interface components {
             bull: number;
         };
         /**
-         * @description A refusal (RFC 9457). `errors` tells all faulty fields at once.
+         * @description An error (RFC 9457). `errors` lists every faulty field at once.
          * @example {
          *       "type": "/problems/probability-sum",
          *       "title": "Probabilities must sum to 1",
@@ -2625,23 +2625,23 @@ export interface components {
          *     }
          */
         Problem: {
-            /** @description A path that answers a GET with what the problem means. */
+            /** @description A path that identifies the kind of problem. GET it to read what the problem means. */
             type: string;
             title: string;
             status: number;
             detail: string;
             instance?: string;
             errors?: components["schemas"]["FieldError"][];
-            /** @description Of a probability-sum: what it came to. */
+            /** @description Only for `probability-sum`: the sum of the three probabilities. */
             sum?: number;
-            /** @description Of a probability-sum: sum − 1. */
+            /** @description Only for `probability-sum`: sum − 1. */
             excess?: number;
-            /** @description Of a condition-unanswered: those that wait for an answer. */
+            /** @description Only for `condition-unanswered`: the conditions that the next version must answer. */
             conditions?: components["schemas"]["OpenCondition"][];
-            /** @description Of an outcome-contradicted: what the closes say. */
+            /** @description Only for `outcome-contradicted`: the return computed from closes. */
             closes?: components["schemas"]["HorizonReturn"];
         };
-        /** @description A kind of problem: what it means, how to mend it. */
+        /** @description A kind of problem: what it means and how to fix the request. */
         ProblemType: {
             type: string;
             status: number;
@@ -2649,7 +2649,7 @@ export interface components {
             meaning: string;
             mend: string;
         };
-        /** @description What a version pooled, and how. */
+        /** @description The views that a version pooled, and how. */
         PublishedConsensus: {
             /** @enum {string} */
             method: "linear" | "logarithmic";
@@ -2657,80 +2657,80 @@ export interface components {
             weights: "equal" | "recency" | "skill";
             views: components["schemas"]["PooledView"][];
         };
-        /** @description What became of observations that were sent. */
+        /** @description The result of sending observations. */
         Recorded: {
             series: string;
-            /** @description Days that had no value before. */
+            /** @description Days without an earlier value. */
             added: number;
             /** @description Days that got a new vintage. */
             revised: number;
-            /** @description Days that were known so already. */
+            /** @description Days that already had this value. */
             unchanged: number;
-            /** @description Null where nothing was new. */
+            /** @description Null if nothing was new. */
             recordedAt: string | null;
         };
-        /** @description A source. */
+        /** @description A published source. */
         Reference: {
             title: string;
             publisher: string | null;
             url: string | null;
             publishedOn: string | null;
         };
-        /** @description What leads from one list to the other. */
+        /** @description The difference between two lists. */
         ReferencesDiff: {
             added: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
-                /** @description Where it stands in the list that has it, from 0. */
+                /** @description Its index in the list that contains it, from 0. */
                 index: number;
                 entry: components["schemas"]["Reference"];
             }[];
             removed: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
-                /** @description Where it stands in the list that has it, from 0. */
+                /** @description Its index in the list that contains it, from 0. */
                 index: number;
                 entry: components["schemas"]["Reference"];
             }[];
             altered: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
                 fields: components["schemas"]["Alteration"][];
             }[];
-            /** @description The fewest entries that, taken out, leave the others of both lists in one order. */
+            /** @description The smallest set of entries whose removal leaves the remaining entries in the same order in both lists. */
             moved: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
                 from: number;
                 to: number;
             }[];
         };
-        /** @description What came about, who says so, and why. */
+        /** @description The outcome, who recorded it, and why. */
         Resolution: {
-            /** @description Counts the resolutions of the outlook from 1. */
+            /** @description The number of the resolution within the outlook, from 1. */
             number: number;
             /** @enum {string} */
             outcome: "bear" | "base" | "bull" | "void";
             realisedReturn: number | null;
             reason: string | null;
-            /** @description What the closes said; null where they said nothing, or the horizon was not over. */
+            /** @description The return computed from closes. Null if closes were missing or the horizon was not over. */
             closes: components["schemas"]["HorizonReturn"] | null;
             evidence: string[];
             resolvedBy: components["schemas"]["Author"];
             /** Format: date-time */
             resolvedAt: string;
-            /** @description When the next resolution came; null while it stands. */
+            /** @description When a later resolution replaced this one. Null for the current resolution. */
             supersededAt: string | null;
         };
-        /** @description What came about, in short. */
+        /** @description The outcome in brief. */
         Resolved: {
             number: number;
             /** @enum {string} */
@@ -2741,7 +2741,7 @@ export interface components {
             resolvedAt: string;
         };
         /**
-         * @description Returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max); null is an open end. The three bands partition the line.
+         * @description The returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max). Null is an open end. The three bands cover every return without gap or overlap.
          * @example {
          *       "min": null,
          *       "max": -0.1
@@ -2751,49 +2751,49 @@ export interface components {
             min: number | null;
             max: number | null;
         };
-        /** @description Whether the desk owes a revision, and why. */
+        /** @description Whether a review is due, and why. */
         Review: {
             due: boolean;
             reasons: string[];
         };
-        /** @description An area of risk, and where it stands. */
+        /** @description An area of risk and its current read. */
         Risk: {
             area: string;
             whyItMatters: string;
             currentRead: string;
         };
-        /** @description What leads from one list to the other. */
+        /** @description The difference between two lists. */
         RisksDiff: {
             added: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
-                /** @description Where it stands in the list that has it, from 0. */
+                /** @description Its index in the list that contains it, from 0. */
                 index: number;
                 entry: components["schemas"]["Risk"];
             }[];
             removed: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
-                /** @description Where it stands in the list that has it, from 0. */
+                /** @description Its index in the list that contains it, from 0. */
                 index: number;
                 entry: components["schemas"]["Risk"];
             }[];
             altered: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
                 fields: components["schemas"]["Alteration"][];
             }[];
-            /** @description The fewest entries that, taken out, leave the others of both lists in one order. */
+            /** @description The smallest set of entries whose removal leaves the remaining entries in the same order in both lists. */
             moved: {
-                /** @description What the entry is told by: its key, area, investorType, name, question or title. */
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description Which use of that key it is, where a list uses one again; 1 is the first. */
+                /** @description If a list repeats a key, the number of the occurrence, from 1. */
                 occurrence: number;
                 from: number;
                 to: number;
@@ -2810,31 +2810,31 @@ export interface components {
             directionComment: string | null;
             returnBand: components["schemas"]["ReturnBand"] | null;
         };
-        /** @description What changes in one scenario. */
+        /** @description Changes to one scenario. */
         ScenarioPatch: {
             title?: string;
             outcome?: string;
             conditions?: string;
             /**
-             * @description Where it points. Left out: bear lower, base sideways, bull higher.
+             * @description The direction of the scenario. Left out: `lower` for bear, `sideways` for base, `higher` for bull.
              * @enum {string}
              */
             direction?: "lower" | "sideways" | "higher";
             directionComment?: string | null;
             returnBand?: components["schemas"]["NewReturnBand"] | null;
         };
-        /** @description What skill is measured against. */
+        /** @description The reference that skill is measured against. */
         ScoreReference: {
             /** @enum {string} */
             name: "uniform" | "previous" | "fixed";
-            /** @description Null for the previous version. */
+            /** @description Null if the reference is the previous version. */
             probabilities: {
                 bear: number;
                 base: number;
                 bull: number;
             } | null;
         };
-        /** @description By three proper scoring rules; lower is better, 0 is best. Of a skill, 1 − S/S_ref (Murphy 1988), higher is better and 1 is best. */
+        /** @description Three proper scoring rules. For a score, lower is better and 0 is best. For skill, 1 − S/S_ref (Murphy 1988), higher is better and 1 is best. */
         Scores: {
             /** @description Multi-category, Σ (p − o)², 0–2 (Brier 1950). */
             brier: number | null;
@@ -2843,7 +2843,7 @@ export interface components {
             /** @description Σ (F − O)² of the cumulative distributions, bear < base < bull, 0–2 (Epstein 1969; Murphy 1971). */
             rankedProbability: number | null;
         };
-        /** @description As its provider gave it; never derived anew. */
+        /** @description As the provider states it. The service never recomputes it. */
         Sentiment: {
             score: number;
             label: string;
@@ -2854,7 +2854,7 @@ export interface components {
             provider: string;
         };
         /**
-         * @description A time series of prices or of an indicator.
+         * @description A time series of prices or an indicator.
          * @example {
          *       "key": "us-10y-yield",
          *       "name": "10-year Treasury constant maturity yield",
@@ -2864,50 +2864,50 @@ export interface components {
          *     }
          */
         Series: {
-            /** @description Its name in URLs and in rules, for good. */
+            /** @description Its name in URLs and rules. It never changes. */
             key: string;
             name: string;
             unit: string;
             /** @enum {string} */
             frequency: "daily" | "weekly" | "biweekly" | "monthly" | "quarterly" | "semiannual" | "annual";
-            /** @description Who publishes it. */
+            /** @description Who publishes the series. */
             source: string;
         };
-        /** @description A value that a rule went by. */
+        /** @description A value that a rule was evaluated with. */
         SeriesValue: {
             series: string;
             /** Format: date */
             date: string;
             value: number;
         };
-        /** @description How far views lie apart in a probability. */
+        /** @description How far the views differ in one probability. */
         Spread: {
             min: number;
             max: number;
-            /** @description Weighted. */
+            /** @description The weighted standard deviation. */
             standardDeviation: number;
         };
-        /** @description Over the time that each version stood. */
+        /** @description The scores of the outlook, weighted by how long each version was current. */
         StandingScores: {
-            /** @description The part of the whole horizon that versions stood: the sum of their shares. */
+            /** @description The share of the horizon during which a version was current: the sum of the versions' shares. */
             coverage: number | null;
-            /** @description Σ score × share. What is not covered adds nothing: read it with the coverage. */
+            /** @description Σ score × share. Time without a version adds nothing, so read it together with the coverage. */
             timeWeighted: components["schemas"]["Scores"];
-            /** @description timeWeighted ÷ coverage, which compares across outlooks. */
+            /** @description timeWeighted ÷ coverage, comparable across outlooks. */
             mean: components["schemas"]["Scores"];
-            /** @description Of the mean, against that of the reference. */
+            /** @description The skill of the mean against the mean of the reference. */
             skill: components["schemas"]["Scores"];
             /** @description Why members are null. */
             missing: components["schemas"]["MissingScore"][];
         };
-        /** @description What bands imply of a fall that deep. */
+        /** @description The probability of a fall this deep, as implied by the return bands. */
         ThresholdChance: {
             key: string;
             label: string;
             minDepth: number;
-            /** @description The weight of the bands that lie wholly below. A drawdown that deep is at least as likely. */
+            /** @description The probability of the bands that lie entirely below. A drawdown this deep is at least this likely. */
             atLeast: number;
-            /** @description The weight of all bands that reach below. */
+            /** @description The probability of all bands that reach below. */
             atMost: number;
         };
         /** @description What an item says of a traded symbol. */
@@ -2919,35 +2919,35 @@ export interface components {
             } | null;
             relevance: number | null;
         };
-        /** @description How forecasts did, of all outlooks that are scored. */
+        /** @description The accuracy of the forecasts of all scored outlooks. */
         TrackRecord: {
-            /** @description Null for outlooks whoever wrote them. */
+            /** @description Null if the record covers all analysts. */
             analyst: components["schemas"]["Author"] | null;
             /** @enum {string} */
             source: "version" | "view";
             instrument: string | null;
-            /** @description Of the end of the horizons, [from, to). */
+            /** @description Outlooks with a horizon that ends in [from, to). */
             period: {
                 from: string | null;
                 to: string | null;
             };
             asOf: string | null;
             reference: components["schemas"]["ScoreReference"];
-            /** @description All outlooks of the record, by their status. */
+            /** @description The number of outlooks in the record, by status. */
             counts: {
                 open: number;
                 resolved: number;
                 void: number;
-                /** @description Scored, too, where they were resolved since. */
+                /** @description Withdrawn outlooks are scored as well, once resolved. */
                 withdrawn: number;
             };
-            /** @description How many outlooks are scored: those with an outcome, of which a forecast stood within the horizon. */
+            /** @description The number of scored outlooks: those with an outcome and a forecast that was current during the horizon. */
             n: number;
-            /** @description Whether n is below 30: too few for the figures to tell skill from luck. */
+            /** @description Whether n is below 30, which is too few to tell skill from luck. */
             isSmall: boolean;
-            /** @description The mean part of the horizons that forecasts stood. */
+            /** @description The mean share of the horizon during which a forecast was current. */
             coverage: number | null;
-            /** @description Over outlooks, each of which counts once: by its mean over the time that the forecasts stood. */
+            /** @description Means over outlooks. Each outlook counts once, with its time-weighted mean. */
             scores: {
                 brier: components["schemas"]["MeanScore"];
                 logarithmic: components["schemas"]["MeanScore"];
@@ -2965,13 +2965,13 @@ export interface components {
                 bear: components["schemas"]["Decomposition"];
                 base: components["schemas"]["Decomposition"];
                 bull: components["schemas"]["Decomposition"];
-                /** @description Their sum: that of the Brier score. */
+                /** @description The sum over the three scenarios, which decomposes the Brier score. */
                 overall: components["schemas"]["Decomposition"];
             } | null;
-            /** @description Where a forecast stood, from 1 down to 0. */
+            /** @description The lead times at which a forecast was current, from 1 down to 0. */
             leadTimes: components["schemas"]["LeadTime"][];
         };
-        /** @description A version as the list of versions tells it. */
+        /** @description A version as a list item. */
         VersionEntry: {
             version: number;
             /** Format: date-time */
@@ -2981,146 +2981,146 @@ export interface components {
             change: components["schemas"]["Change"];
             probabilities: components["schemas"]["Probabilities"];
         };
-        /** @description How a version scores. */
+        /** @description The scores of a version. */
         VersionScores: {
             version: number;
             /** Format: date-time */
             publishedAt: string;
             probabilities: components["schemas"]["Probabilities"];
-            /** @description The part of the whole horizon that it stood; null while the outlook is open. */
+            /** @description The share of the horizon during which the version was current. Null while the outlook is open. */
             share: number | null;
-            /** @description What it is scored by: the outcome of the resolution or, where return bands were moved later, the scenario of its own bands that the return falls into. */
+            /** @description The outcome that the version is scored with. That is the outcome of the resolution or, if return bands changed later, the scenario of the version's own bands that the return falls into. */
             outcome: ("bear" | "base" | "bull" | "void") | null;
             scores: components["schemas"]["Scores"];
             skill: components["schemas"]["Scores"];
             /** @description Why members are null. */
             missing: components["schemas"]["MissingScore"][];
         };
-        /** @description What an analyst thinks of an outlook, and why. */
+        /** @description An analyst's own probabilities for an outlook, and why. */
         View: {
             analyst: components["schemas"]["Author"];
-            /** @description Counts the versions of the view from 1. */
+            /** @description The version of the view, from 1. */
             version: number;
             /** Format: date-time */
             recordedAt: string;
             probabilities: components["schemas"]["Probabilities"];
             rationale: string;
         };
-        /** @description Who is told of events, without what signs them. */
+        /** @description A webhook without its signing secret. */
         Webhook: {
             /** Format: uuid */
             id: string;
             url: string;
-            /** @description Null for all, also those that releases to come add. */
+            /** @description Null for all, including kinds that later releases add. */
             kinds: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.resolved" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published")[] | null;
             /** @description Null for all outlooks. */
             outlook: string | null;
             description: string | null;
             /**
              * Format: date-time
-             * @description It is told of the events after that.
+             * @description The webhook receives events recorded after this time.
              */
             createdAt: string;
-            /** @description Since when there were nothing but failures; null where there are none. */
+            /** @description The start of the current run of failures. Null if the last delivery succeeded. */
             failingSince: string | null;
-            /** @description Null while it is told. asked: by an admin; gone: it answered 410; failing: for five days there were nothing but failures; restored: the ledger is a backup of another one, which may still tell it. */
+            /** @description Null while the webhook is enabled. Reasons: `asked`, an admin disabled it; `gone`, the receiver answered 410; `failing`, every attempt failed for five days; `restored`, the ledger was restored from a backup, and the original may still be delivering. */
             disabled: {
                 /** Format: date-time */
                 at: string;
                 /** @enum {string} */
                 reason: "asked" | "gone" | "failing" | "restored";
             } | null;
-            /** @description Until when the secret before signs, too. */
+            /** @description Until this time, deliveries are also signed with the previous secret. */
             previousSecretUntil: string | null;
         };
-        /** @description An event for a webhook, and how it fared. */
+        /** @description The delivery of an event to a webhook. */
         WebhookDelivery: {
             /**
              * Format: uuid
-             * @description The `webhook-id` of each attempt.
+             * @description The `webhook-id` header of every attempt.
              */
             id: string;
-            /** @description The id of the event, as streams have it. */
+            /** @description The id of the event, as in event streams. */
             event: number;
             /** @enum {string} */
             kind: "outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.resolved" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published";
             slug: string;
             /**
-             * @description due: to be attempted at `nextAttemptAt`; behind: waits for an older event of its outlook.
+             * @description `due`: next attempt at `nextAttemptAt`. `behind`: waiting for an older event of the same outlook.
              * @enum {string}
              */
             state: "delivered" | "due" | "behind";
             /** Format: date-time */
             plannedAt: string;
             deliveredAt: string | null;
-            /** @description While an attempt is under way, when it counts as lost. Nothing is attempted while the webhook is disabled. */
+            /** @description While an attempt is in progress, the time at which it counts as lost. A disabled webhook makes no attempts. */
             nextAttemptAt: string | null;
-            /** @description The last one first, at most 20. */
+            /** @description The newest 20 attempts, newest first. */
             attempts: {
                 number: number;
                 /** Format: date-time */
                 startedAt: string;
-                /** @description Null while it is under way, and where the service ended before it did. */
+                /** @description Null while the attempt is in progress, or if the service stopped during it. */
                 milliseconds: number | null;
-                /** @description Null where no answer came. */
+                /** @description The HTTP status of the response. Null if there was none. */
                 status: number | null;
-                /** @description What was wrong; null for a success. */
+                /** @description Why the attempt failed. Null if it succeeded. */
                 fault: string | null;
             }[];
         };
-        /** @description What to change of a webhook. */
+        /** @description Changes to a webhook. */
         WebhookPatch: {
             /**
              * Format: uri
-             * @description Where deliveries are posted to: https, at a public address. Answer 2xx within 15 s; redirects are not followed.
+             * @description The https URL, at a public address, that receives deliveries. It must answer 2xx within 15 s; redirects are not followed.
              */
             url?: string;
-            /** @description The kinds of events; null for all, also those that releases to come add. */
+            /** @description The kinds of events to deliver. Null for all, including kinds that later releases add. */
             kinds?: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.resolved" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published")[] | null;
             description?: string | null;
-            /** @description false keeps what is to be delivered; true goes on with it, where it stopped, and tries at once what waits for another attempt. */
+            /** @description `false` pauses deliveries and stores pending events. `true` resumes where deliveries stopped and retries failed ones immediately. */
             enabled?: boolean;
         };
-        /** @description What a receiver said to a test. */
+        /** @description The receiver's response to a test. */
         WebhookTest: {
             delivered: boolean;
             milliseconds: number;
-            /** @description Null where no answer came. */
+            /** @description The HTTP status of the response. Null if there was none. */
             status: number | null;
-            /** @description What was wrong; null for a success. */
+            /** @description Why the attempt failed. Null if it succeeded. */
             fault: string | null;
         };
-        /** @description A view, and its part in a consensus. */
+        /** @description A view and its weight in a consensus. */
         WeighedView: {
             analyst: components["schemas"]["Author"];
-            /** @description Counts the versions of the view from 1. */
+            /** @description The version of the view, from 1. */
             version: number;
             /** Format: date-time */
             recordedAt: string;
             probabilities: components["schemas"]["Probabilities"];
             rationale: string;
-            /** @description They sum to 1. */
+            /** @description The weight of the view. All weights sum to 1. */
             weight: number;
-            /** @description From the pool: the total variation distance. */
+            /** @description The total variation distance between the view and the pool. */
             distance: number;
         };
     };
     responses: never;
     parameters: {
-        /** @description ETags of what the client has; answered 304 where one still stands. */
+        /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
         IfNoneMatch: string;
-        /** @description The id of the last event that the client has. Browsers send it by themselves. */
+        /** @description The id of the last event that the client received. Browsers send it on reconnecting. */
         LastEventId: string;
-        /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+        /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
         IdempotencyKey: string;
-        /** @description The ETag of the outlook that was read; refused with 412 where it has changed since. */
+        /** @description The ETag of the outlook that you read. Returns 412 if the outlook has changed since. */
         IfMatch: string;
     };
     requestBodies: never;
     headers: {
         /** @description The strong validator of the body. */
         ETag: string;
-        /** @description Where what was created stands. */
+        /** @description The URL of the created resource. */
         Location: string;
         /** @description The next page, as `rel="next"`. */
         Link: string;
@@ -3272,15 +3272,15 @@ export interface operations {
     getOutlook: {
         parameters: {
             query?: {
-                /** @description A moment of recording, by the clock of the service and to the millisecond. A version stands from its publishedAt on, until that of the next. */
+                /** @description A time, by the service's clock, with at most millisecond precision. A version is current from its `publishedAt` until the `publishedAt` of the next one. */
                 asOf?: string;
-                /** @description Never answer from an older version, whichever instance is asked; 404 where there is none as new yet. */
+                /** @description Return at least this version, from any instance. Returns 404 if it does not exist yet. */
                 minVersion?: number;
-                /** @description As Accept, which it goes before: for links. */
+                /** @description Overrides the Accept header, for use in links. */
                 format?: "json" | "md";
             };
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -3302,7 +3302,7 @@ export interface operations {
                     "text/markdown": string;
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -3310,7 +3310,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3319,7 +3319,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3328,7 +3328,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3337,7 +3337,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -3346,7 +3346,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3355,7 +3355,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -3365,7 +3365,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -3374,7 +3374,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -3391,33 +3391,33 @@ export interface operations {
             query?: {
                 /** @description Only outlooks on this symbol. */
                 instrument?: string;
-                /** @description Only outlooks that have this status now. */
+                /** @description Only outlooks that currently have this status. */
                 status?: "open" | "resolved" | "void" | "withdrawn";
-                /** @description Only outlooks whose review is due now, or those whose is not. */
+                /** @description `true`: only outlooks that currently have a review due. `false`: only those that do not. */
                 reviewDue?: boolean;
-                /** @description The scenario that `minProbability` and `maxProbability` are about. */
+                /** @description The scenario that `minProbability` and `maxProbability` apply to. */
                 scenario?: "bear" | "base" | "bull";
-                /** @description Only outlooks that give the `scenario` this probability or more: a fraction with at most four decimals. */
+                /** @description Only outlooks with at least this probability for `scenario`: a fraction with at most four decimals. */
                 minProbability?: number;
-                /** @description Only outlooks that give the `scenario` this probability or less: a fraction with at most four decimals. */
+                /** @description Only outlooks with at most this probability for `scenario`: a fraction with at most four decimals. */
                 maxProbability?: number;
-                /** @description Only outlooks whose version was published at this moment or later. */
+                /** @description Only outlooks with a version published at or after this time. */
                 updatedSince?: string;
-                /** @description Only outlooks with these words, in English, in their title, headwinds, summary or invalidation conditions; a match in the title weighs most. `"…"` asks for a phrase, `or` for either word, `-` for none of a word. */
+                /** @description Full-text search, in English, in titles, headwinds, summaries and invalidation conditions. A match in the title ranks highest. Write `"…"` for a phrase, `or` for either word, and `-` before a word to exclude it. */
                 q?: string;
-                /** @description The order; a leading hyphen turns it around. Left out, it is `relevance` with `q`, which that needs, and `-publishedAt` without. */
+                /** @description The sort order; a leading hyphen reverses it. `relevance` requires `q`. Left out: `relevance` with `q`, otherwise `-publishedAt`. */
                 sort?: "-publishedAt" | "publishedAt" | "slug" | "relevance";
-                /** @description The list as it stood at this moment, which must not lie in the future: of each outlook the newest version recorded until then, with the status that it had and the review that was due. Filters and order go by that version, but for `status` and `reviewDue`, which go by what is the case now. */
+                /** @description The list as of this time, which must not be in the future: the newest version of each outlook recorded up to then, with the status and the review of that time. Filters and order apply to that version, except that `status` and `reviewDue` apply to the current state. */
                 asOf?: string;
-                /** @description How many items to answer, at the most. */
+                /** @description The maximum number of items to return. */
                 limit?: number;
-                /** @description The `nextCursor` of the page before; the other parameters stay. */
+                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
-                /** @description As Accept, which it goes before: for links and spreadsheets. */
+                /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path?: never;
@@ -3441,7 +3441,7 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -3449,7 +3449,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3458,7 +3458,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -3467,7 +3467,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3476,7 +3476,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -3486,7 +3486,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -3495,7 +3495,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -3511,7 +3511,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path?: never;
@@ -3523,7 +3523,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Created; the whole representation. */
+            /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -3534,7 +3534,7 @@ export interface operations {
                     "application/json": components["schemas"]["Outlook"];
                 };
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3543,7 +3543,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3561,7 +3561,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -3570,7 +3570,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description In conflict with what stands. */
+            /** @description The request conflicts with the current state. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3579,7 +3579,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -3588,7 +3588,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Another content type is needed. */
+            /** @description The content type is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -3597,7 +3597,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3606,7 +3606,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -3616,7 +3616,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -3625,7 +3625,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -3640,11 +3640,11 @@ export interface operations {
     getOutlooks: {
         parameters: {
             query: {
-                /** @description 1–100 slugs, joined by commas, each once. */
+                /** @description 1–100 slugs, separated by commas, without duplicates. */
                 slugs: string;
             };
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path?: never;
@@ -3662,7 +3662,7 @@ export interface operations {
                     "application/json": components["schemas"]["OutlookBatch"];
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -3670,7 +3670,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3679,7 +3679,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -3688,7 +3688,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3697,7 +3697,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -3707,7 +3707,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -3716,7 +3716,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -3732,9 +3732,9 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description The ETag of the outlook that was read; refused with 412 where it has changed since. */
+                /** @description The ETag of the outlook that you read. Returns 412 if the outlook has changed since. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -3749,7 +3749,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Created; the whole representation. */
+            /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -3760,7 +3760,7 @@ export interface operations {
                     "application/json": components["schemas"]["Outlook"];
                 };
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3769,7 +3769,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3787,7 +3787,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3796,7 +3796,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -3805,7 +3805,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description In conflict with what stands. */
+            /** @description The request conflicts with the current state. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3814,7 +3814,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The outlook has changed since it was read. */
+            /** @description The outlook has changed since you read it. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -3823,7 +3823,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -3832,7 +3832,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Another content type is needed. */
+            /** @description The content type is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -3841,7 +3841,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3850,7 +3850,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -3860,7 +3860,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -3869,7 +3869,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -3885,9 +3885,9 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description The ETag of the outlook that was read; refused with 412 where it has changed since. */
+                /** @description The ETag of the outlook that you read. Returns 412 if the outlook has changed since. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -3902,7 +3902,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Created; the whole representation. */
+            /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -3913,7 +3913,7 @@ export interface operations {
                     "application/json": components["schemas"]["Outlook"];
                 };
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3922,7 +3922,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -3940,7 +3940,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3949,7 +3949,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -3958,7 +3958,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description In conflict with what stands. */
+            /** @description The request conflicts with the current state. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3967,7 +3967,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The outlook has changed since it was read. */
+            /** @description The outlook has changed since you read it. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -3976,7 +3976,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -3985,7 +3985,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Another content type is needed. */
+            /** @description The content type is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -3994,7 +3994,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4003,7 +4003,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -4013,7 +4013,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -4022,7 +4022,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -4037,15 +4037,15 @@ export interface operations {
     listVersions: {
         parameters: {
             query?: {
-                /** @description How many items to answer, at the most. */
+                /** @description The maximum number of items to return. */
                 limit?: number;
-                /** @description The `nextCursor` of the page before; the other parameters stay. */
+                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
-                /** @description As Accept, which it goes before: for links and spreadsheets. */
+                /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -4072,7 +4072,7 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -4080,7 +4080,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4089,7 +4089,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4098,7 +4098,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4107,7 +4107,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -4116,7 +4116,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4125,7 +4125,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -4135,7 +4135,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -4144,7 +4144,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -4159,11 +4159,11 @@ export interface operations {
     getVersion: {
         parameters: {
             query?: {
-                /** @description As Accept, which it goes before: for links. */
+                /** @description Overrides the Accept header, for use in links. */
                 format?: "json" | "md";
             };
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -4187,7 +4187,7 @@ export interface operations {
                     "text/markdown": string;
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -4195,7 +4195,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4204,7 +4204,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4213,7 +4213,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4222,7 +4222,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -4231,7 +4231,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4240,7 +4240,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -4250,7 +4250,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -4259,7 +4259,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -4274,11 +4274,11 @@ export interface operations {
     getDiff: {
         parameters: {
             query?: {
-                /** @description The version to start from, older or newer; left out, the one before. */
+                /** @description The version to compare with, older or newer. Left out: the previous version. */
                 against?: number;
             };
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -4301,7 +4301,7 @@ export interface operations {
                     "application/json": components["schemas"]["OutlookDiff"];
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -4309,7 +4309,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4318,7 +4318,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4327,7 +4327,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4336,7 +4336,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -4345,7 +4345,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4354,7 +4354,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -4364,7 +4364,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -4373,7 +4373,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -4388,14 +4388,14 @@ export interface operations {
     getProbabilities: {
         parameters: {
             query?: {
-                /** @description Published at or after it. */
+                /** @description Only versions published at or after this time. */
                 from?: string;
-                /** @description Published before it. */
+                /** @description Only versions published before this time. */
                 to?: string;
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -4417,7 +4417,7 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -4425,7 +4425,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4434,7 +4434,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4443,7 +4443,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4452,7 +4452,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -4461,7 +4461,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4470,7 +4470,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -4480,7 +4480,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -4489,7 +4489,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -4504,27 +4504,27 @@ export interface operations {
     getChart: {
         parameters: {
             query?: {
-                /** @description The three probabilities of a version; how they moved; how far the instrument is below its peak; how well the author of the version is calibrated, over all resolved outlooks. */
+                /** @description `scenarios`: the three probabilities of a version. `history`: how they moved. `drawdown`: how far the instrument is below its peak. `calibration`: how well the author of the version is calibrated over all resolved outlooks. */
                 kind?: "scenarios" | "history" | "drawdown" | "calibration";
-                /** @description Of scenarios and history: the picture as of that version, which never changes. Left out, the version that stands. */
+                /** @description For `scenarios` and `history`: draw the chart for this version. That chart never changes. Left out: the current version. */
                 version?: number;
-                /** @description A moment of recording: the picture as it was then. */
+                /** @description Draw the chart from the data recorded up to this time. */
                 asOf?: string;
-                /** @description In pixels. */
+                /** @description The width in pixels. */
                 width?: number;
-                /** @description In pixels. Left out: 300 of scenarios, 400 of history and drawdown, 520 of calibration. */
+                /** @description The height in pixels. Left out: 300 for `scenarios`, 400 for `history` and `drawdown`, 520 for `calibration`. */
                 height?: number;
-                /** @description How many times as large it is, with all that is in it: 2 for sharp screens. */
+                /** @description The scale factor of the whole chart: 2 for high-density screens. */
                 scale?: number;
-                /** @description The ground: light, dark, or in an SVG what the reader prefers; a PNG is light then. */
+                /** @description The colour scheme. With `auto`, an SVG follows the reader's light or dark mode, and a PNG is light. */
                 theme?: "auto" | "light" | "dark";
-                /** @description Any text: whoever knows that the picture changed gives another one, so that no cache on the way answers with what it had. */
+                /** @description A cache buster: any text. Send a new value when the chart has changed, so that no cache returns the old one. */
                 v?: string;
-                /** @description As Accept, for where a link is all that there is. */
+                /** @description Overrides the Accept header, for use in links. */
                 format?: "svg" | "png";
             };
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -4546,7 +4546,7 @@ export interface operations {
                     "image/png": string;
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -4554,7 +4554,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4563,7 +4563,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4572,7 +4572,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4581,7 +4581,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -4590,7 +4590,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description In conflict with what stands. */
+            /** @description The request conflicts with the current state. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4599,7 +4599,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4608,7 +4608,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -4618,7 +4618,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -4627,7 +4627,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -4642,15 +4642,15 @@ export interface operations {
     listEvidence: {
         parameters: {
             query?: {
-                /** @description How many items to answer, at the most. */
+                /** @description The maximum number of items to return. */
                 limit?: number;
-                /** @description The `nextCursor` of the page before; the other parameters stay. */
+                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
-                /** @description As Accept, which it goes before: for links and spreadsheets. */
+                /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -4677,7 +4677,7 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -4685,7 +4685,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4694,7 +4694,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4703,7 +4703,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4712,7 +4712,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -4721,7 +4721,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4730,7 +4730,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -4740,7 +4740,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -4749,7 +4749,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -4765,7 +4765,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
@@ -4780,7 +4780,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Created; the whole representation. */
+            /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -4791,7 +4791,7 @@ export interface operations {
                     "application/json": components["schemas"]["Evidence"];
                 };
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4800,7 +4800,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4818,7 +4818,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4827,7 +4827,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -4836,7 +4836,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description In conflict with what stands. */
+            /** @description The request conflicts with the current state. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4845,7 +4845,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -4854,7 +4854,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Another content type is needed. */
+            /** @description The content type is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -4863,7 +4863,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4872,7 +4872,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -4882,7 +4882,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -4891,7 +4891,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -4907,7 +4907,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -4929,7 +4929,7 @@ export interface operations {
                     "application/json": components["schemas"]["Evidence"];
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -4937,7 +4937,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4946,7 +4946,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4955,7 +4955,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4964,7 +4964,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -4973,7 +4973,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4982,7 +4982,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -4992,7 +4992,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -5001,7 +5001,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -5016,15 +5016,15 @@ export interface operations {
     listViews: {
         parameters: {
             query?: {
-                /** @description How many items to answer, at the most. */
+                /** @description The maximum number of items to return. */
                 limit?: number;
-                /** @description The `nextCursor` of the page before; the other parameters stay. */
+                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
-                /** @description As Accept, which it goes before: for links and spreadsheets. */
+                /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -5051,7 +5051,7 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -5059,7 +5059,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5068,7 +5068,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5077,7 +5077,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5086,7 +5086,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -5095,7 +5095,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5104,7 +5104,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -5114,7 +5114,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -5123,7 +5123,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -5139,7 +5139,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -5160,7 +5160,7 @@ export interface operations {
                     "application/json": components["schemas"]["View"];
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -5168,7 +5168,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5177,7 +5177,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5195,7 +5195,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5204,7 +5204,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -5213,7 +5213,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5222,7 +5222,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -5232,7 +5232,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -5241,7 +5241,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -5279,7 +5279,7 @@ export interface operations {
                     "application/json": components["schemas"]["View"];
                 };
             };
-            /** @description Created; the whole representation. */
+            /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -5290,7 +5290,7 @@ export interface operations {
                     "application/json": components["schemas"]["View"];
                 };
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5299,7 +5299,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5317,7 +5317,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5326,7 +5326,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -5335,7 +5335,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description In conflict with what stands. */
+            /** @description The request conflicts with the current state. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5344,7 +5344,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -5353,7 +5353,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Another content type is needed. */
+            /** @description The content type is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -5362,7 +5362,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5371,7 +5371,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -5381,7 +5381,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -5390,7 +5390,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -5405,15 +5405,15 @@ export interface operations {
     getView: {
         parameters: {
             query?: {
-                /** @description How many items to answer, at the most. */
+                /** @description The maximum number of items to return. */
                 limit?: number;
-                /** @description The `nextCursor` of the page before; the other parameters stay. */
+                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
-                /** @description As Accept, which it goes before: for links and spreadsheets. */
+                /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -5441,7 +5441,7 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -5449,7 +5449,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5458,7 +5458,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5467,7 +5467,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5476,7 +5476,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -5485,7 +5485,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5494,7 +5494,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -5504,7 +5504,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -5513,7 +5513,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -5528,15 +5528,15 @@ export interface operations {
     getConsensus: {
         parameters: {
             query?: {
-                /** @description `linear`: Σ w p (Stone 1961). `logarithmic`: ∝ Π p^w, renormalised (Genest and Zidek 1986); a view with weight that gives a scenario 0 rules it out for all. */
+                /** @description `linear`: Σ w p (Stone 1961). `logarithmic`: ∝ Π p^w, renormalised (Genest and Zidek 1986); a view with a positive weight and probability 0 for a scenario rules that scenario out. */
                 method?: "linear" | "logarithmic";
-                /** @description `equal`: each view the same. `recency`: 2^(−age ÷ 30 days), the age against the newest view. `skill`: max(0, skill) · n ÷ (n + 10), by the mean Brier score against uniform thirds over the n outlooks that were scored for the analyst, by versions and views; who did no better than chance, or was never scored, weighs nothing. */
+                /** @description `equal`: the same weight for each view. `recency`: 2^(−age ÷ 30 days), with the age relative to the newest view. `skill`: max(0, skill) · n ÷ (n + 10), where skill compares the analyst's mean Brier score with uniform thirds over n scored outlooks, from versions and views. An analyst who did no better than chance or was never scored gets weight 0. */
                 weights?: "equal" | "recency" | "skill";
-                /** @description A moment of recording: the views, and the records of skill, as they were then. */
+                /** @description Use the views and track records as of this time. */
                 asOf?: string;
             };
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -5557,7 +5557,7 @@ export interface operations {
                     "application/json": components["schemas"]["Consensus"];
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -5565,7 +5565,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5574,7 +5574,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5583,7 +5583,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5592,7 +5592,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -5601,7 +5601,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description In conflict with what stands. */
+            /** @description The request conflicts with the current state. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5610,7 +5610,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5619,7 +5619,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -5629,7 +5629,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -5638,7 +5638,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -5654,9 +5654,9 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description The ETag of the outlook that was read; refused with 412 where it has changed since. */
+                /** @description The ETag of the outlook that you read. Returns 412 if the outlook has changed since. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -5671,7 +5671,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Created; the whole representation. */
+            /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -5682,7 +5682,7 @@ export interface operations {
                     "application/json": components["schemas"]["Outlook"];
                 };
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5691,7 +5691,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5709,7 +5709,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5718,7 +5718,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -5727,7 +5727,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description In conflict with what stands. */
+            /** @description The request conflicts with the current state. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5736,7 +5736,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The outlook has changed since it was read. */
+            /** @description The outlook has changed since you read it. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -5745,7 +5745,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -5754,7 +5754,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Another content type is needed. */
+            /** @description The content type is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -5763,7 +5763,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5772,7 +5772,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -5782,7 +5782,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -5791,7 +5791,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -5806,11 +5806,11 @@ export interface operations {
     listConditions: {
         parameters: {
             query?: {
-                /** @description As Accept, which it goes before: for links and spreadsheets. */
+                /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -5832,7 +5832,7 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -5840,7 +5840,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5849,7 +5849,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5858,7 +5858,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5867,7 +5867,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -5876,7 +5876,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5885,7 +5885,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -5895,7 +5895,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -5904,7 +5904,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -5919,13 +5919,13 @@ export interface operations {
     getCondition: {
         parameters: {
             query?: {
-                /** @description How many items to answer, at the most. */
+                /** @description The maximum number of items to return. */
                 limit?: number;
-                /** @description The `nextCursor` of the page before; the other parameters stay. */
+                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
             };
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -5948,7 +5948,7 @@ export interface operations {
                     "application/json": components["schemas"]["ConditionHistory"];
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -5956,7 +5956,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5965,7 +5965,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -5974,7 +5974,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5983,7 +5983,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -5992,7 +5992,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6001,7 +6001,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -6011,7 +6011,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -6020,7 +6020,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -6036,7 +6036,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
@@ -6052,7 +6052,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Created; the whole representation. */
+            /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -6063,7 +6063,7 @@ export interface operations {
                     "application/json": components["schemas"]["Condition"];
                 };
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6072,7 +6072,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6090,7 +6090,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6099,7 +6099,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -6108,7 +6108,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description In conflict with what stands. */
+            /** @description The request conflicts with the current state. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -6117,7 +6117,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -6126,7 +6126,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Another content type is needed. */
+            /** @description The content type is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -6135,7 +6135,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6144,7 +6144,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -6154,7 +6154,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -6163,7 +6163,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -6178,15 +6178,15 @@ export interface operations {
     getDrawdown: {
         parameters: {
             query?: {
-                /** @description The first day whose closes count, and so the first that can be the peak. Left out: the first day of the horizon. */
+                /** @description Use closes from this day on. Left out: from the first day of the horizon. */
                 since?: string;
-                /** @description A moment of recording: the closes and the labels as they were known then. */
+                /** @description Use the closes and labels that were recorded up to this time. */
                 asOf?: string;
-                /** @description How deep an episode must be to be listed, as a fraction. */
+                /** @description List only episodes at least this deep, as a fraction. */
                 minDepth?: number;
             };
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -6207,7 +6207,7 @@ export interface operations {
                     "application/json": components["schemas"]["Drawdown"];
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -6215,7 +6215,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6224,7 +6224,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6233,7 +6233,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6242,7 +6242,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -6251,7 +6251,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description In conflict with what stands. */
+            /** @description The request conflicts with the current state. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -6260,7 +6260,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6269,7 +6269,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -6279,7 +6279,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -6288,7 +6288,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -6304,9 +6304,9 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description The ETag of the outlook that was read; refused with 412 where it has changed since. */
+                /** @description The ETag of the outlook that you read. Returns 412 if the outlook has changed since. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -6321,7 +6321,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Created; the whole representation. */
+            /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -6332,7 +6332,7 @@ export interface operations {
                     "application/json": components["schemas"]["Outlook"];
                 };
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6341,7 +6341,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6359,7 +6359,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6368,7 +6368,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -6377,7 +6377,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description In conflict with what stands. */
+            /** @description The request conflicts with the current state. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -6386,7 +6386,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The outlook has changed since it was read. */
+            /** @description The outlook has changed since you read it. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -6395,7 +6395,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -6404,7 +6404,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Another content type is needed. */
+            /** @description The content type is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -6413,7 +6413,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6422,7 +6422,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -6432,7 +6432,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -6441,7 +6441,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -6457,7 +6457,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -6478,7 +6478,7 @@ export interface operations {
                     "application/json": components["schemas"]["OutlookResolution"];
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -6486,7 +6486,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6495,7 +6495,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6504,7 +6504,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6513,7 +6513,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -6522,7 +6522,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6531,7 +6531,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -6541,7 +6541,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -6550,7 +6550,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -6566,7 +6566,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
@@ -6581,7 +6581,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Created; the whole representation. */
+            /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -6592,7 +6592,7 @@ export interface operations {
                     "application/json": components["schemas"]["OutlookResolution"];
                 };
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6601,7 +6601,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6619,7 +6619,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6628,7 +6628,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -6637,7 +6637,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description In conflict with what stands. */
+            /** @description The request conflicts with the current state. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -6646,7 +6646,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -6655,7 +6655,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Another content type is needed. */
+            /** @description The content type is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -6664,7 +6664,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6673,7 +6673,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -6683,7 +6683,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -6692,7 +6692,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -6707,11 +6707,11 @@ export interface operations {
     getExpectedOutcome: {
         parameters: {
             query?: {
-                /** @description A moment of recording: by the version that stood then. */
+                /** @description Use the version that was current at this time. */
                 asOf?: string;
             };
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -6732,7 +6732,7 @@ export interface operations {
                     "application/json": components["schemas"]["ExpectedOutcome"];
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -6740,7 +6740,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6749,7 +6749,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6758,7 +6758,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6767,7 +6767,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -6776,7 +6776,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6785,7 +6785,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -6795,7 +6795,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -6804,7 +6804,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -6819,13 +6819,13 @@ export interface operations {
     getScores: {
         parameters: {
             query?: {
-                /** @description What skill is measured against: `uniform` thirds, the `previous` version, or a fixed one as fractions of bear, base and bull, joined by commas. The skill is 1 − score ÷ score of the reference. */
+                /** @description The reference for skill: `uniform` thirds, the `previous` version, or fixed probabilities of bear, base and bull, as fractions separated by commas. Skill is 1 − score ÷ score of the reference. */
                 reference?: string;
-                /** @description A moment of recording: the versions and the resolution as they stood then. */
+                /** @description Use the versions and the resolution that were recorded up to this time. */
                 asOf?: string;
             };
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -6846,7 +6846,7 @@ export interface operations {
                     "application/json": components["schemas"]["OutlookScores"];
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -6854,7 +6854,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6863,7 +6863,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6872,7 +6872,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6881,7 +6881,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -6890,7 +6890,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6899,7 +6899,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -6909,7 +6909,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -6918,7 +6918,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -6939,13 +6939,13 @@ export interface operations {
                 from?: string;
                 /** @description Only outlooks whose horizon ends before this day. */
                 to?: string;
-                /** @description A moment of recording: the record as it was then, whatever was resolved, or resolved anew, since. */
+                /** @description The record as of this time, without later resolutions and corrections. */
                 asOf?: string;
-                /** @description What skill is measured against: `uniform` thirds, or a fixed one as fractions of bear, base and bull, joined by commas. The skill is 1 − score ÷ score of the reference. */
+                /** @description The reference for skill: `uniform` thirds, or fixed probabilities of bear, base and bull, as fractions separated by commas. Skill is 1 − score ÷ score of the reference. */
                 reference?: string;
             };
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path?: never;
@@ -6963,7 +6963,7 @@ export interface operations {
                     "application/json": components["schemas"]["TrackRecord"];
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -6971,7 +6971,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -6980,7 +6980,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -6989,7 +6989,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6998,7 +6998,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -7008,7 +7008,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -7017,7 +7017,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -7036,13 +7036,13 @@ export interface operations {
                 from?: string;
                 /** @description Only outlooks whose horizon ends before this day. */
                 to?: string;
-                /** @description A moment of recording: the record as it was then, whatever was resolved, or resolved anew, since. */
+                /** @description The record as of this time, without later resolutions and corrections. */
                 asOf?: string;
-                /** @description What skill is measured against: `uniform` thirds, or a fixed one as fractions of bear, base and bull, joined by commas. The skill is 1 − score ÷ score of the reference. */
+                /** @description The reference for skill: `uniform` thirds, or fixed probabilities of bear, base and bull, as fractions separated by commas. Skill is 1 − score ÷ score of the reference. */
                 reference?: string;
             };
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -7063,7 +7063,7 @@ export interface operations {
                     "application/json": components["schemas"]["TrackRecord"];
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -7071,7 +7071,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7080,7 +7080,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7089,7 +7089,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -7098,7 +7098,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -7107,7 +7107,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -7116,7 +7116,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -7126,7 +7126,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -7135,7 +7135,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -7150,7 +7150,7 @@ export interface operations {
     getAnalystTrackRecord: {
         parameters: {
             query?: {
-                /** @description The versions that the analyst published, or the views that the analyst held. */
+                /** @description The forecasts to score: the versions that the analyst published, or the analyst's views. */
                 source?: "version" | "view";
                 /** @description Only outlooks on this symbol. */
                 instrument?: string;
@@ -7158,13 +7158,13 @@ export interface operations {
                 from?: string;
                 /** @description Only outlooks whose horizon ends before this day. */
                 to?: string;
-                /** @description A moment of recording: the record as it was then, whatever was resolved, or resolved anew, since. */
+                /** @description The record as of this time, without later resolutions and corrections. */
                 asOf?: string;
-                /** @description What skill is measured against: `uniform` thirds, or a fixed one as fractions of bear, base and bull, joined by commas. The skill is 1 − score ÷ score of the reference. */
+                /** @description The reference for skill: `uniform` thirds, or fixed probabilities of bear, base and bull, as fractions separated by commas. Skill is 1 − score ÷ score of the reference. */
                 reference?: string;
             };
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -7184,7 +7184,7 @@ export interface operations {
                     "application/json": components["schemas"]["TrackRecord"];
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -7192,7 +7192,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7201,7 +7201,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7210,7 +7210,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -7219,7 +7219,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -7228,7 +7228,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -7237,7 +7237,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -7247,7 +7247,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -7256,7 +7256,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -7271,11 +7271,11 @@ export interface operations {
     streamEvents: {
         parameters: {
             query?: {
-                /** @description As the header Last-Event-ID, which a browser sends by itself but lets no page set; the header goes before it. 0 starts with the first event. */
+                /** @description Same as the Last-Event-ID header, for pages, which cannot set that header. The header takes precedence. 0 starts with the first event. */
                 lastEventId?: string;
             };
             header?: {
-                /** @description The id of the last event that the client has. Browsers send it by themselves. */
+                /** @description The id of the last event that the client received. Browsers send it on reconnecting. */
                 "Last-Event-ID"?: components["parameters"]["LastEventId"];
             };
             path?: never;
@@ -7292,7 +7292,7 @@ export interface operations {
                     "text/event-stream": string;
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7301,7 +7301,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -7310,7 +7310,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -7319,7 +7319,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -7329,7 +7329,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -7338,7 +7338,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -7353,11 +7353,11 @@ export interface operations {
     streamOutlookEvents: {
         parameters: {
             query?: {
-                /** @description As the header Last-Event-ID, which a browser sends by itself but lets no page set; the header goes before it. 0 starts with the first event. */
+                /** @description Same as the Last-Event-ID header, for pages, which cannot set that header. The header takes precedence. 0 starts with the first event. */
                 lastEventId?: string;
             };
             header?: {
-                /** @description The id of the last event that the client has. Browsers send it by themselves. */
+                /** @description The id of the last event that the client received. Browsers send it on reconnecting. */
                 "Last-Event-ID"?: components["parameters"]["LastEventId"];
             };
             path: {
@@ -7377,7 +7377,7 @@ export interface operations {
                     "text/event-stream": string;
                 };
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7386,7 +7386,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7395,7 +7395,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -7404,7 +7404,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -7413,7 +7413,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -7422,7 +7422,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -7432,7 +7432,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -7441,7 +7441,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -7457,7 +7457,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path?: never;
@@ -7476,7 +7476,7 @@ export interface operations {
                     "application/xml": string;
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -7484,7 +7484,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7493,7 +7493,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -7502,7 +7502,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -7511,7 +7511,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -7521,7 +7521,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -7530,7 +7530,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -7546,7 +7546,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -7568,7 +7568,7 @@ export interface operations {
                     "application/xml": string;
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -7576,7 +7576,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7585,7 +7585,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7594,7 +7594,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -7603,7 +7603,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -7612,7 +7612,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -7621,7 +7621,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -7631,7 +7631,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -7640,7 +7640,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -7656,7 +7656,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path?: never;
@@ -7675,7 +7675,7 @@ export interface operations {
                     "application/json": components["schemas"]["JsonFeed"];
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -7683,7 +7683,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7692,7 +7692,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -7701,7 +7701,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -7710,7 +7710,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -7720,7 +7720,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -7729,7 +7729,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -7745,7 +7745,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -7767,7 +7767,7 @@ export interface operations {
                     "application/json": components["schemas"]["JsonFeed"];
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -7775,7 +7775,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7784,7 +7784,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7793,7 +7793,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -7802,7 +7802,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -7811,7 +7811,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -7820,7 +7820,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -7830,7 +7830,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -7839,7 +7839,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -7854,15 +7854,15 @@ export interface operations {
     listInstruments: {
         parameters: {
             query?: {
-                /** @description How many items to answer, at the most. */
+                /** @description The maximum number of items to return. */
                 limit?: number;
-                /** @description The `nextCursor` of the page before; the other parameters stay. */
+                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
-                /** @description As Accept, which it goes before: for links and spreadsheets. */
+                /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path?: never;
@@ -7886,7 +7886,7 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -7894,7 +7894,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -7903,7 +7903,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -7912,7 +7912,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -7921,7 +7921,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -7931,7 +7931,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -7940,7 +7940,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -7956,7 +7956,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path?: never;
@@ -7968,7 +7968,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Created; the whole representation. */
+            /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -7979,7 +7979,7 @@ export interface operations {
                     "application/json": components["schemas"]["Instrument"];
                 };
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7988,7 +7988,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8006,7 +8006,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -8015,7 +8015,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description In conflict with what stands. */
+            /** @description The request conflicts with the current state. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -8024,7 +8024,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -8033,7 +8033,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Another content type is needed. */
+            /** @description The content type is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -8042,7 +8042,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -8051,7 +8051,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -8061,7 +8061,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -8070,7 +8070,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -8086,7 +8086,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -8107,7 +8107,7 @@ export interface operations {
                     "application/json": components["schemas"]["Instrument"];
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -8115,7 +8115,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8124,7 +8124,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8133,7 +8133,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -8142,7 +8142,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -8151,7 +8151,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -8160,7 +8160,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -8170,7 +8170,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -8179,7 +8179,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -8195,7 +8195,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
@@ -8220,7 +8220,7 @@ export interface operations {
                     "application/json": components["schemas"]["Instrument"];
                 };
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8229,7 +8229,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8247,7 +8247,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -8256,7 +8256,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -8265,7 +8265,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description In conflict with what stands. */
+            /** @description The request conflicts with the current state. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -8274,7 +8274,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -8283,7 +8283,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Another content type is needed. */
+            /** @description The content type is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -8292,7 +8292,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -8301,7 +8301,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -8311,7 +8311,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -8320,7 +8320,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -8335,15 +8335,15 @@ export interface operations {
     listSeries: {
         parameters: {
             query?: {
-                /** @description How many items to answer, at the most. */
+                /** @description The maximum number of items to return. */
                 limit?: number;
-                /** @description The `nextCursor` of the page before; the other parameters stay. */
+                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
-                /** @description As Accept, which it goes before: for links and spreadsheets. */
+                /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path?: never;
@@ -8367,7 +8367,7 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -8375,7 +8375,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8384,7 +8384,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -8393,7 +8393,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -8402,7 +8402,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -8412,7 +8412,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -8421,7 +8421,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -8437,7 +8437,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path?: never;
@@ -8449,7 +8449,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Created; the whole representation. */
+            /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -8460,7 +8460,7 @@ export interface operations {
                     "application/json": components["schemas"]["Series"];
                 };
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8469,7 +8469,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8487,7 +8487,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -8496,7 +8496,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description In conflict with what stands. */
+            /** @description The request conflicts with the current state. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -8505,7 +8505,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -8514,7 +8514,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Another content type is needed. */
+            /** @description The content type is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -8523,7 +8523,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -8532,7 +8532,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -8542,7 +8542,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -8551,7 +8551,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -8567,7 +8567,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -8587,7 +8587,7 @@ export interface operations {
                     "application/json": components["schemas"]["Series"];
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -8595,7 +8595,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8604,7 +8604,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8613,7 +8613,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -8622,7 +8622,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -8631,7 +8631,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -8640,7 +8640,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -8650,7 +8650,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -8659,7 +8659,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -8676,20 +8676,20 @@ export interface operations {
             query?: {
                 /** @description The first day. */
                 from?: string;
-                /** @description The first day that is left out. */
+                /** @description The day after the last day: `to` is exclusive. */
                 to?: string;
-                /** @description A moment of recording: what was known then. */
+                /** @description The values as they were known at this time. */
                 asOf?: string;
-                /** @description All: every value that a day ever had, oldest first. */
+                /** @description `newest`: one value per day. `all`: every vintage of each day, oldest first. */
                 vintages?: "newest" | "all";
                 limit?: number;
-                /** @description The `nextCursor` of the page before; the other parameters stay. */
+                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
-                /** @description As Accept, which it goes before: for links and spreadsheets. */
+                /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -8715,7 +8715,7 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -8723,7 +8723,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8732,7 +8732,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8741,7 +8741,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -8750,7 +8750,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -8759,7 +8759,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -8768,7 +8768,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -8778,7 +8778,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -8787,7 +8787,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -8803,7 +8803,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
@@ -8827,7 +8827,7 @@ export interface operations {
                     "application/json": components["schemas"]["Recorded"];
                 };
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -8836,7 +8836,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -8854,7 +8854,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -8863,7 +8863,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -8872,7 +8872,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description In conflict with what stands. */
+            /** @description The request conflicts with the current state. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -8881,7 +8881,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -8890,7 +8890,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Another content type is needed. */
+            /** @description The content type is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -8899,7 +8899,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -8908,7 +8908,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -8918,7 +8918,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -8927,7 +8927,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -8942,15 +8942,15 @@ export interface operations {
     listKeys: {
         parameters: {
             query?: {
-                /** @description How many items to answer, at the most. */
+                /** @description The maximum number of items to return. */
                 limit?: number;
-                /** @description The `nextCursor` of the page before; the other parameters stay. */
+                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
-                /** @description As Accept, which it goes before: for links and spreadsheets. */
+                /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path?: never;
@@ -8974,7 +8974,7 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -8982,7 +8982,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9000,7 +9000,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -9009,7 +9009,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -9018,7 +9018,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -9028,7 +9028,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -9037,7 +9037,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -9053,7 +9053,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path?: never;
@@ -9065,7 +9065,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Created; the whole representation. */
+            /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -9076,7 +9076,7 @@ export interface operations {
                     "application/json": components["schemas"]["IssuedKey"];
                 };
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9085,7 +9085,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9103,7 +9103,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -9112,7 +9112,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description In conflict with what stands. */
+            /** @description The request conflicts with the current state. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -9121,7 +9121,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -9130,7 +9130,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Another content type is needed. */
+            /** @description The content type is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -9139,7 +9139,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -9148,7 +9148,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -9158,7 +9158,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -9167,7 +9167,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -9183,7 +9183,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -9203,7 +9203,7 @@ export interface operations {
                     "application/json": components["schemas"]["Key"];
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -9211,7 +9211,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9220,7 +9220,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9238,7 +9238,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -9247,7 +9247,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -9256,7 +9256,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -9265,7 +9265,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -9275,7 +9275,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -9284,7 +9284,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -9307,14 +9307,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done; there is nothing to answer. */
+            /** @description Done. The response has no body. */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9323,7 +9323,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9341,7 +9341,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -9350,7 +9350,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -9359,7 +9359,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -9368,7 +9368,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Another content type is needed. */
+            /** @description The content type is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -9377,7 +9377,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -9386,7 +9386,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -9396,7 +9396,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -9405,7 +9405,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -9420,15 +9420,15 @@ export interface operations {
     listWebhooks: {
         parameters: {
             query?: {
-                /** @description How many items to answer, at the most. */
+                /** @description The maximum number of items to return. */
                 limit?: number;
-                /** @description The `nextCursor` of the page before; the other parameters stay. */
+                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
-                /** @description As Accept, which it goes before: for links and spreadsheets. */
+                /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path?: never;
@@ -9452,7 +9452,7 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -9460,7 +9460,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9478,7 +9478,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -9487,7 +9487,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -9496,7 +9496,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -9506,7 +9506,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -9515,7 +9515,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -9531,7 +9531,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path?: never;
@@ -9543,7 +9543,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Created; the whole representation. */
+            /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -9554,7 +9554,7 @@ export interface operations {
                     "application/json": components["schemas"]["CreatedWebhook"];
                 };
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9563,7 +9563,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9581,7 +9581,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -9590,7 +9590,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description In conflict with what stands. */
+            /** @description The request conflicts with the current state. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -9599,7 +9599,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -9608,7 +9608,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Another content type is needed. */
+            /** @description The content type is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -9617,7 +9617,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -9626,7 +9626,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -9636,7 +9636,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -9645,7 +9645,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -9661,7 +9661,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -9681,7 +9681,7 @@ export interface operations {
                     "application/json": components["schemas"]["Webhook"];
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -9689,7 +9689,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9698,7 +9698,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9716,7 +9716,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -9725,7 +9725,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -9734,7 +9734,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -9743,7 +9743,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -9753,7 +9753,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -9762,7 +9762,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -9785,14 +9785,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done; there is nothing to answer. */
+            /** @description Done. The response has no body. */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9801,7 +9801,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9819,7 +9819,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -9828,7 +9828,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -9837,7 +9837,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -9846,7 +9846,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Another content type is needed. */
+            /** @description The content type is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -9855,7 +9855,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -9864,7 +9864,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -9874,7 +9874,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -9883,7 +9883,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -9899,7 +9899,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
@@ -9923,7 +9923,7 @@ export interface operations {
                     "application/json": components["schemas"]["Webhook"];
                 };
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9932,7 +9932,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -9950,7 +9950,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -9959,7 +9959,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -9968,7 +9968,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description In conflict with what stands. */
+            /** @description The request conflicts with the current state. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -9977,7 +9977,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -9986,7 +9986,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Another content type is needed. */
+            /** @description The content type is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -9995,7 +9995,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -10004,7 +10004,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -10014,7 +10014,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -10023,7 +10023,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -10039,7 +10039,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte. */
+                /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
             };
             path: {
@@ -10058,7 +10058,7 @@ export interface operations {
                     "application/json": components["schemas"]["CreatedWebhook"];
                 };
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -10067,7 +10067,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10085,7 +10085,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -10094,7 +10094,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -10103,7 +10103,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description In conflict with what stands. */
+            /** @description The request conflicts with the current state. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -10112,7 +10112,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -10121,7 +10121,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Another content type is needed. */
+            /** @description The content type is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -10130,7 +10130,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -10139,7 +10139,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -10149,7 +10149,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -10158,7 +10158,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -10173,15 +10173,15 @@ export interface operations {
     listWebhookDeliveries: {
         parameters: {
             query?: {
-                /** @description How many items to answer, at the most. */
+                /** @description The maximum number of items to return. */
                 limit?: number;
-                /** @description The `nextCursor` of the page before; the other parameters stay. */
+                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
-                /** @description As Accept, which it goes before: for links and spreadsheets. */
+                /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -10207,7 +10207,7 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -10215,7 +10215,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -10224,7 +10224,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10242,7 +10242,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -10251,7 +10251,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -10260,7 +10260,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -10269,7 +10269,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -10279,7 +10279,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -10288,7 +10288,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -10320,7 +10320,7 @@ export interface operations {
                     "application/json": components["schemas"]["WebhookTest"];
                 };
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -10329,7 +10329,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10347,7 +10347,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -10356,7 +10356,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -10365,7 +10365,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The body exceeds the limit: 1 MiB, for observations 4 MiB. */
+            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -10374,7 +10374,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Another content type is needed. */
+            /** @description The content type is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -10383,7 +10383,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -10392,7 +10392,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -10402,7 +10402,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -10411,7 +10411,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -10428,17 +10428,17 @@ export interface operations {
             query?: {
                 /** @description Only writes, or only refusals. */
                 kind?: "write" | "refusal";
-                /** @description Only of the analyst with this id. */
+                /** @description Only entries of the analyst with this id. */
                 analyst?: string;
-                /** @description How many items to answer, at the most. */
+                /** @description The maximum number of items to return. */
                 limit?: number;
-                /** @description The `nextCursor` of the page before; the other parameters stay. */
+                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
-                /** @description As Accept, which it goes before: for links and spreadsheets. */
+                /** @description Overrides the Accept header: for links and spreadsheets. */
                 format?: "json" | "csv";
             };
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path?: never;
@@ -10462,7 +10462,7 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -10470,7 +10470,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description A key is needed, or the one sent is unknown, expired or revoked. */
+            /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -10488,7 +10488,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -10497,7 +10497,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -10506,7 +10506,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -10516,7 +10516,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -10525,7 +10525,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -10541,7 +10541,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path?: never;
@@ -10561,7 +10561,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -10569,7 +10569,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -10578,7 +10578,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -10587,7 +10587,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -10597,7 +10597,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -10606,7 +10606,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -10622,7 +10622,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path: {
@@ -10643,7 +10643,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProblemType"];
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -10651,7 +10651,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request cannot be read. */
+            /** @description The request cannot be parsed. */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -10660,7 +10660,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing. */
+            /** @description Not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -10669,7 +10669,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -10678,7 +10678,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -10687,7 +10687,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -10697,7 +10697,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -10706,7 +10706,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -10722,7 +10722,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path?: never;
@@ -10743,7 +10743,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -10751,7 +10751,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -10760,7 +10760,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -10769,7 +10769,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -10779,7 +10779,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -10788,7 +10788,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -10804,7 +10804,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description ETags of what the client has; answered 304 where one still stands. */
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
             };
             path?: never;
@@ -10829,7 +10829,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description What the client has still stands. */
+            /** @description Not modified: the client's copy is current. */
             304: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -10837,7 +10837,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The `Accept` header excludes all that this is served as. */
+            /** @description The `Accept` header excludes every available media type. */
             406: {
                 headers: {
                     [name: string]: unknown;
@@ -10846,7 +10846,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not acceptable; `errors` says what to mend. */
+            /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -10855,7 +10855,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too much at once; try again after `Retry-After` seconds. */
+            /** @description Too many requests; try again after `Retry-After` seconds. */
             429: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];
@@ -10865,7 +10865,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Something went wrong on the side of the service. */
+            /** @description Internal error. */
             500: {
                 headers: {
                     [name: string]: unknown;
@@ -10874,7 +10874,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; try again after `Retry-After` seconds. */
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["RetryAfter"];

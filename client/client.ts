@@ -17,19 +17,21 @@ import type { paths } from './api.ts';
 
 export type * from './api.ts';
 
-type Json = 'application/json' | 'application/problem+json';
+type JsonMediaType = 'application/json' | 'application/problem+json';
 
-type Init<Operation, Parse> = Omit<FetchOptions<Operation>, 'parseAs'> & { parseAs?: Parse };
+type RequestOptions<Operation, Parse> = Omit<FetchOptions<Operation>, 'parseAs'> & {
+  parseAs?: Parse;
+};
 
-type Answer<Operation, Parse> = Operation extends {
+type Result<Operation, Parse> = Operation extends {
   responses: infer Responses extends Record<number, unknown>;
 }
   ? | {
-        data: ParseAsResponse<SuccessResponse<Responses, Json>, { parseAs: Parse }>;
+        data: ParseAsResponse<SuccessResponse<Responses, JsonMediaType>, { parseAs: Parse }>;
         error?: never;
         response: Response;
       }
-    | { data?: never; error: ErrorResponse<Responses, Json>; response: Response }
+    | { data?: never; error: ErrorResponse<Responses, JsonMediaType>; response: Response }
   : never;
 
 type Call<Method extends HttpMethod> = <
@@ -37,20 +39,25 @@ type Call<Method extends HttpMethod> = <
   Parse extends ParseAs = 'json',
 >(
   path: Path,
-  ...init: RequiredKeysOf<FetchOptions<paths[Path][Method]>> extends never
-    ? [init?: Init<paths[Path][Method], Parse>]
-    : [init: Init<paths[Path][Method], Parse>]
-) => Promise<Answer<paths[Path][Method], Parse>>;
+  ...options: RequiredKeysOf<FetchOptions<paths[Path][Method]>> extends never
+    ? [options?: RequestOptions<paths[Path][Method], Parse>]
+    : [options: RequestOptions<paths[Path][Method], Parse>]
+) => Promise<Result<paths[Path][Method], Parse>>;
 
 /**
- * openapi-fetch's client under stricter types: its own accept an unknown field or query parameter
- * beside a known one, and leave out of answers the fields that are always null.
+ * The client of openapi-fetch with stricter types. Its own types accept an unknown field or query parameter beside a
+ * known one, and omit from responses the fields that are always null.
  */
 export type Client = Pick<FetchClient<paths>, 'use' | 'eject'> & {
   [Method in HttpMethod as Uppercase<Method>]: Call<Method>;
 };
 
-/** A client of the service at `baseUrl`; with `key`, it sends that key. */
+/**
+ * Creates a client.
+ * @param options.baseUrl the URL of the service
+ * @param options.key the API key or token to send, if any
+ * @param options.fetch replaces the global `fetch`
+ */
 export function createClient({
   key,
   ...options
@@ -59,7 +66,7 @@ export function createClient({
     ...options,
     headers: key ? { Authorization: `Bearer ${key}` } : {},
   });
-  // The service takes a PATCH as a merge patch only; openapi-fetch says application/json of any body.
+  // The service accepts a PATCH only as a merge patch, and openapi-fetch sends every body as application/json.
   client.use({
     onRequest: ({ request }) => {
       if (request.method === 'PATCH') {

@@ -143,12 +143,12 @@ function servicesOf(app: FastifyInstance, options: AppOptions) {
     // stays until it is collected.
     sizeCalculation: (stored) => 4 * stored.size + 4_000,
   });
-  const reach = { resolve, allowsPrivate: config.webhookPrivateAddresses };
+  const addressPolicy = { resolve, allowsPrivate: config.webhookPrivateAddresses };
   return {
     ...database,
     now,
     feed,
-    webhooks: new WebhookDispatcher(app, { pool, feed, now, reach, version }),
+    webhooks: new WebhookDispatcher(app, { pool, feed, now, addressPolicy, version }),
     requireKeyForReads,
     publicUrl: config.publicUrl,
     idempotencyHours: config.idempotencyHours,

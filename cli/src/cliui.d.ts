@@ -1,4 +1,4 @@
-/** cliui comes without types; these are of what is used. */
+/** cliui has no types of its own. These cover what we use. */
 declare module 'cliui' {
   type Column = {
     text: string;

@@ -1,41 +1,48 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Client } from '@outlook-ledger/client';
 import { createParser } from 'eventsource-parser';
-import { dataOf, Refusal, Unavailable } from './failures.ts';
-import { open } from './requests.ts';
-import type { Service } from './service.ts';
+import { dataOrThrow, ProblemError, UnavailableError } from './errors.ts';
+import { fetchOnce } from './requests.ts';
 
 export type LedgerEvent = { id: string; event: string; data: unknown };
 
-/** Between attempts to go on, in milliseconds; doubled up to the longest. */
-const [FIRST_WAIT, LONGEST_WAIT] = [500, 15_000];
-/** The service says something every 15 seconds, in milliseconds; a stream that is silent for so long is dead. */
-const SILENT_FOR = 45_000;
-/** What an event may have at most, in characters. */
-const LONGEST_EVENT = 4_194_304;
+/** The pause before a reconnect, in milliseconds. It doubles up to the maximum. */
+const RECONNECT_DELAY = { min: 500, max: 15_000 };
+/** The service sends something every 15 seconds. A stream that is silent for this long is dead, in milliseconds. */
+const MAX_SILENCE = 45_000;
+/** In characters. */
+const MAX_EVENT_LENGTH = 4_194_304;
+
+type Options = {
+  /** The outlook to follow; undefined for all of them. */
+  slug: string | undefined;
+  signal: AbortSignal;
+  /** Called when a stream begins, with the id of the event that it continues after. */
+  onOpen: (lastEventId: string) => void;
+  onLost: () => void;
+};
+
+/** Null before the first stream begins. */
+type Position = { lastEventId: string | null };
 
 /**
- * The events of the ledger, or of one outlook, from now on, each once; after a lost connection it goes on behind
- * the last one. Written on a parser rather than on an EventSource, which forgets the id that the service sends
- * before the first event, and gives up for ever on a 503.
- * @param onOpen told when a stream begins, with the id that it goes on behind
- * @param onLost told when a connection was lost
- * @throws Refusal, Unavailable where the first connection can't be had; Refusal later where waiting mends nothing
+ * Yields each event from now on, once. After a lost connection it continues after the last event. An EventSource
+ * would forget the id that the service sends before the first event, and would give up at a 503.
+ * @throws ProblemError, UnavailableError where the first connection fails; ProblemError later where a retry can't help
  */
-export async function* followEvents(
-  service: Service,
-  options: Options,
-): AsyncGenerator<LedgerEvent> {
+export async function* followEvents(client: Client, options: Options): AsyncGenerator<LedgerEvent> {
   const { signal } = options;
-  const position: Position = { id: null };
-  for (let wait = FIRST_WAIT; !signal.aborted; wait = Math.min(LONGEST_WAIT, 2 * wait)) {
+  const position: Position = { lastEventId: null };
+  const { min, max } = RECONNECT_DELAY;
+  for (let wait = min; !signal.aborted; wait = Math.min(max, 2 * wait)) {
     try {
-      for await (const event of oneStream(service, position, options)) {
-        wait = FIRST_WAIT;
+      for await (const event of readStream(client, position, options)) {
+        wait = min;
         yield event;
       }
     } catch (error) {
       if (signal.aborted) return;
-      if (position.id === null || isFinal(error)) throw error;
+      if (position.lastEventId === null || !isTemporary(error)) throw error;
     }
     if (signal.aborted) return;
     options.onLost();
@@ -43,41 +50,34 @@ export async function* followEvents(
   }
 }
 
-type Options = {
-  slug: string | undefined;
-  signal: AbortSignal;
-  onOpen: (id: string) => void;
-  onLost: () => void;
-};
-
-/** The id of the last event there was; null before the first connection. */
-type Position = { id: string | null };
-
-function isFinal(error: unknown): boolean {
-  if (error instanceof Refusal) return error.problem.status < 500 && error.problem.status !== 429;
-  return !(error instanceof Unavailable || error instanceof TypeError || isAbort(error));
+function isTemporary(error: unknown): boolean {
+  if (error instanceof ProblemError) {
+    return error.problem.status >= 500 || error.problem.status === 429;
+  }
+  if (error instanceof UnavailableError || error instanceof TypeError) return true;
+  return error instanceof Error && error.name === 'AbortError';
 }
 
-const isAbort = (error: unknown): boolean => (error as Error).name === 'AbortError';
-
-async function* oneStream(
-  { client }: Service,
+async function* readStream(
+  client: Client,
   position: Position,
   { slug, signal, onOpen }: Options,
 ): AsyncGenerator<LedgerEvent> {
-  const silence = new AbortController();
-  const timer = setTimeout(() => silence.abort(), SILENT_FOR);
+  const connection = new AbortController();
+  const close = () => connection.abort();
+  signal.addEventListener('abort', close);
+  const silence = setTimeout(close, MAX_SILENCE);
+  const { lastEventId } = position;
   const init = {
     parseAs: 'stream',
-    fetch: open,
-    signal: AbortSignal.any([signal, silence.signal]),
+    fetch: (request: Request) => fetchOnce(request, connection.signal),
     headers: {
       Accept: 'text/event-stream',
-      ...(position.id !== null && { 'Last-Event-ID': position.id }),
+      ...(lastEventId !== null && { 'Last-Event-ID': lastEventId }),
     },
   } as const;
   try {
-    const body = dataOf(
+    const body = dataOrThrow(
       slug === undefined
         ? await client.GET('/v1/events', init)
         : await client.GET('/v1/outlooks/{slug}/events', { ...init, params: { path: { slug } } }),
@@ -85,26 +85,30 @@ async function* oneStream(
     const reader = new EventReader(position, onOpen);
     const decoder = new TextDecoder();
     for await (const bytes of body as AsyncIterable<Uint8Array>) {
-      timer.refresh();
+      silence.refresh();
       yield* reader.read(decoder.decode(bytes, { stream: true }));
     }
   } finally {
-    clearTimeout(timer);
+    clearTimeout(silence);
+    signal.removeEventListener('abort', close);
   }
 }
 
+/** Reads the events of one stream, piece by piece. */
 class EventReader {
   readonly #position: Position;
   readonly #onOpen: Options['onOpen'];
-  #told: LedgerEvent[] = [];
-  #head: string | null = '';
+  #events: LedgerEvent[] = [];
+  /** The text up to the end of the first block; null once that was read. */
+  #firstBlock: string | null = '';
   readonly #parser = createParser({
-    maxBufferSize: LONGEST_EVENT,
+    maxBufferSize: MAX_EVENT_LENGTH,
     onEvent: ({ id = '', event = 'message', data }) => {
-      this.#told.push({ id, event, data: JSON.parse(data) as unknown });
+      this.#events.push({ id, event, data: JSON.parse(data) as unknown });
     },
     onError: ({ type }) => {
-      if (type === 'max-buffer-size-exceeded') throw new Unavailable('An event is too long.');
+      if (type === 'max-buffer-size-exceeded')
+        throw new UnavailableError('The service sent an event that is too long.');
     },
   });
 
@@ -113,27 +117,28 @@ class EventReader {
     this.#onOpen = onOpen;
   }
 
-  /** The events that a piece of a stream completes; each is the position once it was taken. */
+  /** The events that this text completes. */
   *read(text: string): Generator<LedgerEvent> {
-    this.#readHead(text);
+    this.#readFirstBlock(text);
     this.#parser.feed(text);
-    const told = this.#told;
-    this.#told = [];
-    for (const event of told) {
-      this.#position.id = event.id;
+    const events = this.#events;
+    this.#events = [];
+    for (const event of events) {
+      this.#position.lastEventId = event.id;
       yield event;
     }
   }
 
-  /** The id of the first block, which has no data, so that the parser does not tell of it. */
-  #readHead(text: string): void {
-    if (this.#head === null) return;
-    this.#head += text;
-    if (!this.#head.includes('\n\n')) return;
-    const [, id] = /^id: ?(\d+)$/m.exec(this.#head.slice(0, this.#head.indexOf('\n\n'))) ?? [];
-    this.#head = null;
+  /** Reads the id of the first block. It has no data, so the parser does not report it. */
+  #readFirstBlock(text: string): void {
+    if (this.#firstBlock === null) return;
+    this.#firstBlock += text;
+    const end = this.#firstBlock.indexOf('\n\n');
+    if (end === -1) return;
+    const [, id] = /^id: ?(\d+)$/m.exec(this.#firstBlock.slice(0, end)) ?? [];
+    this.#firstBlock = null;
     if (id === undefined) return;
-    this.#position.id ??= id;
-    this.#onOpen(this.#position.id);
+    this.#position.lastEventId ??= id;
+    this.#onOpen(this.#position.lastEventId);
   }
 }

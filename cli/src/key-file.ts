@@ -10,36 +10,37 @@ import {
 import { randomUUID } from 'node:crypto';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import { UsageError } from './failures.ts';
+import { UsageError } from './errors.ts';
 
-const KEY_CHARACTERS = /^[\x21-\x7e]{1,8192}$/;
+const KEY_PATTERN = /^[\x21-\x7e]{1,8192}$/;
 
-/** Where `outlook login` puts the key: $XDG_CONFIG_HOME/outlook/key, or else ~/.config/outlook/key. */
-export function keyPath(): string {
-  // The XDG specification has relative paths ignored.
-  const set = process.env['XDG_CONFIG_HOME'] ?? '';
-  const folder = path.isAbsolute(set) ? set : path.join(homedir(), '.config');
+/** The file of `outlook login`: $XDG_CONFIG_HOME/outlook/key, or else ~/.config/outlook/key. */
+function keyPath(): string {
+  // By the XDG specification, a relative path is ignored.
+  const configHome = process.env['XDG_CONFIG_HOME'] ?? '';
+  const folder = path.isAbsolute(configHome) ? configHome : path.join(homedir(), '.config');
   return path.join(folder, 'outlook', 'key');
 }
 
 /**
- * The key of OUTLOOK_KEY or of the key file, if there is one.
- * @throws UsageError where the file may be read or written by others, or holds no key
+ * The key from OUTLOOK_KEY or the key file, if there is one.
+ * @throws UsageError where others can read or write the file, or it has no key
  */
 export function findKey(): string | undefined {
-  const set = process.env['OUTLOOK_KEY'];
-  if (set) return checked(set.trim(), 'OUTLOOK_KEY');
+  const fromEnvironment = process.env['OUTLOOK_KEY'];
+  if (fromEnvironment) return checkKey(fromEnvironment.trim(), 'OUTLOOK_KEY');
   const file = keyPath();
-  const text = readOwn(file);
-  return text === undefined ? undefined : checked(text.trim(), file);
+  const text = readKeyFile(file);
+  return text === undefined ? undefined : checkKey(text.trim(), file);
 }
 
 /**
- * Keeps a key for this user only. A file that is there already is replaced at once.
- * @throws UsageError for what is no key
+ * Writes the key file, which only this user may read. An existing file is replaced in one step.
+ * @returns its path
+ * @throws UsageError where the text is not a key
  */
 export function storeKey(text: string): string {
-  const key = checked(text.trim(), 'The key');
+  const key = checkKey(text.trim(), 'The input');
   const file = keyPath();
   mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
   const draft = `${file}.${randomUUID()}`;
@@ -48,36 +49,36 @@ export function storeKey(text: string): string {
   return file;
 }
 
-function readOwn(file: string): string | undefined {
-  let open: number;
+function readKeyFile(file: string): string | undefined {
+  let descriptor: number;
   try {
-    open = openSync(file, 'r');
+    descriptor = openSync(file, 'r');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new UsageError(`The key file can't be read: ${(error as Error).message}.`);
+    throw new UsageError(`Can't read the key file: ${(error as Error).message}.`);
   }
   try {
-    // What was opened is looked at, not what stands under its name by now.
-    const { uid, mode } = fstatSync(open);
+    // Checks the open file: another one may have taken its name since.
+    const { uid, mode } = fstatSync(descriptor);
     if (uid !== process.getuid?.()) {
-      throw new UsageError(`${file} belongs to another user. Remove it, and run "outlook login".`);
+      throw new UsageError(`${file} belongs to another user. Remove it and run "outlook login".`);
     }
     if ((mode & 0o777) !== 0o600) {
       const found = (mode & 0o777).toString(8).padStart(4, '0');
       throw new UsageError(
-        `${file} has the mode ${found} and must have 0600, so that nobody else can use the key: chmod 600 '${file}'. ` +
-          'Where others could read it, have the key revoked, too.',
+        `${file} has mode ${found}, but must have 0600 so that only you can read it. Run: chmod 600 '${file}'. ` +
+          'If others could read it, have the key revoked.',
       );
     }
-    return readFileSync(open, 'utf8');
+    return readFileSync(descriptor, 'utf8');
   } finally {
-    closeSync(open);
+    closeSync(descriptor);
   }
 }
 
-function checked(key: string, where: string): string {
-  if (KEY_CHARACTERS.test(key)) return key;
+function checkKey(key: string, source: string): string {
+  if (KEY_PATTERN.test(key)) return key;
   throw new UsageError(
-    `${where} holds no key: a key is one word, such as olk_… (put it there with "outlook login").`,
+    `${source} does not contain a valid key. A key is one word, such as olk_…. Store it with "outlook login".`,
   );
 }

@@ -2,55 +2,56 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { NewObservations } from '@outlook-ledger/client';
 import { type Info, parse } from 'csv-parse';
-import { UsageError } from './failures.ts';
+import { UsageError } from './errors.ts';
 
 type Observation = NewObservations['observations'][number];
 
-/** An observation, and the line of the file that it stands on. */
+/** An observation, and its line in the file. */
 export type Row = { line: number; observation: Observation };
 
-/** What the service takes at once: days, and bytes with room to spare. */
-const [MOST_ROWS, MOST_BYTES] = [10_000, 4_000_000];
+/** The service takes 10,000 observations and 4 MiB in one request; some bytes are left for the rest of it. */
+const MAX_BATCH = { rows: 10_000, bytes: 4_000_000 };
 const COLUMNS = ['date', 'value', 'provenance', 'note'];
 
 /**
- * Reads a CSV of observations (RFC 4180, with the header `date,value` or `date,value,provenance,note`). All faults
- * that it can have by itself are found before a row is sent, a day that it tells twice among them: in two batches the
- * service would take the second for a revision of the first.
- * @throws UsageError with all faults, by their lines
+ * Reads a CSV of observations (RFC 4180) with the header `date,value` or `date,value,provenance,note`. It finds all
+ * faults that the file alone shows, before anything is sent. One of them is a repeated day: if the two were in
+ * different batches, the service would take the second for a revision of the first.
+ * @throws UsageError with all faults by line
  */
 export async function readObservations(file: Readable, name: string): Promise<Row[]> {
   const rows: Row[] = [];
   const faults: string[] = [];
-  const days = new Map<string, number>();
-  let columns: number | null = null;
-  for await (const { record, info } of recordsOf(file, name)) {
-    if (columns === null) {
-      columns = columnsOf(record, name);
+  const lineOfDay = new Map<string, number>();
+  let columnCount: number | null = null;
+  for await (const { record, info } of readRecords(file, name)) {
+    if (columnCount === null) {
+      columnCount = checkHeader(record, name);
       continue;
     }
     const line = info.lines;
-    const told = faultsOf(record, columns, days).map((fault) => `line ${line}, ${fault}`);
-    faults.push(...told);
-    if (told.length > 0) continue;
-    days.set(record[0] ?? '', line);
-    rows.push({ line, observation: observationOf(record) });
+    const found = findFaults(record, columnCount, lineOfDay).map((fault) => `line ${line}${fault}`);
+    faults.push(...found);
+    if (found.length > 0) continue;
+    lineOfDay.set(record[0] ?? '', line);
+    rows.push({ line, observation: toObservation(record) });
   }
   if (faults.length > 0) {
-    throw new UsageError(`${name} has ${faults.length} faults; nothing was sent.`, faults);
+    const count = faults.length === 1 ? '1 fault' : `${faults.length} faults`;
+    throw new UsageError(`${name} has ${count}. Nothing was sent.`, faults);
   }
   if (rows.length > 0) return rows;
   throw new UsageError(`${name} has no observations.`);
 }
 
-/** Rows in pieces that the service takes. */
-export function batchesOf(rows: readonly Row[]): Row[][] {
+/** Splits rows into batches that the service accepts. */
+export function splitIntoBatches(rows: readonly Row[]): Row[][] {
   const batches: Row[][] = [];
   let bytes = Infinity;
   for (const row of rows) {
     const size = Buffer.byteLength(JSON.stringify(row.observation)) + 1;
     const batch = batches.at(-1);
-    if (batch && batch.length < MOST_ROWS && bytes + size <= MOST_BYTES) {
+    if (batch && batch.length < MAX_BATCH.rows && bytes + size <= MAX_BATCH.bytes) {
       batch.push(row);
       bytes += size;
     } else {
@@ -61,31 +62,32 @@ export function batchesOf(rows: readonly Row[]): Row[][] {
   return batches;
 }
 
-type Record = { record: string[]; info: Info };
+type CsvRecord = { record: string[]; info: Info };
 
-async function* recordsOf(file: Readable, name: string): AsyncGenerator<Record> {
+async function* readRecords(file: Readable, name: string): AsyncGenerator<CsvRecord> {
   const parser = parse({ bom: true, info: true, relax_column_count: true, skip_empty_lines: true });
-  const read = pipeline(file, withLineFeeds, parser);
-  read.catch(() => {}); // told by the parser, too, which it ends
+  const reading = pipeline(file, normalizeLineBreaks, parser);
+  reading.catch(() => {}); // the parser throws the same error below
   try {
-    for await (const record of parser) yield record as Record;
+    for await (const record of parser) yield record as CsvRecord;
   } catch (error) {
     throw new UsageError(`${name} can't be read: ${(error as Error).message}. Nothing was sent.`);
   }
 }
 
-/** The text of a file; csv-parse counts a CRLF between quotes as two lines. */
-async function* withLineFeeds(file: Readable): AsyncGenerator<string> {
-  let held = '';
-  for await (const read of file.setEncoding('utf8')) {
-    const text = held + String(read);
-    held = text.endsWith('\r') ? '\r' : '';
-    yield text.slice(0, text.length - held.length).replaceAll('\r\n', '\n');
+/** Turns CRLF into LF: csv-parse counts a CRLF between quotes as two lines. */
+async function* normalizeLineBreaks(file: Readable): AsyncGenerator<string> {
+  let carry = '';
+  for await (const chunk of file.setEncoding('utf8')) {
+    const text = carry + String(chunk);
+    carry = text.endsWith('\r') ? '\r' : '';
+    yield text.slice(0, text.length - carry.length).replaceAll('\r\n', '\n');
   }
-  yield held;
+  yield carry;
 }
 
-function columnsOf(header: readonly string[], name: string): number {
+/** @returns the number of columns */
+function checkHeader(header: readonly string[], name: string): number {
   const isKnown = [2, COLUMNS.length].some(
     (count) => header.join() === COLUMNS.slice(0, count).join(),
   );
@@ -95,29 +97,30 @@ function columnsOf(header: readonly string[], name: string): number {
   ]);
 }
 
-function faultsOf(
+/** Each fault as it follows the number of its line. */
+function findFaults(
   record: readonly string[],
-  columns: number,
-  days: ReadonlyMap<string, number>,
+  columnCount: number,
+  lineOfDay: ReadonlyMap<string, number>,
 ): string[] {
   const [date = '', value = ''] = record;
-  if (record.length !== columns) {
-    return [`which has ${record.length} columns where the header has ${columns}`];
+  if (record.length !== columnCount) {
+    return [`: ${record.length} columns, but the header has ${columnCount}`];
   }
   const faults: string[] = [];
-  const earlier = days.get(date);
-  if (!isDay(date)) faults.push(`column date: ${quoted(date)} is no day such as 2026-11-20`);
+  const earlier = lineOfDay.get(date);
+  if (!isDay(date)) faults.push(`, column date: ${quote(date)} is not a date like 2026-11-20`);
   else if (earlier !== undefined)
-    faults.push(`column date: ${date} stands on line ${earlier}, too`);
+    faults.push(`, column date: ${date} is already on line ${earlier}`);
   if (!isNumber(value)) {
     faults.push(
-      `column value: ${quoted(value)} is no number such as 2793.3; leave out days without a value`,
+      `, column value: ${quote(value)} is not a number like 2793.3; leave out days without a value`,
     );
   }
   return faults;
 }
 
-const quoted = (text: string): string => JSON.stringify(text.slice(0, 100));
+const quote = (text: string): string => JSON.stringify(text.slice(0, 100));
 
 function isDay(text: string): boolean {
   const day = /^\d{4}-\d\d-\d\d$/.test(text) ? new Date(`${text}T00:00:00Z`) : null;
@@ -125,15 +128,15 @@ function isDay(text: string): boolean {
 }
 
 function isNumber(text: string): boolean {
-  const isWritten = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i.test(text);
-  return isWritten && Number.isFinite(Number(text));
+  const isDecimal = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i.test(text);
+  return isDecimal && Number.isFinite(Number(text));
 }
 
-function observationOf([date = '', value, provenance, note]: readonly string[]): Observation {
+function toObservation([date = '', value, provenance, note]: readonly string[]): Observation {
   return {
     date,
     value: Number(value),
-    // What it may be the service knows.
+    // The service knows the allowed values.
     ...(provenance && { provenance: provenance as NonNullable<Observation['provenance']> }),
     ...(note && { note }),
   };

@@ -1,56 +1,57 @@
 import type { Argv } from 'yargs';
-import { UsageError } from './failures.ts';
+import { UsageError } from './errors.ts';
 
 /** The options of every command. */
-export type Globals = { url: string; json: boolean };
-export type Program = Argv<Globals>;
+export type GlobalOptions = { url: string; json: boolean };
+
+/** The parser that a command adds itself to. */
+export type Yargs = Argv<GlobalOptions>;
 
 export const SCENARIOS = ['bear', 'base', 'bull'] as const;
 
-/** Options that may be given more than once; a value each. */
+/** Options that may be repeated, each time with one value. */
 export const REPEATABLE = ['evidence', 'acknowledge'] as const;
 
-export const slug = {
+export const slugArgument = {
   type: 'string',
   demandOption: true,
-  describe: 'the outlook, as "outlook list" names it',
+  describe: 'slug of the outlook, as shown by "outlook list"',
 } as const;
 
-export const yes = {
+export const yesOption = {
   type: 'boolean',
   default: false,
-  describe: 'do it without asking, as in a script',
+  describe: 'skip the confirmation, for scripts',
 } as const;
 
-/** An option that is text; the word behind it, also where that is a hyphen. */
-export function text(describe: string) {
+/** An option whose value is the next word, even one that begins with a hyphen. */
+export function textOption(describe: string) {
   return { type: 'string', nargs: 1, describe } as const;
 }
 
-export const asOf = text('as it stood at this moment, such as 2026-11-20T16:00:00Z');
+export const asOfOption = textOption('as of this time, such as 2026-11-20T16:00:00Z');
 
-export const evidenceIds = {
+export const evidenceOption = {
   type: 'string',
   array: true,
   default: [] as string[],
-  describe: 'the id of an item of evidence to cite; may be repeated',
+  describe: 'id of evidence to cite; may be repeated',
 } as const;
 
-/** An option that is a number, which is what was written and nothing else. */
-export function number(describe: string) {
+/** An option whose value is a number. Yargs alone would turn "ten" into NaN, and 0x10 into 16. */
+export function numberOption(describe: string) {
   return {
-    ...text(describe),
+    ...textOption(describe),
     coerce: (text: string) => {
       if (/^[+-]?(\d+(\.\d*)?|\.\d+)$/.test(text)) return Number(text);
-      throw new UsageError(`${JSON.stringify(text)} is no number; write one such as 0.35.`);
+      throw new UsageError(`${JSON.stringify(text)} is not a number like 0.35.`);
     },
   } as const;
 }
 
-/** The options that were given. */
-export function given<Options extends object>(
-  options: Options,
-): { [Name in keyof Options]?: Exclude<Options[Name], undefined> } {
-  const entries = Object.entries(options).filter(([, value]) => value !== undefined);
+export function omitUndefined<Values extends object>(
+  values: Values,
+): { [Name in keyof Values]?: Exclude<Values[Name], undefined> } {
+  const entries = Object.entries(values).filter(([, value]) => value !== undefined);
   return Object.fromEntries(entries) as never;
 }

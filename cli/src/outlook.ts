@@ -1,21 +1,23 @@
 import { hideBin } from 'yargs/helpers';
-import { prepareCompletion } from './commands/completion.ts';
-import { EXIT, exitCodeOf } from './failures.ts';
-import { tell, tellFailure } from './output.ts';
-import { outlookProgram, serviceUrl } from './program.ts';
+import { commandLine, serviceUrl } from './command-line.ts';
+import { completableSlugs } from './commands/completion.ts';
+import { EXIT_CODES, exitCodeFor } from './errors.ts';
+import { printError, printMessage } from './output.ts';
 
-// Whoever reads may have read enough, as `head` does.
+// The reader of a pipe may stop early, as `head` does.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
-  process.exit(EXIT.done);
+  process.exit(EXIT_CODES.done);
 });
 
 const args = hideBin(process.argv);
 try {
-  const slugs = await prepareCompletion(args, serviceUrl());
-  await outlookProgram(args, { slugs }).parseAsync();
+  const slugs = await completableSlugs(args, serviceUrl());
+  await commandLine(args, { slugs }).parseAsync();
 } catch (error) {
-  tellFailure(error, { json: args.includes('--json') });
-  process.exitCode = exitCodeOf(error);
-  if (process.exitCode === EXIT.usage) tell('\nSee outlook --help, or --help behind a command.');
+  printError(error, { json: args.includes('--json') });
+  process.exitCode = exitCodeFor(error);
+  if (process.exitCode === EXIT_CODES.usage) {
+    printMessage('\nRun "outlook --help", or add --help to a command.');
+  }
 }

@@ -1,70 +1,76 @@
 import { confirm, isCancel } from '@clack/prompts';
-import { Declined, Refusal, UsageError } from './failures.ts';
-import type { Globals } from './options.ts';
-import { jsonOf, plain } from './text.ts';
+import { DeclinedError, ProblemError, UsageError } from './errors.ts';
+import type { GlobalOptions } from './options.ts';
+import { sanitize, sanitizedJson } from './terminal-text.ts';
 
-/** Answers a command: with the service's own JSON, or with a page for whoever reads it. */
-export function answer({ json }: Pick<Globals, 'json'>, data: unknown, page: () => string): void {
-  process.stdout.write(`${json ? jsonOf(data) : page()}\n`);
+type Format = Pick<GlobalOptions, 'json'>;
+
+/** Prints the result of a command: the service's JSON with `--json`, else formatted text. */
+export function printResult({ json }: Format, data: unknown, format: () => string): void {
+  process.stdout.write(`${json ? sanitizedJson(data) : format()}\n`);
 }
 
-/** Tells whoever runs the command what is no part of its answer. */
-export function tell(text: string): void {
+/** Prints to the standard error what is not part of the result. */
+export function printMessage(text: string): void {
   const { stderr } = process;
-  // On a terminal a bar may stand on the line.
+  // On a terminal, a progress bar may be on this line.
   stderr.write(`${stderr.isTTY ? '\r\u001b[K' : ''}${text}\n`);
 }
 
-/** Tells why a command failed; a refusal with `--json` as the problem that it is. */
-export function tellFailure(failure: unknown, { json }: Pick<Globals, 'json'>): void {
-  if (failure instanceof Refusal) {
-    tell(json ? jsonOf(failure.problem) : pageOf(failure));
-  } else if (failure instanceof UsageError) {
-    tell([failure.message, ...indented(failure.faults)].map(plain).join('\n'));
+/** Prints why a command failed. With `--json`, a problem is printed as JSON. */
+export function printError(error: unknown, { json }: Format): void {
+  if (error instanceof ProblemError) {
+    printMessage(json ? sanitizedJson(error.problem) : formatProblem(error));
+  } else if (error instanceof UsageError) {
+    printMessage([error.message, ...formatFaults(error.faults)].map(sanitize).join('\n'));
   } else {
-    tell(plain(failure instanceof Error ? failure.message : String(failure)));
+    printMessage(sanitize(error instanceof Error ? error.message : String(error)));
   }
 }
 
-/** How many faults are told; the service tells as many. */
-const MOST_TOLD = 100;
+/** The service reports as many. */
+const MAX_FAULTS = 100;
 
-function indented(faults: readonly string[]): string[] {
-  const told = faults.slice(0, MOST_TOLD).map((fault) => `  ${fault}`);
-  return faults.length > MOST_TOLD ? [...told, `  and ${faults.length - MOST_TOLD} more`] : told;
+function formatFaults(faults: readonly string[]): string[] {
+  const lines = faults.slice(0, MAX_FAULTS).map((fault) => `  ${fault}`);
+  return faults.length > MAX_FAULTS
+    ? [...lines, `  and ${faults.length - MAX_FAULTS} more`]
+    : lines;
 }
 
-function pageOf({ problem, placeOf }: Refusal): string {
-  const faults = (problem.errors ?? []).map((fault) => `${placeOf(fault)}: ${fault.detail}`);
-  return [`${problem.title} (${problem.status})`, problem.detail, ...indented(faults)]
-    .map(plain)
+function formatProblem({ problem, locate }: ProblemError): string {
+  const faults = (problem.errors ?? []).map((fault) => `${locate(fault)}: ${fault.detail}`);
+  return [`${problem.title} (${problem.status})`, problem.detail, ...formatFaults(faults)]
+    .map(sanitize)
     .join('\n');
 }
 
 /**
- * Refuses a command that has to ask where there is nobody to be asked; to be called before anything is done.
- * @throws UsageError
+ * To be called before a command that asks for confirmation does anything.
+ * @throws UsageError where there is no terminal to ask on
  */
-export function requireSomeone({ yes }: { yes: boolean }): void {
+export function requireTerminal({ yes }: { yes: boolean }): void {
   if (yes || (process.stdin.isTTY && process.stderr.isTTY)) return;
-  throw new UsageError('There is no terminal to ask on: say --yes to go on without being asked.');
+  throw new UsageError(
+    'This command asks for confirmation, and there is no terminal. Use --yes to skip the question.',
+  );
 }
 
 /**
- * Shows what is about to be done, and asks whether to do it, unless that was said before.
- * @throws Declined
+ * Shows a preview and asks the user to confirm it, except with `--yes`.
+ * @throws DeclinedError
  */
-export async function requireYes(
+export async function requireConfirmation(
   { yes }: { yes: boolean },
   preview: string,
   question: string,
 ): Promise<void> {
   if (yes) return;
-  tell(preview);
-  const said = await confirm({
-    message: plain(question),
+  printMessage(preview);
+  const isConfirmed = await confirm({
+    message: sanitize(question),
     initialValue: false,
     output: process.stderr,
   });
-  if (isCancel(said) || !said) throw new Declined('Nothing was sent.');
+  if (isCancel(isConfirmed) || !isConfirmed) throw new DeclinedError('Nothing was sent.');
 }

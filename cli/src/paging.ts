@@ -1,23 +1,25 @@
-/** The most items that a page may have. */
-const PAGE = 100;
+/** The most items that the service puts on a page. */
+const MAX_PAGE_SIZE = 100;
 
 type Page<Item> = { items: Item[]; nextCursor: string | null };
 
 /**
- * Pages of a list as one, which is what the service calls a page, too.
- * @param most items; Infinity for all of them
+ * Reads page after page, and returns them as one.
+ * @param limit the number of items to stop at; Infinity for all of them
  */
-export async function walk<Item>(
-  most: number,
-  read: (at: { limit: number; cursor?: string }) => Promise<Page<Item>>,
+export async function readPages<Item>(
+  limit: number,
+  readPage: (query: { limit: number; cursor?: string }) => Promise<Page<Item>>,
 ): Promise<Page<Item>> {
   const items: Item[] = [];
   let cursor: string | null = null;
   do {
-    const limit = Math.min(PAGE, most - items.length);
-    const page: Page<Item> = await read({ limit, ...(cursor !== null && { cursor }) });
+    const page: Page<Item> = await readPage({
+      limit: Math.min(MAX_PAGE_SIZE, limit - items.length),
+      ...(cursor !== null && { cursor }),
+    });
     items.push(...page.items);
     cursor = page.nextCursor;
-  } while (cursor !== null && items.length < most);
+  } while (cursor !== null && items.length < limit);
   return { items, nextCursor: cursor };
 }

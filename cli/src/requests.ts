@@ -1,65 +1,64 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Unavailable } from './failures.ts';
-import { tell } from './output.ts';
+import { UnavailableError } from './errors.ts';
+import { printMessage } from './output.ts';
 
-/** Between attempts at a write, in milliseconds; after the last one it is given up. */
-const WAITS = [250, 500, 1_000, 2_000, 4_000];
-/** The longest wait that is taken from a `Retry-After`, in milliseconds. */
-const LONGEST_WAIT = 15_000;
-/** How long an attempt may take, in milliseconds. */
-const ATTEMPT_WITHIN = 60_000;
+/** Pauses between the attempts at a write, in milliseconds. */
+const RETRY_DELAYS = [250, 500, 1_000, 2_000, 4_000];
+/** A longer `Retry-After` is cut down to this, in milliseconds. */
+const MAX_RETRY_AFTER = 15_000;
+/** In milliseconds. */
+const ATTEMPT_TIMEOUT = 60_000;
 
-/**
- * Answers that say nothing of the request, so that it may be sent again. A 409 does so where an earlier attempt is
- * still at work, and has a `Retry-After` then.
- */
-const PASSING = new Set([429, 502, 503, 504]);
+const RETRYABLE_STATUSES = new Set([429, 502, 503, 504]);
 
 /**
- * A `fetch` for the client. A write gets an `Idempotency-Key`, so that it can be sent again where no answer came,
- * and is carried out once. Written here as no library for retries knows which answers of this service pass.
- * @throws Unavailable where no answer came
+ * A `fetch` for the client that repeats writes. Each write has an `Idempotency-Key`, so the service carries it out
+ * once. Libraries for retries don't know which responses of this service are temporary.
+ * @throws UnavailableError where no response came
  */
-export async function send(request: Request): Promise<Response> {
+export async function fetchWithRetries(request: Request): Promise<Response> {
   if (request.method === 'GET') return attempt(request);
   request.headers.set('Idempotency-Key', `"${randomUUID()}"`);
-  for (const wait of WAITS) {
-    const answer = await attempt(request.clone()).catch((failure: unknown) => failure as Error);
-    if (answer instanceof Response && !isPassing(answer)) return answer;
-    const asked = answer instanceof Response ? Number(answer.headers.get('retry-after')) : 0;
-    const pause = Math.min(LONGEST_WAIT, Math.max(wait, asked * 1_000 || 0));
-    tell(`The service is away or busy; asking again in ${pause / 1_000} s.`);
+  for (const wait of RETRY_DELAYS) {
+    const result = await attempt(request.clone()).catch((error: unknown) => error as Error);
+    if (result instanceof Response && !isTemporary(result)) return result;
+    const asked = result instanceof Response ? Number(result.headers.get('retry-after')) : 0;
+    const pause = Math.min(MAX_RETRY_AFTER, Math.max(wait, asked * 1_000 || 0));
+    printMessage(`The service is unavailable or busy. Trying again in ${pause / 1_000} s.`);
     await delay(pause);
   }
   return attempt(request);
 }
 
-function isPassing({ status, headers }: Response): boolean {
-  return PASSING.has(status) || (status === 409 && headers.has('retry-after'));
+/** A 409 has a `Retry-After` while an earlier attempt is still in progress. */
+function isTemporary({ status, headers }: Response): boolean {
+  return RETRYABLE_STATUSES.has(status) || (status === 409 && headers.has('retry-after'));
 }
 
-async function attempt(request: Request): Promise<Response> {
-  return open(request, AbortSignal.any([request.signal, AbortSignal.timeout(ATTEMPT_WITHIN)]));
+function attempt(request: Request): Promise<Response> {
+  return fetchOnce(request, AbortSignal.timeout(ATTEMPT_TIMEOUT));
 }
 
 /**
- * A `fetch` for the client that is not limited in time, for streams.
- * @throws Unavailable where no answer came
+ * A `fetch` for the client without retries.
+ * @param signal aborts the request and the reading of its response. It replaces the request's own signal: Node.js
+ *   may collect that one, and the result of AbortSignal.any, as garbage while they wait, and then they never abort.
+ * @throws UnavailableError where no response came
  */
-export async function open(request: Request, signal = request.signal): Promise<Response> {
+export async function fetchOnce(request: Request, signal: AbortSignal): Promise<Response> {
   try {
-    // The service never redirects, and the key goes to nobody else.
+    // The service never redirects, and nobody else may get the key.
     return await fetch(request, { signal, redirect: 'manual' });
   } catch (error) {
-    throw new Unavailable(noAnswer(request, error), { cause: error });
+    throw new UnavailableError(noResponseMessage(request, error), { cause: error });
   }
 }
 
-function noAnswer({ url, method }: Request, error: unknown): string {
+function noResponseMessage({ url, method }: Request, error: unknown): string {
   const { cause } = error as { cause?: { code?: string; message?: string } };
-  const why = cause?.code ?? cause?.message ?? (error as Error).message;
-  const told = `No answer from ${new URL(url).origin} (${why}).`;
-  if (method === 'GET') return `${told} Is it the right --url, and does the service run?`;
-  return `${told} What was asked may or may not have been done: read what stands before you ask again.`;
+  const reason = cause?.code ?? cause?.message ?? (error as Error).message;
+  const message = `No response from ${new URL(url).origin} (${reason}).`;
+  if (method === 'GET') return `${message} Is --url correct, and is the service running?`;
+  return `${message} The change may or may not have been made. Check before you try again.`;
 }

@@ -94,7 +94,7 @@ export async function listAudit(
   add((parameter) => `e.analyst_id = ${parameter}`, filter.analystId);
   add((parameter) => `e.id < ${parameter}`, page.before);
   const { rows } = await pool.query<AuditEntry>(
-    `select e.id::float8 as id, e.recorded_at as "recordedAt", e.kind, e.role, e.credential,
+    `select e.id, e.recorded_at as "recordedAt", e.kind, e.role, e.credential,
        e.method, e.path, e.status, e.problem, e.detail, e.address, e.request_id as "requestId", e.times,
        case when a.id is not null then json_build_object('id', a.id, 'name', a.name) end as analyst
      from audit_entries e left join analysts a on a.id = e.analyst_id

@@ -4,12 +4,11 @@ import { z } from 'zod';
 import { type AuditEntry, listAudit } from './audit-log.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
 import {
-  decodeCursor,
-  encodeCursor,
+  idPosition,
+  keysetPage,
   LIST_TYPES,
-  pageContent,
-  pageFrom,
   listShape,
+  pageContent,
   sendPage,
 } from '../http/paging.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
@@ -30,7 +29,7 @@ export function auditRoutes(api: Api, { pool, refusalTrail }: AuditDeps): void {
       tags: ['Keys'],
       summary: 'Read the audit trail',
       description:
-        'Newest first: every write, recorded in the transaction that did it, and the requests that were refused for who sent them (401, 403). Refusals on other instances appear within seconds.',
+        'Newest first: every write, recorded in the same transaction, and every request refused with 401 or 403. Refusals by other instances appear within seconds.',
       security: [{ key: [] }],
       querystring: z.strictObject({
         kind: z
@@ -41,23 +40,23 @@ export function auditRoutes(api: Api, { pool, refusalTrail }: AuditDeps): void {
           .uuid({ error: 'must be the id of an analyst, a UUID' })
           .toLowerCase()
           .optional()
-          .meta({ description: 'Only of the analyst with this id.' }),
+          .meta({ description: 'Only entries of the analyst with this id.' }),
         ...listShape,
       }),
       response: { 200: pageContent(auditEntry), ...problemResponses(401, 403, 422) },
     },
     handler: async (request, reply) => {
-      const { limit, cursor, kind = null, analyst = null } = request.query;
-      const cursorScope = ['audit', kind, analyst];
-      const before = decodeCursor(cursor, cursorScope, z.int().min(1).max(Number.MAX_SAFE_INTEGER));
+      const { kind = null, analyst = null } = request.query;
       await refusalTrail.write();
-      const filter = { kind, analystId: analyst };
-      const found = await listAudit(pool, filter, { before, limit: limit + 1 });
-      const { items, nextCursor } = pageFrom(found, limit, (last) =>
-        encodeCursor(cursorScope, last.id),
-      );
+      const page = await keysetPage(request.query, {
+        cursorScope: ['audit', kind, analyst],
+        position: idPosition,
+        fetch: (before, limit) => listAudit(pool, { kind, analystId: analyst }, { before, limit }),
+        positionOf: ({ id }) => id,
+        represent,
+      });
       forbidStoring(reply);
-      return sendPage(request, reply, { items: items.map(represent), nextCursor }, auditEntry);
+      return sendPage(request, reply, page, auditEntry);
     },
   });
 }

@@ -6,36 +6,42 @@ export const AUDIT_KINDS = ['write', 'refusal'] as const;
 
 export const auditEntry = z
   .object({
-    id: z.int().min(1).meta({ description: 'Ascending; there may be gaps.' }),
+    id: z.int().min(1).meta({ description: 'Ascending, possibly with gaps.' }),
     recordedAt: timestamp,
     kind: z.enum(AUDIT_KINDS),
     analyst: z
       .object({ id: z.uuid(), name: z.string() })
       .nullable()
-      .meta({ description: 'Null where nobody was recognised, or where it was a local program.' }),
+      .meta({ description: 'Null if the caller was not identified, or was a local command.' }),
     role: z.enum(ROLES).nullable(),
     credential: z.string().nullable().meta({
-      description: 'The id of the key, or the issuer and the subject of the token.',
+      description: 'The id of the key, or the issuer and subject of the token.',
     }),
     method: z.string().meta({
-      description:
-        'LOCAL for what a program did on the machine of the ledger, such as `npm run keys`.',
+      description: "LOCAL for a command run on the ledger's machine, such as `npm run keys`.",
     }),
     path: z.string(),
     status: z.int().min(200).max(499),
-    problem: z.string().nullable().meta({ description: 'Of a refusal: the kind of problem.' }),
-    detail: z.string().nullable().meta({ description: 'Of a refusal: what was told.' }),
+    problem: z
+      .string()
+      .nullable()
+      .meta({ description: 'Only for a refusal: the kind of problem.' }),
+    detail: z
+      .string()
+      .nullable()
+      .meta({ description: 'Only for a refusal: the detail of the problem.' }),
     address: z.string().nullable(),
     requestId: z.string().nullable().meta({
-      description: 'The `X-Request-Id` of the answer; of several refusals, of the first.',
+      description:
+        'The `X-Request-Id` of the response. If the entry covers several refusals, that of the first.',
     }),
     times: z.int().min(1).meta({
-      description: 'How many refusals the entry stands for, which differ in their moment only.',
+      description: 'The number of refusals that the entry covers. They differ only in time.',
     }),
   })
   .meta({
     id: 'AuditEntry',
-    description: 'A write, or requests refused for who sent them.',
+    description: 'A write, or refused requests (401 or 403).',
     examples: [
       {
         id: 42,

@@ -91,7 +91,7 @@ export class RefusalTrail {
     try {
       await appendAudit(this.#pool, entries);
     } catch (error) {
-      this.#log.warn({ err: error }, 'refusals could not be recorded; it is tried again');
+      this.#log.warn({ err: error }, 'could not record refusals; trying again');
       for (const entry of entries) this.#count(entry);
       this.#timer ??= setTimeout(() => void this.write(), WRITE_EVERY).unref();
     }
@@ -106,5 +106,5 @@ const UNTOLD = {
   path: '…',
   address: null,
   requestId: null,
-  detail: 'More refusals than are told apart.',
+  detail: 'Too many refusals to list one by one.',
 } as const;

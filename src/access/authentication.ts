@@ -80,7 +80,7 @@ export function authorize(
 ): void {
   app.addHook('onRoute', (route) => {
     if (!route.config?.access)
-      throw new Error(`${String(route.method)} ${route.url} says no access`);
+      throw new Error(`${String(route.method)} ${route.url} declares no access`);
   });
   app.addHook('onRequest', async (request, reply) => {
     const { access } = request.routeOptions.config;
@@ -122,7 +122,7 @@ function requireRole(caller: Caller, access: 'read' | Role): void {
   if (access === 'read' || roleAllows(caller.role, access)) return;
   throw new Problem(
     'forbidden',
-    `This takes a key of the role ${access}${access === 'admin' ? '' : ' or admin'}; ${caller.hint} has the role ${caller.role}.`,
+    `This requires a key with the role ${access}${access === 'admin' ? '' : ' or admin'}; ${caller.hint} has the role ${caller.role}.`,
   );
 }
 
@@ -151,7 +151,7 @@ export async function isStillAllowed(
 /** The analyst behind a request to a route of a role. */
 export function authorOf(request: FastifyRequest): Analyst {
   if (!request.caller)
-    throw new Error('a route that needs an author must say a role as its access');
+    throw new Error('a route that needs an author must declare a role as its access');
   return request.caller.analyst;
 }
 
@@ -169,9 +169,9 @@ async function authenticate(
   if (authorization === undefined) {
     throw unauthorized('No key was sent. Send it as Authorization: Bearer olk_….');
   }
-  const either = tokens ? `, or a token of ${tokens.issuer}` : '';
+  const either = tokens ? `, or a token from ${tokens.issuer}` : '';
   throw unauthorized(
-    `The Authorization header must read Bearer, a space and a key (olk_…)${either}.`,
+    `The Authorization header must be "Bearer", a space and a key (olk_…)${either}.`,
   );
 }
 
@@ -190,7 +190,7 @@ async function byKey(
   }
   // Not worth refusing a request for.
   await touchKey(db, key, at).catch((error: unknown) =>
-    request.log.warn({ reqId: request.id, err: error }, 'the use of a key could not be recorded'),
+    request.log.warn({ reqId: request.id, err: error }, 'could not record the use of a key'),
   );
   const { id, analyst, role, hint } = key;
   return { id, analyst, role, hint: `${hint}…` };
@@ -205,7 +205,7 @@ async function byToken(
   const { subject, name, roles } = await verify(token, at);
   const role = roles.find((held) => access === 'read' || roleAllows(held, access)) ?? roles[0];
   if (role === undefined) {
-    throw new Problem('forbidden', `The token of ${subject} holds no role of this service.`);
+    throw new Problem('forbidden', `The token of ${subject} grants no role in this service.`);
   }
   const analyst = await findIdentity({ issuer, subject, name }, at);
   return { id: `${issuer} ${subject}`, analyst, role, hint: analyst.name };

@@ -25,20 +25,16 @@ function idempotencyKeyOf(request: FastifyRequest): string | null {
   const [, quoted, bare] = (typeof header === 'string' && KEY.exec(header)) || [];
   const key = quoted ?? bare;
   if (key !== undefined) return key;
-  throw new Problem(
-    'invalid-request',
-    'The Idempotency-Key can not be accepted. Nothing was stored.',
-    {
-      errors: [
-        {
-          pointer: '/idempotency-key',
-          detail:
-            'must be given once: 1–255 printable ASCII characters, such as a UUID, in double quotes',
-          in: 'header',
-        },
-      ],
-    },
-  );
+  throw new Problem('invalid-request', 'The Idempotency-Key is not valid. Nothing was stored.', {
+    errors: [
+      {
+        pointer: '/idempotency-key',
+        detail:
+          'must be given once: 1–255 printable ASCII characters, such as a UUID, in double quotes',
+        in: 'header',
+      },
+    ],
+  });
 }
 
 /** Of the request as it was understood: spaces and the order of members make no other request of it. */

@@ -10,11 +10,11 @@ export type Attempt = {
   requestHash: Buffer;
 };
 
-/** An answer as it was sent, or would have been; the body is empty for a 204. */
-export type StoredAnswer = { status: number; headers: Record<string, string>; body: Buffer };
+/** A response as it was sent, or would have been; the body is empty for a 204. */
+export type StoredResponse = { status: number; headers: Record<string, string>; body: Buffer };
 
 /** What was sent by a key before, and how it was answered. */
-export type EarlierAttempt = { requestHash: Buffer; answer: StoredAnswer };
+export type EarlierAttempt = { requestHash: Buffer; response: StoredResponse };
 
 /** Identifies the key of an attempt among those of all analysts. */
 export function attemptId({ analystId, key }: Pick<Attempt, 'analystId' | 'key'>): string {
@@ -28,8 +28,8 @@ const TAKE_KEYS = {
 };
 // A statement of its own: it sees what the transaction that held a key before has committed. One key is looked up after the
 // other, by the primary key, however small Postgres takes the table to be.
-const FIND_ANSWERS = {
-  name: 'find-idempotent-answers',
+const FIND_RESPONSES = {
+  name: 'find-idempotent-responses',
   text: `select k.analyst_id as "analystId", k.key, k.request_hash as "requestHash", k.status, k.headers,
       k.body, k.recorded_at < $3 as "isOld"
     from unnest($1::uuid[], $2::text[]) as given (analyst_id, key)
@@ -38,12 +38,12 @@ const FIND_ANSWERS = {
        where i.analyst_id = given.analyst_id and i.key = given.key limit 1) k`,
 };
 
-type AnswerRow = StoredAnswer & Attempt & { isOld: boolean };
+type ResponseRow = StoredResponse & Attempt & { isOld: boolean };
 
 /**
  * Takes the keys of attempts for the transaction, before anything else is done in it: until it ends, another attempt by one
  * of them finds it in flight.
- * @param since answers from before are forgotten
+ * @param since responses from before are forgotten
  * @returns by {@link attemptId}, what is known of a key; nothing for a new one
  */
 export async function takeKeys(
@@ -64,15 +64,15 @@ export async function takeKeys(
     given.delete(id);
   }
   const taken = [...given.values()];
-  const { rows } = await session.query<AnswerRow>({
-    ...FIND_ANSWERS,
+  const { rows } = await session.query<ResponseRow>({
+    ...FIND_RESPONSES,
     values: [...columnsOf(taken), since.toISOString()],
   });
   const old = rows.filter(({ isOld }) => isOld);
-  if (old.length > 0) await forgetKeys(session, old);
+  if (old.length > 0) await deleteKeys(session, old);
   for (const row of rows) {
     const { requestHash, status, headers, body } = row;
-    if (!row.isOld) known.set(attemptId(row), { requestHash, answer: { status, headers, body } });
+    if (!row.isOld) known.set(attemptId(row), { requestHash, response: { status, headers, body } });
   }
   return known;
 }
@@ -81,18 +81,18 @@ function columnsOf(attempts: readonly Pick<Attempt, 'analystId' | 'key'>[]): [st
   return [attempts.map(({ analystId }) => analystId), attempts.map(({ key }) => key)];
 }
 
-async function forgetKeys(session: Session, attempts: readonly AnswerRow[]): Promise<void> {
+async function deleteKeys(session: Session, attempts: readonly ResponseRow[]): Promise<void> {
   await session.query(
     `delete from idempotency_keys where (analyst_id, key) in (select * from unnest($1::uuid[], $2::text[]))`,
     columnsOf(attempts),
   );
 }
 
-export type NewAnswer = { attempt: Attempt; answer: StoredAnswer; recordedAt: Date };
+export type NewResponse = { attempt: Attempt; response: StoredResponse; recordedAt: Date };
 
 // The bodies come as one, because the driver sends a single one as it is, but those in an array in hexadecimal.
-const STORE_ANSWERS = {
-  name: 'store-idempotent-answers',
+const STORE_RESPONSES = {
+  name: 'store-idempotent-responses',
   text: `insert into idempotency_keys (analyst_id, key, request_hash, status, headers, body, recorded_at)
     select "analystId", key, decode("requestHash", 'hex'), status, headers,
         substring($2::bytea from start for length), "recordedAt"
@@ -100,11 +100,14 @@ const STORE_ANSWERS = {
         headers json, start int, length int, "recordedAt" timestamptz)`,
 };
 
-/** Stores answers, in the transaction that did what they tell of. */
-export async function storeAnswers(session: Session, answers: readonly NewAnswer[]): Promise<void> {
-  if (answers.length === 0) return;
+/** Stores responses, in the transaction that did what they tell of. */
+export async function storeResponses(
+  session: Session,
+  responses: readonly NewResponse[],
+): Promise<void> {
+  if (responses.length === 0) return;
   let end = 0;
-  const rows = answers.map(({ attempt, answer: { status, headers, body }, recordedAt }) => {
+  const rows = responses.map(({ attempt, response: { status, headers, body }, recordedAt }) => {
     const { analystId, key, requestHash } = attempt;
     const start = end + 1;
     end += body.length;
@@ -112,22 +115,22 @@ export async function storeAnswers(session: Session, answers: readonly NewAnswer
     const { length } = body;
     return { analystId, key, requestHash: hash, status, headers, start, length, recordedAt };
   });
-  const bodies = Buffer.concat(answers.map(({ answer }) => answer.body));
-  await session.query({ ...STORE_ANSWERS, values: [JSON.stringify(rows), bodies] });
+  const bodies = Buffer.concat(responses.map(({ response }) => response.body));
+  await session.query({ ...STORE_RESPONSES, values: [JSON.stringify(rows), bodies] });
 }
 
-/** How many answers one statement forgets. */
-const FORGOTTEN_AT_ONCE = 1_000;
+/** The most responses that one statement deletes. */
+const DELETED_AT_ONCE = 1_000;
 
-/** Forgets answers that were stored before a moment. Several instances may do so at once. */
-export async function forgetAnswers(pool: pg.Pool, before: Date): Promise<void> {
+/** Deletes the responses that were stored before a time. Several instances may do so at once. */
+export async function deleteExpiredResponses(pool: pg.Pool, before: Date): Promise<void> {
   for (;;) {
     const { rowCount } = await pool.query(
       `delete from idempotency_keys where (analyst_id, key) in (
          select analyst_id, key from idempotency_keys where recorded_at < $1
-          order by recorded_at limit ${FORGOTTEN_AT_ONCE} for update skip locked)`,
+          order by recorded_at limit ${DELETED_AT_ONCE} for update skip locked)`,
       [before.toISOString()],
     );
-    if ((rowCount ?? 0) < FORGOTTEN_AT_ONCE) return;
+    if ((rowCount ?? 0) < DELETED_AT_ONCE) return;
   }
 }

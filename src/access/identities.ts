@@ -60,6 +60,6 @@ function add(pool: pg.Pool, identity: Identity, now: Date): Promise<Analyst> {
       );
       return analyst;
     }
-    throw new Error(`there is an analyst named as ${subject} of ${issuer} would have to be`);
+    throw new Error(`no free analyst name for ${subject} of ${issuer}`);
   });
 }

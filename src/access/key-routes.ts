@@ -5,12 +5,10 @@ import { forbidStoring } from '../http/conditional-requests.ts';
 import { runWrite, type WriteDeps } from './run-write.ts';
 import {
   creationPosition,
-  decodeCursor,
-  encodeCursor,
-  pageFrom,
-  pageContent,
-  listShape,
+  keysetPage,
   LIST_TYPES,
+  listShape,
+  pageContent,
   sendPage,
 } from '../http/paging.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
@@ -41,7 +39,8 @@ function issueRoute(api: Api, ledger: KeyDeps): void {
       operationId: 'issueKey',
       tags: [TAG],
       summary: 'Issue a key',
-      description: 'The answer holds the key; it is shown this once, as only its hash is stored.',
+      description:
+        'The response contains the key. It is shown only once, because only its hash is stored.',
       security,
       body: newKey,
       response: { 201: issuedKey, ...problemResponses(400, 401, 403, 413, 415, 422) },
@@ -71,8 +70,13 @@ function issueRoute(api: Api, ledger: KeyDeps): void {
 export function keyRequest(body: z.output<typeof newKey>, now: Date) {
   const expiresAt = body.expiresAt === null ? null : new Date(body.expiresAt);
   if (expiresAt === null || expiresAt > now) return { ...body, expiresAt };
-  throw new Problem('invalid-request', 'The key would be expired from the start.', {
-    errors: [{ pointer: '/expiresAt', detail: `must be after now, ${now.toISOString()}` }],
+  throw new Problem('invalid-request', 'The key would already be expired.', {
+    errors: [
+      {
+        pointer: '/expiresAt',
+        detail: `must be in the future; the service's clock says ${now.toISOString()}`,
+      },
+    ],
   });
 }
 
@@ -85,20 +89,21 @@ function listRoute(api: Api, { db }: KeyDeps): void {
       operationId: 'listKeys',
       tags: [TAG],
       summary: 'List keys',
-      description: 'Newest first: expired and revoked ones too.',
+      description: 'Newest first, including expired and revoked keys.',
       security,
       querystring: z.strictObject(listShape),
       response: { 200: pageContent(key), ...problemResponses(401, 403, 422) },
     },
     handler: async (request, reply) => {
-      const { limit, cursor } = request.query;
-      const after = decodeCursor(cursor, 'keys', creationPosition);
-      const found = await listKeys(db, { after, limit: limit + 1 });
-      const { items, nextCursor } = pageFrom(found, limit, (last) =>
-        encodeCursor('keys', [last.createdAt.getTime(), last.id]),
-      );
+      const page = await keysetPage(request.query, {
+        cursorScope: 'keys',
+        position: creationPosition,
+        fetch: (after, limit) => listKeys(db, { after, limit }),
+        positionOf: ({ createdAt, id }) => ({ createdAt, id }),
+        represent: representKey,
+      });
       forbidStoring(reply);
-      return sendPage(request, reply, { items: items.map(representKey), nextCursor }, key);
+      return sendPage(request, reply, page, key);
     },
   });
 }
@@ -112,7 +117,7 @@ function oneRoute(api: Api, { db }: KeyDeps): void {
       operationId: 'getKey',
       tags: [TAG],
       summary: 'Read a key',
-      description: 'What is known of a key; the key itself is not.',
+      description: 'The metadata of a key. The key itself is never shown again.',
       security,
       params,
       response: { 200: key, ...problemResponses(401, 403, 404, 422) },
@@ -135,7 +140,7 @@ function revokeRoute(api: Api, ledger: KeyDeps): void {
       tags: [TAG],
       summary: 'Revoke a key',
       description:
-        'From the next request on the key is refused, for good. Doing so again changes nothing.',
+        'The key is rejected from the next request on, permanently. Revoking a key twice changes nothing.',
       security,
       params,
       response: { 204: z.null(), ...problemResponses(400, 401, 403, 404, 413, 415, 422) },

@@ -6,21 +6,21 @@ export const newKey = z
   .strictObject({
     name: line.meta({
       description:
-        'The analyst or system that acts with the key. A second key of the same name acts for the same analyst.',
+        'The analyst or system that uses the key. Keys with the same name belong to the same analyst.',
     }),
     role: z.enum(ROLES).meta({
       description:
-        'analyst: outlooks and revisions; feed: observations; admin: keys, and all else.',
+        '`analyst` writes outlooks and revisions, `feed` writes observations, `admin` manages keys and may do everything else.',
     }),
     expiresAt: z.iso
-      .datetime({ offset: true, error: 'must be a moment such as 2027-01-31T00:00:00Z' })
+      .datetime({ offset: true, error: 'must be a timestamp such as 2027-01-31T00:00:00Z' })
       // An offset can carry the last day of 9999 into a year that timestamps can't write.
       .refine((text) => !(Date.parse(text) >= Date.UTC(10_000, 0)), {
         error: 'must be before the year 10000',
       })
       .nullable()
       .default(null)
-      .meta({ description: 'From when the key is refused; null or left out, never.' }),
+      .meta({ description: 'When the key expires. Null, or left out: never.' }),
   })
   .meta({ id: 'NewKey', description: 'A request for a key.' });
 
@@ -29,16 +29,16 @@ const keyShape = {
   name: z.string(),
   analystId: z.uuid(),
   role: z.enum(ROLES),
-  hint: z.string().meta({ description: 'How the key begins, to tell keys apart.' }),
+  hint: z.string().meta({ description: 'The first characters of the key, to tell keys apart.' }),
   createdAt: timestamp,
   expiresAt: timestamp.nullable(),
   revokedAt: timestamp.nullable(),
-  lastUsedAt: timestamp.nullable().meta({ description: 'To the minute.' }),
+  lastUsedAt: timestamp.nullable().meta({ description: 'Precise to the minute.' }),
 };
 
 export const key = z
   .object(keyShape)
-  .meta({ id: 'Key', description: 'A key, without the key itself, which is not stored.' });
+  .meta({ id: 'Key', description: 'A key without its secret text, which is not stored.' });
 
 export const issuedKey = z
   .object({
@@ -46,6 +46,8 @@ export const issuedKey = z
     key: z
       .string()
       .regex(/^olk_[A-Za-z0-9_-]+$/)
-      .meta({ description: 'The key itself. It is shown this once and can not be had again.' }),
+      .meta({
+        description: 'The key itself, shown only in this response. It cannot be retrieved later.',
+      }),
   })
-  .meta({ id: 'IssuedKey', description: 'A key at the moment it is issued.' });
+  .meta({ id: 'IssuedKey', description: 'A newly issued key.' });

@@ -6,7 +6,7 @@ import { Problem } from '../http/problems.ts';
 import { batchCalls } from '../postgres/batching.ts';
 import { inTransaction } from '../postgres/pool.ts';
 import { attemptOf } from './idempotency-key.ts';
-import type { StoredAnswer } from './idempotency-store.ts';
+import type { StoredResponse } from './idempotency-store.ts';
 import { WriteRecords, type WriteRequest } from './write-records.ts';
 
 export type WriteDeps = {
@@ -15,7 +15,7 @@ export type WriteDeps = {
   idempotencyHours: number;
 };
 
-/** An answer before it is sent: a body as it is, what is to be written as JSON, or none. */
+/** A response before it is sent: a body as it is, what is to be written as JSON, or none. */
 export type WriteResponse = {
   status: number;
   headers?: Record<string, string>;
@@ -26,9 +26,9 @@ export type Write<Result> = {
   /** Does it all in the transaction of the session. */
   work: (session: pg.PoolClient) => Promise<Result>;
   respond: (result: Result) => WriteResponse;
-  /** What follows the commit, before the answer is sent. A response that it gives is sent instead of that of `respond`. */
+  /** What follows the commit, before the response is sent. A response that it gives is sent instead of that of `respond`. */
   afterCommit?: (result: Result) => void | Promise<WriteResponse>;
-  /** Whether the answer holds a secret, so that nobody else may read what is stored of it. */
+  /** Whether the response holds a secret, so that nobody else may read what is stored of it. */
   isSecret?: true;
   /** Whether the request is carried out each time that it is sent, whatever its `Idempotency-Key`. */
   ignoresKey?: true;
@@ -37,11 +37,11 @@ export type Write<Result> = {
 };
 
 /** A write that is committed; without a result where it was done before. */
-type Committed<Result> = { answer: StoredAnswer; result?: Result };
+type Committed<Result> = { response: StoredResponse; result?: Result };
 
 /**
  * Carries out a write once: in one transaction with its audit entry and, where the client sent an `Idempotency-Key`, its
- * answer, so that no crash can part them. Sent again, the request is answered as it was the first time, byte for byte. What
+ * response, so that no crash can part them. Sent again, the request is answered as it was the first time, byte for byte. What
  * was refused left nothing, so it is tried anew.
  * @throws Problem `idempotency-key-reused` where the key was sent with something else, `idempotency-key-in-flight`
  *   where it is at work right now, `invalid-request` for a malformed key
@@ -54,10 +54,10 @@ export async function runWrite<Result>(
 ): Promise<void> {
   const sent = { request, attempt: write.ignoresKey ? null : attemptOf(request) };
   const committed = (await write.join?.(sent)) ?? (await commitAlone(deps, sent, write));
-  const { answer } = committed;
+  const { response } = committed;
   const isNew = 'result' in committed;
   const later = isNew ? await write.afterCommit?.(committed.result as Result) : undefined;
-  const { status, headers, body } = later ? storable(later) : answer;
+  const { status, headers, body } = later ? storable(later) : response;
   void reply
     .code(status)
     .headers(headers)
@@ -71,13 +71,13 @@ function commitAlone<Result>(
 ): Promise<Committed<Result>> {
   return inTransaction(deps.pool, async (session) => {
     const records = await WriteRecords.open(session, deps, [sent]);
-    const earlier = records.earlierAnswer(sent, how);
-    if (earlier) return { answer: earlier };
+    const earlier = records.earlierResponse(sent, how);
+    if (earlier) return { response: earlier };
     const result = await work(session);
-    const answer = storable(respond(result));
-    records.add(sent, answer, how);
+    const response = storable(respond(result));
+    records.add(sent, response, how);
     await records.store();
-    return { answer, result };
+    return { response, result };
   });
 }
 
@@ -133,13 +133,13 @@ async function commitTogether<Item, Result>(
       );
       const outcomes = group.map((sent) =>
         orRefusal(() => {
-          const earlier = records.earlierAnswer(sent);
-          if (earlier) return { answer: earlier };
+          const earlier = records.earlierResponse(sent);
+          if (earlier) return { response: earlier };
           const result = decide(sent.item);
           if (result === null) return null;
-          const answer = storable(respond(result));
-          records.add(sent, answer);
-          return { answer, result };
+          const response = storable(respond(result));
+          records.add(sent, response);
+          return { response, result };
         }),
       );
       await append();
@@ -164,7 +164,7 @@ function orRefusal<Outcome>(decide: () => Outcome): Outcome | Error {
 
 const JSON_HEADERS = { 'content-type': 'application/json; charset=utf-8' };
 
-function storable({ status, headers = {}, body }: WriteResponse): StoredAnswer {
+function storable({ status, headers = {}, body }: WriteResponse): StoredResponse {
   if (body === null) return { status, headers, body: Buffer.alloc(0) };
   const bytes = Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body));
   return { status, headers: { ...JSON_HEADERS, ...headers }, body: bytes };

@@ -78,12 +78,12 @@ async function discovered(issuer: string): Promise<string> {
   if (!response.ok) throw new Error(`${url} answered ${response.status}`);
   const document = discovery.parse(await response.json());
   if (document.issuer === issuer) return document.jwks_uri;
-  throw new Error(`${url} speaks of the issuer ${document.issuer}`);
+  throw new Error(`${url} names the issuer ${document.issuer}`);
 }
 
 function holderOf(payload: JWTPayload, { rolesClaim, roles }: Issuer): TokenHolder {
   const subject = subjectText.safeParse(payload.sub);
-  if (!subject.success) throw unauthorized('The subject of the token can not be used as an id.');
+  if (!subject.success) throw unauthorized('The subject of the token cannot be used as an id.');
   const names = [payload['name'], payload['preferred_username'], subject.data];
   const name = names.find((claimed) => line.safeParse(claimed).success) as string;
   const claimed = [claimOf(payload, rolesClaim)].flat();
@@ -111,7 +111,7 @@ function problemOf(error: unknown): Problem | Error {
   if (error instanceof Problem) return error;
   if (error instanceof errors.JWTExpired) return unauthorized('The token has expired.');
   if (error instanceof errors.JWTClaimValidationFailed) {
-    return unauthorized(`The token is not for this service, or not yet: ${error.message}.`);
+    return unauthorized(`The token is not valid for this service: ${error.message}.`);
   }
   const isOfToken =
     error instanceof errors.JOSEAlgNotAllowed ||
@@ -121,10 +121,10 @@ function problemOf(error: unknown): Problem | Error {
     error instanceof errors.JWKSNoMatchingKey ||
     error instanceof errors.JWKSMultipleMatchingKeys ||
     error instanceof errors.JWSSignatureVerificationFailed;
-  if (isOfToken) return unauthorized('The token is not one that its issuer signed.');
+  if (isOfToken) return unauthorized("The token's signature is not valid.");
   return new Problem(
     'unavailable',
-    'The keys of the identity provider can not be had; try again.',
+    "The identity provider's signing keys are unavailable; try again.",
     {
       headers: { 'retry-after': '5' },
       cause: error,

@@ -7,18 +7,18 @@ import {
   type Attempt,
   attemptId,
   type EarlierAttempt,
-  type NewAnswer,
-  type StoredAnswer,
-  storeAnswers,
+  type NewResponse,
+  type StoredResponse,
+  storeResponses,
   takeKeys,
 } from './idempotency-store.ts';
-import { sealed, unsealed } from './sealed-answers.ts';
+import { sealed, unsealed } from './sealed-responses.ts';
 
 /** A request to write; its attempt is null where no idempotency key is honoured. */
 export type WriteRequest = { request: FastifyRequest; attempt: Attempt | null };
 
 /**
- * What a transaction records of its writes beside what they do: who did each, and the answers to those that were sent with
+ * What a transaction records of its writes beside what they do: who did each, and the responses to those that were sent with
  * an idempotency key.
  */
 export class WriteRecords {
@@ -26,7 +26,7 @@ export class WriteRecords {
   readonly #now: () => Date;
   readonly #attempts: Map<string, EarlierAttempt | 'in-flight'>;
   readonly #audit: NewAuditEntry[] = [];
-  readonly #answers: NewAnswer[] = [];
+  readonly #responses: NewResponse[] = [];
 
   private constructor(
     session: Session,
@@ -54,38 +54,42 @@ export class WriteRecords {
    * @throws Problem `idempotency-key-reused` where its key was sent with something else, `idempotency-key-in-flight` where
    *   another transaction is at work on it
    */
-  earlierAnswer(
+  earlierResponse(
     { request, attempt }: WriteRequest,
     { isSecret = false } = {},
-  ): StoredAnswer | null {
+  ): StoredResponse | null {
     const earlier = attempt && this.#attempts.get(attemptId(attempt));
     if (!earlier) return null;
     const { key, requestHash } = attempt;
     if (earlier === 'in-flight') {
-      const detail = `A request with the key ${key} is being worked on.`;
+      const detail = `A request with the key ${key} is still in progress.`;
       throw new Problem('idempotency-key-in-flight', detail, { headers: { 'retry-after': '1' } });
     }
     if (!earlier.requestHash.equals(requestHash)) {
       throw new Problem('idempotency-key-reused', `The key ${key} was sent with another request.`);
     }
-    const { answer } = earlier;
-    return isSecret ? { ...answer, body: unsealed(answer.body, request, key) } : answer;
+    const { response } = earlier;
+    return isSecret ? { ...response, body: unsealed(response.body, request, key) } : response;
   }
 
   /** Adds a write that is done; from then on it is the earlier one of its key. */
-  add({ request, attempt }: WriteRequest, answer: StoredAnswer, { isSecret = false } = {}): void {
+  add(
+    { request, attempt }: WriteRequest,
+    response: StoredResponse,
+    { isSecret = false } = {},
+  ): void {
     const recordedAt = this.#now();
-    this.#audit.push(writeOf(request, answer.status, recordedAt));
+    this.#audit.push(writeOf(request, response.status, recordedAt));
     if (!attempt) return;
     const { key, requestHash } = attempt;
-    const stored = isSecret ? { ...answer, body: sealed(answer.body, request, key) } : answer;
-    this.#answers.push({ attempt, answer: stored, recordedAt });
-    this.#attempts.set(attemptId(attempt), { requestHash, answer: stored });
+    const stored = isSecret ? { ...response, body: sealed(response.body, request, key) } : response;
+    this.#responses.push({ attempt, response: stored, recordedAt });
+    this.#attempts.set(attemptId(attempt), { requestHash, response: stored });
   }
 
   /** Stores what was added. */
   async store(): Promise<void> {
-    await storeAnswers(this.#session, this.#answers);
+    await storeResponses(this.#session, this.#responses);
     if (this.#audit.length > 0) await appendAudit(this.#session, this.#audit);
   }
 }

@@ -53,17 +53,19 @@ export function chartRoutes(api: Api, ledger: ChartDeps): void {
     schema: {
       operationId: 'getChart',
       tags: ['Charts'],
-      summary: 'Read an outlook as a picture',
+      summary: 'Draw a chart of an outlook',
       description:
-        'For an `<img>` in any article, in whatever light its reader reads; with a title and a description for those who do not see it. The same data are the same bytes. As PNG with `Accept: image/png` or `format=png`, of two million pixels at the most; its font has no Chinese, Japanese or Korean characters and no emoji.',
+        'For an `<img>` in an article or page. Charts follow light or dark mode, carry a text description, and are also available as PNG (`Accept: image/png` or `format=png`), up to two million pixels. The same data always give the same bytes. The PNG font has no Chinese, Japanese or Korean characters and no emoji.',
       params: z.strictObject({ slug }),
       querystring: chartQuery,
       response: {
         200: {
           content: {
-            [SVG_TYPE]: { schema: z.string().meta({ description: 'SVG 2, as a document.' }) },
+            [SVG_TYPE]: { schema: z.string().meta({ description: 'An SVG 2 document.' }) },
             [PNG_TYPE]: {
-              schema: z.string().meta({ format: 'binary', description: 'PNG, not transparent.' }),
+              schema: z
+                .string()
+                .meta({ format: 'binary', description: 'A PNG image without transparency.' }),
             },
           },
         },
@@ -95,7 +97,7 @@ async function picture(
 ): Promise<ResponseDraft> {
   const pixels = width * (height ?? HEIGHTS[kind]) * scale ** 2;
   if (pixels > MOST_PIXELS) {
-    const detail = `A PNG has ${MOST_PIXELS} pixels at the most; this one would have ${pixels}.`;
+    const detail = `A PNG may have at most ${MOST_PIXELS} pixels; this one would have ${pixels}.`;
     throw new Problem('invalid-request', detail, {
       errors: [{ pointer: '/scale', detail: 'is too large for this size', in: 'query' }],
     });
@@ -104,7 +106,7 @@ async function picture(
     return await asPng(drawSvg);
   } catch (error) {
     if (!(error instanceof TooManyPictures)) throw error;
-    throw new Problem('overloaded', 'More pictures are wanted than can be made at the moment.', {
+    throw new Problem('overloaded', 'The service cannot draw more charts right now.', {
       headers: { 'retry-after': '2' },
     });
   }

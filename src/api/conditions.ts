@@ -12,13 +12,12 @@ import {
 import { authorOf } from '../access/authentication.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import {
-  decodeCursor,
-  encodeCursor,
+  idPosition,
+  keysetPage,
   LIST_TYPES,
   listShape,
   nextLink,
   pageContent,
-  pageFrom,
   pageShape,
   renderPage,
 } from '../http/paging.ts';
@@ -49,9 +48,9 @@ function listRoute(api: Api, { pool, cache }: ConditionDeps): void {
     schema: {
       operationId: 'listConditions',
       tags: [TAG],
-      summary: 'Read where the conditions stand',
+      summary: 'List the conditions of an outlook',
       description:
-        'The invalidation conditions of the version that stands, in its order, each with its state and how that came to be. What they were at another moment an outlook tells with `asOf`.',
+        'The invalidation conditions of the current version, in its order, each with its state and the latest change of it. For an earlier time, read the outlook with `asOf`.',
       params: slugParams,
       querystring: z.strictObject({ format: listShape.format }),
       response: { 200: pageContent(condition, conditions), ...problemResponses(404, 422) },
@@ -66,8 +65,6 @@ function listRoute(api: Api, { pool, cache }: ConditionDeps): void {
   });
 }
 
-const changeId = z.int().min(1);
-
 function historyRoute(api: Api, { pool, cache }: ConditionDeps): void {
   api.route({
     method: 'GET',
@@ -76,27 +73,28 @@ function historyRoute(api: Api, { pool, cache }: ConditionDeps): void {
     schema: {
       operationId: 'getCondition',
       tags: [TAG],
-      summary: 'Read how a condition came to its state',
-      description: 'One condition of the version that stands, with all its changes, newest first.',
+      summary: 'Read a condition and its history',
+      description:
+        'One condition of the current version with all changes of its state, newest first.',
       params: keyParams,
       querystring: z.strictObject(pageShape),
       response: { 200: conditionHistory, ...problemResponses(404, 422) },
     },
     handler: (request, reply) => {
       const { slug: name, key } = request.params;
-      const { limit, cursor } = request.query;
-      const cursorScope = ['condition', name, key];
-      const before = decodeCursor(cursor, cursorScope, changeId);
       return cache.answer(request, reply, { tags: [name] }, async () => {
-        const found = await readCondition(pool, name, key);
-        const changes = await listChanges(pool, name, key, { before, limit: limit + 1 });
-        const page = pageFrom(changes, limit, (last) => encodeCursor(cursorScope, last.id));
-        const link = nextLink(request, page);
-        const body = {
-          ...representCondition(found),
-          changes: page.items.map(representChange),
-          nextCursor: page.nextCursor,
-        };
+        const { items: changes, nextCursor } = await keysetPage(request.query, {
+          cursorScope: ['condition', name, key],
+          position: idPosition,
+          fetch: (before, limit) => listChanges(pool, name, key, { before, limit }),
+          positionOf: ({ id }) => id,
+          represent: representChange,
+        });
+        const current = representCondition(await readCondition(pool, name, key));
+        const body = { ...current, changes, nextCursor } satisfies z.output<
+          typeof conditionHistory
+        >;
+        const link = nextLink(request, { nextCursor });
         return { body: JSON.stringify(body), freshness: 'revalidate', link };
       });
     },
@@ -111,9 +109,9 @@ function assessRoute(api: Api, ledger: ConditionDeps): void {
     schema: {
       operationId: 'assessCondition',
       tags: [TAG],
-      summary: 'Judge a condition',
+      summary: 'Assess a condition',
       description:
-        'Changes the state of a condition that no rule judges, or, with a reason, of one that a rule does. Triggered, it makes a review of the outlook due, which the next version has to answer.',
+        'Changes the state of a condition that has no rule. With `overrideReason`, it also works for a condition that has one. A triggered condition makes a review of the outlook due, and the next version must answer it.',
       security: [{ key: [] }],
       params: keyParams,
       body: newAssessment,

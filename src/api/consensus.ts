@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { type PooledViews, readConsensus } from '../ledger/consensus.ts';
 import type { CurrentOutlook } from '../ledger/locked-outlooks.ts';
 import type { Session } from '../postgres/pool.ts';
-import { notFound } from '../ledger/versions.ts';
+import { requireOutlook } from '../ledger/find-outlook.ts';
 import { DomainError } from '../domain/errors.ts';
 import { fractionsOf } from '../domain/probabilities.ts';
 import { authorOf } from '../access/authentication.ts';
@@ -31,9 +31,9 @@ function readRoute(api: Api, { pool, cache, now }: RevisionDeps): void {
     schema: {
       operationId: 'getConsensus',
       tags: [TAG],
-      summary: 'Read what the views add up to',
+      summary: 'Read the consensus',
       description:
-        'The views that analysts hold, pooled, with how far they lie apart and how far each is from the pool.',
+        'The pooled views of the analysts, with their spread and the distance of each view from the pool.',
       params,
       querystring: consensusQuery,
       response: { 200: consensus, ...problemResponses(404, 409, 422) },
@@ -47,9 +47,10 @@ function readRoute(api: Api, { pool, cache, now }: RevisionDeps): void {
       return cache.answer(request, reply, { tags }, async () => {
         const pooled = await readConsensus(pool, name, { method, weights, asOf }).catch(
           async (error: unknown) => {
-            const isMissing = error instanceof DomainError && error.code === 'no-views';
-            const missing = isMissing ? await notFound(pool, name, 'newest') : null;
-            throw missing?.code === 'outlook-not-found' ? missing : error;
+            if (error instanceof DomainError && error.code === 'no-views') {
+              await requireOutlook(pool, name);
+            }
+            throw error;
           },
         );
         const body = { slug: name, method, weights, asOf, ...represent(pooled) };
@@ -67,9 +68,9 @@ function publishRoute(api: Api, ledger: RevisionDeps): void {
     schema: {
       operationId: 'publishConsensus',
       tags: [TAG],
-      summary: 'Revise from the consensus',
+      summary: 'Publish the consensus',
       description:
-        'Publishes the next version with the probabilities that the views add up to as it is published, and records how they were pooled and from which views. Conditions that stand triggered are answered as in any revision. Send If-Match with the ETag of the outlook you read to be refused where it has changed since.',
+        'Publishes the next version with the pooled probabilities, and records the views and the method. Answer triggered conditions as in any revision. Send the ETag of the outlook as If-Match to get a 412 if it has changed since you read it.',
       security: [{ key: [] }],
       params,
       body: newConsensus,

@@ -25,11 +25,12 @@ export function diffRoutes(api: Api, { versions, cache }: DiffDeps): void {
       tags: ['Versions'],
       summary: 'Compare two versions',
       description:
-        'What leads from the version in `against` (the one before, unless it is given) to this one: how the probabilities moved and how far, which fields differ, and for each list what was added, removed, altered or moved, by key. Asked the other way round, the answer is the exact way back. Two versions never change, so neither does this.',
+        'The changes from the version in `against` (by default the previous one) to this version: how far the probabilities moved, which fields differ, and which list entries were added, removed, altered or moved, by key. Swap the two versions to get the exact reverse. A diff never changes.',
       params: z.strictObject({ slug, version: queryVersion }),
       querystring: z.strictObject({
         against: queryVersion.optional().meta({
-          description: 'The version to start from, older or newer; left out, the one before.',
+          description:
+            'The version to compare with, older or newer. Left out: the previous version.',
         }),
       }),
       response: { 200: outlookDiff, ...problemResponses(404, 422) },
@@ -52,10 +53,10 @@ export function diffRoutes(api: Api, { versions, cache }: DiffDeps): void {
 export function refuseNothingToCompare(version: number, against: number): void {
   const detail =
     against === version
-      ? `is the version itself: name another than ${version}`
-      : against === 0 && 'is required, as no version comes before the first';
+      ? `must be another version than ${version}`
+      : against === 0 && 'is required, because version 1 has no previous version';
   if (!detail) return;
-  throw new Problem('invalid-request', 'There is nothing to compare the version with.', {
+  throw new Problem('invalid-request', 'There is no other version to compare with.', {
     errors: [{ pointer: '/against', detail, in: 'query' }],
   });
 }

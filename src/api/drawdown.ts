@@ -34,9 +34,9 @@ export function drawdownRoutes(
     schema: {
       operationId: 'getDrawdown',
       tags: ['Series'],
-      summary: 'Read where the instrument stands below its peak',
+      summary: 'Read the drawdown of the instrument',
       description:
-        "Computed from the closes of the outlook's instrument and named by the outlook's own drawdown labels.",
+        "How far the outlook's instrument is below its peak, computed from its closes and named by the outlook's drawdown labels.",
       params: z.strictObject({ slug }),
       querystring: drawdownQuery,
       response: { 200: drawdown, ...problemResponses(404, 409, 422) },
@@ -104,7 +104,7 @@ export function representDrawdown(
 }
 
 function tooMany(since: string): Problem {
-  const detail = `more than ${MOST_CLOSES} closes since ${since}: start later`;
+  const detail = `more than ${MOST_CLOSES} closes since ${since}: send a later date`;
   return new Problem('invalid-request', `There are ${detail}.`, {
     errors: [{ pointer: '/since', detail, in: 'query' }],
   });

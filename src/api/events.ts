@@ -5,7 +5,7 @@ import type { OutgoingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { sequenceEvents } from '../postgres/outbox.ts';
-import { notFound } from '../ledger/versions.ts';
+import { requireOutlook } from '../ledger/find-outlook.ts';
 import { type Authenticators, isStillAllowed } from '../access/authentication.ts';
 import { addressOf } from '../http/rate-limits.ts';
 import { EVENT_STREAM_TYPE } from '../http/negotiation.ts';
@@ -23,22 +23,22 @@ export type EventDeps = Authenticators & {
 const querystring = z.strictObject({
   lastEventId: z.string().optional().meta({
     description:
-      'As the header Last-Event-ID, which a browser sends by itself but lets no page set; the header goes before it. 0 starts with the first event.',
+      'Same as the Last-Event-ID header, for pages, which cannot set that header. The header takes precedence. 0 starts with the first event.',
   }),
 });
 
 const DESCRIPTION = `Each event has an id, a kind and JSON data:
 
-- \`outlook.created\` and \`outlook.version.published\`: \`{slug, version, publishedAt, change, probabilities}\`, with \`change\` as an outlook has it
+- \`outlook.created\` and \`outlook.version.published\`: \`{slug, version, publishedAt, change, probabilities}\`, with \`change\` as in an outlook
 - \`outlook.state.changed\`: \`{slug, version, changedAt, status, review}\`
-- \`outlook.review.due\`: \`{slug, version, dueAt, reasons}\`; the next version has to answer a condition
+- \`outlook.review.due\`: \`{slug, version, dueAt, reasons}\`; the next version must answer a condition
 - \`condition.triggered\`, \`condition.cleared\`, \`condition.expired\`: \`{slug, version, changedAt, condition: {key, invalidates, cause, reason, day, observations}}\`
 - \`outlook.resolved\`: \`{slug, version, resolvedAt, resolution: {number, outcome, realisedReturn, reason}}\`
 - \`view.published\`: \`{slug, version, recordedAt, view: {analyst, version, probabilities}}\`
 - \`evidence.added\`: \`{slug, version, addedAt, evidence: {id, headline, publisher, corrects}}\`
-- \`drawdown.label.changed\`: \`{slug, version, changedAt, drawdown: {label, previous, depth, day}}\`, with the keys of drawdown labels, null for none
+- \`drawdown.label.changed\`: \`{slug, version, changedAt, drawdown: {label, previous, depth, day}}\`, with the keys of drawdown labels, or null
 
-Later releases add kinds. Events come in one order for all, those of an outlook in the order of its versions. Without \`Last-Event-ID\` a stream starts with the next event; with it, right behind the event of that id, of which none is missed and none repeated, whichever instance is asked. Events are kept for ever.`;
+Later releases may add kinds. Every client sees the events in the same order, and the events of an outlook follow the order of its versions. Without \`Last-Event-ID\`, a stream starts with the next event. With it, the stream resumes right after that event on any instance, without missing or repeating one. Events are never deleted.`;
 
 const response = {
   200: {
@@ -69,7 +69,7 @@ function allRoute(api: Api, ledger: EventDeps): void {
       operationId: 'streamEvents',
       tags: ['Events'],
       summary: 'Follow all outlooks',
-      description: `What happens in the ledger, as it happens. ${DESCRIPTION}`,
+      description: `Streams every change in the ledger as it happens. ${DESCRIPTION}`,
       querystring,
       response: { ...response, ...problemResponses(422, 429) },
     },
@@ -86,15 +86,14 @@ function oneRoute(api: Api, ledger: EventDeps): void {
       operationId: 'streamOutlookEvents',
       tags: ['Events'],
       summary: 'Follow one outlook',
-      description: `What happens to one outlook, as it happens. ${DESCRIPTION}`,
+      description: `Streams every change of one outlook as it happens. ${DESCRIPTION}`,
       params: z.strictObject({ slug }),
       querystring,
       response: { ...response, ...problemResponses(404, 422, 429) },
     },
     handler: async (request, reply) => {
       const { slug: name } = request.params;
-      const missing = await notFound(ledger.pool, name, 'newest');
-      if (missing.code === 'outlook-not-found') throw missing;
+      await requireOutlook(ledger.pool, name);
       return stream(request, reply, ledger, name, request.query.lastEventId);
     },
   });
@@ -110,13 +109,9 @@ async function stream(
   const { streams } = ledger;
   const position = await startOf(request, ledger, queried);
   if (!streams.admit(addressOf(request))) {
-    throw new Problem(
-      'too-many-streams',
-      'Your address has as many streams as it may; close one.',
-      {
-        headers: { 'retry-after': '30' },
-      },
-    );
+    throw new Problem('too-many-streams', 'Your address has too many open streams; close one.', {
+      headers: { 'retry-after': '30' },
+    });
   }
   try {
     reply.hijack();
@@ -128,7 +123,7 @@ async function stream(
     }
   } catch (error) {
     // Nobody is there to be told; the client resumes from the last id it has.
-    request.log.debug({ reqId: request.id, err: error }, 'a stream was cut off');
+    request.log.debug({ reqId: request.id, err: error }, 'an event stream broke off');
   } finally {
     streams.leave(addressOf(request));
   }
@@ -161,8 +156,8 @@ async function startOf(
   // Another instance may have told of it before this one heard.
   const newest = await sequenceEvents(pool);
   if (position <= newest) return position;
-  const detail = `no event has this id; the newest is ${newest}. Leave it out to start with the next event`;
-  throw new Problem('unknown-event', `There is no event ${sent.slice(0, 100)}.`, {
+  const detail = `must be the id of an event; the newest is ${newest}. Leave it out to start with the next event`;
+  throw new Problem('unknown-event', `No event has the id ${sent.slice(0, 100)}.`, {
     errors: [
       header === sent
         ? { pointer: '/Last-Event-ID', detail, in: 'header' }

@@ -1,21 +1,12 @@
-import type pg from 'pg';
 import type { ChangeFeed } from '../postgres/change-feed.ts';
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import { z } from 'zod';
 import { addEvidence, type Evidence, listEvidence, readEvidence } from '../ledger/evidence.ts';
-import { notFound } from '../ledger/versions.ts';
+import { requireOutlook } from '../ledger/find-outlook.ts';
 import { DomainError } from '../domain/errors.ts';
 import { authorOf } from '../access/authentication.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
-import {
-  decodeCursor,
-  encodeCursor,
-  LIST_TYPES,
-  pageContent,
-  pageFrom,
-  listShape,
-  renderPage,
-} from '../http/paging.ts';
+import { keysetPage, LIST_TYPES, listShape, pageContent, renderPage } from '../http/paging.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { evidence, newEvidence } from './schemas/evidence.ts';
 import { slug } from '../http/fields.ts';
@@ -44,7 +35,7 @@ function addRoute(api: Api, ledger: EvidenceDeps): void {
       tags: [TAG],
       summary: 'Add evidence',
       description:
-        'News or data with what it says for or against parts of the outlook that stands. Nothing is edited: an item that corrects another names it in `corrects`.',
+        'Adds news or data, with claims that support or weaken parts of the current version. Items cannot be edited: to correct one, add a new item with its id in `corrects`.',
       security: [{ key: [] }],
       params: slugParams,
       body: newEvidence,
@@ -71,7 +62,7 @@ function addRoute(api: Api, ledger: EvidenceDeps): void {
 }
 
 // Up to what Postgres numbers items by.
-const number = z.int().min(1).max(2_147_483_647);
+const itemNumber = z.int().min(1).max(2_147_483_647);
 
 function listRoute(api: Api, { pool, cache }: EvidenceDeps): void {
   api.route({
@@ -82,21 +73,26 @@ function listRoute(api: Api, { pool, cache }: EvidenceDeps): void {
       operationId: 'listEvidence',
       tags: [TAG],
       summary: 'List evidence',
-      description: 'Newest first, each with the versions that it moved.',
+      description: 'Newest first, each with the versions that cite it.',
       params: slugParams,
       querystring: z.strictObject(listShape),
       response: { 200: pageContent(evidence), ...problemResponses(404, 422) },
     },
     handler: (request, reply) => {
       const { slug: name } = request.params;
-      const { limit, cursor } = request.query;
-      const cursorScope = ['evidence', name];
-      const before = decodeCursor(cursor, cursorScope, number);
       return cache.answer(request, reply, { tags: [name] }, async () => {
-        const found = await listEvidence(pool, name, { before, limit: limit + 1 });
-        if (found.length === 0) await requireOutlook(pool, name);
-        const page = pageFrom(found, limit, (last) => encodeCursor(cursorScope, last.number));
-        return renderPage(request, { ...page, items: page.items.map(representEvidence) }, evidence);
+        const page = await keysetPage(request.query, {
+          cursorScope: ['evidence', name],
+          position: itemNumber,
+          fetch: async (before, limit) => {
+            const items = await listEvidence(pool, name, { before, limit });
+            if (items.length === 0) await requireOutlook(pool, name);
+            return items;
+          },
+          positionOf: ({ number }) => number,
+          represent: representEvidence,
+        });
+        return renderPage(request, page, evidence);
       });
     },
   });
@@ -111,7 +107,7 @@ function oneRoute(api: Api, { pool, cache }: EvidenceDeps): void {
       operationId: 'getEvidence',
       tags: [TAG],
       summary: 'Read an item of evidence',
-      description: 'One item, with the versions that it moved.',
+      description: 'One item with the versions that cite it.',
       params: z.strictObject({ slug, id: z.uuid().toLowerCase() }),
       response: { 200: evidence, ...problemResponses(404, 422) },
     },
@@ -127,11 +123,6 @@ function oneRoute(api: Api, { pool, cache }: EvidenceDeps): void {
       });
     },
   });
-}
-
-async function requireOutlook(pool: pg.Pool, name: string): Promise<void> {
-  const missing = await notFound(pool, name, 'newest');
-  if (missing.code === 'outlook-not-found') throw missing;
 }
 
 /** An item of evidence as the API answers it. */

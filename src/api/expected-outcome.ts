@@ -26,9 +26,9 @@ export function expectedOutcomeRoutes(
     schema: {
       operationId: 'getExpectedOutcome',
       tags: ['Resolution'],
-      summary: 'Read what the return bands imply',
+      summary: 'Read the expected outcome',
       description:
-        'The probability-weighted return, and the chance of a fall as deep as each drawdown label, as far as probabilities and return bands imply them.',
+        'Bounds of the probability-weighted return, and of the probability of a fall as deep as each drawdown label, computed from the probabilities and the return bands.',
       params: z.strictObject({ slug }),
       querystring: expectedOutcomeQuery,
       response: { 200: document, ...problemResponses(404, 422) },

@@ -62,9 +62,9 @@ function allRoute(api: Api, ledger: FeedDeps, form: Form): void {
     schema: {
       operationId: form === 'atom' ? 'getAtomFeed' : 'getJsonFeed',
       tags: ['Feeds'],
-      summary: `Follow all outlooks with a feed reader: ${FORMS[form].name}`,
+      summary: `Follow all outlooks in a feed reader: ${FORMS[form].name}`,
       description:
-        'The version that stands of each outlook, the newest first; 20 at the most. Addresses in it are whole, by the setting `PUBLIC_URL`.',
+        'The current version of each outlook, newest first, at most 20. Its URLs are absolute and start with the setting `PUBLIC_URL`.',
       response: { ...responseOf(form), ...problemResponses(422) },
     },
     handler: (request, reply) =>
@@ -83,9 +83,9 @@ function oneRoute(api: Api, ledger: FeedDeps, form: Form): void {
     schema: {
       operationId: form === 'atom' ? 'getOutlookAtomFeed' : 'getOutlookJsonFeed',
       tags: ['Feeds'],
-      summary: `Follow an outlook with a feed reader: ${FORMS[form].name}`,
+      summary: `Follow an outlook in a feed reader: ${FORMS[form].name}`,
       description:
-        'Its versions, the newest first, each with what it changed and why; 20 at the most. Addresses in it are whole, by the setting `PUBLIC_URL`.',
+        'The versions of the outlook, newest first, at most 20, each with its change and rationale. Its URLs are absolute and start with the setting `PUBLIC_URL`.',
       params: z.strictObject({ slug }),
       response: { ...responseOf(form), ...problemResponses(404, 422) },
     },

@@ -56,9 +56,8 @@ function livenessRoute(api: Api): void {
     schema: {
       operationId: 'getHealth',
       tags: [TAG],
-      summary: 'Is the process alive?',
-      description:
-        'Answers as long as the process can answer anything; asks nothing of the database.',
+      summary: 'Check liveness',
+      description: 'Responds while the process runs. Does not query the database.',
       security: [],
       response: { 200: z.object({ status: z.literal('ok') }), ...problemResponses(422) },
     },
@@ -93,9 +92,9 @@ function readinessRoute(
     schema: {
       operationId: 'getReadiness',
       tags: [TAG],
-      summary: 'Can the service do its work?',
+      summary: 'Check readiness',
       description:
-        'Asks the database and compares its schema with the one this release needs. `writes` are refused while the database is read-only, or where its disk was full at the last one. While the change feed is away the service does its work, but slower: reads ask the database, and streams tell of nothing.',
+        'Queries the database and compares its schema with the one that this release requires. `writes` is `refused` while the database is read-only, or if its disk was full at the last write. While `changeFeed` is `away`, the service works but is slower: reads query the database, and event streams pause.',
       security: [],
       response: {
         200: z.object({

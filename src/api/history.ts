@@ -23,14 +23,18 @@ export function historyRoutes(api: Api, { pool, cache, now }: HistoryDeps): void
     schema: {
       operationId: 'getProbabilities',
       tags: ['Versions'],
-      summary: 'Read how the probabilities moved',
+      summary: 'Read the history of the probabilities',
       description:
-        'Each version with its probabilities, oldest first: all of them, or those published in [from, to). Between two points the first one stands, so a chart draws steps. As CSV (RFC 4180) with `Accept: text/csv` or `format=csv`, which goes before the header.',
+        'Each version with its probabilities, oldest first: all versions, or those published in [from, to). A version applies until the next one, so draw the series as steps. Also available as CSV (RFC 4180), with `Accept: text/csv` or `format=csv`.',
       params: z.strictObject({ slug }),
       querystring: z
         .strictObject({
-          from: queryMoment.optional().meta({ description: 'Published at or after it.' }),
-          to: queryMoment.optional().meta({ description: 'Published before it.' }),
+          from: queryMoment
+            .optional()
+            .meta({ description: 'Only versions published at or after this time.' }),
+          to: queryMoment
+            .optional()
+            .meta({ description: 'Only versions published before this time.' }),
           format: z.enum(['json', 'csv']).optional(),
         })
         .superRefine(({ from, to }, context) => {
@@ -44,7 +48,7 @@ export function historyRoutes(api: Api, { pool, cache, now }: HistoryDeps): void
             'application/json': { schema: probabilityHistory },
             'text/csv': {
               schema: z.string().meta({
-                description: 'RFC 4180, with a header line and CRLF.',
+                description: 'CSV (RFC 4180), with a header line and CRLF.',
                 examples: [
                   'version,publishedAt,bear,base,bull\r\n1,2026-11-20T16:00:00.000Z,0.3,0.45,0.25\r\n',
                 ],

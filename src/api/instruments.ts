@@ -8,15 +8,7 @@ import {
 } from '../ledger/instruments.ts';
 import { setFreshness } from '../http/conditional-requests.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
-import {
-  decodeCursor,
-  encodeCursor,
-  LIST_TYPES,
-  pageContent,
-  pageFrom,
-  listShape,
-  sendPage,
-} from '../http/paging.ts';
+import { keysetPage, LIST_TYPES, listShape, pageContent, sendPage } from '../http/paging.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { readJsonBodies } from '../http/json-body.ts';
 import { symbol } from '../http/fields.ts';
@@ -46,9 +38,9 @@ function patchRoute(api: Api, ledger: InstrumentDeps): void {
     schema: {
       operationId: 'patchInstrument',
       tags: [TAG],
-      summary: "Name the series of an instrument's closes",
+      summary: "Set the series of an instrument's closes",
       description:
-        'A merge patch (RFC 7396) of `closes`, which can be named once. Drawdowns of its outlooks are computed from them.',
+        'A merge patch (RFC 7396) of `closes`, which can be set only once. Drawdowns and returns are computed from these closes.',
       security: [{ key: [] }],
       params: z.strictObject({ symbol }),
       consumes: ['application/merge-patch+json'],
@@ -75,7 +67,7 @@ function createRoute(api: Api, ledger: InstrumentDeps): void {
       operationId: 'createInstrument',
       tags: [TAG],
       summary: 'Add an instrument',
-      description: 'What outlooks are about: an index, a share, a fund and so on.',
+      description: 'Adds an index, share, fund or other instrument that outlooks can cover.',
       security: [{ key: [] }],
       body: newInstrument,
       response: { 201: instrument, ...problemResponses(400, 401, 403, 409, 413, 415, 422) },
@@ -103,15 +95,18 @@ function listRoute(api: Api, { db, requireKeyForReads }: InstrumentDeps): void {
       operationId: 'listInstruments',
       tags: [TAG],
       summary: 'List instruments',
-      description: 'By symbol.',
+      description: 'Sorted by symbol.',
       querystring: z.strictObject(listShape),
       response: { 200: pageContent(instrument), ...problemResponses(422) },
     },
     handler: async (request, reply) => {
-      const { limit, cursor } = request.query;
-      const after = decodeCursor(cursor, 'instruments', symbol);
-      const found = await listInstruments(db, { after, limit: limit + 1 });
-      const page = pageFrom(found, limit, (last) => encodeCursor('instruments', last.symbol));
+      const page = await keysetPage(request.query, {
+        cursorScope: 'instruments',
+        position: symbol,
+        fetch: (after, limit) => listInstruments(db, { after, limit }),
+        positionOf: ({ symbol }) => symbol,
+        represent: (found) => found,
+      });
       setFreshness(reply, 'revalidate', requireKeyForReads);
       return sendPage(request, reply, page, instrument);
     },

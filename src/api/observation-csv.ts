@@ -38,11 +38,12 @@ export function readObservations(body: unknown): SentObservations {
     found.push(...error.errors.map((fault) => placed(fault, rows, lines)));
   }
   if (found.length === 0) return { observations, lines };
-  const told = found.length > MOST_ERRORS ? `the first ${MOST_ERRORS} are in errors` : 'see errors';
-  const fields = found.length === 1 ? 'One field' : `${found.length} fields`;
+  const told =
+    found.length > MOST_ERRORS ? `\`errors\` lists the first ${MOST_ERRORS}` : 'see `errors`';
+  const fields = found.length === 1 ? '1 field' : `${found.length} fields`;
   throw new Problem(
     'invalid-request',
-    `${fields} can't be accepted; ${told}. Nothing was stored.`,
+    `Validation failed for ${fields}; ${told}. Nothing was stored.`,
     {
       errors: found.slice(0, MOST_ERRORS),
     },
@@ -61,13 +62,13 @@ function rowsOf(text: string): { rows: Row[]; lines: number[]; faults: FieldErro
   const columns = HEADERS.find((one) => one.join() === header?.record.join());
   if (!columns) {
     const detail = `line 1: the header must be date,value or date,value,provenance,note, not ${JSON.stringify(header?.record.join() ?? '')}`;
-    throw new Problem('invalid-request', 'The header is not one that is known.', {
+    throw new Problem('invalid-request', 'The header line is not valid.', {
       errors: [{ pointer: '', detail }],
     });
   }
   const faults = records.flatMap(({ record, info }, index) => {
     if (record.length === columns.length) return [];
-    const detail = `line ${info.lines}: has ${record.length} columns where the header has ${columns.length}`;
+    const detail = `line ${info.lines}: has ${record.length} columns, but the header has ${columns.length}`;
     return [{ pointer: jsonPointer(['observations', index]), detail }];
   });
   const rows = records.map(({ record: [date = '', value = '', provenance = '', note = ''] }) => ({
@@ -89,10 +90,7 @@ function recordsOf(text: string): { record: string[]; info: Info }[] {
     }) as unknown as { record: string[]; info: Info }[];
   } catch (error) {
     if (!(error instanceof CsvError)) throw error;
-    throw new Problem(
-      'malformed-request',
-      `The body is not CSV that can be read: ${error.message}.`,
-    );
+    throw new Problem('malformed-request', `The body is not valid CSV: ${error.message}.`);
   }
 }
 
@@ -107,7 +105,7 @@ function placed(fault: FieldError, rows: readonly Row[], lines: readonly number[
   const value = rows[Number(index)]?.value;
   const isText = column === 'value' && typeof value === 'string';
   const detail = isText
-    ? `${JSON.stringify(value.slice(0, 100))} is no number: write digits with a point, such as 2793.3, and leave out days without a value`
+    ? `${JSON.stringify(value.slice(0, 100))} is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value`
     : fault.detail.replace(/entry (\d+)/, (_, entry) => `line ${lines[Number(entry)]}`);
   return { ...fault, detail: placeOf(lines, Number(index), column) + detail };
 }

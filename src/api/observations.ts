@@ -10,15 +10,7 @@ import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { ANY_SERIES } from '../http/response-cache/cache-entry.ts';
 import { requirePast } from '../http/require-past.ts';
 import { CsvText, placeOf, readObservations, type SentObservations } from './observation-csv.ts';
-import {
-  cursorMoment,
-  decodeCursor,
-  encodeCursor,
-  LIST_TYPES,
-  pageContent,
-  pageFrom,
-  sendPage,
-} from '../http/paging.ts';
+import { cursorMoment, keysetPage, LIST_TYPES, pageContent, sendPage } from '../http/paging.ts';
 import { jsonPointer, Problem } from '../http/problems.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { day, slug } from '../http/fields.ts';
@@ -61,7 +53,7 @@ function recordRoute(api: Api, ledger: ObservationDeps): void {
       tags: [TAG],
       summary: 'Send observations',
       description:
-        'Up to 10,000 days, all or none. A day that has another value already gets a new vintage; what is known so already stays as it is, so a batch may be sent again. In the same transaction the conditions that watch the series are judged, and the drawdowns whose closes it holds.\n\nAs CSV (RFC 4180) with the header `date,value` or `date,value,provenance,note`.',
+        'Records up to 10,000 days, all or none. A day with a new value gets a new vintage; an unchanged value has no effect, so a batch can be sent again. The same transaction evaluates the conditions that watch the series, and the drawdown labels if the series holds closes.\n\nAlso accepts CSV (RFC 4180) with the header `date,value` or `date,value,provenance,note`.',
       security: [{ key: [] }],
       params,
       consumes: ['application/json', 'text/csv'],
@@ -120,15 +112,22 @@ function refuseFuture(
   const last = new Date(now.getTime() + AHEAD).toISOString().slice(0, 10);
   const errors = observations.flatMap(({ date }, index) => {
     if (date <= last) return [];
-    const detail = `${placeOf(lines, index, 'date')}lies in the future: it is ${now.toISOString()} here`;
+    const detail = `${placeOf(lines, index, 'date')}must not be in the future; the service's clock says ${now.toISOString()}`;
     return [{ pointer: jsonPointer(['observations', index, 'date']), detail }];
   });
   if (errors.length === 0) return;
-  const detail = 'Nobody has observed the future. Nothing was stored.';
+  const detail = 'Observations cannot be in the future. Nothing was stored.';
   throw new Problem('invalid-request', detail, { errors: errors.slice(0, MOST_ERRORS) });
 }
 
-const position = z.tuple([day, cursorMoment]);
+const vintagePosition = z.codec(
+  z.tuple([day, cursorMoment]),
+  z.object({ date: day, recordedAt: z.date() }),
+  {
+    decode: ([date, recordedAt]) => ({ date, recordedAt }),
+    encode: ({ date, recordedAt }) => [date, recordedAt] as [string, Date],
+  },
+);
 
 function listRoute(api: Api, { pool, requireKeyForReads, now }: ObservationDeps): void {
   api.route({
@@ -140,27 +139,26 @@ function listRoute(api: Api, { pool, requireKeyForReads, now }: ObservationDeps)
       tags: [TAG],
       summary: 'Read observations',
       description:
-        'By day, oldest first: what is known now, or with `asOf` what was known at a moment. A value that was revised later stays on record as a vintage.',
+        'By day, oldest first: the newest values or, with `asOf`, the values known at that time. Revised values stay on record as vintages.',
       params,
       querystring: observationQuery,
       response: { 200: pageContent(observation), ...problemResponses(404, 422) },
     },
     handler: async (request, reply) => {
       const { key } = request.params;
-      const { asOf, vintages, limit, cursor } = request.query;
+      const { asOf, vintages } = request.query;
       const { from = '0001-01-01', to = 'infinity' } = request.query;
       requirePast('asOf', asOf, now());
-      const cursorScope = ['observations', key, asOf ?? null, vintages, from, to];
-      const sent = decodeCursor(cursor, JSON.parse(JSON.stringify(cursorScope)), position);
-      const after = sent && { date: sent[0], recordedAt: new Date(sent[1]) };
       const which = asOf ? { asOf } : vintages === 'all' ? 'vintages' : 'standing';
-      const page = { from, to, after, limit: limit + 1 };
-      const found = await listObservations(pool, key, which, page);
+      const page = await keysetPage(request.query, {
+        cursorScope: ['observations', key, asOf ?? null, vintages, from, to],
+        position: vintagePosition,
+        fetch: (after, limit) => listObservations(pool, key, which, { from, to, after, limit }),
+        positionOf: ({ date, recordedAt }) => ({ date, recordedAt }),
+        represent,
+      });
       setFreshness(reply, 'revalidate', requireKeyForReads);
-      const { items, nextCursor } = pageFrom(found, limit, (last) =>
-        encodeCursor(cursorScope, [last.date, last.recordedAt.getTime()]),
-      );
-      return sendPage(request, reply, { items: items.map(represent), nextCursor }, observation);
+      return sendPage(request, reply, page, observation);
     },
   });
 }

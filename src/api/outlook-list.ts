@@ -7,6 +7,7 @@ import { hasSearchWord, listOutlooks } from '../ledger/outlook-list.ts';
 import type { ListPosition, ListQuery, ListSort } from '../ledger/outlook-list-page.ts';
 import { requirePast } from '../http/require-past.ts';
 import {
+  cursorMilliseconds,
   cursorMoment,
   decodeCursor,
   encodeCursor,
@@ -48,7 +49,7 @@ function listRoute(api: Api, ledger: OutlookListDeps): void {
       tags: [TAG],
       summary: 'Find outlooks',
       description:
-        'Summaries of the versions that stand, or that stood at a moment; only of outlooks that pass all filters. A walk by cursor goes on through the ledger as its first page saw it: an outlook that is revised meanwhile is neither skipped nor shown twice. Filters on status and review go by what is the case when a page is read. With `asOf` each item tells the status and the review of then.',
+        'Summaries of the outlooks that match all filters, at their current version or as of a time. The cursor walks through the ledger as the first page saw it: an outlook that is revised meanwhile is neither skipped nor repeated. Filters on status and review apply to the state when a page is read. With `asOf`, each item shows its status and review as of that time.',
       querystring: listQuery,
       response: { 200: pageContent(outlookSummary), ...problemResponses(422) },
     },
@@ -82,7 +83,7 @@ export function outlookPageReader(
     if (found.summaries.length === 0) await requireWord(db, query.search);
     return {
       items: found.summaries.map(representSummary),
-      nextCursor: found.next && cursorOf(query, found.next),
+      nextCursor: found.next && encodeCursor(query, POSITIONS[query.sort], found.next),
     };
   };
 }
@@ -109,41 +110,44 @@ function wanted(sent: z.output<typeof listQuery>): ListQuery {
 async function requireWord(db: Db, search: string | null): Promise<void> {
   if (search === null || (await hasSearchWord(db, search))) return;
   const detail =
-    'has no word to find anything by: add one that is neither punctuation nor as common as "the"';
-  throw new Problem('invalid-request', 'There is nothing to search for.', {
+    'must contain a searchable word, not only punctuation and common words such as "the"';
+  throw new Problem('invalid-request', 'The search has no searchable word.', {
     errors: [{ pointer: '/q', detail, in: 'query' }],
   });
 }
 
 const id = z.int().min(1);
-const byTime = positionOf(z.tuple([cursorMoment, id]));
+const byTime = positionWith(z.tuple([cursorMilliseconds, id]));
 const POSITIONS: Record<ListSort, z.ZodType<ListPosition>> = {
   '-publishedAt': byTime,
   publishedAt: byTime,
-  slug: positionOf(z.tuple([slug])),
-  relevance: positionOf(z.tuple([z.number(), cursorMoment, id])),
+  slug: positionWith(z.tuple([slug])),
+  relevance: positionWith(z.tuple([z.number(), cursorMilliseconds, id])),
 };
 
-function positionOf(key: z.ZodType<ListPosition['key']>): z.ZodType<ListPosition> {
-  return z
-    .tuple([cursorMoment, key, z.string().max(6000).refine(isSnapshot)])
-    .transform(([startedAt, key, snapshot]) => ({
-      startedAt: new Date(startedAt),
-      key,
-      snapshot,
-    }));
-}
-
-function cursorOf(query: ListQuery, { startedAt, key, snapshot }: ListPosition): string {
-  return encodeCursor(query, [startedAt.getTime(), key, snapshot]);
+function positionWith(key: z.ZodType<ListPosition['key']>): z.ZodType<ListPosition> {
+  const snapshot = z.string().max(6000).refine(isSnapshot);
+  return z.codec(
+    z.tuple([cursorMoment, key, snapshot]),
+    z.object({ startedAt: z.date(), key, snapshot }),
+    {
+      decode: ([startedAt, sortKey, seen]) => ({ startedAt, key: sortKey, snapshot: seen }),
+      encode: (position) =>
+        [position.startedAt, position.key, position.snapshot] as [
+          Date,
+          ListPosition['key'],
+          string,
+        ],
+    },
+  );
 }
 
 const outlookBatch = z
   .object({
     items: z.array(outlook),
-    missing: z.array(slug).meta({ description: 'Slugs that no outlook has.' }),
+    missing: z.array(slug).meta({ description: 'The requested slugs that do not exist.' }),
   })
-  .meta({ id: 'OutlookBatch', description: 'Several outlooks, each whole, in the order asked.' });
+  .meta({ id: 'OutlookBatch', description: 'Several complete outlooks, in the requested order.' });
 
 function batchRoute(api: Api, { versions, cache }: OutlookListDeps): void {
   api.route({
@@ -154,7 +158,7 @@ function batchRoute(api: Api, { versions, cache }: OutlookListDeps): void {
       operationId: 'getOutlooks',
       tags: [TAG],
       summary: 'Read several outlooks',
-      description: 'The versions that stand now, whole, all as of one moment.',
+      description: 'The current versions, complete, all as of the same time.',
       querystring: batchQuery,
       response: { 200: outlookBatch, ...problemResponses(422) },
     },

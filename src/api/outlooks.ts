@@ -4,7 +4,7 @@ import slugify from '@sindresorhus/slugify';
 import { z } from 'zod';
 import type pg from 'pg';
 import { createOutlook } from '../ledger/outlooks.ts';
-import { notFound, type VersionReader } from '../ledger/versions.ts';
+import { missingVersionError, type VersionReader } from '../ledger/versions.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import { authorOf } from '../access/authentication.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
@@ -49,7 +49,7 @@ function createRoute(api: Api, ledger: OutlookDeps): void {
       tags: [TAG],
       summary: 'Publish a new outlook',
       description:
-        'Creates the outlook with its version 1. The instrument must exist; the horizon, the instrument and the slug stay for good.',
+        'Creates an outlook with version 1. The instrument must exist. The slug, the instrument and the horizon can never change.',
       security: [{ key: [] }],
       body: newOutlook,
       response: { 201: outlook, ...problemResponses(400, 401, 403, 409, 413, 415, 422) },
@@ -86,8 +86,8 @@ export async function publishOutlook(
 function slugOf(title: string): string {
   const made = slugify(title, { decamelize: false }).slice(0, 100).replace(/-$/, '');
   if (slug.safeParse(made).success) return made;
-  throw new Problem('invalid-request', 'No slug can be made from the title; give one.', {
-    errors: [{ pointer: '/slug', detail: 'is required, as none can be made from the title' }],
+  throw new Problem('invalid-request', 'No slug can be made from the title; send one.', {
+    errors: [{ pointer: '/slug', detail: 'is required, because none can be made from the title' }],
   });
 }
 
@@ -102,23 +102,23 @@ function currentRoute(api: Api, ledger: OutlookDeps): void {
       tags: [TAG],
       summary: 'Read an outlook',
       description:
-        'The version that stands now, whole; with `asOf`, the one that stood then, with its conditions in the states that they had then. By its number a version tells those in which it was published.',
+        'The current version, complete. With `asOf`, the version that was current at that time, with its conditions in their states of that time. A numbered version shows the states at its publication instead.',
       params: slugParams,
       querystring: z
         .strictObject({
           asOf: queryMoment.optional().meta({
             description:
-              'A moment of recording, by the clock of the service and to the millisecond. A version stands from its publishedAt on, until that of the next.',
+              "A time, by the service's clock, with at most millisecond precision. A version is current from its `publishedAt` until the `publishedAt` of the next one.",
           }),
           minVersion: queryVersion.optional().meta({
             description:
-              'Never answer from an older version, whichever instance is asked; 404 where there is none as new yet.',
+              'Return at least this version, from any instance. Returns 404 if it does not exist yet.',
           }),
           format: versionFormat,
         })
         .superRefine(({ asOf, minVersion }, context) => {
           if (asOf === undefined || minVersion === undefined) return;
-          const message = 'says nothing beside asOf: leave one of them out';
+          const message = 'cannot be combined with asOf: leave one of them out';
           context.addIssue({ code: 'custom', path: ['minVersion'], message });
         }),
       response: { 200: versionContent, ...problemResponses(404, 422) },
@@ -130,7 +130,9 @@ function currentRoute(api: Api, ledger: OutlookDeps): void {
       return cache.answer(request, reply, { tags: [name] }, async () => {
         const found = await versions.read(name, asOf ? { asOf } : 'newest');
         if (asOf === undefined) cache.noteVersion(name, found.version);
-        if (found.version < minVersion) throw await notFound(pool, name, { version: minVersion });
+        if (found.version < minVersion) {
+          throw await missingVersionError(pool, name, { version: minVersion });
+        }
         const type = wantedType(request, format);
         const wanted = { isPast: asOf !== undefined, type, format };
         return versionDraft(ledger, found, 'revalidate', wanted);

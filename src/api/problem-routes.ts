@@ -26,8 +26,8 @@ function listRoute(api: Api): void {
     schema: {
       operationId: 'listProblemTypes',
       tags: [TAG],
-      summary: 'List the kinds of problems',
-      description: 'Everything that an answer of application/problem+json can be about.',
+      summary: 'List the kinds of problem',
+      description: 'Every kind of problem that an `application/problem+json` response can have.',
       security: [],
       response: { 200: z.object({ items: z.array(problemType) }), ...problemResponses(422) },
     },
@@ -46,15 +46,15 @@ function oneRoute(api: Api): void {
     schema: {
       operationId: 'getProblemType',
       tags: [TAG],
-      summary: 'What a problem means',
-      description: 'What the `type` of a problem means, and how to mend the request.',
+      summary: 'Read a kind of problem',
+      description: 'What the `type` of a problem means and how to fix the request.',
       security: [],
       params: z.strictObject({ code: z.string().max(100) }),
       response: { 200: problemType, ...problemResponses(404, 422) },
     },
     handler: async (request, reply) => {
       const code = CODES.find((known) => known === request.params.code);
-      if (!code) throw new Problem('not-found', 'There is no problem of that kind.');
+      if (!code) throw new Problem('not-found', 'There is no such kind of problem.');
       setFreshness(reply, 'revalidate', false);
       return reply.send(represent(code));
     },

@@ -27,8 +27,8 @@ function readRoute(api: Api, { pool, cache }: RevisionDeps): void {
     schema: {
       operationId: 'getResolution',
       tags: [TAG],
-      summary: 'Read what came about',
-      description: 'The resolution that stands, and those that it corrects.',
+      summary: 'Read the resolution',
+      description: 'The current resolution, and the ones that it corrects.',
       params,
       response: { 200: outlookResolution, ...problemResponses(404, 422) },
     },
@@ -52,7 +52,7 @@ function resolveRoute(api: Api, ledger: RevisionDeps): void {
       tags: [TAG],
       summary: 'Resolve an outlook',
       description:
-        'Records what came about; from then on the outlook takes no version and is scored. Where its scenarios have return bands and its instrument names a series of closes, `{}` is enough once the horizon is over: the outcome is the band that the return falls into, from the last close before the horizon to the last one within it. A withdrawn outlook is resolved, too, and scored for the time it stood.',
+        'Records the outcome. The outlook then accepts no further versions and is scored. If its scenarios have return bands and its instrument has a series of closes, `{}` is enough once the horizon is over: the return from the last close before the horizon to the last close within it decides the outcome. A withdrawn outlook can be resolved too, and is scored for the time before its withdrawal.',
       security: [{ key: [] }],
       params,
       body: newResolution,
@@ -91,7 +91,7 @@ function withdrawRoute(api: Api, ledger: RevisionDeps): void {
       tags: [TAG],
       summary: 'Withdraw an outlook',
       description:
-        'Publishes a last version of the kind `withdrawn`, with what stood and why it is withdrawn. The outlook keeps its record: once resolved, it is scored for the time it stood. Send If-Match with the ETag of the outlook you read to be refused where it has changed since.',
+        'Publishes a last version of the kind `withdrawn`, with unchanged content and the reason for the withdrawal. Once resolved, the outlook is scored for the time before its withdrawal. Send the ETag of the outlook as If-Match to get a 412 if it has changed since you read it.',
       security: [{ key: [] }],
       params,
       body: newWithdrawal,

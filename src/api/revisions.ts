@@ -57,7 +57,7 @@ function reviseRoute(api: Api, ledger: RevisionDeps): void {
       tags: [TAG],
       summary: 'Revise the probabilities',
       description:
-        'Publishes the next version with new probabilities, which must sum to exactly 1, and the same framework. While a condition stands triggered, the version must answer it: by less weight for the scenario that it invalidates, or in `acknowledges`, which may also leave the probabilities as they are. Send If-Match with the ETag of the outlook you read to be refused where it has changed since.',
+        'Publishes the next version with new probabilities, which must sum to exactly 1, and the same framework. The version must answer every triggered condition: either lower the probability of the scenario that it invalidates, or give a reason in `acknowledges`. With a reason, the probabilities may stay the same. Send the ETag of the outlook as If-Match to get a 412 if it has changed since you read it.',
       security: [{ key: [] }],
       params,
       body: newRevision,
@@ -130,7 +130,7 @@ function reviseFrameworkRoute(api: Api, ledger: RevisionDeps): void {
       tags: [TAG],
       summary: 'Revise the framework',
       description:
-        'Publishes the next version with a changed qualitative part, sent as a merge patch (RFC 7396): what is left out stays, null takes an optional member away, a list is replaced as a whole. Probabilities may ride along.',
+        'Publishes the next version with a changed framework, sent as a merge patch (RFC 7396). Members that are left out stay, null removes an optional member, and a list replaces the whole list. The patch may change the probabilities as well.',
       security: [{ key: [] }],
       params,
       consumes: ['application/merge-patch+json'],

@@ -32,9 +32,9 @@ export function scoreRoutes(api: Api, { pool, cache, now }: ScoreDeps): void {
     schema: {
       operationId: 'getScores',
       tags: ['Resolution'],
-      summary: 'Read how each version scored',
+      summary: 'Read the scores of an outlook',
       description:
-        'Each version of a resolved outlook by the Brier, the logarithmic and the ranked probability score, with its skill against a reference; and the outlook by their means, weighted by the part of the horizon that each version stood. A score that is infinite, or that there is not, is null, and `missing` says why.',
+        "The Brier, logarithmic and ranked probability score of each version of a resolved outlook, with its skill against a reference. The outlook's scores are means, weighted by the share of the horizon during which each version was current. A score that is infinite or cannot be computed is null, and `missing` says why.",
       params: z.strictObject({ slug }),
       querystring: scoresQuery,
       response: { 200: outlookScores, ...problemResponses(404, 422) },
@@ -122,7 +122,7 @@ function scoresOfVersion(
   const scores = scoresOf(fractionsOf(probabilities), outcome);
   const told = byScore((name) => finite(scores[name]));
   if (reference === null) {
-    return { scores: told, skill: unscored('there is no version before the first') };
+    return { scores: told, skill: unscored('the first version has no previous version') };
   }
   const referred = scoresOf(reference, outcome);
   return { scores: told, skill: byScore((name) => skillOf(scores[name], referred[name])) };
@@ -146,14 +146,14 @@ function representWhole(
   }
   if (scored.coverage === 0) {
     const isScored = versions.some(({ outcome }) => outcome !== null);
-    const none = unscored(isScored ? 'no version stood within the horizon' : why);
+    const none = unscored(isScored ? 'no version was current during the horizon' : why);
     const isClosed = versions.every(({ share }) => share !== null);
     const whole = withReasons({ timeWeighted: none, mean: none, skill: none });
     return { coverage: isClosed ? versions.reduce(sumOfShares, 0) : null, ...whole };
   }
   const skill =
     compared.coverage === 0
-      ? unscored('no version that stood has one before it')
+      ? unscored('no version that was current during the horizon has a previous version')
       : byScore((name) => skillOf(compared.mean(name), referred.mean(name)));
   const whole = withReasons({
     timeWeighted: byScore((name) => finite(scored.timeWeighted[name])),

@@ -3,15 +3,7 @@ import { onSession, type Db } from '../postgres/pool.ts';
 import { createSeries, listSeries, readSeries } from '../ledger/series.ts';
 import { setFreshness } from '../http/conditional-requests.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
-import {
-  decodeCursor,
-  encodeCursor,
-  LIST_TYPES,
-  pageContent,
-  pageFrom,
-  listShape,
-  sendPage,
-} from '../http/paging.ts';
+import { keysetPage, LIST_TYPES, listShape, pageContent, sendPage } from '../http/paging.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { slug } from '../http/fields.ts';
 import { series } from './schemas/series.ts';
@@ -38,7 +30,8 @@ function createRoute(api: Api, ledger: SeriesDeps): void {
       operationId: 'createSeries',
       tags: [TAG],
       summary: 'Add a series',
-      description: 'Prices or an indicator, for rules to watch and drawdowns to be computed from.',
+      description:
+        'Adds a series of prices or an indicator. Rules watch series, and drawdowns are computed from closes.',
       security: [{ key: [] }],
       body: series,
       response: { 201: series, ...problemResponses(400, 401, 403, 409, 413, 415, 422) },
@@ -66,15 +59,18 @@ function listRoute(api: Api, { db, requireKeyForReads }: SeriesDeps): void {
       operationId: 'listSeries',
       tags: [TAG],
       summary: 'List series',
-      description: 'By key.',
+      description: 'Sorted by key.',
       querystring: z.strictObject(listShape),
       response: { 200: pageContent(series), ...problemResponses(422) },
     },
     handler: async (request, reply) => {
-      const { limit, cursor } = request.query;
-      const after = decodeCursor(cursor, 'series', slug);
-      const found = await listSeries(db, { after, limit: limit + 1 });
-      const page = pageFrom(found, limit, (last) => encodeCursor('series', last.key));
+      const page = await keysetPage(request.query, {
+        cursorScope: 'series',
+        position: slug,
+        fetch: (after, limit) => listSeries(db, { after, limit }),
+        positionOf: ({ key }) => key,
+        represent: (found) => found,
+      });
       setFreshness(reply, 'revalidate', requireKeyForReads);
       return sendPage(request, reply, page, series);
     },
@@ -90,7 +86,7 @@ function oneRoute(api: Api, { db, requireKeyForReads }: SeriesDeps): void {
       operationId: 'getSeries',
       tags: [TAG],
       summary: 'Read a series',
-      description: 'What one series is, by its key.',
+      description: 'One series by its key.',
       params: z.strictObject({ key: slug }),
       response: { 200: series, ...problemResponses(404, 422) },
     },

@@ -33,7 +33,7 @@ export type TrackRecordDeps = {
 
 const TAG = 'Track records';
 const DESCRIPTION =
-  'Counts, mean scores with their standard errors, skill, calibration, Murphy’s decomposition, and how all of it depends on how early a forecast was. Of outlooks that are resolved, void ones left out. `asOf` answers what the record was at a moment, so that none can be prettified later.';
+  'Counts, mean scores with standard errors, skill, calibration, Murphy’s decomposition, and accuracy by lead time. Covers resolved outlooks, except void ones. `asOf` returns the record as of that time, so that nobody can improve it afterwards.';
 
 export function trackRecordRoutes(api: Api, ledger: TrackRecordDeps): void {
   allRoute(api, ledger);
@@ -49,7 +49,7 @@ function allRoute(api: Api, ledger: TrackRecordDeps): void {
     schema: {
       operationId: 'getTrackRecord',
       tags: [TAG],
-      summary: 'Read how all outlooks did',
+      summary: 'Read the track record of all outlooks',
       description: DESCRIPTION,
       querystring: recordQuery,
       response: { 200: trackRecord, ...problemResponses(422) },
@@ -73,7 +73,7 @@ function instrumentRoute(api: Api, ledger: TrackRecordDeps): void {
     schema: {
       operationId: 'getInstrumentTrackRecord',
       tags: [TAG],
-      summary: 'Read how outlooks on an instrument did',
+      summary: 'Read the track record of an instrument',
       description: DESCRIPTION,
       params: z.strictObject({ symbol }),
       querystring: instrumentRecordQuery,
@@ -98,8 +98,8 @@ function analystRoute(api: Api, ledger: TrackRecordDeps): void {
     schema: {
       operationId: 'getAnalystTrackRecord',
       tags: [TAG],
-      summary: 'Read how an analyst did',
-      description: `${DESCRIPTION} A version counts for who wrote it, over the time that it stood.`,
+      summary: 'Read the track record of an analyst',
+      description: `${DESCRIPTION} A version counts for its author, over the time that it was current.`,
       params: z.strictObject({ id: z.uuid().toLowerCase() }),
       querystring: analystRecordQuery,
       response: { 200: trackRecord, ...problemResponses(404, 422) },
@@ -142,7 +142,7 @@ function answerRecord(
       asOf: asOf ?? null,
     };
     const { probabilities } = reference;
-    if (!probabilities) throw new Error('a record is measured against a distribution');
+    if (!probabilities) throw new Error('a track record needs a fixed reference');
     const found = await readTrackRecord(pool, scope, probabilities);
     const body = JSON.stringify(represent(analyst, scope, reference, found));
     return { body, freshness: 'revalidate' };

@@ -43,7 +43,7 @@ export const versionContent = {
     [MARKDOWN_TYPE]: {
       schema: z.string().meta({
         description:
-          'An article: CommonMark, with the tables of GitHub Flavored Markdown, made of the data alone.',
+          'An article in CommonMark with GitHub Flavored Markdown tables, generated from the data.',
         examples: ['# Russell 2000: the case for more downside\n'],
       }),
     },
@@ -51,7 +51,7 @@ export const versionContent = {
 };
 
 export const versionFormat = z.enum(['json', 'md']).optional().meta({
-  description: 'As Accept, which it goes before: for links.',
+  description: 'Overrides the Accept header, for use in links.',
 });
 
 /**

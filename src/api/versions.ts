@@ -3,15 +3,7 @@ import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type pg from 'pg';
 import { z } from 'zod';
 import { listVersions } from '../ledger/version-list.ts';
-import {
-  decodeCursor,
-  encodeCursor,
-  LIST_TYPES,
-  pageContent,
-  pageFrom,
-  listShape,
-  renderPage,
-} from '../http/paging.ts';
+import { keysetPage, LIST_TYPES, listShape, pageContent, renderPage } from '../http/paging.ts';
 import { representVersionEntry } from './outlook-json.ts';
 import { wantedType } from '../http/negotiation.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
@@ -41,26 +33,22 @@ function listRoute(api: Api, { pool, cache }: VersionDeps): void {
       operationId: 'listVersions',
       tags: [TAG],
       summary: "List an outlook's versions",
-      description: 'Newest first, with who changed what and why.',
+      description: 'Newest first, with the author, the change and the rationale of each.',
       params: z.strictObject({ slug }),
       querystring: z.strictObject(listShape),
       response: { 200: pageContent(versionEntry), ...problemResponses(404, 422) },
     },
     handler: (request, reply) => {
-      const { limit, cursor } = request.query;
       const { slug: name } = request.params;
-      const query = { versionsOf: name };
-      const before = decodeCursor(cursor, query, versionNumber);
       return cache.answer(request, reply, { tags: [name] }, async () => {
-        const found = await listVersions(pool, name, { before, limit: limit + 1 });
-        const { items, nextCursor } = pageFrom(found, limit, (last) =>
-          encodeCursor(query, last.version),
-        );
-        return renderPage(
-          request,
-          { items: items.map(representVersionEntry), nextCursor },
-          versionEntry,
-        );
+        const page = await keysetPage(request.query, {
+          cursorScope: { versionsOf: name },
+          position: versionNumber,
+          fetch: (before, limit) => listVersions(pool, name, { before, limit }),
+          positionOf: ({ version }) => version,
+          represent: representVersionEntry,
+        });
+        return renderPage(request, page, versionEntry);
       });
     },
   });
@@ -77,7 +65,7 @@ function oneRoute(api: Api, ledger: VersionDeps): void {
       tags: [TAG],
       summary: 'Read one version',
       description:
-        'The outlook as that version published it. It never changes; keep it for ever. Only its Link header grows, by a `successor-version` once there is one.',
+        'The outlook as published in that version. The body never changes, so cache it forever. Only the Link header changes: it gains `successor-version` when the next version appears.',
       params: z.strictObject({ slug, version: queryVersion }),
       querystring: z.strictObject({ format: versionFormat }),
       response: { 200: versionContent, ...problemResponses(404, 422) },

@@ -3,21 +3,13 @@ import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type pg from 'pg';
 import { z } from 'zod';
 import { holdView, listViews, listViewVersions, type View } from '../ledger/views.ts';
-import { notFound } from '../ledger/versions.ts';
+import { requireOutlook } from '../ledger/find-outlook.ts';
 import { DomainError } from '../domain/errors.ts';
 import { fractionsOf } from '../domain/probabilities.ts';
 import { authorOf } from '../access/authentication.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
-import {
-  decodeCursor,
-  encodeCursor,
-  LIST_TYPES,
-  pageContent,
-  pageFrom,
-  listShape,
-  renderPage,
-} from '../http/paging.ts';
+import { keysetPage, LIST_TYPES, listShape, pageContent, renderPage } from '../http/paging.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { slug, versionNumber } from '../http/fields.ts';
 import { newView, view } from './schemas/views.ts';
@@ -46,22 +38,27 @@ function listRoute(api: Api, { pool, cache }: ViewDeps): void {
     schema: {
       operationId: 'listViews',
       tags: [TAG],
-      summary: 'List the views that analysts hold',
-      description: 'The newest version of each, one an analyst.',
+      summary: 'List the views of an outlook',
+      description: 'One view per analyst, at its newest version.',
       params: slugParams,
       querystring: z.strictObject(listShape),
       response: { 200: pageContent(view), ...problemResponses(404, 422) },
     },
     handler: (request, reply) => {
       const { slug: name } = request.params;
-      const { limit, cursor } = request.query;
-      const cursorScope = ['views', name];
-      const after = decodeCursor(cursor, cursorScope, analystId);
       return cache.answer(request, reply, { tags: [name] }, async () => {
-        const found = await listViews(pool, name, { asOf: null, after, limit: limit + 1 });
-        if (found.length === 0) await requireOutlook(pool, name);
-        const page = pageFrom(found, limit, (last) => encodeCursor(cursorScope, last.analyst.id));
-        return renderPage(request, { ...page, items: page.items.map(represent) }, view);
+        const page = await keysetPage(request.query, {
+          cursorScope: ['views', name],
+          position: analystId,
+          fetch: async (after, limit) => {
+            const views = await listViews(pool, name, { asOf: null, after, limit });
+            if (views.length === 0) await requireOutlook(pool, name);
+            return views;
+          },
+          positionOf: ({ analyst }) => analyst.id,
+          represent,
+        });
+        return renderPage(request, page, view);
       });
     },
   });
@@ -78,7 +75,7 @@ function ownRoute(api: Api, { pool }: ViewDeps): void {
       operationId: 'getOwnView',
       tags: [TAG],
       summary: 'Read your own view',
-      description: 'The newest version of the view that the analyst of the key holds.',
+      description: 'The newest version of the view of the analyst whom the key belongs to.',
       security: [{ key: [] }],
       params: slugParams,
       response: { 200: view, ...problemResponses(403, 404, 422) },
@@ -102,9 +99,9 @@ function holdRoute(api: Api, ledger: ViewDeps): void {
     schema: {
       operationId: 'holdView',
       tags: [TAG],
-      summary: 'Hold a view of your own',
+      summary: 'Record your own view',
       description:
-        'Records what you think of an outlook, whatever its desk publishes: 201 for your first view of it, 200 for the next version, or where nothing changes. Views are pooled into a consensus, and scored once the outlook is resolved.',
+        'Records your own probabilities for an outlook, independently of its published version. Returns 201 for your first view, and 200 for a later version or if nothing changes. Views are pooled into a consensus, and scored once the outlook is resolved.',
       security: [{ key: [] }],
       params: slugParams,
       body: newView,
@@ -146,23 +143,27 @@ function historyRoute(api: Api, { pool, cache }: ViewDeps): void {
     schema: {
       operationId: 'getView',
       tags: [TAG],
-      summary: "Read how an analyst's view came to be",
-      description: 'All versions of the view that an analyst holds, newest first.',
+      summary: "List the versions of an analyst's view",
+      description: "All versions of an analyst's view, newest first.",
       params: z.strictObject({ slug, analyst: analystId }),
       querystring: z.strictObject(listShape),
       response: { 200: pageContent(view), ...problemResponses(404, 422) },
     },
     handler: (request, reply) => {
       const { slug: name, analyst } = request.params;
-      const { limit, cursor } = request.query;
-      const cursorScope = ['view', name, analyst];
-      const before = decodeCursor(cursor, cursorScope, versionNumber);
       return cache.answer(request, reply, { tags: [name] }, async () => {
-        const page = { before, limit: limit + 1 };
-        const found = await listViewVersions(pool, name, analyst, page);
-        if (found.length === 0 && before === null) throw await noView(pool, name, analyst);
-        const shown = pageFrom(found, limit, (last) => encodeCursor(cursorScope, last.version));
-        return renderPage(request, { ...shown, items: shown.items.map(represent) }, view);
+        const page = await keysetPage(request.query, {
+          cursorScope: ['view', name, analyst],
+          position: versionNumber,
+          fetch: async (before, limit) => {
+            const views = await listViewVersions(pool, name, analyst, { before, limit });
+            if (views.length === 0 && before === null) throw await noView(pool, name, analyst);
+            return views;
+          },
+          positionOf: ({ version }) => version,
+          represent,
+        });
+        return renderPage(request, page, view);
       });
     },
   });
@@ -170,12 +171,7 @@ function historyRoute(api: Api, { pool, cache }: ViewDeps): void {
 
 async function noView(pool: pg.Pool, name: string, analyst: string): Promise<DomainError> {
   await requireOutlook(pool, name);
-  return new DomainError('view-not-found', `The analyst ${analyst} holds no view of "${name}".`);
-}
-
-async function requireOutlook(pool: pg.Pool, name: string): Promise<void> {
-  const missing = await notFound(pool, name, 'newest');
-  if (missing.code === 'outlook-not-found') throw missing;
+  return new DomainError('view-not-found', `The analyst ${analyst} has no view of "${name}".`);
 }
 
 function represent(held: View): z.output<typeof view> {

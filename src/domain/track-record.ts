@@ -19,6 +19,10 @@ import {
 } from './scoring.ts';
 import { errorOf, type ForecastSums, scoresOfSums, StandingScores } from './time-weighting.ts';
 
+export const FORECAST_SOURCES = ['version', 'view'] as const;
+/** Whether a forecast is a version that the forecaster wrote or a view that an analyst held. */
+export type ForecastSource = (typeof FORECAST_SOURCES)[number];
+
 /** What a forecaster said of an outlook over its horizon, summed up. */
 export type SummedForecast = ForecastSums & {
   /** What of its time each scenario's probability was in which tenth, and Σ w p of it. */

@@ -3,7 +3,7 @@ import { day } from './fields.ts';
 
 export const close = z
   .object({ date: day, value: z.number() })
-  .meta({ id: 'Close', description: 'A close of the instrument.' });
+  .meta({ id: 'Close', description: 'A closing price of the instrument.' });
 
 export const horizonReturn = z
   .object({
@@ -13,5 +13,5 @@ export const horizonReturn = z
   })
   .meta({
     id: 'HorizonReturn',
-    description: 'What the closes say of the return over the horizon.',
+    description: 'The return over the horizon, computed from closes.',
   });

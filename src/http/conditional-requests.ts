@@ -91,7 +91,7 @@ export function ifMatchOf({ headers }: FastifyRequest): string | undefined {
 export function requireMatch(ifMatch: string, currentDigest: string): void {
   const etag = `"${currentDigest}"`;
   if (matchHolds(ifMatch, etag)) return;
-  throw new Problem('precondition-failed', `What stands now has the ETag ${etag}.`, {
+  throw new Problem('precondition-failed', `The current ETag is ${etag}.`, {
     headers: { etag },
   });
 }

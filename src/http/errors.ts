@@ -18,7 +18,7 @@ export function handleErrors(app: FastifyInstance): void {
     sendProblem(
       request,
       reply,
-      new Problem('not-found', `There is nothing at ${request.method} ${pathOf(request)}.`),
+      new Problem('not-found', `No route matches ${request.method} ${pathOf(request)}.`),
     ),
   );
 }
@@ -80,12 +80,12 @@ function frameworkProblem(error: FastifyError, request: FastifyRequest): Problem
       );
     case 'FST_ERR_BAD_URL':
     case 'FST_ERR_MAX_PARAM_LENGTH':
-      return new Problem('malformed-request', 'The URL is malformed or a part of it is too long.');
+      return new Problem('malformed-request', 'The URL is malformed, or a part of it is too long.');
     default:
       if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
-        return new Problem('malformed-request', `The body can't be read: ${error.message}.`);
+        return new Problem('malformed-request', `The body cannot be read: ${error.message}.`);
       }
-      return new Problem('internal-error', 'Something went wrong on our side.');
+      return new Problem('internal-error', 'The service hit an unexpected error.');
   }
 }
 
@@ -109,7 +109,7 @@ type Unavailability = { code: ProblemCode; detail: string; after: string };
 
 const AWAY: Unavailability = {
   code: 'unavailable',
-  detail: 'The database can not be reached or is busy; try again.',
+  detail: 'The database is unreachable or busy; try again.',
   after: '2',
 };
 /** By SQLSTATE. */
@@ -121,7 +121,7 @@ const REFUSED_WRITES: Partial<Record<string, Unavailability>> = {
   },
   '53100': {
     code: 'storage-full',
-    detail: 'The disk of the database is full; nothing was stored.',
+    detail: "The database's disk is full; nothing was stored.",
     after: '5',
   },
 };
@@ -175,7 +175,7 @@ export function answerClientError(error: Error & { code?: string }, socket: Sock
   }
   const { status, detail } = SOCKET_FAULTS[error.code ?? ''] ?? {
     status: '400 Bad Request',
-    detail: 'The bytes sent are not an HTTP request.',
+    detail: 'The bytes received are not an HTTP request.',
   };
   const body = JSON.stringify({
     type: '/problems/malformed-request',

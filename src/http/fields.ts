@@ -41,13 +41,14 @@ const text = (maxLength: number) =>
     .superRefine((value, context) => {
       if (value.includes(NUL)) context.addIssue('must not contain a NUL character (\\u0000)');
       if (!value.isWellFormed()) {
-        context.addIssue('must not contain half of a surrogate pair (\\ud800–\\udfff)');
+        context.addIssue('must not contain an unpaired surrogate (\\ud800–\\udfff)');
       }
     });
 
 /** A title, a name, a label: one line, that no other looks the same as by what can't be seen. */
 export const line = text(300).refine((value) => !UNSEEN.test(value), {
-  error: 'must be one line without control or invisible characters, and without space around it',
+  error:
+    'must be one line without control or invisible characters and without leading or trailing space',
 });
 /** A paragraph or several. */
 export const prose = text(20_000);
@@ -58,7 +59,7 @@ export const slug = z
   .string()
   .max(100)
   .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, {
-    error: 'must be lower-case letters and digits in words joined by hyphens, such as rate-relief',
+    error: 'must be words of lower-case letters and digits, joined by hyphens, such as rate-relief',
   });
 
 export const symbol = z.string().regex(/^[A-Z0-9][A-Z0-9._-]{0,31}$/, {
@@ -71,7 +72,7 @@ export const day = z.iso
   .refine((value) => value >= '0001-01-01', { error: 'must not be before 0001-01-01' });
 
 function dayFault(input: unknown): string {
-  return input === undefined ? 'is required' : 'must be a day that exists, such as 2026-03-31';
+  return input === undefined ? 'is required' : 'must be a valid date, such as 2026-03-31';
 }
 
 export const webAddress = z
@@ -81,11 +82,11 @@ export const webAddress = z
     error: 'must be an http or https URL',
   })
   .refine((value) => value.isWellFormed() && !value.includes(NUL), {
-    error: 'must not contain a NUL character or half of a surrogate pair',
+    error: 'must not contain a NUL character or an unpaired surrogate',
   })
   .meta({ format: 'uri' });
 
-const versionFault = 'must be a whole number from 1';
+const versionFault = 'must be a whole number of at least 1';
 export const versionNumber = z
   .int({ error: versionFault })
   .min(1, { error: versionFault })
@@ -100,8 +101,8 @@ export const queryVersion = z.preprocess(
 const momentFault = (input: unknown): string => {
   if (typeof input !== 'string') return 'must be given once';
   if (/^[^T]*T\S* \d\d:\d\d$/.test(input))
-    return 'must be a moment; write the + of its offset as %2B';
-  return 'must be a moment with its offset, such as 2026-11-20T16:31:00Z';
+    return 'must be a timestamp; write the + of its offset as %2B';
+  return 'must be a timestamp with an offset, such as 2026-11-20T16:31:00Z';
 };
 
 /** A moment in a query. The ledger counts in milliseconds, so a finer one would be cut short. */

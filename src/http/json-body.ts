@@ -30,7 +30,7 @@ export function textOf(request: FastifyRequest, body: Buffer): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(body);
   } catch {
-    throw new Problem('malformed-request', 'The body is not UTF-8.');
+    throw new Problem('malformed-request', 'The body is not valid UTF-8.');
   }
 }
 
@@ -41,14 +41,15 @@ function valueOf(text: string): unknown {
     return JSON.parse(text);
   } catch (error) {
     if (error instanceof Problem) throw error;
-    const place = error instanceof RangeError ? 'it is nested too deep' : (error as Error).message;
-    throw new Problem('malformed-request', `The body is not JSON that can be read: ${place}.`);
+    const place =
+      error instanceof RangeError ? 'it is nested too deeply' : (error as Error).message;
+    throw new Problem('malformed-request', `The body is not valid JSON: ${place}.`);
   }
 }
 
 function refuseDuplicate({ key, position }: { key: string; position: number }): never {
   throw new Problem(
     'malformed-request',
-    `The member ${JSON.stringify(key.slice(0, 100))} appears twice in one object, again at position ${position}; keep one.`,
+    `The member ${JSON.stringify(key.slice(0, 100))} appears twice in one object, the second time at position ${position}; keep one.`,
   );
 }

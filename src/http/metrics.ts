@@ -44,7 +44,7 @@ export function measure(app: FastifyInstance, measured: Measured): (api: Api) =>
   const registry = new Registry();
   const durations = new Histogram({
     name: 'http_request_duration_seconds',
-    help: 'How long requests took, but for those answered with what was kept.',
+    help: 'Duration of requests that were not served from the response cache.',
     labelNames: ['method', 'route'],
     buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
     registers: [registry],
@@ -74,7 +74,7 @@ export function measure(app: FastifyInstance, measured: Measured): (api: Api) =>
   });
   const refused = new Counter({
     name: 'outlook_ledger_problems_total',
-    help: 'Requests that were answered with a problem, by its kind.',
+    help: 'Requests that failed, by kind of problem.',
     labelNames: ['problem'],
     registers: [],
     collect() {
@@ -101,7 +101,7 @@ function stateOf({ pool, cache, streams, feed, webhooks }: Measured): (Counter |
     });
   const connections = new Gauge({
     name: 'outlook_ledger_database_connections',
-    help: 'Connections of the pool; waiting are requests that wait for one.',
+    help: 'Connections in the pool: open, idle, and callers waiting for one.',
     labelNames: ['state'],
     registers: [],
     collect() {
@@ -112,7 +112,7 @@ function stateOf({ pool, cache, streams, feed, webhooks }: Measured): (Counter |
   });
   const attempts = new Counter({
     name: 'outlook_ledger_webhook_attempts_total',
-    help: 'Attempts to deliver an event to a webhook, by how they ended.',
+    help: 'Attempts to deliver an event to a webhook, by outcome.',
     labelNames: ['outcome'],
     registers: [],
     collect() {
@@ -133,40 +133,42 @@ function stateOf({ pool, cache, streams, feed, webhooks }: Measured): (Counter |
     });
   return [
     connections,
-    counter('kept_replies_served', 'Reads answered from memory.', () => cache.served),
+    counter('kept_replies_served', 'Reads served from the response cache.', () => cache.served),
     counter(
       'stale_replies_served',
-      'Reads answered with what was kept, as the database could not be asked.',
+      'Reads served stale from the response cache while the database was unreachable.',
       () => cache.servedStale,
     ),
-    gauge('kept_replies', 'Replies that are kept in memory.', () => cache.size.count),
-    gauge('kept_replies_bytes', 'Memory that they take.', () => cache.size.bytes),
-    gauge('event_streams', 'Event streams that are open.', () => streams.size),
-    gauge('change_feed_current', '1 while the change feed follows the ledger, else 0.', () =>
-      feed.isCurrent ? 1 : 0,
+    gauge('kept_replies', 'Entries in the response cache.', () => cache.size.count),
+    gauge('kept_replies_bytes', 'Size of the response cache in bytes.', () => cache.size.bytes),
+    gauge('event_streams', 'Open event streams.', () => streams.size),
+    gauge(
+      'change_feed_current',
+      '1 while the change feed is up to date with the ledger, else 0.',
+      () => (feed.isCurrent ? 1 : 0),
     ),
     gauge(
       'change_feed_age_seconds',
-      'For how long nothing was heard of the ledger: how late events may be.',
+      'Seconds since the change feed last heard from the ledger: how late events may be.',
       () => (feed.heardAt === 0 ? 0 : (performance.now() - feed.heardAt) / 1000),
     ),
     attempts,
     gauge(
       'webhook_deliveries_waiting',
-      'Events that are not delivered to a webhook yet, but for disabled ones.',
+      'Deliveries that have not succeeded yet, except those of disabled webhooks.',
       () => webhooks.backlog.waiting,
     ),
     gauge(
       'webhook_oldest_waiting_seconds',
-      'For how long the oldest of them has waited.',
+      'Age of the oldest delivery that has not succeeded yet.',
       () => webhooks.backlog.oldestSeconds,
     ),
     gauge(
       'webhooks_disabled',
-      'Webhooks that are disabled though nobody asked for it.',
+      'Webhooks that the service disabled by itself.',
       () => webhooks.backlog.disabled,
     ),
-    gauge('last_event', 'The position of the last event heard of.', () => feed.position ?? 0),
+    gauge('last_event', 'Position of the last event received.', () => feed.position ?? 0),
   ];
 }
 

@@ -13,20 +13,22 @@ export const pageShape = {
   limit: z
     .preprocess(digits, z.int({ error: 'must be a whole number in 1–100' }).min(1).max(100))
     .default(20)
-    .meta({ description: 'How many items to answer, at the most.' }),
+    .meta({ description: 'The maximum number of items to return.' }),
   cursor: z
     .string({ error: 'must be given once' })
     // Above what the longest snapshot takes (http/outlook-list.ts).
-    .max(12_000, { error: 'is longer than any that this list gives' })
+    .max(12_000, { error: 'is too long to be a cursor of this list' })
     .optional()
-    .meta({ description: 'The `nextCursor` of the page before; the other parameters stay.' }),
+    .meta({
+      description: 'The `nextCursor` of the previous page. Keep the other parameters unchanged.',
+    }),
 };
 
 /** The query parameters of a list that is served as CSV, too. */
 export const listShape = {
   ...pageShape,
   format: z.enum(['json', 'csv']).optional().meta({
-    description: 'As Accept, which it goes before: for links and spreadsheets.',
+    description: 'Overrides the Accept header: for links and spreadsheets.',
   }),
 };
 
@@ -46,35 +48,76 @@ export const pageContent = (item: z.ZodObject, page: z.ZodType = pageOf(item)) =
     [JSON_TYPE]: { schema: page },
     [CSV_TYPE]: {
       schema: z.string().meta({
-        description: `RFC 4180, with a header line and CRLF: ${csvHeader(item)}. The next page is in the Link header.`,
+        description: `RFC 4180, with a header line and CRLF: ${csvHeader(item)}. The Link header points to the next page.`,
         examples: [`${csvHeader(item)}\r\n`],
       }),
     },
   },
 });
 
+/** A list that is read a page at a time: each page starts behind the position of the last row before it. */
+type KeysetList<Row, Position, Item> = {
+  /** The list and its filters, as JSON. A cursor is good for the list that it was given for only. */
+  cursorScope: unknown;
+  /** Decodes and encodes the position in a cursor. */
+  position: z.ZodType<Position>;
+  /** The rows behind `after`, or the first ones where it is null; at most `limit`. */
+  fetch: (after: Position | null, limit: number) => Promise<readonly Row[]>;
+  positionOf: (row: Row) => Position;
+  represent: (row: Row) => Item;
+};
+
 /**
- * Where a list goes on, as text that clients pass back unread. `query` are the list's filters: a
- * cursor goes on with the list that it was given for.
+ * Reads the page of a list that a query asks for.
+ * @throws Problem `invalid-request` for a cursor that this list did not give
  */
-export function encodeCursor(query: unknown, position: unknown): string {
-  return Buffer.from(JSON.stringify([query, position])).toString('base64url');
+export async function keysetPage<Row, Position, Item extends object>(
+  { limit, cursor }: { limit: number; cursor?: string | undefined },
+  { cursorScope, position, fetch, positionOf, represent }: KeysetList<Row, Position, Item>,
+): Promise<{ items: Item[]; nextCursor: string | null }> {
+  const after = decodeCursor(cursor, cursorScope, position);
+  // One row more than the page holds tells whether another page follows.
+  const rows = await fetch(after, limit + 1);
+  const shown = rows.slice(0, limit);
+  const last = rows.length > limit ? shown.at(-1) : undefined;
+  return {
+    items: shown.map(represent),
+    nextCursor: last === undefined ? null : encodeCursor(cursorScope, position, positionOf(last)),
+  };
+}
+
+/**
+ * A position as text that clients send back as it is.
+ * @param cursorScope the list and its filters, as JSON: a cursor is good for these only
+ */
+export function encodeCursor<Position>(
+  cursorScope: unknown,
+  schema: z.ZodType<Position>,
+  position: Position,
+): string {
+  const content = [cursorScope, z.encode(schema, position)];
+  return Buffer.from(JSON.stringify(content)).toString('base64url');
 }
 
 /**
  * The position in a cursor; null where none was sent.
- * @throws Problem `invalid-request` where this list did not give it
+ * @throws Problem `invalid-request` for a cursor that this list did not give
  */
 export function decodeCursor<Position>(
   cursor: string | undefined,
-  query: unknown,
+  cursorScope: unknown,
   schema: z.ZodType<Position>,
 ): Position | null {
   if (cursor === undefined) return null;
   const parsed = z.tuple([z.unknown(), schema]).safeParse(decoded(cursor));
-  if (!parsed.success) throw cursorProblem('is not one that this list gave');
-  if (JSON.stringify(parsed.data[0]) !== JSON.stringify(query)) {
-    throw cursorProblem('belongs to another query: keep the filters, or start without a cursor');
+  if (!parsed.success)
+    throw cursorProblem(
+      'does not come from this list: send a `nextCursor` unchanged, or start without a cursor',
+    );
+  if (JSON.stringify(parsed.data[0]) !== JSON.stringify(cursorScope)) {
+    throw cursorProblem(
+      'belongs to a query with other filters: keep the filters, or start without a cursor',
+    );
   }
   return parsed.data[1];
 }
@@ -93,20 +136,6 @@ function cursorProblem(detail: string): Problem {
   return new Problem('invalid-request', `The cursor ${detail}.`, {
     errors: [{ pointer: '/cursor', detail, in: 'query' }],
   });
-}
-
-/**
- * The page in `found`, which was asked to hold one item more than the page may: that there is one
- * tells that another page follows.
- */
-export function pageFrom<Item>(
-  found: readonly Item[],
-  limit: number,
-  cursorAfter: (last: Item) => string,
-): { items: Item[]; nextCursor: string | null } {
-  const items = found.slice(0, limit);
-  const last = found.length > limit ? items.at(-1) : undefined;
-  return { items, nextCursor: last === undefined ? null : cursorAfter(last) };
 }
 
 type Page = { items: readonly object[]; nextCursor?: string | null };
@@ -164,9 +193,22 @@ export function sendPage(
 }
 
 /** A moment in a cursor, in milliseconds since 1970 and within what Postgres can hold. */
-export const cursorMoment = z.int().min(0).max(253_402_300_799_999);
+export const cursorMilliseconds = z.int().min(0).max(253_402_300_799_999);
+/** The same, read as a Date. */
+export const cursorMoment = z.codec(cursorMilliseconds, z.date(), {
+  decode: (milliseconds) => new Date(milliseconds),
+  encode: (moment) => moment.getTime(),
+});
 
-/** Where a list that is newest first goes on: behind what was created then, of those of one moment behind that id. */
-export const creationPosition = z
-  .tuple([cursorMoment, z.uuid()])
-  .transform(([createdAt, id]) => ({ createdAt: new Date(createdAt), id }));
+/** A position in a list by when its rows were created, newest first, and by id among those of one moment. */
+export const creationPosition = z.codec(
+  z.tuple([cursorMoment, z.uuid()]),
+  z.object({ createdAt: z.date(), id: z.uuid() }),
+  {
+    decode: ([createdAt, id]) => ({ createdAt, id }),
+    encode: ({ createdAt, id }) => [createdAt, id] as [Date, string],
+  },
+);
+
+/** A position in a list by ids that Postgres counts up. */
+export const idPosition = z.int().min(1);

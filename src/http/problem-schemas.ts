@@ -6,25 +6,29 @@ import { horizonReturn } from './closes-schema.ts';
 const fieldError = z
   .object({
     pointer: z.string().meta({ description: 'A JSON Pointer (RFC 6901) to the field.' }),
-    detail: z.string().meta({ description: 'What is wrong with it and how to mend it.' }),
+    detail: z.string().meta({ description: 'What is wrong with the field and how to fix it.' }),
     in: z.enum(['query', 'path', 'header']).optional().meta({
-      description: 'Where the pointer points into; absent, it is the body.',
+      description: 'The part of the request that the pointer refers to. Absent for the body.',
     }),
   })
   .meta({ id: 'FieldError', description: 'One faulty field.' });
 
 export const problemDocument = z
   .object({
-    type: z
-      .string()
-      .meta({ description: 'A path that answers a GET with what the problem means.' }),
+    type: z.string().meta({
+      description:
+        'A path that identifies the kind of problem. GET it to read what the problem means.',
+    }),
     title: z.string(),
     status: z.int(),
     detail: z.string(),
     instance: z.string().optional(),
     errors: z.array(fieldError).optional(),
-    sum: z.number().optional().meta({ description: 'Of a probability-sum: what it came to.' }),
-    excess: z.number().optional().meta({ description: 'Of a probability-sum: sum − 1.' }),
+    sum: z
+      .number()
+      .optional()
+      .meta({ description: 'Only for `probability-sum`: the sum of the three probabilities.' }),
+    excess: z.number().optional().meta({ description: 'Only for `probability-sum`: sum − 1.' }),
     conditions: z
       .array(
         z
@@ -35,17 +39,23 @@ export const problemDocument = z
             reason: z.string(),
             triggeredAt: timestamp,
           })
-          .meta({ id: 'OpenCondition', description: 'A condition that waits for an answer.' }),
+          .meta({
+            id: 'OpenCondition',
+            description: 'A triggered condition that no version has answered yet.',
+          }),
       )
       .optional()
-      .meta({ description: 'Of a condition-unanswered: those that wait for an answer.' }),
+      .meta({
+        description:
+          'Only for `condition-unanswered`: the conditions that the next version must answer.',
+      }),
     closes: horizonReturn
       .optional()
-      .meta({ description: 'Of an outcome-contradicted: what the closes say.' }),
+      .meta({ description: 'Only for `outcome-contradicted`: the return computed from closes.' }),
   })
   .meta({
     id: 'Problem',
-    description: 'A refusal (RFC 9457). `errors` tells all faulty fields at once.',
+    description: 'An error (RFC 9457). `errors` lists every faulty field at once.',
     examples: [
       {
         type: '/problems/probability-sum',
@@ -68,4 +78,7 @@ export const problemType = z
     meaning: z.string(),
     mend: z.string(),
   })
-  .meta({ id: 'ProblemType', description: 'A kind of problem: what it means, how to mend it.' });
+  .meta({
+    id: 'ProblemType',
+    description: 'A kind of problem: what it means and how to fix the request.',
+  });

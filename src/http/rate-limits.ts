@@ -67,7 +67,7 @@ function counter(
     if (!counted.isExceeded) return;
     throw new Problem(
       'rate-limited',
-      `Your ${name} has sent more than ${max} requests within a minute; go on in ${counted.ttlInSeconds} s.`,
+      `Your ${name} has sent more than ${max} requests within a minute; try again in ${counted.ttlInSeconds} s.`,
       { headers: { 'retry-after': String(counted.ttlInSeconds) } },
     );
   };
@@ -92,11 +92,11 @@ function limitWorkAtOnce(app: FastifyInstance, most: number): void {
     const ofAddress = perAddress.get(address) ?? 0;
     const headers = { 'retry-after': '1' };
     if (ofAddress >= Math.ceil(most / 2)) {
-      const detail = `Your address has ${ofAddress} requests at work; wait for answers before you send more.`;
+      const detail = `Your address has ${ofAddress} requests in progress; wait for responses before you send more.`;
       throw new Problem('rate-limited', detail, { headers });
     }
     if (atWork >= most) {
-      throw new Problem('overloaded', 'The service has as many requests at work as it can take.', {
+      throw new Problem('overloaded', 'The service is handling as many requests as it can.', {
         headers,
       });
     }

@@ -7,8 +7,8 @@ import { Problem } from './problems.ts';
  */
 export function requirePast(name: string, moment: Date | undefined, now: Date): void {
   if (moment === undefined || moment <= now) return;
-  const detail = `must not be in the future: it is ${now.toISOString()} here`;
-  throw new Problem('invalid-request', 'What will stand then is not known yet.', {
+  const detail = `must not be in the future; the service's clock says ${now.toISOString()}`;
+  throw new Problem('invalid-request', 'The requested time is in the future.', {
     errors: [{ pointer: `/${name}`, detail, in: 'query' }],
   });
 }

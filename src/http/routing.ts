@@ -68,7 +68,10 @@ export function refuseOtherMethods(app: FastifyInstance): () => void {
         onRequest: async (request, reply) => {
           reply.header('allow', allow);
           if (request.method === 'OPTIONS') return reply.code(204).send();
-          throw new Problem('method-not-allowed', `${request.method} is not one of ${allow}.`);
+          throw new Problem(
+            'method-not-allowed',
+            `${request.method} is not allowed here; use ${allow}.`,
+          );
         },
         handler: async () => undefined,
       });
@@ -91,6 +94,6 @@ export function refuseOtherMediaTypes(app: FastifyInstance): void {
     // Who names a format in the URL, as for a link or a spreadsheet, has no say in the header.
     if (serves.length > 1 && 'format' in (request.query as object)) return;
     if (request.accepts().type([...offered(serves), 'application/problem+json'])) return;
-    throw new Problem('not-acceptable', `This URL is served as ${serves.join(' or ')}.`);
+    throw new Problem('not-acceptable', `This URL is available as ${serves.join(' or ')}.`);
   });
 }

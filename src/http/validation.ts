@@ -37,7 +37,7 @@ export function parse<Output>(
   const all = issues.flatMap((issue) => fieldErrors(issue, part));
   const errors = all.slice(0, MOST_ERRORS);
   if (part === 'path') {
-    throw new Problem('not-found', 'The path names nothing that could exist.', { errors });
+    throw new Problem('not-found', 'A part of the path is not valid; see `errors`.', { errors });
   }
   const sum = issues.length === 1 && sumFaultOf(issues[0]);
   if (sum) {
@@ -47,11 +47,12 @@ export function parse<Output>(
       extensions: { sum: total, excess },
     });
   }
-  const fields = all.length === 1 ? 'One field' : `${all.length} fields`;
-  const told = all.length > MOST_ERRORS ? `the first ${MOST_ERRORS} are in errors` : 'see errors';
+  const fields = all.length === 1 ? '1 field' : `${all.length} fields`;
+  const told =
+    all.length > MOST_ERRORS ? `\`errors\` lists the first ${MOST_ERRORS}` : 'see `errors`';
   throw new Problem(
     'invalid-request',
-    `${fields} can't be accepted; ${told}.${part === 'body' ? ' Nothing was stored.' : ''}`,
+    `Validation failed for ${fields}; ${told}.${part === 'body' ? ' Nothing was stored.' : ''}`,
     {
       errors,
     },
@@ -104,7 +105,7 @@ function describe(issue: z.core.$ZodRawIssue): string | undefined {
     case 'too_big':
       return bound(issue.origin, issue.maximum, issue.inclusive ?? true, 'at most', 'less than');
     case 'unrecognized_keys':
-      return `known here: ${knownKeys(issue.inst).join(', ') || 'none'}`;
+      return `allowed here: ${knownKeys(issue.inst).join(', ') || 'none'}`;
     default:
       return undefined;
   }

@@ -8,9 +8,10 @@ import type {
   OpenTrigger,
   SeriesValue,
 } from '../domain/review.ts';
-import type { OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
+import type { OutlookVersion } from '../domain/outlook.ts';
 import type { Session } from '../postgres/pool.ts';
 import { requireEvidence } from './evidence.ts';
+import { lockOutlook, requireOutlook } from './find-outlook.ts';
 import { RULE_OF_CONDITION } from './rules.ts';
 
 /** How the state of a condition came to be. */
@@ -121,18 +122,13 @@ export async function listChanges(
   return rows.map(({ change }) => changeOf(change));
 }
 
-async function requireOutlook(session: Session, slug: string): Promise<void> {
-  const { rowCount } = await session.query('select from outlooks where slug = $1', [slug]);
-  if (!rowCount) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
-}
-
 /** The conditions of a locked outlook that stand triggered without an answer. */
 export async function readOpenTriggers(
   session: Session,
   outlookId: number,
 ): Promise<OpenTrigger[]> {
   const { rows } = await session.query<Omit<OpenTrigger, 'triggeredAt'> & { triggeredAt: Date }>(
-    `select n.id::float8 as "changeId", c.key, c.invalidates, c.statement, n.reason,
+    `select n.id as "changeId", c.key, c.invalidates, c.statement, n.reason,
         n.recorded_at as "triggeredAt"
        from outlooks o
        join invalidation_conditions c on c.framework_id = o.framework_id
@@ -186,12 +182,7 @@ export async function assessCondition(
   assessment: Assessment,
   clock: () => Date,
 ): Promise<Condition> {
-  const { rows } = await session.query<{ id: number; status: OutlookStatus }>(
-    'select id::float8 as id, status from outlooks where slug = $1 for no key update',
-    [slug],
-  );
-  const [outlook] = rows;
-  if (!outlook) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
+  const outlook = await lockOutlook(session, slug);
   const condition = await readCondition(session, slug, key);
   if (outlook.status !== 'open') {
     throw new DomainError(
@@ -232,7 +223,7 @@ async function appendAssessment(
   now: Date,
 ): Promise<void> {
   const reason = `"${key}" is ${state}, by an assessment of ${author.name}.`;
-  const { rows } = await session.query<{ id: string }>(
+  const { rows } = await session.query<{ id: number }>(
     `insert into condition_changes (outlook_id, key, state, cause, invalidates, version, reason,
        observations, author_id, rationale, override_reason, recorded_at)
      values ($1, $2, $3, 'assessment', $4, 0, $5, '[]', $6, $7, $8, $9) returning id`,

@@ -14,7 +14,7 @@ export async function readCloses(
   { from, asOf, limit }: { from: string; asOf: Date | null; limit: number },
 ): Promise<{ series: string; closes: Observation[] }> {
   const { rows } = await session.query<{ id: number; key: string }>(
-    `select s.id::float8 as id, s.key from instruments i join series s on s.id = i.closes_id
+    `select s.id, s.key from instruments i join series s on s.id = i.closes_id
       where i.symbol = $1`,
     [symbol],
   );
@@ -71,7 +71,7 @@ async function readLabelled(
   seriesId: number,
 ): Promise<(Labelled & { label: string | null })[]> {
   const { rows } = await session.query<Labelled & { label: string | null }>(
-    `select o.id::float8 as id, o.slug, o.horizon_from::text as horizon_from,
+    `select o.id, o.slug, o.horizon_from,
         (select d.label from drawdown_changes d where d.outlook_id = o.id
           order by d.id desc limit 1) as label,
         (select coalesce(json_agg(json_build_object('key', l.key, 'label', l.label,

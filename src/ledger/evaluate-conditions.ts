@@ -79,10 +79,8 @@ async function readWatching(
   const { rows } = await session.query<Watching>({
     name: 'read-watching',
     text: `
-      select o.id::float8 as outlook_id, o.slug, o.horizon_from::text as horizon_from,
-        o.horizon_to::text as horizon_to, c.key,
-        c.invalidates, ${RULE_OF_CONDITION} as rule, coalesce(newest.state, 'untriggered') as state,
-        newest.day::text as day,
+      select o.id as outlook_id, o.slug, o.horizon_from, o.horizon_to, c.key, c.invalidates,
+        ${RULE_OF_CONDITION} as rule, coalesce(newest.state, 'untriggered') as state, newest.day,
         exists (select from condition_answers a where a.change_id = newest.id) as is_answered
       from outlooks o
       join invalidation_conditions c on c.framework_id = o.framework_id
@@ -133,7 +131,7 @@ function reachesOf(rules: readonly Rule[]): Map<string, number> {
 const READ_WINDOW = {
   name: 'read-window',
   text: `
-    select date::text as date, value from (
+    select date, value from (
       (select o.date, o.value from observations o
         where o.series_id = (select id from series where key = $1) and o.superseded_at is null
           and o.date < $2::date

@@ -10,6 +10,7 @@ import {
   type ScenarioName,
 } from '../domain/probabilities.ts';
 import type { Session } from '../postgres/pool.ts';
+import { lockOutlook } from './find-outlook.ts';
 
 /** News or data, as whoever published it said it. */
 export type NewEvidence = {
@@ -48,16 +49,11 @@ export async function addEvidence(
   author: OutlookVersion['author'],
   clock: () => Date,
 ): Promise<Evidence> {
-  const { rows } = await session.query<{ id: number; framework_id: string }>(
-    `select id::float8 as id, framework_id from outlooks where slug = $1 for no key update`,
-    [slug],
-  );
-  const [outlook] = rows;
-  if (!outlook) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
+  const outlook = await lockOutlook(session, slug);
   const now = clock();
   const faults = [
     ...momentFaults(item, now),
-    ...(await claimFaults(session, outlook.framework_id, item.claims)),
+    ...(await claimFaults(session, outlook.frameworkId, item.claims)),
     ...(await correctionFaults(session, outlook.id, item.corrects)),
   ];
   if (faults.length > 0) {
@@ -77,7 +73,7 @@ function momentFaults({ publishedAt }: NewEvidence, now: Date): Fault[] {
 
 async function claimFaults(
   session: Session,
-  frameworkId: string,
+  frameworkId: number,
   claims: readonly Claim[],
 ): Promise<Fault[]> {
   const { rows } = await session.query<Record<'headwind' | 'condition', string[]>>(

@@ -26,7 +26,7 @@ const UNTRIGGERED = `
 
 async function expireSome(session: pg.PoolClient, now: Date): Promise<string[]> {
   const today = now.toISOString().slice(0, 10);
-  const { rows: locked } = await session.query<{ id: string; slug: string }>(
+  const { rows: locked } = await session.query<{ id: number; slug: string }>(
     `select due.id, due.slug from outlooks due
       where due.status = 'open' and due.horizon_to <= $1::date
         and exists (select ${UNTRIGGERED} and o.id = due.id)
@@ -35,7 +35,7 @@ async function expireSome(session: pg.PoolClient, now: Date): Promise<string[]> 
   );
   if (locked.length === 0) return [];
   // Read once they are locked: what another instance did meanwhile is seen, and not done again.
-  const { rows: expired } = await session.query<{ id: string }>(
+  const { rows: expired } = await session.query<{ id: number }>(
     `insert into condition_changes (outlook_id, key, state, cause, invalidates, version, reason,
        observations, recorded_at)
      select o.id, c.key, 'expired', 'horizon', c.invalidates, 0,

@@ -140,7 +140,7 @@ type ScenarioRow = Omit<Scenario, 'returnBand'> & {
 const READ_FRAMEWORKS = {
   name: 'read-frameworks',
   text: `
-    select f.id::float8 as id, 'sha256:' || encode(f.hash, 'hex') as hash, json_build_object(
+    select f.id, 'sha256:' || encode(f.hash, 'hex') as hash, json_build_object(
       'title', f.title, 'summary', f.summary, 'methodology', f.methodology,
       'disclaimer', f.disclaimer, 'risks', f.risks, 'positioning', f.positioning,
       'metrics', f.metrics, 'faqs', f.faqs, 'references', f."references",

@@ -1,5 +1,5 @@
 import type { Session } from '../postgres/pool.ts';
-import { notFound } from './versions.ts';
+import { requireOutlook } from './find-outlook.ts';
 import type { Probabilities } from '../domain/probabilities.ts';
 import { probabilitiesOf } from '../domain/probabilities.ts';
 
@@ -35,10 +35,7 @@ export async function readHistory(
 ): Promise<{ opening: HistoryPoint | null; points: HistoryPoint[] }> {
   const values = [slug, from?.toISOString() ?? '-infinity', to?.toISOString() ?? 'infinity'];
   const { rows } = await session.query<Row>({ ...READ_HISTORY, values });
-  if (rows.length === 0) {
-    const missing = await notFound(session, slug, 'newest');
-    if (missing.code === 'outlook-not-found') throw missing;
-  }
+  if (rows.length === 0) await requireOutlook(session, slug);
   const first = from === undefined ? 0 : rows.findIndex(([, at]) => at >= from.getTime());
   const start = first === -1 ? rows.length : first;
   const opening = rows[start - 1];

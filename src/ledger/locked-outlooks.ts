@@ -8,11 +8,10 @@ import { type FrameworkCache, readFrameworks } from './frameworks.ts';
 // statement that locks and reads, one that appends, and commit.
 
 const HEAD = `
-  select o.id::float8 as id, o.slug, i.symbol, i.name as instrument_name,
-    o.horizon_from::text as horizon_from, o.horizon_to::text as horizon_to,
+  select o.id, o.slug, i.symbol, i.name as instrument_name, o.horizon_from, o.horizon_to,
     o.status, o.review_reasons, o.condition_states, o.latest_version as version,
     (extract(epoch from o.published_at) * 1000)::float8 as published_at,
-    'sha256:' || encode(o.hash, 'hex') as hash, o.framework_id::float8 as framework_id,
+    'sha256:' || encode(o.hash, 'hex') as hash, o.framework_id,
     o.bear_bps as bear, o.base_bps as base, o.bull_bps as bull
   from outlooks o join instruments i on i.id = o.instrument_id`;
 

@@ -15,9 +15,9 @@ export async function readCurrentObservations(
   const { rows } = await session.query<Observation>({
     name: 'read-standing-observations',
     text: `
-      select date::text as date, value from observations
+      select date, value from observations
        where series_id = $1 and superseded_at is null and date >= $2::date
-       order by observations.date limit $3`,
+       order by date limit $3`,
     values: [seriesId, from, limit],
   });
   return rows;
@@ -38,7 +38,7 @@ export async function readKnown(
 ): Promise<Observation[]> {
   const { rows } = await session.query<Observation>({
     name: 'read-known-observations',
-    text: `select o.date::text as date, k.value ${KNOWN} order by o.date limit $4`,
+    text: `select o.date, k.value ${KNOWN} order by o.date limit $4`,
     values: [seriesId, from, asOf.toISOString(), limit],
   });
   return rows;
@@ -60,7 +60,7 @@ export type VintagePage = {
   limit: number;
 };
 
-const COLUMNS = `o.date::text as date, o.value, o.provenance, o.note, o.recorded_at as "recordedAt",
+const COLUMNS = `o.date, o.value, o.provenance, o.note, o.recorded_at as "recordedAt",
   o.superseded_at as "supersededAt"`;
 
 /**
@@ -73,10 +73,7 @@ export async function listObservations(
   which: 'standing' | 'vintages' | { asOf: Date },
   { from, to, after, limit }: VintagePage,
 ): Promise<Vintage[]> {
-  const found = await session.query<{ id: number }>(
-    'select id::float8 as id from series where key = $1',
-    [key],
-  );
+  const found = await session.query<{ id: number }>('select id from series where key = $1', [key]);
   const seriesId = found.rows[0]?.id;
   if (seriesId === undefined)
     throw new DomainError('series-not-found', `There is no series "${key}".`);
@@ -102,7 +99,7 @@ export async function listObservations(
     return rows;
   }
   const { rows } = await session.query<Vintage>(
-    `select o.date::text as date, k.value, k.provenance, k.note, k.recorded_at as "recordedAt",
+    `select o.date, k.value, k.provenance, k.note, k.recorded_at as "recordedAt",
         null as "supersededAt" ${KNOWN} and o.date < $4::date and ($5::date is null or o.date > $5::date)
       order by o.date limit $6`,
     [seriesId, from, which.asOf.toISOString(), to, behind, limit],

@@ -59,7 +59,7 @@ export async function recordObservations(
 
 async function lockSeries(session: Session, key: string): Promise<number> {
   const { rows } = await session.query<{ id: number }>(
-    'select id::float8 as id from series where key = $1 for no key update',
+    'select id from series where key = $1 for no key update',
     [key],
   );
   const [found] = rows;
@@ -73,7 +73,7 @@ async function readDays(
   sent: readonly NewObservation[],
 ): Promise<Map<string, NewObservation>> {
   const { rows } = await session.query<NewObservation>(
-    `select date::text as date, value, provenance, note from observations
+    `select date, value, provenance, note from observations
       where series_id = $1 and superseded_at is null and date = any($2::date[])`,
     [seriesId, sent.map(({ date }) => date)],
   );
@@ -108,7 +108,7 @@ async function evaluateArrival(
 ): Promise<string[]> {
   // Locked in one order, whoever else does so; a revision then waits, and finds what was judged.
   const { rows } = await session.query<{ id: number }>(
-    `select id::float8 as id from outlooks
+    `select id from outlooks
       where status = 'open' and id in (
         select o.id from condition_comparisons p
           join frameworks f on f.id = p.framework_id
@@ -117,7 +117,7 @@ async function evaluateArrival(
         union
         select o.id from instruments i join outlooks o on o.instrument_id = i.id
          where i.closes_id = $1)
-      order by outlooks.id for no key update`,
+      order by id for no key update`,
     [arrival.seriesId],
   );
   if (rows.length === 0) return [];

@@ -55,15 +55,15 @@ export async function listOutlooks(
   const reasons = asOf === null ? sql`o.review_reasons` : asOfMoment(reasonsAsOf, asOf);
   const status = asOf === null ? sql`o.status` : asOfMoment(statusAsOf, asOf);
   const { sql: text, params } = dialect.sqlToQuery(sql`
-    select o.id::float8 as id, o.slug, placed.rank, f.title, ${status} as status, ${reasons} as review_reasons,
-      i.symbol, i.name as instrument_name, o.horizon_from::text, o.horizon_to::text,
+    select o.id, o.slug, placed.rank, f.title, ${status} as status, ${reasons} as review_reasons,
+      i.symbol, i.name as instrument_name, o.horizon_from, o.horizon_to,
       v.version, v.kind, (extract(epoch from v.recorded_at) * 1000)::float8 as published_at,
       v.bear_bps as bear, v.base_bps as base, v.bull_bps as bull,
       p.bear_bps as previous_bear, p.base_bps as previous_base, p.bull_bps as previous_bull,
       a.id as author_id, a.name as author_name,
       (select json_object_agg(s.name, s.direction)
          from scenarios s where s.framework_id = f.id) as directions,
-      pg_current_snapshot()::text as snapshot
+      pg_current_snapshot() as snapshot
     from (${placed}) placed
     join outlooks o on o.id = placed.id
     ${sql.raw(joinVersion('placed.version'))}

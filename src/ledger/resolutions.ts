@@ -1,5 +1,4 @@
 import type pg from 'pg';
-import { DomainError } from '../domain/errors.ts';
 import type { OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
 import type { ScenarioName } from '../domain/probabilities.ts';
 import {
@@ -12,6 +11,7 @@ import {
 import type { Frequency, Observation } from '../domain/series.ts';
 import type { Session } from '../postgres/pool.ts';
 import { requireEvidence } from './evidence.ts';
+import { outlookNotFound } from './find-outlook.ts';
 import { bandOf } from './track-records.ts';
 
 /** What came about, and who says so. */
@@ -48,7 +48,7 @@ export async function readResolutions(session: Session, slug: string): Promise<R
     [slug],
   );
   const [outlook] = outlooks;
-  if (!outlook) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
+  if (!outlook) throw outlookNotFound(slug);
   const { rows } = await session.query<FullResolution>(
     `select ${COLUMNS} from outlooks o
        join resolutions r on r.outlook_id = o.id
@@ -83,8 +83,8 @@ export async function resolveOutlook(
   // Locked first, so that what is read then is what stands when the resolution is stored.
   await session.query('select from outlooks where slug = $1 for no key update', [slug]);
   const { rows } = await session.query<OutlookRow>(
-    `select o.id::float8 as id, o.horizon_from::text as horizon_from, o.horizon_to::text as horizon_to,
-        b.return_min as low, b.return_max as high, s.id::float8 as series_id, s.frequency,
+    `select o.id, o.horizon_from, o.horizon_to, b.return_min as low, b.return_max as high,
+        s.id as series_id, s.frequency,
         (select max(number) from resolutions where outlook_id = o.id) as standing
        from outlooks o
        join instruments i on i.id = o.instrument_id
@@ -94,7 +94,7 @@ export async function resolveOutlook(
     [slug],
   );
   const [row] = rows;
-  if (!row) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
+  if (!row) throw outlookNotFound(slug);
   const horizon = { from: row.horizon_from, to: row.horizon_to };
   const band = bandOf(row.low, row.high);
   const computed = await readReturn(session, row);
@@ -129,9 +129,9 @@ async function lastCloseBefore(
   day: string,
 ): Promise<Observation | null> {
   const { rows } = await session.query<Observation>(
-    `select date::text as date, value from observations
+    `select date, value from observations
       where series_id = $1 and superseded_at is null and date < $2::date
-      order by observations.date desc limit 1`,
+      order by date desc limit 1`,
     [seriesId, day],
   );
   return rows[0] ?? null;

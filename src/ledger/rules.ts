@@ -66,7 +66,7 @@ export async function findRuleSeries(
   const keys = rules.flatMap((rule) => (rule ? comparisonsOf(rule) : [])).map((one) => one.series);
   if (keys.length === 0) return { series: new Map(), faults: [] };
   const { rows } = await session.query<{ id: number; key: string; frequency: Frequency }>(
-    'select id::float8 as id, key, frequency from series where key = any($1)',
+    'select id, key, frequency from series where key = any($1)',
     [[...new Set(keys)]],
   );
   const found = new Map(rows.map((row) => [row.key, row]));

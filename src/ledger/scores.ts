@@ -1,11 +1,11 @@
-import { DomainError } from '../domain/errors.ts';
 import type { Horizon } from '../domain/framework.ts';
 import type { OutlookStatus } from '../domain/outlook.ts';
 import { type Probabilities, probabilitiesOf, type ScenarioName } from '../domain/probabilities.ts';
 import { sharesOf } from '../domain/time-weighting.ts';
 import type { Session } from '../postgres/pool.ts';
 import { bandOf, outcomeFor, type ResolvedBy } from './track-records.ts';
-import { notFound } from './versions.ts';
+import { outlookNotFound } from './find-outlook.ts';
+import { missingVersionError } from './versions.ts';
 
 /** A version as it is scored. */
 export type ScorableVersion = {
@@ -27,7 +27,7 @@ export type Scorable = {
 };
 
 const READ_RESOLVED = `
-  select o.id::float8 as id, o.horizon_from::text as horizon_from, o.horizon_to::text as horizon_to,
+  select o.id, o.horizon_from, o.horizon_to,
     (select min(recorded_at) from resolutions where outlook_id = o.id and recorded_at <= $2) as first_at,
     r.number, r.outcome, r.realised_return, r.band_low as resolved_low, r.band_high as resolved_high
   from outlooks o
@@ -73,12 +73,12 @@ export async function readScorable(
   const moment = asOf?.toISOString() ?? 'infinity';
   const { rows } = await session.query<ResolvedRow>(READ_RESOLVED, [slug, moment]);
   const [row] = rows;
-  if (!row) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
+  if (!row) throw outlookNotFound(slug);
   const { rows: versions } = await session.query<VersionRow>({
     ...READ_VERSIONS,
     values: [row.id, moment],
   });
-  if (versions.length === 0 && asOf) throw await notFound(session, slug, { asOf });
+  if (versions.length === 0 && asOf) throw await missingVersionError(session, slug, { asOf });
   const horizon = { from: row.horizon_from, to: row.horizon_to };
   const withdrawn = versions.findLast(({ kind }) => kind === 'withdrawn')?.publishedAt;
   const closedAt = withdrawn ?? row.first_at;

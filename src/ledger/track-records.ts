@@ -10,12 +10,14 @@ import {
 } from '../domain/probabilities.ts';
 import { type BaseBand, outcomeOfReturn } from '../domain/resolution.ts';
 import { UNIFORM } from '../domain/scoring.ts';
-import { type SummedForecast, type TrackRecord, TrackRecorder } from '../domain/track-record.ts';
+import {
+  FORECAST_SOURCES,
+  type ForecastSource,
+  type SummedForecast,
+  type TrackRecord,
+  TrackRecorder,
+} from '../domain/track-record.ts';
 import type { Session } from '../postgres/pool.ts';
-
-export const FORECAST_SOURCES = ['version', 'view'] as const;
-/** By the versions that a forecaster wrote, or by the views that an analyst held. */
-export type ForecastSource = (typeof FORECAST_SOURCES)[number];
 
 /** Whose forecasts, of what, and when: days of the horizon's end in [from, to); null keeps all. */
 export type RecordScope = {
@@ -129,7 +131,7 @@ function sumsQuery(
     ...(asOf === null ? ['r.superseded_at is null'] : standsAsOf(sent(asOf.toISOString()))),
   ].filter((filter) => filter !== false);
   const text = `
-    select f.outlook_id::float8 as outlook_id, f.position, f.band_low as low, f.band_high as high,
+    select f.outlook_id, f.position, f.band_low as low, f.band_high as high,
       ${PACKED} as packed,
       r.outcome, r.realised_return, r.band_low as resolved_low, r.band_high as resolved_high
     from forecast_sums f join resolutions r on r.outlook_id = f.outlook_id
@@ -239,7 +241,7 @@ async function countOutlooks(
   ].filter((filter) => filter !== false);
   const where = filters.length > 0 ? `where ${filters.join(' and ')}` : '';
   const { rows } = await session.query<{ status: OutlookStatus; count: number }>(
-    `select ${status} as status, count(*)::int as count from outlooks o
+    `select ${status} as status, count(*) as count from outlooks o
       ${analystId === null ? '' : 'join forecasters f on f.outlook_id = o.id'} ${where} group by 1`,
     values,
   );

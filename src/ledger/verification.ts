@@ -31,12 +31,11 @@ type VersionRow = Record<ScenarioName, number> & {
 };
 
 const READ_PAGE = `
-  select o.id::float8 as outlook_id, o.slug, i.symbol, o.horizon_from::text, o.horizon_to::text,
-    v.version, v.kind, v.recorded_at as published_at, v.author_id, v.rationale,
+  select o.id as outlook_id, o.slug, i.symbol, o.horizon_from, o.horizon_to,
+    v.version, v.kind, v.recorded_at as published_at, v.author_id, v.rationale, v.framework_id,
     v.bear_bps as bear, v.base_bps as base, v.bull_bps as bull,
     'sha256:' || encode(v.hash, 'hex') as hash, 'sha256:' || encode(v.previous_hash, 'hex') as previous_hash,
-    v.framework_id::float8 as framework_id,
-    (select count(*)::int from events e where e.outlook_id = v.outlook_id and e.version = v.version
+    (select count(*) from events e where e.outlook_id = v.outlook_id and e.version = v.version
         and e.kind in ('outlook.created', 'outlook.version.published')) as events
   from outlook_versions v
   join outlooks o on o.id = v.outlook_id
@@ -152,7 +151,7 @@ async function otherFaults(session: Session): Promise<(LedgerFault & { outlook_i
   const faults = [];
   for (const [fault, text] of Object.entries(OTHER_RULES)) {
     const { rows } = await session.query<{ id: number; slug: string; version: number }>(
-      `select found.id::float8 as id, found.slug, min(found.version) as version
+      `select found.id, found.slug, min(found.version) as version
          from (${text}) found group by 1, 2`,
     );
     faults.push(...rows.map(({ id, slug, version }) => ({ outlook_id: id, slug, version, fault })));

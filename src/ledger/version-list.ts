@@ -1,6 +1,7 @@
 import type { Session } from '../postgres/pool.ts';
 import { type EntryRow, entryOf, type VersionEntry } from './version-entries.ts';
-import { joinVersion, notFound } from './versions.ts';
+import { requireOutlook } from './find-outlook.ts';
+import { joinVersion } from './versions.ts';
 
 const NEWEST_THERE_CAN_BE = 2_147_483_647;
 
@@ -32,9 +33,6 @@ export async function listVersions(
 ): Promise<VersionEntry[]> {
   const values = [slug, before === null ? NEWEST_THERE_CAN_BE : before - 1, limit];
   const { rows } = await session.query<EntryRow>({ ...LIST_VERSIONS, values });
-  if (rows.length === 0) {
-    const missing = await notFound(session, slug, 'newest');
-    if (missing.code === 'outlook-not-found') throw missing;
-  }
+  if (rows.length === 0) await requireOutlook(session, slug);
   return rows.map(entryOf);
 }

@@ -9,6 +9,7 @@ import {
   readFrameworks,
   type StoredFramework,
 } from './frameworks.ts';
+import { outlookNotFound } from './find-outlook.ts';
 import { batchCalls } from '../postgres/batching.ts';
 import { type EntryRow, entryOf } from './version-entries.ts';
 
@@ -16,11 +17,9 @@ import { type EntryRow, entryOf } from './version-entries.ts';
 export type VersionSelector = 'newest' | { version: number } | { asOf: Date };
 
 const COLUMNS = `
-    o.slug, i.symbol, i.name as instrument_name,
-    o.horizon_from::text as horizon_from, o.horizon_to::text as horizon_to,
-    o.latest_version,
+    o.slug, i.symbol, i.name as instrument_name, o.horizon_from, o.horizon_to, o.latest_version,
     v.version, v.kind, (extract(epoch from v.recorded_at) * 1000)::float8 as published_at,
-    v.rationale, a.id as author_id, a.name as author_name, v.framework_id::float8 as framework_id,
+    v.rationale, a.id as author_id, a.name as author_name, v.framework_id,
     'sha256:' || encode(v.hash, 'hex') as hash,
     'sha256:' || encode(v.previous_hash, 'hex') as previous_hash,
     v.bear_bps as bear, v.base_bps as base, v.bull_bps as bull,
@@ -86,7 +85,7 @@ export const reasonsAsOf = (moment: string): string => `
 
 const READ_VERSIONS = {
   name: 'read-versions',
-  text: `select ${COLUMNS}, wanted.place::int as place,
+  text: `select ${COLUMNS}, wanted.place,
       -- A version by its number tells the states in which it was published, for good.
       case when wanted.version is null then o.condition_states::json
         else ${statesBy('n.version < v.version')} end as condition_states,
@@ -172,7 +171,7 @@ export async function readVersion(
     typeof wanted === 'object' && 'asOf' in wanted
       ? await readAsOf(session, cache, slug, wanted.asOf)
       : (await readNumbered(session, cache, [numbered(slug, wanted)]))[0];
-  if (!found) throw await notFound(session, slug, wanted);
+  if (!found) throw await missingVersionError(session, slug, wanted);
   return found;
 }
 
@@ -206,7 +205,7 @@ export function versionReader(pool: pg.Pool, cache: FrameworkCache): VersionRead
         return readVersion(pool, cache, slug, wanted);
       }
       const found = await readOne(numbered(slug, wanted));
-      if (!found) throw await notFound(pool, slug, wanted);
+      if (!found) throw await missingVersionError(pool, slug, wanted);
       return found;
     },
     readNewest: (slugs) => readNewest(pool, cache, slugs),
@@ -254,8 +253,8 @@ const READ_POINTER = {
      where outlook_id = o.id and version = 1) as created_at from outlooks o where o.slug = $1`,
 };
 
-/** Why a version was not found, in words for whoever asked for it. */
-export async function notFound(
+/** The error for a version that was not found: the outlook is missing, or the version, or it came later. */
+export async function missingVersionError(
   session: Session,
   slug: string,
   wanted: VersionSelector,
@@ -265,7 +264,7 @@ export async function notFound(
     values: [slug],
   });
   const outlook = rows[0];
-  if (!outlook) return new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
+  if (!outlook) return outlookNotFound(slug);
   if (typeof wanted === 'object' && 'asOf' in wanted) {
     const since = outlook.created_at.toISOString();
     return new DomainError('nothing-stood', `"${slug}" was first published at ${since}.`);

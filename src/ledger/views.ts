@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { DomainError } from '../domain/errors.ts';
-import type { OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
+import type { OutlookVersion } from '../domain/outlook.ts';
 import {
   type Probabilities,
   probabilitiesOf,
@@ -8,6 +8,7 @@ import {
   type ScenarioName,
 } from '../domain/probabilities.ts';
 import type { Session } from '../postgres/pool.ts';
+import { lockOutlook } from './find-outlook.ts';
 
 /** What an analyst thinks of an outlook, by a version of the view. */
 export type View = {
@@ -39,12 +40,7 @@ export async function holdView(
   clock: () => Date,
 ): Promise<{ view: View; isNew: boolean }> {
   const { author, probabilities, rationale } = held;
-  const { rows } = await session.query<{ id: number; status: OutlookStatus }>(
-    'select id::float8 as id, status from outlooks where slug = $1 for no key update',
-    [slug],
-  );
-  const [outlook] = rows;
-  if (!outlook) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
+  const outlook = await lockOutlook(session, slug);
   if (outlook.status !== 'open') {
     throw new DomainError('outlook-closed', `"${slug}" is ${outlook.status}; it takes no view.`);
   }

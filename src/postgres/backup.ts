@@ -120,9 +120,9 @@ async function tablesInOrder(client: pg.Client): Promise<Table[]> {
   return ordered;
 }
 
-async function sequences(client: pg.Client): Promise<{ name: string; last: string }[]> {
-  const { rows } = await client.query<{ name: string; last: string }>(`
-    select format('%I.%I', schemaname, sequencename) as name, last_value::text as last
+async function sequences(client: pg.Client): Promise<{ name: string; last: number }[]> {
+  const { rows } = await client.query<{ name: string; last: number }>(`
+    select format('%I.%I', schemaname, sequencename) as name, last_value as last
       from pg_sequences where schemaname = 'public' and last_value is not null order by 1`);
   return rows;
 }
@@ -147,7 +147,7 @@ export async function restore(pool: pg.Pool, file: string): Promise<void> {
 
 async function requireEmpty(client: pg.Client): Promise<void> {
   const { rows } = await client.query<{ tables: number }>(
-    `select count(*)::int as tables from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'`,
+    `select count(*) as tables from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'`,
   );
   if (rows[0]?.tables === 0) return;
   throw new Error(

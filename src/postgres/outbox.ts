@@ -19,13 +19,13 @@ export type LedgerEvent = {
 export async function sequenceEvents(session: Session): Promise<number> {
   const { rows } = await session.query<{ last: number | null }>({
     name: 'sequence-events',
-    text: 'select sequence_events()::float8 as last',
+    text: 'select sequence_events() as last',
   });
   return rows[0]?.last ?? 0;
 }
 
 const READ = `
-  select e.position::float8 as position, e.kind, o.slug, e.version, e.data,
+  select e.position, e.kind, o.slug, e.version, e.data,
     e.recorded_at as "recordedAt"
   from events e join outlooks o on o.id = e.outlook_id`;
 const READ_AFTER = {

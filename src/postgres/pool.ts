@@ -3,6 +3,7 @@ import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
 import type { NodePgQueryResultHKT } from 'drizzle-orm/node-postgres';
 import type { PgDatabase } from 'drizzle-orm/pg-core';
 import pg from 'pg';
+import { TYPE_PARSERS } from './type-parsers.ts';
 
 /**
  * The pool or a transaction. Every query takes one as its first parameter and captures none, so a
@@ -45,6 +46,7 @@ export function connect(
   const pool = new pg.Pool({
     ...settings,
     ...LIMITS,
+    types: TYPE_PARSERS,
     application_name: 'outlook-ledger',
     connectionTimeoutMillis: 5_000,
     keepAlive: true,

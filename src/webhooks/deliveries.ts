@@ -48,7 +48,7 @@ async function planSome(
   now: Date,
 ): Promise<boolean> {
   const { rows } = await session.query<{ position: number }>(
-    `select position::float8 as position from webhooks
+    `select position from webhooks
       where id = $1 and disabled_at is null for no key update skip locked`,
     [id],
   );
@@ -88,7 +88,7 @@ const CLAIM = `
   begun as (
     insert into webhook_attempts (delivery_id, number, started_at) select id, attempts, $1 from claimed)
   select c.id, c.webhook_id as "webhookId", c.attempts as attempt, w.url, ${secretsAt('$1')} as secrets,
-    e.position::float8 as position, e.kind, o.slug, e.version, e.data, e.recorded_at as "recordedAt"
+    e.position, e.kind, o.slug, e.version, e.data, e.recorded_at as "recordedAt"
     from claimed c join webhooks w on w.id = c.webhook_id
     join events e on e.position = c.position join outlooks o on o.id = e.outlook_id`;
 
@@ -96,13 +96,13 @@ const CLAIM = `
  * Takes deliveries that are due, those of idle webhooks first. Nobody else takes them until the lease is over, and they
  * hold no lock meanwhile.
  * @param busy how many requests the instance has under way, by the id of the webhook
- * @param most of each webhook, with those under way, and altogether
+ * @param limits of one webhook, deliveries under way included, and of all together
  */
 export async function claimDeliveries(
   pool: pg.Pool,
   { now, leaseUntil }: { now: Date; leaseUntil: Date },
   busy: ReadonlyMap<string, number>,
-  most: { perWebhook: number; altogether: number },
+  limits: { perWebhook: number; total: number },
 ): Promise<Claim[]> {
   const { rows } = await pool.query<ClaimRow>({
     name: 'claim-webhook-deliveries',
@@ -112,8 +112,8 @@ export async function claimDeliveries(
       leaseUntil.toISOString(),
       [...busy.keys()],
       [...busy.values()],
-      most.perWebhook,
-      most.altogether,
+      limits.perWebhook,
+      limits.total,
     ],
   });
   return rows.map(({ id, webhookId, attempt, url, secrets, ...event }) => ({

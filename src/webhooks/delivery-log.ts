@@ -29,7 +29,7 @@ export async function listDeliveries(
   { before, limit }: { before: number | null; limit: number },
 ): Promise<Delivery[]> {
   const { rows } = await pool.query<Delivery>(
-    `select d.id, d.position::float8 as position, e.kind, o.slug, d.planned_at as "plannedAt",
+    `select d.id, d.position, e.kind, o.slug, d.planned_at as "plannedAt",
        d.delivered_at as "deliveredAt", d.due_at as "dueAt",
        coalesce((select json_agg(json_build_object('number', a.number, 'startedAt', a.started_at,
            'milliseconds', a.milliseconds, 'status', a.status, 'fault', a.fault) order by a.number desc)
@@ -49,39 +49,39 @@ export type Backlog = { waiting: number; oldest: Date | null; disabled: number }
 
 export async function readBacklog(pool: pg.Pool): Promise<Backlog> {
   const { rows } = await pool.query<Backlog>(
-    `select count(*)::int as waiting, min(d.planned_at) as oldest,
-       (select count(*)::int from webhooks where disabled_reason <> 'asked') as disabled
+    `select count(*) as waiting, min(d.planned_at) as oldest,
+       (select count(*) from webhooks where disabled_reason <> 'asked') as disabled
        from webhook_deliveries d join webhooks w on w.id = d.webhook_id and w.disabled_at is null
       where d.delivered_at is null`,
   );
   return rows[0] ?? { waiting: 0, oldest: null, disabled: 0 };
 }
 
-/** How many deliveries one statement forgets. */
-const FORGOTTEN_AT_ONCE = 1_000;
+/** The most deliveries that one statement deletes. */
+const DELETED_AT_ONCE = 1_000;
 
-/** Forgets what was delivered before a moment. Several instances may do so at once. */
-export async function forgetDeliveries(pool: pg.Pool, before: Date): Promise<void> {
+/** Deletes what was delivered before a time. Several instances may do so at once. */
+export async function deleteOldDeliveries(pool: pg.Pool, before: Date): Promise<void> {
   for (;;) {
     const { rowCount } = await pool.query(
       `delete from webhook_deliveries where id in (
          select id from webhook_deliveries where delivered_at < $1
-          order by delivered_at limit ${FORGOTTEN_AT_ONCE} for update skip locked)`,
+          order by delivered_at limit ${DELETED_AT_ONCE} for update skip locked)`,
       [before.toISOString()],
     );
-    if ((rowCount ?? 0) < FORGOTTEN_AT_ONCE) return;
+    if ((rowCount ?? 0) < DELETED_AT_ONCE) return;
   }
 }
 
-/** Forgets what was delivered to one webhook; piece by piece, as there may be more than one statement has time for. */
-export async function forgetLog(pool: pg.Pool, webhookId: string): Promise<void> {
+/** Deletes what was delivered to one webhook, in several statements, because one could run into its timeout. */
+export async function deleteDeliveriesOf(pool: pg.Pool, webhookId: string): Promise<void> {
   for (;;) {
     const { rowCount } = await pool.query(
       `delete from webhook_deliveries where id in (
          select id from webhook_deliveries where webhook_id = $1 and delivered_at is not null
-          limit ${FORGOTTEN_AT_ONCE} for update skip locked)`,
+          limit ${DELETED_AT_ONCE} for update skip locked)`,
       [webhookId],
     );
-    if ((rowCount ?? 0) < FORGOTTEN_AT_ONCE) return;
+    if ((rowCount ?? 0) < DELETED_AT_ONCE) return;
   }
 }

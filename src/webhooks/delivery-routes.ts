@@ -8,12 +8,11 @@ import type { EventKind } from '../domain/events.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
 import {
-  decodeCursor,
-  encodeCursor,
+  idPosition,
+  keysetPage,
   LIST_TYPES,
   listShape,
   pageContent,
-  pageFrom,
   sendPage,
 } from '../http/paging.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
@@ -41,25 +40,25 @@ function listRoute(api: Api, { db, pool }: DeliveryDeps): void {
     schema: {
       operationId: 'listWebhookDeliveries',
       tags: [TAG],
-      summary: 'See what was delivered',
+      summary: 'List the deliveries of a webhook',
       description:
-        'The newest events first, with each attempt. What was delivered is kept for 30 days; what was not, until it is.',
+        'Newest event first, with every attempt. Successful deliveries are stored for 30 days, others until they succeed.',
       security,
       params,
       querystring: z.strictObject(listShape),
       response: { 200: pageContent(delivery), ...problemResponses(401, 403, 404, 422) },
     },
     handler: async (request, reply) => {
-      const { limit, cursor } = request.query;
       const { id } = await readWebhook(db, request.params.id);
-      const cursorScope = ['deliveries', id];
-      const before = decodeCursor(cursor, cursorScope, z.int().min(1).max(Number.MAX_SAFE_INTEGER));
-      const found = await listDeliveries(pool, id, { before, limit: limit + 1 });
-      const { items, nextCursor } = pageFrom(found, limit, (last) =>
-        encodeCursor(cursorScope, last.position),
-      );
+      const page = await keysetPage(request.query, {
+        cursorScope: ['deliveries', id],
+        position: idPosition,
+        fetch: (before, limit) => listDeliveries(pool, id, { before, limit }),
+        positionOf: ({ position }) => position,
+        represent,
+      });
       forbidStoring(reply);
-      return sendPage(request, reply, { items: items.map(represent), nextCursor }, delivery);
+      return sendPage(request, reply, page, delivery);
     },
   });
 }
@@ -89,9 +88,9 @@ function testRoute(api: Api, ledger: DeliveryDeps): void {
     schema: {
       operationId: 'testWebhook',
       tags: [TAG],
-      summary: 'Send a test',
+      summary: 'Send a test delivery',
       description:
-        'Posts `{"type": "webhook.test", "timestamp": …, "data": {"webhook": id}}`, signed like all else, and answers what the receiver said. Done for a disabled webhook, too, once, and not logged with the deliveries.',
+        'Posts `{"type": "webhook.test", "timestamp": …, "data": {"webhook": id}}`, signed like a delivery, and returns the response of the receiver. It makes one attempt, works for a disabled webhook too, and does not appear among the deliveries.',
       security,
       params,
       response: { 200: webhookTest, ...problemResponses(400, 401, 403, 404, 413, 415, 422) },

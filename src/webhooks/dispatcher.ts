@@ -14,35 +14,34 @@ import {
 import { type Backlog, readBacklog } from './delivery-log.ts';
 import { retryAfter } from '../domain/webhooks.ts';
 import { eventData } from '../api/event-text.ts';
-import type { Reach } from './addresses.ts';
+import type { AddressPolicy } from './addresses.ts';
 import { type Message, type Send, sender } from './send.ts';
 
-/** How often is looked for what is due though nothing happened, in milliseconds. */
+/** How often the dispatcher looks for due deliveries when no event wakes it, in milliseconds. */
 const POLL_EVERY = 1_000;
-/** How often is asked how much waits, for the metrics, in milliseconds. */
+/** How often the waiting deliveries are counted for the metrics, in milliseconds. */
 const COUNT_EVERY = 15_000;
-/** At least so long between two looks, in milliseconds: what happens meanwhile shares them. */
+/** The pause between two rounds, in milliseconds: events that arrive meanwhile share the next one. */
 const PAUSE = 10;
-/** What a slow receiver may take of what an instance can have under way. */
-const AT_ONCE = { perWebhook: 8, altogether: 64 };
+/** How many deliveries one instance has under way, so that a slow receiver leaves room for others. */
+const CONCURRENCY = { perWebhook: 8, total: 64 };
 /**
- * After so long, in milliseconds, an attempt counts as lost with its instance: more than one takes, and the minute that
- * the clocks of instances may be apart.
+ * How long an instance holds a delivery, in milliseconds, before others count the attempt as lost: longer than an attempt
+ * takes, plus a minute by which the clocks of two instances may differ.
  */
 const LEASE = 90_000;
-/** How long a stop waits for what is under way, in milliseconds, before it is cut off. */
+/** How long a shutdown waits for deliveries under way, in milliseconds, before it aborts them. */
 const DRAIN_WITHIN = 5_000;
 
 /**
- * Delivers events to webhooks: each at least once, those of an outlook in their order. What is to be delivered, and who
- * does it, is in Postgres, so any number of instances share the work; while a receiver is waited for, nothing is held there
- * but a lease.
+ * Delivers events to webhooks: each at least once, those of one outlook in order. Postgres holds what is due and which
+ * instance delivers it, so any number of instances share the work. While a receiver takes its time, no connection to
+ * Postgres waits, only a lease runs.
  */
 export class WebhookDispatcher {
-  /** How many attempts ended how, on this instance. */
+  /** How the attempts of this instance ended. */
   readonly outcomes = { delivered: 0, failed: 0 };
-  /** Where receivers may be. */
-  readonly reach: Reach;
+  readonly addressPolicy: AddressPolicy;
   readonly send: Send;
   readonly #pool: pg.Pool;
   readonly #feed: ChangeFeed;
@@ -54,37 +53,43 @@ export class WebhookDispatcher {
   #backlog: Backlog = { waiting: 0, oldest: null, disabled: 0 };
   #timers: NodeJS.Timeout[] = [];
   #isClosed = true;
-  #isWanted = false;
+  #isDue = false;
   #working: Promise<void> = Promise.resolve();
   #isWorking = false;
-  #isHindered = false;
-  /** One at a time, so that what comes back at once takes one connection and not all. */
+  #hasFailed = false;
+  /** Outcomes are recorded one at a time, so that many at once take one connection and not the whole pool. */
   #recording: Promise<void> = Promise.resolve();
 
-  /** From when the app listens until it closes. */
+  /** Starts when the app listens and stops when it closes. */
   constructor(
     app: FastifyInstance,
-    options: { pool: pg.Pool; feed: ChangeFeed; now: () => Date; reach: Reach; version: string },
+    options: {
+      pool: pg.Pool;
+      feed: ChangeFeed;
+      now: () => Date;
+      addressPolicy: AddressPolicy;
+      version: string;
+    },
   ) {
     this.#pool = options.pool;
     this.#feed = options.feed;
     this.#now = options.now;
     this.#log = app.log;
-    this.reach = options.reach;
-    this.send = sender(options.reach, `OutlookLedger/${options.version}`);
-    setMaxListeners(0, this.stopped); // all that is under way hears of it
+    this.addressPolicy = options.addressPolicy;
+    this.send = sender(options.addressPolicy, `OutlookLedger/${options.version}`);
+    setMaxListeners(0, this.stopped); // every delivery under way listens
     app.addHook('onListen', async () => this.#start());
     app.addHook('preClose', () => this.#close());
   }
 
-  /** What waited when it was last asked, and for how many seconds the oldest of it did. */
+  /** The deliveries that waited at the last count, and the age of the oldest in seconds. */
   get backlog(): { waiting: number; oldestSeconds: number; disabled: number } {
     const { waiting, oldest, disabled } = this.#backlog;
     const age = oldest ? (this.#now().getTime() - oldest.getTime()) / 1000 : 0;
     return { waiting, oldestSeconds: Math.max(0, age), disabled };
   }
 
-  /** Ends what is awaited of receivers, once the service stops. */
+  /** Aborts deliveries when the service stops. */
   get stopped(): AbortSignal {
     return this.#stop.signal;
   }
@@ -101,16 +106,16 @@ export class WebhookDispatcher {
     void this.#count();
   }
 
-  /** Looks for what is due; a call while it does makes it look once more. */
+  /** Looks for due deliveries. A call while it does makes it look once more. */
   wake(): void {
     if (this.#isClosed) return;
-    this.#isWanted = true;
+    this.#isDue = true;
     if (this.#isWorking) return;
     this.#isWorking = true;
     this.#working = this.#work();
   }
 
-  /** Takes nothing up any more, and waits a little for what is under way; the rest another instance goes on with. */
+  /** Claims nothing more and waits a little for deliveries under way. Other instances continue with the rest. */
   async #close(): Promise<void> {
     this.#isClosed = true;
     for (const timer of this.#timers) clearInterval(timer);
@@ -119,22 +124,22 @@ export class WebhookDispatcher {
     const drain = () => Promise.race([drained, delay(DRAIN_WITHIN, undefined, { ref: false })]);
     await drain();
     this.#stop.abort();
-    await drain(); // it is yet to be recorded, by a database that may be away
+    await drain(); // their outcomes have yet to be recorded, and the database may be away
   }
 
   async #work(): Promise<void> {
-    while (this.#isWanted && !this.#isClosed) {
-      this.#isWanted = false;
+    while (this.#isDue && !this.#isClosed) {
+      this.#isDue = false;
       try {
-        if (await this.#plan()) this.#isWanted = true;
-        await this.#take();
-        this.#isHindered = false;
+        if (await this.#plan()) this.#isDue = true;
+        await this.#claim();
+        this.#hasFailed = false;
       } catch (error) {
-        // Told once, and not each second for as long as the database is away.
-        if (!this.#isHindered) {
-          this.#log.warn({ err: error }, 'webhooks could not be looked after; it is tried again');
+        // Logged once, not each second while the database is away.
+        if (!this.#hasFailed) {
+          this.#log.warn({ err: error }, 'could not process webhooks; trying again');
         }
-        this.#isHindered = true;
+        this.#hasFailed = true;
       }
       await delay(PAUSE);
     }
@@ -147,14 +152,13 @@ export class WebhookDispatcher {
     return planDeliveries(this.#pool, newest, this.#now());
   }
 
-  async #take(): Promise<void> {
-    const altogether = AT_ONCE.altogether - this.#underWay.size;
-    if (altogether <= 0 || this.#isClosed) return; // whatever ends looks again
+  async #claim(): Promise<void> {
+    const total = CONCURRENCY.total - this.#underWay.size;
+    if (total <= 0 || this.#isClosed) return; // the next delivery that ends wakes the dispatcher
     const now = this.#now();
     const times = { now, leaseUntil: new Date(now.getTime() + LEASE) };
-    const { perWebhook } = AT_ONCE;
-    const most = { perWebhook, altogether };
-    for (const claim of await claimDeliveries(this.#pool, times, this.#busy, most)) {
+    const limits = { perWebhook: CONCURRENCY.perWebhook, total };
+    for (const claim of await claimDeliveries(this.#pool, times, this.#busy, limits)) {
       const delivering = this.#deliver(claim).finally(() => {
         this.#underWay.delete(delivering);
         this.wake();
@@ -171,8 +175,11 @@ export class WebhookDispatcher {
       this.#recording = this.#recording.then(() => this.#record(claim, outcome));
       await this.#recording;
     } catch (error) {
-      // As what a later release stored: the lease runs out, and whoever knows it delivers it.
-      this.#log.error({ err: error, deliveryId: claim.id }, 'an event could not be delivered');
+      // For example an event that only a later release knows: when the lease ends, an instance of that release delivers it.
+      this.#log.error(
+        { err: error, deliveryId: claim.id },
+        'could not deliver an event to a webhook',
+      );
     } finally {
       const left = (this.#busy.get(webhookId) ?? 1) - 1;
       if (left === 0) this.#busy.delete(webhookId);
@@ -183,20 +190,23 @@ export class WebhookDispatcher {
   async #record(claim: Claim, outcome: Outcome): Promise<void> {
     const now = this.#now();
     const wait = retryAfter(claim.attempt, Math.random());
-    const isCutOff = outcome.fault !== null && this.stopped.aborted;
-    const again = isCutOff ? null : new Date(now.getTime() + wait);
+    const wasAborted = outcome.fault !== null && this.stopped.aborted;
+    const retryAt = wasAborted ? null : new Date(now.getTime() + wait);
     const { webhookId, id: deliveryId, attempt } = claim;
-    const told = { webhookId, deliveryId, attempt, receiver: new URL(claim.url).origin };
+    const fields = { webhookId, deliveryId, attempt, receiver: new URL(claim.url).origin };
     this.outcomes[outcome.fault === null ? 'delivered' : 'failed'] += 1;
     try {
-      const disabled = await recordOutcome(this.#pool, claim, outcome, { now, again });
+      const disabled = await recordOutcome(this.#pool, claim, outcome, { now, again: retryAt });
       const { fault, status, milliseconds } = outcome;
-      if (fault === null) this.#log.debug({ ...told, milliseconds }, 'delivered to a webhook');
-      else this.#log.info({ ...told, status, fault, milliseconds }, 'a webhook did not take it');
-      if (disabled) this.#log.warn({ ...told, reason: disabled }, 'a webhook was disabled');
+      if (fault === null) this.#log.debug({ ...fields, milliseconds }, 'delivered to a webhook');
+      else this.#log.info({ ...fields, status, fault, milliseconds }, 'a webhook delivery failed');
+      if (disabled) this.#log.warn({ ...fields, reason: disabled }, 'a webhook was disabled');
     } catch (error) {
-      // Once the lease is over it is sent again, whatever came of it.
-      this.#log.warn({ ...told, err: error }, 'what a webhook answered could not be recorded');
+      // It is sent again once the lease ends.
+      this.#log.warn(
+        { ...fields, err: error },
+        'could not record the outcome of a webhook delivery',
+      );
     }
   }
 
@@ -204,12 +214,12 @@ export class WebhookDispatcher {
     try {
       this.#backlog = await readBacklog(this.#pool);
     } catch {
-      // What was counted last stands; that the database is away is told elsewhere.
+      // The last count stays; the failure itself is logged elsewhere.
     }
   }
 }
 
-/** The same text at each attempt. */
+/** The message of a delivery, the same text at each attempt. */
 function messageOf({ id, event }: Claim): Message {
   const { kind, recordedAt } = event;
   const payload = { type: kind, timestamp: recordedAt.toISOString(), data: eventData(event) };

@@ -1,7 +1,7 @@
 import type { WebhookDispatcher } from './dispatcher.ts';
 import { z } from 'zod';
 import { onSession, type Db } from '../postgres/pool.ts';
-import { forgetLog } from './delivery-log.ts';
+import { deleteDeliveriesOf } from './delivery-log.ts';
 import {
   changeWebhook,
   createWebhook,
@@ -17,18 +17,16 @@ import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { readJsonBodies } from '../http/json-body.ts';
 import {
   creationPosition,
-  decodeCursor,
-  encodeCursor,
+  keysetPage,
   LIST_TYPES,
   listShape,
   pageContent,
-  pageFrom,
   sendPage,
 } from '../http/paging.ts';
 import { Problem } from '../http/problems.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { createdWebhook, newWebhook, webhook, webhookPatch } from './schemas.ts';
-import { addressesOf, AddressRefused, type Reach } from './addresses.ts';
+import { addressesOf, AddressRefused, type AddressPolicy } from './addresses.ts';
 import { deliveryRoutes } from './delivery-routes.ts';
 
 export type WebhookDeps = WriteDeps & {
@@ -51,12 +49,12 @@ export async function webhookRoutes(api: Api, ledger: WebhookDeps): Promise<void
   await api.register(async (scope) => changeRoute(scope, ledger));
 }
 
-const CREATE = `From now on the events of \`GET /v1/events\` are posted to \`url\`, as [Standard Webhooks](https://www.standardwebhooks.com) has it:
-\`{"type": kind, "timestamp": …, "data": …}\` with the data that streams have, and the headers \`webhook-id\` (the same at each attempt),
-\`webhook-timestamp\` and \`webhook-signature\`. Libraries in many languages verify them with the secret, which the answer shows this once.
+const CREATE = `From now on, the service posts the events of \`GET /v1/events\` to \`url\`, following [Standard Webhooks](https://www.standardwebhooks.com).
+The body is \`{"type": kind, "timestamp": …, "data": …}\` with the same data as event streams. The headers are \`webhook-id\` (the same for every attempt),
+\`webhook-timestamp\` and \`webhook-signature\`. Libraries in many languages verify the signature with the secret, which is shown only in this response.
 
-Each event comes at least once, those of an outlook in their order. Until an event is answered 2xx, the later ones of its outlook wait, and it
-is tried again: after 5 s, 5 and 30 min, 2, 5, 10, 14, 20 h and then each day. 410 disables the webhook, as do five days of nothing but failures. What was missed is kept until it is enabled again.`;
+Each event is delivered at least once, and the events of one outlook in order: later ones wait until the receiver answers 2xx. Failed attempts are
+repeated after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, and then every day. A 410, or five days of failures only, disables the webhook. Missed events are stored until an admin enables it again.`;
 
 function createRoute(api: Api, ledger: WebhookDeps): void {
   api.route({
@@ -73,7 +71,7 @@ function createRoute(api: Api, ledger: WebhookDeps): void {
       response: { 201: createdWebhook, ...problemResponses(400, 401, 403, 413, 415, 422) },
     },
     handler: async (request, reply) => {
-      await requireReachable(request.body.url, ledger.webhooks.reach);
+      await requireReachable(request.body.url, ledger.webhooks.addressPolicy);
       forbidStoring(reply);
       await runWrite(request, reply, ledger, {
         work: (session) => createWebhook(session, request.body, ledger.now()),
@@ -97,17 +95,21 @@ const LOOKED_UP_WITHIN = 2_000;
  * attempt.
  * @throws Problem `invalid-request`
  */
-async function requireReachable(url: string, reach: Reach): Promise<void> {
+async function requireReachable(url: string, addressPolicy: AddressPolicy): Promise<void> {
   try {
     const late = new Promise<never>((_, reject) => {
       setTimeout(() => reject(new Error('late')), LOOKED_UP_WITHIN).unref();
     });
-    await Promise.race([addressesOf(new URL(url), reach), late]);
+    await Promise.race([addressesOf(new URL(url), addressPolicy), late]);
   } catch (error) {
     if (!(error instanceof AddressRefused)) return;
-    throw new Problem('invalid-request', 'Nothing would be sent to this URL. Nothing was stored.', {
-      errors: [{ pointer: '/url', detail: error.message }],
-    });
+    throw new Problem(
+      'invalid-request',
+      'The service may not send to this URL. Nothing was stored.',
+      {
+        errors: [{ pointer: '/url', detail: error.message }],
+      },
+    );
   }
 }
 
@@ -120,20 +122,21 @@ function listRoute(api: Api, { db }: WebhookDeps): void {
       operationId: 'listWebhooks',
       tags: [TAG],
       summary: 'List webhooks',
-      description: 'Newest first, disabled ones too.',
+      description: 'Newest first, including disabled webhooks.',
       security,
       querystring: z.strictObject(listShape),
       response: { 200: pageContent(webhook), ...problemResponses(401, 403, 422) },
     },
     handler: async (request, reply) => {
-      const { limit, cursor } = request.query;
-      const after = decodeCursor(cursor, 'webhooks', creationPosition);
-      const found = await listWebhooks(db, { after, limit: limit + 1 });
-      const { items, nextCursor } = pageFrom(found, limit, (last) =>
-        encodeCursor('webhooks', [last.createdAt.getTime(), last.id]),
-      );
+      const page = await keysetPage(request.query, {
+        cursorScope: 'webhooks',
+        position: creationPosition,
+        fetch: (after, limit) => listWebhooks(db, { after, limit }),
+        positionOf: ({ createdAt, id }) => ({ createdAt, id }),
+        represent,
+      });
       forbidStoring(reply);
-      return sendPage(request, reply, { items: items.map(represent), nextCursor }, webhook);
+      return sendPage(request, reply, page, webhook);
     },
   });
 }
@@ -147,7 +150,7 @@ function oneRoute(api: Api, { db }: WebhookDeps): void {
       operationId: 'getWebhook',
       tags: [TAG],
       summary: 'Read a webhook',
-      description: 'Where it is told, of what, and whether it is; its secret is not shown.',
+      description: 'Its URL, its filters and whether it is enabled. The secret is not shown.',
       security,
       params,
       response: { 200: webhook, ...problemResponses(401, 403, 404, 422) },
@@ -171,7 +174,7 @@ function changeRoute(api: Api, ledger: WebhookDeps): void {
       tags: [TAG],
       summary: 'Change, disable or enable a webhook',
       description:
-        'A merge patch (RFC 7396). Other kinds are for events that are not planned yet; another URL is for all that is not delivered.',
+        'A merge patch (RFC 7396). A change of `kinds` applies to events that have no delivery yet. A change of `url` applies to every delivery that has not succeeded yet.',
       security,
       params,
       consumes: ['application/merge-patch+json'],
@@ -181,7 +184,7 @@ function changeRoute(api: Api, ledger: WebhookDeps): void {
     handler: async (request, reply) => {
       const { id } = request.params;
       if (request.body.url !== undefined)
-        await requireReachable(request.body.url, ledger.webhooks.reach);
+        await requireReachable(request.body.url, ledger.webhooks.addressPolicy);
       forbidStoring(reply);
       await runWrite(request, reply, ledger, {
         work: (session) => changeWebhook(session, id, request.body, ledger.now()),
@@ -201,9 +204,9 @@ function rotateRoute(api: Api, ledger: WebhookDeps): void {
     schema: {
       operationId: 'rotateWebhookSecret',
       tags: [TAG],
-      summary: 'Give a webhook another secret',
+      summary: 'Rotate the secret of a webhook',
       description:
-        'The answer shows the secret this once. For 24 hours deliveries are signed with the one before as well, so that the receiver can change over meanwhile.',
+        'The new secret is shown only in this response. For 24 hours, deliveries are also signed with the previous secret, so that the receiver can switch over.',
       security,
       params,
       response: { 200: createdWebhook, ...problemResponses(400, 401, 403, 404, 413, 415, 422) },
@@ -238,14 +241,14 @@ function deleteRoute(api: Api, ledger: WebhookDeps): void {
       tags: [TAG],
       summary: 'Delete a webhook',
       description:
-        'Nothing is sent to it any more, but for what is under way; its deliveries are deleted with it. To only pause, disable it.',
+        'No further attempts start, and the deliveries are deleted with the webhook. To pause deliveries, disable the webhook instead.',
       security,
       params,
       response: { 204: z.null(), ...problemResponses(400, 401, 403, 404, 413, 415, 422) },
     },
     handler: async (request, reply) => {
       const { id } = request.params;
-      await forgetLog(ledger.pool, id);
+      await deleteDeliveriesOf(ledger.pool, id);
       await runWrite(request, reply, ledger, {
         work: (session) => deleteWebhook(onSession(session), id),
         respond: () => ({ status: 204, body: null }),

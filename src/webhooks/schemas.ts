@@ -6,32 +6,36 @@ import { line, optionalLine, slug, timestamp, webAddress } from '../http/fields.
 const url = webAddress
   .refine(
     (text) => {
-      if (!URL.canParse(text)) return true; // told already
+      if (!URL.canParse(text)) return true; // reported already
       const { username, password } = new URL(text);
       return username === '' && password === '';
     },
-    { error: 'must hold no user and no password; deliveries are signed' },
+    { error: 'must not contain a user or password; deliveries are signed instead' },
   )
-  .refine((text) => !text.includes('#'), { error: 'must have no fragment, which is never sent' })
+  .refine((text) => !text.includes('#'), { error: 'must not have a fragment, which is never sent' })
   .meta({
     description:
-      'Where deliveries are posted to: https, at a public address. Answer 2xx within 15 s; redirects are not followed.',
+      'The https URL, at a public address, that receives deliveries. It must answer 2xx within 15 s; redirects are not followed.',
   });
 
 const kinds = z
   .array(z.enum(EVENT_KINDS, { error: `must be one of ${EVENT_KINDS.join(', ')}` }))
-  .min(1, { error: 'must name a kind; leave it out, or give null, for all kinds' })
+  .min(1, { error: 'must contain at least one kind; leave it out or send null for all kinds' })
   .max(EVENT_KINDS.length)
   .nullable()
   .meta({
-    description: 'The kinds of events; null for all, also those that releases to come add.',
+    description:
+      'The kinds of events to deliver. Null for all, including kinds that later releases add.',
   });
 
 export const newWebhook = z
   .strictObject({
     url,
     kinds: kinds.default(null),
-    outlook: slug.nullable().default(null).meta({ description: 'Only events of this outlook.' }),
+    outlook: slug
+      .nullable()
+      .default(null)
+      .meta({ description: 'Deliver only events of this outlook. Null for all outlooks.' }),
     description: optionalLine,
   })
   .meta({ id: 'NewWebhook', description: 'A request for a webhook.' });
@@ -43,10 +47,10 @@ export const webhookPatch = z
     description: line.nullable().optional(),
     enabled: z.boolean().optional().meta({
       description:
-        'false keeps what is to be delivered; true goes on with it, where it stopped, and tries at once what waits for another attempt.',
+        '`false` pauses deliveries and stores pending events. `true` resumes where deliveries stopped and retries failed ones immediately.',
     }),
   })
-  .meta({ id: 'WebhookPatch', description: 'What to change of a webhook.' });
+  .meta({ id: 'WebhookPatch', description: 'Changes to a webhook.' });
 
 const shape = {
   id: z.uuid(),
@@ -54,28 +58,30 @@ const shape = {
   kinds: z
     .array(z.enum(EVENT_KINDS))
     .nullable()
-    .meta({ description: 'Null for all, also those that releases to come add.' }),
+    .meta({ description: 'Null for all, including kinds that later releases add.' }),
   outlook: z.string().nullable().meta({ description: 'Null for all outlooks.' }),
   description: z.string().nullable(),
-  createdAt: timestamp.meta({ description: 'It is told of the events after that.' }),
+  createdAt: timestamp.meta({
+    description: 'The webhook receives events recorded after this time.',
+  }),
   failingSince: timestamp.nullable().meta({
-    description: 'Since when there were nothing but failures; null where there are none.',
+    description: 'The start of the current run of failures. Null if the last delivery succeeded.',
   }),
   disabled: z
     .object({ at: timestamp, reason: z.enum(DISABLED_REASONS) })
     .nullable()
     .meta({
       description:
-        'Null while it is told. asked: by an admin; gone: it answered 410; failing: for five days there were nothing but failures; restored: the ledger is a backup of another one, which may still tell it.',
+        'Null while the webhook is enabled. Reasons: `asked`, an admin disabled it; `gone`, the receiver answered 410; `failing`, every attempt failed for five days; `restored`, the ledger was restored from a backup, and the original may still be delivering.',
     }),
   previousSecretUntil: timestamp
     .nullable()
-    .meta({ description: 'Until when the secret before signs, too.' }),
+    .meta({ description: 'Until this time, deliveries are also signed with the previous secret.' }),
 };
 
 export const webhook = z
   .object(shape)
-  .meta({ id: 'Webhook', description: 'Who is told of events, without what signs them.' });
+  .meta({ id: 'Webhook', description: 'A webhook without its signing secret.' });
 
 export const createdWebhook = z
   .object({
@@ -85,36 +91,42 @@ export const createdWebhook = z
       .regex(/^whsec_[A-Za-z0-9+/]+=*$/)
       .meta({
         description:
-          'What deliveries are signed with (Standard Webhooks). It is shown this once and can not be had again.',
+          'The signing secret (Standard Webhooks), shown only in this response. It cannot be retrieved later.',
       }),
   })
-  .meta({ id: 'CreatedWebhook', description: 'A webhook at the moment it is given a secret.' });
+  .meta({ id: 'CreatedWebhook', description: 'A webhook with its new signing secret.' });
 
 const answered = {
   milliseconds: z.int().min(0),
-  status: z.int().nullable().meta({ description: 'Null where no answer came.' }),
-  fault: z.string().nullable().meta({ description: 'What was wrong; null for a success.' }),
+  status: z
+    .int()
+    .nullable()
+    .meta({ description: 'The HTTP status of the response. Null if there was none.' }),
+  fault: z
+    .string()
+    .nullable()
+    .meta({ description: 'Why the attempt failed. Null if it succeeded.' }),
 };
 
 export const webhookTest = z
   .object({ delivered: z.boolean(), ...answered })
-  .meta({ id: 'WebhookTest', description: 'What a receiver said to a test.' });
+  .meta({ id: 'WebhookTest', description: "The receiver's response to a test." });
 
 export const delivery = z
   .object({
-    id: z.uuid().meta({ description: 'The `webhook-id` of each attempt.' }),
-    event: z.int().min(1).meta({ description: 'The id of the event, as streams have it.' }),
+    id: z.uuid().meta({ description: 'The `webhook-id` header of every attempt.' }),
+    event: z.int().min(1).meta({ description: 'The id of the event, as in event streams.' }),
     kind: z.enum(EVENT_KINDS),
     slug: z.string(),
     state: z.enum(['delivered', 'due', 'behind']).meta({
       description:
-        'due: to be attempted at `nextAttemptAt`; behind: waits for an older event of its outlook.',
+        '`due`: next attempt at `nextAttemptAt`. `behind`: waiting for an older event of the same outlook.',
     }),
     plannedAt: timestamp,
     deliveredAt: timestamp.nullable(),
     nextAttemptAt: timestamp.nullable().meta({
       description:
-        'While an attempt is under way, when it counts as lost. Nothing is attempted while the webhook is disabled.',
+        'While an attempt is in progress, the time at which it counts as lost. A disabled webhook makes no attempts.',
     }),
     attempts: z
       .array(
@@ -123,10 +135,11 @@ export const delivery = z
           startedAt: timestamp,
           ...answered,
           milliseconds: answered.milliseconds.nullable().meta({
-            description: 'Null while it is under way, and where the service ended before it did.',
+            description:
+              'Null while the attempt is in progress, or if the service stopped during it.',
           }),
         }),
       )
-      .meta({ description: 'The last one first, at most 20.' }),
+      .meta({ description: 'The newest 20 attempts, newest first.' }),
   })
-  .meta({ id: 'WebhookDelivery', description: 'An event for a webhook, and how it fared.' });
+  .meta({ id: 'WebhookDelivery', description: 'The delivery of an event to a webhook.' });

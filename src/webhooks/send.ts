@@ -5,19 +5,19 @@ import { reasonOf } from '../postgres/pool.ts';
 import type { Outcome } from './deliveries.ts';
 import type { Receiver } from './webhooks.ts';
 import { signaturesOf } from '../domain/webhooks.ts';
-import { addressesOf, AddressRefused, type Reach } from './addresses.ts';
+import { addressesOf, type AddressPolicy, AddressRefused } from './addresses.ts';
 
-/** How long an attempt may take, from the look-up of the name to the last byte of the answer, in milliseconds. */
-const ANSWER_WITHIN = 15_000;
-/** How much of an answer is read, in bytes, before its connection is closed; nothing of it is kept. */
-const MOST_READ = 65_536;
-/** What a fault may take in the log of deliveries. */
-const LONGEST_FAULT = 300;
+/** How long an attempt may take, from the DNS look-up to the last byte of the response, in milliseconds. */
+const TIMEOUT = 15_000;
+/** How many bytes of a response are read before its connection is closed. None are stored. */
+const MAX_RESPONSE_BYTES = 65_536;
+/** The longest fault that the delivery log stores, in characters. */
+const MAX_FAULT_LENGTH = 300;
 
-/** What is sent: an id that is the same at each attempt, and the JSON text. */
+/** An id and a JSON text, the same at each attempt. */
 export type Message = { id: string; body: string };
 
-/** Sends a message once, by https://www.standardwebhooks.com. What came of it is told, never thrown. */
+/** Sends a message once, signed as https://www.standardwebhooks.com says. Returns the outcome and never throws. */
 export type Send = (
   receiver: Receiver,
   message: Message,
@@ -25,8 +25,8 @@ export type Send = (
   signal: AbortSignal,
 ) => Promise<Outcome>;
 
-/** @param within how long an attempt may take, in milliseconds */
-export function sender(reach: Reach, userAgent: string, within = ANSWER_WITHIN): Send {
+/** @param timeout how long an attempt may take, in milliseconds */
+export function sender(policy: AddressPolicy, userAgent: string, timeout = TIMEOUT): Send {
   return async ({ url, secrets }, { id, body }, now, signal) => {
     const startedAt = performance.now();
     const timestamp = Math.floor(now.getTime() / 1000);
@@ -37,58 +37,58 @@ export function sender(reach: Reach, userAgent: string, within = ANSWER_WITHIN):
       'webhook-timestamp': String(timestamp),
       'webhook-signature': signaturesOf(secrets, { id, timestamp, body }),
     };
-    const ended = (status: number | null, fault: string | null): Outcome => ({
+    const outcomeOf = (status: number | null, fault: string | null): Outcome => ({
       milliseconds: Math.round(performance.now() - startedAt),
       status,
-      fault: fault && fault.slice(0, LONGEST_FAULT),
+      fault: fault && fault.slice(0, MAX_FAULT_LENGTH),
       isGone: status === 410,
     });
     try {
-      const status = await withinTime(within, signal, async (over) => {
+      const status = await withTimeout(timeout, signal, async (aborted) => {
         const target = new URL(url);
-        const addresses = await untilAborted(addressesOf(target, reach), over);
-        return post(target, addresses, { headers, body, signal: over });
+        const addresses = await untilAborted(addressesOf(target, policy), aborted);
+        return post(target, addresses, { headers, body, signal: aborted });
       });
-      return ended(status, faultOf(status));
+      return outcomeOf(status, faultOf(status));
     } catch (error) {
-      return ended(error instanceof Cut ? error.status : null, wordsFor(error));
+      return outcomeOf(error instanceof ConnectionCut ? error.status : null, describe(error));
     }
   };
 }
 
-/** The answer began, and its connection ended before it did. */
-class Cut extends Error {
+/** The connection ended in the middle of the response. */
+class ConnectionCut extends Error {
   readonly status: number;
   constructor(status: number) {
-    super('the connection ended before the answer did');
+    super('the connection closed before the response was complete');
     this.status = status;
   }
 }
 
-/** Runs `work` under a signal that also stands for the end of its time. */
-async function withinTime<Result>(
+/** Runs `work` with a signal that aborts after a time or when `stop` does. */
+async function withTimeout<Result>(
   milliseconds: number,
   stop: AbortSignal,
-  work: (over: AbortSignal) => Promise<Result>,
+  work: (signal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
-  const over = new AbortController();
-  const abort = () => over.abort(new Error('the service stopped meanwhile'));
+  const controller = new AbortController();
+  const abort = () => controller.abort(new Error('the service stopped during the attempt'));
   if (stop.aborted) abort();
-  // Not AbortSignal.any, by which a signal that lives on keeps hold of each that it was part of.
+  // Not AbortSignal.any: the long-lived signal would hold on to every combined one.
   stop.addEventListener('abort', abort);
-  const late = new Error(`no whole answer came within ${milliseconds / 1000} s`);
-  const timer = setTimeout(() => over.abort(late), milliseconds);
+  const late = new Error(`no complete response within ${milliseconds / 1000} s`);
+  const timer = setTimeout(() => controller.abort(late), milliseconds);
   try {
-    return await work(over.signal);
+    return await work(controller.signal);
   } catch (error) {
-    throw over.signal.aborted ? over.signal.reason : error;
+    throw controller.signal.aborted ? controller.signal.reason : error;
   } finally {
     clearTimeout(timer);
     stop.removeEventListener('abort', abort);
   }
 }
 
-/** A look-up can't be called back, but need not be waited for. */
+/** A DNS look-up can't be aborted, but nobody has to wait for it. */
 function untilAborted<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason as Error);
@@ -98,7 +98,7 @@ function untilAborted<Result>(work: Promise<Result>, signal: AbortSignal): Promi
   });
 }
 
-/** Posts to one of the addresses, on a connection of its own, and reads the answer: its status. */
+/** Posts to one of the addresses on a new connection. Resolves to the status once the response ends. */
 function post(
   url: URL,
   addresses: readonly LookupAddress[],
@@ -116,7 +116,7 @@ function post(
       headers: { ...headers, 'content-length': length },
       agent: false,
       signal,
-      // Asked for where the host is a name: by node as a list, or for one.
+      // Called where the host is a name; Node asks for all addresses or for one.
       lookup: (_hostname, { all }, callback) => {
         const [{ address, family } = { address: '', family: 0 }] = addresses;
         if (all) callback(null, [...addresses]);
@@ -127,7 +127,7 @@ function post(
     const sent = request(url, options, (response) => {
       isAnswered = true;
       const status = response.statusCode ?? 0;
-      let left = MOST_READ;
+      let left = MAX_RESPONSE_BYTES;
       response.on('data', (chunk: Buffer) => {
         left -= chunk.length;
         if (left >= 0) return;
@@ -135,33 +135,34 @@ function post(
         response.destroy();
       });
       response.on('end', () => resolve(status));
-      for (const end of ['error', 'close']) response.on(end, () => reject(new Cut(status)));
+      for (const end of ['error', 'close'])
+        response.on(end, () => reject(new ConnectionCut(status)));
     });
     sent.on('error', reject);
-    // Where nothing else tells, as when the receiver wants to speak another protocol.
+    // Where no other event reports it, as when the receiver speaks another protocol.
     sent.on('close', () => {
-      if (!isAnswered) reject(new Error('the connection ended without an answer'));
+      if (!isAnswered) reject(new Error('the connection closed without a response'));
     });
     sent.end(body);
   });
 }
 
 function faultOf(status: number): string | null {
-  if (status < 100) throw new Error(`answered ${status}, which is no status`);
+  if (status < 100) throw new Error(`answered ${status}, which is not an HTTP status`);
   if (status >= 200 && status < 300) return null;
   if (status >= 300 && status < 400) return `answered ${status}; redirects are not followed`;
   return `answered ${status}`;
 }
 
-const WORDS: Record<string, string> = {
+const DESCRIPTIONS: Record<string, string> = {
   ECONNREFUSED: 'the connection was refused',
-  ECONNRESET: 'the connection ended before an answer came',
-  ENOTFOUND: 'the name has no address',
-  EAI_AGAIN: 'the name can not be looked up at the moment',
+  ECONNRESET: 'the connection was reset before a response arrived',
+  ENOTFOUND: 'the host name has no address',
+  EAI_AGAIN: 'the host name cannot be resolved right now',
 };
 
-function wordsFor(error: unknown): string {
+function describe(error: unknown): string {
   if (error instanceof AddressRefused) return `the URL ${error.message}`;
   const { code } = error as { code?: string };
-  return WORDS[code ?? ''] ?? (reasonOf(error) || 'nothing was sent');
+  return DESCRIPTIONS[code ?? ''] ?? (reasonOf(error) || 'nothing was sent');
 }

@@ -203,8 +203,8 @@ export const secretsAt = (parameter: string) => `
   case when w.previous_secret_until > ${parameter} then array[w.secret, w.previous_secret]
     else array[w.secret] end`;
 
-/** Forgets secrets that sign no longer. */
-export async function forgetSecrets(pool: pg.Pool, now: Date): Promise<void> {
+/** Deletes the secrets that no longer sign. */
+export async function deleteExpiredSecrets(pool: pg.Pool, now: Date): Promise<void> {
   await pool.query(
     `update webhooks set previous_secret = null, previous_secret_until = null
       where previous_secret_until <= $1`,

@@ -81,8 +81,8 @@ describe('issuing', () => {
   });
 
   const LINE =
-    'must be one line without control or invisible characters, and without space around it';
-  const MOMENT = 'must be a moment such as 2027-01-31T00:00:00Z';
+    'must be one line without control or invisible characters and without leading or trailing space';
+  const MOMENT = 'must be a timestamp such as 2027-01-31T00:00:00Z';
   test.for<[string, Record<string, unknown>, Record<string, unknown>]>([
     ['no name', { name: undefined }, { '/name': 'is required' }],
     ['a blank name', { name: '' }, { '/name': 'must not be blank' }],

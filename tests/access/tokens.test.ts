@@ -221,7 +221,7 @@ describe('a token of the configured issuer', () => {
 });
 
 describe('a token is refused', () => {
-  const NONE = 'The token is not one that its issuer signed.';
+  const NONE = "The token's signature is not valid.";
   const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
   const CASES: [string, () => Promise<string>, RegExp | string][] = [
     ['of another issuer', () => signed(claims({ iss: 'https://other.example' })), /"iss"/],
@@ -261,7 +261,7 @@ describe('a token is refused', () => {
     [
       'of a subject that can not be shown',
       () => signed(claims({ sub: 'a\u0000da' })),
-      'The subject of the token can not be used as an id.',
+      'The subject of the token cannot be used as an id.',
     ],
   ];
   test.for(CASES)('%s', async ([, make, detail]) => {
@@ -304,7 +304,7 @@ describe('an issuer', () => {
     expect([answer.statusCode, answer.headers['retry-after'], answer.json()]).toMatchObject([
       503,
       '5',
-      { detail: 'The keys of the identity provider can not be had; try again.' },
+      { detail: "The identity provider's signing keys are unavailable; try again." },
     ]);
     expect((await ledger.revise(REVISION)).statusCode).toBe(201);
     isDown = false;

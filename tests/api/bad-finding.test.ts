@@ -19,17 +19,14 @@ const list = (query: string) => ledger.call({ url: `/v1/outlooks?${query}` });
 describe('refused', () => {
   const NUMBER = 'must be a number, such as 0.35';
   const NO_WORD =
-    'has no word to find anything by: add one that is neither punctuation nor as common as "the"';
+    'must contain a searchable word, not only punctuation and common words such as "the"';
   test.for<[query: string, faults: Record<string, string>]>([
     ['reviewDue=yes', { reviewDue: 'must be true or false' }],
     ['reviewDue=', { reviewDue: 'must be true or false' }],
     ['reviewDue=TRUE', { reviewDue: 'must be true or false' }],
     ['reviewDue=true&reviewDue=true', { reviewDue: 'must be true or false' }],
     ['scenario=crash&minProbability=0', { scenario: 'must be one of bear, base, bull' }],
-    [
-      'scenario=bear',
-      { scenario: 'goes with minProbability or maxProbability; give one, or both' },
-    ],
+    ['scenario=bear', { scenario: 'requires minProbability, maxProbability or both' }],
     ['minProbability=0.1', { scenario: 'is required with minProbability: bear, base or bull' }],
     [
       'minProbability=0.1&maxProbability=0.2',
@@ -76,17 +73,20 @@ describe('refused', () => {
     ],
     [
       'updatedSince=yesterday',
-      { updatedSince: 'must be a moment with its offset, such as 2026-11-20T16:31:00Z' },
+      { updatedSince: 'must be a timestamp with an offset, such as 2026-11-20T16:31:00Z' },
     ],
     [
       'updatedSince=2026-11-20T16:00:00+01:00',
-      { updatedSince: 'must be a moment; write the + of its offset as %2B' },
+      { updatedSince: 'must be a timestamp; write the + of its offset as %2B' },
     ],
-    ['asOf=2026-11-20', { asOf: 'must be a moment with its offset, such as 2026-11-20T16:31:00Z' }],
+    [
+      'asOf=2026-11-20',
+      { asOf: 'must be a timestamp with an offset, such as 2026-11-20T16:31:00Z' },
+    ],
     ['sort=title', { sort: 'must be one of -publishedAt, publishedAt, slug, relevance' }],
     [
       'sort=relevance',
-      { sort: 'relevance needs q: give words to search for, or sort by publishedAt or slug' },
+      { sort: 'relevance requires q: send words to search for, or sort by publishedAt or slug' },
     ],
     ['q=', { q: 'must not be blank; leave q out to list all' }],
     ['q=%20%09', { q: 'must not be blank; leave q out to list all' }],
@@ -95,7 +95,7 @@ describe('refused', () => {
     ['q=zircon&q=zircon', { q: 'must be given once' }],
     [
       `q=zircon ${'- '.repeat(21)}x`,
-      { q: 'has too many hyphens in a row; one leaves out the word behind it' },
+      { q: 'has too many hyphens in a row; one hyphen excludes the word after it' },
     ],
     ['q=the', { q: NO_WORD }],
     ['q=the%20of%20and&sort=slug&instrument=NONE', { q: NO_WORD }],
@@ -106,10 +106,10 @@ describe('refused', () => {
         scenario: 'is required with minProbability and maxProbability: bear, base or bull',
         minProbability: 'probabilities are fractions: 2 % is 0.02',
         maxProbability: NUMBER,
-        sort: 'relevance needs q: give words to search for, or sort by publishedAt or slug',
+        sort: 'relevance requires q: send words to search for, or sort by publishedAt or slug',
         reviewDue: 'must be true or false',
-        updatedSince: 'must be a moment with its offset, such as 2026-11-20T16:31:00Z',
-        asOf: 'must be a moment with its offset, such as 2026-11-20T16:31:00Z',
+        updatedSince: 'must be a timestamp with an offset, such as 2026-11-20T16:31:00Z',
+        asOf: 'must be a timestamp with an offset, such as 2026-11-20T16:31:00Z',
         limit: 'must be a whole number in 1–100',
         colour: expect.stringMatching(
           /^unknown query parameter "colour"; known here: instrument, .*asOf/,
@@ -193,7 +193,15 @@ describe('a cursor', () => {
       const answer = await list(`${query}&cursor=${Buffer.from(forged).toString('base64url')}`);
       expect([answer.statusCode, answer.json()]).toMatchObject([
         422,
-        { errors: [{ pointer: '/cursor', detail: 'is not one that this list gave' }] },
+        {
+          errors: [
+            {
+              pointer: '/cursor',
+              detail:
+                'does not come from this list: send a `nextCursor` unchanged, or start without a cursor',
+            },
+          ],
+        },
       ]);
     }
   });

@@ -40,8 +40,8 @@ const bands = (bear: unknown, base: unknown, bull: unknown) => {
   return { scenarios: all };
 };
 const LINE =
-  'must be one line without control or invisible characters, and without space around it';
-const DAY = 'must be a day that exists, such as 2026-03-31';
+  'must be one line without control or invisible characters and without leading or trailing space';
+const DAY = 'must be a valid date, such as 2026-03-31';
 const horizon = (from: unknown, to: unknown) => ({ horizon: { from, to } });
 
 const OUTLOOKS: Case[] = [
@@ -157,7 +157,7 @@ const OUTLOOKS: Case[] = [
     'a title of which no slug can be made',
     { slug: undefined, title: '???' },
     {
-      '/slug': 'is required, as none can be made from the title',
+      '/slug': 'is required, because none can be made from the title',
     },
   ],
 ];

@@ -54,23 +54,23 @@ describe('a batch', () => {
 });
 
 const FORM =
-  'must be lower-case letters and digits in words joined by hyphens, such as rate-relief';
+  'must be words of lower-case letters and digits, joined by hyphens, such as rate-relief';
 const many = Array.from({ length: 101 }, (_, index) => `s${index}`);
 
 test.for<[details: string[], query: string]>([
   [['is required'], ''],
-  [['must name an outlook or more, by its slug'], 'slugs='],
+  [['must contain at least one slug of an outlook'], 'slugs='],
   [['must be given once'], 'slugs=a&slugs=b'],
   [[`"A_B" ${FORM}`, `"Ü" ${FORM}`], 'slugs=A_B,a,Ü'],
   [[`"" ${FORM}`], 'slugs=a,,b'],
-  [[`"" ${FORM}`, '"" is named more than once'], 'slugs=,a,'],
+  [[`"" ${FORM}`, '"" appears more than once'], 'slugs=,a,'],
   [[`" b" ${FORM}`], 'slugs=a, b'],
   [[`"a\\u0000" ${FORM}`], 'slugs=a%00'],
-  [['"a" is named more than once', '"b" is named more than once'], 'slugs=a,b,a,b,a'],
+  [['"a" appears more than once', '"b" appears more than once'], 'slugs=a,b,a,b,a'],
   [[`"${'x'.repeat(100)}" must have at most 100 characters`], `slugs=${'x'.repeat(101)}`],
   [['must name at most 100 slugs, not 101'], `slugs=${many.join(',')}`],
   [
-    ['must name at most 100 slugs, not 103', '"s0" is named more than once', `"A" ${FORM}`],
+    ['must name at most 100 slugs, not 103', '"s0" appears more than once', `"A" ${FORM}`],
     `slugs=${many.join(',')},s0,A`,
   ],
 ])('refuses slugs: %j', async ([details, query]) => {

@@ -117,7 +117,7 @@ describe('a chart', () => {
     expect((await read('?version=3')).statusCode).toBe(404);
     const both = await read(`?version=1&asOf=${moment}`);
     expect(faultsOf(both.json())).toEqual({
-      '/version': 'says nothing beside asOf: leave one of them out',
+      '/version': 'cannot be combined with asOf: leave one of them out',
     });
     const drawdown = await read('?kind=drawdown&version=1');
     expect(faultsOf(drawdown.json())).toEqual({

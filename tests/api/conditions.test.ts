@@ -199,7 +199,7 @@ describe('while a condition stands triggered', () => {
     expect(refused.statusCode).toBe(422);
     expect(refused.json()).toEqual({
       type: '/problems/condition-unanswered',
-      title: 'A triggered condition wants an answer',
+      title: 'A triggered condition needs an answer',
       status: 422,
       detail: `${REASON} Answer by less weight for the scenario, or by a reason in acknowledges.`,
       instance: `/v1/outlooks/${SLUG}/revisions`,

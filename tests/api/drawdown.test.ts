@@ -180,9 +180,9 @@ describe('a drawdown', () => {
     const faults = async (query: string) =>
       faultsOf((await ledger.call({ url: `/v1/outlooks/${slug}/drawdown?${query}` })).json());
     expect(await faults('since=yesterday&minDepth=10&asOf=now')).toEqual({
-      '/since': 'must be a day that exists, such as 2026-03-31',
+      '/since': 'must be a valid date, such as 2026-03-31',
       '/minDepth': 'must be a fraction in 0.01–1, such as 0.1',
-      '/asOf': 'must be a moment with its offset, such as 2026-11-20T16:31:00Z',
+      '/asOf': 'must be a timestamp with an offset, such as 2026-11-20T16:31:00Z',
     });
   });
 });

@@ -265,7 +265,7 @@ describe('is refused', () => {
     [
       'a moment without its offset',
       { publishedAt: '2026-11-17T14:30:00' },
-      { '/publishedAt': 'must be a moment with its offset, such as 2026-11-20T16:31:00Z' },
+      { '/publishedAt': 'must be a timestamp with an offset, such as 2026-11-20T16:31:00Z' },
     ],
     [
       'a member that there is not',
@@ -297,10 +297,10 @@ describe('is refused', () => {
     });
     expect(faultsOf((await cite([own.id, 'nonsense', own.id.toUpperCase()])).json())).toEqual({
       '/evidence/1': 'must be the id of an item of evidence',
-      '/evidence/2': 'is cited already',
+      '/evidence/2': 'is already cited',
     });
     expect(faultsOf((await cite([own.id, own.id.toUpperCase()])).json())).toEqual({
-      '/evidence/1': 'is cited already',
+      '/evidence/1': 'is already cited',
     });
     expect(await stored(ledger)).toEqual(before);
   });

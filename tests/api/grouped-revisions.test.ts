@@ -76,7 +76,7 @@ function instance(): (sent: Sent) => Promise<Outcome> {
     try {
       const committed = await join(sent, { slug, ifMatch, revision } as never);
       if (!committed) return 'alone';
-      const { status, headers: fields, body: bytes } = committed.answer;
+      const { status, headers: fields, body: bytes } = committed.response;
       const etag = fields['etag'] ?? '';
       return { status, body: bytes.toString(), etag, isNew: 'result' in committed };
     } catch (error) {

@@ -44,7 +44,7 @@ describe('a service whose database goes away', () => {
       expect(answer.headers['cache-control']).toBe('no-store');
       expect(answer.json()).toMatchObject({
         type: '/problems/unavailable',
-        detail: 'The database can not be reached or is busy; try again.',
+        detail: 'The database is unreachable or busy; try again.',
       });
     }
     const authorization = `Bearer ${ledger.keys.admin}`;
@@ -64,13 +64,13 @@ describe('a service whose database goes away', () => {
     const waiting = get('/v1/instruments');
     await expect
       .poll(async () => {
-        const { rows } = await ledger.pool.query<{ waiting: string }>(
+        const { rows } = await ledger.pool.query<{ waiting: number }>(
           `select count(*) as waiting from pg_locks l join pg_database d on d.oid = l.database
             where not granted and d.datname = current_database()`,
         );
         return rows[0]?.waiting;
       })
-      .toBe('1');
+      .toBe(1);
     way.block();
     expect((await waiting).statusCode).toBe(503);
     await locked.query('rollback');

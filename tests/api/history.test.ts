@@ -176,7 +176,7 @@ describe('a part of a history', () => {
     expect((await read(`from=${at(0)}&to=${at(0)}`, {}, 'nowhere')).statusCode).toBe(404);
   });
 
-  const MOMENT = 'must be a moment with its offset, such as 2026-11-20T16:31:00Z';
+  const MOMENT = 'must be a timestamp with an offset, such as 2026-11-20T16:31:00Z';
   test.for<[query: string, faults: Record<string, string>]>([
     [`from=${at(1)}&to=${at(0)}`, { '/from': `must not be after to, ${at(0)}` }],
     [`to=${at(0)}&from=${at(2001)}&format=csv`, { '/from': `must not be after to, ${at(0)}` }],
@@ -187,7 +187,7 @@ describe('a part of a history', () => {
     ['from=2026-11-20&to=now', { '/from': MOMENT, '/to': MOMENT }],
     [
       'to=2026-11-20T16:00:00+01:00',
-      { '/to': 'must be a moment; write the + of its offset as %2B' },
+      { '/to': 'must be a timestamp; write the + of its offset as %2B' },
     ],
     ['from=2026-11-20T16:00:00.0001Z', { '/from': 'must have at most three decimals' }],
     ['to=9999-12-31T23:59:59-00:01', { '/to': 'must lie in the years 1–9999' }],

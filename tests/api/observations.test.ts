@@ -172,14 +172,15 @@ describe('observations', () => {
       '/asOf': 'must not be in the future: it is 2026-11-20T16:00:00.000Z here',
     });
     expect(await refused('vintages=all&asOf=2026-11-20T16:00:00Z')).toEqual({
-      '/vintages': 'says nothing beside asOf: leave one of them out',
+      '/vintages': 'cannot be combined with asOf: leave one of them out',
     });
     expect(await refused('limit=10001')).toEqual({
       '/limit': 'must be a whole number in 1–10000',
     });
     const { nextCursor } = await read('limit=1');
     expect(await refused(`limit=1&vintages=all&cursor=${nextCursor}`)).toEqual({
-      '/cursor': 'belongs to another query: keep the filters, or start without a cursor',
+      '/cursor':
+        'belongs to a query with other filters: keep the filters, or start without a cursor',
     });
   });
 
@@ -265,20 +266,19 @@ describe('observations in CSV', () => {
       'faults by line and column, all at once',
       'date,value\n2026-02-30,1\n2026-11-17,"1,234.5"\n2026-11-18,.\n2026-11-19, 4\n2026-11-19,1e999\n2026-11-20\n',
       {
-        '/observations/0/date':
-          'line 2, column date: must be a day that exists, such as 2026-03-31',
+        '/observations/0/date': 'line 2, column date: must be a valid date, such as 2026-03-31',
         '/observations/1/value':
-          'line 3, column value: "1,234.5" is no number: write digits with a point, such as 2793.3, and leave out days without a value',
+          'line 3, column value: "1,234.5" is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value',
         '/observations/2/value':
-          'line 4, column value: "." is no number: write digits with a point, such as 2793.3, and leave out days without a value',
+          'line 4, column value: "." is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value',
         '/observations/3/value':
-          'line 5, column value: " 4" is no number: write digits with a point, such as 2793.3, and leave out days without a value',
+          'line 5, column value: " 4" is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value',
         '/observations/4/date':
           'line 6, column date: is the date of line 5, too: send each day once',
         '/observations/4/value': 'line 6, column value: must be a finite number, such as 2793.3',
         '/observations/5': 'line 7: has 1 columns where the header has 2',
         '/observations/5/value':
-          'line 7, column value: "" is no number: write digits with a point, such as 2793.3, and leave out days without a value',
+          'line 7, column value: "" is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value',
       },
     ],
     [
@@ -340,7 +340,7 @@ test.for<[string, unknown, Record<string, string>]>([
     'a day that is none, and members that there are not',
     { observations: [{ date: '17.11.2026', value: 1, volume: 2 }], as: 'x' },
     {
-      '/observations/0/date': 'must be a day that exists, such as 2026-03-31',
+      '/observations/0/date': 'must be a valid date, such as 2026-03-31',
       '/observations/0/volume':
         'unknown property "volume"; known here: date, value, provenance, note',
       '/as': 'unknown property "as"; known here: observations',
@@ -404,7 +404,7 @@ describe('series', () => {
       faultsOf((await send(ledger, 'POST', '/v1/series', body, { as: 'feed' })).json()),
     ).toEqual({
       '/key':
-        'must be lower-case letters and digits in words joined by hyphens, such as rate-relief',
+        'must be words of lower-case letters and digits, joined by hyphens, such as rate-relief',
       '/unit': 'is required',
       '/frequency':
         'must be one of daily, weekly, biweekly, monthly, quarterly, semiannual, annual',

@@ -143,7 +143,7 @@ describe('the scores', () => {
       coverage: 0,
       mean: { brier: null },
       missing: expect.arrayContaining([
-        { pointer: '/mean/brier', reason: 'no version stood within the horizon' },
+        { pointer: '/mean/brier', reason: 'no version was current during the horizon' },
       ]),
     });
     expect(versions[0]?.scores.brier).toEqual(near(0.755));
@@ -161,7 +161,7 @@ describe('skill', () => {
     expect(versions.map((one) => one.skill.brier)).toEqual([null, near(1 - 0.38 / 0.755)]);
     expect(versions[0]?.missing).toContainEqual({
       pointer: '/skill/brier',
-      reason: 'there is no version before the first',
+      reason: 'the first version has no previous version',
     });
     expect(outlook.skill.brier).toEqual(near(1 - 0.38 / 0.755));
   });

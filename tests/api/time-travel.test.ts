@@ -113,7 +113,7 @@ describe('as of a moment', () => {
       expect(answer.statusCode).toBe(422);
       expect(answer.json()).toMatchObject({
         type: '/problems/invalid-request',
-        detail: 'What will stand then is not known yet.',
+        detail: 'The requested time is in the future.',
         errors: [
           {
             pointer: '/asOf',
@@ -176,8 +176,8 @@ describe('as of a moment', () => {
 });
 
 describe('a moment is refused', () => {
-  const MOMENT = 'must be a moment with its offset, such as 2026-11-20T16:31:00Z';
-  const PLUS = 'must be a moment; write the + of its offset as %2B';
+  const MOMENT = 'must be a timestamp with an offset, such as 2026-11-20T16:31:00Z';
+  const PLUS = 'must be a timestamp; write the + of its offset as %2B';
   const FINE = 'must have at most three decimals';
   const YEARS = 'must lie in the years 1–9999';
   test.for<[query: string, detail: string]>([
@@ -401,7 +401,7 @@ describe('minVersion', () => {
     ]);
   });
 
-  const WHOLE = 'must be a whole number from 1';
+  const WHOLE = 'must be a whole number of at least 1';
   test.for<[query: string, detail: string]>([
     ['minVersion=0', WHOLE],
     ['minVersion=-1', WHOLE],
@@ -413,8 +413,11 @@ describe('minVersion', () => {
     ['minVersion=1&minVersion=1', WHOLE],
     ['minVersion=99999999999', WHOLE],
     ['minVersion=2147483648', 'must be at most 2147483647'],
-    [`minVersion=1&asOf=${at(0)}`, 'says nothing beside asOf: leave one of them out'],
-    ['minVersion=9&asOf=9999-01-01T00:00:00Z', 'says nothing beside asOf: leave one of them out'],
+    [`minVersion=1&asOf=${at(0)}`, 'cannot be combined with asOf: leave one of them out'],
+    [
+      'minVersion=9&asOf=9999-01-01T00:00:00Z',
+      'cannot be combined with asOf: leave one of them out',
+    ],
   ])('is refused: %s', async ([query, detail]) => {
     const answer = await read(`?${query}`);
     expect(answer.statusCode).toBe(422);

@@ -68,7 +68,8 @@ test("one outlook's cursor does not go on with another's versions", async () => 
     errors: [
       {
         pointer: '/cursor',
-        detail: 'belongs to another query: keep the filters, or start without a cursor',
+        detail:
+          'belongs to a query with other filters: keep the filters, or start without a cursor',
         in: 'query',
       },
     ],

@@ -26,7 +26,7 @@ afterAll(async () => {
 const ADD = ['evidence', 'add', SLUG, '--headline', 'H', '--summary', 'S', '--publisher', 'P'];
 const WRITE = [...ADD, '--published-at', '2026-11-20T12:00:00Z'];
 
-/** A home whose key file has a mode. */
+/** A home folder with a key file of this mode. */
 function homeWith(key: string, mode: number): string {
   const home = newFolder();
   mkdirSync(path.join(home, '.config/outlook'), { recursive: true });
@@ -37,7 +37,7 @@ function homeWith(key: string, mode: number): string {
 }
 
 describe('outlook login', () => {
-  test('keeps a key that is piped, for this user only, where the others find it', async () => {
+  test('stores a piped key where only this user and the other commands can read it', async () => {
     const home = newFolder();
     const { code, stdout, stderr } = await outlook(['login'], {
       env: { HOME: home },
@@ -46,7 +46,7 @@ describe('outlook login', () => {
     const file = path.join(home, '.config/outlook/key');
     expect([code, stdout, stderr]).toEqual([
       0,
-      `The key is in ${file}, which only you can read.\n`,
+      `Stored the key in ${file}. Only you can read it.\n`,
       '',
     ]);
     expect(statSync(file).mode & 0o777).toBe(0o600);
@@ -54,7 +54,7 @@ describe('outlook login', () => {
     expect(await outlook(WRITE, { url, env: { HOME: home } })).toMatchObject({ code: 0 });
   });
 
-  test('goes by XDG_CONFIG_HOME, and replaces what others may read', async () => {
+  test('uses XDG_CONFIG_HOME, and replaces a file that others can read', async () => {
     const folder = newFolder();
     const env = { XDG_CONFIG_HOME: folder };
     const file = path.join(folder, 'outlook/key');
@@ -70,20 +70,20 @@ describe('outlook login', () => {
   test('does not show what is typed on a terminal', async () => {
     const home = newFolder();
     const login = onTerminal(['login'], { env: { HOME: home } });
-    await shows(login.stdout, 'Key');
+    await shows(login, 'Key');
     login.type(`${ledger.keys.analyst}\r`);
     const { code, stdout } = await login.ended;
     expect(code).toBe(0);
     expect(stdout).not.toContain(ledger.keys.analyst.slice(4, 12));
     expect(stdout).not.toMatch(/[▪•*]/); // nor how long it is
-    const kept = readFileSync(path.join(home, '.config/outlook/key'), 'utf8');
-    expect(kept).toBe(`${ledger.keys.analyst}\n`);
+    const stored = readFileSync(path.join(home, '.config/outlook/key'), 'utf8');
+    expect(stored).toBe(`${ledger.keys.analyst}\n`);
   });
 
-  test('that is left with Ctrl-C keeps nothing', async () => {
+  test('stores nothing after Ctrl-C', async () => {
     const home = newFolder();
     const login = onTerminal(['login'], { env: { HOME: home } });
-    await shows(login.stdout, 'Key');
+    await shows(login, 'Key');
     login.type('olk_half\u0003');
     expect((await login.ended).code).toBe(4);
     expect(readdirSync(home)).toEqual([]);
@@ -93,22 +93,22 @@ describe('outlook login', () => {
     const home = newFolder();
     const { code, stderr } = await outlook(['login'], { env: { HOME: home }, stdin });
     expect(code).toBe(2);
-    expect(stderr).toContain('The key holds no key');
+    expect(stderr).toContain('The input does not contain a valid key');
     expect(readdirSync(home)).toEqual([]);
   });
 });
 
 describe('the key file', () => {
-  test.for([0o640, 0o604, 0o666, 0o700])('of the mode %o is refused', async (mode) => {
+  test.for([0o640, 0o604, 0o666, 0o700])('with mode %o is refused', async (mode) => {
     const home = homeWith(ledger.keys.analyst, mode);
     const { code, stdout, stderr } = await outlook(WRITE, { url, env: { HOME: home } });
     expect([code, stdout]).toEqual([2, '']);
-    expect(stderr).toContain(`has the mode 0${mode.toString(8)} and must have 0600`);
+    expect(stderr).toContain(`has mode 0${mode.toString(8)}, but must have 0600`);
     expect(stderr).toContain(`chmod 600 '${home}/.config/outlook/key'`);
     expect(stderr).not.toContain(ledger.keys.analyst);
   });
 
-  test('is not looked at where OUTLOOK_KEY is set', async () => {
+  test('is not read if OUTLOOK_KEY is set', async () => {
     const home = homeWith('wrong', 0o666);
     const env = { HOME: home };
     expect(await outlook(WRITE, { url, env, key: ledger.keys.analyst })).toMatchObject({ code: 0 });
@@ -122,29 +122,29 @@ describe('the key file', () => {
     expect(stderr).toContain('belongs to another user');
   });
 
-  test('that holds no key is refused, and nothing of it is shown', async () => {
+  test('without a key is refused, and its content is not shown', async () => {
     const home = homeWith('two words', 0o600);
     const { code, stderr } = await outlook(['list'], { url, env: { HOME: home } });
     expect(code).toBe(2);
-    expect(stderr).toContain('holds no key');
+    expect(stderr).toContain('does not contain a valid key');
     expect(stderr).not.toContain('two words');
   });
 });
 
 describe('the key', () => {
-  test('is not sent in clear to another machine', async () => {
+  test('is not sent unencrypted to another machine', async () => {
     const { code, stderr } = await outlook(['list', '--url', 'http://ledger.example'], {
       key: ledger.keys.analyst,
     });
     expect(code).toBe(2);
-    expect(stderr).toContain('The key is not sent to http://ledger.example');
+    expect(stderr).toContain('The key was not sent to http://ledger.example');
     const near = await outlook(['list', '--url', url.replace('127.0.0.1', 'localhost')], {
       key: ledger.keys.analyst,
     });
     expect(near.stderr).not.toContain('not sent');
   });
 
-  test('is no option, which others could see', async () => {
+  test('is not an option, because others could see it', async () => {
     const { code, stderr } = await outlook([...WRITE, '--key', ledger.keys.analyst], { url });
     expect(code).toBe(2);
     expect(stderr).toContain('Unknown argument: key');

@@ -2,30 +2,30 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
-import { LossyWay } from '../support/lossy-proxy.ts';
+import { LossyProxy } from '../support/lossy-proxy.ts';
 import { cleanUp, newFolder, onTerminal, outlook, type Run } from '../support/outlook-command.ts';
 
 const SERIES = 'us-high-yield-spread';
 
 let ledger: TestLedger;
-let way: LossyWay;
+let proxy: LossyProxy;
 let url: string;
 let key: string;
 beforeAll(async () => {
   ledger = await startLedger();
   key = ledger.keys.feed;
-  way = new LossyWay(await ledger.app.listen({ host: '127.0.0.1', port: 0 }));
-  url = await way.listen();
+  proxy = new LossyProxy(await ledger.app.listen({ host: '127.0.0.1', port: 0 }));
+  url = await proxy.listen();
 });
 afterAll(async () => {
   cleanUp();
-  await way.close();
+  await proxy.close();
   await ledger.close();
 });
 
 const DAY = 86_400_000;
 
-/** A CSV of so many days on end, the last of which lies in the past. */
+/** A CSV of consecutive days, all in the past. */
 function daysOf(count: number, value = (index: number) => String(4 + (index % 100) / 100)): string {
   const last = Date.parse('2026-11-19');
   const lines = Array.from({ length: count }, (_, index) => {
@@ -53,7 +53,7 @@ async function stored(): Promise<number> {
 }
 
 describe('outlook observations import', () => {
-  test('refuses a file with all its faults by line, and sends nothing', async () => {
+  test('reports all faults of a file by line, and sends nothing', async () => {
     const { code, stdout, stderr } = await send(
       [
         'date,value,provenance,note',
@@ -70,38 +70,38 @@ describe('outlook observations import', () => {
     );
     expect([code, stdout]).toEqual([2, '']);
     expect(stderr.split('\n').slice(1, 8)).toEqual([
-      '  line 5, column date: "2026-11-31" is no day such as 2026-11-20',
-      '  line 6, column value: "four" is no number such as 2793.3; leave out days without a value',
-      '  line 7, column value: "" is no number such as 2793.3; leave out days without a value',
-      '  line 8, which has 2 columns where the header has 4',
-      '  line 9, column date: 2026-11-02 stands on line 3, too',
-      '  line 10, column date: "yesterday" is no day such as 2026-11-20',
-      '  line 10, column value: "1e999" is no number such as 2793.3; leave out days without a value',
+      '  line 5, column date: "2026-11-31" is not a date like 2026-11-20',
+      '  line 6, column value: "four" is not a number like 2793.3; leave out days without a value',
+      '  line 7, column value: "" is not a number like 2793.3; leave out days without a value',
+      '  line 8: 2 columns, but the header has 4',
+      '  line 9, column date: 2026-11-02 is already on line 3',
+      '  line 10, column date: "yesterday" is not a date like 2026-11-20',
+      '  line 10, column value: "1e999" is not a number like 2793.3; leave out days without a value',
     ]);
-    expect(stderr).toContain('has 7 faults; nothing was sent');
+    expect(stderr).toContain('has 7 faults. Nothing was sent');
     expect(await stored()).toBe(0);
-    expect(way.writes).toEqual([]);
+    expect(proxy.writes).toEqual([]);
   });
 
   test.for([
     ['another header', 'day,value\n2026-11-02,4\n', 'must begin with the header date,value'],
     ['no rows', 'date,value\n', 'has no observations'],
     ['nothing', '', 'has no observations'],
-    ['a quote that does not end', 'date,value\n2026-11-02,"4\n', "can't be read"],
+    ['a quote that is not closed', 'date,value\n2026-11-02,"4\n', "can't be read"],
   ])('refuses a file with %s', async ([, text = '', told]) => {
     const { code, stderr } = await send(text);
     expect(code).toBe(2);
     expect(stderr).toContain(told);
   });
 
-  test('refuses a file that is not there', async () => {
+  test('refuses a missing file', async () => {
     const missing = ['observations', 'import', SERIES, '/nowhere.csv'];
     const { code, stderr } = await outlook(missing, { url, key });
     expect(code).toBe(2);
     expect(stderr).toContain('ENOENT');
   });
 
-  test('tells what the service alone knows by line, too', async () => {
+  test('reports the faults that the service finds by line, too', async () => {
     const { code, stderr } = await send(
       'date,value,provenance,note\n2026-11-02,4,guessed,\n\n2027-01-02,4,,\n',
     );
@@ -117,19 +117,19 @@ describe('outlook observations import', () => {
     expect(await stored()).toBe(0);
   });
 
-  test('sends 20,500 days in three batches, each once though answers are lost', async () => {
-    way.writes.length = 0;
-    way.losses.push('answer lost', 'unavailable');
+  test('sends 20,500 days in three batches, each stored once although responses are lost', async () => {
+    proxy.writes.length = 0;
+    proxy.losses.push('response lost', 'unavailable');
     const file = daysOf(20_500);
     const { code, stdout } = await send(file);
-    expect([code, stdout]).toEqual([0, `${SERIES}: 20500 added, 0 revised, 0 known so already.\n`]);
+    expect([code, stdout]).toEqual([0, `${SERIES}: 20500 added, 0 revised, 0 unchanged.\n`]);
     expect(await stored()).toBe(20_500);
-    expect(way.writes).toHaveLength(5);
-    const keys = way.writes.map((head) => /^idempotency-key: (.+)$/im.exec(head)?.[1]);
+    expect(proxy.writes).toHaveLength(5);
+    const keys = proxy.writes.map((head) => /^idempotency-key: (.+)$/im.exec(head)?.[1]);
     expect(new Set(keys).size).toBe(3);
   });
 
-  test('may be done again, as what is known stays as it is; --json is a line a batch', async () => {
+  test('can be repeated without a change; --json prints a line for each batch', async () => {
     const { code, stdout } = await send(daysOf(10_500), '--json');
     expect(code).toBe(0);
     const lines = stdout
@@ -141,11 +141,11 @@ describe('outlook observations import', () => {
       { series: SERIES, added: 0, revised: 0, unchanged: 500, recordedAt: null },
     ]);
     const other = (index: number) => (index === 7 ? '9.9' : String(4 + (index % 100) / 100));
-    // The days before it are as they were: those of 20,500 days go on in hundreds.
-    expect((await send(daysOf(500, other))).stdout).toContain('0 added, 1 revised, 499 known');
+    // All other values are those of the 20,500 days, which repeat every hundred.
+    expect((await send(daysOf(500, other))).stdout).toContain('0 added, 1 revised, 499 unchanged');
   });
 
-  test('of which a later batch is refused says what is stored', async () => {
+  test('says what is stored if a later batch is refused', async () => {
     const file = daysOf(10_000).trimEnd() + '\n2027-01-05,4\n';
     const { code, stderr } = await send(file);
     expect(code).toBe(1);
@@ -159,14 +159,14 @@ describe('outlook observations import', () => {
       key,
       stdin: '\ufeffdate,value,provenance,note\r\n1950-01-02,4.5,computed,"said ""so"""\r\n',
     });
-    expect([code, stdout]).toEqual([0, `${SERIES}: 1 added, 0 revised, 0 known so already.\n`]);
+    expect([code, stdout]).toEqual([0, `${SERIES}: 1 added, 0 revised, 0 unchanged.\n`]);
     const answer = await ledger.call({ url: `/v1/series/${SERIES}/observations?to=1950-12-31` });
     expect(answer.json()).toMatchObject({
       items: [{ date: '1950-01-02', value: 4.5, provenance: 'computed', note: 'said "so"' }],
     });
   });
 
-  test('shows on a terminal how far it is', async () => {
+  test('shows its progress on a terminal', async () => {
     const running = onTerminal(['observations', 'import', SERIES, fileOf(daysOf(10_500))], {
       url,
       key,
@@ -176,6 +176,6 @@ describe('outlook observations import', () => {
     expect(stdout).toContain(`\r${'░'.repeat(30)} 0 of 10500 observations`);
     expect(stdout).toContain(`\r${'█'.repeat(29)}░ 10000 of 10500 observations`);
     expect(stdout).toContain(`\r${'█'.repeat(30)} 10500 of 10500 observations`);
-    expect(stdout).toContain('known so already.');
+    expect(stdout).toContain('unchanged.');
   });
 });

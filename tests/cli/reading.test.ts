@@ -18,13 +18,13 @@ beforeAll(async () => {
     { date: '2026-11-20', value: 2793.3 },
   ];
   const closesUrl = '/v1/series/rut-close/observations';
-  await done(send(ledger, 'POST', closesUrl, { observations: closes }, { as: 'feed' }));
+  await accepted(send(ledger, 'POST', closesUrl, { observations: closes }, { as: 'feed' }));
   url = await ledger.app.listen({ host: '127.0.0.1', port: 0 });
   ledger.clock.now = new Date('2026-11-21T16:00:00.000Z');
   const probabilities = { bear: 0.35, base: 0.4, bull: 0.25 };
   await ledger.revise({ probabilities, rationale: `Yields jumped.\n${NASTY}` });
   ledger.clock.now = new Date('2026-11-22T16:00:00.000Z');
-  await done(
+  await accepted(
     patchFramework(ledger, {
       title: TITLE,
       summary: NASTY,
@@ -32,22 +32,22 @@ beforeAll(async () => {
     }),
   );
   const slugs = Array.from({ length: 120 }, (_, index) => `outlook-${index + 100}`);
-  for (const slug of slugs) await done(createOutlook(ledger, { slug }));
+  for (const slug of slugs) await accepted(createOutlook(ledger, { slug }));
 });
 afterAll(async () => {
   cleanUp();
   await ledger.close();
 });
 
-/** Sees that a write was taken. */
-async function done(sent: Promise<LightMyRequestResponse>): Promise<void> {
+/** Checks that a write was accepted. */
+async function accepted(sent: Promise<LightMyRequestResponse>): Promise<void> {
   const { statusCode, body } = await sent;
   expect(statusCode, body).toBeLessThan(300);
 }
 
 const read = (...args: string[]) => outlook(args, { url });
 
-/** What the API itself says. */
+/** The response of the API itself. */
 async function api(path: string): Promise<unknown> {
   return (await fetch(url + path)).json();
 }
@@ -74,17 +74,17 @@ const SAME: [args: string[], path: string][] = [
 ];
 
 describe('with --json', () => {
-  test.for(SAME)('outlook %j says what the API says, and nothing else', async ([args, path]) => {
+  test.for(SAME)('outlook %j prints what the API says, and nothing else', async ([args, path]) => {
     const { code, stdout, stderr } = await read(...args, '--json');
     expect([code, stderr]).toEqual([0, '']);
-    const said = JSON.parse(stdout) as { nextCursor?: unknown };
-    const wanted = (await api(path)) as { nextCursor?: unknown; status?: string };
-    // Cursors tell when the walk began.
-    if (said.nextCursor) wanted.nextCursor = said.nextCursor;
-    expect(said).toEqual(wanted);
+    const printed = JSON.parse(stdout) as { nextCursor?: unknown };
+    const expected = (await api(path)) as { nextCursor?: unknown; status?: string };
+    // A cursor depends on when the first page was read.
+    if (printed.nextCursor) expected.nextCursor = printed.nextCursor;
+    expect(printed).toEqual(expected);
   });
 
-  test('a list is all of it', async () => {
+  test('a list is complete', async () => {
     const { items, nextCursor } = JSON.parse((await read('list', '--json')).stdout) as {
       items: { slug: string }[];
       nextCursor: null;
@@ -97,14 +97,14 @@ describe('with --json', () => {
     expect(some.items).toEqual(items.slice(0, 105));
   });
 
-  test('a refusal is the problem of the API', async () => {
+  test('a refusal is the problem that the API sent', async () => {
     const { code, stdout, stderr } = await read('show', 'missing', '--json');
     expect([code, stdout]).toEqual([1, '']);
     expect(JSON.parse(stderr)).toEqual(await api('/v1/outlooks/missing'));
   });
 });
 
-describe('for whoever reads', () => {
+describe('as text', () => {
   test('filters are those of the API', async () => {
     const { stdout } = await read(
       'list',
@@ -124,10 +124,10 @@ describe('for whoever reads', () => {
     expect(stdout).toMatch(
       new RegExp(`\\n {2}${SLUG} +RUT +0\\.35 +0\\.40 +0\\.25 +open +v3 +2026-11-22\\n`),
     );
-    expect((await read('list', '--q', 'nowhereatall')).stdout).toBe('No outlook is like that.\n');
+    expect((await read('list', '--q', 'nowhereatall')).stdout).toBe('No outlooks match.\n');
   });
 
-  test('an outlook is a page', async () => {
+  test('an outlook is shown on a page', async () => {
     const { code, stdout } = await read('show', SLUG);
     expect(code).toBe(0);
     expect(stdout).toContain(TITLE);
@@ -136,20 +136,20 @@ describe('for whoever reads', () => {
     for (const part of ['Financing stress', 'Fragile balance sheets', 'rate-relief', 'untriggered'])
       expect(stdout).toContain(part);
     expect(stdout).toContain(
-      '2.4 % below the peak of 2861.99 on 2026-11-19: 2793.3 on 2026-11-20.',
+      '2793.3 on 2026-11-20, 2.4 % below the peak of 2861.99 on 2026-11-19.',
     );
     expect(stdout).toContain('Version 3 (framework), 2026-11-22 16:00 UTC, by analyst desk:');
     expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
   });
 
-  test('an old version tells how far it moved, and not where the market stands now', async () => {
+  test('an old version shows its changes, but not the drawdown of today', async () => {
     const { stdout } = await read('show', SLUG, '--version', '2');
     expect(stdout).toContain('0.35 +0.05');
     expect(stdout).toContain('0.40 −0.05');
     expect(stdout).not.toContain('below the peak');
   });
 
-  test('a review that is due says why, and what is triggered', async () => {
+  test('a due review shows its reasons and the triggered condition', async () => {
     const days = ['18', '19', '20'].map((day) => ({ date: `2026-11-${day}`, value: 4.2 }));
     const sent = await send(
       ledger,
@@ -167,20 +167,20 @@ describe('for whoever reads', () => {
     expect((await read('list', '--sort', 'slug', '--q', 'russell')).stdout).toContain('review due');
   });
 
-  test('a history is lines and steps', async () => {
+  test('a history shows sparklines and each version', async () => {
     const { stdout } = await read('history', SLUG);
     expect(stdout).toMatch(/ {2}bear {2}▃▃▃\n {2}base {2}▄▄▄\n {2}bull {2}▃▃▃\n/);
     expect(stdout).toMatch(/2 {2}2026-11-21 16:00 UTC {2}0\.35 {2}\+0\.05 {2}0\.40 {2}−0\.05/);
   });
 
-  test('a diff names what was altered, as text', async () => {
+  test('a diff shows what changed, sanitized', async () => {
     const { stdout } = await read('diff', SLUG, '--against', '1');
     expect(stdout).toMatch(/bear {2}0\.30 {2}0\.35 {2}\+0\.05/);
     expect(stdout).toMatch(/~ \/title\n +from Russell 2000: the case.*\n +to <script>"It's"/);
     expect(stdout).toContain('to <script>\\u{1b}[2J');
   });
 
-  test('a terminal gets colours and its width, and neither controls nor what turns text around', async () => {
+  test('a terminal gets colours and lines of its width, but no control or bidirectional characters', async () => {
     const page = onTerminal(['show', SLUG], { url, columns: 60 });
     const { code, stdout } = await page.ended;
     expect(code).toBe(0);
@@ -196,7 +196,7 @@ describe('for whoever reads', () => {
     expect((await page.ended).stdout).not.toContain('\u001b');
   });
 
-  test('whoever reads no further is not an error', async () => {
+  test('a reader that stops early is not an error', async () => {
     const { code, stderr } = await shell('set -o pipefail; "$OUTLOOK" list --json | true', { url });
     expect([code, stderr]).toEqual([0, '']);
   });

@@ -8,30 +8,31 @@ import {
   cleanUp,
   onTerminal,
   outlook,
+  preloaded,
   type Running,
   shows,
 } from '../support/outlook-command.ts';
 
 let ledger: TestLedger;
-let way: Proxy;
+let proxy: Proxy;
 let url: string;
 beforeAll(async () => {
   ledger = await startLedger();
   ledger.clock.now = new Date('2026-11-21T16:00:00.000Z');
-  way = new Proxy(await ledger.app.listen({ host: '127.0.0.1', port: 0 }));
-  url = await way.listen();
+  proxy = new Proxy(await ledger.app.listen({ host: '127.0.0.1', port: 0 }));
+  url = await proxy.listen();
 });
 afterEach(() => {
-  way.weather = 'calm';
+  proxy.weather = 'calm';
 });
 afterAll(async () => {
   cleanUp();
-  await way.close();
+  await proxy.close();
   await ledger.close();
 });
 
 let version = 1;
-/** Publishes another version of the sample. */
+/** Publishes the next version of the sample. */
 async function revise(): Promise<void> {
   version += 1;
   const probabilities =
@@ -41,20 +42,20 @@ async function revise(): Promise<void> {
   expect((await ledger.revise({ probabilities, rationale: 'R' })).statusCode).toBe(201);
 }
 
-/** Starts to watch, and waits until the stream is there. */
+/** Starts to watch, and waits until the stream is open. */
 async function watch(...args: string[]): Promise<Running> {
   const running = begin(['watch', ...args], { url });
-  await shows(running.stderr, 'Watching from event');
+  await shows(running, 'Watching for events', 'stderr');
   return running;
 }
 
 const linesOf = (running: Running): string[] => running.stdout().split('\n').slice(0, -1);
 
 describe('outlook watch', () => {
-  test('tells a line an event, as it happens, until Ctrl-C', async () => {
+  test('prints a line for each event as it happens, until Ctrl-C', async () => {
     const running = await watch();
     await revise();
-    await shows(running.stdout, '\n');
+    await shows(running, '\n');
     expect(linesOf(running)).toEqual([
       `2026-11-21 16:00 UTC  ${SLUG}  outlook.version.published  version 2: bear 0.35 (+0.05), base 0.40 (−0.05), bull 0.25 (·)`,
     ]);
@@ -64,17 +65,17 @@ describe('outlook watch', () => {
       publisher: 'P',
       publishedAt: '2026-11-20T12:00:00Z',
     });
-    await shows(running.stdout, 'evidence.added  Retail sales rose <b>\n');
+    await shows(running, 'evidence.added  Retail sales rose <b>\n');
     running.kill('SIGINT');
     expect(await running.ended).toMatchObject({ code: 0 });
     expect(linesOf(running)).toHaveLength(2);
   });
 
-  test('of one outlook tells of no other; --json is the event in a line', async () => {
+  test('of one outlook prints no other events; --json prints each event on a line', async () => {
     const running = await watch(SLUG, '--json');
     await createOutlook(ledger, { slug: 'other' });
     await revise();
-    await shows(running.stdout, '\n');
+    await shows(running, '\n');
     running.kill('SIGTERM');
     expect(await running.ended).toMatchObject({ code: 0 });
     expect(linesOf(running).map((line) => JSON.parse(line) as unknown)).toEqual([
@@ -86,43 +87,59 @@ describe('outlook watch', () => {
     ]);
   });
 
-  test('misses nothing and repeats nothing where connections are lost, also before the first event', async () => {
+  test('misses and repeats nothing if connections are lost, also before the first event', async () => {
     const running = await watch(SLUG, '--json');
-    const told: number[] = [];
-    for (const weather of ['before the first event', 'behind an event', 'once more']) {
-      way.block();
+    const published: number[] = [];
+    // The first connection is lost before the first event, the others after one.
+    for (let round = 0; round < 3; round += 1) {
+      proxy.block();
       await revise();
-      told.push(version);
-      way.weather = 'calm';
-      await shows(running.stdout, `"version":${version}`);
-      expect(weather).toBeTruthy();
+      published.push(version);
+      proxy.weather = 'calm';
+      await shows(running, `"version":${version}`);
     }
     await revise();
-    told.push(version);
-    await shows(running.stdout, `"version":${version}`);
+    published.push(version);
+    await shows(running, `"version":${version}`);
     running.kill('SIGINT');
     const { stderr } = await running.ended;
-    expect(stderr).toContain('The connection was lost');
+    expect(stderr).toContain('Connection lost.');
     const versions = linesOf(running).map(
       (line) => (JSON.parse(line) as { data: { version: number } }).data.version,
     );
-    expect(versions).toEqual(told);
+    expect(versions).toEqual(published);
   });
 
-  test('ends on a terminal by Ctrl-C, also while the service is away', async () => {
+  test('ends on a terminal by Ctrl-C, also while the service is unreachable', async () => {
     const running = onTerminal(['watch'], { url });
-    await shows(running.stdout, 'Watching from event');
-    way.block();
-    await shows(running.stdout, 'The connection was lost');
+    await shows(running, 'Watching for events');
+    proxy.block();
+    await shows(running, 'Connection lost.');
     running.type('\u0003');
     expect((await running.ended).code).toBe(0);
   });
 
-  test('of an outlook that is not there is refused; of a service that is not there, is over', async () => {
+  test('ends by Ctrl-C after a garbage collection', async () => {
+    const env = preloaded(`process.on('SIGUSR2', async () => {
+      for (let turn = 0; turn < 5; turn += 1) {
+        gc();
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      process.stderr.write('Garbage collected.');
+    });`);
+    const running = begin(['watch'], { url, env });
+    await shows(running, 'Watching for events', 'stderr');
+    running.kill('SIGUSR2');
+    await shows(running, 'Garbage collected.', 'stderr');
+    running.kill('SIGINT');
+    expect(await running.ended).toMatchObject({ code: 0 });
+  });
+
+  test('fails for a missing outlook and for an unreachable service', async () => {
     expect(await outlook(['watch', 'missing'], { url })).toMatchObject({ code: 1, stdout: '' });
     const port = await freePort();
     const away = await outlook(['watch'], { url: `http://127.0.0.1:${port}` });
     expect(away).toMatchObject({ code: 3, stdout: '' });
-    expect(away.stderr).toContain('No answer from');
+    expect(away.stderr).toContain('No response from');
   });
 });

@@ -3,38 +3,38 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, send } from '../support/requests.ts';
-import { LossyWay } from '../support/lossy-proxy.ts';
+import { LossyProxy } from '../support/lossy-proxy.ts';
 import { cleanUp, onTerminal, outlook, type Run, shows } from '../support/outlook-command.ts';
 
 const SAMPLE = fileURLToPath(new URL('../../samples/evidence-yield-jump.json', import.meta.url));
 
 let ledger: TestLedger;
-let way: LossyWay;
+let proxy: LossyProxy;
 let url: string;
 let key: string;
 let slug: string;
-let made = 0;
+let created = 0;
 beforeAll(async () => {
   ledger = await startLedger();
   ledger.clock.now = new Date('2026-11-21T16:00:00.000Z');
   key = ledger.keys.analyst;
-  way = new LossyWay(await ledger.app.listen({ host: '127.0.0.1', port: 0 }));
-  url = await way.listen();
+  proxy = new LossyProxy(await ledger.app.listen({ host: '127.0.0.1', port: 0 }));
+  url = await proxy.listen();
 });
 beforeEach(async () => {
-  way.writes.length = 0;
-  slug = `outlook-${(made += 1)}`;
+  proxy.writes.length = 0;
+  slug = `outlook-${(created += 1)}`;
   await createOutlook(ledger, { slug });
 });
 afterAll(async () => {
   cleanUp();
-  await way.close();
+  await proxy.close();
   await ledger.close();
 });
 
 type Outlook = { version: number; probabilities: object; rationale: string; status: string };
 
-async function standing(): Promise<Outlook> {
+async function readCurrent(): Promise<Outlook> {
   return (await ledger.call({ url: `/v1/outlooks/${slug}` })).json<Outlook>();
 }
 
@@ -53,19 +53,19 @@ const reviseArgs = (...more: string[]) => [
 const write = (...args: string[]): Promise<Run> => outlook(args, { url, key });
 
 describe('outlook revise', () => {
-  test('publishes what was said', async () => {
+  test('publishes the given probabilities', async () => {
     const { code, stdout, stderr } = await write(...reviseArgs('--yes'));
     expect([code, stderr]).toEqual([0, '']);
-    expect(stdout).toContain(`Version 2 of ${slug} stands.`);
+    expect(stdout).toContain(`Published version 2 of ${slug}.`);
     expect(stdout).toMatch(/bear {2}0\.30 {2}0\.35 {2}\+0\.05/);
-    expect(await standing()).toMatchObject({
+    expect(await readCurrent()).toMatchObject({
       version: 2,
       probabilities: { bear: 0.35, base: 0.4, bull: 0.25 },
       rationale: 'Yields jumped.',
     });
   });
 
-  test('takes words that begin with a hyphen, behind an equals sign', async () => {
+  test('takes a text that begins with a hyphen after an equals sign', async () => {
     const args = [
       'revise',
       slug,
@@ -76,27 +76,27 @@ describe('outlook revise', () => {
       '--yes',
     ];
     expect(await write(...args)).toMatchObject({ code: 0 });
-    expect(await standing()).toMatchObject({ rationale: '- Yields.' });
+    expect(await readCurrent()).toMatchObject({ rationale: '- Yields.' });
   });
 
-  test('with --json answers the version', async () => {
+  test('prints the version with --json', async () => {
     const { stdout, stderr } = await write(...reviseArgs('--yes', '--json'));
-    expect([JSON.parse(stdout), stderr]).toEqual([await standing(), '']);
+    expect([JSON.parse(stdout), stderr]).toEqual([await readCurrent(), '']);
   });
 
-  test('cites evidence, and acknowledges what is triggered', async () => {
+  test('cites evidence, and acknowledges a triggered condition', async () => {
     const added = await write('evidence', 'add', slug, '--file', SAMPLE, '--json');
     const { id } = JSON.parse(added.stdout) as { id: string };
-    const judged = await send(
+    const assessed = await send(
       ledger,
       'POST',
       `/v1/outlooks/${slug}/conditions/domestic-breadth/assessments`,
       { state: 'triggered', rationale: 'Breadth is back.' },
     );
-    expect(judged.statusCode).toBe(201);
+    expect(assessed.statusCode).toBe(201);
     const unanswered = await write(...reviseArgs('--yes'));
     expect(unanswered.code).toBe(1);
-    expect(unanswered.stderr).toContain('A triggered condition wants an answer (422)');
+    expect(unanswered.stderr).toContain('A triggered condition needs an answer (422)');
     expect(unanswered.stderr).toContain('  /probabilities/bear: "domestic-breadth" is triggered');
     const { code, stdout } = await write(
       ...reviseArgs('--yes', '--json', '--evidence', id),
@@ -110,26 +110,26 @@ describe('outlook revise', () => {
     });
   });
 
-  test('is refused where the sum is wrong', async () => {
+  test('is refused if the sum is wrong', async () => {
     const { code, stderr } = await write(
       ...reviseArgs('--yes').map((arg) => (arg === '.25' ? '.3' : arg)),
     );
     expect(code).toBe(1);
     expect(stderr).toContain('1.05, which is 0.05 too much');
-    expect(await standing()).toMatchObject({ version: 1 });
+    expect(await readCurrent()).toMatchObject({ version: 1 });
   });
 
-  test('shows what moves and asks; yes publishes it', async () => {
+  test('shows the changes and asks; yes publishes them', async () => {
     const running = onTerminal(reviseArgs(), { url, key });
-    await shows(running.stdout, 'Publish version 2?');
+    await shows(running, 'Publish version 2?');
     expect(running.stdout()).toMatch(/base.{0,9} {2}0\.45 {2}0\.40 {2}−0\.05/);
-    expect(running.stdout()).toContain('because: Yields jumped.');
-    expect(await standing()).toMatchObject({ version: 1 });
+    expect(running.stdout()).toContain('rationale: Yields jumped.');
+    expect(await readCurrent()).toMatchObject({ version: 1 });
     running.type('y');
     const { code, stdout } = await running.ended;
     expect(code).toBe(0);
-    expect(stdout).toContain(`Version 2 of ${slug} stands.`);
-    expect(await standing()).toMatchObject({ version: 2 });
+    expect(stdout).toContain(`Published version 2 of ${slug}.`);
+    expect(await readCurrent()).toMatchObject({ version: 2 });
   });
 
   test.for([
@@ -138,46 +138,46 @@ describe('outlook revise', () => {
     ['Ctrl-C', '\u0003'],
   ])('%s publishes nothing, and exits with 4', async ([, typed = '']) => {
     const running = onTerminal(reviseArgs(), { url, key });
-    await shows(running.stdout, 'Publish version 2?');
+    await shows(running, 'Publish version 2?');
     running.type(typed);
     const { code, stdout } = await running.ended;
     expect(code).toBe(4);
     expect(stdout).toContain('Nothing was sent.');
-    expect(await standing()).toMatchObject({ version: 1 });
+    expect(await readCurrent()).toMatchObject({ version: 1 });
   });
 
-  test('is refused where another version came since it was shown', async () => {
+  test('is refused if another version was published meanwhile', async () => {
     const running = onTerminal(reviseArgs(), { url, key });
-    await shows(running.stdout, 'Publish version 2?');
+    await shows(running, 'Publish version 2?');
     const probabilities = { bear: 0.2, base: 0.5, bull: 0.3 };
     await send(ledger, 'POST', `/v1/outlooks/${slug}/revisions`, { probabilities, rationale: 'R' });
     running.type('y');
     const { code, stdout } = await running.ended;
     expect(code).toBe(1);
     expect(stdout).toContain('The outlook has changed since you read it (412)');
-    expect(await standing()).toMatchObject({ version: 2, probabilities });
+    expect(await readCurrent()).toMatchObject({ version: 2, probabilities });
   });
 
-  test('whose answer is lost is sent again, and makes one version', async () => {
-    way.losses.push('answer lost', 'unavailable', 'in flight', 'answer lost');
+  test('is sent again if the response is lost, and publishes one version', async () => {
+    proxy.losses.push('response lost', 'unavailable', 'in flight', 'response lost');
     const { code, stdout, stderr } = await write(...reviseArgs('--yes', '--json'));
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ version: 2 });
-    expect(stderr).toContain('asking again');
-    expect(await standing()).toMatchObject({ version: 2 });
-    expect(way.writes).toHaveLength(5);
-    const keys = way.writes.map((head) => /^idempotency-key: (.+)$/im.exec(head)?.[1]);
+    expect(stderr).toContain('Trying again');
+    expect(await readCurrent()).toMatchObject({ version: 2 });
+    expect(proxy.writes).toHaveLength(5);
+    const keys = proxy.writes.map((head) => /^idempotency-key: (.+)$/im.exec(head)?.[1]);
     expect(new Set(keys).size).toBe(1);
     expect(keys[0]).toMatch(/^"[0-9a-f-]{36}"$/);
-    expect(way.writes[0]).toMatch(/^if-match: "/im);
+    expect(proxy.writes[0]).toMatch(/^if-match: "/im);
   });
 
-  test('that is never answered says that it may have been done', async () => {
-    way.losses.push(...Array.from({ length: 6 }, () => 'answer lost' as const));
+  test('that never gets a response says that it may have succeeded', async () => {
+    proxy.losses.push(...Array.from({ length: 6 }, () => 'response lost' as const));
     const { code, stderr } = await write(...reviseArgs('--yes'));
     expect(code).toBe(3);
-    expect(stderr).toContain('may or may not have been done');
-    expect(await standing()).toMatchObject({ version: 2 });
+    expect(stderr).toContain('may or may not have been made');
+    expect(await readCurrent()).toMatchObject({ version: 2 });
   });
 });
 
@@ -187,7 +187,7 @@ describe('outlook evidence add', () => {
     claims: unknown[];
   };
 
-  test('takes a file, and options before what that says', async () => {
+  test('takes a file, which options override', async () => {
     const { code, stdout } = await write(
       'evidence',
       'add',
@@ -203,7 +203,7 @@ describe('outlook evidence add', () => {
     expect((JSON.parse(stdout) as typeof sample).claims).toHaveLength(sample.claims.length);
   });
 
-  test('takes the standard input, and tells the id to cite', async () => {
+  test('takes the standard input, and prints the id to cite', async () => {
     const { code, stdout } = await outlook(['evidence', 'add', slug, '--file', '-'], {
       url,
       key,
@@ -216,7 +216,7 @@ describe('outlook evidence add', () => {
     expect(list).toContain(id);
   });
 
-  test('takes options alone, and all that is missing is told at once', async () => {
+  test('takes options alone, and reports everything that is missing', async () => {
     const { code, stderr } = await write('evidence', 'add', slug, '--headline', 'H');
     expect(code).toBe(1);
     for (const pointer of ['/summary', '/publisher', '/publishedAt'])
@@ -230,8 +230,8 @@ describe('outlook evidence add', () => {
     expect(stderr).toMatch(/JSON/);
   });
 
-  test('whose answer is lost adds one item', async () => {
-    way.losses.push('answer lost');
+  test('adds one item if the response is lost', async () => {
+    proxy.losses.push('response lost');
     expect((await write('evidence', 'add', slug, '--file', SAMPLE)).code).toBe(0);
     const { stdout } = await write('evidence', 'list', slug, '--json');
     expect((JSON.parse(stdout) as { items: unknown[] }).items).toHaveLength(1);
@@ -239,7 +239,7 @@ describe('outlook evidence add', () => {
 });
 
 describe('outlook resolve and outlook score', () => {
-  test('an outcome by hand resolves it, and its versions are scored', async () => {
+  test('a given outcome resolves it, and its versions are scored', async () => {
     await write(...reviseArgs('--yes'));
     const early = await write('resolve', slug, '--outcome', 'bear', '--yes');
     expect(early.code).toBe(1);
@@ -259,7 +259,7 @@ describe('outlook resolve and outlook score', () => {
     expect(stdout).toBe(
       `${slug} is resolved: bear (resolution 1).\n  return: -20.00 %\n  It fell.\n`,
     );
-    expect(await standing()).toMatchObject({ status: 'resolved' });
+    expect(await readCurrent()).toMatchObject({ status: 'resolved' });
     const scores = (await write('score', slug)).stdout;
     expect(scores).toContain(`${slug}, resolved: bear`);
     expect(scores).toMatch(
@@ -269,19 +269,19 @@ describe('outlook resolve and outlook score', () => {
     expect((await write('show', slug)).stdout).toContain('resolved: bear');
   });
 
-  test('asks, and no resolves nothing', async () => {
+  test('a no resolves nothing', async () => {
     const running = onTerminal(['resolve', slug, '--outcome', 'void', '--reason', 'R'], {
       url,
       key,
     });
-    await shows(running.stdout, 'Resolve it?');
-    expect(running.stdout()).toContain('came about: void');
+    await shows(running, 'Resolve this outlook?');
+    expect(running.stdout()).toContain('outcome: void');
     running.type('n');
     expect((await running.ended).code).toBe(4);
-    expect(await standing()).toMatchObject({ status: 'open' });
+    expect(await readCurrent()).toMatchObject({ status: 'open' });
   });
 
-  test('without an outcome it is what the closes say', async () => {
+  test('without an outcome, the closes decide', async () => {
     const scenarios = {
       bear: { returnBand: { max: -0.1 } },
       base: { returnBand: { min: -0.1, max: 0.1 } },

@@ -186,8 +186,8 @@ test('on the embedded database, with the service running and stopped', async () 
 });
 
 test.concurrent.each([
-  ['no command', [], 'A command is missing.'],
-  ['an unknown command', ['erase'], 'There is no command "erase".'],
+  ['no command', [], 'Name a command.'],
+  ['an unknown command', ['erase'], 'Unknown command "erase".'],
   ['no name', ['issue', '--role', 'admin'], 'name is required'],
   ['a blank name', ['issue', '--name', ' ', '--role', 'admin'], 'name must not be blank'],
   [

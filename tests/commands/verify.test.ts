@@ -25,7 +25,7 @@ describe('npm run verify', () => {
   test('says that an untouched ledger is whole, while the service runs', async () => {
     expect(await verify()).toEqual({
       code: 0,
-      stdout: '1 versions are as the ledger wrote them.\n',
+      stdout: 'Verified versions: 1. All are as the ledger wrote them.\n',
       stderr: '',
     });
   });

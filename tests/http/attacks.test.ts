@@ -177,9 +177,9 @@ test('a fault of our own tells its client nothing, and the log all but what was 
     500,
     {
       type: '/problems/internal-error',
-      title: 'Something went wrong on our side',
+      title: 'Internal error',
       status: 500,
-      detail: 'Something went wrong on our side.',
+      detail: 'The service hit an unexpected error.',
       instance: `/v1/outlooks/${SLUG}/revisions`,
     },
   ]);

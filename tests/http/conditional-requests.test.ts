@@ -191,7 +191,7 @@ describe.each(['revision', 'patch'] as const)('If-Match guards a %s', (kind) => 
     expect(refused.headers.etag).toBe(etag);
     expect(refused.json()).toMatchObject({
       type: '/problems/precondition-failed',
-      detail: `What stands now has the ETag ${etag}.`,
+      detail: `The current ETag is ${etag}.`,
     });
     expect(await stored(ledger)).toEqual(before);
   });

@@ -165,7 +165,8 @@ test.for<[from: string, to: string]>([
     errors: [
       {
         pointer: '/cursor',
-        detail: 'belongs to another query: keep the filters, or start without a cursor',
+        detail:
+          'belongs to a query with other filters: keep the filters, or start without a cursor',
         in: 'query',
       },
     ],

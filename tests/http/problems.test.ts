@@ -42,7 +42,7 @@ describe('refused', () => {
       ...headers,
     },
   });
-  const MALFORMED = 'The URL is malformed or a part of it is too long.';
+  const MALFORMED = 'The URL is malformed, or a part of it is too long.';
   const UNREADABLE = expect.stringMatching(
     /^The body is not JSON that can be read: .+\.$/,
   ) as string;
@@ -145,7 +145,7 @@ describe('refused', () => {
     const bytes = Buffer.from(body).fill(0xff, 11, 14);
     expect((await ledger.call(post(bytes))).json()).toMatchObject({
       type: '/problems/malformed-request',
-      detail: 'The body is not UTF-8.',
+      detail: 'The body is not valid UTF-8.',
     });
   });
 
@@ -233,9 +233,9 @@ test('a fault of our own tells nothing of what is behind it', async () => {
     expect(answer.headers['x-request-id']).toBe('tell-us-this');
     expect(answer.json()).toEqual({
       type: '/problems/internal-error',
-      title: 'Something went wrong on our side',
+      title: 'Internal error',
       status: 500,
-      detail: 'Something went wrong on our side.',
+      detail: 'The service hit an unexpected error.',
       instance: url,
     });
   }

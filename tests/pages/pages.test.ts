@@ -217,7 +217,7 @@ describe('the page of an outlook', () => {
     expect($('main').text()).toContain('There is no outlook "nowhere".');
     expect(answer.headers['cache-control']).toBe('no-store');
     const { $: odd } = await page(`${PATH}?version=x`, 422);
-    expect(odd('main').text()).toContain('must be a whole number from 1');
+    expect(odd('main').text()).toContain('must be a whole number of at least 1');
     const json = await ledger.call({ url: PATH, headers: { accept: 'application/json' } });
     expect(json.statusCode).toBe(406);
     const posted = await ledger.call({ method: 'POST', url: PATH });

@@ -109,7 +109,7 @@ test('many callers at once give each event one position', async () => {
   }
   const answers = await Promise.all(
     Array.from({ length: 10 }, () =>
-      ledger.pool.query<{ last: string }>('select sequence_events() as last'),
+      ledger.pool.query<{ last: number }>('select sequence_events() as last'),
     ),
   );
   const { rows } = await ledger.pool.query(

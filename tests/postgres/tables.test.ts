@@ -13,7 +13,8 @@ const SCHEMA = ['--dialect', 'postgresql', '--schema', './src/postgres/tables/*.
 
 async function drizzleKit(...args: string[]): Promise<string> {
   const program = path.join(CHECKOUT, 'node_modules/.bin/drizzle-kit');
-  const run = promisify(execFile)(program, args, { cwd: CHECKOUT, timeout: 50_000 });
+  const env = { ...process.env, NODE_OPTIONS: '--conditions=import' }; // see drizzle.config.ts
+  const run = promisify(execFile)(program, args, { cwd: CHECKOUT, env, timeout: 50_000 });
   run.child.stdin?.end(); // it asks where it is in doubt
   return (await run).stdout;
 }

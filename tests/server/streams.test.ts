@@ -109,7 +109,7 @@ test('clients that are cut off at random miss nothing and are told nothing twice
   }
 
   const { rows } = await database.pool.query<{ id: string; slug: string; version: number }>(
-    `select e.position as id, o.slug, e.version
+    `select e.position::text as id, o.slug, e.version
        from events e join outlooks o on o.id = e.outlook_id order by e.position`,
   );
   expect(rows).toHaveLength(SLUGS.length + OTHER_EVENTS + REVISIONS);

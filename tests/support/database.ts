@@ -12,15 +12,22 @@ export function databaseUrl(serverUrl: string, name: string): string {
   return url.href;
 }
 
-/** A database of its own: a clone of the migrated template, or an empty one. Answers its URL. */
-export async function createDatabase({ empty = false } = {}): Promise<string> {
+/**
+ * Creates a database of its own: a clone of the migrated template, or of the database that `from`
+ * names and that nobody is connected to, or an empty one. Returns its URL.
+ */
+export async function createDatabase({
+  empty = false,
+  from,
+}: { empty?: boolean; from?: string } = {}): Promise<string> {
   const serverUrl = inject('serverUrl');
   const prefix = inject('prefix');
   const name = prefix + randomBytes(6).toString('hex');
+  const template = from ? new URL(from).pathname.slice(1) : prefix + TEMPLATE;
   const client = new pg.Client({ connectionString: serverUrl });
   await client.connect();
   try {
-    const source = empty ? '' : `template ${prefix}${TEMPLATE} strategy file_copy`;
+    const source = empty ? '' : `template ${template} strategy file_copy`;
     await client.query(`create database ${name} ${source}`);
   } finally {
     await client.end();

@@ -29,6 +29,7 @@ const started: ChildProcess[] = [];
 const bench = fs.realpathSync(fs.mkdtempSync(path.join(roomyFolder(), 'olk-embedded-')));
 fs.chmodSync(bench, 0o755); // mkdtemp makes it 0700, where root's nobody could not enter
 const build = path.join(bench, 'build');
+const MODULE = 'postgres/embedded/server.js';
 const template = path.join(bench, 'template');
 const apart = `${bench}-apart`;
 
@@ -41,12 +42,9 @@ function roomyFolder(): string {
   }
 }
 
-/** Builds the module for child processes and makes a cluster to copy. */
+/** Copies the built module for child processes of any account, and makes a cluster to copy. */
 export async function prepareBench(): Promise<void> {
-  const options = ['--outDir', build, '--incremental', 'false', '--tsBuildInfoFile', 'null'];
-  const tsc = path.join(CHECKOUT, 'node_modules/.bin/tsc');
-  const project = ['-p', path.join(CHECKOUT, 'tsconfig.build.json'), '--noCheck'];
-  execFileSync(tsc, [...project, ...options], { stdio: 'inherit' });
+  fs.cpSync(path.join(CHECKOUT, 'dist'), build, { recursive: true });
   fs.writeFileSync(path.join(build, 'package.json'), '{"type":"module"}');
   fs.symlinkSync(path.join(CHECKOUT, 'node_modules'), path.join(bench, 'node_modules'));
   const service = startService(template);
@@ -91,18 +89,18 @@ export function buildWithoutLinks(): { module: string; programs: string } {
     recursive: true,
     filter: (file) => !fs.lstatSync(file).isSymbolicLink(),
   });
-  return { module: path.join(home, 'build/db/embedded.js'), programs };
+  return { module: path.join(home, 'build', MODULE), programs };
 }
 
 /** The build where no package can be found. */
 export function buildAlone(): string {
   fs.cpSync(build, path.join(apart, 'build'), { recursive: true });
-  return path.join(apart, 'build/db/embedded.js');
+  return path.join(apart, 'build', MODULE);
 }
 
 export function startService(
   dataDir: string,
-  { module = path.join(build, 'db/embedded.js'), account = {}, fsync = 'off' }: ServiceOptions = {},
+  { module = path.join(build, MODULE), account = {}, fsync = 'off' }: ServiceOptions = {},
 ): Service {
   const script = path.join(import.meta.dirname, 'embedded-service.mjs');
   const child = spawn(process.execPath, [script, module, dataDir], {

@@ -54,6 +54,38 @@ const SETTINGS = {
   RATE_LIMIT_PER_KEY: '0',
 };
 
+const START = new Date('2026-11-20T16:00:00.000Z');
+
+type Prepared = { template: string; keys: Record<Role, string> };
+const prepared = new Map<boolean, Promise<Prepared>>();
+
+/** What every ledger of this worker starts with, made once: cloning it is ten times faster. */
+function preparedDatabase(samples: boolean): Promise<Prepared> {
+  const known = prepared.get(samples);
+  if (known) return known;
+  const preparing = prepareDatabase(samples);
+  prepared.set(samples, preparing);
+  return preparing;
+}
+
+async function prepareDatabase(samples: boolean): Promise<Prepared> {
+  const template = await createDatabase();
+  const database = openDatabase(template, 1);
+  if (samples) await loadSamples(database, START);
+  else
+    for (const sample of SAMPLE_SERIES.series)
+      await createSeries(database.db, parse(series, sample), START);
+  const issue = async (role: Role) =>
+    (await issueKey(database.db, { name: `${role} desk`, role, expiresAt: null }, START)).key;
+  const keys = {
+    analyst: await issue('analyst'),
+    feed: await issue('feed'),
+    admin: await issue('admin'),
+  };
+  await database.pool.end();
+  return { template, keys };
+}
+
 export async function startLedger({
   samples = true,
   followsEvents = true,
@@ -69,21 +101,11 @@ export async function startLedger({
   /** How names of webhooks are looked up. */
   resolve?: Resolve;
 } = {}): Promise<TestLedger> {
-  const url = await createDatabase();
+  const { template, keys } = await preparedDatabase(samples);
+  const url = await createDatabase({ from: template });
   const database = openDatabase(through ? await through(url) : url);
-  const clock = { now: new Date('2026-11-20T16:00:00.000Z') };
+  const clock = { now: new Date(START) };
   const now = () => clock.now;
-  if (samples) await loadSamples(database, now());
-  else
-    for (const sample of SAMPLE_SERIES.series)
-      await createSeries(database.db, parse(series, sample), now());
-  const issue = async (role: Role) =>
-    (await issueKey(database.db, { name: `${role} desk`, role, expiresAt: null }, now())).key;
-  const keys = {
-    analyst: await issue('analyst'),
-    feed: await issue('feed'),
-    admin: await issue('admin'),
-  };
   const feed = new ChangeFeed(database.pool, () => {});
   if (followsEvents) await feed.start();
   const app = await buildApp({
@@ -108,7 +130,7 @@ export async function startLedger({
     feed,
     app,
     url,
-    keys,
+    keys: { ...keys },
     clock,
     call,
     revise: (body, headers = {}) =>

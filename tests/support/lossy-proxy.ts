@@ -1,18 +1,18 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
-/** What happens to a write: its answer is lost, or it is answered by what stands in front of the service. */
-export type Loss = 'answer lost' | keyof typeof ANSWERS;
+/** What happens to a write: its response is lost, or the proxy responds itself. */
+export type Loss = 'response lost' | keyof typeof RESPONSES;
 
-const REST = 'retry-after: 0\r\ncontent-length: 0\r\nconnection: close\r\n\r\n';
+const NO_BODY = 'retry-after: 0\r\ncontent-length: 0\r\nconnection: close\r\n\r\n';
 
-const ANSWERS = {
-  unavailable: `HTTP/1.1 503 Service Unavailable\r\n${REST}`,
-  'in flight': `HTTP/1.1 409 Conflict\r\n${REST}`,
+const RESPONSES = {
+  unavailable: `HTTP/1.1 503 Service Unavailable\r\n${NO_BODY}`,
+  'in flight': `HTTP/1.1 409 Conflict\r\n${NO_BODY}`,
 };
 
-/** A way to the service on which the next writes suffer losses, one each. */
-export class LossyWay {
-  /** The head of each write that was sent. */
+/** A proxy of the service. Each of the next writes suffers one of the losses. */
+export class LossyProxy {
+  /** The head of each write, in the order they were sent. */
   readonly writes: string[] = [];
   readonly losses: Loss[] = [];
   readonly #server: Server;
@@ -53,11 +53,11 @@ export class LossyWay {
         this.writes.push(text.split('\r\n\r\n', 1)[0] ?? '');
         loss = this.losses.shift();
       }
-      if (loss === undefined || loss === 'answer lost') service.write(bytes);
-      else client.end(ANSWERS[loss]);
+      if (loss === undefined || loss === 'response lost') service.write(bytes);
+      else client.end(RESPONSES[loss]);
     });
     service.on('data', (bytes) => {
-      if (loss === 'answer lost') client.destroy();
+      if (loss === 'response lost') client.destroy();
       else client.write(bytes);
     });
   }

@@ -9,7 +9,7 @@ const BIN = fileURLToPath(new URL('../../cli/bin/outlook.js', import.meta.url));
 
 export type Run = { code: number | null; stdout: string; stderr: string };
 
-/** A command that runs. */
+/** A running command. */
 export type Running = {
   stdout: () => string;
   stderr: () => string;
@@ -22,21 +22,21 @@ type Options = {
   url?: string;
   key?: string;
   env?: Record<string, string>;
-  /** What it reads; nothing unless it is given. */
+  /** The standard input; empty by default. */
   stdin?: string;
 };
 
 const children = new Set<ChildProcess>();
 const folders: string[] = [];
 
-/** A folder of its own, for a home or for files. */
+/** A new folder, for a home or for files. */
 export function newFolder(): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'outlook-cli-'));
   folders.push(folder);
   return folder;
 }
 
-/** Ends what the tests of a file left running, and removes its folders. */
+/** Kills the commands that are still running, and removes the folders. */
 export function cleanUp(): void {
   for (const child of children) child.kill('SIGKILL');
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
@@ -52,14 +52,19 @@ function environment({ url, key, env = {} }: Options): Record<string, string> {
   };
 }
 
-function start(command: string, args: readonly string[], options: Options): Running {
+/** Starts a program; its standard input stays open unless it is closed. */
+function start(
+  command: string,
+  args: readonly string[],
+  options: Options,
+): Running & { closeInput: () => void } {
   const child = spawn(command, args, { env: environment(options), stdio: 'pipe' });
   children.add(child);
   const texts = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const) {
     child[name].setEncoding('utf8').on('data', (text: string) => void (texts[name] += text));
   }
-  child.stdin.on('error', () => {}); // it may have ended without reading
+  child.stdin.on('error', () => {}); // the program may end without reading it
   const ended = new Promise<Run>((resolve) => {
     child.once('close', (code) => {
       children.delete(child);
@@ -70,32 +75,32 @@ function start(command: string, args: readonly string[], options: Options): Runn
     stdout: () => texts.stdout,
     stderr: () => texts.stderr,
     type: (text) => void child.stdin.write(text),
+    closeInput: () => void child.stdin.end(),
     kill: (signal) => void child.kill(signal),
     ended,
   };
 }
 
-/** Starts `outlook`, as the built program, without a terminal. */
+/** Starts the built `outlook` without a terminal. */
 export function begin(args: readonly string[], options: Options = {}): Running {
   const running = start(process.execPath, [BIN, ...args], options);
   if (options.stdin !== undefined) running.type(options.stdin);
-  const child = [...children].at(-1);
-  child?.stdin?.end();
+  running.closeInput();
   return running;
 }
 
-/** Runs `outlook` to its end, without a terminal. */
+/** Runs the built `outlook` without a terminal, to its end. */
 export function outlook(args: readonly string[], options: Options = {}): Promise<Run> {
   return begin(args, options).ended;
 }
 
-/** Runs a line of bash, to which $OUTLOOK is the program. */
+/** Runs a line of bash, in which $OUTLOOK is the path of `outlook`. */
 export function shell(line: string, options: Options = {}): Promise<Run> {
   const env = { ...options.env, OUTLOOK: BIN };
   return start('bash', ['-c', line], { ...options, env }).ended;
 }
 
-/** Starts `outlook` on a terminal of so many columns, whose output is all stdout. */
+/** Starts `outlook` on a terminal. Everything it prints is in stdout. */
 export function onTerminal(
   args: readonly string[],
   { columns = 100, ...options }: Options & { columns?: number } = {},
@@ -109,11 +114,27 @@ export function onTerminal(
   return start('script', script, { ...options, env: { TERM: 'xterm-256color', ...options.env } });
 }
 
-/** Waits until a text comes. */
-export async function shows(read: () => string, wanted: string | RegExp): Promise<void> {
-  const isThere = () =>
-    typeof wanted === 'string' ? read().includes(wanted) : wanted.test(read());
-  for (const deadline = Date.now() + 30_000; !isThere(); await delay(20)) {
-    if (Date.now() > deadline) throw new Error(`waited for ${String(wanted)} in: ${read()}`);
+/** The environment of a command that first runs some JavaScript, which can call `gc`. */
+export function preloaded(code: string): Record<string, string> {
+  const gc = `import v8 from 'node:v8';
+    import vm from 'node:vm';
+    v8.setFlagsFromString('--expose-gc');
+    const gc = vm.runInNewContext('gc');`;
+  const url = `data:text/javascript,${encodeURIComponent(gc + code)}`;
+  return { NODE_OPTIONS: `--import ${url}` };
+}
+
+/** Waits until a command prints a text. Just before vitest's own timeout, it fails with what was printed. */
+export async function shows(
+  running: Running,
+  wanted: string,
+  stream: 'stdout' | 'stderr' = 'stdout',
+): Promise<void> {
+  let isOver = false;
+  void running.ended.then(() => (isOver = true));
+  for (const deadline = Date.now() + 55_000; !running[stream]().includes(wanted); await delay(20)) {
+    if (isOver || Date.now() > deadline) {
+      throw new Error(`waited for ${wanted} in: ${running[stream]()}`);
+    }
   }
 }

@@ -225,7 +225,7 @@ test('a receiver that is away, cuts off, hangs, redirects or talks nonsense gets
   const ways: [string, () => unknown][] = [
     ['the connection was refused', () => receiver.kill()],
     [
-      'the connection ended before the answer did',
+      'the connection closed before the response was complete',
       async () => {
         await receiver.open();
         receiver.answer = (_, response) => {
@@ -235,12 +235,12 @@ test('a receiver that is away, cuts off, hangs, redirects or talks nonsense gets
       },
     ],
     [
-      'the connection ended before an answer came',
+      'the connection was reset before a response arrived',
       () => void (receiver.answer = (_, response) => response.destroy()),
     ],
-    ['no whole answer came within 15 s', () => void (receiver.answer = () => {})],
+    ['no complete response came within 15 s', () => void (receiver.answer = () => {})],
     [
-      'no whole answer came within 15 s',
+      'no complete response came within 15 s',
       () => void (receiver.answer = (_, response) => response.writeHead(200).write('and then')),
     ],
     [
@@ -261,13 +261,13 @@ test('a receiver that is away, cuts off, hangs, redirects or talks nonsense gets
       () => void (receiver.answer = (_, response) => response.socket?.end('nonsense\r\n\r\n')),
     ],
     [
-      'answered 99, which is no status',
+      'answered 99, which is not a status',
       () =>
         void (receiver.answer = (_, response) =>
           response.socket?.end('HTTP/1.1 099 X\r\nContent-Length: 0\r\n\r\n')),
     ],
     [
-      'the connection ended without an answer',
+      'the connection closed without a response',
       () =>
         void (receiver.answer = (_, response) =>
           response.socket?.end(
@@ -350,7 +350,7 @@ test('what an instance that is gone had taken is delivered by another once the l
   );
   const due = new Date(ledger.clock.now.getTime() + HOUR);
   const times = { now: due, leaseUntil: new Date(due.getTime() + 90 * SECOND) };
-  const most = { perWebhook: 8, altogether: 64 };
+  const most = { perWebhook: 8, total: 64 };
   expect(await claimDeliveries(ledger.pool, times, new Map(), most)).toMatchObject([
     { attempt: 1 },
   ]);
@@ -622,7 +622,7 @@ test('a stop waits for no receiver for long, and another start goes on', async (
     [id, own.clock.now],
   );
   expect(rows).toEqual([
-    { due: true, fault: 'the service stopped meanwhile', failing_since: null },
+    { due: true, fault: 'the service stopped during the attempt', failing_since: null },
   ]);
   await own.close();
 });

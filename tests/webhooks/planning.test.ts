@@ -17,7 +17,7 @@ import { openSession } from '../support/plain-sql.ts';
 
 const OUTLOOKS = 6;
 const NOW = new Date('2026-11-20T16:00:00.000Z');
-const MOST = { perWebhook: 8, altogether: 64 };
+const MOST = { perWebhook: 8, total: 64 };
 
 let ledger: TestLedger;
 let writer: pg.Client;
@@ -81,7 +81,7 @@ async function deliveries(
     due: boolean;
     delivered: boolean;
   }>(
-    `select position::float8 as position, outlook_id::float8 as outlook, due_at is not null as due,
+    `select position, outlook_id as outlook, due_at is not null as due,
        delivered_at is not null as delivered
        from webhook_deliveries where webhook_id = $1 order by position`,
     [id],
@@ -93,7 +93,7 @@ test('what one missed is planned bit by bit, each event once, and of an outlook 
   const other = await newWebhook();
   await addEvents(1_999);
   const { rows: before } = await ledger.pool.query<{ last: number }>(
-    'select position::float8 as last from webhooks where id = $1',
+    'select position as last from webhooks where id = $1',
     [webhook],
   );
   await sequenceEvents(ledger.pool); // a thousand at once get their places
@@ -126,7 +126,7 @@ test('several instances that plan, deliver, fail and vanish at once deliver all 
   const instance = async () => {
     for (;;) {
       await plan();
-      const claims = await claim(new Date((clock += 1)), { perWebhook: 2, altogether: 2 });
+      const claims = await claim(new Date((clock += 1)), { perWebhook: 2, total: 2 });
       for (const { event } of claims) told.push({ outlook: event.slug, position: event.position });
       await Promise.all(
         claims.map(async (one) => {
@@ -215,10 +215,10 @@ test('bounds are kept of each webhook and altogether, and idle webhooks come fir
   await addEvents(OUTLOOKS);
   await plan();
   const busy = new Map([[webhook, 2]]);
-  const taken = await claim(NOW, { perWebhook: 3, altogether: 6 }, busy);
+  const taken = await claim(NOW, { perWebhook: 3, total: 6 }, busy);
   const of = (id: string) => taken.filter(({ webhookId }) => webhookId === id).length;
   expect([of(webhook), of(other)]).toEqual([1, 3]);
-  const rest = await claim(NOW, { perWebhook: 3, altogether: 2 }, busy);
+  const rest = await claim(NOW, { perWebhook: 3, total: 2 }, busy);
   expect(rest.map(({ webhookId }) => webhookId)).toEqual([other, other]);
 });
 

@@ -171,7 +171,7 @@ test('a stop cuts off what a receiver leaves open, and the next start sends it a
   for (const service of services) service.kill('SIGTERM');
   for (const service of services) expect(await service.ended).toEqual({ code: 0, signal: null });
   expect(await waiting()).toEqual(
-    SLUGS.map(() => ({ due: true, fault: 'the service stopped meanwhile' })),
+    SLUGS.map(() => ({ due: true, fault: 'the service stopped during the attempt' })),
   );
   accept();
   await start(1);
@@ -184,7 +184,7 @@ test('logs tell of webhooks, but not their secrets, nor what stands in the query
   receiver.answer = (_, response) => response.writeHead(500).end();
   await revise(1);
   const log = () => services.map(({ stdout, stderr }) => stdout() + stderr()).join('');
-  await expect.poll(log, SOON).toContain('a webhook did not take it');
+  await expect.poll(log, SOON).toContain('a webhook delivery failed');
   expect(log()).toContain('delivered to a webhook');
   expect(log()).toContain(`"receiver":"${new URL(receiver.url).origin}"`);
   for (const text of ['hush', 'whsec_', secret.slice('whsec_'.length)])

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { EVENT_KINDS } from '../../src/domain/events.ts';
-import { forgetDeliveries } from '../../src/webhooks/delivery-log.ts';
-import { forgetSecrets } from '../../src/webhooks/webhooks.ts';
+import { deleteOldDeliveries } from '../../src/webhooks/delivery-log.ts';
+import { deleteExpiredSecrets } from '../../src/webhooks/webhooks.ts';
 import { openSession } from '../support/plain-sql.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { deliveriesOf, subscribe } from '../support/receiver.ts';
@@ -115,9 +115,13 @@ describe('creating', () => {
     [
       'credentials',
       { url: 'https://me:you@desk.example' },
-      { '/url': 'must hold no user and no password; deliveries are signed' },
+      { '/url': 'must not contain a user or password; deliveries are signed instead' },
     ],
-    ['a fragment', { url: `${URL}#a` }, { '/url': 'must have no fragment, which is never sent' }],
+    [
+      'a fragment',
+      { url: `${URL}#a` },
+      { '/url': 'must not have a fragment, which is never sent' },
+    ],
     [
       'too long a URL',
       { url: `https://desk.example/${'a'.repeat(2000)}` },
@@ -132,7 +136,7 @@ describe('creating', () => {
     [
       'no kind',
       { kinds: [] },
-      { '/kinds': 'must name a kind; leave it out, or give null, for all kinds' },
+      { '/kinds': 'must contain at least one kind; leave it out or send null for all kinds' },
     ],
     [
       'an unknown outlook',
@@ -292,7 +296,7 @@ describe('the log', () => {
     await ledger.pool.query('select sequence_events()');
     const { id } = await subscribe(ledger, URL);
     const [old, young, open] = await delivered(id, -1, 0, null);
-    await forgetDeliveries(ledger.pool, ledger.clock.now);
+    await deleteOldDeliveries(ledger.pool, ledger.clock.now);
     const left = (await deliveriesOf(ledger, id)).map((one) => one.id);
     expect(left).toEqual([open, young]);
     expect(left).not.toContain(old);
@@ -301,7 +305,7 @@ describe('the log', () => {
       [old],
     );
     expect(rows).toEqual([]);
-    await forgetDeliveries(ledger.pool, new Date('2999-01-01'));
+    await deleteOldDeliveries(ledger.pool, new Date('2999-01-01'));
     expect((await deliveriesOf(ledger, id)).map((one) => one.id)).toEqual([open]);
   });
 
@@ -360,9 +364,9 @@ test('a secret that signs no longer is forgotten', async () => {
     return rows;
   };
   const until = ledger.clock.now.getTime() + 86_400_000;
-  await forgetSecrets(ledger.pool, new Date(until - 1));
+  await deleteExpiredSecrets(ledger.pool, new Date(until - 1));
   expect(await previous()).toEqual([{ there: true }]);
-  await forgetSecrets(ledger.pool, new Date(until));
+  await deleteExpiredSecrets(ledger.pool, new Date(until));
   expect(await previous()).toEqual([{ there: false }]);
   expect((await admin(`/v1/webhooks/${id}`)).json()).toMatchObject({ previousSecretUntil: null });
 });

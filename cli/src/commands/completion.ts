@@ -1,15 +1,16 @@
 import type { Argv } from 'yargs';
-import { dataOf } from '../failures.ts';
-import type { Program } from '../options.ts';
-import { serviceAt } from '../service.ts';
+import { apiClient } from '../api-client.ts';
+import { dataOrThrow } from '../errors.ts';
+import type { Yargs } from '../options.ts';
+import { fetchOnce } from '../requests.ts';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
-/** How long whoever presses Tab waits for slugs, in milliseconds. */
-const SLUGS_WITHIN = 1_000;
-/** What a shell may be told; yargs prints it as it is. */
-const SLUG = /^[a-z0-9-]+$/;
-/** What a slug stands right behind. */
-const BEFORE_SLUG = new Set([
+/** How long a user who presses Tab waits for slugs, in milliseconds. */
+const SLUGS_TIMEOUT = 1_000;
+/** yargs prints completions as they are, so nothing else may reach the terminal. */
+const SAFE_SLUG = /^[a-z0-9-]+$/;
+/** The commands whose next word is a slug. */
+const TAKE_SLUG = new Set([
   'show',
   'history',
   'diff',
@@ -21,51 +22,49 @@ const BEFORE_SLUG = new Set([
   'evidence add',
 ]);
 
-/** @param programFor makes it anew once the shell is set, as yargs reads that when it is made */
+/** @param commandLineFor builds the parser again, as yargs reads SHELL when it builds one */
 export function completionCommand(
-  program: Program,
-  programFor: (shell: string) => Argv<unknown>,
-): Program {
-  return program.command(
+  yargs: Yargs,
+  commandLineFor: (shell: string) => Argv<unknown>,
+): void {
+  yargs.command(
     'completion <shell>',
-    'Print a script that completes commands, options and outlooks',
-    (command) =>
-      command.positional('shell', { choices: SHELLS, demandOption: true, describe: 'the shell' }),
+    'Print a completion script for a shell',
+    (yargs) =>
+      yargs.positional('shell', { choices: SHELLS, demandOption: true, describe: 'the shell' }),
     (argv) => {
       process.env['SHELL'] = argv.shell;
-      programFor(argv.shell).showCompletionScript();
+      commandLineFor(argv.shell).showCompletionScript();
     },
   );
 }
 
 /**
- * Sees to what yargs does not where a shell asks for completions. It goes by SHELL, which is that of the login: scripts
- * for zsh set COMP_LINE, and those for fish leave the name of the program out. And it does not wait for an answer
- * of the service, but would go on to carry the command out.
- * @returns the slugs that may stand where the cursor is
+ * The slugs to offer where a shell asks for completions. They are read before yargs parses: yargs does not wait for
+ * them, but would run the command meanwhile. It also sets SHELL to the shell that asks, since yargs goes by it and it
+ * names the login shell. A zsh script sets COMP_LINE, and a fish script leaves out the name of the program.
  */
-export async function prepareCompletion(args: readonly string[], url: string): Promise<string[]> {
+export async function completableSlugs(args: readonly string[], url: string): Promise<string[]> {
   if (args[0] !== '--get-yargs-completions') return [];
   const isNamed = args[1] === 'outlook';
   const other = isNamed ? 'bash' : 'fish';
   process.env['SHELL'] = process.env['COMP_LINE'] === undefined ? other : 'zsh';
   const words = args.slice(isNamed ? 2 : 1);
   const current = words.at(-1) ?? '';
-  return BEFORE_SLUG.has(words.slice(0, -1).join(' ')) ? slugsLike(current, url) : [];
+  return TAKE_SLUG.has(words.slice(0, -1).join(' ')) ? slugsStartingWith(current, url) : [];
 }
 
-/** The slugs that begin so; none where the service does not say at once. */
-async function slugsLike(start: string, url: string): Promise<string[]> {
+/** None where the service does not respond in time. */
+async function slugsStartingWith(start: string, url: string): Promise<string[]> {
   if (start.startsWith('-')) return [];
   try {
-    const { client } = serviceAt(url);
-    const signal = AbortSignal.timeout(SLUGS_WITHIN);
     const query = { limit: 100, sort: 'slug' } as const;
-    const { items } = dataOf(await client.GET('/v1/outlooks', { params: { query }, signal }));
-    return items
-      .map(({ slug }) => slug)
-      .filter((slug) => slug.startsWith(start) && SLUG.test(slug));
+    const fetch = (request: Request) => fetchOnce(request, AbortSignal.timeout(SLUGS_TIMEOUT));
+    const result = await apiClient(url).GET('/v1/outlooks', { params: { query }, fetch });
+    return dataOrThrow(result)
+      .items.map(({ slug }) => slug)
+      .filter((slug) => slug.startsWith(start) && SAFE_SLUG.test(slug));
   } catch {
-    return []; // A shell would show the words of a failure as words to choose from.
+    return []; // a shell would offer the words of an error message
   }
 }

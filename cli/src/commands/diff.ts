@@ -1,74 +1,73 @@
 import type { OutlookDiff } from '@outlook-ledger/client';
-import { dataOf } from '../failures.ts';
-import { fraction, heading, moment, paragraph } from '../layout.ts';
-import { given, number, type Program, slug } from '../options.ts';
-import { answer } from '../output.ts';
-import { probabilityMoves } from '../probabilities.ts';
-import { serviceAt } from '../service.ts';
+import { apiClient } from '../api-client.ts';
+import { dataOrThrow } from '../errors.ts';
+import { formatFraction, formatTime, heading, paragraph } from '../layout.ts';
+import { numberOption, omitUndefined, slugArgument, type Yargs } from '../options.ts';
+import { printResult } from '../output.ts';
+import { probabilityChanges } from '../probabilities.ts';
 
-export function diffCommand(program: Program): Program {
-  return program.command(
+export function diffCommand(yargs: Yargs): void {
+  yargs.command(
     'diff <slug> [to]',
     'Compare two versions',
-    (command) =>
-      command
-        .positional('slug', slug)
-        .positional('to', number('the version to look at; the one that stands, unless it is given'))
-        .option('against', number('the version to start from; the one before, unless it is given')),
+    (yargs) =>
+      yargs
+        .positional('slug', slugArgument)
+        .positional('to', numberOption('version to compare; the current one if omitted'))
+        .option('against', numberOption('version to compare it with; the previous one if omitted')),
     async (argv) => {
-      const { client } = serviceAt(argv.url);
+      const client = apiClient(argv.url);
       const { slug, against } = argv;
-      const newest = async () =>
-        dataOf(await client.GET('/v1/outlooks/{slug}', { params: { path: { slug } } })).version;
-      const version = argv.to ?? (await newest());
-      const params = { path: { slug, version }, query: given({ against }) };
-      const diff = dataOf(
+      const readCurrentVersion = async () =>
+        dataOrThrow(await client.GET('/v1/outlooks/{slug}', { params: { path: { slug } } }))
+          .version;
+      const version = argv.to ?? (await readCurrentVersion());
+      const params = { path: { slug, version }, query: omitUndefined({ against }) };
+      const diff = dataOrThrow(
         await client.GET('/v1/outlooks/{slug}/versions/{version}/diff', { params }),
       );
-      answer(argv, diff, () => pageOf(diff));
+      printResult(argv, diff, () => formatDiff(diff));
     },
   );
 }
 
-function pageOf(diff: OutlookDiff): string {
-  const { from, to, probabilities, fields, lists } = diff;
-  const side = ({ version, publishedAt, author }: OutlookDiff['from']) =>
-    `version ${version} (${moment(publishedAt)}, ${author.name})`;
+function formatDiff({ slug, from, to, probabilities, fields, lists }: OutlookDiff): string {
+  const describe = ({ version, publishedAt, author }: OutlookDiff['from']) =>
+    `version ${version} (${formatTime(publishedAt)}, ${author.name})`;
   return [
-    heading(`${diff.slug}: from ${side(from)} to ${side(to)}`),
-    probabilityMoves(probabilities.from, probabilities.to),
-    `  moved by ${fraction(probabilities.totalVariation)} in all`,
-    ...fields.map((field) => alterationOf(field)),
-    ...Object.entries(lists).flatMap(([name, list]) => listLines(name, list)),
+    heading(`${slug}: from ${describe(from)} to ${describe(to)}`),
+    probabilityChanges(probabilities.from, probabilities.to),
+    `  total variation ${formatFraction(probabilities.totalVariation)}`,
+    ...fields.map((field) => formatAlteration(field)),
+    ...Object.entries(lists).flatMap(([name, list]) => formatListDiff(name, list)),
   ].join('\n');
 }
 
 type ListDiff = OutlookDiff['lists'][keyof OutlookDiff['lists']];
 
-function listLines(name: string, { added, removed, altered, moved }: ListDiff): string[] {
-  const lines = [
+function formatListDiff(name: string, { added, removed, altered, moved }: ListDiff): string[] {
+  return [
     ...added.map(({ key, entry }) => paragraph(`+ ${name} "${key}": ${JSON.stringify(entry)}`)),
     ...removed.map(({ key, entry }) => paragraph(`− ${name} "${key}": ${JSON.stringify(entry)}`)),
     ...altered.flatMap(({ key, fields }) =>
-      fields.map((field) => alterationOf(field, `${name} "${key}" `)),
+      fields.map((field) => formatAlteration(field, `${name} "${key}" `)),
     ),
     ...moved.map(({ key, from, to }) =>
-      paragraph(`~ ${name} "${key}": from place ${from + 1} to place ${to + 1}`),
+      paragraph(`~ ${name} "${key}": moved from position ${from + 1} to ${to + 1}`),
     ),
   ];
-  return lines;
 }
 
 type Alteration = OutlookDiff['fields'][number];
 
-function alterationOf({ pointer, before, after }: Alteration, where = ''): string {
+function formatAlteration({ pointer, before, after }: Alteration, entry = ''): string {
   return [
-    paragraph(`~ ${where}${pointer}`),
-    paragraph(`from ${wordsOf(before)}`, 6),
-    paragraph(`to ${wordsOf(after)}`, 6),
+    paragraph(`~ ${entry}${pointer}`),
+    paragraph(`from ${formatValue(before)}`, 6),
+    paragraph(`to ${formatValue(after)}`, 6),
   ].join('\n');
 }
 
-function wordsOf(value: unknown): string {
+function formatValue(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }

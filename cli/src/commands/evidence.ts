@@ -1,79 +1,82 @@
 import type { Evidence, NewEvidence } from '@outlook-ledger/client';
-import { dataOf } from '../failures.ts';
-import { readJsonObject } from '../files.ts';
-import { heading, moment, paragraph, table } from '../layout.ts';
-import { given, number, type Program, slug, text } from '../options.ts';
-import { answer } from '../output.ts';
-import { walk } from '../paging.ts';
-import { serviceAt } from '../service.ts';
+import { apiClient } from '../api-client.ts';
+import { dataOrThrow } from '../errors.ts';
+import { readJsonObject } from '../input-files.ts';
+import { formatTime, heading, paragraph, table } from '../layout.ts';
+import { numberOption, omitUndefined, slugArgument, textOption, type Yargs } from '../options.ts';
+import { printResult } from '../output.ts';
+import { readPages } from '../paging.ts';
 
-export function evidenceCommand(program: Program): Program {
-  return program.command('evidence', 'List or add evidence', (command) => {
-    listCommand(command);
-    return addCommand(command).demandCommand(1, 'Say "evidence list" or "evidence add".');
+export function evidenceCommand(yargs: Yargs): void {
+  yargs.command('evidence', 'List or add evidence', (yargs) => {
+    listCommand(yargs);
+    addCommand(yargs);
+    return yargs.demandCommand(1, 'Use "evidence list" or "evidence add".');
   });
 }
 
-function listCommand(program: Program): Program {
-  return program.command(
+function listCommand(yargs: Yargs): void {
+  yargs.command(
     'list <slug>',
-    'List the evidence of an outlook, newest first, with the ids to cite it by',
-    (command) =>
-      command
-        .positional('slug', slug)
-        .option('limit', number('at most so many; all of them unless it is given')),
+    'List the evidence of an outlook and its ids, newest first',
+    (yargs) =>
+      yargs
+        .positional('slug', slugArgument)
+        .option('limit', numberOption('maximum number; all if omitted')),
     async (argv) => {
-      const { client } = serviceAt(argv.url);
+      const client = apiClient(argv.url);
       const path = { slug: argv.slug };
-      const found = await walk(argv.limit ?? Infinity, async (query) =>
-        dataOf(await client.GET('/v1/outlooks/{slug}/evidence', { params: { path, query } })),
+      const evidence = await readPages(argv.limit ?? Infinity, async (query) =>
+        dataOrThrow(await client.GET('/v1/outlooks/{slug}/evidence', { params: { path, query } })),
       );
-      answer(argv, found, () => listOf(found.items));
+      printResult(argv, evidence, () => formatEvidence(evidence.items));
     },
   );
 }
 
-function addCommand(program: Program): Program {
-  return program.command(
+function addCommand(yargs: Yargs): void {
+  yargs.command(
     'add <slug>',
-    'Add evidence, from options, a file, or both',
-    (command) =>
-      command.positional('slug', slug).options({
-        file: text(
-          'a JSON file with an item as the API takes it, or -; options go before what it says',
+    'Add evidence from options, a JSON file, or both',
+    (yargs) =>
+      yargs.positional('slug', slugArgument).options({
+        file: textOption(
+          'JSON file with the evidence as the API takes it, - for standard input; options override it',
         ),
-        headline: text('what it is, in a line'),
-        summary: text('what it says'),
-        publisher: text('who published it'),
-        'published-at': text('when, such as 2026-11-20T22:00:00Z'),
-        link: text('the URL where it stands'),
-        corrects: text('the id of the item that it corrects'),
+        headline: textOption('headline'),
+        summary: textOption('summary'),
+        publisher: textOption('publisher'),
+        'published-at': textOption('time of publication, such as 2026-11-20T22:00:00Z'),
+        link: textOption('URL of the source'),
+        corrects: textOption('id of the evidence that this corrects'),
       }),
     async (argv) => {
-      const { client } = serviceAt(argv.url);
+      const client = apiClient(argv.url);
       const { headline, summary, publisher, publishedAt, link: url, corrects } = argv;
-      const options = given({ headline, summary, publisher, publishedAt, url, corrects });
+      const options = omitUndefined({ headline, summary, publisher, publishedAt, url, corrects });
       const file = argv.file === undefined ? {} : await readJsonObject(argv.file);
-      // The service tells what is missing, all at once.
+      // The service reports everything that is missing, at once.
       const body = { ...file, ...options } as NewEvidence;
       const params = { path: { slug: argv.slug } };
-      const added = dataOf(await client.POST('/v1/outlooks/{slug}/evidence', { params, body }));
-      answer(argv, added, () => addedOf(added));
+      const added = dataOrThrow(
+        await client.POST('/v1/outlooks/{slug}/evidence', { params, body }),
+      );
+      printResult(argv, added, () => formatAdded(added));
     },
   );
 }
 
-function listOf(items: readonly Evidence[]): string {
-  if (items.length === 0) return 'There is no evidence.';
+function formatEvidence(items: readonly Evidence[]): string {
+  if (items.length === 0) return 'No evidence.';
   return table(
-    [{ title: 'Id' }, { title: 'Published' }, { title: 'Headline', wraps: true }],
-    items.map(({ id, publishedAt, headline }) => [id, moment(publishedAt), headline]),
+    [{ title: 'ID' }, { title: 'Published' }, { title: 'Headline', wraps: true }],
+    items.map(({ id, publishedAt, headline }) => [id, formatTime(publishedAt), headline]),
   );
 }
 
-function addedOf({ id, headline, claims }: Evidence): string {
+function formatAdded({ id, headline, claims }: Evidence): string {
   return [
     heading(`Added: ${headline}`),
-    paragraph(`${claims.length} claims. A revision cites it with --evidence ${id}`),
+    paragraph(`Claims: ${claims.length}. To cite it in a revision: --evidence ${id}`),
   ].join('\n');
 }

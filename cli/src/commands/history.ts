@@ -1,43 +1,54 @@
 import type { ProbabilityHistory } from '@outlook-ledger/client';
-import { dataOf } from '../failures.ts';
-import { delta, fraction, moment, sparkline, table, terminalWidth } from '../layout.ts';
-import { given, type Program, SCENARIOS, slug, text } from '../options.ts';
-import { answer } from '../output.ts';
-import { moveOf } from '../probabilities.ts';
-import { serviceAt } from '../service.ts';
+import { apiClient } from '../api-client.ts';
+import { dataOrThrow } from '../errors.ts';
+import {
+  formatDelta,
+  formatFraction,
+  formatTime,
+  sparkline,
+  table,
+  terminalWidth,
+} from '../layout.ts';
+import { omitUndefined, SCENARIOS, slugArgument, textOption, type Yargs } from '../options.ts';
+import { printResult } from '../output.ts';
+import { deltaBetween } from '../probabilities.ts';
 
-export function historyCommand(program: Program): Program {
-  return program.command(
+/** The columns that a line needs beside its sparkline. */
+const LABEL_WIDTH = 12;
+
+export function historyCommand(yargs: Yargs): void {
+  yargs.command(
     'history <slug>',
-    'Show how the probabilities moved',
-    (command) =>
-      command.positional('slug', slug).options({
-        from: text('published at this moment or later'),
-        to: text('published before this moment'),
+    'Show how the probabilities changed',
+    (yargs) =>
+      yargs.positional('slug', slugArgument).options({
+        from: textOption('published at or after this time'),
+        to: textOption('published before this time'),
       }),
     async (argv) => {
-      const { client } = serviceAt(argv.url);
       const params = {
         path: { slug: argv.slug },
-        query: given({ from: argv.from, to: argv.to }),
+        query: omitUndefined({ from: argv.from, to: argv.to }),
       };
-      const history = dataOf(await client.GET('/v1/outlooks/{slug}/probabilities', { params }));
-      answer(argv, history, () => pageOf(history));
+      const history = dataOrThrow(
+        await apiClient(argv.url).GET('/v1/outlooks/{slug}/probabilities', { params }),
+      );
+      printResult(argv, history, () => formatHistory(history));
     },
   );
 }
 
-function pageOf({ opening, points }: ProbabilityHistory): string {
+function formatHistory({ opening, points }: ProbabilityHistory): string {
   const steps = opening ? [opening, ...points] : points;
-  if (steps.length === 0) return 'Nothing was published by then.';
-  const newest = steps.slice(12 - terminalWidth());
+  if (steps.length === 0) return 'No versions in this period.';
+  const newest = steps.slice(LABEL_WIDTH - terminalWidth());
   const lines = SCENARIOS.map(
     (scenario) => `  ${scenario}  ${sparkline(newest.map((step) => step[scenario]))}`,
   );
-  return [...lines, '', stepsOf(steps)].join('\n');
+  return [...lines, '', stepTable(steps)].join('\n');
 }
 
-function stepsOf(steps: ProbabilityHistory['points']): string {
+function stepTable(steps: ProbabilityHistory['points']): string {
   return table(
     [
       { title: 'Version', align: 'right' },
@@ -49,10 +60,12 @@ function stepsOf(steps: ProbabilityHistory['points']): string {
     ],
     steps.map((step, index) => [
       String(step.version),
-      moment(step.publishedAt),
+      formatTime(step.publishedAt),
       ...SCENARIOS.flatMap((scenario) => {
-        const before = steps[index - 1]?.[scenario] ?? step[scenario];
-        return [fraction(step[scenario]), index === 0 ? '' : delta(moveOf(before, step[scenario]))];
+        const probability = step[scenario];
+        const before = steps[index - 1]?.[scenario];
+        const change = before === undefined ? '' : formatDelta(deltaBetween(before, probability));
+        return [formatFraction(probability), change];
       }),
     ]),
   );

@@ -1,51 +1,61 @@
 import type { OutlookSummary } from '@outlook-ledger/client';
-import { dataOf } from '../failures.ts';
-import { fraction, table } from '../layout.ts';
-import { asOf, given, number, type Program, SCENARIOS, text } from '../options.ts';
-import { answer } from '../output.ts';
-import { walk } from '../paging.ts';
-import { serviceAt } from '../service.ts';
+import { apiClient } from '../api-client.ts';
+import { dataOrThrow } from '../errors.ts';
+import { formatFraction, table } from '../layout.ts';
+import {
+  asOfOption,
+  numberOption,
+  omitUndefined,
+  SCENARIOS,
+  textOption,
+  type Yargs,
+} from '../options.ts';
+import { printResult } from '../output.ts';
+import { readPages } from '../paging.ts';
 
 const STATUSES = ['open', 'resolved', 'void', 'withdrawn'] as const;
 const SORTS = ['-publishedAt', 'publishedAt', 'slug', 'relevance'] as const;
 
-export function listCommand(program: Program): Program {
-  return program.command(
+export function listCommand(yargs: Yargs): void {
+  yargs.command(
     'list',
     'List outlooks',
-    (command) =>
-      command.options({
-        instrument: text('only those on this symbol'),
-        status: { choices: STATUSES, describe: 'only those of this status' },
+    (yargs) =>
+      yargs.options({
+        instrument: textOption('only outlooks on this symbol'),
+        status: { choices: STATUSES, describe: 'only outlooks with this status' },
         'review-due': {
           type: 'boolean',
-          describe: 'only those due for review (--no-… for the others)',
+          describe: 'only outlooks due for review (--no-review-due: only the others)',
         },
-        scenario: { choices: SCENARIOS, describe: 'what the two below are about' },
-        'min-probability': number('only those that give it so much or more'),
-        'max-probability': number('only those that give it so much or less'),
-        'updated-since': text('only those published at this moment or later'),
-        q: text('only those with these words'),
-        sort: { choices: SORTS, describe: 'the order' },
-        'as-of': asOf,
-        limit: number('at most so many; all of them unless it is given'),
+        scenario: {
+          choices: SCENARIOS,
+          describe: 'scenario for --min-probability and --max-probability',
+        },
+        'min-probability': numberOption('only outlooks with at least this probability'),
+        'max-probability': numberOption('only outlooks with at most this probability'),
+        'updated-since': textOption('only outlooks published at or after this time'),
+        q: textOption('only outlooks with these words'),
+        sort: { choices: SORTS, describe: 'sort order' },
+        'as-of': asOfOption,
+        limit: numberOption('maximum number; all if omitted'),
       }),
     async (argv) => {
       const { instrument, status, reviewDue, scenario, minProbability, maxProbability } = argv;
       const { updatedSince, q, sort, asOf, limit = Infinity } = argv;
-      const { client } = serviceAt(argv.url);
+      const client = apiClient(argv.url);
       const filters = { instrument, status, reviewDue, scenario, minProbability, maxProbability };
-      const query = given({ ...filters, updatedSince, q, sort, asOf });
-      const found = await walk(limit, async (page) =>
-        dataOf(await client.GET('/v1/outlooks', { params: { query: { ...query, ...page } } })),
+      const query = omitUndefined({ ...filters, updatedSince, q, sort, asOf });
+      const list = await readPages(limit, async (page) =>
+        dataOrThrow(await client.GET('/v1/outlooks', { params: { query: { ...query, ...page } } })),
       );
-      answer(argv, found, () => pageOf(found.items));
+      printResult(argv, list, () => formatList(list.items));
     },
   );
 }
 
-function pageOf(outlooks: readonly OutlookSummary[]): string {
-  if (outlooks.length === 0) return 'No outlook is like that.';
+function formatList(outlooks: readonly OutlookSummary[]): string {
+  if (outlooks.length === 0) return 'No outlooks match.';
   return table(
     [
       { title: 'Outlook', wraps: true },
@@ -58,7 +68,7 @@ function pageOf(outlooks: readonly OutlookSummary[]): string {
     outlooks.map((outlook) => [
       { text: outlook.slug, format: 'bold' },
       outlook.instrument.symbol,
-      ...SCENARIOS.map((scenario) => fraction(outlook.probabilities[scenario])),
+      ...SCENARIOS.map((scenario) => formatFraction(outlook.probabilities[scenario])),
       outlook.review.due ? { text: 'review due', format: 'yellow' } : outlook.status,
       `v${outlook.version}`,
       outlook.publishedAt.slice(0, 10),

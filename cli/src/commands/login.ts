@@ -1,26 +1,28 @@
 import { text } from 'node:stream/consumers';
 import { isCancel, password } from '@clack/prompts';
-import { Declined } from '../failures.ts';
+import { DeclinedError } from '../errors.ts';
 import { storeKey } from '../key-file.ts';
-import type { Program } from '../options.ts';
-import { answer } from '../output.ts';
-import { plain } from '../text.ts';
+import type { Yargs } from '../options.ts';
+import { printResult } from '../output.ts';
+import { sanitize } from '../terminal-text.ts';
 
-export function loginCommand(program: Program): Program {
-  return program.command(
+export function loginCommand(yargs: Yargs): void {
+  yargs.command(
     'login',
-    'Keep the key for this user, read from the standard input',
-    (command) => command,
+    'Store your key; asks for it, or reads it from a pipe',
+    (yargs) => yargs,
     async (argv) => {
       const path = storeKey(await readKey());
-      answer(argv, { path }, () => plain(`The key is in ${path}, which only you can read.`));
+      printResult(argv, { path }, () =>
+        sanitize(`Stored the key in ${path}. Only you can read it.`),
+      );
     },
   );
 }
 
 async function readKey(): Promise<string> {
   if (!process.stdin.isTTY) return text(process.stdin);
-  const typed = await password({ message: 'Key', mask: '', output: process.stderr });
-  if (isCancel(typed)) throw new Declined('The key stays as it was.');
-  return typed ?? '';
+  const key = await password({ message: 'Key', mask: '', output: process.stderr });
+  if (isCancel(key)) throw new DeclinedError('The key was not changed.');
+  return key ?? '';
 }

@@ -1,43 +1,43 @@
 import type { Client, FieldError, Recorded } from '@outlook-ledger/client';
-import { dataOf, Refusal } from '../failures.ts';
-import { openInput } from '../files.ts';
+import { apiClient } from '../api-client.ts';
+import { dataOrThrow, ProblemError } from '../errors.ts';
+import { openInput } from '../input-files.ts';
 import { bar } from '../layout.ts';
-import type { Globals, Program } from '../options.ts';
-import { answer, tell } from '../output.ts';
-import { batchesOf, readObservations, type Row } from '../observation-file.ts';
-import { serviceAt } from '../service.ts';
-import { plain } from '../text.ts';
+import { readObservations, type Row, splitIntoBatches } from '../observation-file.ts';
+import type { GlobalOptions, Yargs } from '../options.ts';
+import { printMessage, printResult } from '../output.ts';
+import { sanitize } from '../terminal-text.ts';
 
-/** The bar of an import, in columns. */
-const BAR = 30;
+const PROGRESS_BAR_WIDTH = 30;
 
-export function observationsCommand(program: Program): Program {
-  return program.command('observations', 'Import observations', (command) =>
-    importCommand(command).demandCommand(1, 'Say "observations import".'),
-  );
+export function observationsCommand(yargs: Yargs): void {
+  yargs.command('observations', 'Import observations', (yargs) => {
+    importCommand(yargs);
+    return yargs.demandCommand(1, 'Use "observations import".');
+  });
 }
 
-function importCommand(program: Program): Program {
-  return program.command(
+function importCommand(yargs: Yargs): void {
+  yargs.command(
     'import <series> <file>',
-    'Send a CSV of observations; it may be sent again, as what is known stays as it is',
-    (command) =>
-      command
+    'Import observations from a CSV file; safe to repeat',
+    (yargs) =>
+      yargs
         .positional('series', {
           type: 'string',
           demandOption: true,
-          describe: 'the key of the series',
+          describe: 'key of the series',
         })
         .positional('file', {
           type: 'string',
           demandOption: true,
           describe:
-            'a CSV with the header date,value or date,value,provenance,note; - for the standard input',
+            'CSV file with the header date,value or date,value,provenance,note; - for standard input',
         })
         .nargs('file', 1),
     async (argv) => {
-      const { client } = serviceAt(argv.url);
-      const name = argv.file === '-' ? 'The standard input' : argv.file;
+      const client = apiClient(argv.url);
+      const name = argv.file === '-' ? 'Standard input' : argv.file;
       const rows = await readObservations(openInput(argv.file), name);
       await sendAll(client, argv.series, rows, argv);
     },
@@ -48,48 +48,46 @@ async function sendAll(
   client: Client,
   series: string,
   rows: readonly Row[],
-  globals: Globals,
+  options: GlobalOptions,
 ): Promise<void> {
   const total = { added: 0, revised: 0, unchanged: 0 };
-  const advance = progressOf(rows.length);
-  advance(0);
-  for (const batch of batchesOf(rows)) {
+  const progress = startProgress(rows.length);
+  for (const batch of splitIntoBatches(rows)) {
     const recorded = await sendBatch(client, series, batch).catch((error: unknown) => {
-      advance(null);
+      progress.clear();
       if (batch[0] !== rows[0]) {
-        tell(
-          `The lines before ${batch[0]?.line} are stored. Import the whole file again, once it is mended.`,
+        printMessage(
+          `The lines before ${batch[0]?.line} are stored. Import the whole file again once the problem is solved.`,
         );
       }
       throw error;
     });
-    advance(batch.length);
+    progress.advance(batch.length);
     for (const name of ['added', 'revised', 'unchanged'] as const) total[name] += recorded[name];
-    // As many answers of the service as there were batches, a line each.
-    if (globals.json) answer(globals, recorded, () => '');
+    // With --json, the service's response to each batch is a line.
+    if (options.json) printResult(options, recorded, () => '');
   }
-  advance(null);
-  if (globals.json) return;
+  progress.clear();
+  if (options.json) return;
   const { added, revised, unchanged } = total;
-  answer(globals, total, () =>
-    plain(`${series}: ${added} added, ${revised} revised, ${unchanged} known so already.`),
+  printResult(options, total, () =>
+    sanitize(`${series}: ${added} added, ${revised} revised, ${unchanged} unchanged.`),
   );
 }
 
 async function sendBatch(client: Client, series: string, batch: readonly Row[]): Promise<Recorded> {
   const params = { path: { key: series } };
   const body = { observations: batch.map(({ observation }) => observation) };
-  const sent = await client.POST('/v1/series/{key}/observations', { params, body });
+  const result = await client.POST('/v1/series/{key}/observations', { params, body });
   try {
-    return dataOf(sent);
+    return dataOrThrow(result);
   } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    throw new Refusal(error.problem, (fault) => placeOf(fault, batch));
+    if (!(error instanceof ProblemError)) throw error;
+    throw new ProblemError(error.problem, (fault) => locateInFile(fault, batch));
   }
 }
 
-/** Where a fault of a batch stands in the file. */
-function placeOf({ pointer }: FieldError, batch: readonly Row[]): string {
+function locateInFile({ pointer }: FieldError, batch: readonly Row[]): string {
   const [, index, column] = /^\/observations\/(\d+)(?:\/(\w+))?$/.exec(pointer) ?? [];
   const line = batch[Number(index)]?.line;
   if (line === undefined) return pointer || 'the file';
@@ -97,16 +95,17 @@ function placeOf({ pointer }: FieldError, batch: readonly Row[]): string {
 }
 
 /**
- * A bar on a terminal; told how many rows were sent, and null at the end. Written here as that of @clack/prompts makes
- * a Ctrl-C an exit code of 0, with half of the rows sent.
+ * Shows a progress bar if the standard error is a terminal. That of @clack/prompts would turn a Ctrl-C halfway through
+ * into exit code 0.
  */
-function progressOf(max: number): (sent: number | null) => void {
+function startProgress(total: number): { advance: (count: number) => void; clear: () => void } {
   const { stderr } = process;
-  if (!stderr.isTTY) return () => {};
+  if (!stderr.isTTY) return { advance: () => {}, clear: () => {} };
   let done = 0;
-  return (sent) => {
-    done += sent ?? 0;
-    const line = `${bar(done / max, BAR)} ${done} of ${max} observations`;
-    stderr.write(sent === null ? '\r\u001b[K' : `\r${line}`);
+  const advance = (count: number) => {
+    done += count;
+    stderr.write(`\r${bar(done / total, PROGRESS_BAR_WIDTH)} ${done} of ${total} observations`);
   };
+  advance(0);
+  return { advance, clear: () => void stderr.write('\r\u001b[K') };
 }

@@ -1,71 +1,73 @@
 import type { Outlook, OutlookResolution } from '@outlook-ledger/client';
-import { dataOf } from '../failures.ts';
+import { apiClient } from '../api-client.ts';
+import { dataOrThrow } from '../errors.ts';
 import { heading, paragraph } from '../layout.ts';
 import {
-  evidenceIds,
-  given,
-  number,
-  type Program,
+  evidenceOption,
+  numberOption,
+  omitUndefined,
   SCENARIOS,
-  slug,
-  yes,
-  text,
+  slugArgument,
+  textOption,
+  type Yargs,
+  yesOption,
 } from '../options.ts';
-import { answer, requireSomeone, requireYes } from '../output.ts';
+import { printResult, requireConfirmation, requireTerminal } from '../output.ts';
 import { probabilityBars } from '../probabilities.ts';
-import { serviceAt } from '../service.ts';
 
 const OUTCOMES = [...SCENARIOS, 'void'] as const;
 
-export function resolveCommand(program: Program): Program {
-  return program.command(
+export function resolveCommand(yargs: Yargs): void {
+  yargs.command(
     'resolve <slug>',
-    'Record what came about; without an outcome, what the closes of the instrument say',
-    (command) =>
-      command.positional('slug', slug).options({
-        outcome: { choices: OUTCOMES, describe: 'what came about, or void' },
-        return: number('the return over the horizon, a fraction; -0.1 is 10 % down'),
-        reason: text('required for what is early, void, or corrects'),
-        supersedes: number('the number of the resolution that this one corrects'),
-        evidence: evidenceIds,
-        yes,
+    'Record the outcome; if omitted, the closing prices decide',
+    (yargs) =>
+      yargs.positional('slug', slugArgument).options({
+        outcome: { choices: OUTCOMES, describe: 'scenario that came true, or void' },
+        return: numberOption('realised return over the horizon as a fraction; -0.1 is down 10 %'),
+        reason: textOption('reason; required if the resolution is early, void or a correction'),
+        supersedes: numberOption('number of the resolution that this one corrects'),
+        evidence: evidenceOption,
+        yes: yesOption,
       }),
     async (argv) => {
-      requireSomeone(argv);
-      const { client } = serviceAt(argv.url);
+      requireTerminal(argv);
+      const client = apiClient(argv.url);
       const params = { path: { slug: argv.slug } };
       const { outcome, return: realisedReturn, reason, supersedes, evidence } = argv;
       if (!argv.yes) {
-        const current = dataOf(await client.GET('/v1/outlooks/{slug}', { params }));
-        await requireYes(
+        const current = dataOrThrow(await client.GET('/v1/outlooks/{slug}', { params }));
+        const preview = formatPreview(current, outcome);
+        await requireConfirmation(
           argv,
-          preview(current, outcome),
-          'Resolve it? It takes no version any more.',
+          preview,
+          'Resolve this outlook? You cannot revise it afterwards.',
         );
       }
-      const body = { ...given({ outcome, realisedReturn, reason, supersedes }), evidence };
-      const resolved = dataOf(
+      const body = { ...omitUndefined({ outcome, realisedReturn, reason, supersedes }), evidence };
+      const resolved = dataOrThrow(
         await client.POST('/v1/outlooks/{slug}/resolution', { params, body }),
       );
-      answer(argv, resolved, () => pageOf(argv.slug, resolved));
+      printResult(argv, resolved, () => formatResolution(argv.slug, resolved));
     },
   );
 }
 
-function preview(current: Outlook, outcome: string | undefined): string {
+function formatPreview(current: Outlook, outcome: string | undefined): string {
   return [
     heading(`${current.title} (${current.slug}, version ${current.version})`),
     probabilityBars(current.probabilities, null),
-    paragraph(`came about: ${outcome ?? 'what the closes say'}`),
+    paragraph(`outcome: ${outcome ?? 'decided by the closing prices'}`),
   ].join('\n');
 }
 
-function pageOf(name: string, { resolution }: OutlookResolution): string {
-  if (resolution === null) return heading(`${name} is not resolved.`);
+function formatResolution(slug: string, { resolution }: OutlookResolution): string {
+  if (resolution === null) return heading(`${slug} is not resolved.`);
   const { outcome, realisedReturn, reason, number } = resolution;
-  const percent = realisedReturn === null ? [] : [`return: ${(realisedReturn * 100).toFixed(2)} %`];
-  return [
-    heading(`${name} is resolved: ${outcome} (resolution ${number}).`),
-    ...[...percent, ...(reason === null ? [] : [reason])].map((line) => paragraph(line)),
-  ].join('\n');
+  const lines = [heading(`${slug} is resolved: ${outcome} (resolution ${number}).`)];
+  if (realisedReturn !== null) {
+    lines.push(paragraph(`return: ${(realisedReturn * 100).toFixed(2)} %`));
+  }
+  if (reason !== null) lines.push(paragraph(reason));
+  return lines.join('\n');
 }

@@ -1,78 +1,80 @@
 import type { Client, Drawdown, Outlook } from '@outlook-ledger/client';
-import { dataOf, Refusal, UsageError } from '../failures.ts';
-import { heading, moment, paragraph, styled, table } from '../layout.ts';
-import { asOf as asOfOption, given, number, type Program, SCENARIOS, slug } from '../options.ts';
-import { answer } from '../output.ts';
+import { apiClient } from '../api-client.ts';
+import { dataOrThrow, ProblemError, UsageError } from '../errors.ts';
+import { formatTime, heading, paragraph, style, table } from '../layout.ts';
+import {
+  asOfOption,
+  numberOption,
+  omitUndefined,
+  SCENARIOS,
+  slugArgument,
+  type Yargs,
+} from '../options.ts';
+import { printResult } from '../output.ts';
 import { probabilityBars } from '../probabilities.ts';
-import { serviceAt } from '../service.ts';
-import { plain } from '../text.ts';
 
-export function showCommand(program: Program): Program {
-  return program.command(
+export function showCommand(yargs: Yargs): void {
+  yargs.command(
     'show <slug>',
     'Show an outlook',
-    (command) =>
-      command
-        .positional('slug', slug)
-        .options({ version: number('this version'), 'as-of': asOfOption })
+    (yargs) =>
+      yargs
+        .positional('slug', slugArgument)
+        .options({ version: numberOption('version to show'), 'as-of': asOfOption })
         .conflicts('version', 'as-of'),
     async (argv) => {
-      const { client } = serviceAt(argv.url);
-      const { version, asOf } = argv;
-      const outlook = await readOutlook(client, argv.slug, { version, asOf });
-      // Of an old version it would tell what the market did since.
+      const client = apiClient(argv.url);
+      const { slug, version, asOf, json } = argv;
+      const outlook = await readOutlook(client, slug, { version, asOf });
+      // The drawdown of today says nothing about an old version.
       const drawdown =
-        argv.json || version !== undefined ? null : await readDrawdown(client, argv.slug, asOf);
-      answer(argv, outlook, () => pageOf(outlook, drawdown));
+        json || version !== undefined ? null : await readDrawdown(client, slug, asOf);
+      printResult(argv, outlook, () => formatOutlook(outlook, drawdown));
     },
   );
 }
 
-type Which = { version?: number | undefined; asOf?: string | undefined };
+type VersionSelector = { version: number | undefined; asOf: string | undefined };
 
 async function readOutlook(
   client: Client,
   slug: string,
-  { version, asOf }: Which,
+  { version, asOf }: VersionSelector,
 ): Promise<Outlook> {
-  const path = { slug };
   if (version === undefined) {
-    const query = given({ asOf });
-    return dataOf(await client.GET('/v1/outlooks/{slug}', { params: { path, query } }));
+    const params = { path: { slug }, query: omitUndefined({ asOf }) };
+    return dataOrThrow(await client.GET('/v1/outlooks/{slug}', { params }));
   }
-  if (!Number.isInteger(version)) throw new UsageError('--version is a whole number.');
-  return dataOf(
-    await client.GET('/v1/outlooks/{slug}/versions/{version}', {
-      params: { path: { slug, version } },
-    }),
-  );
+  if (!Number.isInteger(version)) throw new UsageError('--version must be a whole number.');
+  const params = { path: { slug, version } };
+  return dataOrThrow(await client.GET('/v1/outlooks/{slug}/versions/{version}', { params }));
 }
 
-/** Where the market stands; null where the instrument has no closes to tell it by. */
+/** Null where the instrument has no series of closes. */
 async function readDrawdown(
   client: Client,
   slug: string,
   asOf: string | undefined,
 ): Promise<Drawdown | null> {
-  const params = { path: { slug }, query: given({ asOf }) };
+  const params = { path: { slug }, query: omitUndefined({ asOf }) };
   try {
-    return dataOf(await client.GET('/v1/outlooks/{slug}/drawdown', { params }));
+    return dataOrThrow(await client.GET('/v1/outlooks/{slug}/drawdown', { params }));
   } catch (error) {
-    if (error instanceof Refusal && error.problem.type === '/problems/no-closes') return null;
+    if (error instanceof ProblemError && error.problem.type === '/problems/no-closes') return null;
     throw error;
   }
 }
 
-function pageOf(outlook: Outlook, drawdown: Drawdown | null): string {
+function formatOutlook(outlook: Outlook, drawdown: Drawdown | null): string {
   return [
-    titleOf(outlook),
-    reviewOf(outlook),
+    formatTitle(outlook),
+    formatReview(outlook),
     probabilityBars(outlook.probabilities, outlook.change.deltas),
-    section('Scenarios', scenariosOf(outlook)),
-    section('Headwinds', headwindsOf(outlook)),
-    section('What would show it to be wrong', conditionsOf(outlook)),
-    drawdown && section('Drawdown', drawdownOf(drawdown)),
-    section('Last change', changeOf(outlook)),
+    section('Scenarios', formatScenarios(outlook)),
+    section('Headwinds', formatHeadwinds(outlook)),
+    section('Invalidation conditions', formatConditions(outlook)),
+    drawdown && section('Drawdown', formatDrawdown(drawdown)),
+    section('Last change', formatChange(outlook)),
     section('Summary', paragraph(outlook.summary)),
   ]
     .filter((part) => part !== null)
@@ -83,27 +85,27 @@ function section(title: string, body: string | null): string | null {
   return body === null ? null : `${heading(title)}\n${body}`;
 }
 
-function titleOf({ title, slug, instrument, horizon, status, resolution }: Outlook): string {
+function formatTitle({ title, slug, instrument, horizon, status, resolution }: Outlook): string {
   const outcome = resolution ? `: ${resolution.outcome}` : '';
   const line = `${slug} · ${instrument.symbol} ${instrument.name} · ${horizon.from} to ${horizon.to} · ${status}${outcome}`;
   return `${heading(title)}\n${paragraph(line, 0)}`;
 }
 
-function reviewOf({ review }: Outlook): string | null {
+function formatReview({ review }: Outlook): string | null {
   if (!review.due) return null;
-  return styled(
+  return style(
     'yellow',
-    ['Review due', ...review.reasons.map((why) => paragraph(why))].join('\n'),
+    ['Review due', ...review.reasons.map((reason) => paragraph(reason))].join('\n'),
   );
 }
 
-function scenariosOf({ scenarios }: Outlook): string {
+function formatScenarios({ scenarios }: Outlook): string {
   return table(
     [
       { title: '' },
       { title: 'Direction' },
-      { title: 'What it is', wraps: true },
-      { title: 'When', wraps: true },
+      { title: 'Outcome', wraps: true },
+      { title: 'Conditions', wraps: true },
     ],
     SCENARIOS.map((name) => {
       const { title, outcome, conditions, direction } = scenarios[name];
@@ -112,7 +114,7 @@ function scenariosOf({ scenarios }: Outlook): string {
   );
 }
 
-function headwindsOf({ headwinds }: Outlook): string | null {
+function formatHeadwinds({ headwinds }: Outlook): string | null {
   if (headwinds.length === 0) return null;
   return table(
     [
@@ -124,12 +126,12 @@ function headwindsOf({ headwinds }: Outlook): string | null {
   );
 }
 
-function conditionsOf({ invalidationConditions }: Outlook): string | null {
+function formatConditions({ invalidationConditions }: Outlook): string | null {
   if (invalidationConditions.length === 0) return null;
   return table(
     [
       { title: 'State' },
-      { title: 'Against' },
+      { title: 'Invalidates' },
       { title: 'Condition', wraps: true },
       { title: 'Statement', wraps: true },
     ],
@@ -142,17 +144,24 @@ function conditionsOf({ invalidationConditions }: Outlook): string | null {
   );
 }
 
-function drawdownOf({ depth, last, peak, label, series }: Drawdown): string {
-  if (depth === null || last === null || peak === null) return `  no close of ${plain(series)} yet`;
+function formatDrawdown({ depth, last, peak, label, series }: Drawdown): string {
+  if (depth === null || last === null || peak === null) {
+    return paragraph(`${series} has no closes yet.`);
+  }
   const percent = (depth * 100).toFixed(1);
-  const name = label ? `, which it calls ${label.label}` : '';
-  return paragraph(
-    `${percent} % below the peak of ${peak.value} on ${peak.date}: ${last.value} on ${last.date}${name}.`,
-  );
+  const line = `${last.value} on ${last.date}, ${percent} % below the peak of ${peak.value} on ${peak.date}.`;
+  return paragraph(label ? `${line} Label: ${label.label}.` : line);
 }
 
-function changeOf({ version, publishedAt, author, rationale, change, evidence }: Outlook): string {
+function formatChange({
+  version,
+  publishedAt,
+  author,
+  rationale,
+  change,
+  evidence,
+}: Outlook): string {
   const cited = evidence.map(({ headline, id }) => `cites "${headline}" (${id})`);
-  const line = `Version ${version} (${change.kind}), ${moment(publishedAt)}, by ${author.name}:`;
+  const line = `Version ${version} (${change.kind}), ${formatTime(publishedAt)}, by ${author.name}:`;
   return [line, rationale, ...cited].map((text) => paragraph(text)).join('\n');
 }

@@ -1,33 +1,34 @@
-import { type LedgerEvent, followEvents } from '../event-stream.ts';
-import { delta, fraction, moment, styled } from '../layout.ts';
-import { type Program, SCENARIOS, text } from '../options.ts';
-import { answer, tell } from '../output.ts';
-import { serviceAt } from '../service.ts';
-import { plain } from '../text.ts';
+import { apiClient } from '../api-client.ts';
+import { followEvents, type LedgerEvent } from '../event-stream.ts';
+import { formatDelta, formatFraction, formatTime, style } from '../layout.ts';
+import { SCENARIOS, textOption, type Yargs } from '../options.ts';
+import { printMessage, printResult } from '../output.ts';
+import { sanitize } from '../terminal-text.ts';
 
-export function watchCommand(program: Program): Program {
-  return program.command(
+export function watchCommand(yargs: Yargs): void {
+  yargs.command(
     'watch [slug]',
-    'Tell what happens, as it happens, until Ctrl-C',
-    (command) => command.positional('slug', text('the outlook; all of them unless it is given')),
+    'Print events as they happen, until Ctrl-C',
+    (yargs) => yargs.positional('slug', textOption('slug of the outlook; all outlooks if omitted')),
     async (argv) => {
       const stop = new AbortController();
       for (const signal of ['SIGINT', 'SIGTERM'] as const) {
         process.once(signal, () => stop.abort());
       }
-      const events = followEvents(serviceAt(argv.url), {
+      const events = followEvents(apiClient(argv.url), {
         slug: argv.slug,
         signal: stop.signal,
-        onOpen: (id) => tell(`Watching from event ${id} on; Ctrl-C ends.`),
-        onLost: () => tell('The connection was lost; going on as soon as there is one.'),
+        onOpen: (id) =>
+          printMessage(`Watching for events (last event: ${id}). Press Ctrl-C to stop.`),
+        onLost: () => printMessage('Connection lost. Reconnecting…'),
       });
-      for await (const event of events) answer(argv, event, () => lineOf(event));
+      for await (const event of events) printResult(argv, event, () => formatEvent(event));
     },
   );
 }
 
-/** What events of all kinds may hold, as the service's document tells it in prose; later kinds hold other things. */
-type Told = Partial<{
+/** The data of all kinds of events. The OpenAPI document describes it in prose only, and later releases add kinds. */
+type EventData = Partial<{
   slug: string;
   version: number;
   publishedAt: string;
@@ -47,35 +48,37 @@ type Told = Partial<{
   drawdown: { label: string | null; depth: number };
 }>;
 
-function lineOf({ event, data }: LedgerEvent): string {
-  const told = (data ?? {}) as Told;
-  const { publishedAt, changedAt, dueAt, resolvedAt, recordedAt, addedAt } = told;
-  const at = publishedAt ?? changedAt ?? dueAt ?? resolvedAt ?? recordedAt ?? addedAt;
+function formatEvent({ event, data }: LedgerEvent): string {
+  const fields = (data ?? {}) as EventData;
+  const { publishedAt, changedAt, dueAt, resolvedAt, recordedAt, addedAt } = fields;
+  const time = publishedAt ?? changedAt ?? dueAt ?? resolvedAt ?? recordedAt ?? addedAt;
   return [
-    at === undefined ? '' : plain(moment(at)),
-    styled('bold', plain(told.slug ?? '')),
-    plain(event),
-    plain(detailsOf(told)),
+    time === undefined ? '' : sanitize(formatTime(time)),
+    style('bold', sanitize(fields.slug ?? '')),
+    sanitize(event),
+    sanitize(formatDetails(fields)),
   ].join('  ');
 }
 
-function detailsOf(told: Told): string {
-  const { version, probabilities, reasons, condition, resolution, view, evidence, drawdown } = told;
-  if (probabilities) return `version ${version}: ${movesOf(probabilities, told.change?.deltas)}`;
+function formatDetails(fields: EventData): string {
+  const { version, probabilities, change, reasons, status } = fields;
+  const { condition, resolution, view, evidence, drawdown } = fields;
+  if (probabilities) return `version ${version}: ${formatChanges(probabilities, change?.deltas)}`;
   if (condition) return `${condition.key}: ${condition.reason}`;
   if (resolution) return resolution.outcome;
   if (evidence) return evidence.headline;
   if (view) return view.analyst.name;
-  if (drawdown) return `${drawdown.label ?? 'none'}, ${(drawdown.depth * 100).toFixed(1)} % deep`;
-  return reasons?.join(' ') ?? told.status ?? '';
+  if (drawdown)
+    return `${drawdown.label ?? 'no label'}, ${(drawdown.depth * 100).toFixed(1)} % below the peak`;
+  return reasons?.join(' ') ?? status ?? '';
 }
 
-function movesOf(
+function formatChanges(
   probabilities: Record<string, number>,
   deltas: Record<string, number> | null | undefined,
 ): string {
   return SCENARIOS.map((scenario) => {
-    const moved = deltas ? ` (${delta(deltas[scenario] ?? 0)})` : '';
-    return `${scenario} ${fraction(probabilities[scenario] ?? NaN)}${moved}`;
+    const change = deltas ? ` (${formatDelta(deltas[scenario] ?? 0)})` : '';
+    return `${scenario} ${formatFraction(probabilities[scenario] ?? NaN)}${change}`;
   }).join(', ');
 }

@@ -18,43 +18,43 @@ export const chartQuery = z
   .strictObject({
     kind: z.enum(CHART_KINDS).default('scenarios').meta({
       description:
-        'The three probabilities of a version; how they moved; how far the instrument is below its peak; how well the author of the version is calibrated, over all resolved outlooks.',
+        '`scenarios`: the three probabilities of a version. `history`: how they moved. `drawdown`: how far the instrument is below its peak. `calibration`: how well the author of the version is calibrated over all resolved outlooks.',
     }),
     version: queryVersion.optional().meta({
       description:
-        'Of scenarios and history: the picture as of that version, which never changes. Left out, the version that stands.',
+        'For `scenarios` and `history`: draw the chart for this version. That chart never changes. Left out: the current version.',
     }),
     asOf: queryMoment.optional().meta({
-      description: 'A moment of recording: the picture as it was then.',
+      description: 'Draw the chart from the data recorded up to this time.',
     }),
-    width: pixels(320, 1600).default(720).meta({ description: 'In pixels.' }),
+    width: pixels(320, 1600).default(720).meta({ description: 'The width in pixels.' }),
     height: pixels(200, 1200).optional().meta({
       description:
-        'In pixels. Left out: 300 of scenarios, 400 of history and drawdown, 520 of calibration.',
+        'The height in pixels. Left out: 300 for `scenarios`, 400 for `history` and `drawdown`, 520 for `calibration`.',
     }),
     scale: pixels(1, 2).default(1).meta({
-      description: 'How many times as large it is, with all that is in it: 2 for sharp screens.',
+      description: 'The scale factor of the whole chart: 2 for high-density screens.',
     }),
     theme: z.enum(CHART_THEMES).default('auto').meta({
       description:
-        'The ground: light, dark, or in an SVG what the reader prefers; a PNG is light then.',
+        "The colour scheme. With `auto`, an SVG follows the reader's light or dark mode, and a PNG is light.",
     }),
     v: z.string({ error: 'must be given once' }).max(100).optional().meta({
       description:
-        'Any text: whoever knows that the picture changed gives another one, so that no cache on the way answers with what it had.',
+        'A cache buster: any text. Send a new value when the chart has changed, so that no cache returns the old one.',
     }),
     format: z.enum(['svg', 'png']).optional().meta({
-      description: 'As Accept, for where a link is all that there is.',
+      description: 'Overrides the Accept header, for use in links.',
     }),
   })
   .superRefine(({ kind, version, asOf }, context) => {
     if (version === undefined) return;
     const isOfVersion = kind === 'scenarios' || kind === 'history';
     if (!isOfVersion) {
-      const message = `says nothing of ${kind}: leave it out, or use asOf`;
+      const message = `does not apply to ${kind}: leave it out, or use asOf`;
       context.addIssue({ code: 'custom', path: ['version'], message });
     } else if (asOf !== undefined) {
-      const message = 'says nothing beside asOf: leave one of them out';
+      const message = 'cannot be combined with asOf: leave one of them out';
       context.addIssue({ code: 'custom', path: ['version'], message });
     }
   });

@@ -6,31 +6,36 @@ import { author, conditionShape, conditionState } from './outlooks.ts';
 
 export const newAssessment = z
   .strictObject({
-    state: conditionState.meta({ description: 'What the condition is from now on.' }),
-    rationale: prose.meta({ description: 'What the judgement rests on.' }),
-    evidence: citedIds.meta({ description: 'The ids of evidence of this outlook that it cites.' }),
+    state: conditionState.meta({ description: 'The new state of the condition.' }),
+    rationale: prose.meta({ description: 'The grounds for the assessment.' }),
+    evidence: citedIds.meta({
+      description:
+        'The ids of the evidence that the assessment cites. It must belong to this outlook.',
+    }),
     overrideReason: prose.nullable().default(null).meta({
       description:
-        'For a condition that carries a rule: why you go before it. The rule goes on watching.',
+        'Required if the condition has a rule: why you override it. The rule stays active.',
     }),
   })
-  .meta({ id: 'NewAssessment', description: "An analyst's judgement of a condition." });
+  .meta({ id: 'NewAssessment', description: "An analyst's assessment of a condition." });
 
 const conditionChange = z
   .object({
     state: conditionState,
     cause: z.enum(CHANGE_CAUSES).meta({
       description:
-        'Observations that came in, an assessment, a framework whose rule was judged when it was published, or the end of the horizon.',
+        'What changed the state: new observations, an assessment, the publication of a framework with a rule, or the end of the horizon.',
     }),
-    reason: z.string().meta({ description: 'In words.' }),
-    day: day.nullable().meta({ description: 'Of the observations that the rule was judged by.' }),
+    reason: z.string().meta({ description: 'The change as a sentence.' }),
+    day: day
+      .nullable()
+      .meta({ description: 'The day as of which the rule was evaluated. Null without a rule.' }),
     observations: z.array(
       z
         .object({ series: slug, date: day, value: z.number() })
-        .meta({ id: 'SeriesValue', description: 'A value that a rule went by.' }),
+        .meta({ id: 'SeriesValue', description: 'A value that a rule was evaluated with.' }),
     ),
-    version: z.int().min(1).meta({ description: 'The version that stood then.' }),
+    version: z.int().min(1).meta({ description: 'The current version at that time.' }),
     recordedAt: timestamp,
     assessment: z
       .object({
@@ -39,7 +44,7 @@ const conditionChange = z
         overrideReason: z.string().nullable(),
         evidence: z.array(z.uuid()),
       })
-      .meta({ id: 'Assessment', description: "An analyst's judgement." })
+      .meta({ id: 'Assessment', description: "An analyst's assessment." })
       .nullable(),
     answer: z
       .object({
@@ -47,22 +52,22 @@ const conditionChange = z
         way: z.enum(ANSWER_WAYS),
         reason: z.string().nullable(),
       })
-      .meta({ id: 'Answer', description: 'The version that answered it, and how.' })
+      .meta({ id: 'Answer', description: 'The version that answered the condition, and how.' })
       .nullable(),
   })
-  .meta({ id: 'ConditionChange', description: 'How the state of a condition came to be.' });
+  .meta({ id: 'ConditionChange', description: "A change of a condition's state, and its cause." });
 
 const conditionMembers = {
   ...conditionShape,
   state: conditionState,
   lastChange: conditionChange
     .nullable()
-    .meta({ description: 'How the state came to be; null where it never changed.' }),
+    .meta({ description: 'The latest change of the state. Null if the state never changed.' }),
 };
 
 export const condition = z
   .object(conditionMembers)
-  .meta({ id: 'Condition', description: 'A condition, its state and how that came to be.' });
+  .meta({ id: 'Condition', description: 'A condition, its state and the latest change of it.' });
 
 export const conditionHistory = z
   .object({
@@ -70,8 +75,8 @@ export const conditionHistory = z
     changes: z.array(conditionChange).meta({ description: 'Newest first.' }),
     nextCursor: z.string().nullable().meta({ description: 'Null on the last page.' }),
   })
-  .meta({ id: 'ConditionHistory', description: 'A condition and all its changes.' });
+  .meta({ id: 'ConditionHistory', description: 'A condition and all changes of its state.' });
 
 export const conditions = z
   .object({ items: z.array(condition) })
-  .meta({ id: 'Conditions', description: 'The conditions of the version that stands.' });
+  .meta({ id: 'Conditions', description: 'The conditions of the current version.' });

@@ -13,32 +13,32 @@ import { deltas, probabilities } from './probabilities.ts';
 
 const side = z
   .object({ version: z.int().min(1), publishedAt: timestamp, author })
-  .meta({ id: 'DiffSide', description: 'One of the two versions that are compared.' });
+  .meta({ id: 'DiffSide', description: 'One of the two compared versions.' });
 
 const alteration = z
   .object({
     pointer: z.string().meta({
-      description: 'A JSON Pointer (RFC 6901) from the outlook, or from the entry of a list.',
+      description: 'A JSON Pointer (RFC 6901), relative to the outlook or to the entry of a list.',
     }),
     before: z.unknown(),
     after: z.unknown(),
   })
-  .meta({ id: 'Alteration', description: 'A member whose value differs.' });
+  .meta({ id: 'Alteration', description: 'A member with different values in the two versions.' });
 
 const index = z.int().min(0);
 const identity = {
   key: z.string().meta({
-    description: 'What the entry is told by: its key, area, investorType, name, question or title.',
+    description: 'What identifies the entry: its key, area, investorType, name, question or title.',
   }),
   occurrence: z.int().min(1).meta({
-    description: 'Which use of that key it is, where a list uses one again; 1 is the first.',
+    description: 'If a list repeats a key, the number of the occurrence, from 1.',
   }),
 };
 
 const listDiff = (id: string, entry: z.ZodType) => {
   const placed = z.object({
     ...identity,
-    index: index.meta({ description: 'Where it stands in the list that has it, from 0.' }),
+    index: index.meta({ description: 'Its index in the list that contains it, from 0.' }),
     entry,
   });
   return z
@@ -48,10 +48,10 @@ const listDiff = (id: string, entry: z.ZodType) => {
       altered: z.array(z.object({ ...identity, fields: z.array(alteration) })),
       moved: z.array(z.object({ ...identity, from: index, to: index })).meta({
         description:
-          'The fewest entries that, taken out, leave the others of both lists in one order.',
+          'The smallest set of entries whose removal leaves the remaining entries in the same order in both lists.',
       }),
     })
-    .meta({ id, description: 'What leads from one list to the other.' });
+    .meta({ id, description: 'The difference between two lists.' });
 };
 
 export const outlookDiff = z
@@ -65,10 +65,10 @@ export const outlookDiff = z
       deltas,
       totalVariation: z.number().min(0).max(1).meta({
         description:
-          'How far they moved in all: the total variation distance, half the sum of the absolute deltas.',
+          'How far the probabilities moved in total: the total variation distance, half the sum of the absolute deltas.',
       }),
     }),
-    fields: z.array(alteration).meta({ description: 'What is no list and differs.' }),
+    fields: z.array(alteration).meta({ description: 'Changed members that are not lists.' }),
     lists: z.object({
       headwinds: listDiff('HeadwindsDiff', headwind),
       drawdownLabels: listDiff('DrawdownLabelsDiff', drawdownLabel),
@@ -82,5 +82,5 @@ export const outlookDiff = z
   })
   .meta({
     id: 'OutlookDiff',
-    description: 'What leads from one version of an outlook to another.',
+    description: 'The difference between two versions of an outlook.',
   });

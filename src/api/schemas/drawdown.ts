@@ -8,11 +8,10 @@ const decimal = (value: unknown): unknown =>
 
 export const drawdownQuery = z.strictObject({
   since: day.optional().meta({
-    description:
-      'The first day whose closes count, and so the first that can be the peak. Left out: the first day of the horizon.',
+    description: 'Use closes from this day on. Left out: from the first day of the horizon.',
   }),
   asOf: queryMoment.optional().meta({
-    description: 'A moment of recording: the closes and the labels as they were known then.',
+    description: 'Use the closes and labels that were recorded up to this time.',
   }),
   minDepth: z
     .preprocess(
@@ -20,54 +19,55 @@ export const drawdownQuery = z.strictObject({
       z.number({ error: 'must be a fraction in 0.01–1, such as 0.1' }).min(0.01).max(1),
     )
     .default(0.1)
-    .meta({ description: 'How deep an episode must be to be listed, as a fraction.' }),
+    .meta({ description: 'List only episodes at least this deep, as a fraction.' }),
 });
 
 const depth = z.number().meta({
   description:
-    'How far below the peak, as a fraction of it: the negated drawdown P / max P − 1. 0 is at the peak; above 1 only where a close is negative.',
+    'How far the close is below the peak, as a fraction of the peak: 1 − P / max P. 0 is at the peak. It exceeds 1 only if a close is negative.',
 });
 
 const drawdownEpisode = z
   .object({
-    peakDate: day.meta({ description: 'The last day at the peak, before the fall.' }),
+    peakDate: day.meta({ description: 'The last day at the peak before the fall.' }),
     peakValue: z.number(),
-    troughDate: day.meta({ description: 'The first day of the lowest close.' }),
+    troughDate: day.meta({ description: 'The first day with the lowest close.' }),
     troughValue: z.number(),
     recoveryDate: day
       .nullable()
-      .meta({ description: 'The first day back at the peak; null while under water.' }),
+      .meta({ description: 'The first day back at the peak. Null while under water.' }),
     depth,
     daysToTrough: z.int().meta({ description: 'Calendar days from the peak to the trough.' }),
     daysUnderWater: z.int().meta({
-      description: 'Calendar days from the peak to the recovery, or to the last close.',
+      description:
+        'Calendar days from the peak to the recovery, or to the last close while under water.',
     }),
   })
   .meta({
     id: 'DrawdownEpisode',
-    description: 'A fall from a peak, until the peak is reached again.',
+    description: 'A fall from a peak until the price reaches the peak again.',
   });
 
 export const drawdown = z
   .object({
     instrument: instrumentName,
-    series: slug.meta({ description: 'The series of its closes.' }),
+    series: slug.meta({ description: "The key of the series with the instrument's closes." }),
     since: day,
-    last: close.nullable().meta({ description: 'The newest close; null where there is none.' }),
+    last: close.nullable().meta({ description: 'The newest close. Null if there are no closes.' }),
     peak: close
       .nullable()
-      .meta({ description: 'The highest close, and the last day that had it.' }),
-    depth: depth.nullable().meta({ description: 'Of the last close. Null where there is none.' }),
+      .meta({ description: 'The highest close, on the last day that reached it.' }),
+    depth: depth
+      .nullable()
+      .meta({ description: 'The depth of the last close. Null if there are no closes.' }),
     label: drawdownLabel.nullable().meta({
       description:
-        "The outlook's own label for the last close: of those that apply, the last in its list. Null for none.",
+        "The outlook's drawdown label for the last close: the last one in its list that applies. Null if none applies.",
     }),
-    current: drawdownEpisode
-      .nullable()
-      .meta({ description: 'The one that is open; null at a peak.' }),
+    current: drawdownEpisode.nullable().meta({ description: 'The open episode. Null at a peak.' }),
     deepest: drawdownEpisode.nullable(),
     episodes: z
       .array(drawdownEpisode)
-      .meta({ description: 'At least `minDepth` deep, oldest first.' }),
+      .meta({ description: 'Episodes at least `minDepth` deep, oldest first.' }),
   })
-  .meta({ id: 'Drawdown', description: "Where an outlook's instrument stands below its peak." });
+  .meta({ id: 'Drawdown', description: "How far an outlook's instrument is below its peak." });

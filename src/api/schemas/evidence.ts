@@ -30,7 +30,7 @@ const newSentiment = z
   .superRefine((sentiment, context) => addFaults(context, sentimentFaults(sentiment)))
   .meta({
     id: 'NewSentiment',
-    description: 'A sentiment as its provider gave it: score, label and the scale of the score.',
+    description: 'A sentiment as its provider states it: score, label and scale.',
     examples: [
       { score: -0.15, label: 'mildly negative', scale: { min: -1, max: 1 }, provider: 'Newswire' },
     ],
@@ -42,7 +42,7 @@ const newTicker = z
     sentiment: z.strictObject({ score: z.number(), label: line }).nullable().default(null),
     relevance: z.number().min(0).max(1).nullable().default(null),
   })
-  .meta({ id: 'NewTicker', description: 'What the item says of a traded symbol.' });
+  .meta({ id: 'NewTicker', description: 'What the item says about a traded symbol.' });
 
 const newRange = z
   .strictObject({ min: z.number(), max: z.number(), unit: line })
@@ -51,33 +51,38 @@ const newRange = z
     context.addIssue({
       code: 'custom',
       path: ['max'],
-      message: `must not be below the min, ${min}`,
+      message: `must not be less than min, ${min}`,
     });
   })
   .meta({
     id: 'NewClaimRange',
-    description: 'What the claim quantifies.',
+    description: 'The range that the claim states.',
     examples: [{ min: 3, max: 5, unit: 'percent of the index level' }],
   });
 
 const newClaim = z
   .strictObject({
     statement: prose,
-    effect: z.enum(CLAIM_EFFECTS).meta({ description: 'What it does to the target.' }),
+    effect: z
+      .enum(CLAIM_EFFECTS)
+      .meta({ description: 'Whether the claim supports or weakens the target.' }),
     target: z
       .strictObject({
         kind: z.enum(CLAIM_TARGET_KINDS),
         key: slug.meta({
           description:
-            'bear, base or bull; or the key of a headwind or a condition of the outlook.',
+            '`bear`, `base` or `bull`, or the key of a headwind or condition of the outlook.',
         }),
       })
-      .meta({ id: 'ClaimTarget', description: 'The part of the outlook that it is about.' }),
-    horizon: z.enum(CLAIM_HORIZONS).meta({ description: 'The span that it is made over.' }),
-    condition: optionalProse.meta({ description: 'What it depends on: "if …".' }),
+      .meta({ id: 'ClaimTarget', description: 'The part of the outlook that the claim is about.' }),
+    horizon: z.enum(CLAIM_HORIZONS).meta({ description: 'The period that the claim is about.' }),
+    condition: optionalProse.meta({ description: 'What the claim depends on: "if …".' }),
     range: newRange.nullable().default(null),
   })
-  .meta({ id: 'NewClaim', description: 'What an item says for or against a part of the outlook.' });
+  .meta({
+    id: 'NewClaim',
+    description: 'A statement that supports or weakens a part of the outlook.',
+  });
 
 export const newEvidence = z
   .strictObject({
@@ -85,7 +90,7 @@ export const newEvidence = z
     summary: prose,
     publisher: line,
     url: webAddress.nullable().default(null),
-    publishedAt: queryMoment.meta({ description: 'When its publisher published it.' }),
+    publishedAt: queryMoment.meta({ description: 'When the publisher published it.' }),
     sentiment: newSentiment.nullable().default(null),
     tickers: listOf(newTicker, (tickers) => repeated(tickers, 'symbol')),
     claims: listOf(newClaim),
@@ -94,7 +99,10 @@ export const newEvidence = z
       .toLowerCase()
       .nullable()
       .default(null)
-      .meta({ description: 'The id of an earlier item of this outlook that this one corrects.' }),
+      .meta({
+        description:
+          'The id of an earlier item of evidence of this outlook that this one corrects.',
+      }),
   })
   .meta({ id: 'NewEvidence', description: 'News or data that bears on an outlook.' });
 
@@ -105,7 +113,10 @@ const sentiment = z
     scale: z.object({ min: z.number(), max: z.number() }),
     provider: z.string(),
   })
-  .meta({ id: 'Sentiment', description: 'As its provider gave it; never derived anew.' });
+  .meta({
+    id: 'Sentiment',
+    description: 'As the provider states it. The service never recomputes it.',
+  });
 
 const ticker = z
   .object({
@@ -124,7 +135,10 @@ const claim = z
     condition: z.string().nullable(),
     range: z.object({ min: z.number(), max: z.number(), unit: z.string() }).nullable(),
   })
-  .meta({ id: 'Claim', description: 'What an item says for or against a part of the outlook.' });
+  .meta({
+    id: 'Claim',
+    description: 'A statement that supports or weakens a part of the outlook.',
+  });
 
 export const evidence = z
   .object({
@@ -138,15 +152,18 @@ export const evidence = z
     tickers: z.array(ticker),
     claims: z.array(claim),
     corrects: z.uuid().nullable(),
-    correctedBy: z.uuid().nullable().meta({ description: 'A later item that corrects this one.' }),
+    correctedBy: z
+      .uuid()
+      .nullable()
+      .meta({ description: 'The id of a later item that corrects this one.' }),
     addedBy: author,
     addedAt: timestamp,
     moved: z
       .array(
         z
           .object({ version: z.int().min(1), publishedAt: timestamp, deltas })
-          .meta({ id: 'Move', description: 'A version, and what it changed.' }),
+          .meta({ id: 'Move', description: 'A version and how it moved the probabilities.' }),
       )
-      .meta({ description: 'The versions that cite it, oldest first.' }),
+      .meta({ description: 'The versions that cite this item, oldest first.' }),
   })
   .meta({ id: 'Evidence', description: 'News or data that bears on an outlook.' });

@@ -6,7 +6,7 @@ import { missing } from './scores.ts';
 
 export const expectedOutcomeQuery = z.strictObject({
   asOf: queryMoment.optional().meta({
-    description: 'A moment of recording: by the version that stood then.',
+    description: 'Use the version that was current at this time.',
   }),
 });
 
@@ -20,7 +20,7 @@ export const expectedOutcome = z
     probabilities,
     expectedReturn: z.object({ min: z.number().nullable(), max: z.number().nullable() }).meta({
       description:
-        'The bounds of the probability-weighted return over the horizon, a fraction: Σ p · min and Σ p · max of the return bands. Null where a scenario with weight is open at that end; nothing is put in its place.',
+        'The bounds of the probability-weighted return over the horizon, as fractions: Σ p · min and Σ p · max of the return bands. A bound is null if a scenario with a positive probability has an open band at that end.',
     }),
     missing,
     thresholds: z
@@ -32,15 +32,21 @@ export const expectedOutcome = z
             minDepth: z.number(),
             atLeast: chance.meta({
               description:
-                'The weight of the bands that lie wholly below. A drawdown that deep is at least as likely.',
+                'The probability of the bands that lie entirely below. A drawdown this deep is at least this likely.',
             }),
-            atMost: chance.meta({ description: 'The weight of all bands that reach below.' }),
+            atMost: chance.meta({ description: 'The probability of all bands that reach below.' }),
           })
-          .meta({ id: 'ThresholdChance', description: 'What bands imply of a fall that deep.' }),
+          .meta({
+            id: 'ThresholdChance',
+            description: 'The probability of a fall this deep, as implied by the return bands.',
+          }),
       )
       .meta({
         description:
-          'For each drawdown label with a depth: between which bounds the chance lies that the horizon ends with a return below −minDepth. Empty without return bands.',
+          'For each drawdown label with a depth: bounds of the probability that the horizon ends with a return below −minDepth. Empty without return bands.',
       }),
   })
-  .meta({ id: 'ExpectedOutcome', description: 'What return bands and probabilities imply.' });
+  .meta({
+    id: 'ExpectedOutcome',
+    description: 'The return and the drawdown probabilities that the return bands imply.',
+  });

@@ -24,7 +24,7 @@ const bandEnd = z.number().min(-1).max(1000).nullable().default(null);
 const newReturnBand = z.strictObject({ min: bandEnd, max: bandEnd }).meta({
   id: 'NewReturnBand',
   description:
-    'Returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max); null or left out is an open end. Given for all three scenarios or for none; given, the bands partition the line in the order bear, base, bull.',
+    'The returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max). Null or left out means an open end. Give bands for all three scenarios or for none. They must cover every return without gap or overlap, in the order bear, base, bull.',
   examples: [{ max: -0.1 }],
 });
 
@@ -34,12 +34,13 @@ const newScenario = z
     outcome: prose,
     conditions: prose,
     direction: z.enum(DIRECTIONS).optional().meta({
-      description: 'Where it points. Left out: bear lower, base sideways, bull higher.',
+      description:
+        'The direction of the scenario. Left out: `lower` for bear, `sideways` for base, `higher` for bull.',
     }),
     directionComment: optionalProse,
     returnBand: newReturnBand.nullable().default(null),
   })
-  .meta({ id: 'NewScenario', description: 'What one scenario says.' });
+  .meta({ id: 'NewScenario', description: 'The text of one scenario.' });
 
 const banded = z.object({ returnBand: newReturnBand.nullable() });
 const BANDED = { bear: banded, base: banded, bull: banded };
@@ -47,7 +48,7 @@ const BANDED = { bear: banded, base: banded, bull: banded };
 const newScenarios = z
   .strictObject({ bear: newScenario, base: newScenario, bull: newScenario })
   .superRefine((scenarios, context) => addFaults(context, returnBandFaults(scenarios)), {
-    // Whatever else is wrong with a scenario.
+    // Runs even if other members of a scenario are invalid.
     when: ({ value }) => z.object(BANDED).safeParse(value).success,
   })
   .transform((named) => ({
@@ -59,17 +60,20 @@ const newScenarios = z
 export const headwind = z
   .strictObject({
     key: slug,
-    // Not z.int(), whose fault would hide what is wrong between the entries.
+    // Not z.int(): its issue would hide the faults between entries.
     rank: z
       .number()
       .min(1)
       .max(1000)
       .refine(Number.isInteger, { error: 'must be a whole number' })
-      .meta({ type: 'integer', description: '1 weighs most; each rank once.' }),
+      .meta({
+        type: 'integer',
+        description: '1 is the most important. Each rank may be used once.',
+      }),
     title: line,
     description: prose,
   })
-  .meta({ id: 'Headwind', description: 'What drags on the instrument.' });
+  .meta({ id: 'Headwind', description: 'A force that weighs on the instrument.' });
 
 const newDrawdownLabel = z
   .strictObject({
@@ -77,7 +81,7 @@ const newDrawdownLabel = z
     label: line,
     minDepth: z.number().gt(0).max(1).nullable().default(null).meta({
       description:
-        'The drawdown from the running peak from which the label applies, as a fraction (0.2 is 20 %); null where it is told by something else. Depths grow from label to label.',
+        'The drawdown from the running peak at which the label starts to apply, as a fraction (0.2 is 20 %). Null if the label does not depend on depth. Depths must increase from label to label.',
     }),
     speed: z
       .strictObject({ depth: z.number().gt(0).max(1), days: z.int().min(1).max(3660) })
@@ -86,24 +90,24 @@ const newDrawdownLabel = z
       .meta({
         id: 'NewSpeed',
         description:
-          'For a fall that is told by its speed, as a crash is, instead of minDepth: at least so deep below the highest close of the last so many calendar days. Only falls within that many days count.',
+          'Instead of minDepth, for a fall defined by its speed, such as a crash: at least `depth` below the highest close of the last `days` calendar days.',
         examples: [{ depth: 0.2, days: 10 }],
       }),
     typicalCause: prose,
     implication: prose,
   })
-  .meta({ id: 'NewDrawdownLabel', description: 'What a fall of the instrument is called.' });
+  .meta({ id: 'NewDrawdownLabel', description: 'The name for a fall of the instrument.' });
 
 const newComparison = z
   .strictObject({
-    series: slug.meta({ description: 'The key of a series that exists.' }),
+    series: slug.meta({ description: 'The key of an existing series.' }),
     operator: z.enum(OPERATORS).meta({
       description:
-        'How the observations compare with the threshold: below (lt), at or below (lte), above (gt), at or above (gte); or that they are beyond it and the one before them is not (crossesAbove, crossesBelow).',
+        'How the observations must compare with the threshold: below (`lt`), at or below (`lte`), above (`gt`), at or above (`gte`), or beyond it while the observation before them is not (`crossesAbove`, `crossesBelow`).',
     }),
     threshold: z.number(),
     forObservations: z.int().min(1).max(1000).default(1).meta({
-      description: 'How many of the newest observations in a row must compare so.',
+      description: 'How many of the newest observations must meet the comparison, in a row.',
     }),
   })
   .meta({
@@ -115,32 +119,41 @@ const several = z.array(newComparison).min(2).max(10);
 const newRule = z
   .union([
     newComparison,
-    z.strictObject({ all: several }).meta({ id: 'NewAllRule', description: 'Each must hold.' }),
-    z.strictObject({ any: several }).meta({ id: 'NewAnyRule', description: 'One must hold.' }),
+    z
+      .strictObject({ all: several })
+      .meta({ id: 'NewAllRule', description: 'All comparisons must hold.' }),
+    z
+      .strictObject({ any: several })
+      .meta({ id: 'NewAnyRule', description: 'At least one comparison must hold.' }),
   ])
   .superRefine((rule, context) => addFaults(context, ruleFaults(rule)));
 
 const newInvalidationCondition = z
   .strictObject({
     key: slug,
-    invalidates: z.enum(SCENARIO_NAMES).meta({ description: 'The scenario it would prove wrong.' }),
+    invalidates: z
+      .enum(SCENARIO_NAMES)
+      .meta({ description: 'The scenario that the condition would prove wrong.' }),
     statement: prose,
     rule: newRule.nullable().default(null).meta({
-      description: 'What observations trigger it; null where an analyst assesses it.',
+      description: 'The rule that triggers the condition. Null if an analyst assesses it.',
     }),
   })
   .meta({
     id: 'NewInvalidationCondition',
-    description: 'What would show a scenario to be wrong.',
+    description: 'A condition that would prove a scenario wrong.',
   });
 
 export const risk = z
   .strictObject({ area: line, whyItMatters: prose, currentRead: prose })
-  .meta({ id: 'Risk', description: 'An area of risk, and where it stands.' });
+  .meta({ id: 'Risk', description: 'An area of risk and its current read.' });
 
 const newPositioning = z
   .strictObject({ investorType: line, approach: prose, watchpoints: listOf(line) })
-  .meta({ id: 'NewPositioning', description: 'What one type of investor may do, and watch.' });
+  .meta({
+    id: 'NewPositioning',
+    description: 'What one type of investor may do and should watch.',
+  });
 
 const newMetric = z
   .strictObject({
@@ -158,12 +171,12 @@ const newMetric = z
   .meta({
     id: 'NewMetric',
     description:
-      'A figure the outlook rests on. A qualitative one has no value and needs a display; a sourced one needs its source and its date.',
+      'A figure that the outlook rests on. A qualitative metric has a null value and requires `display`. A sourced metric requires `source` and `asOf`.',
   });
 
 export const faq = z
   .strictObject({ question: prose, answer: prose })
-  .meta({ id: 'Faq', description: 'A question that readers ask, and the answer.' });
+  .meta({ id: 'Faq', description: 'A question that readers ask, and its answer.' });
 
 const newReference = z
   .strictObject({
@@ -172,9 +185,9 @@ const newReference = z
     url: webAddress.nullable().default(null),
     publishedOn: day.nullable().default(null),
   })
-  .meta({ id: 'NewReference', description: 'A source.' });
+  .meta({ id: 'NewReference', description: 'A published source.' });
 
-/** The members of a framework, as they stand in a request. */
+/** The members of a framework in a request. */
 export const newFrameworkShape = {
   title: line,
   summary: prose,
@@ -191,35 +204,36 @@ export const newFrameworkShape = {
   references: listOf(newReference),
 };
 
-/** Ids of evidence, each once. */
+/** Ids of evidence, without duplicates. */
 export const citedIds = z
   .array(z.uuid({ error: 'must be the id of an item of evidence' }).toLowerCase())
   .max(100)
   .superRefine((ids, context) => {
     for (const [index, id] of ids.entries()) {
       if (ids.indexOf(id) === index) continue;
-      context.addIssue({ code: 'custom', path: [index], message: 'is cited already' });
+      context.addIssue({ code: 'custom', path: [index], message: 'is already cited' });
     }
   })
   .default([]);
 
 const acknowledgement = z.strictObject({ condition: slug, reason: prose }).meta({
   id: 'Acknowledgement',
-  description: 'Why the scenario that a triggered condition speaks against keeps its weight.',
+  description:
+    'Why the probability of the scenario stays, although a triggered condition speaks against it.',
 });
 
-/** What a version may rest on, beside its rationale. */
+/** What a version may cite besides its rationale. */
 export const reasonsShape = {
   evidence: citedIds.meta({
-    description: 'The ids of evidence of this outlook that the version cites.',
+    description: 'The ids of the evidence that the version cites. It must belong to this outlook.',
   }),
   acknowledges: listOf(acknowledgement, (entries) => repeated(entries, 'condition')).meta({
     description:
-      'Answers to conditions that stand triggered. Each must be answered, so or by less weight for the scenario that it invalidates.',
+      'Reasons for triggered conditions. Each triggered condition must be answered: by a reason here, or by a lower probability of the scenario that it invalidates.',
   }),
 };
 
-/** A framework and what rides along, after a patch was applied to what stands. */
+/** A framework and its accompanying members, after a patch was applied to the current version. */
 export const patchedFramework = z.strictObject({
   rationale: prose,
   probabilities: newProbabilities.exactOptional(),
@@ -227,7 +241,7 @@ export const patchedFramework = z.strictObject({
   ...newFrameworkShape,
 });
 
-/** A member of a patch: left out it stays, so it has no default. */
+/** A member of a patch. It has no default, because a member that is left out stays unchanged. */
 const kept = (schema: z.ZodType): z.ZodType =>
   (schema instanceof z.ZodDefault ? (schema.unwrap() as z.ZodType) : schema).optional();
 
@@ -238,17 +252,17 @@ const keptAll = (shape: Record<string, z.ZodType>) =>
 
 const scenarioPatch = keptAll(newScenario.shape).meta({
   id: 'ScenarioPatch',
-  description: 'What changes in one scenario.',
+  description: 'Changes to one scenario.',
 });
 
-/** What a patch may hold; for the document only, as a patch is judged by what it results in. */
+/** What a patch may contain. For the document only: validation checks the result of the patch. */
 export const frameworkPatch = keptAll({
   ...newFrameworkShape,
   ...reasonsShape,
   probabilities: newProbabilities,
 })
   .extend({
-    rationale: prose.meta({ description: 'Why this version differs from the one before.' }),
+    rationale: prose.meta({ description: 'Why this version differs from the previous one.' }),
     scenarios: z
       .strictObject({ bear: scenarioPatch, base: scenarioPatch, bull: scenarioPatch })
       .partial()
@@ -257,5 +271,5 @@ export const frameworkPatch = keptAll({
   .meta({
     id: 'FrameworkPatch',
     description:
-      'A merge patch (RFC 7396) of the qualitative part, with the rationale of the new version. What is left out stays; null takes an optional member away; a list is replaced as a whole. Probabilities may ride along.',
+      'A merge patch (RFC 7396) of the framework, with the rationale of the new version. Members that are left out stay, null removes an optional member, and a list replaces the whole list. The patch may change the probabilities as well.',
   });

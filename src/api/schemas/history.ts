@@ -4,13 +4,17 @@ import { probabilities } from './probabilities.ts';
 
 const point = z
   .object({ version: z.int().min(1), publishedAt: timestamp, ...probabilities.shape })
-  .meta({ id: 'ProbabilityPoint', description: 'What a version said, and from when on.' });
+  .meta({
+    id: 'ProbabilityPoint',
+    description: "A version's probabilities, and when it was published.",
+  });
 
 export const probabilityHistory = z
   .object({
     slug,
     opening: point.nullable().meta({
-      description: 'What stood at `from`, published before it; null where nothing did.',
+      description:
+        'The version that was current at `from`, if it was published before. Null if there was none.',
     }),
     points: z.array(point).meta({ description: 'Oldest first.' }),
   })

@@ -3,7 +3,7 @@ import { INSTRUMENT_KINDS } from '../../domain/instrument.ts';
 import { line, slug, symbol } from '../../http/fields.ts';
 
 const closes = slug.nullable();
-const CLOSES = 'The key of the series that holds its closes; named once, it stays.';
+const CLOSES = 'The key of the series with its closes. It can be set only once.';
 const example = { symbol: 'RUT', name: 'Russell 2000 Index', kind: 'index', closes: 'rut-close' };
 
 export const newInstrument = z
@@ -13,7 +13,11 @@ export const newInstrument = z
     kind: z.enum(INSTRUMENT_KINDS),
     closes: closes.default(null).meta({ description: CLOSES }),
   })
-  .meta({ id: 'NewInstrument', description: 'What outlooks are about.', examples: [example] });
+  .meta({
+    id: 'NewInstrument',
+    description: 'The index, share, fund or other thing that an outlook is about.',
+    examples: [example],
+  });
 
 export const instrument = z
   .object({
@@ -22,8 +26,12 @@ export const instrument = z
     kind: z.enum(INSTRUMENT_KINDS),
     closes: closes.meta({ description: CLOSES }),
   })
-  .meta({ id: 'Instrument', description: 'What outlooks are about.', examples: [example] });
+  .meta({
+    id: 'Instrument',
+    description: 'The index, share, fund or other thing that an outlook is about.',
+    examples: [example],
+  });
 
 export const instrumentPatch = z
   .strictObject({ closes: slug })
-  .meta({ id: 'InstrumentPatch', description: 'Names the series of the closes.' });
+  .meta({ id: 'InstrumentPatch', description: "Sets the series with the instrument's closes." });

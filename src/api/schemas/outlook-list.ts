@@ -12,12 +12,12 @@ import { queryMoment, slug, symbol } from '../../http/fields.ts';
 
 const ONCE = 'must be given once';
 
-/** A number as JSON writes it, to more decimals than any is accepted with; else NaN. */
+/** A number as JSON writes it, with more decimals than a probability may have; else NaN. */
 function numberOf(text: string): number {
   return /^-?(?:0|[1-9]\d*)(?:\.\d{1,15})?$/.test(text) ? Number(text) : Number.NaN;
 }
 
-/** A bound of a probability; parsed, in basis points. */
+/** A bound of a probability. Parsed, it is in basis points. */
 const bound = z
   .string({ error: ONCE })
   .superRefine((text, context) => {
@@ -32,7 +32,7 @@ const trueOrFalse = z.preprocess(
   z.boolean({ error: 'must be true or false' }),
 );
 
-// Postgres stacks what still waits for its word, 32 at the most, and has a fault where there is more.
+// Postgres stacks operators that wait for their word; it fails at more than 32.
 const TOO_MANY_HYPHENS = /(?:-[^\p{L}\p{N}-]*){21}/u;
 
 const search = z
@@ -43,7 +43,7 @@ const search = z
     error: 'must not contain a NUL character (%00)',
   })
   .refine((text) => !TOO_MANY_HYPHENS.test(text), {
-    error: 'has too many hyphens in a row; one leaves out the word behind it',
+    error: 'has too many hyphens in a row; one hyphen excludes the word after it',
   });
 
 /** The query of the list of outlooks. */
@@ -53,37 +53,38 @@ export const listQuery = z
     status: z
       .enum(OUTLOOK_STATUSES)
       .optional()
-      .meta({ description: 'Only outlooks that have this status now.' }),
+      .meta({ description: 'Only outlooks that currently have this status.' }),
     reviewDue: trueOrFalse.optional().meta({
-      description: 'Only outlooks whose review is due now, or those whose is not.',
+      description:
+        '`true`: only outlooks that currently have a review due. `false`: only those that do not.',
     }),
     scenario: z.enum(SCENARIO_NAMES).optional().meta({
-      description: 'The scenario that `minProbability` and `maxProbability` are about.',
+      description: 'The scenario that `minProbability` and `maxProbability` apply to.',
     }),
     minProbability: bound.optional().meta({
       ...asNumber,
       description:
-        'Only outlooks that give the `scenario` this probability or more: a fraction with at most four decimals.',
+        'Only outlooks with at least this probability for `scenario`: a fraction with at most four decimals.',
     }),
     maxProbability: bound.optional().meta({
       ...asNumber,
       description:
-        'Only outlooks that give the `scenario` this probability or less: a fraction with at most four decimals.',
+        'Only outlooks with at most this probability for `scenario`: a fraction with at most four decimals.',
     }),
     updatedSince: queryMoment.optional().meta({
-      description: 'Only outlooks whose version was published at this moment or later.',
+      description: 'Only outlooks with a version published at or after this time.',
     }),
     q: search.optional().meta({
       description:
-        'Only outlooks with these words, in English, in their title, headwinds, summary or invalidation conditions; a match in the title weighs most. `"…"` asks for a phrase, `or` for either word, `-` for none of a word.',
+        'Full-text search, in English, in titles, headwinds, summaries and invalidation conditions. A match in the title ranks highest. Write `"…"` for a phrase, `or` for either word, and `-` before a word to exclude it.',
     }),
     sort: z.enum(LIST_SORTS).optional().meta({
       description:
-        'The order; a leading hyphen turns it around. Left out, it is `relevance` with `q`, which that needs, and `-publishedAt` without.',
+        'The sort order; a leading hyphen reverses it. `relevance` requires `q`. Left out: `relevance` with `q`, otherwise `-publishedAt`.',
     }),
     asOf: queryMoment.optional().meta({
       description:
-        'The list as it stood at this moment, which must not lie in the future: of each outlook the newest version recorded until then, with the status that it had and the review that was due. Filters and order go by that version, but for `status` and `reviewDue`, which go by what is the case now.',
+        'The list as of this time, which must not be in the future: the newest version of each outlook recorded up to then, with the status and the review of that time. Filters and order apply to that version, except that `status` and `reviewDue` apply to the current state.',
     }),
     ...listShape,
   })
@@ -94,7 +95,7 @@ export const listQuery = z
       const given = [min !== undefined && 'minProbability', max !== undefined && 'maxProbability'];
       const bounds = given.filter((name) => name !== false);
       if (scenario !== undefined && bounds.length === 0) {
-        refuse('scenario', 'goes with minProbability or maxProbability; give one, or both');
+        refuse('scenario', 'requires minProbability, maxProbability or both');
       }
       if (scenario === undefined && bounds.length > 0) {
         refuse('scenario', `is required with ${bounds.join(' and ')}: bear, base or bull`);
@@ -105,17 +106,17 @@ export const listQuery = z
       if (sort === 'relevance' && q === undefined) {
         refuse(
           'sort',
-          'relevance needs q: give words to search for, or sort by publishedAt or slug',
+          'relevance requires q: send words to search for, or sort by publishedAt or slug',
         );
       }
     },
-    // Whatever else is wrong with one of them.
+    // Runs even if one of them is invalid otherwise.
     { when: ({ value }) => typeof value === 'object' && value !== null },
   );
 
 const MOST_SLUGS = 100;
 
-/** The slugs of a batch, as one text. */
+/** The slugs of a batch, as one comma-separated string. */
 const slugs = z
   .string({ error: (issue) => (issue.input === undefined ? 'is required' : ONCE) })
   .transform((text, context) => {
@@ -125,11 +126,12 @@ const slugs = z
   });
 
 function slugFaults(named: readonly string[]): string[] {
-  if (named.length === 1 && named[0] === '') return ['must name an outlook or more, by its slug'];
-  const count = `must name at most ${MOST_SLUGS} slugs, not ${named.length}`;
+  if (named.length === 1 && named[0] === '')
+    return ['must contain at least one slug of an outlook'];
+  const count = `must contain at most ${MOST_SLUGS} slugs, not ${named.length}`;
   const first = new Set<string>();
   const faults = named.flatMap((name) => {
-    const fault = first.has(name) ? 'is named more than once' : slugFault(name);
+    const fault = first.has(name) ? 'appears more than once' : slugFault(name);
     first.add(name);
     return fault === null ? [] : `${quoted(name)} ${fault}`;
   });
@@ -137,7 +139,7 @@ function slugFaults(named: readonly string[]): string[] {
 }
 
 function slugFault(name: string): string | null {
-  // What else may be wrong with a slug is worded where slugs are.
+  // The slug schema words all other faults.
   const parsed = slug.safeParse(name, { error: () => 'must have at most 100 characters' });
   return parsed.error?.issues[0]?.message ?? null;
 }
@@ -146,7 +148,7 @@ const quoted = (name: string): string => JSON.stringify(name.slice(0, 100));
 
 export const batchQuery = z.strictObject({
   slugs: slugs.meta({
-    description: '1–100 slugs, joined by commas, each once.',
+    description: '1–100 slugs, separated by commas, without duplicates.',
     example: 'russell-2000-downside',
   }),
 });

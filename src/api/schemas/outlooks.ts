@@ -22,34 +22,40 @@ export const newHorizon = z
   )
   .meta({
     id: 'Horizon',
-    description: 'The days the outlook is about, half-open: [from, to).',
+    description: 'The days that the outlook covers, half-open: [from, to).',
     examples: [{ from: '2026-03-31', to: '2027-03-31' }],
   });
 
 export const newOutlook = z
   .strictObject({
     slug: slug.optional().meta({
-      description: "The outlook's name in URLs, for good. Left out, it is made from the title.",
+      description: "The outlook's name in URLs. It never changes. Left out: made from the title.",
     }),
-    instrument: symbol.meta({ description: 'The symbol of an instrument that exists.' }),
+    instrument: symbol.meta({ description: 'The symbol of an existing instrument.' }),
     horizon: newHorizon,
     probabilities: newProbabilities,
-    rationale: prose.meta({ description: 'Why the desk holds this view.' }),
+    rationale: prose.meta({ description: 'Why the desk publishes this outlook.' }),
     ...newFrameworkShape,
   })
-  .meta({ id: 'NewOutlook', description: 'An outlook as a desk first publishes it.' });
+  .meta({
+    id: 'NewOutlook',
+    description: 'A new outlook: its framework, probabilities and rationale.',
+  });
 
 export const newRevision = z
   .strictObject({
     probabilities: newProbabilities,
-    rationale: prose.meta({ description: 'Why this version differs from the one before.' }),
+    rationale: prose.meta({ description: 'Why this version differs from the previous one.' }),
     ...reasonsShape,
   })
-  .meta({ id: 'NewRevision', description: 'New probabilities; the framework stays.' });
+  .meta({
+    id: 'NewRevision',
+    description: 'New probabilities for the next version. The framework stays.',
+  });
 
 export const author = z
   .object({ id: z.uuid(), name: z.string() })
-  .meta({ id: 'Author', description: 'The analyst whose key wrote it.' });
+  .meta({ id: 'Author', description: 'The analyst who published it, identified by the key.' });
 
 const change = z
   .object({
@@ -57,12 +63,12 @@ const change = z
     previousVersion: z.int().nullable(),
     deltas: deltas.nullable(),
   })
-  .meta({ id: 'Change', description: 'How a version differs from the one before; null for none.' });
+  .meta({ id: 'Change', description: 'How a version differs from the previous one.' });
 
 const weight = z.number().min(0).max(1);
 const directions = z.object({ lower: weight, sideways: weight, higher: weight }).meta({
   id: 'Directions',
-  description: 'The weight of each direction: the sum of the scenarios that point to it.',
+  description: 'The probability of each direction: the sum over the scenarios with that direction.',
   examples: [{ lower: 0.3, sideways: 0.45, higher: 0.25 }],
 });
 
@@ -70,7 +76,7 @@ const bandEnd = z.number().nullable();
 const returnBand = z.object({ min: bandEnd, max: bandEnd }).meta({
   id: 'ReturnBand',
   description:
-    'Returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max); null is an open end. The three bands partition the line.',
+    'The returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max). Null is an open end. The three bands cover every return without gap or overlap.',
   examples: [{ min: null, max: -0.1 }],
 });
 
@@ -91,14 +97,17 @@ export const drawdownLabel = z
     key: slug,
     label: z.string(),
     minDepth: z.number().nullable(),
-    speed: z
-      .object({ depth: z.number(), days: z.int() })
-      .nullable()
-      .meta({ description: 'Where a fall is told by its speed: so deep within so many days.' }),
+    speed: z.object({ depth: z.number(), days: z.int() }).nullable().meta({
+      description:
+        'For a label defined by speed: at least `depth` below the highest close of the last `days` days.',
+    }),
     typicalCause: z.string(),
     implication: z.string(),
   })
-  .meta({ id: 'DrawdownLabel', description: 'What a fall is called, from which depth.' });
+  .meta({
+    id: 'DrawdownLabel',
+    description: 'The name for a fall, and the depth or speed from which it applies.',
+  });
 
 const comparison = z
   .object({
@@ -111,11 +120,15 @@ const comparison = z
 const rule = z
   .union([
     comparison,
-    z.object({ all: z.array(comparison) }).meta({ id: 'AllRule', description: 'Each must hold.' }),
-    z.object({ any: z.array(comparison) }).meta({ id: 'AnyRule', description: 'One must hold.' }),
+    z
+      .object({ all: z.array(comparison) })
+      .meta({ id: 'AllRule', description: 'All comparisons must hold.' }),
+    z
+      .object({ any: z.array(comparison) })
+      .meta({ id: 'AnyRule', description: 'At least one comparison must hold.' }),
   ])
   .nullable()
-  .meta({ description: 'What observations trigger it; null where an analyst assesses it.' });
+  .meta({ description: 'The rule that triggers the condition. Null if an analyst assesses it.' });
 
 export const conditionShape = {
   key: slug,
@@ -125,10 +138,10 @@ export const conditionShape = {
 };
 export const conditionState = z.enum(CONDITION_STATES);
 
-/** What a condition says, whatever its state. */
+/** The text of a condition, without its state. */
 export const invalidationConditionText = z
   .object(conditionShape)
-  .meta({ id: 'InvalidationConditionText', description: 'What a condition says.' });
+  .meta({ id: 'InvalidationConditionText', description: 'A condition without its state.' });
 
 const invalidationCondition = z
   .object({
@@ -139,7 +152,7 @@ const invalidationCondition = z
 
 export const positioning = z
   .object({ investorType: z.string(), approach: z.string(), watchpoints: z.array(z.string()) })
-  .meta({ id: 'Positioning', description: 'What one type of investor may do, and watch.' });
+  .meta({ id: 'Positioning', description: 'What one type of investor may do and should watch.' });
 
 export const metric = z
   .object({
@@ -151,7 +164,7 @@ export const metric = z
     asOf: day.nullable(),
     provenance: z.enum(PROVENANCES),
   })
-  .meta({ id: 'Metric', description: 'A figure the outlook rests on.' });
+  .meta({ id: 'Metric', description: 'A figure that the outlook rests on.' });
 
 export const reference = z
   .object({
@@ -160,7 +173,7 @@ export const reference = z
     url: z.string().nullable(),
     publishedOn: day.nullable(),
   })
-  .meta({ id: 'Reference', description: 'A source.' });
+  .meta({ id: 'Reference', description: 'A published source.' });
 
 const citedEvidence = z
   .object({ id: z.uuid(), headline: z.string() })
@@ -170,14 +183,13 @@ const conditionAnswer = z
   .object({
     condition: slug,
     way: z.enum(ANSWER_WAYS),
-    reason: z
-      .string()
-      .nullable()
-      .meta({ description: 'Null where the weight of its scenario fell.' }),
+    reason: z.string().nullable().meta({
+      description: 'Null if the version lowered the probability of the scenario instead.',
+    }),
   })
   .meta({
     id: 'ConditionAnswer',
-    description: 'How a version answered a condition that stood triggered.',
+    description: 'How a version answered a triggered condition.',
   });
 
 const publishedConsensus = z
@@ -185,14 +197,15 @@ const publishedConsensus = z
     method: z.enum(POOL_METHODS),
     weights: z.enum(POOL_WEIGHTS),
     views: z.array(
-      z
-        .object({ analyst: author, version: z.int().min(1), weight })
-        .meta({ id: 'PooledView', description: 'A version of a view, and what it weighed.' }),
+      z.object({ analyst: author, version: z.int().min(1), weight }).meta({
+        id: 'PooledView',
+        description: 'A version of a view, and its weight in the pool.',
+      }),
     ),
   })
-  .meta({ id: 'PublishedConsensus', description: 'What a version pooled, and how.' });
+  .meta({ id: 'PublishedConsensus', description: 'The views that a version pooled, and how.' });
 
-/** What came about: a scenario, or nothing that is scored. */
+/** The outcome of an outlook: a scenario, or `void` if nothing can be scored. */
 export const outcome = z.enum([...SCENARIO_NAMES, 'void']);
 
 const resolved = z
@@ -203,11 +216,11 @@ const resolved = z
     reason: z.string().nullable(),
     resolvedAt: timestamp,
   })
-  .meta({ id: 'Resolved', description: 'What came about, in short.' });
+  .meta({ id: 'Resolved', description: 'The outcome in brief.' });
 
 export const instrumentName = z
   .object({ symbol, name: z.string() })
-  .meta({ id: 'InstrumentName', description: 'What the outlook is about.' });
+  .meta({ id: 'InstrumentName', description: 'The instrument that the outlook is about.' });
 
 const summaryShape = {
   slug,
@@ -217,7 +230,7 @@ const summaryShape = {
   status: z.enum(OUTLOOK_STATUSES),
   review: z
     .object({ due: z.boolean(), reasons: z.array(z.string()) })
-    .meta({ id: 'Review', description: 'Whether the desk owes a revision, and why.' }),
+    .meta({ id: 'Review', description: 'Whether a review is due, and why.' }),
   version: z.int().min(1),
   publishedAt: timestamp.meta({ description: 'When the ledger recorded this version.' }),
   author,
@@ -225,14 +238,14 @@ const summaryShape = {
 
 export const outlookSummary = z
   .object({ ...summaryShape, change, probabilities, directions })
-  .meta({ id: 'OutlookSummary', description: 'An outlook as the list tells it.' });
+  .meta({ id: 'OutlookSummary', description: 'An outlook as a list item.' });
 
 export const outlook = z
   .object({
     ...summaryShape,
     rationale: z.string(),
     hash: sha256.meta({
-      description: 'Covers this version and, through previousHash, all before it.',
+      description: 'Covers this version and, through `previousHash`, every earlier one.',
     }),
     previousHash: sha256.nullable(),
     frameworkHash: sha256,
@@ -240,11 +253,11 @@ export const outlook = z
     evidence: z.array(citedEvidence),
     answers: z.array(conditionAnswer),
     consensus: publishedConsensus.nullable().meta({
-      description: 'Where the probabilities were pooled from views of analysts; else null.',
+      description: 'Set if the probabilities were pooled from the views of analysts, else null.',
     }),
     resolution: resolved.nullable().meta({
       description:
-        'What came about, once that is recorded. Null in a version by its number: when it was published, it was not known.',
+        'The outcome, once it is recorded. Always null in a numbered version, because it was unknown at publication.',
     }),
     probabilities,
     directions,
@@ -261,7 +274,7 @@ export const outlook = z
     methodology: z.string().nullable(),
     disclaimer: z.string().nullable(),
   })
-  .meta({ id: 'Outlook', description: 'One version of an outlook, whole.' });
+  .meta({ id: 'Outlook', description: 'One complete version of an outlook.' });
 
 export const versionEntry = z
   .object({
@@ -272,4 +285,4 @@ export const versionEntry = z
     change,
     probabilities,
   })
-  .meta({ id: 'VersionEntry', description: 'A version as the list of versions tells it.' });
+  .meta({ id: 'VersionEntry', description: 'A version as a list item.' });

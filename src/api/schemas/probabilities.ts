@@ -13,7 +13,7 @@ import {
 const DESCRIPTION =
   'A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35.';
 
-// Not z.number(): the domain words what is wrong with a value of any type.
+// Not z.number(): the domain words the fault for a value of any type.
 const probability = z
   .unknown()
   .superRefine((value, context) => {
@@ -24,7 +24,7 @@ const probability = z
 
 const fraction = z.number().min(0).max(1).meta({ description: DESCRIPTION });
 
-/** Three probabilities as a client sends them; parsed, they are basis points that sum to 10000. */
+/** Three probabilities as a client sends them. Parsed, they are basis points that sum to 10000. */
 export const newProbabilities = z
   .strictObject({ bear: probability, base: probability, bull: probability })
   .superRefine(
@@ -54,13 +54,13 @@ function pointsOf({ bear, base, bull }: Fractions): Record<ScenarioName, number>
 
 export const probabilities = z.object({ bear: fraction, base: fraction, bull: fraction }).meta({
   id: 'Probabilities',
-  description: 'The probabilities of the three scenarios; they sum to exactly 1.',
+  description: 'The probabilities of the three scenarios. They sum to exactly 1.',
   examples: [{ bear: 0.3, base: 0.45, bull: 0.25 }],
 });
 
 const delta = z.number().min(-1).max(1);
 export const deltas = z.object({ bear: delta, base: delta, bull: delta }).meta({
   id: 'ProbabilityDeltas',
-  description: 'How far each probability moved from the version before; they sum to 0.',
+  description: 'The change of each probability since the previous version. The three sum to 0.',
   examples: [{ bear: 0.05, base: -0.05, bull: 0 }],
 });

@@ -13,12 +13,12 @@ import { probabilities } from './probabilities.ts';
 
 const ONCE = 'must be given once';
 
-/** What skill is measured against. */
+/** The reference that skill is measured against. */
 export type Reference =
   | { name: 'uniform' | 'fixed'; probabilities: { bear: number; base: number; bull: number } }
   | { name: 'previous'; probabilities: null };
 
-/** The name of a reference, or a fixed one as three fractions; `names` are those that the query takes. */
+/** The name of a reference, or a fixed one as three fractions; `names` are those that the query accepts. */
 const reference = (names: readonly ('uniform' | 'previous')[]) =>
   z
     .string({ error: ONCE })
@@ -54,27 +54,27 @@ const reference = (names: readonly ('uniform' | 'previous')[]) =>
       return { name: 'fixed', probabilities: fixed };
     })
     .default({ name: 'uniform', probabilities: UNIFORM })
-    // The default is of what is parsed; the document tells that of what is sent.
+    // zod's default is the parsed value; the document shows the text to send.
     .meta({ type: 'string', default: 'uniform' });
 
 const referenceText =
-  'a fixed one as fractions of bear, base and bull, joined by commas. The skill is 1 − score ÷ score of the reference.';
+  'fixed probabilities of bear, base and bull, as fractions separated by commas. Skill is 1 − score ÷ score of the reference.';
 
 export const scoresQuery = z.strictObject({
   reference: reference(['uniform', 'previous']).meta({
-    description: `What skill is measured against: \`uniform\` thirds, the \`previous\` version, or ${referenceText}`,
+    description: `The reference for skill: \`uniform\` thirds, the \`previous\` version, or ${referenceText}`,
   }),
   asOf: queryMoment.optional().meta({
-    description: 'A moment of recording: the versions and the resolution as they stood then.',
+    description: 'Use the versions and the resolution that were recorded up to this time.',
   }),
 });
 
 export const fixedReference = reference(['uniform']).meta({
-  description: `What skill is measured against: \`uniform\` thirds, or ${referenceText}`,
+  description: `The reference for skill: \`uniform\` thirds, or ${referenceText}`,
 });
 
 const score = z.number().nullable();
-/** One value for each scoring rule. */
+/** One value per scoring rule. */
 const scores = z
   .object({
     brier: score.meta({ description: 'Multi-category, Σ (p − o)², 0–2 (Brier 1950).' }),
@@ -87,14 +87,17 @@ const scores = z
   .meta({
     id: 'Scores',
     description:
-      'By three proper scoring rules; lower is better, 0 is best. Of a skill, 1 − S/S_ref (Murphy 1988), higher is better and 1 is best.',
+      'Three proper scoring rules. For a score, lower is better and 0 is best. For skill, 1 − S/S_ref (Murphy 1988), higher is better and 1 is best.',
   });
 
 export const missing = z
   .array(
     z
       .object({
-        pointer: z.string().meta({ description: 'A JSON Pointer, from where this list stands.' }),
+        pointer: z.string().meta({
+          description:
+            'A JSON Pointer to the null member, relative to the object that contains this list.',
+        }),
         reason: z.string(),
       })
       .meta({ id: 'MissingScore', description: 'Why a score is null.' }),
@@ -107,9 +110,9 @@ export const scoreReference = z
     probabilities: z
       .object({ bear: z.number(), base: z.number(), bull: z.number() })
       .nullable()
-      .meta({ description: 'Null for the previous version.' }),
+      .meta({ description: 'Null if the reference is the previous version.' }),
   })
-  .meta({ id: 'ScoreReference', description: 'What skill is measured against.' });
+  .meta({ id: 'ScoreReference', description: 'The reference that skill is measured against.' });
 
 export const outlookScores = z
   .object({
@@ -119,25 +122,32 @@ export const outlookScores = z
     resolution: z
       .object({ number: z.int().min(1), outcome })
       .nullable()
-      .meta({ description: 'What it is scored by; null before it is resolved.' }),
+      .meta({
+        description: 'The resolution that the scores use. Null until the outlook is resolved.',
+      }),
     reference: scoreReference,
     outlook: z
       .object({
         coverage: z.number().nullable().meta({
           description:
-            'The part of the whole horizon that versions stood: the sum of their shares.',
+            "The share of the horizon during which a version was current: the sum of the versions' shares.",
         }),
         timeWeighted: scores.meta({
           description:
-            'Σ score × share. What is not covered adds nothing: read it with the coverage.',
+            'Σ score × share. Time without a version adds nothing, so read it together with the coverage.',
         }),
         mean: scores.meta({
-          description: 'timeWeighted ÷ coverage, which compares across outlooks.',
+          description: 'timeWeighted ÷ coverage, comparable across outlooks.',
         }),
-        skill: scores.meta({ description: 'Of the mean, against that of the reference.' }),
+        skill: scores.meta({
+          description: 'The skill of the mean against the mean of the reference.',
+        }),
         missing,
       })
-      .meta({ id: 'StandingScores', description: 'Over the time that each version stood.' }),
+      .meta({
+        id: 'StandingScores',
+        description: 'The scores of the outlook, weighted by how long each version was current.',
+      }),
     versions: z
       .array(
         z
@@ -147,18 +157,21 @@ export const outlookScores = z
             probabilities,
             share: z.number().nullable().meta({
               description:
-                'The part of the whole horizon that it stood; null while the outlook is open.',
+                'The share of the horizon during which the version was current. Null while the outlook is open.',
             }),
             outcome: outcome.nullable().meta({
               description:
-                'What it is scored by: the outcome of the resolution or, where return bands were moved later, the scenario of its own bands that the return falls into.',
+                "The outcome that the version is scored with. That is the outcome of the resolution or, if return bands changed later, the scenario of the version's own bands that the return falls into.",
             }),
             scores,
             skill: scores,
             missing,
           })
-          .meta({ id: 'VersionScores', description: 'How a version scores.' }),
+          .meta({ id: 'VersionScores', description: 'The scores of a version.' }),
       )
-      .meta({ description: 'Oldest first; a withdrawal is none of them.' }),
+      .meta({ description: 'Oldest first, without a withdrawal.' }),
   })
-  .meta({ id: 'OutlookScores', description: 'How an outlook and each of its versions score.' });
+  .meta({
+    id: 'OutlookScores',
+    description: 'The scores of an outlook and of each of its versions.',
+  });

@@ -6,15 +6,15 @@ import { day, line, optionalLine, queryMoment, slug, timestamp } from '../../htt
 
 export const series = z
   .strictObject({
-    key: slug.meta({ description: 'Its name in URLs and in rules, for good.' }),
+    key: slug.meta({ description: 'Its name in URLs and rules. It never changes.' }),
     name: line,
     unit: line,
     frequency: z.enum(FREQUENCIES),
-    source: line.meta({ description: 'Who publishes it.' }),
+    source: line.meta({ description: 'Who publishes the series.' }),
   })
   .meta({
     id: 'Series',
-    description: 'A time series of prices or of an indicator.',
+    description: 'A time series of prices or an indicator.',
     examples: [
       {
         key: 'us-10y-yield',
@@ -26,7 +26,7 @@ export const series = z
     ],
   });
 
-/** How many observations one request may bring. */
+/** The most observations that one request may contain. */
 export const MOST_OBSERVATIONS = 10_000;
 
 export const newObservation = z.strictObject({
@@ -42,7 +42,7 @@ function valueFault(input: unknown): string {
   return 'must be a finite number, such as 2793.3';
 }
 
-/** Which rows have the date of an earlier one. */
+/** The rows with the same date as an earlier row. */
 export function repeatedDates(rows: readonly unknown[]): { index: number; first: number }[] {
   const firsts = new Map<string, number>();
   return rows.flatMap((row, index) => {
@@ -65,7 +65,7 @@ export const newObservations = z
         (rows, context) => {
           for (const { index, first } of repeatedDates(rows)) {
             const path = [index, 'date'];
-            const message = `is the date of entry ${first}, too: send each day once`;
+            const message = `repeats the date of entry ${first}: send each day once`;
             context.addIssue({ code: 'custom', path, message });
           }
         },
@@ -74,18 +74,18 @@ export const newObservations = z
   })
   .meta({
     id: 'NewObservations',
-    description: 'Observations of a series, each day once; 1 to 10,000 of them.',
+    description: '1 to 10,000 observations of a series, at most one per day.',
   });
 
 export const recorded = z
   .object({
     series: slug,
-    added: z.int().meta({ description: 'Days that had no value before.' }),
+    added: z.int().meta({ description: 'Days without an earlier value.' }),
     revised: z.int().meta({ description: 'Days that got a new vintage.' }),
-    unchanged: z.int().meta({ description: 'Days that were known so already.' }),
-    recordedAt: timestamp.nullable().meta({ description: 'Null where nothing was new.' }),
+    unchanged: z.int().meta({ description: 'Days that already had this value.' }),
+    recordedAt: timestamp.nullable().meta({ description: 'Null if nothing was new.' }),
   })
-  .meta({ id: 'Recorded', description: 'What became of observations that were sent.' });
+  .meta({ id: 'Recorded', description: 'The result of sending observations.' });
 
 export const observation = z
   .object({
@@ -95,12 +95,12 @@ export const observation = z
     note: z.string().nullable(),
     recordedAt: timestamp,
     supersededAt: timestamp.nullable().meta({
-      description: 'When the next vintage of the day came; null for the one that is read.',
+      description: 'When a newer vintage of the day was recorded. Null for the newest vintage.',
     }),
   })
   .meta({
     id: 'Observation',
-    description: 'A value of a day, as it was known from recordedAt on.',
+    description: 'The value of a day, as known from `recordedAt` on.',
   });
 
 const digits = (value: unknown): unknown =>
@@ -109,18 +109,18 @@ const digits = (value: unknown): unknown =>
 export const observationQuery = z
   .strictObject({
     from: day.optional().meta({ description: 'The first day.' }),
-    to: day.optional().meta({ description: 'The first day that is left out.' }),
+    to: day.optional().meta({ description: 'The day after the last day: `to` is exclusive.' }),
     asOf: queryMoment.optional().meta({
-      description: 'A moment of recording: what was known then.',
+      description: 'The values as they were known at this time.',
     }),
     vintages: z.enum(['newest', 'all']).default('newest').meta({
-      description: 'All: every value that a day ever had, oldest first.',
+      description: '`newest`: one value per day. `all`: every vintage of each day, oldest first.',
     }),
     limit: z
       .preprocess(digits, z.int({ error: 'must be a whole number in 1–10000' }).min(1).max(10_000))
       .default(1_000),
     cursor: z.string({ error: 'must be given once' }).max(1_000).optional().meta({
-      description: 'The `nextCursor` of the page before; the other parameters stay.',
+      description: 'The `nextCursor` of the previous page. Keep the other parameters unchanged.',
     }),
     format: listShape.format,
   })
@@ -129,7 +129,7 @@ export const observationQuery = z
       context.addIssue({ code: 'custom', path: ['from'], message: `must not be after to, ${to}` });
     }
     if (asOf !== undefined && vintages === 'all') {
-      const message = 'says nothing beside asOf: leave one of them out';
+      const message = 'cannot be combined with asOf: leave one of them out';
       context.addIssue({ code: 'custom', path: ['vintages'], message });
     }
   });

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { FORECAST_SOURCES } from '../../ledger/track-records.ts';
+import { FORECAST_SOURCES } from '../../domain/track-record.ts';
 import { day, queryMoment, symbol, timestamp } from '../../http/fields.ts';
 import { author } from './outlooks.ts';
 import { fixedReference, missing, scoreReference } from './scores.ts';
@@ -10,14 +10,14 @@ const filters = {
     .meta({ description: 'Only outlooks whose horizon ends on this day or later.' }),
   to: day.optional().meta({ description: 'Only outlooks whose horizon ends before this day.' }),
   asOf: queryMoment.optional().meta({
-    description:
-      'A moment of recording: the record as it was then, whatever was resolved, or resolved anew, since.',
+    description: 'The record as of this time, without later resolutions and corrections.',
   }),
   reference: fixedReference,
 };
 const instrument = symbol.optional().meta({ description: 'Only outlooks on this symbol.' });
 const source = z.enum(FORECAST_SOURCES).default('version').meta({
-  description: 'The versions that the analyst published, or the views that the analyst held.',
+  description:
+    "The forecasts to score: the versions that the analyst published, or the analyst's views.",
 });
 
 const upright = <Shape extends z.ZodRawShape>(shape: Shape) =>
@@ -35,62 +35,69 @@ const value = z.number().nullable();
 const meanScore = z
   .object({
     mean: value,
-    standardError: value.meta({ description: 'Of the mean: its standard deviation over √n.' }),
+    standardError: value.meta({
+      description: 'The standard error of the mean: standard deviation ÷ √n.',
+    }),
     skill: value.meta({ description: '1 − mean ÷ mean of the reference.' }),
     skillError: value.meta({
       description: 'The standard error of the skill, by the delta method.',
     }),
   })
-  .meta({ id: 'MeanScore', description: 'A mean over outlooks, and how sure it is.' });
+  .meta({ id: 'MeanScore', description: 'A mean over outlooks and its uncertainty.' });
 
 const decomposition = z
   .object({
     reliability: z
       .number()
-      .meta({ description: 'How far forecasts are from the rates; 0 is best.' }),
-    resolution: z.number().meta({ description: 'How far they tell cases apart; more is better.' }),
-    uncertainty: z.number().meta({ description: 'How hard the cases were.' }),
+      .meta({ description: 'How far forecasts are from the realised rates. 0 is best.' }),
+    resolution: z
+      .number()
+      .meta({ description: 'How well forecasts separate outcomes. Higher is better.' }),
+    uncertainty: z.number().meta({ description: 'How hard the outcomes were to predict.' }),
     withinBuckets: z.number().meta({
-      description: 'What forecasts of one bucket differ by (Stephenson, Coelho and Jolliffe 2008).',
+      description:
+        'The variation of forecasts within a bucket (Stephenson, Coelho and Jolliffe 2008).',
     }),
   })
   .meta({
     id: 'Decomposition',
     description:
-      "Murphy's (1973), over the buckets: score = reliability − resolution + uncertainty + withinBuckets.",
+      "Murphy's decomposition (1973) over the buckets: score = reliability − resolution + uncertainty + withinBuckets.",
   });
 
 const buckets = z.array(
   z
     .object({
       from: z.number(),
-      to: z.number().meta({ description: 'Exclusive, but for 1.' }),
-      n: z.int().min(1).meta({ description: 'How many outlooks had a probability in it.' }),
+      to: z.number().meta({ description: 'Exclusive, except for 1.' }),
+      n: z
+        .int()
+        .min(1)
+        .meta({ description: 'The number of outlooks with a probability in this bucket.' }),
       weight: z.number().meta({
-        description:
-          'The parts of their time that they did, added up; the whole time of each is 1.',
+        description: 'The sum over those outlooks of the share of their time spent in this bucket.',
       }),
       predictedMean: z.number(),
       realisedRate: z.number(),
       interval: z.object({ low: z.number(), high: z.number() }).meta({
         description:
-          "Of the realised rate, 95 %: Wilson's, at Kish's effective number of outlooks. Calibrated forecasts have their predicted mean in it, but for one bucket in twenty.",
+          "Wilson's 95 % interval of the realised rate, at Kish's effective number of outlooks. For calibrated forecasts it contains the predicted mean in 19 of 20 buckets.",
       }),
     })
     .meta({
       id: 'CalibrationBucket',
-      description: 'Whether what was given probabilities like these came about as often.',
+      description: 'How often events forecast with a probability in this range occurred.',
     }),
 );
 
 export const trackRecord = z
   .object({
-    analyst: author.nullable().meta({ description: 'Null for outlooks whoever wrote them.' }),
+    analyst: author.nullable().meta({ description: 'Null if the record covers all analysts.' }),
     source: z.enum(FORECAST_SOURCES),
     instrument: symbol.nullable(),
     period: z
       .object({ from: day.nullable(), to: day.nullable() })
-      .meta({ description: 'Of the end of the horizons, [from, to).' }),
+      .meta({ description: 'Outlooks with a horizon that ends in [from, to).' }),
     asOf: timestamp.nullable(),
     reference: scoreReference,
     counts: z
@@ -98,25 +105,26 @@ export const trackRecord = z
         open: z.int(),
         resolved: z.int(),
         void: z.int(),
-        withdrawn: z.int().meta({ description: 'Scored, too, where they were resolved since.' }),
+        withdrawn: z
+          .int()
+          .meta({ description: 'Withdrawn outlooks are scored as well, once resolved.' }),
       })
-      .meta({ description: 'All outlooks of the record, by their status.' }),
+      .meta({ description: 'The number of outlooks in the record, by status.' }),
     n: z.int().min(0).meta({
       description:
-        'How many outlooks are scored: those with an outcome, of which a forecast stood within the horizon.',
+        'The number of scored outlooks: those with an outcome and a forecast that was current during the horizon.',
     }),
     isSmall: z.boolean().meta({
-      description: 'Whether n is below 30: too few for the figures to tell skill from luck.',
+      description: 'Whether n is below 30, which is too few to tell skill from luck.',
     }),
     coverage: z
       .number()
       .nullable()
-      .meta({ description: 'The mean part of the horizons that forecasts stood.' }),
+      .meta({ description: 'The mean share of the horizon during which a forecast was current.' }),
     scores: z
       .object({ brier: meanScore, logarithmic: meanScore, rankedProbability: meanScore })
       .meta({
-        description:
-          'Over outlooks, each of which counts once: by its mean over the time that the forecasts stood.',
+        description: 'Means over outlooks. Each outlook counts once, with its time-weighted mean.',
       }),
     missing,
     calibration: z.object({ bear: buckets, base: buckets, bull: buckets, overall: buckets }),
@@ -125,7 +133,9 @@ export const trackRecord = z
         bear: decomposition,
         base: decomposition,
         bull: decomposition,
-        overall: decomposition.meta({ description: 'Their sum: that of the Brier score.' }),
+        overall: decomposition.meta({
+          description: 'The sum over the three scenarios, which decomposes the Brier score.',
+        }),
       })
       .nullable(),
     leadTimes: z
@@ -133,17 +143,20 @@ export const trackRecord = z
         z
           .object({
             lead: z.number().meta({
-              description: 'The part of the horizon that was left: 1 at its start, 0 at its end.',
+              description: 'The share of the horizon that was left: 1 at its start, 0 at its end.',
             }),
             n: z.int().min(1),
             brier: z
               .object({ mean: z.number(), standardError: value, skill: value })
-              .meta({ description: 'Of the forecasts that stood then.' }),
+              .meta({ description: 'The Brier score of the forecasts that were current then.' }),
             decomposition,
             missing,
           })
-          .meta({ id: 'LeadTime', description: 'How forecasts did, by how early they were.' }),
+          .meta({ id: 'LeadTime', description: 'Forecast accuracy by lead time.' }),
       )
-      .meta({ description: 'Where a forecast stood, from 1 down to 0.' }),
+      .meta({ description: 'The lead times at which a forecast was current, from 1 down to 0.' }),
   })
-  .meta({ id: 'TrackRecord', description: 'How forecasts did, of all outlooks that are scored.' });
+  .meta({
+    id: 'TrackRecord',
+    description: 'The accuracy of the forecasts of all scored outlooks.',
+  });

@@ -8,13 +8,13 @@ import { newProbabilities, probabilities } from './probabilities.ts';
 export const newView = z
   .strictObject({
     probabilities: newProbabilities,
-    rationale: prose.meta({ description: 'Why you think so.' }),
+    rationale: prose.meta({ description: 'Why you hold this view.' }),
   })
-  .meta({ id: 'NewView', description: 'What an analyst thinks of an outlook.' });
+  .meta({ id: 'NewView', description: "An analyst's own probabilities for an outlook." });
 
 const viewShape = {
   analyst: author,
-  version: z.int().min(1).meta({ description: 'Counts the versions of the view from 1.' }),
+  version: z.int().min(1).meta({ description: 'The version of the view, from 1.' }),
   recordedAt: timestamp,
   probabilities,
   rationale: z.string(),
@@ -22,22 +22,22 @@ const viewShape = {
 
 export const view = z
   .object(viewShape)
-  .meta({ id: 'View', description: 'What an analyst thinks of an outlook, and why.' });
+  .meta({ id: 'View', description: "An analyst's own probabilities for an outlook, and why." });
 
 const method = z.enum(POOL_METHODS).default('linear').meta({
   description:
-    '`linear`: Σ w p (Stone 1961). `logarithmic`: ∝ Π p^w, renormalised (Genest and Zidek 1986); a view with weight that gives a scenario 0 rules it out for all.',
+    '`linear`: Σ w p (Stone 1961). `logarithmic`: ∝ Π p^w, renormalised (Genest and Zidek 1986); a view with a positive weight and probability 0 for a scenario rules that scenario out.',
 });
 const weights = z.enum(POOL_WEIGHTS).default('equal').meta({
   description:
-    '`equal`: each view the same. `recency`: 2^(−age ÷ 30 days), the age against the newest view. `skill`: max(0, skill) · n ÷ (n + 10), by the mean Brier score against uniform thirds over the n outlooks that were scored for the analyst, by versions and views; who did no better than chance, or was never scored, weighs nothing.',
+    "`equal`: the same weight for each view. `recency`: 2^(−age ÷ 30 days), with the age relative to the newest view. `skill`: max(0, skill) · n ÷ (n + 10), where skill compares the analyst's mean Brier score with uniform thirds over n scored outlooks, from versions and views. An analyst who did no better than chance or was never scored gets weight 0.",
 });
 
 export const consensusQuery = z.strictObject({
   method,
   weights,
   asOf: queryMoment.optional().meta({
-    description: 'A moment of recording: the views, and the records of skill, as they were then.',
+    description: 'Use the views and track records as of this time.',
   }),
 });
 
@@ -45,19 +45,19 @@ export const newConsensus = z
   .strictObject({
     method,
     weights,
-    rationale: prose.meta({ description: 'Why the desk goes with its analysts now.' }),
+    rationale: prose.meta({ description: 'Why the desk publishes the consensus.' }),
     ...reasonsShape,
   })
-  .meta({ id: 'NewConsensus', description: 'How to pool the views that are held into a version.' });
+  .meta({ id: 'NewConsensus', description: "How to pool the analysts' views into a new version." });
 
 const fractions = z.object({ bear: z.number(), base: z.number(), bull: z.number() });
 const spread = z
   .object({
     min: z.number(),
     max: z.number(),
-    standardDeviation: z.number().meta({ description: 'Weighted.' }),
+    standardDeviation: z.number().meta({ description: 'The weighted standard deviation.' }),
   })
-  .meta({ id: 'Spread', description: 'How far views lie apart in a probability.' });
+  .meta({ id: 'Spread', description: 'How far the views differ in one probability.' });
 
 export const consensus = z
   .object({
@@ -66,22 +66,27 @@ export const consensus = z
     weights: z.enum(POOL_WEIGHTS),
     asOf: timestamp.nullable(),
     probabilities: probabilities.meta({
-      description: 'In whole basis points that sum to exactly 1, by the largest remainder.',
+      description:
+        'The pooled probabilities, rounded to basis points by the largest remainder so that they sum to exactly 1.',
     }),
-    exact: fractions.meta({ description: 'As pooled, before that.' }),
+    exact: fractions.meta({ description: 'The pooled probabilities before rounding.' }),
     spread: z.object({ bear: spread, base: spread, bull: spread }),
     views: z
       .array(
         z
           .object({
             ...viewShape,
-            weight: z.number().min(0).max(1).meta({ description: 'They sum to 1.' }),
+            weight: z
+              .number()
+              .min(0)
+              .max(1)
+              .meta({ description: 'The weight of the view. All weights sum to 1.' }),
             distance: z.number().min(0).max(1).meta({
-              description: 'From the pool: the total variation distance.',
+              description: 'The total variation distance between the view and the pool.',
             }),
           })
-          .meta({ id: 'WeighedView', description: 'A view, and its part in a consensus.' }),
+          .meta({ id: 'WeighedView', description: 'A view and its weight in a consensus.' }),
       )
       .min(1),
   })
-  .meta({ id: 'Consensus', description: 'What the views of an outlook add up to.' });
+  .meta({ id: 'Consensus', description: "The pooled probabilities of an outlook's views." });

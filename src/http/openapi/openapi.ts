@@ -28,7 +28,7 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
             scheme: 'bearer',
             bearerFormat: 'olk_…',
             description:
-              'An API key: the analyst or admin key that the service printed, or one issued since. Where the service trusts an identity provider, one of its tokens (JWT) does as well.',
+              'An API key: the analyst or admin key that the service printed on its first start, or one that an admin issued. If the service trusts an identity provider, a token (JWT) from it works as well.',
           },
         },
       },

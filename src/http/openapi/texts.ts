@@ -1,100 +1,92 @@
 export const TAGS = [
-  {
-    name: 'Outlooks',
-    description: 'Publish an outlook, find outlooks, read the view that stands now.',
-  },
+  { name: 'Outlooks', description: 'Publish, find and read outlooks.' },
   {
     name: 'Revisions',
-    description: 'Change the probabilities or the wording: a new version each.',
+    description: 'Change the probabilities or the wording. Each change publishes a new version.',
   },
-  { name: 'Versions', description: 'What an outlook said before, and how each version differs.' },
-  { name: 'Charts', description: 'The same as pictures, for articles and pages.' },
-  { name: 'Evidence', description: 'The news and data that move an outlook.' },
+  { name: 'Versions', description: 'Read earlier versions and compare them.' },
+  { name: 'Charts', description: 'Outlooks as SVG or PNG, for articles and pages.' },
+  { name: 'Evidence', description: 'The news and data that bear on an outlook.' },
   {
     name: 'Conditions',
-    description: 'What would show a scenario to be wrong, and where it stands.',
+    description: 'What would prove a scenario wrong, and whether it has happened.',
   },
-  {
-    name: 'Resolution',
-    description: 'What came about, and how each version scores by it.',
-  },
-  {
-    name: 'Views',
-    description: 'What single analysts think, and what their views add up to.',
-  },
-  { name: 'Track records', description: 'How forecasts did that are scored.' },
+  { name: 'Resolution', description: 'Record the outcome and read how each version scored.' },
+  { name: 'Views', description: "Each analyst's own view of an outlook, and their consensus." },
+  { name: 'Track records', description: 'How accurate past forecasts were.' },
   { name: 'Series', description: 'Prices and indicators, as they were known at any time.' },
-  { name: 'Events', description: 'What happens in the ledger, as it happens.' },
-  { name: 'Webhooks', description: 'Who is told of events, at an address of theirs. For admins.' },
+  { name: 'Events', description: 'Changes in the ledger, streamed as they happen.' },
+  { name: 'Webhooks', description: 'Events posted to a URL. For admins.' },
   { name: 'Feeds', description: 'New versions for feed readers.' },
-  { name: 'Instruments', description: 'What outlooks are about.' },
-  { name: 'Keys', description: 'Who may write. For admins.' },
-  { name: 'Problems', description: 'What refusals mean and how to mend them.' },
+  { name: 'Instruments', description: 'The indices, shares and other things that outlooks cover.' },
+  { name: 'Keys', description: 'API keys and the audit trail. For admins.' },
+  { name: 'Problems', description: 'What each error means and how to fix the request.' },
   { name: 'Service', description: 'Whether the service is alive and ready.' },
 ];
 
-export const API_DESCRIPTION = `Market outlooks as an append-only ledger. An outlook holds three scenarios (bear, base, bull) whose
-probabilities sum to **exactly 1**, and the framework around them. Each change is a new version that
-says who made it and why; no version is ever altered.
+export const API_DESCRIPTION = `Market outlooks as an append-only ledger. An outlook has three scenarios (bear, base, bull) whose
+probabilities sum to **exactly 1**, and a framework of text around them. Each change publishes a new
+version that records who made it and why. Published versions never change.
 
-**Reading** needs no key unless the service is set to ask for one. **Writing** needs one: press
-*Authorize* and enter it (\`olk_…\`).
+**Keys.** Reading needs no key unless the service is configured to require one. Writing does: press
+*Authorize* and enter your key (\`olk_…\`).
 
-**Conventions.** Timestamps are RFC 3339 in UTC with milliseconds, days are \`YYYY-MM-DD\`.
+**Conventions.** Timestamps are RFC 3339 in UTC with milliseconds; days are \`YYYY-MM-DD\`.
 Probabilities are fractions with at most four decimals: 35 % is \`0.35\`. An unknown property or query
-parameter is refused by name. Refusals are \`application/problem+json\` (RFC 9457) and tell all faulty
-fields at once, each by a JSON Pointer. Lists answer \`{items, nextCursor}\`; pass \`nextCursor\` back as
-\`cursor\`. Clients should ignore members that they do not know: releases add some.
+parameter is an error that names it. Errors are \`application/problem+json\` (RFC 9457) and list every faulty
+field at once, each with a JSON Pointer. Lists return \`{items, nextCursor}\`; send \`nextCursor\` back as
+\`cursor\` to get the next page. Ignore members that you do not know: releases may add some.
 
-**Conditions.** What would show a scenario to be wrong stands in \`invalidationConditions\`. A condition with a
-\`rule\` is judged by the observations of its series as they come in; one without is assessed by an
-analyst. Once triggered, it makes a review due (\`review\`), and the next version has to answer it: by less weight
-for the scenario that it invalidates, or by a reason in \`acknowledges\`.
+**Conditions.** \`invalidationConditions\` states what would prove a scenario wrong. The service evaluates a
+condition that has a \`rule\` as observations of its series arrive. An analyst assesses a condition that has no rule.
+A triggered condition makes a review due (\`review\`). The next version must answer it: either lower the
+probability of the scenario that it invalidates, or give a reason in \`acknowledges\`.
 
-**Scores.** Once an outlook is resolved (by the closes of its instrument, or by an analyst), each version is scored
-by three proper scoring rules, the outlook by their means over the time that each version stood, and
-whoever wrote them by a track record, which \`asOf\` keeps from being prettified. Lower is better: 0 is
-perfect. A score that is infinite, or that there is not, is null, and \`missing\` says why.
+**Scores.** Once an outlook is resolved, by the closes of its instrument or by an analyst, three proper scoring
+rules score each version. The outlook's scores are their means, weighted by how long each version was current. An
+analyst's scores form a track record; \`asOf\` returns it as it was at any time, so nobody can improve it afterwards.
+Lower is better: 0 is perfect. A score that is infinite or cannot be computed is null, and \`missing\` says why.
 
-**Caching.** Every GET but an event stream answers a strong ETag, another for each content coding (br,
-gzip); send it back as \`If-None-Match\` to be answered 304. A current view is never older than what
-the instance that answers was told; pass \`minVersion\` to be sure of a version. Send an ETag as \`If-Match\` with a revision to be refused (412) where the outlook has changed since.
+**Caching.** Every GET except an event stream returns a strong ETag, a different one for each content coding (br,
+gzip). Send it back as \`If-None-Match\` to get a 304. A current view reflects every change that the answering
+instance has received; pass \`minVersion\` to require at least that version. Send the ETag as \`If-Match\` with
+a revision to get a 412 if the outlook has changed since you read it.
 
-While the database can't be asked, reads may be answered with what was kept: \`Age\` tells for how many seconds nothing was heard of
-the ledger, and \`Cache-Status\` says \`STALE\`.
+While the database is unreachable, reads may be served from the cache: \`Age\` says how many seconds ago the
+service last heard from the ledger, and \`Cache-Status\` says \`STALE\`.
 
-**Limits.** Each address and each key may send so many requests a minute; \`RateLimit-Policy\` and \`RateLimit\` tell how many, and how
-many are left. What exceeds that is answered 429 with \`Retry-After\`.
+**Limits.** Each address and each key may send a limited number of requests a minute. \`RateLimit-Policy\` gives
+the limit and \`RateLimit\` what is left. Requests above it get a 429 with \`Retry-After\`.
 
-**The hash chain.** Whoever noted a version's \`hash\` can later prove that neither it nor any version
+**The hash chain.** Note a version's \`hash\`, and you can later prove that neither it nor any version
 before it was rewritten. Both hashes are \`sha256:\` and the hex SHA-256 of a canonical JSON document
 (RFC 8785) in UTF-8:
 
 - \`frameworkHash\`: the members \`title\`, \`summary\`, \`methodology\`, \`disclaimer\`, \`scenarios\` (each without
   \`probability\`), \`headwinds\`, \`drawdownLabels\`, \`invalidationConditions\` (each without \`state\`), \`risks\`,
-  \`positioning\`, \`metrics\`, \`faqs\`, \`references\`, \`horizon\`, and \`instrument\` (its symbol, as text). Members
-  that are null and lists that are empty are left out, at every depth.
+  \`positioning\`, \`metrics\`, \`faqs\`, \`references\`, \`horizon\`, and \`instrument\` (its symbol, as text). Leave out
+  null members and empty lists, at every depth.
 - \`hash\`: \`slug\`, \`version\`, \`publishedAt\`, \`authorId\` (\`author.id\`), \`rationale\`, \`kind\` (\`change.kind\`),
   \`probabilities\` (\`{bear, base, bull}\` in basis points: 0.35 is 3500), \`frameworkHash\` and \`previousHash\`
   (null on version 1).`;
 
-/** What a status says where the route itself does not. */
+/** The description of a status where the route gives none. */
 export const STATUS_TEXTS: Record<string, string> = {
   200: 'OK.',
-  201: 'Created; the whole representation.',
-  204: 'Done; there is nothing to answer.',
-  304: 'What the client has still stands.',
-  400: 'The request cannot be read.',
-  401: 'A key is needed, or the one sent is unknown, expired or revoked.',
+  201: 'Created. Returns the whole representation.',
+  204: 'Done. The response has no body.',
+  304: "Not modified: the client's copy is current.",
+  400: 'The request cannot be parsed.',
+  401: 'The key is missing, unknown, expired or revoked.',
   403: "The key's role does not allow this.",
-  404: 'There is no such thing.',
-  406: 'The `Accept` header excludes all that this is served as.',
-  409: 'In conflict with what stands.',
-  412: 'The outlook has changed since it was read.',
-  413: 'The body exceeds the limit: 1 MiB, for observations 4 MiB.',
-  415: 'Another content type is needed.',
-  422: 'Not acceptable; `errors` says what to mend.',
-  429: 'Too much at once; try again after `Retry-After` seconds.',
-  500: 'Something went wrong on the side of the service.',
-  503: 'Not now; try again after `Retry-After` seconds.',
+  404: 'Not found.',
+  406: 'The `Accept` header excludes every available media type.',
+  409: 'The request conflicts with the current state.',
+  412: 'The outlook has changed since you read it.',
+  413: 'The body exceeds the limit: 1 MiB, or 4 MiB for observations.',
+  415: 'The content type is not supported.',
+  422: 'Validation failed; see `errors`.',
+  429: 'Too many requests; try again after `Retry-After` seconds.',
+  500: 'Internal error.',
+  503: 'Temporarily unavailable; try again after `Retry-After` seconds.',
 };

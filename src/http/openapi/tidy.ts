@@ -37,34 +37,34 @@ const PARAMETERS: Record<string, OpenAPIV3_1.ParameterObject> = {
   IfNoneMatch: {
     name: 'If-None-Match',
     in: 'header',
-    description: 'ETags of what the client has; answered 304 where one still stands.',
+    description: 'ETags of the copies that the client holds. Returns 304 if one is current.',
     schema: { type: 'string' },
   },
   LastEventId: {
     name: 'Last-Event-ID',
     in: 'header',
-    description: 'The id of the last event that the client has. Browsers send it by themselves.',
+    description: 'The id of the last event that the client received. Browsers send it on reconnecting.',
     schema: { type: 'string' },
   },
   IdempotencyKey: {
     name: 'Idempotency-Key',
     in: 'header',
     description:
-      'What tells this request from any other: 1–255 printable ASCII characters, such as a UUID, in double quotes. Sent again with the same key, it is carried out once and answered as it was the first time, byte for byte.',
+      'A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte.',
     schema: { type: 'string', maxLength: 257 },
   },
   IfMatch: {
     name: 'If-Match',
     in: 'header',
     description:
-      'The ETag of the outlook that was read; refused with 412 where it has changed since.',
+      'The ETag of the outlook that you read. Returns 412 if the outlook has changed since.',
     schema: { type: 'string' },
   },
 };
 
 const HEADERS: Record<string, OpenAPIV3_1.HeaderObject> = {
   ETag: { description: 'The strong validator of the body.', schema: { type: 'string' } },
-  Location: { description: 'Where what was created stands.', schema: { type: 'string' } },
+  Location: { description: 'The URL of the created resource.', schema: { type: 'string' } },
   Link: { description: 'The next page, as `rel="next"`.', schema: { type: 'string' } },
   RetryAfter: { description: 'Seconds to wait.', schema: { type: 'integer' } },
 };

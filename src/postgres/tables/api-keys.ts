@@ -1,17 +1,17 @@
 import { sql } from 'drizzle-orm';
 import { check, index, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core';
-import type { Role } from '../../domain/api-keys.ts';
-import { bytea, moment } from './columns.ts';
+import { type Role, ROLES } from '../../domain/api-keys.ts';
+import { bytea, literals, timestamptz } from './columns.ts';
 
 export const analysts = pgTable(
   'analysts',
   {
     id: uuid('id').primaryKey().defaultRandom(),
     name: text('name').notNull().unique(),
-    createdAt: moment('created_at').notNull(),
+    createdAt: timestamptz('created_at').notNull(),
   },
   (t) => [
-    // The name is the author that versions show: none may pass for another.
+    // Versions show the name as their author: no two names may look the same.
     check(
       'analysts_name',
       sql`${t.name} = btrim(${t.name}) and ${t.name} !~ '[[:cntrl:]]' and length(${t.name}) between 1 and 300`,
@@ -19,7 +19,7 @@ export const analysts = pgTable(
   ],
 );
 
-// Whom an identity provider's tokens speak of.
+// The analysts that an identity provider's tokens belong to.
 export const analystIdentities = pgTable(
   'analyst_identities',
   {
@@ -49,15 +49,15 @@ export const apiKeys = pgTable(
     role: text('role').$type<Role>().notNull(),
     hash: bytea('hash').notNull().unique(),
     hint: text('hint').notNull(),
-    createdAt: moment('created_at').notNull(),
-    expiresAt: moment('expires_at'),
-    revokedAt: moment('revoked_at'),
-    lastUsedAt: moment('last_used_at'),
+    createdAt: timestamptz('created_at').notNull(),
+    expiresAt: timestamptz('expires_at'),
+    revokedAt: timestamptz('revoked_at'),
+    lastUsedAt: timestamptz('last_used_at'),
   },
   (t) => [
-    check('api_keys_role', sql`${t.role} in ('analyst', 'feed', 'admin')`),
+    check('api_keys_role', sql`${t.role} in (${literals(ROLES)})`),
     check('api_keys_hash', sql`octet_length(${t.hash}) = 32`),
     check('api_keys_expiry', sql`${t.expiresAt} > ${t.createdAt}`),
-    index('api_keys_newest').on(t.createdAt, t.id), // the list of keys, page by page
+    index('api_keys_newest').on(t.createdAt, t.id), // for the pages of the list of keys
   ],
 );

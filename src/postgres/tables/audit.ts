@@ -1,30 +1,30 @@
 import { sql } from 'drizzle-orm';
 import { check, index, integer, pgTable, text, uuid } from 'drizzle-orm/pg-core';
-import type { Role } from '../../domain/api-keys.ts';
+import { type Role, ROLES } from '../../domain/api-keys.ts';
 import { analysts } from './api-keys.ts';
-import { identity, moment } from './columns.ts';
+import { identity, literals, timestamptz } from './columns.ts';
 
-// Who wrote what, and who was refused for what they are; in the transaction of the write.
+// Writes, each in the transaction of the write itself, and refusals with 401 or 403.
 export const auditEntries = pgTable(
   'audit_entries',
   {
     id: identity(),
-    recordedAt: moment('recorded_at').notNull(),
+    recordedAt: timestamptz('recorded_at').notNull(),
     kind: text('kind').$type<'write' | 'refusal'>().notNull(),
     analystId: uuid('analyst_id').references(() => analysts.id),
     role: text('role').$type<Role>(),
-    // The id of a key, or the issuer and the subject of a token; null where none was recognised.
+    // The id of a key, or the issuer and subject of a token; null when neither was recognised.
     credential: text('credential'),
     method: text('method').notNull(),
     path: text('path').notNull(),
     status: integer('status').notNull(),
-    // Of refusals: the kind of problem, and what was told.
+    // For refusals: the problem's type and its detail.
     problem: text('problem'),
     detail: text('detail'),
-    // Null, as is the analyst, where the ledger was written to on its own machine.
+    // Null, like the analyst, when a command on the ledger's machine wrote.
     address: text('address'),
     requestId: text('request_id'),
-    // Refusals that differ in nothing but their moment are one entry.
+    // Refusals that differ only in their time share an entry.
     times: integer('times').notNull().default(1),
   },
   (t) => [
@@ -37,7 +37,7 @@ export const auditEntries = pgTable(
           and ${t.detail} is not null and ${t.times} >= 1
         else false end`,
     ),
-    check('audit_entries_role', sql`${t.role} in ('analyst', 'feed', 'admin')`),
+    check('audit_entries_role', sql`${t.role} in (${literals(ROLES)})`),
     check(
       'audit_entries_lengths',
       sql`length(${t.method}) <= 20 and length(${t.path}) <= 1000 and length(${t.detail}) <= 1000

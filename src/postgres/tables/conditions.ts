@@ -14,18 +14,29 @@ import {
   unique,
   uuid,
 } from 'drizzle-orm/pg-core';
-import type { ConditionState, Operator } from '../../domain/invalidation.ts';
-import type { ChangeCause, AnswerWay, SeriesValue } from '../../domain/review.ts';
-import type { ScenarioName } from '../../domain/probabilities.ts';
+import {
+  CONDITION_STATES,
+  type ConditionState,
+  type Operator,
+  OPERATORS,
+} from '../../domain/invalidation.ts';
+import {
+  ANSWER_WAYS,
+  type AnswerWay,
+  CHANGE_CAUSES,
+  type ChangeCause,
+  type SeriesValue,
+} from '../../domain/review.ts';
+import { SCENARIO_NAMES, type ScenarioName } from '../../domain/probabilities.ts';
 import { analysts } from './api-keys.ts';
-import { identity, moment } from './columns.ts';
+import { identity, literals, timestamptz } from './columns.ts';
 import { evidence } from './evidence.ts';
 import { frameworks, invalidationConditions } from './frameworks.ts';
 import { outlooks } from './outlooks.ts';
 import { series } from './series.ts';
 import { outlookVersions } from './versions.ts';
 
-// The rule of a condition: one comparison, or several that it combines.
+// The rule of a condition: one comparison, or several that the condition combines.
 export const conditionComparisons = pgTable(
   'condition_comparisons',
   {
@@ -48,11 +59,8 @@ export const conditionComparisons = pgTable(
       columns: [t.frameworkId, t.conditionKey],
       foreignColumns: [invalidationConditions.frameworkId, invalidationConditions.key],
     }),
-    index('condition_comparisons_of_series').on(t.seriesId, t.frameworkId), // who watches a series
-    check(
-      'condition_comparisons_operator',
-      sql`${t.operator} in ('lt', 'lte', 'gt', 'gte', 'crossesAbove', 'crossesBelow')`,
-    ),
+    index('condition_comparisons_of_series').on(t.seriesId, t.frameworkId), // for the rules that watch a series
+    check('condition_comparisons_operator', sql`${t.operator} in (${literals(OPERATORS)})`),
     check(
       'condition_comparisons_threshold',
       sql`${t.threshold} > '-Infinity' and ${t.threshold} < 'Infinity'`,
@@ -61,7 +69,7 @@ export const conditionComparisons = pgTable(
   ],
 );
 
-/** How the state of each condition of an outlook came to be; before the first, it is untriggered. */
+/** The changes of each condition's state; a condition without any is untriggered. */
 export const conditionChanges = pgTable(
   'condition_changes',
   {
@@ -73,16 +81,16 @@ export const conditionChanges = pgTable(
     state: text('state').$type<ConditionState>().notNull(),
     cause: text('cause').$type<ChangeCause>().notNull(),
     invalidates: text('invalidates').$type<ScenarioName>().notNull(),
-    // The newest version then; a trigger sets it.
+    // The newest version at the time of the change; a trigger sets it.
     version: integer('version').notNull(),
-    /** In words, for people who have to answer it. */
+    /** A sentence for the people who have to answer the condition. */
     reason: text('reason').notNull(),
     day: date('day'),
     observations: json('observations').$type<SeriesValue[]>().notNull(),
     authorId: uuid('author_id').references(() => analysts.id),
     rationale: text('rationale'),
     overrideReason: text('override_reason'),
-    recordedAt: moment('recorded_at').notNull(),
+    recordedAt: timestamptz('recorded_at').notNull(),
   },
   (t) => [
     foreignKey({
@@ -91,14 +99,11 @@ export const conditionChanges = pgTable(
       foreignColumns: [outlookVersions.outlookId, outlookVersions.version],
     }),
     unique('condition_changes_outlook').on(t.outlookId, t.id),
-    // The states of now, of a version and of a moment.
+    // For the states now, at a version and at a time.
     index('condition_changes_of_outlook').on(t.outlookId, t.key, t.id),
-    check('condition_changes_state', sql`${t.state} in ('untriggered', 'triggered', 'expired')`),
-    check(
-      'condition_changes_cause',
-      sql`${t.cause} in ('observations', 'assessment', 'framework', 'horizon')`,
-    ),
-    check('condition_changes_invalidates', sql`${t.invalidates} in ('bear', 'base', 'bull')`),
+    check('condition_changes_state', sql`${t.state} in (${literals(CONDITION_STATES)})`),
+    check('condition_changes_cause', sql`${t.cause} in (${literals(CHANGE_CAUSES)})`),
+    check('condition_changes_invalidates', sql`${t.invalidates} in (${literals(SCENARIO_NAMES)})`),
     check(
       'condition_changes_assessed',
       sql`num_nulls(${t.authorId}, ${t.rationale}) = case when ${t.cause} = 'assessment' then 0 else 2 end and (${t.overrideReason} is null or ${t.cause} = 'assessment')`,
@@ -108,7 +113,7 @@ export const conditionChanges = pgTable(
   ],
 );
 
-/** What an assessment cites; of its own outlook, by the keys. */
+/** The evidence that an assessment cites; the foreign keys require that it belongs to the same outlook. */
 export const conditionEvidence = pgTable(
   'condition_evidence',
   {
@@ -132,13 +137,13 @@ export const conditionEvidence = pgTable(
   ],
 );
 
-/** How a version answered a condition that stood triggered. */
+/** How a version answered a triggered condition. */
 export const conditionAnswers = pgTable(
   'condition_answers',
   {
     changeId: bigint('change_id', { mode: 'number' }).primaryKey(),
     outlookId: bigint('outlook_id', { mode: 'number' }).notNull(),
-    // Its key is deferred, as answers are written before the version that they make way for.
+    // Its foreign key is deferred, because answers are written before their version.
     version: integer('version').notNull(),
     way: text('way').$type<AnswerWay>().notNull(),
     reason: text('reason'),
@@ -155,12 +160,12 @@ export const conditionAnswers = pgTable(
       foreignColumns: [conditionChanges.outlookId, conditionChanges.id],
     }),
     index('condition_answers_of_version').on(t.outlookId, t.version),
-    check('condition_answers_way', sql`${t.way} in ('weight', 'acknowledged')`),
+    check('condition_answers_way', sql`${t.way} in (${literals(ANSWER_WAYS)})`),
     check('condition_answers_reason', sql`(${t.way} = 'acknowledged') = (${t.reason} is not null)`),
   ],
 );
 
-/** The label of the drawdown that an outlook's instrument is in, whenever it changed. */
+/** The changes of the drawdown label that applies to an outlook's instrument. */
 export const drawdownChanges = pgTable(
   'drawdown_changes',
   {
@@ -169,11 +174,11 @@ export const drawdownChanges = pgTable(
       .notNull()
       .references(() => outlooks.id),
     version: integer('version').notNull(),
-    // Null where no label applies any more.
+    // Null when no label applies any more.
     label: text('label'),
     depth: doublePrecision('depth').notNull(),
     day: date('day').notNull(),
-    recordedAt: moment('recorded_at').notNull(),
+    recordedAt: timestamptz('recorded_at').notNull(),
   },
   (t) => [
     foreignKey({
@@ -181,7 +186,7 @@ export const drawdownChanges = pgTable(
       columns: [t.outlookId, t.version],
       foreignColumns: [outlookVersions.outlookId, outlookVersions.version],
     }),
-    index('drawdown_changes_of_outlook').on(t.outlookId, t.id), // the newest
+    index('drawdown_changes_of_outlook').on(t.outlookId, t.id), // for the newest
     check('drawdown_changes_depth', sql`${t.depth} >= 0 and ${t.depth} < 'Infinity'`),
   ],
 );

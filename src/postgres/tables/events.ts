@@ -10,8 +10,8 @@ import {
   text,
   uniqueIndex,
 } from 'drizzle-orm/pg-core';
-import type { EventKind } from '../../domain/events.ts';
-import { identity, moment } from './columns.ts';
+import { EVENT_KINDS, type EventKind } from '../../domain/events.ts';
+import { identity, literals, timestamptz } from './columns.ts';
 import { outlookVersions } from './versions.ts';
 
 export const events = pgTable(
@@ -22,8 +22,8 @@ export const events = pgTable(
     outlookId: bigint('outlook_id', { mode: 'number' }).notNull(),
     version: integer('version').notNull(),
     data: jsonb('data').notNull(),
-    recordedAt: moment('recorded_at').notNull(),
-    // Null until the event has its place in the order that readers follow.
+    recordedAt: timestamptz('recorded_at').notNull(),
+    // The event's place in the order that readers follow; null until it is assigned.
     position: bigint('position', { mode: 'number' }).unique(),
   },
   (t) => [
@@ -32,14 +32,11 @@ export const events = pgTable(
       columns: [t.outlookId, t.version],
       foreignColumns: [outlookVersions.outlookId, outlookVersions.version],
     }),
-    check(
-      'events_kind',
-      sql`${t.kind} in ('outlook.created', 'outlook.version.published', 'outlook.state.changed', 'outlook.review.due', 'outlook.resolved', 'evidence.added', 'condition.triggered', 'condition.cleared', 'condition.expired', 'drawdown.label.changed', 'view.published')`,
-    ),
+    check('events_kind', sql`${t.kind} in (${literals(EVENT_KINDS)})`),
     uniqueIndex('events_once_a_version')
       .on(t.outlookId, t.version)
       .where(sql`${t.kind} in ('outlook.created', 'outlook.version.published')`),
-    index('events_of_outlook').on(t.outlookId, t.position), // the stream of one outlook
+    index('events_of_outlook').on(t.outlookId, t.position), // for the stream of one outlook
     index('events_without_position')
       .on(t.id)
       .where(sql`${t.position} is null`),

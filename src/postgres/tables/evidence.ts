@@ -11,9 +11,17 @@ import {
   unique,
   uuid,
 } from 'drizzle-orm/pg-core';
-import type { ClaimEffect, ClaimHorizon, ClaimTargetKind, Ticker } from '../../domain/evidence.ts';
+import {
+  CLAIM_EFFECTS,
+  CLAIM_HORIZONS,
+  CLAIM_TARGET_KINDS,
+  type ClaimEffect,
+  type ClaimHorizon,
+  type ClaimTargetKind,
+  type Ticker,
+} from '../../domain/evidence.ts';
 import { analysts } from './api-keys.ts';
-import { list, moment } from './columns.ts';
+import { jsonList, literals, timestamptz } from './columns.ts';
 import { outlooks } from './outlooks.ts';
 import { outlookVersions } from './versions.ts';
 
@@ -24,28 +32,28 @@ export const evidence = pgTable(
     outlookId: bigint('outlook_id', { mode: 'number' })
       .notNull()
       .references(() => outlooks.id),
-    // Counts the items of an outlook from 1, in the order they were recorded.
+    // Counts the items of an outlook from 1, in the order in which they were recorded.
     number: integer('number').notNull(),
     headline: text('headline').notNull(),
     summary: text('summary').notNull(),
     publisher: text('publisher').notNull(),
     url: text('url'),
-    publishedAt: moment('published_at').notNull(),
-    // As its provider gave it, on its scale; all null where it gave none.
+    publishedAt: timestamptz('published_at').notNull(),
+    // As the provider gave it, with the ends of the provider's scale; all null if it gave none.
     sentimentScore: doublePrecision('sentiment_score'),
     sentimentLabel: text('sentiment_label'),
     sentimentMin: doublePrecision('sentiment_min'),
     sentimentMax: doublePrecision('sentiment_max'),
     sentimentProvider: text('sentiment_provider'),
-    tickers: list<Ticker>('tickers'),
+    tickers: jsonList<Ticker>('tickers'),
     corrects: uuid('corrects'),
     authorId: uuid('author_id')
       .notNull()
       .references(() => analysts.id),
-    recordedAt: moment('recorded_at').notNull(),
+    recordedAt: timestamptz('recorded_at').notNull(),
   },
   (t) => [
-    unique('evidence_number').on(t.outlookId, t.number), // the list, newest first
+    unique('evidence_number').on(t.outlookId, t.number), // for the list, newest first
     unique('evidence_of_outlook').on(t.outlookId, t.id),
     foreignKey({
       name: 'evidence_corrects',
@@ -87,9 +95,9 @@ export const evidenceClaims = pgTable(
   },
   (t) => [
     primaryKey({ columns: [t.evidenceId, t.position] }),
-    check('evidence_claims_effect', sql`${t.effect} in ('supports', 'weakens')`),
-    check('evidence_claims_target', sql`${t.targetKind} in ('scenario', 'headwind', 'condition')`),
-    check('evidence_claims_horizon', sql`${t.horizon} in ('days', 'weeks', 'months', 'quarters')`),
+    check('evidence_claims_effect', sql`${t.effect} in (${literals(CLAIM_EFFECTS)})`),
+    check('evidence_claims_target', sql`${t.targetKind} in (${literals(CLAIM_TARGET_KINDS)})`),
+    check('evidence_claims_horizon', sql`${t.horizon} in (${literals(CLAIM_HORIZONS)})`),
     check(
       'evidence_claims_range',
       sql`num_nulls(${t.rangeMin}, ${t.rangeMax}, ${t.rangeUnit}) in (0, 3) and (${t.rangeMin} > '-Infinity' and ${t.rangeMax} < 'Infinity' and ${t.rangeMin} <= ${t.rangeMax}) is not false`,
@@ -97,7 +105,7 @@ export const evidenceClaims = pgTable(
   ],
 );
 
-/** What a version cites; of its own outlook, by the keys. */
+/** The evidence that a version cites; the foreign keys require that it belongs to the same outlook. */
 export const versionEvidence = pgTable(
   'version_evidence',
   {
@@ -108,7 +116,7 @@ export const versionEvidence = pgTable(
   },
   (t) => [
     primaryKey({ columns: [t.outlookId, t.version, t.position] }),
-    unique('version_evidence_once').on(t.evidenceId, t.version), // which versions an item moved
+    unique('version_evidence_once').on(t.evidenceId, t.version), // for the versions that cite an item
     foreignKey({
       name: 'version_evidence_version',
       columns: [t.outlookId, t.version],

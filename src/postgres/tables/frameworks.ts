@@ -11,9 +11,9 @@ import {
   unique,
 } from 'drizzle-orm/pg-core';
 import type { Faq, Metric, Positioning, Reference, Risk } from '../../domain/framework.ts';
-import type { ScenarioName } from '../../domain/probabilities.ts';
-import type { Direction } from '../../domain/scenarios.ts';
-import { list, sha256, tsvector } from './columns.ts';
+import { SCENARIO_NAMES, type ScenarioName } from '../../domain/probabilities.ts';
+import { type Direction, DIRECTIONS } from '../../domain/scenarios.ts';
+import { jsonList, literals, sha256, tsvector } from './columns.ts';
 import { outlooks } from './outlooks.ts';
 
 export const frameworks = pgTable(
@@ -28,12 +28,12 @@ export const frameworks = pgTable(
     summary: text('summary').notNull(),
     methodology: text('methodology'),
     disclaimer: text('disclaimer'),
-    risks: list<Risk>('risks'),
-    positioning: list<Positioning>('positioning'),
-    metrics: list<Metric>('metrics'),
-    faqs: list<Faq>('faqs'),
-    references: list<Reference>('references'),
-    // The words to find it by; a trigger gathers them from the parts (0002_reads.sql).
+    risks: jsonList<Risk>('risks'),
+    positioning: jsonList<Positioning>('positioning'),
+    metrics: jsonList<Metric>('metrics'),
+    faqs: jsonList<Faq>('faqs'),
+    references: jsonList<Reference>('references'),
+    // The words that a search finds it by; a trigger collects them from the framework's parts.
     search: tsvector('search')
       .notNull()
       .default(sql`''`),
@@ -64,14 +64,14 @@ export const scenarios = pgTable(
     conditions: text('conditions').notNull(),
     direction: text('direction').$type<Direction>().notNull(),
     directionComment: text('direction_comment'),
-    // Both null: the scenario has no return band, as a band is open at one end at the most.
+    // Both null if the scenario has no return band; a band has one open end at most.
     returnMin: doublePrecision('return_min'),
     returnMax: doublePrecision('return_max'),
   },
   (t) => [
     primaryKey({ columns: [t.frameworkId, t.name] }),
-    check('scenarios_name', sql`${t.name} in ('bear', 'base', 'bull')`),
-    check('scenarios_direction', sql`${t.direction} in ('lower', 'sideways', 'higher')`),
+    check('scenarios_name', sql`${t.name} in (${literals(SCENARIO_NAMES)})`),
+    check('scenarios_direction', sql`${t.direction} in (${literals(DIRECTIONS)})`),
   ],
 );
 
@@ -115,6 +115,8 @@ export const drawdownLabels = pgTable(
   ],
 );
 
+const COMBINATIONS = ['all', 'any'] as const;
+
 export const invalidationConditions = pgTable(
   'invalidation_conditions',
   {
@@ -123,13 +125,19 @@ export const invalidationConditions = pgTable(
     position: integer('position').notNull(),
     invalidates: text('invalidates').$type<ScenarioName>().notNull(),
     statement: text('statement').notNull(),
-    // How its comparisons are combined, where it has several.
-    combination: text('combination').$type<'all' | 'any'>(),
+    // How the comparisons of its rule are combined; null unless there are several.
+    combination: text('combination').$type<(typeof COMBINATIONS)[number]>(),
   },
   (t) => [
     primaryKey({ columns: [t.frameworkId, t.key] }),
-    check('invalidation_conditions_combination', sql`${t.combination} in ('all', 'any')`),
+    check(
+      'invalidation_conditions_combination',
+      sql`${t.combination} in (${literals(COMBINATIONS)})`,
+    ),
     unique('invalidation_conditions_position').on(t.frameworkId, t.position),
-    check('invalidation_conditions_invalidates', sql`${t.invalidates} in ('bear', 'base', 'bull')`),
+    check(
+      'invalidation_conditions_invalidates',
+      sql`${t.invalidates} in (${literals(SCENARIO_NAMES)})`,
+    ),
   ],
 );

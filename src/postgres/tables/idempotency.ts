@@ -1,9 +1,9 @@
 import { sql } from 'drizzle-orm';
 import { check, index, integer, json, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core';
 import { analysts } from './api-keys.ts';
-import { bytea, moment } from './columns.ts';
+import { bytea, timestamptz } from './columns.ts';
 
-// Answers to writes that were sent with a key, for whoever sends them again; swept once they are old.
+// Responses to writes with an Idempotency-Key, for retries; deleted after IDEMPOTENCY_HOURS.
 export const idempotencyKeys = pgTable(
   'idempotency_keys',
   {
@@ -11,12 +11,12 @@ export const idempotencyKeys = pgTable(
       .notNull()
       .references(() => analysts.id),
     key: text('key').notNull(),
-    // SHA-256 of the method, the URL and the body that it was sent with.
+    // SHA-256 of the request's method, URL and body.
     requestHash: bytea('request_hash').notNull(),
     status: integer('status').notNull(),
     headers: json('headers').$type<Record<string, string>>().notNull(),
     body: bytea('body').notNull(),
-    recordedAt: moment('recorded_at').notNull(),
+    recordedAt: timestamptz('recorded_at').notNull(),
   },
   (t) => [
     primaryKey({ columns: [t.analystId, t.key] }),

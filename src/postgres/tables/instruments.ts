@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm';
 import { bigint, check, pgTable, text } from 'drizzle-orm/pg-core';
-import type { InstrumentKind } from '../../domain/instrument.ts';
-import { identity, moment } from './columns.ts';
+import { INSTRUMENT_KINDS, type InstrumentKind } from '../../domain/instrument.ts';
+import { identity, literals, timestamptz } from './columns.ts';
 import { series } from './series.ts';
 
 export const instruments = pgTable(
@@ -11,15 +11,12 @@ export const instruments = pgTable(
     symbol: text('symbol').notNull().unique(),
     name: text('name').notNull(),
     kind: text('kind').$type<InstrumentKind>().notNull(),
-    // The series of its closes; once named, it stays.
+    // The series of its closes; it can be set once.
     closesId: bigint('closes_id', { mode: 'number' }).references(() => series.id),
-    createdAt: moment('created_at').notNull(),
+    createdAt: timestamptz('created_at').notNull(),
   },
   (t) => [
     check('instruments_symbol', sql`${t.symbol} ~ '^[A-Z0-9][A-Z0-9._-]{0,31}$'`),
-    check(
-      'instruments_kind',
-      sql`${t.kind} in ('index', 'equity', 'fund', 'commodity', 'currency', 'rate', 'crypto')`,
-    ),
+    check('instruments_kind', sql`${t.kind} in (${literals(INSTRUMENT_KINDS)})`),
   ],
 );

@@ -1,8 +1,8 @@
 import { sql } from 'drizzle-orm';
 import { bigint, check, date, index, integer, jsonb, pgTable, text } from 'drizzle-orm/pg-core';
 import type { ConditionState } from '../../domain/invalidation.ts';
-import type { OutlookStatus } from '../../domain/outlook.ts';
-import { identity, moment, sha256, transactionId } from './columns.ts';
+import { OUTLOOK_STATUSES, type OutlookStatus } from '../../domain/outlook.ts';
+import { identity, literals, sha256, timestamptz, transactionId } from './columns.ts';
 import { instruments } from './instruments.ts';
 
 export const outlooks = pgTable(
@@ -16,21 +16,21 @@ export const outlooks = pgTable(
     horizonFrom: date('horizon_from').notNull(),
     horizonTo: date('horizon_to').notNull(),
     status: text('status').$type<OutlookStatus>().notNull().default('open'),
-    // Why the desk owes a revision; empty where it owes none.
+    // Why a revision is due; empty when none is.
     reviewReasons: text('review_reasons')
       .array()
       .notNull()
       .default(sql`'{}'`),
-    // The states of its conditions, by key, but for those that are untriggered. A trigger keeps both
-    // in step with condition_changes and condition_answers (0003_evidence.sql).
+    // The states of its conditions, by key, without the untriggered ones. A trigger derives this column and
+    // review_reasons from condition_changes and condition_answers.
     conditionStates: jsonb('condition_states')
       .$type<Record<string, ConditionState>>()
       .notNull()
       .default(sql`'{}'`),
-    // The version that stands, as far as the next one, lists and searches depend on it. Null and 0
-    // before the first; a trigger keeps them (0002_reads.sql). No foreign key: it would run in a circle.
+    // The current version, as far as the next version, lists and searches need it. A trigger maintains these columns;
+    // before version 1 they are 0 and null. They have no foreign keys, which would form a circle.
     latestVersion: integer('latest_version').notNull().default(0),
-    publishedAt: moment('published_at').notNull(),
+    publishedAt: timestamptz('published_at').notNull(),
     transactionId: transactionId(),
     hash: sha256('hash'),
     frameworkId: bigint('framework_id', { mode: 'number' }),
@@ -56,14 +56,14 @@ export const outlooks = pgTable(
       sql`array_position(${t.reviewReasons}, null) is null and array_position(${t.reviewReasons}, '') is null`,
     ),
     check('outlooks_condition_states', sql`jsonb_typeof(${t.conditionStates}) = 'object'`),
-    check('outlooks_status', sql`${t.status} in ('open', 'resolved', 'void', 'withdrawn')`),
-    // The list of outlooks, page by page: all, of one instrument, of one status.
+    check('outlooks_status', sql`${t.status} in (${literals(OUTLOOK_STATUSES)})`),
+    // For the pages of the list of outlooks: all, those of one instrument, those with one status.
     index('outlooks_newest').on(t.publishedAt, t.id),
     index('outlooks_newest_of_instrument').on(t.instrumentId, t.publishedAt, t.id),
-    // What was written since a walk through the list began.
+    // For the outlooks that were written since the first page of a list was read.
     index('outlooks_written').on(t.transactionId),
     index('outlooks_newest_of_status').on(t.status, t.publishedAt, t.id),
-    // Lists of few among many: by how likely a scenario is, and those that wait for a review.
+    // For lists of few outlooks among many: by the probability of a scenario, and those with a review due.
     index('outlooks_by_bear').on(t.bearBps),
     index('outlooks_by_base').on(t.baseBps),
     index('outlooks_by_bull').on(t.bullBps),

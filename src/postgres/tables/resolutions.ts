@@ -14,14 +14,15 @@ import {
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core';
-import type { ScenarioName } from '../../domain/probabilities.ts';
+import { SCENARIO_NAMES, type ScenarioName } from '../../domain/probabilities.ts';
+import { FORECAST_SOURCES, type ForecastSource } from '../../domain/track-record.ts';
 import { analysts } from './api-keys.ts';
-import { bytea, moment } from './columns.ts';
+import { bytea, literals, timestamptz } from './columns.ts';
 import { evidence } from './evidence.ts';
 import { instruments } from './instruments.ts';
 import { outlooks } from './outlooks.ts';
 
-// What came about, by number; a later one corrects the one before, and both stay.
+// What came about. A later resolution of an outlook corrects the one before it; both are kept.
 export const resolutions = pgTable(
   'resolutions',
   {
@@ -29,14 +30,14 @@ export const resolutions = pgTable(
       .notNull()
       .references(() => outlooks.id),
     number: integer('number').notNull(),
-    // Null for a void one.
+    // Null if the outlook is void.
     outcome: text('outcome').$type<ScenarioName>(),
     realisedReturn: doublePrecision('realised_return'),
     reason: text('reason'),
-    // The base scenario's band by the framework that stood; both null where it had none.
+    // The base scenario's return band in the current framework; both null if it has none.
     bandLow: doublePrecision('band_low'),
     bandHigh: doublePrecision('band_high'),
-    // What the closes said; all null where they said nothing, or the horizon was not over.
+    // The closes that the return follows from; all null if they were missing or the horizon was not over.
     startDate: date('start_date'),
     startValue: doublePrecision('start_value'),
     endDate: date('end_date'),
@@ -44,9 +45,9 @@ export const resolutions = pgTable(
     authorId: uuid('author_id')
       .notNull()
       .references(() => analysts.id),
-    recordedAt: moment('recorded_at').notNull(),
-    // Null while it stands; a trigger sets it when the next one comes.
-    supersededAt: moment('superseded_at'),
+    recordedAt: timestamptz('recorded_at').notNull(),
+    // Null for the current resolution; a trigger sets it when the next one is recorded.
+    supersededAt: timestamptz('superseded_at'),
   },
   (t) => [
     primaryKey({ columns: [t.outlookId, t.number] }),
@@ -54,7 +55,7 @@ export const resolutions = pgTable(
       .on(t.outlookId)
       .where(sql`${t.supersededAt} is null`),
     check('resolutions_from_1', sql`${t.number} >= 1`),
-    check('resolutions_outcome', sql`${t.outcome} in ('bear', 'base', 'bull')`),
+    check('resolutions_outcome', sql`${t.outcome} in (${literals(SCENARIO_NAMES)})`),
     check(
       'resolutions_realised_return',
       sql`${t.realisedReturn} > '-Infinity' and ${t.realisedReturn} < 'Infinity'`,
@@ -72,7 +73,7 @@ export const resolutions = pgTable(
       'resolutions_reason_given',
       sql`${t.reason} is not null or (${t.number} = 1 and ${t.outcome} is not null)`,
     ),
-    // What closes, and the return itself, say of the outcome is only gone against with a reason.
+    // An outcome that contradicts the closes or the return needs a reason.
     check(
       'resolutions_contradiction',
       sql`${t.reason} is not null or ${t.bandLow} is null or ((${t.outcome} = case when ${t.endValue} / ${t.startValue} - 1 < ${t.bandLow} then 'bear' when ${t.endValue} / ${t.startValue} - 1 < ${t.bandHigh} then 'base' when ${t.endValue} is not null then 'bull' end) is not false and (${t.outcome} = case when ${t.realisedReturn} < ${t.bandLow} then 'bear' when ${t.realisedReturn} < ${t.bandHigh} then 'base' when ${t.realisedReturn} is not null then 'bull' end) is not false)`,
@@ -82,7 +83,7 @@ export const resolutions = pgTable(
   ],
 );
 
-/** What a resolution cites; of its own outlook, by the keys. */
+/** The evidence that a resolution cites; the foreign keys require that it belongs to the same outlook. */
 export const resolutionEvidence = pgTable(
   'resolution_evidence',
   {
@@ -106,35 +107,35 @@ export const resolutionEvidence = pgTable(
   ],
 );
 
-// Who forecasts in an outlook, by versions or by views of their own; triggers keep it.
+// The analysts who forecast in an outlook, by versions or by views; triggers maintain it.
 export const forecasters = pgTable(
   'forecasters',
   {
     outlookId: bigint('outlook_id', { mode: 'number' })
       .notNull()
       .references(() => outlooks.id),
-    source: text('source').$type<'version' | 'view'>().notNull(),
+    source: text('source').$type<ForecastSource>().notNull(),
     analystId: uuid('analyst_id')
       .notNull()
       .references(() => analysts.id),
-    since: moment('since').notNull(),
+    since: timestamptz('since').notNull(),
   },
   (t) => [
     primaryKey({ columns: [t.outlookId, t.source, t.analystId] }),
     index('forecasters_of_analyst').on(t.analystId, t.source, t.outlookId),
-    check('forecasters_source', sql`${t.source} in ('version', 'view')`),
+    check('forecasters_source', sql`${t.source} in (${literals(FORECAST_SOURCES)})`),
   ],
 );
 
 /**
- * What each forecaster said over the horizon of an outlook that is closed, summed up as track records need it
- * whatever came about: a trigger derives it from the versions and views when the outlook is closed, and nothing
- * changes it after. Sums are over the time that each forecast stood, as shares w of the whole horizon. In bytes,
- * in network order:
- * - `buckets`: 18 for each tenth [0, 0.1), … [0.9, 1] that a probability was in: which one (int2, the scenario
- *   bear 0, base 1 or bull 2 times ten, plus the tenth from 0), Σ w and Σ w p of it (float8 each)
- * - `leads`: 4 for each tenth of the horizon's course, from its start to its end: the probabilities of bear and
- *   base that stood then in basis points (int2 each), −1 for none
+ * The forecasts of each forecaster over the horizon of a closed outlook, summed up for track records, whatever the
+ * outcome. A trigger derives the sums from the versions and views when the outlook is closed; they never change. Each
+ * forecast p counts with w, the time for which it was current as a share of the whole horizon. Two columns are packed,
+ * in network byte order:
+ * - `buckets`: 18 bytes for each tenth [0, 0.1), … [0.9, 1] that a probability was in: an int2 (the scenario, bear 0,
+ *   base 1 or bull 2, times ten, plus the tenth from 0), then Σ w and Σ w p in it (float8 each)
+ * - `leads`: 4 bytes for each tenth of the horizon, from its start to its end: the probabilities of bear and base then, in
+ *   basis points (int2 each), −1 if there was no forecast
  */
 export const forecastSums = pgTable(
   'forecast_sums',
@@ -142,10 +143,10 @@ export const forecastSums = pgTable(
     outlookId: bigint('outlook_id', { mode: 'number' })
       .notNull()
       .references(() => outlooks.id),
-    source: text('source').$type<'version' | 'view'>().notNull(),
-    // Null for the outlook as a whole, whoever wrote its versions.
+    source: text('source').$type<ForecastSource>().notNull(),
+    // Null for the outlook as a whole, no matter who wrote its versions.
     analystId: uuid('analyst_id').references(() => analysts.id),
-    // Versions whose frameworks have different return bands are summed up apart.
+    // Versions whose frameworks have different return bands are summed separately.
     position: integer('position').notNull(),
     instrumentId: bigint('instrument_id', { mode: 'number' })
       .notNull()
@@ -154,7 +155,7 @@ export const forecastSums = pgTable(
     dueOn: date('due_on').notNull(),
     bandLow: doublePrecision('band_low'),
     bandHigh: doublePrecision('band_high'),
-    // Σ w, and of each scenario Σ w p, Σ w p² and −Σ w ln p.
+    // Σ w; then, for each scenario, Σ w p, Σ w p² and −Σ w ln p.
     share: doublePrecision('share').notNull(),
     bear: doublePrecision('bear').notNull(),
     base: doublePrecision('base').notNull(),
@@ -169,18 +170,19 @@ export const forecastSums = pgTable(
     leads: bytea('leads').notNull(),
   },
   (t) => [
-    // A track record, page by page; nulls are equal, as they all mean the whole outlook.
+    // For the pages of a track record. Nulls count as equal, because they all mean the whole outlook.
     unique('forecast_sums_of_analyst')
       .on(t.analystId, t.source, t.outlookId, t.position)
       .nullsNotDistinct(),
-    // The same of whole outlooks: an index says that their nulls are one only where it leaves them out.
+    // The same for whole outlooks. Postgres doesn't take `is null` for a fixed first column, so only a partial index gives
+    // the order.
     index('forecast_sums_of_outlooks')
       .on(t.outlookId, t.position)
       .where(sql`${t.analystId} is null`),
     index('forecast_sums_of_instrument')
       .on(t.instrumentId, t.outlookId, t.position)
       .where(sql`${t.analystId} is null`),
-    check('forecast_sums_source', sql`${t.source} in ('version', 'view')`),
+    check('forecast_sums_source', sql`${t.source} in (${literals(FORECAST_SOURCES)})`),
     check('forecast_sums_share', sql`${t.share} > 0 and ${t.share} < 1.000001`),
     check(
       'forecast_sums_packed',

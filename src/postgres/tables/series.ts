@@ -10,9 +10,9 @@ import {
   text,
   uniqueIndex,
 } from 'drizzle-orm/pg-core';
-import type { Provenance } from '../../domain/framework.ts';
-import type { Frequency } from '../../domain/series.ts';
-import { identity, moment } from './columns.ts';
+import { type Provenance, PROVENANCES } from '../../domain/framework.ts';
+import { FREQUENCIES, type Frequency } from '../../domain/series.ts';
+import { identity, literals, timestamptz } from './columns.ts';
 
 export const series = pgTable(
   'series',
@@ -23,18 +23,15 @@ export const series = pgTable(
     unit: text('unit').notNull(),
     frequency: text('frequency').$type<Frequency>().notNull(),
     source: text('source').notNull(),
-    createdAt: moment('created_at').notNull(),
+    createdAt: timestamptz('created_at').notNull(),
   },
   (t) => [
     check('series_key', sql`${t.key} ~ '^[a-z0-9]+(-[a-z0-9]+)*$' and length(${t.key}) <= 100`),
-    check(
-      'series_frequency',
-      sql`${t.frequency} in ('daily', 'weekly', 'biweekly', 'monthly', 'quarterly', 'semiannual', 'annual')`,
-    ),
+    check('series_frequency', sql`${t.frequency} in (${literals(FREQUENCIES)})`),
   ],
 );
 
-// A row is a vintage: what was known of a day from recorded_at until superseded_at.
+// A row is a vintage: the value of a day as it was known from recorded_at until superseded_at.
 export const observations = pgTable(
   'observations',
   {
@@ -42,29 +39,26 @@ export const observations = pgTable(
       .notNull()
       .references(() => series.id),
     date: date('date').notNull(),
-    recordedAt: moment('recorded_at').notNull(),
+    recordedAt: timestamptz('recorded_at').notNull(),
     value: doublePrecision('value').notNull(),
     provenance: text('provenance').$type<Provenance>().notNull(),
     note: text('note'),
-    // Null while it is the newest vintage of its day; a trigger sets it when the next one comes.
-    supersededAt: moment('superseded_at'),
+    // Null for the newest vintage of a day; a trigger sets it when the next one is recorded.
+    supersededAt: timestamptz('superseded_at'),
   },
   (t) => [
     primaryKey({ columns: [t.seriesId, t.date, t.recordedAt] }),
-    // What is known now, day by day, whatever vintages there are.
+    // For the newest vintage of each day, no matter how many there are.
     uniqueIndex('observations_standing')
       .on(t.seriesId, t.date)
       .where(sql`${t.supersededAt} is null`),
-    index('observations_recorded').on(t.seriesId, t.recordedAt), // the newest moment of a series
+    index('observations_recorded').on(t.seriesId, t.recordedAt), // for the last time that a series was written
     check('observations_value', sql`${t.value} > '-Infinity' and ${t.value} < 'Infinity'`),
     check('observations_date', sql`isfinite(${t.date})`),
     check(
       'observations_recorded_at',
       sql`isfinite(${t.recordedAt}) and (${t.supersededAt} > ${t.recordedAt}) is not false`,
     ),
-    check(
-      'observations_provenance',
-      sql`${t.provenance} in ('sourced', 'editorial', 'illustrative', 'computed')`,
-    ),
+    check('observations_provenance', sql`${t.provenance} in (${literals(PROVENANCES)})`),
   ],
 );

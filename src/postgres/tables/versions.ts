@@ -10,9 +10,14 @@ import {
   text,
   uuid,
 } from 'drizzle-orm/pg-core';
-import type { PoolMethod, PoolWeights } from '../../domain/consensus.ts';
-import type { VersionKind } from '../../domain/hash-chain.ts';
-import { moment, sha256, transactionId } from './columns.ts';
+import {
+  POOL_METHODS,
+  POOL_WEIGHTS,
+  type PoolMethod,
+  type PoolWeights,
+} from '../../domain/consensus.ts';
+import { VERSION_KINDS, type VersionKind } from '../../domain/hash-chain.ts';
+import { literals, sha256, timestamptz, transactionId } from './columns.ts';
 import { analysts } from './api-keys.ts';
 import { frameworks } from './frameworks.ts';
 import { outlooks } from './outlooks.ts';
@@ -33,17 +38,17 @@ export const outlookVersions = pgTable(
       .notNull()
       .references(() => analysts.id),
     rationale: text('rationale').notNull(),
-    recordedAt: moment('recorded_at').notNull(),
+    recordedAt: timestamptz('recorded_at').notNull(),
     hash: sha256('hash').notNull(),
     previousHash: sha256('previous_hash'),
-    // How the probabilities came about, where they are the consensus of views (version_views).
+    // How the views in version_views were pooled, if the probabilities are a consensus.
     consensusMethod: text('consensus_method').$type<PoolMethod>(),
     consensusWeights: text('consensus_weights').$type<PoolWeights>(),
     transactionId: transactionId(),
   },
   (t) => [
     primaryKey({ columns: [t.outlookId, t.version] }),
-    // What stood at a moment, and the probabilities between two: answered from the index alone.
+    // For the version at a time and the probabilities between two times, as index-only scans.
     index('outlook_versions_as_of').on(
       t.outlookId,
       t.recordedAt,
@@ -68,14 +73,11 @@ export const outlookVersions = pgTable(
     check('outlook_versions_rationale', sql`${t.rationale} ~ '[^ \\t\\r\\n]'`),
     check('outlook_versions_recorded_at', sql`isfinite(${t.recordedAt})`),
     check('outlook_versions_from_1', sql`${t.version} >= 1`),
-    check(
-      'outlook_versions_kind',
-      sql`${t.kind} in ('created', 'probabilities', 'framework', 'withdrawn')`,
-    ),
+    check('outlook_versions_kind', sql`${t.kind} in (${literals(VERSION_KINDS)})`),
     check('outlook_versions_created_first', sql`(${t.version} = 1) = (${t.kind} = 'created')`),
     check(
       'outlook_versions_consensus',
-      sql`num_nulls(${t.consensusMethod}, ${t.consensusWeights}) in (0, 2) and (${t.consensusMethod} in ('linear', 'logarithmic') and ${t.consensusWeights} in ('equal', 'recency', 'skill')) is not false`,
+      sql`num_nulls(${t.consensusMethod}, ${t.consensusWeights}) in (0, 2) and (${t.consensusMethod} in (${literals(POOL_METHODS)}) and ${t.consensusWeights} in (${literals(POOL_WEIGHTS)})) is not false`,
     ),
     check(
       'outlook_versions_hash',

@@ -11,11 +11,11 @@ import {
   uuid,
 } from 'drizzle-orm/pg-core';
 import { analysts } from './api-keys.ts';
-import { moment } from './columns.ts';
+import { timestamptz } from './columns.ts';
 import { outlooks } from './outlooks.ts';
 import { outlookVersions } from './versions.ts';
 
-// What an analyst thinks of an outlook beside what the desk publishes, in versions of its own.
+// An analyst's own probabilities for an outlook, beside those that the desk publishes. Views have versions.
 export const views = pgTable(
   'views',
   {
@@ -30,7 +30,7 @@ export const views = pgTable(
     baseBps: integer('base_bps').notNull(),
     bullBps: integer('bull_bps').notNull(),
     rationale: text('rationale').notNull(),
-    recordedAt: moment('recorded_at').notNull(),
+    recordedAt: timestamptz('recorded_at').notNull(),
   },
   (t) => [
     primaryKey({ columns: [t.outlookId, t.analystId, t.version] }),
@@ -45,7 +45,7 @@ export const views = pgTable(
   ],
 );
 
-/** The views that a version pooled, and what each weighed. */
+/** The views that a version pooled, and the weight of each. */
 export const versionViews = pgTable(
   'version_views',
   {

@@ -11,40 +11,40 @@ import {
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core';
-import type { EventKind } from '../../domain/events.ts';
-import type { DisabledReason } from '../../domain/webhooks.ts';
-import { bytea, moment } from './columns.ts';
+import { EVENT_KINDS, type EventKind } from '../../domain/events.ts';
+import { DISABLED_REASONS, type DisabledReason } from '../../domain/webhooks.ts';
+import { bytea, literals, timestamptz } from './columns.ts';
 import { events } from './events.ts';
 import { outlooks } from './outlooks.ts';
 
-// Who is told of events, and how far that is.
+// Where events are delivered to, and how far delivery has come.
 export const webhooks = pgTable(
   'webhooks',
   {
     id: uuid('id').primaryKey().defaultRandom(),
     url: text('url').notNull(),
-    // Null for all, also those that releases to come add.
+    // Null for all kinds, also those that later releases add.
     kinds: text('kinds').array().$type<EventKind[]>(),
     outlookId: bigint('outlook_id', { mode: 'number' }).references(() => outlooks.id),
     description: text('description'),
-    // As it is, because it signs.
+    // In plain text, because it signs deliveries.
     secret: bytea('secret').notNull(),
     previousSecret: bytea('previous_secret'),
-    previousSecretUntil: moment('previous_secret_until'),
-    // Events up to this one have their deliveries, where they are meant for it.
+    previousSecretUntil: timestamptz('previous_secret_until'),
+    // Deliveries exist for the events up to this position that the webhook subscribes to.
     position: bigint('position', { mode: 'number' }).notNull(),
-    createdAt: moment('created_at').notNull(),
-    // Null unless nothing but failures came since.
-    failingSince: moment('failing_since'),
-    disabledAt: moment('disabled_at'),
+    createdAt: timestamptz('created_at').notNull(),
+    // The time of the first failure since the last success; null if there is none.
+    failingSince: timestamptz('failing_since'),
+    disabledAt: timestamptz('disabled_at'),
     disabledReason: text('disabled_reason').$type<DisabledReason>(),
   },
   (t) => [
-    index('webhooks_newest').on(t.createdAt, t.id), // the list of webhooks, page by page
+    index('webhooks_newest').on(t.createdAt, t.id), // for the pages of the list of webhooks
     check('webhooks_url', sql`${t.url} ~ '^https?://' and length(${t.url}) <= 2000`),
     check(
       'webhooks_kinds',
-      sql`cardinality(${t.kinds}) > 0 and ${t.kinds} <@ array['outlook.created', 'outlook.version.published', 'outlook.state.changed', 'outlook.review.due', 'outlook.resolved', 'evidence.added', 'condition.triggered', 'condition.cleared', 'condition.expired', 'drawdown.label.changed', 'view.published']`,
+      sql`cardinality(${t.kinds}) > 0 and ${t.kinds} <@ array[${literals(EVENT_KINDS)}]`,
     ),
     check('webhooks_description', sql`length(${t.description}) between 1 and 300`),
     check('webhooks_secret', sql`octet_length(${t.secret}) between 24 and 64`),
@@ -55,13 +55,13 @@ export const webhooks = pgTable(
     check('webhooks_from_0', sql`${t.position} >= 0`),
     check(
       'webhooks_disabled',
-      sql`num_nulls(${t.disabledAt}, ${t.disabledReason}) in (0, 2) and (${t.disabledReason} in ('asked', 'gone', 'failing', 'restored')) is not false`,
+      sql`num_nulls(${t.disabledAt}, ${t.disabledReason}) in (0, 2) and (${t.disabledReason} in (${literals(DISABLED_REASONS)})) is not false`,
     ),
   ],
 );
 
-// An event for a webhook. Of an outlook they are delivered in the order of their positions: only the first of
-// them that is undelivered is due.
+// An event for a webhook. The events of an outlook are delivered in the order of their positions: only the first
+// undelivered one is due.
 export const webhookDeliveries = pgTable(
   'webhook_deliveries',
   {
@@ -72,27 +72,27 @@ export const webhookDeliveries = pgTable(
     position: bigint('position', { mode: 'number' })
       .notNull()
       .references(() => events.position),
-    // Of the event. No foreign key, which would lock the outlook that its writers queue at.
+    // The event's outlook. No foreign key: it would lock the outlook's row, which writers wait for.
     outlookId: bigint('outlook_id', { mode: 'number' }).notNull(),
-    plannedAt: moment('planned_at').notNull(),
-    // How many were begun; tells whoever carries one out from whoever went on after him.
+    plannedAt: timestamptz('planned_at').notNull(),
+    // How many attempts were started. An instance whose number is not the latest has lost the delivery to another.
     attempts: integer('attempts').notNull().default(0),
-    // When the next attempt is to begin; while one is under way, when it counts as lost.
-    dueAt: moment('due_at'),
-    deliveredAt: moment('delivered_at'),
+    // When the next attempt is due or, during an attempt, when that attempt counts as lost.
+    dueAt: timestamptz('due_at'),
+    deliveredAt: timestamptz('delivered_at'),
   },
   (t) => [
     unique('webhook_deliveries_once').on(t.webhookId, t.position),
     uniqueIndex('webhook_deliveries_one_due')
       .on(t.webhookId, t.outlookId)
       .where(sql`${t.dueAt} is not null`),
-    index('webhook_deliveries_due') // what to attempt
+    index('webhook_deliveries_due') // for the attempts that are due
       .on(t.webhookId, t.dueAt)
       .where(sql`${t.dueAt} is not null`),
-    index('webhook_deliveries_undelivered') // what comes next of an outlook
+    index('webhook_deliveries_undelivered') // for the next event of an outlook
       .on(t.webhookId, t.outlookId, t.position)
       .where(sql`${t.deliveredAt} is null`),
-    index('webhook_deliveries_oldest') // what is forgotten
+    index('webhook_deliveries_oldest') // for the deliveries to delete
       .on(t.deliveredAt)
       .where(sql`${t.deliveredAt} is not null`),
     check('webhook_deliveries_attempts', sql`${t.attempts} >= 0`),
@@ -103,7 +103,7 @@ export const webhookDeliveries = pgTable(
   ],
 );
 
-// What came of each attempt; nothing yet, or for ever where its instance ended before.
+// The outcome of each attempt; all null while it runs, and for ever if its instance ended first.
 export const webhookAttempts = pgTable(
   'webhook_attempts',
   {
@@ -111,10 +111,10 @@ export const webhookAttempts = pgTable(
       .notNull()
       .references(() => webhookDeliveries.id, { onDelete: 'cascade' }),
     number: integer('number').notNull(),
-    startedAt: moment('started_at').notNull(),
+    startedAt: timestamptz('started_at').notNull(),
     milliseconds: integer('milliseconds'),
     status: integer('status'),
-    // Null for a success.
+    // Null if the attempt succeeded.
     fault: text('fault'),
   },
   (t) => [
