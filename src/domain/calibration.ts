@@ -70,7 +70,7 @@ export class Calibration {
   /** Adds an outlook of which there is one event. */
   addEvent(p: number, happened: number): void {
     const bucket = this.#buckets[bucketOf(p)];
-    if (!bucket) throw new RangeError(`${p} is no probability`);
+    if (!bucket) throw new RangeError(`${p} is not a probability`);
     bucket.weight += 1;
     bucket.predicted += p;
     bucket.realised += happened;

@@ -25,13 +25,13 @@ export function drawdownLabelFaults(labels: readonly Partial<DrawdownLabel>[]): 
     if (typeof speed === 'object' && speed !== null) {
       faults.push({
         path: [index, 'speed'],
-        detail: 'is for a label without a minDepth: leave one of them out',
+        detail: 'cannot be combined with minDepth: leave one of them out',
       });
     }
     if (minDepth <= deepest) {
       faults.push({
         path: [index, 'minDepth'],
-        detail: `must be deeper than the ${deepest} of the label before: list labels from shallow to deep`,
+        detail: `must be greater than ${deepest}, the previous depth: list labels from shallow to deep`,
       });
     }
     deepest = Math.max(deepest, minDepth);

@@ -37,10 +37,10 @@ export type Claim = {
 /** The score lies on its scale, which runs upwards. */
 export function sentimentFaults({ score, scale }: Pick<Sentiment, 'score' | 'scale'>): Fault[] {
   if (scale.min >= scale.max) {
-    return [{ path: ['scale', 'max'], detail: `must be above the min of ${scale.min}` }];
+    return [{ path: ['scale', 'max'], detail: `must be greater than min, ${scale.min}` }];
   }
   if (score < scale.min || score > scale.max) {
-    return [{ path: ['score'], detail: `must lie on its scale, ${scale.min} to ${scale.max}` }];
+    return [{ path: ['score'], detail: `must be within its scale, ${scale.min} to ${scale.max}` }];
   }
   return [];
 }

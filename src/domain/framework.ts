@@ -60,11 +60,11 @@ export type Subject = { instrument: string; horizon: Horizon };
 export function metricFaults(metric: Partial<Metric>): Fault[] {
   const faults: Fault[] = [];
   if (metric.value === null && metric.display === null) {
-    faults.push({ path: ['display'], detail: 'is required where value is null' });
+    faults.push({ path: ['display'], detail: 'is required if value is null' });
   }
   for (const member of ['source', 'asOf'] as const) {
     if (metric.provenance === 'sourced' && metric[member] === null) {
-      faults.push({ path: [member], detail: 'is required of a sourced metric' });
+      faults.push({ path: [member], detail: 'is required for a sourced metric' });
     }
   }
   return faults;

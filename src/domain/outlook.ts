@@ -136,7 +136,7 @@ export function decideRevision(current: Head, proposal: Proposal, now: Date): De
   if (current.status !== 'open') {
     throw new DomainError(
       'outlook-closed',
-      `"${current.slug}" is ${current.status}; it takes no further version.`,
+      `"${current.slug}" is ${current.status} and accepts no further versions.`,
     );
   }
   const { probabilities = current.probabilities, frameworkHash = current.frameworkHash } = proposal;
@@ -146,12 +146,12 @@ export function decideRevision(current: Head, proposal: Proposal, now: Date): De
   const isSame =
     kind === 'probabilities' && sameProbabilities(probabilities, current.probabilities);
   if (isSame && acknowledges.length === 0) {
-    throw new DomainError('no-change', `Version ${current.version} already says all of this.`, [
+    throw new DomainError('no-change', `The request equals version ${current.version}.`, [
       {
         path: proposal.frameworkHash === undefined && !proposal.isPooled ? ['probabilities'] : [],
         detail: proposal.isPooled
-          ? `the views add up to what version ${current.version} says; there is nothing to publish`
-          : `equals version ${current.version}; change something or send nothing`,
+          ? `the consensus equals version ${current.version}; there is nothing to publish`
+          : `equals version ${current.version}; change something`,
       },
     ]);
   }

@@ -32,8 +32,8 @@ export function probabilityFault(value: unknown): string | null {
   if (value === undefined) return 'is required';
   if (typeof value === 'string') return 'must be a number without quotes, such as 0.35';
   if (typeof value !== 'number' || Number.isNaN(value)) return 'must be a number, such as 0.35';
-  if (value < 0) return 'must not be negative: a probability lies between 0 and 1';
-  if (value > 100) return 'must lie between 0 and 1';
+  if (value < 0) return 'must not be negative: a probability is between 0 and 1';
+  if (value > 100) return 'must be between 0 and 1';
   if (value > 1) {
     return `probabilities are fractions: ${value} % is ${basisPoints(value / 100) / WHOLE}`;
   }
@@ -73,7 +73,7 @@ export function probabilitiesOf(points: Readonly<Record<ScenarioName, number>>):
   const { bear, base, bull } = points;
   for (const value of [bear, base, bull]) {
     if (!Number.isInteger(value) || value < 0 || value > WHOLE) {
-      throw new RangeError(`${value} is no whole number of basis points in 0–${WHOLE}`);
+      throw new RangeError(`${value} is not a whole number of basis points in 0–${WHOLE}`);
     }
   }
   const fault = sumFault(points);

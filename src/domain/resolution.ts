@@ -53,12 +53,14 @@ export function returnOver(
   }
   if (start.value <= 0) {
     return {
-      missing: `the close of ${start.date} is not above zero, so no return has it as a base`,
+      missing: `the close of ${start.date} is not positive, so no return can be computed from it`,
     };
   }
   const ratio = end.value / start.value;
   if (!Number.isFinite(ratio) || (ratio === 0 && end.value !== 0)) {
-    return { missing: `the closes ${start.value} and ${end.value} are too far apart for a return` };
+    return {
+      missing: `the closes ${start.value} and ${end.value} are too far apart to compute a return`,
+    };
   }
   return { start, end, value: ratio - 1 };
 }
@@ -125,9 +127,11 @@ export function decideResolution(
   const implied = band && value !== null ? outcomeOfReturn(band, value) : null;
   const outcome = request.outcome ?? implied;
   if (outcome === null) {
-    throw new DomainError('resolution-refused', `The outcome of "${outlook.slug}" is not given.`, [
-      { path: ['outcome'], detail: `is required: ${whyNotComputed(outlook, isEarly)}` },
-    ]);
+    throw new DomainError(
+      'resolution-refused',
+      `The outcome of "${outlook.slug}" is missing and cannot be computed.`,
+      [{ path: ['outcome'], detail: `is required: ${whyNotComputed(outlook, isEarly)}` }],
+    );
   }
   requireReason(outlook, { ...request, outcome }, { isEarly, computed });
   return {
@@ -142,8 +146,8 @@ export function decideResolution(
 }
 
 function whyNotComputed({ band, computed, horizon }: Resolvable, isEarly: boolean): string {
-  if (isEarly) return `the horizon ends on ${horizon.to}, and closes tell nothing before`;
-  if (band === null) return 'without return bands, closes tell no outcome';
+  if (isEarly) return `the horizon ends on ${horizon.to}, and closes decide nothing before then`;
+  if (band === null) return 'without return bands, closes do not decide the outcome';
   return 'missing' in computed ? computed.missing : '';
 }
 
@@ -151,16 +155,19 @@ function requireNext({ slug, standing }: Resolvable, { supersedes }: ResolutionR
   if (supersedes === standing) return;
   if (standing === null) {
     throw new DomainError('resolution-refused', `"${slug}" is not resolved yet.`, [
-      { path: ['supersedes'], detail: 'names no resolution: there is none; leave it out' },
+      {
+        path: ['supersedes'],
+        detail: 'must be left out, because the outlook has no resolution to correct',
+      },
     ]);
   }
   throw new DomainError(
     'already-resolved',
-    `Resolution ${standing} of "${slug}" stands. Nothing was stored.`,
+    `"${slug}" already has resolution ${standing}. Nothing was stored.`,
     [
       {
         path: ['supersedes'],
-        detail: `to correct the resolution that stands, send {"supersedes": ${standing}} and why as the reason`,
+        detail: `to correct the current resolution, send {"supersedes": ${standing}} and a reason`,
       },
     ],
   );
@@ -177,18 +184,18 @@ function requireReason(
     if (band === null || outcome === 'void') return;
     const said = outcomeOfReturn(band, value);
     if (said === outcome) return;
-    const detail = `${source} is ${percent(value)}, which is ${said}: give that outcome, or a reason`;
+    const detail = `${source} is ${percent(value)}, which is ${said}: send that outcome, or a reason`;
     contradicted.push({ path: [path], detail });
   };
   if (computed) {
     const { start, end, value } = computed;
-    contradicts('outcome', value, `the return from ${start.value} to ${end.value} by the closes`);
+    contradicts('outcome', value, `the return from close ${start.value} to close ${end.value}`);
   }
-  if (realisedReturn !== null) contradicts('realisedReturn', realisedReturn, 'the return stated');
+  if (realisedReturn !== null) contradicts('realisedReturn', realisedReturn, 'the stated return');
   const grounds = [
-    outcome === 'void' && 'nothing is scored of an outlook that is void',
-    isEarly && `the horizon ends on ${horizon.to}, and is not over`,
-    supersedes !== null && 'a resolution that stands is corrected',
+    outcome === 'void' && 'a void outlook is not scored',
+    isEarly && `the horizon is not over until ${horizon.to}`,
+    supersedes !== null && 'it corrects a resolution',
   ].filter((ground) => ground !== false);
   const faults = [
     ...contradicted,
@@ -199,7 +206,11 @@ function requireReason(
     throw new ContradictedOutcome(detail, faults, computed);
   }
   if (grounds.length > 0) {
-    throw new DomainError('reason-required', `It needs a reason: ${grounds.join('; ')}.`, faults);
+    throw new DomainError(
+      'reason-required',
+      `The resolution requires a reason: ${grounds.join('; ')}.`,
+      faults,
+    );
   }
 }
 

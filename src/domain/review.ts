@@ -76,10 +76,10 @@ export function answersTo(
   const named = unanswered.map(({ reason }) => reason).join(' ');
   throw new UnansweredConditions(
     unanswered,
-    `${named} Answer by less weight for the scenario, or by a reason in acknowledges.`,
+    `${named} Lower the probability of the invalidated scenario, or give a reason in acknowledges.`,
     unanswered.map(({ key, invalidates, reason }) => ({
       path: ['probabilities', invalidates],
-      detail: `${reason} It speaks against the ${invalidates} scenario: go below its ${before[invalidates] / WHOLE}, or add {"condition": "${key}", "reason": "…"} to acknowledges`,
+      detail: `${reason} It invalidates the ${invalidates} scenario: go below ${before[invalidates] / WHOLE}, or add {"condition": "${key}", "reason": "…"} to acknowledges`,
     })),
   );
 }
@@ -87,17 +87,17 @@ export function answersTo(
 function requireOpen(open: readonly OpenTrigger[], acknowledges: readonly Acknowledgement[]): void {
   const faults = acknowledges.flatMap(({ condition }, index) => {
     if (open.some(({ key }) => key === condition)) return [];
-    const detail = `"${condition}" waits for no answer; ${
+    const detail = `"${condition}" needs no answer; ${
       open.length === 0
         ? 'leave acknowledges out'
-        : `those that do: ${open.map(({ key }) => key).join(', ')}`
+        : `these do: ${open.map(({ key }) => key).join(', ')}`
     }`;
     return [{ path: ['acknowledges', index, 'condition'], detail }];
   });
   if (faults.length === 0) return;
   throw new DomainError(
     'nothing-to-acknowledge',
-    'A condition that is acknowledged must be triggered and not answered yet.',
+    'Only a triggered condition without an answer can be acknowledged.',
     faults,
   );
 }
@@ -107,8 +107,8 @@ const COMPARED: Record<Operator, string> = {
   lte: 'at or below',
   gt: 'above',
   gte: 'at or above',
-  crossesAbove: 'having crossed above',
-  crossesBelow: 'having crossed below',
+  crossesAbove: 'crossing above',
+  crossesBelow: 'crossing below',
 };
 
 const often = (forObservations: number): string =>
@@ -129,7 +129,7 @@ export function reasonOf(
   rule: Rule,
   { state, day, observations }: Pick<Transition, 'state' | 'day' | 'observations'>,
 ): string {
-  if (state === 'untriggered') return `"${key}": its rule does not hold as of ${day}.`;
+  if (state === 'untriggered') return `"${key}": the rule does not hold as of ${day}.`;
   const said = comparisonsOf(rule).flatMap(({ series, operator, threshold, forObservations }) => {
     const seen = observations.find((one) => one.series === series);
     if (!seen) return [];

@@ -11,11 +11,11 @@ export function ruleFaults(rule: Rule): Fault[] {
   return comparisons.flatMap((comparison, index): Fault[] => {
     const earlier = comparisons.slice(0, index);
     const same = earlier.findIndex((one) => JSON.stringify(one) === JSON.stringify(comparison));
-    if (same >= 0) return [{ path: [part, index], detail: `says the same as entry ${same}` }];
+    if (same >= 0) return [{ path: [part, index], detail: `repeats entry ${same}` }];
     if (part === 'any') return [];
     const opposed = earlier.findIndex((one) => contradicts(one, comparison));
     if (opposed < 0) return [];
-    const detail = `can't hold together with entry ${opposed}; take one of them out, or use any`;
+    const detail = `contradicts entry ${opposed}; remove one of them, or use any`;
     return [{ path: [part, index], detail }];
   });
 }
@@ -60,7 +60,7 @@ export function unreachableFaults(
     const most = mostObservations(frequency, horizon) - (isCrossing ? 1 : 0);
     if (forObservations <= most) return [];
     const place = part === undefined ? [] : [part, index];
-    const detail = `${series} is ${frequency} and can have ${most} at most within the horizon${isCrossing ? ', beside the one before the crossing' : ''}`;
+    const detail = `${series} is ${frequency} and can have at most ${most} observations within the horizon${isCrossing ? ', besides the one before the crossing' : ''}`;
     return [{ path: [...place, 'forObservations'], detail }];
   });
 }

@@ -69,7 +69,7 @@ export function returnBandFaults(
   faults.push(...seamFaults('bear', bear.max, 'base', base.min));
   faults.push(...seamFaults('base', base.max, 'bull', bull.min));
   if (base.min !== null && base.max !== null && base.min >= base.max) {
-    refuse('base', 'max', `must be above ${base.min}, where the base band starts`);
+    refuse('base', 'max', `must be greater than ${base.min}, where the base band starts`);
   }
   return faults;
 }
@@ -94,7 +94,7 @@ function seamFaults(
     });
   }
   if (max !== null && min !== null && max !== min) {
-    const flaw = min > max ? 'leaves a hole above' : 'overlaps';
+    const flaw = min > max ? 'leaves a gap above' : 'overlaps';
     faults.push({
       path: [right, 'returnBand', 'min'],
       detail: `must be ${max}: the ${right} band ${flaw} the ${left} band, which ends there`,

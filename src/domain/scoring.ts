@@ -39,7 +39,7 @@ export const some = (value: number): Scored => ({ value, reason: null });
 /** A score as JSON can write it. */
 export function finite(score: number): Scored {
   if (Number.isFinite(score)) return some(score);
-  return none('the outcome was given probability 0, so the logarithmic score is infinite');
+  return none('the forecast gave the outcome probability 0, so the logarithmic score is infinite');
 }
 
 /**
@@ -48,7 +48,7 @@ export function finite(score: number): Scored {
  */
 export function skillOf(score: number, reference: number): Scored {
   if (!Number.isFinite(reference)) return none('the score of the reference is infinite');
-  if (reference === 0) return none('the reference is perfect, so nothing can be measured by it');
+  if (reference === 0) return none('the reference has a perfect score, so skill is undefined');
   if (!Number.isFinite(score)) return finite(score);
   return some(1 - score / reference);
 }

@@ -185,7 +185,7 @@ class Paired {
   result(): MeanScore {
     const { n } = this;
     if (this.#infinite > 0 || this.#origin === null) {
-      const reason = `${this.#infinite} of ${n} outlooks gave their outcome probability 0, so the mean is infinite`;
+      const reason = `${this.#infinite} of ${n} outlooks gave the outcome probability 0, so the mean is infinite`;
       const missing: Scored = { value: null, reason };
       return { mean: missing, standardError: missing, skill: missing, skillError: missing };
     }
@@ -194,7 +194,7 @@ class Paired {
     const reference = this.#hasInfiniteReference ? Infinity : this.#origin.reference + r / n;
     const skill = skillOf(mean, reference);
     if (n < 2) {
-      const few: Scored = { value: null, reason: 'one outlook tells no standard error' };
+      const few: Scored = { value: null, reason: 'one outlook is too few for a standard error' };
       return { mean: finite(mean), standardError: few, skill, skillError: few };
     }
     const standardError = some(Math.sqrt(Math.max(0, xx - (x * x) / n) / (n - 1) / n));

@@ -26,20 +26,20 @@ export type FoundVersion = {
  */
 export function versionFault(before: FoundVersion | null, found: FoundVersion): string | null {
   const due = (before?.version ?? 0) + 1;
-  if (found.version !== due) return `stands where version ${due} is missing`;
+  if (found.version !== due) return `is out of sequence: version ${due} is missing`;
   const sum = sumFault(found.points);
   if (sum) return `has probabilities that do not sum to 1: ${sum.detail}`;
   if (before && found.publishedAt < before.publishedAt) {
-    return `was published at ${found.publishedAt.toISOString()}, before the version that it follows`;
+    return `was published at ${found.publishedAt.toISOString()}, before the previous version`;
   }
   if (found.previousHash !== (before?.hash ?? null)) {
-    return `names ${found.previousHash} as the hash before it, which is ${before?.hash ?? null}`;
+    return `has the previousHash ${found.previousHash}, but the previous hash is ${before?.hash ?? null}`;
   }
   const { stored, recomputed } = found.frameworkHash;
   if (stored !== recomputed) {
-    return `has a framework whose hash is ${stored}, but what it says has ${recomputed}`;
+    return `has a framework with the stored hash ${stored}, but its content has ${recomputed}`;
   }
-  if (found.events !== 1) return `is told of by ${found.events} events`;
+  if (found.events !== 1) return `has ${found.events} events instead of 1`;
   const { points, ...rest } = found;
   // What was found to sum to 1 is what the brand says of probabilities.
   const hash = hashVersion({
@@ -47,5 +47,5 @@ export function versionFault(before: FoundVersion | null, found: FoundVersion): 
     probabilities: points as Probabilities,
     frameworkHash: stored,
   });
-  return hash === found.hash ? null : `has the hash ${found.hash}, but what it says has ${hash}`;
+  return hash === found.hash ? null : `has the hash ${found.hash}, but its content has ${hash}`;
 }
