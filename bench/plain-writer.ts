@@ -1,5 +1,5 @@
-// What a revision costs without HTTP: a loop of the statements that the service runs for one, on a
-// pool like the service's, and nothing that it decides or answers.
+// The cost of a revision without HTTP: a loop of the statements that the service runs for one, on a pool like the
+// service's, without decisions and responses.
 import { randomBytes } from 'node:crypto';
 import type pg from 'pg';
 import { connect, inTransaction } from '../src/postgres/pool.ts';
@@ -15,12 +15,12 @@ import { answerJobs } from './workers.ts';
 
 export type PlainJob = {
   connection: Connection;
-  /** The key that each revision is let in by. */
+  /** The key that each revision looks up. */
   key: string;
-  /** The slugs that each of the loops revises in turn. */
+  /** The slugs that each loop revises in turn. */
   dealt: string[][];
   seconds: number;
-  /** Seconds of the same before, not counted. */
+  /** Seconds of warm-up, which are not counted. */
   warmUp: number;
 };
 

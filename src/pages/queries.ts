@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { day, queryMoment, queryVersion } from '../http/fields.ts';
+import { day, queryMoment, queryVersion, withRule } from '../http/fields.ts';
 import { listQuery } from '../api/schemas/outlook-list.ts';
 
 /**
@@ -32,18 +32,18 @@ const dayOrMoment = z.string({ error: 'must be given once' }).transform((text, c
 /** What the page of an outlook is asked for. */
 export const outlookPageQuery = z.preprocess(
   known(['version', 'asOf', 'against', 'olderThan']),
-  z
-    .strictObject({
+  withRule(
+    z.strictObject({
       version: queryVersion.optional(),
       asOf: dayOrMoment.optional(),
       against: queryVersion.optional(),
       olderThan: queryVersion.optional(),
-    })
-    .superRefine(({ version, asOf }, context) => {
-      if (version === undefined || asOf === undefined) return;
-      const message = 'cannot be combined with asOf: leave one of them out';
-      context.addIssue({ code: 'custom', path: ['version'], message });
     }),
+    ({ version, asOf }) =>
+      version === undefined || asOf === undefined
+        ? []
+        : [{ path: ['version'], detail: 'cannot be combined with asOf: leave one of them out' }],
+  ),
 );
 
 /**

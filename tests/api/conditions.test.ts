@@ -616,17 +616,14 @@ describe('rules and observations that come in at the same time', () => {
       let isDone = false;
       const done = blocked().then(() => void (isDone = true));
       await expect
-        .poll(
-          async () => {
-            const { rows } = await ledger.pool.query<{ waiting: number }>(
-              `select count(*)::int as waiting from pg_locks
+        .poll(async () => {
+          const { rows } = await ledger.pool.query<{ waiting: number }>(
+            `select count(*)::int as waiting from pg_locks
               where locktype = 'advisory' and not granted
                 and database = (select oid from pg_database where datname = current_database())`,
-            );
-            return rows[0]?.waiting;
-          },
-          { timeout: 10_000 },
-        )
+          );
+          return rows[0]?.waiting;
+        })
         .toBe(1);
       expect(isDone).toBe(false);
       await session.query('commit');

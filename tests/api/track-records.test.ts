@@ -80,7 +80,7 @@ describe('a simulated history of 240 outlooks, posted through the API', () => {
   beforeAll(async () => {
     desks = await startDesks(FORECASTERS);
     for (const [index, one] of CASES.entries()) await post(index, one);
-  }, 240_000);
+  });
   afterAll(() => desks.ledger.close());
 
   async function post(index: number, { outcome, known }: Case): Promise<void> {

@@ -1,16 +1,20 @@
 import type pg from 'pg';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { findByHash, verifyLedger } from '../../src/ledger/verification.ts';
-import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
+import type { Database } from '../../src/postgres/pool.ts';
+import { createDatabase, openDatabase } from '../support/database.ts';
+import { SLUG, startLedger } from '../support/ledger.ts';
 import { patchFramework } from '../support/requests.ts';
 import { distinctRevision, fillLedger, publish } from '../support/outlooks.ts';
 import { openSession } from '../support/plain-sql.ts';
 
-let ledger: TestLedger;
+/** The database that each test alters a copy of, and the hash of a version in it. */
+let intact = '';
+let noted = '';
+let database: Database;
 let owner: pg.Client;
-beforeEach(async () => {
-  ledger = await startLedger();
-  owner = await openSession(ledger.url);
+beforeAll(async () => {
+  const ledger = await startLedger();
   await fillLedger(ledger);
   await publish(ledger, 'another');
   for (let index = 0; index < 5; index += 1) {
@@ -19,10 +23,19 @@ beforeEach(async () => {
     await ledger.call({ method: 'POST', url, as: 'analyst', payload });
   }
   await patchFramework(ledger, { rationale: 'R', title: 'Reworded' }, { slug: 'another' });
+  const third = await ledger.call({ url: '/v1/outlooks/another/versions/3' });
+  noted = third.json<{ hash: string }>().hash;
+  intact = ledger.url;
+  await ledger.close();
+});
+beforeEach(async () => {
+  const url = await createDatabase({ from: intact });
+  database = openDatabase(url);
+  owner = await openSession(url);
 });
 afterEach(async () => {
   await owner.end();
-  await ledger.close();
+  await database.pool.end();
 });
 
 /** As a superuser does it: no trigger runs, and no constraint stands in the way. */
@@ -38,7 +51,7 @@ const another = `(select id from outlooks where slug = 'another')`;
 const ofVersion = (version: number) => `outlook_id = ${another} and version = ${version}`;
 
 test('an untouched ledger is whole', async () => {
-  expect(await verifyLedger(ledger.pool)).toEqual({ versions: 11, faults: [] });
+  expect(await verifyLedger(database.pool)).toEqual({ versions: 11, faults: [] });
 });
 
 test.each<[what: string, statement: string, version: number, fault: RegExp]>([
@@ -129,7 +142,7 @@ test.each<[what: string, statement: string, version: number, fault: RegExp]>([
   ],
 ])('%s that was altered is found, at its version', async (_, statement, version, fault) => {
   await tamper(statement);
-  const { faults } = await verifyLedger(ledger.pool);
+  const { faults } = await verifyLedger(database.pool);
   expect(faults).toEqual([{ slug: 'another', version, fault: expect.stringMatching(fault) }]);
 });
 
@@ -137,13 +150,13 @@ test('a view whose versions have a gap is found', async () => {
   await tamper(
     `update views set version = 2 where outlook_id = (select id from outlooks where slug = '${SLUG}')`,
   );
-  const { faults } = await verifyLedger(ledger.pool);
+  const { faults } = await verifyLedger(database.pool);
   expect(faults).toMatchObject([{ slug: SLUG, fault: expect.stringContaining('a view') }]);
 });
 
 test('each outlook is told of, with what is wrong first', async () => {
   await tamper(`update outlook_versions set rationale = 'Never said'`);
-  const { faults } = await verifyLedger(ledger.pool);
+  const { faults } = await verifyLedger(database.pool);
   expect(faults.map(({ slug, version }) => [slug, version])).toEqual([
     [SLUG, 1],
     ['resolved-case', 1],
@@ -152,10 +165,7 @@ test('each outlook is told of, with what is wrong first', async () => {
 });
 
 test('a hash that was noted is found where it stands', async () => {
-  const noted = (await ledger.call({ url: '/v1/outlooks/another/versions/3' })).json<{
-    hash: string;
-  }>().hash;
-  expect(await findByHash(ledger.pool, noted)).toEqual({ slug: 'another', version: 3 });
+  expect(await findByHash(database.pool, noted)).toEqual({ slug: 'another', version: 3 });
   await tamper(`update outlook_versions set hash = sha256('other') where ${ofVersion(3)}`);
-  expect(await findByHash(ledger.pool, noted)).toBeNull();
+  expect(await findByHash(database.pool, noted)).toBeNull();
 });
