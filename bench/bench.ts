@@ -4,7 +4,7 @@ import type { Ledgers } from './ledgers.ts';
 import { deal, type FullSpeed, type Generator, type Shot } from './load.ts';
 import type { Options } from './options.ts';
 
-/** What the cases work with. */
+/** What every case gets. */
 export type Bench = {
   options: Options;
   ledgers: Ledgers;
@@ -21,24 +21,24 @@ export type Case = {
   measure: (bench: Bench) => Promise<Outcome>;
 };
 
-/** What a case found; texts as the table shows them. */
+/** The outcome of a case, in the texts that the table shows. */
 export type Outcome = {
-  /** What the goal is about. */
+  /** The figure that the goal applies to. */
   result: number;
   reference: string;
   service: string;
   /** Milliseconds, of the service: p50 and p99. */
   latency: string;
-  /** CPU per request of the service, in that of the reference. */
+  /** CPU per request: service ÷ reference. */
   cpu: number | null;
-  /** The share of a core that asking took: for the reference, for the service. */
+  /** The share of a core that the generator used: for the reference, for the service. */
   generator: string;
   rounds: unknown[];
 };
 
 export type Pair = { reference: Figures; service: Figures };
 
-/** Measures both sides in turns. */
+/** Measures both sides by turns. */
 export async function takeTurns(
   { options, report }: Bench,
   reference: (round: number) => Promise<Figures>,
@@ -54,7 +54,7 @@ export async function takeTurns(
   return pairs;
 }
 
-/** Of rates: medians, and the median of the rounds' ratios. */
+/** Compares rates: medians, and the median of the rounds' ratios. */
 export function comparedRates(pairs: readonly Pair[]): Outcome {
   const reference = medians(pairs.map((pair) => pair.reference));
   const service = medians(pairs.map((pair) => pair.service));
@@ -89,7 +89,7 @@ export function perSecond(rate: number): string {
 
 export type Target = { origin: string; pid: number };
 
-/** Shots at a target for as long as a measurement takes, after a fifth of that to warm up. */
+/** Requests to a target at full speed for one measurement, after a fifth of its length to warm up. */
 export function fullSpeed(
   { options }: Bench,
   target: Target,

@@ -1,15 +1,15 @@
-/** What one measurement of one side found. */
+/** The figures of one measurement of one side. */
 export type Figures = {
-  /** Requests that were answered. */
+  /** Requests that got a response. */
   requests: number;
   /** Requests a second. */
   rate: number;
   /** Latencies in milliseconds. */
   p50: number;
   p99: number;
-  /** Milliseconds of CPU that the measured process used for a request; null where it can't be seen. */
+  /** Milliseconds of CPU that the measured process used for a request; null where the system doesn't report it. */
   cpu: number | null;
-  /** The share of one core that the process that asked used. */
+  /** The share of one core that the generator used. */
   generator: number;
 };
 
@@ -27,7 +27,7 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
 }
 
-/** Of each figure the median over the rounds. */
+/** The median of each figure over the rounds. */
 export function medians(rounds: readonly Figures[]): Figures {
   const of = (name: Exclude<keyof Figures, 'cpu'>) => median(rounds.map((round) => round[name]));
   const cpus = rounds.map(({ cpu }) => cpu).filter((cpu) => cpu !== null);

@@ -1,4 +1,4 @@
-// The load generator, in a process of its own: what it costs to ask must not weigh on what answers.
+// The load generator. It is a process of its own, so that its CPU is not counted with the service's.
 import { Agent, get } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import autocannon from 'autocannon';
@@ -14,7 +14,7 @@ async function fullSpeed(job: FullSpeed): Promise<Figures> {
   return metered(job.pid, () => shoot(job, job.seconds, job.status));
 }
 
-/** Milliseconds: each answer's latency, and from the start to the last answer. */
+/** The latency of each response, and the time from the start to the last one, in milliseconds. */
 type Heard = { latencies: number[]; elapsed: number };
 
 async function shoot(
@@ -36,14 +36,13 @@ async function shoot(
         timeout: 20,
         bailout: 20,
         sampleInt: 20, // milliseconds after which it sees that it is done
-        // Copies, as it keeps what it sends with each; and not `requests`, of which all would start
-        // with the first.
+        // Copies, because autocannon keeps state in each. Not `requests`: all connections would start with the first.
         setupClient: (client) =>
           client.setRequests((dealt[hands++ % dealt.length] ?? []).map((shot) => ({ ...shot }))),
       },
       (error: Error | null, result) => (error ? reject(error) : resolve(result)),
     );
-    // Its own histogram counts whole milliseconds.
+    // autocannon's own histogram counts whole milliseconds.
     instance.on('response', (_, code, __, latency) => {
       ended = performance.now();
       latencies.push(latency);
@@ -52,13 +51,13 @@ async function shoot(
   });
   const faults = [...wrong].map(([code, count]) => `${count} times ${code}`);
   if (result.errors > 0) faults.push(`${result.errors} errors`);
-  if (faults.length > 0) throw new Error(`not all answers were ${status}: ${faults.join(', ')}`);
+  if (faults.length > 0) throw new Error(`not every response was ${status}: ${faults.join(', ')}`);
   return { latencies, elapsed: ended - began };
 }
 
 /**
- * A reader at a steady rate. Not autocannon's: that sends a second's worth at once and waits. A
- * connection that is held up past the time of its next request counts the delay as that one's latency.
+ * A reader at a steady rate. Not autocannon's rate limit, which sends a second's worth at once and waits. If a response
+ * is late, the delay counts as latency of the next request on its connection.
  */
 async function pace(job: Paced): Promise<Figures> {
   const agent = new Agent({ keepAlive: true, maxSockets: job.connections });
@@ -97,7 +96,7 @@ function read({ origin, path }: Paced, agent: Agent): Promise<void> {
   });
 }
 
-/** Counts the CPU that the measured process and this one use meanwhile. */
+/** Counts the CPU that the measured process and the generator use meanwhile. */
 async function metered(pid: number, work: () => Promise<Heard>): Promise<Figures> {
   const [before, own] = [cpuOf(pid), process.cpuUsage()];
   const { latencies, elapsed } = await work();

@@ -12,9 +12,9 @@ import { COMPARED, SHORT_VERSIONS, SMALL_OUTLOOKS, slugs } from './ledgers.ts';
 import { fire, type Shot } from './load.ts';
 import type { Service, Settings } from './service.ts';
 
-/** A service that keeps nothing, so every read asks PostgreSQL. */
+/** A service without a cache, so that every read asks PostgreSQL. */
 const UNCACHED: Settings = { CACHE_MAX_BYTES: '0' };
-/** URLs that cold reads are spread over, at most. */
+/** The most URLs that cold reads are spread over. */
 const SPREAD = 1_000;
 
 type Side = { service: Service; shots: Shot[] };
@@ -22,7 +22,7 @@ type Sides = { small: Side; large: Side };
 
 const goal = { atLeast: 0.9 };
 
-/** Large ÷ small, by how many versions the outlook has that is read; in one ledger. */
+/** Large ÷ small by the number of versions of the outlook, in one ledger. */
 export const versionGrowthCases: Case[] = (
   [
     ['warm', {}],
@@ -38,11 +38,11 @@ export const versionGrowthCases: Case[] = (
   return [
     growth('current', 'Current view', currentPaths),
     growth('numbered', 'Numbered version', numberedPaths),
-    growth('as-of', 'As of a moment', asOfPaths),
+    growth('as-of', 'As of a time', asOfPaths),
   ];
 });
 
-/** Large ÷ small, by how many outlooks the ledger has. */
+/** Large ÷ small by the number of outlooks in the ledger. */
 export const outlookGrowthCases: Case[] = (
   [
     ['warm', {}],
@@ -61,7 +61,7 @@ export const outlookGrowthCases: Case[] = (
   ];
 });
 
-/** The URLs to read of outlooks. */
+/** The URLs to read, by outlook. */
 type PathsOf = (ledger: Ledger, slugs: string[]) => Promise<string[]>;
 
 async function currentPaths(_: Ledger, slugs: string[]): Promise<string[]> {
@@ -131,7 +131,7 @@ async function measureOutlooks(
   return measureSides(bench, { small: await side('small'), large: await side('large') });
 }
 
-/** Warm, one URL; cold, all of them. */
+/** One URL when warm, all of them when cold. */
 function shotsAt(paths: string[], isWarm: boolean): Shot[] {
   const shots = paths.map((path) => ({ path }));
   return isWarm ? shots.slice(shots.length >> 1).slice(0, 1) : shots;
@@ -150,13 +150,13 @@ async function measureSides(bench: Bench, { small, large }: Sides): Promise<Outc
   return comparedRates(pairs);
 }
 
-/** Whole numbers from `from` to `to`, evenly apart. */
+/** Evenly spaced whole numbers from `from` to `to`. */
 function evenly(count: number, from: number, to: number): number[] {
   const step = (to - from) / Math.max(1, count - 1);
   return Array.from({ length: count }, (_, index) => Math.round(from + step * index));
 }
 
-/** Items from all over a list, at most `most`, in no order. */
+/** At most `most` items, spread over the list and shuffled. */
 function sample<Item>(items: readonly Item[], most: number): Item[] {
   const placed = items.map((item) => ({ item, place: Math.random() }));
   return placed

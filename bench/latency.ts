@@ -5,14 +5,14 @@ import { fire, type Paced } from './load.ts';
 import { revisionShot } from './revision-bodies.ts';
 
 const REVISIONS_A_SECOND = 50;
-/** Of reads: well below what saturates the service, whose queue would else be all that is measured. */
+/** Reads a second: well below saturation, where the queue would be all that is measured. */
 const READS_A_SECOND = 1_000;
-/** Milliseconds of writing before the reads are measured. */
+/** How long writes run before reads are measured, in milliseconds. */
 const LEAD = 500;
 
 export const latencyCase: Case = {
   name: 'latency',
-  title: `p99 of the current view while ${REVISIONS_A_SECOND} revisions a second are written to it`,
+  title: `p99 of the current view during ${REVISIONS_A_SECOND} revisions a second of its outlook`,
   goal: { atMost: 3 },
   measure,
 };
@@ -54,7 +54,7 @@ async function measure(bench: Bench): Promise<Outcome> {
   };
 }
 
-/** Revises an outlook at a steady rate, however long each takes. */
+/** Revises an outlook at a steady rate, however long each revision takes. */
 function startWriting(origin: string, slug: string, key: string): { stop: () => Promise<number> } {
   const began = performance.now();
   const writes: Promise<void>[] = [];
@@ -81,5 +81,5 @@ async function revise(origin: string, slug: string, key: string): Promise<void> 
   const { path, ...request } = revisionShot(slug, key);
   const response = await fetch(origin + path, { ...request, signal: AbortSignal.timeout(20_000) });
   await response.arrayBuffer();
-  if (response.status !== 201) throw new Error(`a revision was answered ${response.status}`);
+  if (response.status !== 201) throw new Error(`a revision got ${response.status}`);
 }

@@ -27,20 +27,20 @@ export class Ledger {
     ).then(({ rows }) => rows[0]?.server_version ?? '');
   }
 
-  /** An empty ledger, but for the sample outlook. */
+  /** A ledger with nothing but the sample outlook. */
   static async create(report: Report): Promise<Ledger> {
     const dataDir = newFolder();
     return new Ledger(dataDir, await startService(dataDir, {}), report);
   }
 
-  /** Adds outlooks, of which a service that runs would hear nothing: the next is a new one. */
+  /** Adds outlooks. A running service would not notice, so the next one is started anew. */
   async add(groups: readonly Group[]): Promise<void> {
     await this.serve({});
     await this.query((client) => seed(client, groups, this.#report));
     await this.stop();
   }
 
-  /** The service with these settings: the one that runs with them, or a new one. */
+  /** The service with these settings: the running one if it has them, else a new one. */
   async serve(settings: Settings): Promise<Service> {
     if (this.#service && JSON.stringify(settings) === JSON.stringify(this.#settings)) {
       this.#service.clearLog();
@@ -62,10 +62,10 @@ export class Ledger {
     await service?.stop();
   }
 
-  /** How to reach the PostgreSQL of the service that runs. */
+  /** The connection to the PostgreSQL of the running service. */
   connection(): Connection {
     const connection = runningEmbeddedPostgres(this.#dataDir);
-    if (!connection) throw new Error('no PostgreSQL runs on the ledger');
+    if (!connection) throw new Error('no PostgreSQL runs on this ledger');
     return connection;
   }
 

@@ -2,16 +2,16 @@ import { Ledger, type Report } from './ledger.ts';
 import type { Options } from './options.ts';
 import type { Group } from './seed.ts';
 
-/** Outlooks that are compared by how many versions they have: one for each connection. */
+/** Outlooks compared by their number of versions: one for each connection. */
 export const COMPARED = 32;
 export const SHORT_VERSIONS = 10;
 export const SMALL_OUTLOOKS = 100;
-/** Of versions that are read once each to warm up, as many as a round takes. */
+/** Lots of versions that are read once each to warm up, a lot being what a round takes. */
 export const WARM_UP_LOTS = 10;
 
 /**
- * The ledgers that the cases measure, each made when it is first asked for: `standard` with
- * `--outlooks`, which then grows to the `large` one, and the `small` one.
+ * The ledgers of the cases, each made when a case first needs it: `standard` with `--outlooks` outlooks, which later grows
+ * to `large`, and `small`.
  */
 export class Ledgers {
   readonly #options: Options;
@@ -38,7 +38,7 @@ export class Ledgers {
     return (this.#small ??= this.#createSmall());
   }
 
-  /** The outlooks of a ledger that are nothing but some of many. */
+  /** The ordinary outlooks of a ledger. */
   ordinaryOf(ledger: 'standard' | 'large' | 'small'): string[] {
     const { outlooks, largeOutlooks } = this.#options;
     const ordinary = this.#ordinary();
@@ -90,7 +90,7 @@ export class Ledgers {
   }
 }
 
-/** The slugs of a group, as {@link Group} numbers them. */
+/** The slugs of a {@link Group}. */
 export function slugs({ prefix, count }: { prefix: string; count: number }): string[] {
   return Array.from({ length: count }, (_, index) => `${prefix}-${index + 1}`);
 }

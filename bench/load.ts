@@ -8,18 +8,18 @@ export type Shot = {
   body?: string;
 };
 
-/** Requests by connection, each of which goes through its own again and again. */
+/** Requests by connection; each connection repeats its own in order. */
 export type Shots = { origin: string; dealt: readonly (readonly Shot[])[] };
 
-/** As fast as the connections go: for some seconds, or until each request was made once. */
+/** Full speed, for some seconds or until each request was sent once. */
 export type FullSpeed = Shots & {
   kind: 'full-speed';
   /** The process whose CPU is counted. */
   pid: number;
   seconds: number | 'once';
-  /** The status that every answer must have. */
+  /** The status that every response must have. */
   status: number;
-  /** What to send before, and for how long; not counted. */
+  /** The warm-up, which is not counted: what to send and for how long. */
   warmUp: (Shots & { seconds: number | 'once' }) | null;
 };
 
@@ -36,10 +36,10 @@ export type Paced = {
 
 export type Generator = Worker<FullSpeed | Paced, Figures>;
 
-/** Milliseconds that a job may take beyond what it is told to. */
+/** How much longer than planned a job may take, in milliseconds. */
 export const SLACK = 30_000;
 
-/** Milliseconds that reading everything once may take. */
+/** How long reading everything once may take, in milliseconds. */
 export const ONCE_WITHIN = 420_000;
 
 export function fire(generator: Generator, job: FullSpeed | Paced): Promise<Figures> {
@@ -48,8 +48,8 @@ export function fire(generator: Generator, job: FullSpeed | Paced): Promise<Figu
 }
 
 /**
- * Deals items out like cards, so that no two connections ask for the same at a time. Where there are
- * fewer items than hands, some hands hold the same.
+ * Deals items out to connections like cards, so that no two connections request the same item at once. With fewer items
+ * than connections, some connections share items.
  */
 export function deal<Item>(items: readonly Item[], hands: number): Item[][] {
   const dealt: Item[][] = Array.from({ length: hands }, () => []);

@@ -4,15 +4,15 @@ import { fire, type FullSpeed } from './load.ts';
 import { memoryOf } from './processes.ts';
 import { readOnce } from './reads.ts';
 
-/** 64 MiB, the default, said so that a change of it changes nothing here. */
+/** 64 MiB: fixed here, so that another default does not change the case. */
 const CACHE_MAX_BYTES = String(64 * 2 ** 20);
 const A_FEW = 20;
-/** Milliseconds for what the last requests left to be collected. */
+/** Time for the garbage of the last requests to be collected, in milliseconds. */
 const SETTLE = 3_000;
 
 export const memoryCase: Case = {
   name: 'memory',
-  title: 'Memory after each of many outlooks was read once, above idle',
+  title: 'Memory above idle after reading each of many outlooks once',
   goal: { atMost: 150, unit: 'MB' },
   measure,
 };
@@ -42,7 +42,7 @@ async function measure(bench: Bench): Promise<Outcome> {
 async function settledMemory(pid: number): Promise<number> {
   await delay(SETTLE);
   const bytes = memoryOf(pid);
-  if (bytes === null) throw new Error('what a process has in memory is only known on Linux');
+  if (bytes === null) throw new Error('the memory of a process is only known on Linux');
   return bytes;
 }
 

@@ -11,19 +11,19 @@ import {
 import { Ledger, type Report } from './ledger.ts';
 import { fire, type Shot } from './load.ts';
 
-/** Observations of the two series that are compared. */
+/** The numbers of observations of the two series. */
 const SIZES = { small: 10_000, large: 1_000_000 };
 type Size = keyof typeof SIZES;
 
 const LAST_DAY = '2026-11-20';
-/** The first day that drawdowns are computed from: some 240 closes, as the horizon has. */
+/** The first day of the drawdowns: about 240 closes, as many as a horizon has. */
 const SINCE = '2026-03-31';
-/** How many different values are sent. */
+/** The number of different values to send. */
 const BODIES = 2_000;
 
 const goal = { atLeast: 0.5 };
 
-/** Large ÷ small, by how many observations a series has. */
+/** Large ÷ small by the number of observations of a series. */
 export const observationCases: Case[] = [
   {
     name: 'observations-drawdown',
@@ -34,7 +34,7 @@ export const observationCases: Case[] = [
   },
   {
     name: 'observations-rule',
-    title: 'An observation judged by a rule, 1,000,000 observations ÷ 10,000',
+    title: 'An observation that a rule evaluates, 1,000,000 observations ÷ 10,000',
     goal,
     measure: (bench) => measure(bench, arrivals),
   },
@@ -60,7 +60,7 @@ async function measure(
   return comparedRates(pairs);
 }
 
-/** A new value for the newest day each time; none for which the rule holds. */
+/** Each time another value for the newest day; the rule holds for none. */
 function arrivals(size: Size, key: string): Shot[] {
   return Array.from({ length: BODIES }, (_, index) => ({
     path: `/v1/series/${size}/observations`,
@@ -70,7 +70,7 @@ function arrivals(size: Size, key: string): Shot[] {
   }));
 }
 
-/** Two series, each of the closes of an instrument and watched by a rule of an outlook on it. */
+/** Two series. Each holds the closes of an instrument, and a rule of an outlook on it watches the series. */
 async function prepare(report: Report): Promise<Ledger> {
   const ledger = await Ledger.create(report);
   const { origin } = await ledger.serve({});

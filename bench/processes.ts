@@ -9,14 +9,14 @@ const running = new Set<ChildProcess>();
 const folders: string[] = [];
 let isEnding = false;
 
-/** Has a child process ended with the run, however that ends. */
+/** Ends a child process with the run, however the run ends. */
 export function register(child: ChildProcess): void {
   running.add(child);
   child.once('exit', () => running.delete(child));
   if (isEnding) child.kill('SIGKILL');
 }
 
-/** A folder that whoever PostgreSQL runs as may enter; removed with the run. */
+/** A folder that the user of PostgreSQL may enter; it is removed with the run. */
 export function newFolder(): string {
   const folder = realpathSync(mkdtempSync(path.join(tmpdir(), 'outlook-ledger-bench-')));
   chmodSync(folder, 0o755);
@@ -24,7 +24,7 @@ export function newFolder(): string {
   return folder;
 }
 
-/** Ends what the run started, which ends the servers of its services, and removes its folders. */
+/** Ends the processes of the run, and with them their PostgreSQL servers, and removes its folders. */
 export async function cleanUp(): Promise<void> {
   isEnding = true;
   const ended = [...running].map((child) => new Promise((resolve) => child.once('exit', resolve)));
@@ -32,7 +32,7 @@ export async function cleanUp(): Promise<void> {
   await Promise.all(ended);
   for (const folder of folders.splice(0)) {
     await untilServerIsGone(folder, 20_000);
-    // Not rmSync: tsx kills a program that is too busy to hear of a second Ctrl-C, as npm sends it.
+    // Not rmSync: npm sends Ctrl-C twice, and tsx kills a program that is too busy to handle the second one.
     await rm(folder, { recursive: true, force: true, maxRetries: 10 });
   }
 }
@@ -42,7 +42,7 @@ export async function untilServerIsGone(dataDir: string, limit: number): Promise
   const pid = postmasterOf(dataDir);
   if (pid === null) return;
   for (const deadline = Date.now() + limit; isAlive(pid); await delay(20)) {
-    if (Date.now() > deadline) throw new Error(`PostgreSQL (process ${pid}) does not end`);
+    if (Date.now() > deadline) throw new Error(`PostgreSQL (process ${pid}) does not stop`);
   }
 }
 
@@ -60,7 +60,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Milliseconds of CPU that a process has used, all its threads together; null but on Linux. */
+/** Milliseconds of CPU that a process has used, in all its threads; null on other systems than Linux. */
 export function cpuOf(pid: number): number | null {
   const stat = ofProcess(pid, 'stat');
   if (stat === null) return null;
@@ -69,7 +69,7 @@ export function cpuOf(pid: number): number | null {
   return ((Number(fields[11]) + Number(fields[12])) * 1000) / clockTicks();
 }
 
-/** Bytes of a process that are in memory; null but on Linux. */
+/** The resident memory of a process in bytes; null on other systems than Linux. */
 export function memoryOf(pid: number): number | null {
   const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(ofProcess(pid, 'status') ?? '')?.[1];
   return kibibytes === undefined ? null : Number(kibibytes) * 1024;

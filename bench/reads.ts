@@ -13,7 +13,7 @@ import type { Service } from './service.ts';
 import { startWorker } from './workers.ts';
 import type { Constant } from './yardstick.ts';
 
-/** Reads against the yardstick: a constant of the same bytes. */
+/** Reads against the yardstick, a route that sends the same bytes from a constant. */
 export const readCases: Case[] = [
   {
     name: 'current',
@@ -71,7 +71,7 @@ export const readCases: Case[] = [
   },
   {
     name: 'page-outlook',
-    title: 'Page of an outlook, rendered anew each second',
+    title: 'Page of an outlook, rendered once a second',
     goal: { atLeast: 0.9 },
     measure: (bench) => measureWarm(bench, '/outlooks/outlook-1'),
   },
@@ -89,11 +89,11 @@ async function measureNotModified(bench: Bench): Promise<Outcome> {
   });
 }
 
-/** Versions are read once each: many to let the service's code get as fast as it gets, then a lot a round. */
+/** Reads each version once: many to let the service's code get compiled, then a lot in each round. */
 async function measureColdVersions(bench: Bench): Promise<Outcome> {
   const { versions } = bench.options;
   const path = (version: number) => `${outlookPath('cold-1')}/versions/${version}`;
-  // The first, which the constant is made of, isn't cold, but doesn't count either.
+  // The first version, which the constant is made of, is not cold. It is not counted either.
   return againstConstant(bench, path(1), (service, { round }) => {
     const onceEach = (lot: number, lots: number): FullSpeed => {
       const shots = Array.from({ length: versions * lots }, (_, index) => ({
@@ -106,7 +106,7 @@ async function measureColdVersions(bench: Bench): Promise<Outcome> {
   });
 }
 
-/** Lets the generator's code get as fast as it gets before anything counts. */
+/** Runs the generator until its code is compiled, before anything counts. */
 export async function practise(bench: Bench): Promise<void> {
   const path = '/practice';
   const body = new Uint8Array(16_384).fill(32);
@@ -153,7 +153,7 @@ export async function readOnce(
 ): Promise<{ etag: string; constant: Constant }> {
   const headers = { 'accept-encoding': 'identity' };
   const response = await fetch(origin + path, { headers, signal: AbortSignal.timeout(20_000) });
-  if (response.status !== 200) throw new Error(`GET ${path} answered ${response.status}`);
+  if (response.status !== 200) throw new Error(`GET ${path} got ${response.status}`);
   const contentType = response.headers.get('content-type') ?? '';
   const body = new Uint8Array(await response.arrayBuffer());
   return { etag: response.headers.get('etag') ?? '', constant: { path, contentType, body } };

@@ -2,7 +2,7 @@ import type { Bench, Case, Outcome } from './bench.ts';
 import { median } from './figures.ts';
 import { Ledger, type Report } from './ledger.ts';
 
-/** What the goal is about. */
+/** The size that the goal applies to. */
 const OUTLOOKS = 10_000;
 const VERSIONS = 50;
 const AGAIN = 5;
@@ -12,13 +12,13 @@ const goal = { atMost: 200, unit: 'ms' } as const;
 export const recordCases: Case[] = [
   {
     name: 'records-all',
-    title: 'Track record of 10,000 outlooks with 50 versions each, first asked for',
+    title: 'Track record of 10,000 outlooks with 50 versions each, first read',
     goal,
     measure: (bench) => measure(bench, async () => '/v1/track-record'),
   },
   {
     name: 'records-analyst',
-    title: 'The same of the analyst who wrote them all',
+    title: 'The same for the analyst who wrote them all',
     goal,
     measure: (bench) => measure(bench, analystPath),
   },
@@ -73,7 +73,7 @@ async function analystPath(ledger: Ledger): Promise<string> {
   return `/v1/analysts/${rows[0]?.id}/track-record`;
 }
 
-/** Outlooks that stand for the hour before now and two days around it, resolved through the ledger's triggers. */
+/** Outlooks with versions an hour back and horizons of two days around now, resolved through the ledger's triggers. */
 async function prepare(report: Report): Promise<Ledger> {
   const ledger = await Ledger.create(report);
   await ledger.add([{ prefix: 'outlook', count: OUTLOOKS, versions: VERSIONS }]);

@@ -13,13 +13,13 @@ export type Result = { case: Case } & ({ outcome: Outcome } | { failure: string 
 export type Run = {
   options: Options;
   startedAt: Date;
-  /** How long it took, in seconds. */
+  /** The duration in seconds. */
   seconds: number;
   postgres: string;
   results: readonly Result[];
 };
 
-/** The run as a Markdown table, under a line that says where and how it was made. */
+/** The run as a Markdown table, below a line that says where and how it ran. */
 export async function markdownOf(run: Run): Promise<string> {
   return format([circumstances(run), '', ...table(run.results), ''].join('\n'), {
     parser: 'markdown',
@@ -93,7 +93,7 @@ export function isMet(result: Result): boolean {
   return 'atLeast' in goal ? found >= goal.atLeast : found <= goal.atMost;
 }
 
-/** Keeps the run: its table in the README, all its numbers as JSON. */
+/** Records the run: its table in the README, all its numbers as JSON. */
 export async function record(run: Run, markdown: string): Promise<void> {
   const { options, startedAt, seconds, postgres } = run;
   const results = run.results.map((result) => ({
@@ -115,7 +115,7 @@ export async function record(run: Run, markdown: string): Promise<void> {
   writeFileSync(README, changed);
 }
 
-/** Numbers to four significant digits, as more would claim too much. */
+/** Rounds to four significant digits: more would suggest a precision that isn't there. */
 function rounded(value: unknown): unknown {
   return JSON.parse(
     JSON.stringify(value, (_, each: unknown) =>

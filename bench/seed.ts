@@ -1,6 +1,6 @@
 import type pg from 'pg';
 
-/** Outlooks `${prefix}-1` to `${prefix}-${count}`, each with so many versions. */
+/** Outlooks `${prefix}-1` to `${prefix}-${count}`, each with `versions` versions. */
 export type Group = { prefix: string; count: number; versions: number };
 
 const SAMPLE = 'russell-2000-downside';
@@ -9,9 +9,9 @@ const VERSIONS_A_BATCH = 50_000;
 const FRAMEWORKS_A_BATCH = 1_000; // each is dozens of rows
 
 /**
- * Fills a ledger with copies of the sample outlook, each with a framework of its own. The triggers are
- * off, so it keeps itself what they would: the outlook's own columns are those of its newest version.
- * Hashes are chained but arbitrary, and no events tell of the versions.
+ * Fills a ledger with copies of the sample outlook, each with its own framework. Triggers are off, so the statements also
+ * write what triggers maintain: an outlook's columns repeat its newest version. Hashes are chained but arbitrary, and the
+ * versions have no events.
  */
 export async function seed(
   client: pg.Client,
@@ -32,12 +32,12 @@ export async function seed(
       `select setval(pg_get_serial_sequence('${table}', 'id'), (select max(id) from ${table}))`,
     );
   }
-  // What autovacuum and the checkpointer would do in the middle of a measurement.
+  // Now, or autovacuum and the checkpointer would do it during a measurement.
   await client.query('vacuum (freeze, analyze)');
   await client.query('checkpoint');
 }
 
-/** Built once at the end, an index of words takes a fraction of what row by row does. */
+/** Built once at the end, the index of words takes a fraction of the time. */
 async function dropSearchIndex(client: pg.Client): Promise<() => Promise<void>> {
   const { rows } = await client.query<{ definition: string }>(
     `select indexdef as definition from pg_indexes where indexname = 'frameworks_search'`,
@@ -67,7 +67,7 @@ async function seedGroup(client: pg.Client, { prefix, count, versions }: Group):
   }
 }
 
-/** Outlooks of a group, from the first to the last. */
+/** The outlooks of a group from the first to the last. */
 type Range = [first: number, last: number];
 
 function batches(count: number, size: number): Range[] {
@@ -77,16 +77,16 @@ function batches(count: number, size: number): Range[] {
   ]);
 }
 
-/** The ids that the outlooks of a group and their frameworks count from. */
+/** The first ids of a group's outlooks and frameworks. */
 type Bases = { outlookBase: number; frameworkBase: number; prefix: string; versions: number };
 
 const hashOf = (outlook: string, version: string) =>
   `sha256(convert_to(format('%s:%s', ${outlook}, ${version}), 'UTF8'))`;
-/** A minute between versions, a second between outlooks, the newest an hour ago. */
+/** Versions are a minute apart, outlooks a second; the newest version is an hour old. */
 const recordedAt = (version: string, { versions }: Bases) =>
   `date_trunc('milliseconds', now()) - interval '1 hour' - n * interval '1 second'
     - (${versions} - ${version}) * interval '1 minute'`;
-/** Odd and even versions take turns, so that each changes something. */
+/** Odd and even versions alternate, so that each changes something. */
 const probabilities = (version: string) => ({
   bear_bps: `case when ${version} % 2 = 1 then 3000 else 3500 end`,
   base_bps: `case when ${version} % 2 = 1 then 4500 else 4000 end`,
@@ -163,12 +163,12 @@ type Copies = {
   table: string;
   /** Which rows to copy. */
   where: string;
-  /** Columns that get another value, in SQL over the row `s`, the outlook `n` and the version `v`. */
+  /** Columns to replace, in SQL over the row `s`, the outlook `n` and the version `v`. */
   replaced: Record<string, string>;
   versions?: number;
 };
 
-/** Inserts copies of rows for each outlook; the columns that are not replaced are whatever there is. */
+/** Inserts copies of rows for each outlook; columns that are not replaced keep their values. */
 async function insertCopies(
   client: pg.Client,
   { table, where, replaced, versions = 1 }: Copies,

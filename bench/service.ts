@@ -13,11 +13,11 @@ export type Settings = Record<string, string>;
 export type Service = {
   pid: number;
   origin: string;
-  /** What it has logged since the last {@link Service.clearLog}. */
+  /** The log since the last {@link Service.clearLog}. */
   log: () => string;
-  /** A log line is written for each request, so the file would grow into gigabytes. */
+  /** Empties the log: with a line for each request it would grow to gigabytes. */
   clearLog: () => void;
-  /** Stops it as Ctrl-C does, and sees PostgreSQL gone with it. */
+  /** Stops the service as Ctrl-C does, and waits until its PostgreSQL is gone, too. */
   stop: () => Promise<void>;
 };
 
@@ -28,7 +28,7 @@ export async function startService(dataDir: string, settings: Settings): Promise
   const port = await freePort();
   const origin = `http://127.0.0.1:${port}`;
   const child = spawnServer(folder, logFile, {
-    // Counted, as anywhere else, and never reached.
+    // Requests are counted as in production; the limits are never reached.
     RATE_LIMIT_PER_ADDRESS: '1000000000',
     RATE_LIMIT_PER_KEY: '1000000000',
     ...settings,
@@ -70,8 +70,8 @@ async function untilReady(origin: string, child: ChildProcess): Promise<void> {
       () => false,
     );
   for (const deadline = Date.now() + 120_000; !(await isReady()); await delay(50)) {
-    if (child.exitCode !== null) throw new Error('the service ended');
-    if (Date.now() > deadline) throw new Error('the service does not get ready');
+    if (child.exitCode !== null) throw new Error('the service exited');
+    if (Date.now() > deadline) throw new Error('the service does not become ready');
   }
 }
 
@@ -80,13 +80,13 @@ async function freePort(): Promise<number> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
   await new Promise((resolve) => server.close(resolve));
-  if (typeof address !== 'object' || address === null) throw new Error('no port is free');
+  if (typeof address !== 'object' || address === null) throw new Error('there is no free port');
   return address.port;
 }
 
 /** The admin key that the first start on a data folder prints. */
 export function keyShown(log: string): string {
   const key = /^olk_[A-Za-z0-9_-]+$/m.exec(log)?.[0];
-  if (key === undefined) throw new Error('the service showed no key');
+  if (key === undefined) throw new Error('the service printed no key');
   return key;
 }

@@ -2,10 +2,10 @@ import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { register } from './processes.ts';
 
-/** A program of this folder as a process of its own, which answers one job after the other. */
+/** A program of this folder in a process of its own, which does one job after the other. */
 export type Worker<Job, Answer> = {
   pid: number;
-  /** @param limit milliseconds within which the answer is due */
+  /** @param limit how long the job may take, in milliseconds */
   ask: (job: Job, limit: number) => Promise<Answer>;
   stop: () => void;
 };
@@ -37,7 +37,7 @@ export function startWorker<Job, Answer>(program: string): Worker<Job, Answer> {
   return { pid: child.pid ?? 0, ask, stop: () => void child.kill() };
 }
 
-/** In a worker: answers the jobs that its starter sends, and ends with it. */
+/** In a worker: does the jobs that the parent sends, and ends with the parent. */
 export function answerJobs(answer: (job: never) => Promise<unknown>): void {
   const reply = (message: Message<unknown>) => void process.send?.(message);
   process.on('message', (job) => {

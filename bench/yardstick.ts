@@ -1,10 +1,10 @@
-// The yardstick: a bare Fastify route that answers with a constant.
+// The yardstick: a bare Fastify route that sends a constant.
 import fastify from 'fastify';
 import { answerJobs } from './workers.ts';
 
 export type Constant = { path: string; contentType: string; body: Uint8Array };
 
-/** Serves a constant; answers the origin where it does. */
+/** Serves a constant. Resolves to the origin of the server. */
 async function serve({ path, contentType, body }: Constant): Promise<string> {
   const app = fastify();
   const bytes = Buffer.from(body);

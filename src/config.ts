@@ -10,7 +10,7 @@ const wholeNumber = z
   .regex(/^\d{1,15}$/, { error: 'must be a whole number' })
   .transform(Number);
 
-// Of public keys only: with a shared secret, whoever can check a token could make one.
+// Only those with public keys: a shared secret would let everyone who checks tokens issue them.
 const ALGORITHMS = [
   'RS256',
   'RS384',
@@ -47,7 +47,7 @@ const environment = z.object({
     .optional(),
   DATA_DIR: z.string().default('.data'),
   DATABASE_POOL_MAX: wholeNumber
-    .refine((size) => size >= 1 && size <= 1000, { error: 'must be in 1–1000' })
+    .refine((size) => size >= 1 && size <= 1000, { error: 'must be from 1 to 1000' })
     .default(10),
   LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
@@ -78,7 +78,7 @@ const environment = z.object({
   }),
   OIDC_ISSUER: z
     .string()
-    .refine(isIssuer, {
+    .refine(isTrustedUrl, {
       error: 'must be an https URL, without a query',
     })
     .optional(),
@@ -88,7 +88,7 @@ const environment = z.object({
     .default('RS256'),
   OIDC_JWKS_URL: z
     .string()
-    .refine(isIssuer, { error: 'must be an https URL, without a query' })
+    .refine(isTrustedUrl, { error: 'must be an https URL, without a query' })
     .optional(),
   OIDC_ROLES_CLAIM: z.string().default('roles'),
   OIDC_ROLES: z
@@ -107,20 +107,20 @@ const environment = z.object({
       return z.NEVER;
     }),
   IDEMPOTENCY_HOURS: wholeNumber
-    .refine((hours) => hours >= 1 && hours <= 8760, { error: 'must be in 1–8760' })
+    .refine((hours) => hours >= 1 && hours <= 8760, { error: 'must be from 1 to 8760' })
     .default(24),
   WEBHOOK_PRIVATE_ADDRESSES: flag.default('false'),
 });
 
-/** The names of all settings. */
+/** The names of all settings, as environment variables. */
 export const SETTINGS = Object.keys(environment.shape);
 
 function isOrigin(text: string): boolean {
   return URL.canParse(text) && new URL(text).origin === text;
 }
 
-/** Whether tokens may be trusted for it: over TLS, or without leaving the machine. */
-function isIssuer(text: string): boolean {
+/** Whether keys may be fetched from it: over TLS, or on this machine. */
+function isTrustedUrl(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const { protocol, hostname, search, hash } = new URL(text);
   const isLocal = ['127.0.0.1', 'localhost', '[::1]'].includes(hostname);
@@ -142,51 +142,51 @@ function isNetwork(text: string): boolean {
 export type Config = DatabaseSettings & {
   host: string;
   port: number;
-  /** Where clients find the service: an origin, which addresses start with that have to be whole. */
+  /** The origin at which clients find the service; absolute URLs start with it. */
   publicUrl: string;
   logLevel: string;
   loadSamples: boolean;
   requireKeyForReads: boolean;
-  /** Origins whose pages may send writes; reads are open to pages of any origin. */
+  /** Origins whose pages may write; pages of any origin may read. */
   corsOrigins: readonly string[];
-  /** Bytes of memory that rendered replies and frameworks may take; 0 keeps none. */
+  /** Bytes of memory for cached responses and frameworks; 0 turns the cache off. */
   cacheMaxBytes: number;
-  /** Whether reads are answered with what is kept, marked as stale, while the database can't be asked. */
+  /** Whether reads get cached responses, marked as stale, while the database is unavailable. */
   serveStale: boolean;
-  /** Event streams that one address may have open on this instance. */
+  /** Event streams that one address may have open on one instance. */
   streamsPerAddress: number;
-  /** Requests that an instance takes a minute from one address; 0 for any number. */
+  /** Requests a minute that one instance accepts from one address; 0 for no limit. */
   rateLimitPerAddress: number;
-  /** Requests that an instance takes a minute by one key; 0 for any number. */
+  /** Requests a minute that one instance accepts with one key; 0 for no limit. */
   rateLimitPerKey: number;
-  /** Requests that may be at work at once on an instance. */
+  /** Requests that one instance handles at the same time. */
   requestsAtOnce: number;
-  /** The addresses whose word on who sent a request, and whether by TLS, is taken. */
+  /** Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted. */
   trustedProxies: readonly string[];
-  /** Whose tokens open the service beside keys; null for nobody's. */
+  /** The accepted token issuer; null if only keys are accepted. */
   oidc: Issuer | null;
-  /** For how many hours the answer to a write is kept for who sends it again. */
+  /** Hours for which a response is stored for retries. */
   idempotencyHours: number;
-  /** Whether webhooks may be at addresses of one's own network, and there without TLS. */
+  /** Whether webhooks may have private addresses, also without TLS. */
   webhookPrivateAddresses: boolean;
 };
 
 /**
- * Settings from an environment; what is unset has its default from `.env.example`.
- * @throws Error naming every setting that can't be used, and why
+ * Reads the settings from environment variables. `.env.example` describes each and shows its default.
+ * @throws Error that names every invalid setting and says what is wrong with it
  */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
   const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
   const parsed = environment.safeParse(set);
   if (!parsed.success) {
     const faults = parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`);
-    throw new Error(`These settings can't be used: ${faults.join('; ')}.`);
+    throw new Error(`Invalid settings: ${faults.join('; ')}.`);
   }
   const settings = parsed.data;
   return {
     host: settings.HOST,
     port: settings.PORT,
-    publicUrl: settings.PUBLIC_URL ?? `http://${reachable(settings.HOST)}:${settings.PORT}`,
+    publicUrl: settings.PUBLIC_URL ?? localOrigin({ host: settings.HOST, port: settings.PORT }),
     databaseUrl: settings.DATABASE_URL ?? null,
     dataDir: settings.DATA_DIR,
     databasePoolMax: settings.DATABASE_POOL_MAX,
@@ -207,17 +207,17 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   };
 }
 
-/** A host as this machine can reach it: of all its addresses, one. */
-function reachable(host: string): string {
-  if (host === '0.0.0.0' || host === '::') return 'localhost';
-  return host.includes(':') ? `[${host}]` : host;
+/** The origin at which clients on this machine reach the service. */
+export function localOrigin({ host, port }: Pick<Config, 'host' | 'port'>): string {
+  if (['0.0.0.0', '::'].includes(host)) return `http://localhost:${port}`;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 function issuerOf(settings: z.output<typeof environment>): Issuer | null {
   const { OIDC_ISSUER: issuer, OIDC_AUDIENCE: audience } = settings;
   if (issuer === undefined) return null;
   if (audience === undefined) {
-    throw new Error("These settings can't be used: OIDC_AUDIENCE is needed beside OIDC_ISSUER.");
+    throw new Error('Invalid settings: OIDC_AUDIENCE is required when OIDC_ISSUER is set.');
   }
   return {
     issuer,

@@ -1,4 +1,4 @@
-/** Settings from `.env` in the working directory, where there is one; the environment goes first. */
+/** Loads settings from `.env` in the working directory, if it exists. The environment takes precedence. */
 export function loadEnvFile(): void {
   try {
     process.loadEnvFile();

@@ -22,8 +22,8 @@ import { newObservations, series } from './api/schemas/series.ts';
 import { parse } from './http/validation.ts';
 
 /**
- * Issues an admin key if no key was ever issued, and hands it to `show`. The key is valid only once `show` returns, so a
- * key that nobody saw can't lock everybody out.
+ * Issues an admin key unless any key was ever issued, and passes it to `show`. The key is committed after `show` returns,
+ * so that a key that was never shown can't lock everyone out.
  */
 export async function issueFirstKey(
   pool: pg.Pool,
@@ -41,18 +41,18 @@ export async function issueFirstKey(
 }
 
 /**
- * Publishes the sample outlook as its POST would, unless it exists, with the series that its rules watch. Adds the
- * sample's evidence and closes if their date has come.
+ * Publishes the sample outlook, as its POST would, and creates the series that its rules watch, unless they exist. A new
+ * outlook also gets the sample evidence and observations if their date is not in the future.
  */
 export async function loadSamples(pool: pg.Pool, now: Date): Promise<void> {
   const author = await analystNamed(pool, 'Sample desk', now);
   for (const sample of SAMPLE_SERIES.series) {
-    await unlessThere('series-taken', () => createSeries(pool, parse(series, sample), now));
+    await unlessTaken('series-taken', () => createSeries(pool, parse(series, sample), now));
   }
-  await unlessThere('symbol-taken', () =>
+  await unlessTaken('symbol-taken', () =>
     createInstrument(pool, parse(newInstrument, SAMPLE_INSTRUMENT), now),
   );
-  const published = await unlessThere('slug-taken', () =>
+  const published = await unlessTaken('slug-taken', () =>
     inTransaction(pool, async (session) => {
       const sample = parse(newOutlook, SAMPLE_OUTLOOK);
       await appendAudit(session, [localWrite(`/v1/outlooks/${sample.slug} (sample)`, now)]);
@@ -68,7 +68,7 @@ export async function loadSamples(pool: pg.Pool, now: Date): Promise<void> {
   });
 }
 
-async function unlessThere<Created>(
+async function unlessTaken<Created>(
   code: DomainErrorCode,
   create: () => Promise<Created>,
 ): Promise<Created | null> {

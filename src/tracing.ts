@@ -1,16 +1,16 @@
-/** The settings of OpenTelemetry that say where traces go; the exporter reads them, and its other ones, itself. */
+/** OpenTelemetry's settings that turn tracing on. The exporter reads them, and its other settings, itself. */
 const ENDPOINTS = ['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'];
 
 /**
- * Sends traces to where OpenTelemetry's own settings say, if they do.
- * @returns what sends the last of them, at the end; null where no traces are wanted
+ * Sends traces to the endpoint in OpenTelemetry's settings.
+ * @returns a function that sends the last traces and stops; null if no endpoint is set
  */
 export async function startTracing(
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<(() => Promise<void>) | null> {
-  const isWanted = ENDPOINTS.some((name) => env[name]) && env['OTEL_SDK_DISABLED'] !== 'true';
-  if (!isWanted) return null;
-  // Loaded only here: it takes a tenth of a second and 20 MB, which nobody else should pay.
+  const isEnabled = ENDPOINTS.some((name) => env[name]) && env['OTEL_SDK_DISABLED'] !== 'true';
+  if (!isEnabled) return null;
+  // Loaded here, because it takes a tenth of a second and 20 MB.
   const { BatchSpanProcessor, NodeTracerProvider } = await import('@opentelemetry/sdk-trace-node');
   const { OTLPTraceExporter } = await import('@opentelemetry/exporter-trace-otlp-proto');
   const { defaultResource, detectResources, envDetector, resourceFromAttributes } =

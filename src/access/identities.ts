@@ -10,8 +10,8 @@ export type Identity = { issuer: string; subject: string; name: string };
 export type IdentityFinder = (identity: Identity, now: Date) => Promise<Analyst>;
 
 /**
- * Finds analysts by their identities, and adds those it does not know. If the name is taken, the new analyst's name gets
- * the subject appended, so nobody can pass for another by taking their name.
+ * Finds analysts by their identities, and adds those who come for the first time. A newcomer whose name is taken gets
+ * one with the subject behind it, so nobody passes for another analyst.
  */
 export function identityFinder(pool: pg.Pool): IdentityFinder {
   // An identity stays with its analyst for good, so a found analyst may be cached.
@@ -35,28 +35,43 @@ async function find(session: Session, { issuer, subject }: Identity): Promise<An
 }
 
 function add(pool: pg.Pool, identity: Identity, now: Date): Promise<Analyst> {
-  const { issuer, subject, name } = identity;
+  const { issuer, subject } = identity;
   return inTransaction(pool, async (session) => {
     await session.query(
       `select pg_advisory_xact_lock(hashtextextended('outlook-ledger identity ' || $1 || ' ' || $2, 0))`,
       [issuer, subject],
     );
     const there = await find(session, identity);
-    if (there) return there; // added in the meantime
-    for (const candidate of [name, `${name.slice(0, 40)} (${subject})`]) {
-      const { rows } = await session.query<Analyst>(
-        `insert into analysts (name, created_at) values ($1, $2)
-         on conflict do nothing returning id, name`,
-        [candidate, now.toISOString()],
-      );
-      const [analyst] = rows;
-      if (!analyst) continue;
-      await session.query(
-        'insert into analyst_identities (issuer, subject, analyst_id) values ($1, $2, $3)',
-        [issuer, subject, analyst.id],
-      );
-      return analyst;
-    }
-    throw new Error(`no free analyst name for ${subject} of ${issuer}`);
+    if (there) return there; // added meanwhile
+    const analyst = await insertAnalyst(session, identity, now);
+    await session.query(
+      'insert into analyst_identities (issuer, subject, analyst_id) values ($1, $2, $3)',
+      [issuer, subject, analyst.id],
+    );
+    return analyst;
   });
+}
+
+async function insertAnalyst(
+  session: pg.PoolClient,
+  { subject, name }: Identity,
+  now: Date,
+): Promise<Analyst> {
+  // Each candidate that is taken belongs to someone, so this ends.
+  for (let attempt = 1; ; attempt += 1) {
+    const { rows } = await session.query<Analyst>(
+      `insert into analysts (name, created_at) values ($1, $2)
+       on conflict do nothing returning id, name`,
+      [candidateName(name, subject, attempt), now.toISOString()],
+    );
+    if (rows[0]) return rows[0];
+  }
+}
+
+/** `Ada`, then `Ada (subject)`, then `Ada (subject, 2)` and so on; at most 300 characters, as the table has it. */
+function candidateName(name: string, subject: string, attempt: number): string {
+  if (attempt === 1) return name;
+  const start = (length: number) => [...name].slice(0, length).join(''); // no half of a surrogate pair
+  if (attempt === 2) return `${start(40)} (${subject})`;
+  return `${start(30)} (${subject}, ${attempt - 1})`;
 }

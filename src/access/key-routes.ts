@@ -1,8 +1,5 @@
 import { z } from 'zod';
 import { type ApiKey, issueKey, listKeys, readKey, revokeKey } from './api-keys.ts';
-import { appendAudit } from './audit-log.ts';
-import { inTransaction } from '../postgres/pool.ts';
-import { writeOf } from './audit-trail.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
 import { runWrite, type WriteDeps } from './run-write.ts';
 import {
@@ -130,7 +127,7 @@ function oneRoute(api: Api, { pool }: KeyDeps): void {
   });
 }
 
-function revokeRoute(api: Api, { pool, now }: KeyDeps): void {
+function revokeRoute(api: Api, ledger: KeyDeps): void {
   api.route({
     method: 'DELETE',
     url: '/v1/keys/:id',
@@ -146,12 +143,13 @@ function revokeRoute(api: Api, { pool, now }: KeyDeps): void {
       response: { 204: z.null(), ...problemResponses(400, 401, 403, 404, 413, 415, 422) },
     },
     handler: async (request, reply) => {
-      const at = now();
-      await inTransaction(pool, async (session) => {
-        await revokeKey(session, request.params.id, at);
-        await appendAudit(session, [writeOf(request, 204, at)]);
+      const { id } = request.params;
+      await runWrite(request, reply, ledger, {
+        work: (session) => revokeKey(session, id, ledger.now()),
+        respond: () => ({ status: 204, body: null }),
+        ignoresKey: true,
       });
-      return reply.code(204).send(null);
+      return reply;
     },
   });
 }

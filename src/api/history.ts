@@ -6,7 +6,7 @@ import { fractionsOf } from '../domain/probabilities.ts';
 import { requirePast } from '../http/require-past.ts';
 import { CSV_TYPE, JSON_TYPE, wantedType } from '../http/negotiation.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
-import { queryMoment, slug } from '../http/fields.ts';
+import { queryMoment, slug, withRule } from '../http/fields.ts';
 import { probabilityHistory } from './schemas/history.ts';
 
 export type HistoryDeps = {
@@ -27,8 +27,8 @@ export function historyRoutes(api: Api, { pool, cache, now }: HistoryDeps): void
       description:
         'Each version with its probabilities, oldest first: all versions, or those published in [from, to). A version applies until the next one, so draw the series as steps. Also available as CSV (RFC 4180), with `Accept: text/csv` or `format=csv`.',
       params: z.strictObject({ slug }),
-      querystring: z
-        .strictObject({
+      querystring: withRule(
+        z.strictObject({
           from: queryMoment
             .optional()
             .meta({ description: 'Only versions published at or after this time.' }),
@@ -36,12 +36,12 @@ export function historyRoutes(api: Api, { pool, cache, now }: HistoryDeps): void
             .optional()
             .meta({ description: 'Only versions published before this time.' }),
           format: z.enum(['json', 'csv']).optional(),
-        })
-        .superRefine(({ from, to }, context) => {
-          if (from === undefined || to === undefined || from <= to) return;
-          const message = `must not be after to, ${to.toISOString()}`;
-          context.addIssue({ code: 'custom', path: ['from'], message });
         }),
+        ({ from, to }) =>
+          from === undefined || to === undefined || from <= to
+            ? []
+            : [{ path: ['from'], detail: `must not be after to, ${to.toISOString()}` }],
+      ),
       response: {
         200: {
           content: {

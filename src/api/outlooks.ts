@@ -12,11 +12,12 @@ import { requirePast } from '../http/require-past.ts';
 import { wantedType } from '../http/negotiation.ts';
 import { Problem } from '../http/problems.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
-import { queryMoment, queryVersion, slug } from '../http/fields.ts';
+import { queryMoment, queryVersion, slug, withRule } from '../http/fields.ts';
 import { newOutlook, outlook } from './schemas/outlooks.ts';
 import {
   publishedResponse,
   announceVersion,
+  renderPublished,
   VERSION_TYPES,
   versionContent,
   versionFormat,
@@ -55,7 +56,10 @@ function createRoute(api: Api, ledger: OutlookDeps): void {
     },
     handler: async (request, reply) => {
       await runWrite(request, reply, ledger, {
-        work: (session) => publishOutlook(session, request.body, authorOf(request), ledger.now),
+        work: async (session) =>
+          renderPublished(
+            await publishOutlook(session, request.body, authorOf(request), ledger.now),
+          ),
         respond: (created) => publishedResponse(created, `/v1/outlooks/${created.slug}`),
         afterCommit: (created) => announceVersion(ledger, created),
       });
@@ -100,8 +104,8 @@ function currentRoute(api: Api, ledger: OutlookDeps): void {
       description:
         'The current version, complete. With `asOf`, the version that was current at that time, with its conditions in their states of that time. A numbered version shows the states at its publication instead.',
       params: slugParams,
-      querystring: z
-        .strictObject({
+      querystring: withRule(
+        z.strictObject({
           asOf: queryMoment.optional().meta({
             description:
               "A time, by the service's clock, with at most millisecond precision. A version is current from its `publishedAt` until the `publishedAt` of the next one.",
@@ -111,12 +115,17 @@ function currentRoute(api: Api, ledger: OutlookDeps): void {
               'Return at least this version, from any instance. Returns 404 if it does not exist yet.',
           }),
           format: versionFormat,
-        })
-        .superRefine(({ asOf, minVersion }, context) => {
-          if (asOf === undefined || minVersion === undefined) return;
-          const message = 'cannot be combined with asOf: leave one of them out';
-          context.addIssue({ code: 'custom', path: ['minVersion'], message });
         }),
+        ({ asOf, minVersion }) =>
+          asOf === undefined || minVersion === undefined
+            ? []
+            : [
+                {
+                  path: ['minVersion'],
+                  detail: 'cannot be combined with asOf: leave one of them out',
+                },
+              ],
+      ),
       response: { 200: versionContent, ...problemResponses(404, 422) },
     },
     handler: (request, reply) => {

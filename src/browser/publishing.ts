@@ -39,8 +39,7 @@ export async function send({ slug, etag, idempotencyKey, key, body }: Draft): Pr
     const sentence = `${told.title}: ${told.detail}`;
     return { sentence, errors: told.errors ?? [], isUnknown: answer.status >= 500 };
   } catch {
-    const sentence =
-      'No answer came. Publish again: it is sent under the same key, so it counts once.';
+    const sentence = 'There was no response. Publish again: the revision is stored only once.';
     return { sentence, errors: [], isUnknown: true };
   }
 }

@@ -1,19 +1,19 @@
 import { backUp } from '../postgres/backup.ts';
-import { DATABASE_USAGE, print, readFileName, runProgram } from './run-command.ts';
+import { DATABASE_USAGE, print, readFileName, runCommand } from './run-command.ts';
 
-await runProgram({
+await runCommand({
   usage: `Usage:
   npm run backup -- FILE
 
-Writes all that the ledger holds, as of one moment, to a new file: SQL that an empty database of a PostgreSQL
-from version 15 on takes, by npm run restore or psql. It holds the hashes of keys: keep it to yourself.
+Writes the whole ledger, at one point in time, to a new SQL file. npm run restore or psql can load it into an empty
+database of PostgreSQL 15 or newer. The file contains the hashes of keys and the secrets of webhooks: keep it private.
 
 ${DATABASE_USAGE}`,
   read: readFileName,
   migrates: false, // a backup changes nothing
   work: async ({ pool }, file) => {
     const rows = await backUp(pool, file, new Date());
-    print(`${rows} rows were written to ${file}.`);
+    print(`Wrote ${rows} rows to ${file}.`);
     return true;
   },
 });

@@ -7,9 +7,9 @@ import { keyState, ROLES } from '../domain/api-keys.ts';
 import { keyRequest } from '../access/key-routes.ts';
 import { newKey } from '../access/key-schemas.ts';
 import { parse } from '../http/validation.ts';
-import { DATABASE_USAGE, print, runProgram, UsageError } from './run-command.ts';
+import { DATABASE_USAGE, print, runCommand, UsageError } from './run-command.ts';
 
-await runProgram({
+await runCommand({
   usage: `Usage:
   npm run keys -- issue --name "Small-cap desk" --role ${ROLES.join('|')} [--expires 2027-12-31T00:00:00Z]
   npm run keys -- list
@@ -36,7 +36,7 @@ function commandOf(args: string[]): Command {
     case 'revoke':
       return revokeCommand(rest);
     default:
-      throw new UsageError(verb ? `There is no command "${verb}".` : 'A command is missing.');
+      throw new UsageError(verb ? `Unknown command "${verb}".` : 'Name a command.');
   }
 }
 
@@ -52,7 +52,7 @@ function issueCommand(args: string[]): Command {
       return made;
     });
     const { analyst, id } = issued;
-    print(`Key of ${analyst.name} (${issued.role}, id ${id}), shown this once; keep it:`);
+    print(`Key of ${analyst.name} (${issued.role}, id ${id}), shown only once; keep it:`);
     print(key);
   };
 }
@@ -76,7 +76,7 @@ function revokeCommand(args: string[]): Command {
   const [id, ...more] = positionals;
   const isId = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
   if (id === undefined || more.length > 0 || !isId.test(id)) {
-    throw new UsageError('revoke takes the id of one key, as list shows it.');
+    throw new UsageError('revoke takes the id of one key, as list prints it.');
   }
   return async (pool, now) => {
     await inTransaction(pool, async (session) => {

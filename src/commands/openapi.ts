@@ -7,7 +7,7 @@ import { connect } from '../postgres/pool.ts';
 
 const FILE = new URL('../../openapi/openapi.json', import.meta.url);
 
-// The routes are described without being called, so nothing connects to this database.
+// Describing the routes runs no query, so nothing connects to this database.
 const pool = connect({ max: 1 }, () => {});
 const app = await buildApp({
   config: readConfig({}),
@@ -21,7 +21,7 @@ const document = `${JSON.stringify(app.swagger(), null, 2)}\n`;
 
 if (process.argv.includes('--check')) {
   if (readFileSync(FILE, 'utf8') !== document) {
-    process.stderr.write('openapi/openapi.json is not what the routes say: npm run openapi\n');
+    process.stderr.write('openapi/openapi.json is out of date: run npm run openapi\n');
     process.exitCode = 1;
   }
 } else {

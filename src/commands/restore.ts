@@ -1,22 +1,22 @@
 import { restore } from '../postgres/backup.ts';
 import { migrateToLatest } from '../postgres/migrate.ts';
-import { DATABASE_USAGE, print, readFileName, runProgram } from './run-command.ts';
-import { verify } from './print-verification.ts';
+import { DATABASE_USAGE, print, readFileName, runCommand } from './run-command.ts';
+import { printVerification } from './print-verification.ts';
 
-await runProgram({
+await runCommand({
   usage: `Usage:
   npm run restore -- FILE
 
-Reads a backup into an empty database, brings that to this release's schema, and verifies it. The statements in
-the file are carried out as they are: restore only what you backed up yourself.
+Loads a backup into an empty database, migrates it to this release's schema and verifies it. All SQL statements in the
+file are run: restore only backups that you trust.
 
 ${DATABASE_USAGE}`,
   read: readFileName,
-  migrates: false, // else it would not be empty
+  migrates: false, // the database has to be empty
   work: async ({ pool }, file) => {
     await restore(pool, file);
     await migrateToLatest(pool);
-    print(`${file} was restored.`);
-    return verify(pool, null);
+    print(`Restored ${file}.`);
+    return printVerification(pool, null);
   },
 });

@@ -3,18 +3,18 @@ import { readConfig } from '../config.ts';
 import { type OpenDatabase, openDatabase } from '../postgres/database.ts';
 import { loadEnvFile } from '../env-file.ts';
 import { Problem } from '../http/problems.ts';
-import { inOneLine } from '../one-line.ts';
+import { errorLine } from '../error-line.ts';
 
-/** A program was called in a way that it does not know. */
+/** The arguments of a command are wrong; the message says how. */
 export class UsageError extends Error {}
 
-/** Which database a program that works on one takes; for its usage. */
-export const DATABASE_USAGE = `The database is the one that DATABASE_URL names, or else the embedded one in DATA_DIR, whether the
-service is running or not.`;
+/** Says which database a command uses; for its usage. */
+export const DATABASE_USAGE = `It uses the database that DATABASE_URL names or, if that is unset, the embedded one in DATA_DIR. The service may be
+running.`;
 
 /**
- * The only argument of a program that takes a file.
- * @throws UsageError where there is none, or are several
+ * The file that the arguments name.
+ * @throws UsageError unless there is exactly one argument
  */
 export function readFileName(args: string[]): string {
   const { positionals } = parseArgs({ args, options: {}, allowPositionals: true });
@@ -27,28 +27,31 @@ export function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-/**
- * Runs a program of the command line on the ledger's database. It exits with 0 where `work` answers true, with 1 where it
- * answers false or throws, which is told in one line, and with 2 where the arguments make no sense.
- * @param read what the arguments say
- * @param migrates whether the database is brought to this release's schema first
- */
-export async function runProgram<Arguments>(program: {
+type Command<Arguments> = {
   usage: string;
+  /** Parses the arguments. */
   read: (args: string[]) => Arguments;
+  /** Whether the database is migrated to this release's schema first; true unless given. */
   migrates?: boolean;
-  work: (database: OpenDatabase, asked: Arguments) => Promise<boolean>;
-}): Promise<void> {
+  /** Does the work and says whether it succeeded. */
+  work: (database: OpenDatabase, args: Arguments) => Promise<boolean>;
+};
+
+/**
+ * Runs a command on the ledger's database and sets the exit status: 0 if `work` gives true, 1 if it gives false or throws,
+ * 2 if the arguments are wrong. Errors are printed on one line.
+ */
+export async function runCommand<Arguments>(command: Command<Arguments>): Promise<void> {
   try {
-    process.exitCode = (await run(program)) ? 0 : 1;
+    process.exitCode = (await run(command)) ? 0 : 1;
   } catch (error) {
-    const isUsage =
+    const isUsageError =
       error instanceof UsageError ||
       error instanceof Problem ||
       (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS') === true;
-    process.stderr.write(`${inOneLine(error)}\n`);
-    if (isUsage) process.stderr.write(`\n${program.usage}\n`);
-    process.exitCode = isUsage ? 2 : 1;
+    process.stderr.write(`${errorLine(error)}\n`);
+    if (isUsageError) process.stderr.write(`\n${command.usage}\n`);
+    process.exitCode = isUsageError ? 2 : 1;
   }
 }
 
@@ -56,18 +59,18 @@ async function run<Arguments>({
   read,
   migrates = true,
   work,
-}: Parameters<typeof runProgram<Arguments>>[0]): Promise<boolean> {
-  const asked = read(process.argv.slice(2));
+}: Command<Arguments>): Promise<boolean> {
+  const args = read(process.argv.slice(2));
   loadEnvFile();
   const config = readConfig(process.env);
-  const fail = (error: Error | string) => process.stderr.write(`${String(error)}\n`);
+  const report = (error: Error | string) => process.stderr.write(`${String(error)}\n`);
   const database = await openDatabase(
     { ...config, databasePoolMax: 1 },
-    { onConnectionError: fail, onEmbeddedLog: () => {}, onEmbeddedExit: fail },
+    { onConnectionError: report, onEmbeddedLog: () => {}, onEmbeddedExit: report },
     { join: true, migrates },
   );
   try {
-    return await work(database, asked);
+    return await work(database, args);
   } finally {
     await database.close();
   }

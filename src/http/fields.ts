@@ -8,7 +8,29 @@ export function addFaults(context: z.core.$RefinementCtx, faults: readonly Fault
   }
 }
 
-/** Entries of a list, with the rules that hold between them judged even where one is faulty. */
+type Issues = z.core.ParsePayload['issues'];
+
+/**
+ * Adds a rule between the members of an object. The rule sees the members that parsed, whatever is wrong with the others.
+ * A bare `superRefine` runs on the text of a member that failed a check, and does not run where a member has a wrong type.
+ */
+export function withRule<Schema extends z.ZodObject>(
+  schema: Schema,
+  faultsOf: (parsed: Partial<z.output<Schema>>) => readonly Fault[],
+): Schema {
+  return schema.superRefine(
+    (value, context) => {
+      const faulty = new Set(context.issues.map(({ path }) => path?.[0]));
+      addFaults(context, faultsOf(membersBut(faulty, value as z.output<Schema>)));
+    },
+    { when: ({ value }) => typeof value === 'object' && value !== null && !Array.isArray(value) },
+  );
+}
+
+/**
+ * A list of at most 100 entries, with a rule between them. As in {@link withRule}, the rule sees of each entry the members
+ * that parsed.
+ */
 export function listOf<Entry extends z.ZodType>(
   entry: Entry,
   faultsBetween: (entries: readonly Partial<z.output<Entry>>[]) => readonly Fault[] = () => [],
@@ -16,15 +38,35 @@ export function listOf<Entry extends z.ZodType>(
   return z
     .array(entry)
     .max(100)
-    .superRefine((entries, context) => addFaults(context, faultsBetween(entries.map(asObject))), {
-      when: (payload) => Array.isArray(payload.value) && payload.value.length <= 100,
-    })
+    .superRefine(
+      (entries, context) => {
+        const faulty = faultyMembers(context.issues);
+        const parsed = entries.map((one, index) => membersBut(faulty.get(index), one));
+        addFaults(context, faultsBetween(parsed));
+      },
+      { when: ({ value }) => Array.isArray(value) && value.length <= 100 },
+    )
     .default([]);
 }
 
-function asObject<Entry>(entry: Entry): Partial<Entry> {
-  return typeof entry === 'object' && entry !== null ? entry : {};
+/** The faulty members of each entry of a list, by the entry's index. */
+function faultyMembers(issues: Issues): Map<unknown, Set<unknown>> {
+  const faulty = new Map<unknown, Set<unknown>>();
+  for (const { path: [index, member] = [] } of issues) {
+    faulty.set(index, (faulty.get(index) ?? new Set()).add(member));
+  }
+  return faulty;
 }
+
+function membersBut<Value>(faulty: ReadonlySet<unknown> = new Set(), value: Value): Partial<Value> {
+  const members = Object.entries(Object(value)).filter(([name]) => !faulty.has(name));
+  return Object.fromEntries(members) as Partial<Value>;
+}
+
+/** Makes a check run only on what passed those before it. */
+export const ifValid = {
+  when: ({ issues }: z.core.ParsePayload): boolean => issues.length === 0,
+};
 
 const NUL = '\u0000';
 
@@ -69,7 +111,7 @@ export const symbol = z.string().regex(/^[A-Z0-9][A-Z0-9._-]{0,31}$/, {
 /** A day, `YYYY-MM-DD`. Year 0 is none to Postgres. */
 export const day = z.iso
   .date({ error: (issue) => dayFault(issue.input) })
-  .refine((value) => value >= '0001-01-01', { error: 'must not be before 0001-01-01' });
+  .refine((value) => value >= '0001-01-01', { error: 'must not be before 0001-01-01', ...ifValid });
 
 function dayFault(input: unknown): string {
   return input === undefined ? 'is required' : 'must be a valid date, such as 2026-03-31';
@@ -98,22 +140,32 @@ export const queryVersion = z.preprocess(
   versionNumber,
 );
 
-const momentFault = (input: unknown): string => {
+/** A moment; the ledger counts in milliseconds, so a finer one would be cut short. */
+const momentWith = (faultOf: (input: unknown) => string) =>
+  z.iso
+    .datetime({ offset: true, error: ({ input }) => faultOf(input) })
+    .refine((text) => !/\.\d{4}/.test(text), {
+      error: 'must have at most three decimals',
+      ...ifValid,
+    })
+    .transform((text) => new Date(text))
+    // An offset can carry the first or last day into a year that timestamps can't write.
+    .refine((at) => at.getTime() >= FIRST_MOMENT && at.getTime() <= LAST_MOMENT, {
+      error: 'must lie in the years 1–9999',
+    });
+
+const NO_MOMENT = 'must be a timestamp with an offset, such as 2026-11-20T16:31:00Z';
+
+/** A moment in a body. */
+export const bodyMoment = momentWith((input) => (input === undefined ? 'is required' : NO_MOMENT));
+
+/** A moment in a query. */
+export const queryMoment = momentWith((input) => {
   if (typeof input !== 'string') return 'must be given once';
   if (/^[^T]*T\S* \d\d:\d\d$/.test(input))
     return 'must be a timestamp; write the + of its offset as %2B';
-  return 'must be a timestamp with an offset, such as 2026-11-20T16:31:00Z';
-};
-
-/** A moment in a query. The ledger counts in milliseconds, so a finer one would be cut short. */
-export const queryMoment = z.iso
-  .datetime({ offset: true, error: ({ input }) => momentFault(input) })
-  .refine((text) => !/\.\d{4}/.test(text), { error: 'must have at most three decimals' })
-  .transform((text) => new Date(text))
-  // An offset can carry the first or last day into a year that timestamps can't write.
-  .refine((at) => at.getTime() >= FIRST_MOMENT && at.getTime() <= LAST_MOMENT, {
-    error: 'must lie in the years 1–9999',
-  });
+  return NO_MOMENT;
+});
 const FIRST_MOMENT = Date.parse('0001-01-01T00:00:00Z');
 const LAST_MOMENT = Date.parse('9999-12-31T23:59:59.999Z');
 

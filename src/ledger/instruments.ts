@@ -19,7 +19,7 @@ export async function createInstrument(
     [symbol, name, kind, closesId, now.toISOString()],
   );
   if (rowCount === 1) return;
-  throw new DomainError('symbol-taken', `There already is an instrument "${symbol}".`, [
+  throw new DomainError('symbol-taken', `The instrument "${symbol}" already exists.`, [
     { path: ['symbol'], detail: 'is taken; use that instrument or another symbol' },
   ]);
 }
@@ -55,8 +55,8 @@ export async function nameCloses(
   if (instrument.closes === closes) return instrument;
   throw new DomainError(
     'closes-named',
-    `The closes of "${symbol}" are in the series "${instrument.closes}", and stay there.`,
-    [{ path: ['closes'], detail: `is "${instrument.closes}" already` }],
+    `The closes of "${symbol}" are in the series "${instrument.closes}". That cannot change.`,
+    [{ path: ['closes'], detail: `is already "${instrument.closes}"` }],
   );
 }
 

@@ -23,7 +23,7 @@ export async function createSeries(
     [key, name, unit, frequency, source, now.toISOString()],
   );
   if (rowCount === 1) return;
-  throw new DomainError('series-taken', `There already is a series "${key}".`, [
+  throw new DomainError('series-taken', `The series "${key}" already exists.`, [
     { path: ['key'], detail: 'is taken; use that series or another key' },
   ]);
 }

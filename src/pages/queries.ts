@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { day, queryMoment, queryVersion } from '../http/fields.ts';
+import { day, queryMoment, queryVersion, withRule } from '../http/fields.ts';
 import { listQuery } from '../api/schemas/outlook-list.ts';
 
 /**
@@ -23,25 +23,27 @@ const dayOrMoment = z.string({ error: 'must be given once' }).transform((text, c
   if (day.safeParse(text).success) return text;
   const moment = queryMoment.safeParse(text);
   if (moment.success) return moment.data;
-  context.addIssue('must be a day such as 2026-11-20, or a moment such as 2026-11-20T16:31:00Z');
+  context.addIssue(
+    'must be a date such as 2026-11-20, or a timestamp such as 2026-11-20T16:31:00Z',
+  );
   return z.NEVER;
 });
 
 /** What the page of an outlook is asked for. */
 export const outlookPageQuery = z.preprocess(
   known(['version', 'asOf', 'against', 'olderThan']),
-  z
-    .strictObject({
+  withRule(
+    z.strictObject({
       version: queryVersion.optional(),
       asOf: dayOrMoment.optional(),
       against: queryVersion.optional(),
       olderThan: queryVersion.optional(),
-    })
-    .superRefine(({ version, asOf }, context) => {
-      if (version === undefined || asOf === undefined) return;
-      const message = 'says nothing beside asOf: leave one of them out';
-      context.addIssue({ code: 'custom', path: ['version'], message });
     }),
+    ({ version, asOf }) =>
+      version === undefined || asOf === undefined
+        ? []
+        : [{ path: ['version'], detail: 'cannot be combined with asOf: leave one of them out' }],
+  ),
 );
 
 /**

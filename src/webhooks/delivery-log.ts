@@ -57,31 +57,31 @@ export async function readBacklog(session: Session): Promise<Backlog> {
   return rows[0] ?? { waiting: 0, oldest: null, disabled: 0 };
 }
 
-/** Deliveries that one statement deletes. */
-const FORGOTTEN_AT_ONCE = 1_000;
+/** The most deliveries that one statement deletes. */
+const DELETED_AT_ONCE = 1_000;
 
-/** Deletes deliveries that succeeded before a moment. Several instances may do so at once. */
-export async function forgetDeliveries(session: Session, before: Date): Promise<void> {
+/** Deletes what was delivered before a time. Several instances may do so at once. */
+export async function deleteOldDeliveries(session: Session, before: Date): Promise<void> {
   for (;;) {
     const { rowCount } = await session.query(
       `delete from webhook_deliveries where id in (
          select id from webhook_deliveries where delivered_at < $1
-          order by delivered_at limit ${FORGOTTEN_AT_ONCE} for update skip locked)`,
+          order by delivered_at limit ${DELETED_AT_ONCE} for update skip locked)`,
       [before.toISOString()],
     );
-    if ((rowCount ?? 0) < FORGOTTEN_AT_ONCE) return;
+    if ((rowCount ?? 0) < DELETED_AT_ONCE) return;
   }
 }
 
-/** Deletes a webhook's successful deliveries, in steps: one statement might not have the time for all. */
-export async function forgetLog(session: Session, webhookId: string): Promise<void> {
+/** Deletes what was delivered to one webhook, in several statements, because one could run into its timeout. */
+export async function deleteDeliveriesOf(session: Session, webhookId: string): Promise<void> {
   for (;;) {
     const { rowCount } = await session.query(
       `delete from webhook_deliveries where id in (
          select id from webhook_deliveries where webhook_id = $1 and delivered_at is not null
-          limit ${FORGOTTEN_AT_ONCE} for update skip locked)`,
+          limit ${DELETED_AT_ONCE} for update skip locked)`,
       [webhookId],
     );
-    if ((rowCount ?? 0) < FORGOTTEN_AT_ONCE) return;
+    if ((rowCount ?? 0) < DELETED_AT_ONCE) return;
   }
 }

@@ -194,8 +194,8 @@ export const secretsAt = (parameter: string) => `
   case when w.previous_secret_until > ${parameter} then array[w.secret, w.previous_secret]
     else array[w.secret] end`;
 
-/** Deletes secrets that no longer sign. */
-export async function forgetSecrets(session: Session, now: Date): Promise<void> {
+/** Deletes the secrets that no longer sign. */
+export async function deleteExpiredSecrets(session: Session, now: Date): Promise<void> {
   await session.query(
     `update webhooks set previous_secret = null, previous_secret_until = null
       where previous_secret_until <= $1`,

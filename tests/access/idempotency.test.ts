@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { LightMyRequestResponse } from 'fastify';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { forgetAnswers } from '../../src/access/idempotency-store.ts';
+import { deleteExpiredResponses } from '../../src/access/idempotency-store.ts';
 import { REQUEST_EXAMPLES } from '../../src/http/openapi/examples.ts';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, faultsOf, outlookBody, send, stored } from '../support/requests.ts';
@@ -249,9 +249,9 @@ describe('a key', () => {
       ]);
       return rowCount;
     };
-    await forgetAnswers(ledger.pool, ledger.clock.now);
+    await deleteExpiredResponses(ledger.pool, ledger.clock.now);
     expect(await kept()).toBe(1);
-    await forgetAnswers(ledger.pool, new Date(ledger.clock.now.getTime() + 1));
+    await deleteExpiredResponses(ledger.pool, new Date(ledger.clock.now.getTime() + 1));
     expect(await kept()).toBe(0);
   });
 

@@ -9,6 +9,7 @@ import {
   SignJWT,
 } from 'jose';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { identityFinder } from '../../src/access/identities.ts';
 import type { Issuer } from '../../src/access/tokens.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 
@@ -160,6 +161,40 @@ describe('a token of the configured issuer', () => {
     await start();
     const answer = await revise(await signed(claims({ name: 'analyst desk' })));
     expect(answer.json()).toMatchObject({ author: { name: 'analyst desk (ada)' } });
+  });
+
+  test('whose name is taken with and without its subject comes in under one that is free', async () => {
+    await start();
+    const taken = ['Ada', 'Ada (ada)', 'Ada (ada, 2)'];
+    for (const name of taken) {
+      await ledger.pool.query('insert into analysts (name, created_at) values ($1, now())', [name]);
+    }
+    for (const [bear, bull] of [
+      [0.35, 0.25],
+      [0.4, 0.2],
+    ]) {
+      const probabilities = { bear, base: 0.4, bull };
+      const revised = await revise(await signed(), { rationale: 'R', probabilities });
+      expect(revised.json()).toMatchObject({ author: { name: 'Ada (ada, 3)' } });
+    }
+  });
+
+  test('finds a free name of at most 300 characters, for several newcomers at once', async () => {
+    await start();
+    const find = identityFinder(ledger.pool);
+    const [name, subject] = ['\u{1f600}'.repeat(150), 'x'.repeat(255)];
+    const found = await Promise.all(
+      ['https://a', 'https://b', 'https://c', 'https://d'].map((of) =>
+        find({ issuer: of, subject, name }, new Date()),
+      ),
+    );
+    expect(new Set(found.map((analyst) => analyst.name)).size).toBe(4);
+    expect(new Set(found.map(({ id }) => id)).size).toBe(4);
+    const again = await identityFinder(ledger.pool)(
+      { issuer: 'https://a', subject, name: 'Renamed' },
+      new Date(),
+    );
+    expect(again).toEqual(found[0]);
   });
 
   test('of two requests at once makes one analyst', async () => {

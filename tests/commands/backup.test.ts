@@ -29,13 +29,13 @@ describe('npm run backup and npm run restore', () => {
     });
     const taken = await program('commands/backup.js', [file], from);
     expect([taken.code, taken.stderr]).toEqual([0, '']);
-    expect(taken.stdout).toMatch(/^\d+ rows were written to .*ledger\.sql\.\n$/);
+    expect(taken.stdout).toMatch(/^Wrote \d+ rows to .*ledger\.sql\.\n$/);
     await stopService(service, from.DATA_DIR);
 
     const to = { DATA_DIR: newFolder() };
     const restored = await program('commands/restore.js', [file], to);
     expect([restored.code, restored.stderr]).toEqual([0, '']);
-    expect(restored.stdout).toContain('2 versions are as the ledger wrote them.');
+    expect(restored.stdout).toContain('Verified versions: 2. All are as the ledger wrote them.');
     const again = await program('commands/restore.js', [file], to);
     expect([again.code, again.stdout]).toEqual([1, '']);
     expect(again.stderr).toMatch(/^the database is not empty[^\n]*\n$/);

@@ -45,7 +45,7 @@ test('is what Prometheus reads: each metric explained, each value a number', asy
 });
 
 test('the alerting rules and the runbooks speak of what there is', async () => {
-  const docs = new URL('../../docs/', import.meta.url);
+  const docs = new URL('../../docs/operate/', import.meta.url);
   const rules = readFileSync(new URL('alerts.yml', docs), 'utf8');
   const runbooks = readFileSync(new URL('runbooks/README.md', docs), 'utf8');
   const { body } = await ledger.call({ url: '/metrics' });

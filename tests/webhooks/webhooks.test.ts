@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { EVENT_KINDS } from '../../src/domain/events.ts';
-import { forgetDeliveries } from '../../src/webhooks/delivery-log.ts';
-import { forgetSecrets } from '../../src/webhooks/webhooks.ts';
+import { deleteOldDeliveries } from '../../src/webhooks/delivery-log.ts';
+import { deleteExpiredSecrets } from '../../src/webhooks/webhooks.ts';
 import { openSession } from '../support/plain-sql.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { deliveriesOf, subscribe } from '../support/receiver.ts';
@@ -130,7 +130,7 @@ describe('creating', () => {
     [
       'a literal address of its own network',
       { url: 'https://127.1:8443/' },
-      { '/url': 'must be of a receiver at a public address; 127.0.0.1 is not (loopback)' },
+      { '/url': 'must point to a public address; 127.0.0.1 is not public (loopback)' },
     ],
     ['an unknown kind', { kinds: ['outlook.deleted'] }, { '/kinds/0': KINDS }],
     [
@@ -166,7 +166,7 @@ describe('creating', () => {
     addresses = ['93.184.216.34', '10.0.0.7'];
     const fault = {
       '/url':
-        'must be of a receiver at a public address; hooks.desk.example is 10.0.0.7, which is not (private)',
+        'must point to a public address; hooks.desk.example is 10.0.0.7, which is not public (private)',
     };
     for (const refused of [await create({ url: URL }), await patch(id, { url: URL })]) {
       expect(refused.statusCode).toBe(422);
@@ -296,7 +296,7 @@ describe('the log', () => {
     await ledger.pool.query('select sequence_events()');
     const { id } = await subscribe(ledger, URL);
     const [old, young, open] = await delivered(id, -1, 0, null);
-    await forgetDeliveries(ledger.pool, ledger.clock.now);
+    await deleteOldDeliveries(ledger.pool, ledger.clock.now);
     const left = (await deliveriesOf(ledger, id)).map((one) => one.id);
     expect(left).toEqual([open, young]);
     expect(left).not.toContain(old);
@@ -305,7 +305,7 @@ describe('the log', () => {
       [old],
     );
     expect(rows).toEqual([]);
-    await forgetDeliveries(ledger.pool, new Date('2999-01-01'));
+    await deleteOldDeliveries(ledger.pool, new Date('2999-01-01'));
     expect((await deliveriesOf(ledger, id)).map((one) => one.id)).toEqual([open]);
   });
 
@@ -364,9 +364,9 @@ test('a secret that signs no longer is forgotten', async () => {
     return rows;
   };
   const until = ledger.clock.now.getTime() + 86_400_000;
-  await forgetSecrets(ledger.pool, new Date(until - 1));
+  await deleteExpiredSecrets(ledger.pool, new Date(until - 1));
   expect(await previous()).toEqual([{ there: true }]);
-  await forgetSecrets(ledger.pool, new Date(until));
+  await deleteExpiredSecrets(ledger.pool, new Date(until));
   expect(await previous()).toEqual([{ there: false }]);
   expect((await admin(`/v1/webhooks/${id}`)).json()).toMatchObject({ previousSecretUntil: null });
 });

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { CHART_THEMES } from '../../charts/colours.ts';
-import { queryMoment, queryVersion } from '../../http/fields.ts';
+import { queryMoment, queryVersion, withRule } from '../../http/fields.ts';
 
 export const CHART_KINDS = ['scenarios', 'history', 'drawdown', 'calibration'] as const;
 export type ChartKind = (typeof CHART_KINDS)[number];
@@ -14,8 +14,8 @@ const pixels = (least: number, most: number) =>
       .max(most),
   );
 
-export const chartQuery = z
-  .strictObject({
+export const chartQuery = withRule(
+  z.strictObject({
     kind: z.enum(CHART_KINDS).default('scenarios').meta({
       description:
         '`scenarios`: the three probabilities of a version. `history`: how they moved. `drawdown`: how far the instrument is below its peak. `calibration`: how well the author of the version is calibrated over all resolved outlooks.',
@@ -46,15 +46,14 @@ export const chartQuery = z
     format: z.enum(['svg', 'png']).optional().meta({
       description: 'Overrides the Accept header, for use in links.',
     }),
-  })
-  .superRefine(({ kind, version, asOf }, context) => {
-    if (version === undefined) return;
-    const isOfVersion = kind === 'scenarios' || kind === 'history';
-    if (!isOfVersion) {
-      const message = `does not apply to ${kind}: leave it out, or use asOf`;
-      context.addIssue({ code: 'custom', path: ['version'], message });
-    } else if (asOf !== undefined) {
-      const message = 'cannot be combined with asOf: leave one of them out';
-      context.addIssue({ code: 'custom', path: ['version'], message });
+  }),
+  ({ kind, version, asOf }) => {
+    if (version === undefined) return [];
+    if (kind === 'drawdown' || kind === 'calibration') {
+      const detail = `does not apply to ${kind}: leave it out, or use asOf`;
+      return [{ path: ['version'], detail }];
     }
-  });
+    if (asOf === undefined) return [];
+    return [{ path: ['version'], detail: 'cannot be combined with asOf: leave one of them out' }];
+  },
+);

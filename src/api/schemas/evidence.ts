@@ -7,34 +7,35 @@ import {
   sentimentFaults,
 } from '../../domain/evidence.ts';
 import {
-  addFaults,
+  bodyMoment,
   line,
   listOf,
   optionalProse,
   prose,
-  queryMoment,
   slug,
   timestamp,
   webAddress,
+  withRule,
 } from '../../http/fields.ts';
 import { author } from './outlooks.ts';
 import { deltas } from './probabilities.ts';
 
-const newSentiment = z
-  .strictObject({
+const newSentiment = withRule(
+  z.strictObject({
     score: z.number(),
     label: line,
     scale: z.strictObject({ min: z.number(), max: z.number() }),
     provider: line,
-  })
-  .superRefine((sentiment, context) => addFaults(context, sentimentFaults(sentiment)))
-  .meta({
-    id: 'NewSentiment',
-    description: 'A sentiment as its provider states it: score, label and scale.',
-    examples: [
-      { score: -0.15, label: 'mildly negative', scale: { min: -1, max: 1 }, provider: 'Newswire' },
-    ],
-  });
+  }),
+  ({ score, scale }) =>
+    score === undefined || scale === undefined ? [] : sentimentFaults({ score, scale }),
+).meta({
+  id: 'NewSentiment',
+  description: 'A sentiment as its provider states it: score, label and scale.',
+  examples: [
+    { score: -0.15, label: 'mildly negative', scale: { min: -1, max: 1 }, provider: 'Newswire' },
+  ],
+});
 
 const newTicker = z
   .strictObject({
@@ -44,21 +45,17 @@ const newTicker = z
   })
   .meta({ id: 'NewTicker', description: 'What the item says about a traded symbol.' });
 
-const newRange = z
-  .strictObject({ min: z.number(), max: z.number(), unit: line })
-  .superRefine(({ min, max }, context) => {
-    if (min <= max) return;
-    context.addIssue({
-      code: 'custom',
-      path: ['max'],
-      message: `must not be less than min, ${min}`,
-    });
-  })
-  .meta({
-    id: 'NewClaimRange',
-    description: 'The range that the claim states.',
-    examples: [{ min: 3, max: 5, unit: 'percent of the index level' }],
-  });
+const newRange = withRule(
+  z.strictObject({ min: z.number(), max: z.number(), unit: line }),
+  ({ min, max }) => {
+    if (min === undefined || max === undefined || min <= max) return [];
+    return [{ path: ['max'], detail: `must not be less than min, ${min}` }];
+  },
+).meta({
+  id: 'NewClaimRange',
+  description: 'The range that the claim states.',
+  examples: [{ min: 3, max: 5, unit: 'percent of the index level' }],
+});
 
 const newClaim = z
   .strictObject({
@@ -90,7 +87,7 @@ export const newEvidence = z
     summary: prose,
     publisher: line,
     url: webAddress.nullable().default(null),
-    publishedAt: queryMoment.meta({ description: 'When the publisher published it.' }),
+    publishedAt: bodyMoment.meta({ description: 'When the publisher published it.' }),
     sentiment: newSentiment.nullable().default(null),
     tickers: listOf(newTicker, (tickers) => repeated(tickers, 'symbol')),
     claims: listOf(newClaim),

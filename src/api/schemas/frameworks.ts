@@ -11,6 +11,7 @@ import { newProbabilities } from './probabilities.ts';
 import {
   addFaults,
   day,
+  ifValid,
   line,
   listOf,
   optionalLine,
@@ -126,7 +127,7 @@ const newRule = z
       .strictObject({ any: several })
       .meta({ id: 'NewAnyRule', description: 'At least one comparison must hold.' }),
   ])
-  .superRefine((rule, context) => addFaults(context, ruleFaults(rule)));
+  .superRefine((rule, context) => addFaults(context, ruleFaults(rule)), ifValid);
 
 const newInvalidationCondition = z
   .strictObject({
@@ -208,12 +209,16 @@ export const newFrameworkShape = {
 export const citedIds = z
   .array(z.uuid({ error: 'must be the id of an item of evidence' }).toLowerCase())
   .max(100)
-  .superRefine((ids, context) => {
-    for (const [index, id] of ids.entries()) {
-      if (ids.indexOf(id) === index) continue;
-      context.addIssue({ code: 'custom', path: [index], message: 'is already cited' });
-    }
-  })
+  .superRefine(
+    (ids, context) => {
+      const faulty = new Set(context.issues.map(({ path }) => path?.[0]));
+      for (const [index, id] of ids.entries()) {
+        if (faulty.has(index) || ids.indexOf(id) === index) continue;
+        context.addIssue({ code: 'custom', path: [index], message: 'is already cited' });
+      }
+    },
+    { when: ({ value }) => Array.isArray(value) && value.length <= 100 },
+  )
   .default([]);
 
 const acknowledgement = z.strictObject({ condition: slug, reason: prose }).meta({

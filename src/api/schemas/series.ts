@@ -2,7 +2,15 @@ import { z } from 'zod';
 import { PROVENANCES } from '../../domain/framework.ts';
 import { FREQUENCIES } from '../../domain/series.ts';
 import { listShape } from '../../http/paging.ts';
-import { day, line, optionalLine, queryMoment, slug, timestamp } from '../../http/fields.ts';
+import {
+  day,
+  line,
+  optionalLine,
+  queryMoment,
+  slug,
+  timestamp,
+  withRule,
+} from '../../http/fields.ts';
 
 export const series = z
   .strictObject({
@@ -106,8 +114,8 @@ export const observation = z
 const digits = (value: unknown): unknown =>
   typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : value;
 
-export const observationQuery = z
-  .strictObject({
+export const observationQuery = withRule(
+  z.strictObject({
     from: day.optional().meta({ description: 'The first day.' }),
     to: day.optional().meta({ description: 'The day after the last day: `to` is exclusive.' }),
     asOf: queryMoment.optional().meta({
@@ -123,13 +131,16 @@ export const observationQuery = z
       description: 'The `nextCursor` of the previous page. Keep the other parameters unchanged.',
     }),
     format: listShape.format,
-  })
-  .superRefine(({ from, to, asOf, vintages }, context) => {
+  }),
+  ({ from, to, asOf, vintages }) => {
+    const faults = [];
     if (from !== undefined && to !== undefined && from > to) {
-      context.addIssue({ code: 'custom', path: ['from'], message: `must not be after to, ${to}` });
+      faults.push({ path: ['from'], detail: `must not be after to, ${to}` });
     }
     if (asOf !== undefined && vintages === 'all') {
-      const message = 'cannot be combined with asOf: leave one of them out';
-      context.addIssue({ code: 'custom', path: ['vintages'], message });
+      const detail = 'cannot be combined with asOf: leave one of them out';
+      faults.push({ path: ['vintages'], detail });
     }
-  });
+    return faults;
+  },
+);

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { FORECAST_SOURCES } from '../../domain/track-record.ts';
-import { day, queryMoment, symbol, timestamp } from '../../http/fields.ts';
+import { day, queryMoment, symbol, timestamp, withRule } from '../../http/fields.ts';
 import { author } from './outlooks.ts';
 import { fixedReference, missing, scoreReference } from './scores.ts';
 
@@ -20,16 +20,17 @@ const source = z.enum(FORECAST_SOURCES).default('version').meta({
     "The forecasts to score: the versions that the analyst published, or the analyst's views.",
 });
 
-const upright = <Shape extends z.ZodRawShape>(shape: Shape) =>
-  z.strictObject(shape).superRefine((query, context) => {
-    const { from, to } = query as { from?: string; to?: string };
-    if (from === undefined || to === undefined || from <= to) return;
-    context.addIssue({ code: 'custom', path: ['from'], message: `must not be after to, ${to}` });
-  });
+function periodFaults({ from, to }: { from?: string | undefined; to?: string | undefined }) {
+  if (from === undefined || to === undefined || from <= to) return [];
+  return [{ path: ['from'], detail: `must not be after to, ${to}` }];
+}
 
-export const recordQuery = upright({ instrument, ...filters });
-export const instrumentRecordQuery = upright(filters);
-export const analystRecordQuery = upright({ source, instrument, ...filters });
+export const recordQuery = withRule(z.strictObject({ instrument, ...filters }), periodFaults);
+export const instrumentRecordQuery = withRule(z.strictObject(filters), periodFaults);
+export const analystRecordQuery = withRule(
+  z.strictObject({ source, instrument, ...filters }),
+  periodFaults,
+);
 
 const value = z.number().nullable();
 const meanScore = z

@@ -1,0 +1,53 @@
+import type pg from 'pg';
+import type { Logger } from 'pino';
+import { deleteExpiredResponses } from './access/idempotency-store.ts';
+import { expireConditions } from './ledger/expire-conditions.ts';
+import { deleteOldDeliveries } from './webhooks/delivery-log.ts';
+import { deleteExpiredSecrets } from './webhooks/webhooks.ts';
+
+/** Time between the starts of two runs, in milliseconds. */
+const INTERVAL = 60_000;
+/** Time for which webhook deliveries can be read, in milliseconds. */
+const DELIVERY_RETENTION = 30 * 24 * 3_600_000;
+
+export type MaintenanceDeps = {
+  pool: pg.Pool;
+  now: () => Date;
+  log: Logger;
+  /** Hours for which responses are stored for retries. */
+  idempotencyHours: number;
+  /** Called after conditions expired, which writes events. */
+  onEvents: () => void;
+};
+
+/**
+ * Runs the maintenance now and every minute: it expires the conditions of outlooks whose horizon is over, and deletes
+ * stored responses and webhook deliveries that are too old and webhook secrets that no longer sign. Every instance runs
+ * it, and they share the work. A run that fails is logged; the next one tries again.
+ * @returns a function that stops the runs and waits for the current one
+ */
+export function startMaintenance({
+  pool,
+  now,
+  log,
+  idempotencyHours,
+  onEvents,
+}: MaintenanceDeps): () => Promise<void> {
+  const run = async () => {
+    const time = now().getTime();
+    try {
+      if ((await expireConditions(pool, now())).length > 0) onEvents();
+      await deleteExpiredResponses(pool, new Date(time - idempotencyHours * 3_600_000));
+      await deleteOldDeliveries(pool, new Date(time - DELIVERY_RETENTION));
+      await deleteExpiredSecrets(pool, now());
+    } catch (error) {
+      log.warn({ err: error }, 'maintenance failed; the next run tries again');
+    }
+  };
+  let lastRun = run();
+  const timer = setInterval(() => void (lastRun = lastRun.then(run)), INTERVAL).unref();
+  return async () => {
+    clearInterval(timer);
+    await lastRun;
+  };
+}
