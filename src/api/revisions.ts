@@ -96,7 +96,7 @@ export function groupRevisions(ledger: GroupDeps) {
 
 /** Locks outlooks, each of which then takes its revisions one after the other. */
 async function openGroup(
-  session: Parameters<Reviser['group']>[0],
+  session: Session,
   { reviser, digests }: GroupDeps,
   revisions: readonly NewNumbers[],
 ): Promise<OpenGroup<NewNumbers, PublishedVersion>> {

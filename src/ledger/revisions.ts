@@ -9,6 +9,7 @@ import {
 } from '../domain/outlook.ts';
 import type { Probabilities } from '../domain/probabilities.ts';
 import type { Acknowledgement } from '../domain/review.ts';
+import type { Session } from '../postgres/pool.ts';
 import { appendFramework, type FrameworkCache } from './frameworks.ts';
 import { type VersionToAppend, appendVersions } from './append-version.ts';
 import { appendAnswers, readOpenTriggers } from './conditions.ts';
@@ -51,7 +52,7 @@ export type GroupedRevisions = {
 
 export type Reviser = {
   /** Locks outlooks for revisions that share the transaction. */
-  group: (session: pg.PoolClient, slugs: readonly string[]) => Promise<GroupedRevisions>;
+  group: (session: Session, slugs: readonly string[]) => Promise<GroupedRevisions>;
   /**
    * Appends the version that `prepare` answers to the outlook as it is. Call it in a transaction, which is to be rolled back
    * where it throws. A framework comes only where `mayChangeRules` says that one may.
@@ -95,7 +96,7 @@ function isReviewDue({ row }: CurrentOutlook): boolean {
 }
 
 async function groupRevisions(
-  session: pg.PoolClient,
+  session: Session,
   cache: FrameworkCache,
   slugs: readonly string[],
   now: () => Date,

@@ -254,9 +254,15 @@ describe('the ETag that If-Match is compared with', () => {
     expect((written as { etag: string }).etag).toBe(await etagOf('a'));
   });
 
-  test('is that of an outlook that is closed, too', async () => {
-    const [outcome] = await together([{ slug: 'closed', bear: 40, ifMatch: '"other"' }]);
-    expect(outcome).toEqual({ refused: 'precondition-failed', etag: await etagOf('closed') });
+  test('is that of an outlook that is closed, too, whose resolution may be corrected', async () => {
+    const service = instance();
+    for (const outcome of ['bear', 'bull']) {
+      const resolution = { outcome, reason: 'R' };
+      const resolved = await send(ledger, 'POST', '/v1/outlooks/a/resolution', resolution);
+      expect(resolved.statusCode).toBe(201);
+      const [refused] = await together([{ slug: 'a', bear: 40, ifMatch: '"other"' }], service);
+      expect(refused).toEqual({ refused: 'precondition-failed', etag: await etagOf('a') });
+    }
   });
 });
 
