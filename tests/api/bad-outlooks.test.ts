@@ -48,12 +48,14 @@ const OUTLOOKS: Case[] = [
   [
     'an unknown property',
     { colour: 'red' },
-    { '/colour': expect.stringMatching(/^unknown property "colour"; known here: slug, /) as never },
+    {
+      '/colour': expect.stringMatching(/^unknown property "colour"; allowed here: slug, /) as never,
+    },
   ],
   [
     'an unknown property deep within',
     { faqs: [{ question: 'Q', answer: 'A', note: 'N' }] },
-    { '/faqs/0/note': 'unknown property "note"; known here: question, answer' },
+    { '/faqs/0/note': 'unknown property "note"; allowed here: question, answer' },
   ],
   [
     'a duplicate headwind key',

@@ -209,7 +209,7 @@ describe('is refused', () => {
     [
       'what comes from the future',
       { publishedAt: '2026-11-23T12:00:00.001Z' },
-      { '/publishedAt': 'must not be in the future: it is 2026-11-23T12:00:00.000Z here' },
+      { '/publishedAt': 'must not be in the future; the server time is 2026-11-23T12:00:00.000Z' },
     ],
     [
       'claims about what the outlook does not have, and the future, all at once',
@@ -224,7 +224,7 @@ describe('is refused', () => {
         ],
       },
       {
-        '/publishedAt': 'must not be in the future: it is 2026-11-23T12:00:00.000Z here',
+        '/publishedAt': 'must not be in the future; the server time is 2026-11-23T12:00:00.000Z',
         '/corrects': 'must be the id of evidence of this outlook',
         '/claims/0/target/key':
           'there is no headwind "nonsense"; there is higher-for-longer-rates, weakening-domestic-demand, balance-sheet-fragility, narrower-breadth, market-structure-and-liquidity',
@@ -244,7 +244,7 @@ describe('is refused', () => {
     [
       'a range that runs backwards',
       { claims: [{ ...claim, range: { min: 5, max: 3, unit: 'percent' } }] },
-      { '/claims/0/range/max': 'must not be below the min, 5' },
+      { '/claims/0/range/max': 'must not be less than min, 5' },
     ],
     [
       'a symbol that stands twice, and a relevance that is no share',
@@ -272,7 +272,7 @@ describe('is refused', () => {
       { author: 'Me' },
       {
         '/author':
-          'unknown property "author"; known here: headline, summary, publisher, url, publishedAt, sentiment, tickers, claims, corrects',
+          'unknown property "author"; allowed here: headline, summary, publisher, url, publishedAt, sentiment, tickers, claims, corrects',
       },
     ],
   ])('%s', async ([, change, faults]) => {
