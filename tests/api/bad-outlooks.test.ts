@@ -72,7 +72,7 @@ const OUTLOOKS: Case[] = [
     { drawdownLabels: [label('bear-market', 0.2), label('correction', 0.1)] },
     {
       '/drawdownLabels/1/minDepth':
-        'must be deeper than the 0.2 of the label before: list labels from shallow to deep',
+        'must be greater than 0.2, the previous depth: list labels from shallow to deep',
     },
   ],
   [

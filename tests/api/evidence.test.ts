@@ -94,7 +94,7 @@ describe('an item', () => {
     expect(right).toMatchObject({ corrects: wrong.id, correctedBy: null });
     expect((await read(`/${wrong.id}`)).json()).toEqual({ ...wrong, correctedBy: right.id });
     expect(faultsOf((await add({ ...BRIEF, corrects: wrong.id })).json())).toEqual({
-      '/corrects': `is corrected already, by ${right.id}: correct that one`,
+      '/corrects': `is already corrected by ${right.id}: correct that item instead`,
     });
     expect(faultsOf((await add({ ...BRIEF, corrects: wrong.id }, 'other')).json())).toEqual({
       '/corrects': 'must be the id of evidence of this outlook',
@@ -227,10 +227,10 @@ describe('is refused', () => {
         '/publishedAt': 'must not be in the future; the server time is 2026-11-23T12:00:00.000Z',
         '/corrects': 'must be the id of evidence of this outlook',
         '/claims/0/target/key':
-          'there is no headwind "nonsense"; there is higher-for-longer-rates, weakening-domestic-demand, balance-sheet-fragility, narrower-breadth, market-structure-and-liquidity',
-        '/claims/2/target/key': 'there is no scenario "crash"; there is bear, base, bull',
+          'there is no headwind "nonsense"; use one of higher-for-longer-rates, weakening-domestic-demand, balance-sheet-fragility, narrower-breadth, market-structure-and-liquidity',
+        '/claims/2/target/key': 'there is no scenario "crash"; use one of bear, base, bull',
         '/claims/3/target/key':
-          'there is no condition "x"; there is rate-relief, domestic-breadth, financing-access, orders-and-spending, earnings-revisions, balance-sheet-repair, persistently-high-rates, refinancing-stress, weak-domestic-demand, narrower-earnings-breadth',
+          'there is no condition "x"; use one of rate-relief, domestic-breadth, financing-access, orders-and-spending, earnings-revisions, balance-sheet-repair, persistently-high-rates, refinancing-stress, weak-domestic-demand, narrower-earnings-breadth',
       },
     ],
     [

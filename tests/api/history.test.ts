@@ -246,7 +246,7 @@ describe('the format', () => {
         expect([time, answer.statusCode]).toEqual([time, 406]);
         expect(answer.json()).toMatchObject({
           type: '/problems/not-acceptable',
-          detail: 'This URL is served as application/json or text/csv.',
+          detail: 'This URL is available as application/json or text/csv.',
         });
         await fill(query);
       }

@@ -116,7 +116,7 @@ describe('refused', () => {
       { url: '/v1/outlooks', headers: { accept: 'text/html' } },
       406,
       'not-acceptable',
-      'This URL is served as application/json or text/csv.',
+      'This URL is available as application/json or text/csv.',
     ],
     [
       'an Accept of anything but JSON',
@@ -126,7 +126,7 @@ describe('refused', () => {
       },
       406,
       'not-acceptable',
-      'This URL is served as application/json.',
+      'This URL is available as application/json.',
     ],
   ])('is %s, as %4$s', async ([, request, status, code, detail]) => {
     const answer = await ledger.call(request);
