@@ -71,7 +71,7 @@ export function keyRequest(body: z.output<typeof newKey>, now: Date) {
     errors: [
       {
         pointer: '/expiresAt',
-        detail: `must be in the future; the service's clock says ${now.toISOString()}`,
+        detail: `must be in the future; the server time is ${now.toISOString()}`,
       },
     ],
   });

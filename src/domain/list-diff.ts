@@ -135,8 +135,8 @@ function unmoved(moves: readonly Move[]): Set<Move> {
   }
   const chosen = new Set<Move>();
   let last: Move | undefined;
-  // What follows an entry reaches less far than it, and some of it just one less: so the first
-  // that follows the last one chosen is the first in identity of those that lose no length.
+  // Every successor of an entry has a shorter subsequence, and some are shorter by just one: so the
+  // first such successor of the last chosen entry sorts first among those that lose no length.
   for (const move of moves.toSorted((a, b) => reach(b) - reach(a) || byIdentity(a, b))) {
     if (last && !follows(move, last)) continue;
     chosen.add(move);

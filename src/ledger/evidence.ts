@@ -67,7 +67,7 @@ export async function addEvidence(
 
 function momentFaults({ publishedAt }: NewEvidence, now: Date): Fault[] {
   if (publishedAt <= now) return [];
-  const detail = `must not be in the future; the service's clock says ${now.toISOString()}`;
+  const detail = `must not be in the future; the server time is ${now.toISOString()}`;
   return [{ path: ['publishedAt'], detail }];
 }
 
