@@ -194,12 +194,12 @@ describe('is refused', () => {
     [
       'a sentiment outside its scale',
       { sentiment: { ...sentiment, score: -1.01 } },
-      { '/sentiment/score': 'must lie on its scale, -1 to 1' },
+      { '/sentiment/score': 'must be within its scale, -1 to 1' },
     ],
     [
       'a scale that is upside down',
       { sentiment: { ...sentiment, scale: { min: 1, max: 1 } } },
-      { '/sentiment/scale/max': 'must be above the min of 1' },
+      { '/sentiment/scale/max': 'must be greater than min, 1' },
     ],
     [
       'a sentiment without its provider and scale',

@@ -150,7 +150,9 @@ describe('three probabilities', () => {
     { bear: 3000.5, base: 4499.5, bull: 2500 },
     { bear: Number.NaN, base: 5000, bull: 5000 },
   ])('%j are refused though they might sum to 10000', (points) => {
-    expect(() => probabilitiesOf(points)).toThrow(/is no whole number of basis points in 0–10000/);
+    expect(() => probabilitiesOf(points)).toThrow(
+      /is not a whole number of basis points in 0–10000/,
+    );
   });
 
   test('come back from their fractions as they went', () => {

@@ -159,12 +159,12 @@ describe('return bands', () => {
     [
       'an empty base band',
       { bear: band(null, 0), base: band(0, 0), bull: band(0, null) },
-      [['base/returnBand/max', 'must be above 0, where the base band starts']],
+      [['base/returnBand/max', 'must be greater than 0, where the base band starts']],
     ],
     [
       'a base band that runs backwards',
       { bear: band(null, 0.1), base: band(0.1, -0.1), bull: band(-0.1, null) },
-      [['base/returnBand/max', 'must be above 0.1, where the base band starts']],
+      [['base/returnBand/max', 'must be greater than 0.1, where the base band starts']],
     ],
     [
       'open ends within the line',
