@@ -1,8 +1,5 @@
 import { z } from 'zod';
 import { type ApiKey, issueKey, listKeys, readKey, revokeKey } from './api-keys.ts';
-import { appendAudit } from './audit-log.ts';
-import { inTransaction, onSession, type Db } from '../postgres/pool.ts';
-import { writeOf } from './audit-trail.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
 import { runWrite, type WriteDeps } from './run-write.ts';
 import {
@@ -17,9 +14,7 @@ import { type Api, problemResponses } from '../http/routing.ts';
 import { issuedKey, key, newKey } from './key-schemas.ts';
 import { Problem } from '../http/problems.ts';
 
-export type KeyDeps = WriteDeps & {
-  db: Db;
-};
+export type KeyDeps = WriteDeps & {};
 
 const TAG = 'Keys';
 const params = z.strictObject({ id: z.uuid({ error: 'must be the id of a key, a UUID' }) });
@@ -52,7 +47,7 @@ function issueRoute(api: Api, ledger: KeyDeps): void {
       const asked = keyRequest(request.body, at);
       forbidStoring(reply);
       await runWrite(request, reply, ledger, {
-        work: (session) => issueKey(onSession(session), asked, at),
+        work: (session) => issueKey(session, asked, at),
         respond: ({ key: text, issued }) => ({
           status: 201,
           headers: { location: `/v1/keys/${issued.id}` },
@@ -82,7 +77,7 @@ export function keyRequest(body: z.output<typeof newKey>, now: Date) {
   });
 }
 
-function listRoute(api: Api, { db }: KeyDeps): void {
+function listRoute(api: Api, { pool }: KeyDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/keys',
@@ -100,7 +95,7 @@ function listRoute(api: Api, { db }: KeyDeps): void {
       const page = await keysetPage(request.query, {
         cursorScope: 'keys',
         position: creationPosition,
-        fetch: (after, limit) => listKeys(db, { after, limit }),
+        fetch: (after, limit) => listKeys(pool, { after, limit }),
         positionOf: ({ createdAt, id }) => ({ createdAt, id }),
         represent: representKey,
       });
@@ -110,7 +105,7 @@ function listRoute(api: Api, { db }: KeyDeps): void {
   });
 }
 
-function oneRoute(api: Api, { db }: KeyDeps): void {
+function oneRoute(api: Api, { pool }: KeyDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/keys/:id',
@@ -125,14 +120,14 @@ function oneRoute(api: Api, { db }: KeyDeps): void {
       response: { 200: key, ...problemResponses(401, 403, 404, 422) },
     },
     handler: async (request, reply) => {
-      const found = await readKey(db, request.params.id);
+      const found = await readKey(pool, request.params.id);
       forbidStoring(reply);
       return reply.send(representKey(found));
     },
   });
 }
 
-function revokeRoute(api: Api, { pool, now }: KeyDeps): void {
+function revokeRoute(api: Api, ledger: KeyDeps): void {
   api.route({
     method: 'DELETE',
     url: '/v1/keys/:id',
@@ -148,12 +143,13 @@ function revokeRoute(api: Api, { pool, now }: KeyDeps): void {
       response: { 204: z.null(), ...problemResponses(400, 401, 403, 404, 413, 415, 422) },
     },
     handler: async (request, reply) => {
-      const at = now();
-      await inTransaction(pool, async (session) => {
-        await revokeKey(onSession(session), request.params.id, at);
-        await appendAudit(session, [writeOf(request, 204, at)]);
+      const { id } = request.params;
+      await runWrite(request, reply, ledger, {
+        work: (session) => revokeKey(session, id, ledger.now()),
+        respond: () => ({ status: 204, body: null }),
+        ignoresKey: true,
       });
-      return reply.code(204).send(null);
+      return reply;
     },
   });
 }

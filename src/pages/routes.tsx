@@ -1,7 +1,6 @@
 import type { VersionReader } from '../ledger/versions.ts';
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type pg from 'pg';
-import type { Db } from '../postgres/pool.ts';
 import { z } from 'zod';
 import { KEEP_CLOSES_FOR } from '../api/charts.ts';
 import { toldProblem } from '../http/errors.ts';
@@ -23,7 +22,6 @@ import { listPageQuery, momentOf, outlookPageQuery } from './queries.ts';
 import { readOutlookPage } from './read.ts';
 
 export type PageDeps = {
-  db: Db;
   pool: pg.Pool;
   cache: ResponseCache;
   versions: VersionReader;

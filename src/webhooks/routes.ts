@@ -1,7 +1,5 @@
 import type { WebhookDispatcher } from './dispatcher.ts';
 import { z } from 'zod';
-import { appendAudit } from '../access/audit-log.ts';
-import { inTransaction, onSession, type Db } from '../postgres/pool.ts';
 import { deleteDeliveriesOf } from './delivery-log.ts';
 import {
   changeWebhook,
@@ -13,7 +11,6 @@ import {
   type Webhook,
 } from './webhooks.ts';
 import { secretText } from '../domain/webhooks.ts';
-import { writeOf } from '../access/audit-trail.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { readJsonBodies } from '../http/json-body.ts';
@@ -32,7 +29,6 @@ import { addressesOf, AddressRefused, type AddressPolicy } from './addresses.ts'
 import { deliveryRoutes } from './delivery-routes.ts';
 
 export type WebhookDeps = WriteDeps & {
-  db: Db;
   webhooks: WebhookDispatcher;
 };
 
@@ -115,7 +111,7 @@ async function requireReachable(url: string, addressPolicy: AddressPolicy): Prom
   }
 }
 
-function listRoute(api: Api, { db }: WebhookDeps): void {
+function listRoute(api: Api, { pool }: WebhookDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/webhooks',
@@ -133,7 +129,7 @@ function listRoute(api: Api, { db }: WebhookDeps): void {
       const page = await keysetPage(request.query, {
         cursorScope: 'webhooks',
         position: creationPosition,
-        fetch: (after, limit) => listWebhooks(db, { after, limit }),
+        fetch: (after, limit) => listWebhooks(pool, { after, limit }),
         positionOf: ({ createdAt, id }) => ({ createdAt, id }),
         represent,
       });
@@ -143,7 +139,7 @@ function listRoute(api: Api, { db }: WebhookDeps): void {
   });
 }
 
-function oneRoute(api: Api, { db }: WebhookDeps): void {
+function oneRoute(api: Api, { pool }: WebhookDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/webhooks/:id',
@@ -158,7 +154,7 @@ function oneRoute(api: Api, { db }: WebhookDeps): void {
       response: { 200: webhook, ...problemResponses(401, 403, 404, 422) },
     },
     handler: async (request, reply) => {
-      const found = await readWebhook(db, request.params.id);
+      const found = await readWebhook(pool, request.params.id);
       forbidStoring(reply);
       return reply.send(represent(found));
     },
@@ -218,9 +214,8 @@ function rotateRoute(api: Api, ledger: WebhookDeps): void {
       forbidStoring(reply);
       await runWrite(request, reply, ledger, {
         work: async (session) => {
-          const db = onSession(session);
-          const secret = await rotateSecret(db, id, ledger.now());
-          return { webhook: await readWebhook(db, id), secret };
+          const secret = await rotateSecret(session, id, ledger.now());
+          return { webhook: await readWebhook(session, id), secret };
         },
         respond: ({ webhook: rotated, secret }) => ({
           status: 200,
@@ -233,7 +228,7 @@ function rotateRoute(api: Api, ledger: WebhookDeps): void {
   });
 }
 
-function deleteRoute(api: Api, { pool, now }: WebhookDeps): void {
+function deleteRoute(api: Api, ledger: WebhookDeps): void {
   api.route({
     method: 'DELETE',
     url: '/v1/webhooks/:id',
@@ -249,13 +244,14 @@ function deleteRoute(api: Api, { pool, now }: WebhookDeps): void {
       response: { 204: z.null(), ...problemResponses(400, 401, 403, 404, 413, 415, 422) },
     },
     handler: async (request, reply) => {
-      const at = now();
-      await deleteDeliveriesOf(pool, request.params.id);
-      await inTransaction(pool, async (session) => {
-        await deleteWebhook(onSession(session), request.params.id);
-        await appendAudit(session, [writeOf(request, 204, at)]);
+      const { id } = request.params;
+      await deleteDeliveriesOf(ledger.pool, id);
+      await runWrite(request, reply, ledger, {
+        work: (session) => deleteWebhook(session, id),
+        respond: () => ({ status: 204, body: null }),
+        ignoresKey: true,
       });
-      return reply.code(204).send(null);
+      return reply;
     },
   });
 }
