@@ -1,7 +1,6 @@
 import type pg from 'pg';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { findByHash, verifyLedger } from '../../src/ledger/verification.ts';
-import type pg from 'pg';
 import { createDatabase, openDatabase } from '../support/database.ts';
 import { SLUG, startLedger } from '../support/ledger.ts';
 import { patchFramework } from '../support/requests.ts';
