@@ -21,8 +21,8 @@ export default defineConfig({
     // Loading src for each of the files anew would take longer than most of them.
     isolate: false,
     // Deadlines end what hangs, however busy the machine is.
-    testTimeout: 180_000,
-    hookTimeout: 180_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     expect: { poll: { timeout: 60_000, interval: 20 } },
     coverage: {
       provider: 'v8',
