@@ -10,7 +10,7 @@ import type { OutlookVersion } from '../domain/outlook.ts';
 import { UNIFORM } from '../domain/scoring.ts';
 import { digestOf } from '../http/conditional-requests.ts';
 import { representCondition } from '../api/conditions.ts';
-import { refuseNothingToCompare, representDiff } from '../api/diffs.ts';
+import { requireOtherVersion, representDiff } from '../api/diffs.ts';
 import { measureDrawdown, representDrawdown } from '../api/drawdown.ts';
 import { representEvidence } from '../api/evidence.ts';
 import { Problem } from '../http/problems.ts';
@@ -103,6 +103,6 @@ async function readDiff(
   const isReworded = found.kind === 'framework' && found.version > 1;
   const against = asked ?? (isReworded ? found.version - 1 : undefined);
   if (against === undefined) return null;
-  refuseNothingToCompare(found.version, against);
+  requireOtherVersion(found.version, against);
   return representDiff(await versions.read(found.slug, { version: against }), found);
 }
