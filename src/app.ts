@@ -17,6 +17,7 @@ import { RefusalTrail } from './access/audit-trail.ts';
 import { authorize } from './access/authentication.ts';
 import { answerConditionally } from './http/conditional-requests.ts';
 import { chartRoutes } from './api/charts.ts';
+import { CurrentDigests } from './api/current-digests.ts';
 import { corsOf } from './http/cors.ts';
 import { consensusRoutes } from './api/consensus.ts';
 import { conditionRoutes } from './api/conditions.ts';
@@ -163,7 +164,8 @@ function servicesOf(app: FastifyInstance, options: AppOptions) {
     findIdentity: identityFinder(pool),
     refusalTrail: new RefusalTrail(app, pool, now),
     versions: versionReader(pool, frameworks),
-    reviser: reviser(pool, frameworks, now),
+    reviser: reviser(frameworks, now),
+    digests: new CurrentDigests(frameworks),
   };
 }
 

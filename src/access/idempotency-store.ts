@@ -3,67 +3,120 @@ import type { Session } from '../postgres/pool.ts';
 
 /** A write that is sent with an idempotency key. */
 export type Attempt = {
-  /** Whose key opened the service; each has idempotency keys of its own. */
+  /** Whose key opened the service; each analyst has idempotency keys of their own. */
   analystId: string;
   key: string;
   /** SHA-256 of what was sent. */
   requestHash: Buffer;
 };
 
-/** An answer as it was sent, or would have been. */
-export type StoredAnswer = { status: number; headers: Record<string, string>; body: Buffer };
+/** A response as it was sent, or would have been; the body is empty for a 204. */
+export type StoredResponse = { status: number; headers: Record<string, string>; body: Buffer };
 
-/** The same key is at work right now. */
-export class AttemptInFlight extends Error {}
+/** What was sent by a key before, and how it was answered. */
+export type EarlierAttempt = { requestHash: Buffer; response: StoredResponse };
 
-/**
- * Takes an idempotency key for the transaction, before anything else is done in it: until it ends, another
- * attempt by the key is refused.
- * @param since answers from before are forgotten
- * @returns what was sent by the key, and how it was answered; null where it is new
- * @throws AttemptInFlight where another transaction has taken it
- */
-export async function takeKey(
-  session: Session,
-  { analystId, key }: Attempt,
-  since: Date,
-): Promise<{ requestHash: Buffer; answer: StoredAnswer } | null> {
-  const { rows: locks } = await session.query<{ taken: boolean }>(
-    `select pg_try_advisory_xact_lock(hashtextextended('outlook-ledger attempt ' || $1 || ' ' || $2, 0))
-       as taken`,
-    [analystId, key],
-  );
-  if (!locks[0]?.taken) throw new AttemptInFlight();
-  const { rows } = await session.query<StoredAnswer & { requestHash: Buffer; isOld: boolean }>(
-    `select request_hash as "requestHash", status, headers, body, recorded_at < $3 as "isOld"
-       from idempotency_keys where analyst_id = $1 and key = $2`,
-    [analystId, key, since.toISOString()],
-  );
-  const [found] = rows;
-  if (!found) return null;
-  if (found.isOld) {
-    await session.query('delete from idempotency_keys where analyst_id = $1 and key = $2', [
-      analystId,
-      key,
-    ]);
-    return null;
-  }
-  const { requestHash, status, headers, body } = found;
-  return { requestHash, answer: { status, headers, body } };
+/** Identifies the key of an attempt among those of all analysts. */
+export function attemptId({ analystId, key }: Pick<Attempt, 'analystId' | 'key'>): string {
+  return `${analystId} ${key}`;
 }
 
-/** Keeps the answer, in the transaction that did what it tells of. */
-export async function keepAnswer(
+const TAKE_KEYS = {
+  name: 'take-idempotency-keys',
+  text: `select id, pg_try_advisory_xact_lock(hashtextextended('outlook-ledger attempt ' || id, 0)) as taken
+    from unnest($1::text[]) as given (id)`,
+};
+// A statement of its own: it sees what the transaction that held a key before has committed. One key is looked up after the
+// other, by the primary key, however small Postgres takes the table to be.
+const FIND_RESPONSES = {
+  name: 'find-idempotent-responses',
+  text: `select k.analyst_id as "analystId", k.key, k.request_hash as "requestHash", k.status, k.headers,
+      k.body, k.recorded_at < $3 as "isOld"
+    from unnest($1::uuid[], $2::text[]) as given (analyst_id, key)
+    cross join lateral (
+      select * from idempotency_keys i
+       where i.analyst_id = given.analyst_id and i.key = given.key limit 1) k`,
+};
+
+type ResponseRow = StoredResponse & Attempt & { isOld: boolean };
+
+/**
+ * Takes the keys of attempts for the transaction, before anything else is done in it: until it ends, another attempt by one
+ * of them finds it in flight.
+ * @param since responses from before are forgotten
+ * @returns by {@link attemptId}, what is known of a key; nothing for a new one
+ */
+export async function takeKeys(
   session: Session,
-  { analystId, key, requestHash }: Attempt,
-  { status, headers, body }: StoredAnswer,
-  now: Date,
-): Promise<void> {
+  attempts: readonly Attempt[],
+  since: Date,
+): Promise<Map<string, EarlierAttempt | 'in-flight'>> {
+  const known = new Map<string, EarlierAttempt | 'in-flight'>();
+  if (attempts.length === 0) return known;
+  const given = new Map(attempts.map((attempt) => [attemptId(attempt), attempt]));
+  const { rows: locks } = await session.query<{ id: string; taken: boolean }>({
+    ...TAKE_KEYS,
+    values: [[...given.keys()]],
+  });
+  for (const { id, taken } of locks) {
+    if (taken) continue;
+    known.set(id, 'in-flight');
+    given.delete(id);
+  }
+  const taken = [...given.values()];
+  const { rows } = await session.query<ResponseRow>({
+    ...FIND_RESPONSES,
+    values: [...columnsOf(taken), since.toISOString()],
+  });
+  const old = rows.filter(({ isOld }) => isOld);
+  if (old.length > 0) await deleteKeys(session, old);
+  for (const row of rows) {
+    const { requestHash, status, headers, body } = row;
+    if (!row.isOld) known.set(attemptId(row), { requestHash, response: { status, headers, body } });
+  }
+  return known;
+}
+
+function columnsOf(attempts: readonly Pick<Attempt, 'analystId' | 'key'>[]): [string[], string[]] {
+  return [attempts.map(({ analystId }) => analystId), attempts.map(({ key }) => key)];
+}
+
+async function deleteKeys(session: Session, attempts: readonly ResponseRow[]): Promise<void> {
   await session.query(
-    `insert into idempotency_keys (analyst_id, key, request_hash, status, headers, body, recorded_at)
-     values ($1, $2, $3, $4, $5, $6, $7)`,
-    [analystId, key, requestHash, status, JSON.stringify(headers), body, now.toISOString()],
+    `delete from idempotency_keys where (analyst_id, key) in (select * from unnest($1::uuid[], $2::text[]))`,
+    columnsOf(attempts),
   );
+}
+
+export type NewResponse = { attempt: Attempt; response: StoredResponse; recordedAt: Date };
+
+// The bodies come as one, because the driver sends a single one as it is, but those in an array in hexadecimal.
+const STORE_RESPONSES = {
+  name: 'store-idempotent-responses',
+  text: `insert into idempotency_keys (analyst_id, key, request_hash, status, headers, body, recorded_at)
+    select "analystId", key, decode("requestHash", 'hex'), status, headers,
+        substring($2::bytea from start for length), "recordedAt"
+      from json_to_recordset($1) as given ("analystId" uuid, key text, "requestHash" text, status int,
+        headers json, start int, length int, "recordedAt" timestamptz)`,
+};
+
+/** Stores responses, in the transaction that did what they tell of. */
+export async function storeResponses(
+  session: Session,
+  responses: readonly NewResponse[],
+): Promise<void> {
+  if (responses.length === 0) return;
+  let end = 0;
+  const rows = responses.map(({ attempt, response: { status, headers, body }, recordedAt }) => {
+    const { analystId, key, requestHash } = attempt;
+    const start = end + 1;
+    end += body.length;
+    const hash = requestHash.toString('hex');
+    const { length } = body;
+    return { analystId, key, requestHash: hash, status, headers, start, length, recordedAt };
+  });
+  const bodies = Buffer.concat(responses.map(({ response }) => response.body));
+  await session.query({ ...STORE_RESPONSES, values: [JSON.stringify(rows), bodies] });
 }
 
 /** The most responses that one statement deletes. */

@@ -1,8 +1,6 @@
 import { z } from 'zod';
 import { type ApiKey, issueKey, listKeys, readKey, revokeKey } from './api-keys.ts';
-import { appendAudit } from './audit-log.ts';
-import { inTransaction, onSession, type Db } from '../postgres/pool.ts';
-import { writeOf } from './audit-trail.ts';
+import { onSession, type Db } from '../postgres/pool.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
 import { runWrite, type WriteDeps } from './run-write.ts';
 import {
@@ -132,7 +130,7 @@ function oneRoute(api: Api, { db }: KeyDeps): void {
   });
 }
 
-function revokeRoute(api: Api, { pool, now }: KeyDeps): void {
+function revokeRoute(api: Api, ledger: KeyDeps): void {
   api.route({
     method: 'DELETE',
     url: '/v1/keys/:id',
@@ -148,12 +146,13 @@ function revokeRoute(api: Api, { pool, now }: KeyDeps): void {
       response: { 204: z.null(), ...problemResponses(400, 401, 403, 404, 413, 415, 422) },
     },
     handler: async (request, reply) => {
-      const at = now();
-      await inTransaction(pool, async (session) => {
-        await revokeKey(onSession(session), request.params.id, at);
-        await appendAudit(session, [writeOf(request, 204, at)]);
+      const { id } = request.params;
+      await runWrite(request, reply, ledger, {
+        work: (session) => revokeKey(onSession(session), id, ledger.now()),
+        respond: () => ({ status: 204, body: null }),
+        ignoresKey: true,
       });
-      return reply.code(204).send(null);
+      return reply;
     },
   });
 }

@@ -1,12 +1,13 @@
-import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type pg from 'pg';
-import { appendAudit } from './audit-log.ts';
-import { inTransaction } from '../postgres/pool.ts';
-import { AttemptInFlight, keepAnswer, type StoredAnswer, takeKey } from './idempotency-store.ts';
-import { writeOf } from './audit-trail.ts';
-import { authorOf } from './authentication.ts';
+import { DomainError } from '../domain/errors.ts';
+import { isUnavailable } from '../http/errors.ts';
 import { Problem } from '../http/problems.ts';
+import { batchCalls } from '../postgres/batching.ts';
+import { inTransaction } from '../postgres/pool.ts';
+import { attemptOf } from './idempotency-key.ts';
+import type { StoredResponse } from './idempotency-store.ts';
+import { WriteRecords, type WriteRequest } from './write-records.ts';
 
 export type WriteDeps = {
   pool: pg.Pool;
@@ -14,188 +15,157 @@ export type WriteDeps = {
   idempotencyHours: number;
 };
 
-/** An answer before it is sent: a body as it is, or what is to be written as JSON. */
+/** A response before it is sent: a body as it is, what is to be written as JSON, or none. */
 export type WriteResponse = {
   status: number;
   headers?: Record<string, string>;
-  body: Buffer | object;
+  body: Buffer | object | null;
 };
 
-type Write<Result> = {
+export type Write<Result> = {
   /** Does it all in the transaction of the session. */
   work: (session: pg.PoolClient) => Promise<Result>;
   respond: (result: Result) => WriteResponse;
-  /** Tells of what is committed, before it is answered. */
-  afterCommit?: (result: Result) => void;
-  /** Whether the answer holds what may be stored by nobody; see {@link sealed}. */
-  isSecret?: boolean;
+  /** What follows the commit, before the response is sent. A response that it gives is sent instead of that of `respond`. */
+  afterCommit?: (result: Result) => void | Promise<WriteResponse>;
+  /** Whether the response holds a secret, so that nobody else may read what is stored of it. */
+  isSecret?: true;
+  /** Whether the request is carried out each time that it is sent, whatever its `Idempotency-Key`. */
+  ignoresKey?: true;
+  /** Tries the write in a transaction that it shares; see {@link groupWrites}. */
+  join?: (write: WriteRequest) => Promise<Committed<Result> | null>;
 };
 
-const JSON_HEADERS = { 'content-type': 'application/json; charset=utf-8' };
+/** A write that is committed; without a result where it was done before. */
+type Committed<Result> = { response: StoredResponse; result?: Result };
 
 /**
- * Carries out a write once: in one transaction and, where the client sent an `Idempotency-Key`, together with its
- * answer, so that no crash can part them. Sent again, the request is answered as it was the first time, byte
- * for byte (draft-ietf-httpapi-idempotency-key-header-07). What was refused left nothing, so it is tried anew.
+ * Carries out a write once: in one transaction with its audit entry and, where the client sent an `Idempotency-Key`, its
+ * response, so that no crash can part them. Sent again, the request is answered as it was the first time, byte for byte. What
+ * was refused left nothing, so it is tried anew.
  * @throws Problem `idempotency-key-reused` where the key was sent with something else, `idempotency-key-in-flight`
- *   where it is at work right now, `invalid-request` for a key that is none
+ *   where it is at work right now, `invalid-request` for a malformed key
  */
 export async function runWrite<Result>(
   request: FastifyRequest,
   reply: FastifyReply,
-  ledger: Pick<WriteDeps, 'pool' | 'now' | 'idempotencyHours'>,
+  deps: WriteDeps,
   write: Write<Result>,
 ): Promise<void> {
-  const key = idempotencyKeyOf(request);
-  if (key === null) {
-    const { result, made } = await inTransaction(ledger.pool, (session) =>
-      runAndAudit(session, request, ledger, write),
-    );
-    write.afterCommit?.(result);
-    send(reply, made);
-    return;
-  }
-  await answerOnce(request, reply, ledger, write, key);
+  const sent = { request, attempt: write.ignoresKey ? null : attemptOf(request) };
+  const committed = (await write.join?.(sent)) ?? (await commitAlone(deps, sent, write));
+  const { response } = committed;
+  const isNew = 'result' in committed;
+  const later = isNew ? await write.afterCommit?.(committed.result as Result) : undefined;
+  const { status, headers, body } = later ? storable(later) : response;
+  void reply
+    .code(status)
+    .headers(headers)
+    .send(status === 204 ? null : body);
 }
 
-/** Does the work, and records who did it. */
-async function runAndAudit<Result>(
-  session: pg.PoolClient,
-  request: FastifyRequest,
-  { now }: Pick<WriteDeps, 'now'>,
-  { work, respond }: Write<Result>,
-): Promise<{ result: Result; made: StoredAnswer }> {
-  const result = await work(session);
-  const made = storable(respond(result));
-  await appendAudit(session, [writeOf(request, made.status, now())]);
-  return { result, made };
+function commitAlone<Result>(
+  deps: WriteDeps,
+  sent: WriteRequest,
+  { work, respond, ...how }: Write<Result>,
+): Promise<Committed<Result>> {
+  return inTransaction(deps.pool, async (session) => {
+    const records = await WriteRecords.open(session, deps, [sent]);
+    const earlier = records.earlierResponse(sent, how);
+    if (earlier) return { response: earlier };
+    const result = await work(session);
+    const response = storable(respond(result));
+    records.add(sent, response, how);
+    await records.store();
+    return { response, result };
+  });
 }
 
-async function answerOnce<Result>(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  ledger: Pick<WriteDeps, 'pool' | 'now' | 'idempotencyHours'>,
-  write: Write<Result>,
-  key: string,
-): Promise<void> {
-  const { pool, now, idempotencyHours } = ledger;
-  const { afterCommit, isSecret = false } = write;
-  const attempt = { analystId: authorOf(request).id, key, requestHash: hashOf(request) };
-  const since = new Date(now().getTime() - idempotencyHours * 3_600_000);
+/** How writes are done that share a transaction. */
+export type GroupedWrites<Item, Result> = {
+  /** Locks what the items are about. */
+  open: (session: pg.PoolClient, items: readonly Item[]) => Promise<OpenGroup<Item, Result>>;
+  respond: (result: Result) => WriteResponse;
+};
+
+export type OpenGroup<Item, Result> = {
+  /**
+   * Decides on an item by what those before it left, and writes nothing yet; null for one that takes a transaction of its
+   * own. A DomainError or a Problem refuses this item alone.
+   */
+  decide: (item: Item) => Result | null;
+  /** Writes all that was decided. */
+  append: () => Promise<void>;
+};
+
+/** How many writes share a transaction at the most. */
+const MOST = 64;
+
+/**
+ * Puts the writes that arrive while others are on their way into one transaction, where each is decided and answered as if
+ * it came alone after those before it: refused, answered again, or done.
+ * @returns joins a group; null for a write that takes a transaction of its own
+ */
+export function groupWrites<Item, Result>(
+  deps: WriteDeps,
+  writes: GroupedWrites<Item, Result>,
+): (sent: WriteRequest, item: Item) => Promise<Committed<Result> | null> {
+  const commit = batchCalls<Grouped<Item>, Committed<Result> | null>(
+    (group) => commitTogether(deps, group, writes),
+    { most: MOST, atOnce: 1 },
+  );
+  return (sent, item) => commit({ ...sent, item });
+}
+
+type Grouped<Item> = WriteRequest & { item: Item };
+
+async function commitTogether<Item, Result>(
+  deps: WriteDeps,
+  group: readonly Grouped<Item>[],
+  { open, respond }: GroupedWrites<Item, Result>,
+): Promise<(Committed<Result> | Error | null)[]> {
   try {
-    const outcome = await inTransaction(pool, async (session) => {
-      const earlier = await takeKey(session, attempt, since);
-      if (earlier) return { earlier };
-      const { result, made } = await runAndAudit(session, request, ledger, write);
-      const kept = isSecret ? { ...made, body: sealed(made.body, request, key) } : made;
-      await keepAnswer(session, attempt, kept, now());
-      return { result, made };
+    return await inTransaction(deps.pool, async (session) => {
+      const records = await WriteRecords.open(session, deps, group);
+      const { decide, append } = await open(
+        session,
+        group.map(({ item }) => item),
+      );
+      const outcomes = group.map((sent) =>
+        orRefusal(() => {
+          const earlier = records.earlierResponse(sent);
+          if (earlier) return { response: earlier };
+          const result = decide(sent.item);
+          if (result === null) return null;
+          const response = storable(respond(result));
+          records.add(sent, response);
+          return { response, result };
+        }),
+      );
+      await append();
+      await records.store();
+      return outcomes;
     });
-    if ('earlier' in outcome) {
-      const { requestHash, answer: kept } = outcome.earlier;
-      if (!requestHash.equals(attempt.requestHash)) {
-        throw new Problem(
-          'idempotency-key-reused',
-          `The key ${key} was sent with another request.`,
-        );
-      }
-      send(reply, isSecret ? { ...kept, body: unsealed(kept.body, request, key) } : kept);
-      return;
-    }
-    afterCommit?.(outcome.result);
-    send(reply, outcome.made);
   } catch (error) {
-    if (!(error instanceof AttemptInFlight)) throw error;
-    throw new Problem(
-      'idempotency-key-in-flight',
-      `A request with the key ${key} is still in progress.`,
-      {
-        headers: { 'retry-after': '1' },
-      },
-    );
+    // What fails takes the others' transaction with it, but not the others: it was rolled back.
+    if (group.length > 1 && !isUnavailable(error)) return group.map(() => null);
+    throw error;
   }
 }
 
-function storable({ status, headers = {}, body }: WriteResponse): StoredAnswer {
+function orRefusal<Outcome>(decide: () => Outcome): Outcome | Error {
+  try {
+    return decide();
+  } catch (error) {
+    if (error instanceof DomainError || error instanceof Problem) return error;
+    throw error;
+  }
+}
+
+const JSON_HEADERS = { 'content-type': 'application/json; charset=utf-8' };
+
+function storable({ status, headers = {}, body }: WriteResponse): StoredResponse {
+  if (body === null) return { status, headers, body: Buffer.alloc(0) };
   const bytes = Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body));
   return { status, headers: { ...JSON_HEADERS, ...headers }, body: bytes };
-}
-
-/** Answers a write. */
-export function sendWriteResponse(reply: FastifyReply, answer: WriteResponse): void {
-  send(reply, storable(answer));
-}
-
-/** Whether a write may be sent again under a key. */
-export function hasIdempotencyKey(request: FastifyRequest): boolean {
-  return request.headers['idempotency-key'] !== undefined;
-}
-
-function send(reply: FastifyReply, { status, headers, body }: StoredAnswer): void {
-  void reply.code(status).headers(headers).send(body);
-}
-
-// A string of structured fields (RFC 9651), as the draft has it, or the bare characters that many clients send.
-const KEY =
-  /^(?:"([\x20\x21\x23-\x5b\x5d-\x7e]{1,255})"|([\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]{1,255}))$/;
-
-function idempotencyKeyOf(request: FastifyRequest): string | null {
-  const header = request.headers['idempotency-key'];
-  if (header === undefined) return null;
-  const [, quoted, bare] = (typeof header === 'string' && KEY.exec(header)) || [];
-  const key = quoted ?? bare;
-  if (key !== undefined) return key;
-  throw new Problem('invalid-request', 'The Idempotency-Key is not valid. Nothing was stored.', {
-    errors: [
-      {
-        pointer: '/idempotency-key',
-        detail:
-          'must be given once: 1–255 printable ASCII characters, such as a UUID, in double quotes',
-        in: 'header',
-      },
-    ],
-  });
-}
-
-/** Of the request as it was understood: spaces and the order of members make no other request of it. */
-function hashOf({ method, url, body, headers }: FastifyRequest): Buffer {
-  const sent = JSON.stringify([method, url, headers['if-match'] ?? null, body]);
-  return createHash('sha256').update(sent).digest();
-}
-
-// An answer that holds an API key is kept so that only who sent the request can read it: enciphered by what they
-// sent, of which the ledger stores nothing but a hash.
-const CIPHER = 'aes-256-gcm';
-const [NONCE_BYTES, TAG_BYTES] = [12, 16];
-
-function cipherKey({ headers }: FastifyRequest, key: string): Buffer {
-  const secret = headers.authorization ?? '';
-  return Buffer.from(hkdfSync('sha256', secret, key, 'outlook-ledger answer', 32));
-}
-
-function sealed(body: Buffer, request: FastifyRequest, key: string): Buffer {
-  const nonce = randomBytes(NONCE_BYTES);
-  const cipher = createCipheriv(CIPHER, cipherKey(request, key), nonce);
-  const text = Buffer.concat([cipher.update(body), cipher.final()]);
-  return Buffer.concat([nonce, cipher.getAuthTag(), text]);
-}
-
-function unsealed(kept: Buffer, request: FastifyRequest, key: string): Buffer {
-  const nonce = kept.subarray(0, NONCE_BYTES);
-  const tag = kept.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES);
-  const decipher = createDecipheriv(CIPHER, cipherKey(request, key), nonce, {
-    authTagLength: TAG_BYTES,
-  });
-  decipher.setAuthTag(tag);
-  try {
-    return Buffer.concat([
-      decipher.update(kept.subarray(NONCE_BYTES + TAG_BYTES)),
-      decipher.final(),
-    ]);
-  } catch {
-    throw new Problem(
-      'idempotency-key-reused',
-      `The Idempotency-Key ${key} was sent with another API key or token, and only that one can read the response.`,
-    );
-  }
 }

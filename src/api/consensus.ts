@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type PooledViews, readConsensus } from '../ledger/consensus.ts';
-import type { CurrentOutlook } from '../ledger/revisions.ts';
+import type { CurrentOutlook } from '../ledger/locked-outlooks.ts';
+import type { Session } from '../postgres/pool.ts';
 import { requireOutlook } from '../ledger/find-outlook.ts';
 import { DomainError } from '../domain/errors.ts';
 import { fractionsOf } from '../domain/probabilities.ts';
@@ -76,11 +77,12 @@ function publishRoute(api: Api, ledger: RevisionDeps): void {
       response: { 201: outlook, ...problemResponses(400, 401, 403, 404, 409, 412, 413, 415, 422) },
     },
     handler: async (request, reply) => {
+      const { slug: name } = request.params;
       const { method, weights, ...reasons } = request.body;
       const author = authorOf(request);
-      const prepare = async (current: CurrentOutlook) => {
-        await requireMatchOf(request, current);
-        const pooled = await current.pool({ method, weights });
+      const prepare = async (session: Session, current: CurrentOutlook) => {
+        await requireMatchOf(request, ledger, session, current);
+        const pooled = await readConsensus(session, name, { method, weights, asOf: null });
         const { probabilities } = pooled.consensus;
         const views = pooled.views.map(({ analyst, version, weight }) => ({
           analyst,
@@ -89,7 +91,7 @@ function publishRoute(api: Api, ledger: RevisionDeps): void {
         }));
         return { author, ...reasons, probabilities, consensus: { method, weights, views } };
       };
-      await answerRevision(request, reply, ledger, prepare, { bringsRules: false });
+      await answerRevision(request, reply, ledger, prepare, { mayChangeRules: false });
       return reply;
     },
   });

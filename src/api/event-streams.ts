@@ -121,9 +121,13 @@ export class EventStreams {
     const text = await this.#next(stream);
     if (text === null) return woken;
     if (text === '' || stream.response.write(text)) return;
-    const limit = AbortSignal.timeout(this.#drainWithin);
-    const signal = AbortSignal.any([stream.closed.signal, limit]);
-    await once(stream.response, 'drain', { signal });
+    // Not AbortSignal.any and AbortSignal.timeout: Node.js may collect them as garbage while they wait.
+    const late = setTimeout(() => stream.closed.abort(), this.#drainWithin);
+    try {
+      await once(stream.response, 'drain', { signal: stream.closed.signal });
+    } finally {
+      clearTimeout(late);
+    }
   }
 
   /** The text of the next events of a stream, whose position moves behind them; null for none. */

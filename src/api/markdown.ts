@@ -22,10 +22,10 @@ type Outlook = z.output<typeof outlookSchema>;
 type Evidence = z.output<typeof evidenceSchema>;
 
 /**
- * An outlook as an article: Markdown (CommonMark, with the tables of GitHub Flavored Markdown), made of its data alone.
- * All text stands for itself: what would be markup in either is escaped.
- * @param image the address of its picture
- * @param evidence what it rests on, newest first; empty for a version of the past
+ * An outlook as an article: Markdown (CommonMark, with the tables of GitHub Flavored Markdown), generated from its data.
+ * Text is escaped, so that it can't act as markup in either.
+ * @param image the URL of its chart
+ * @param evidence its evidence, newest first; empty for a past version
  */
 export function outlookMarkdown(
   outlook: Outlook,
@@ -38,7 +38,7 @@ export function outlookMarkdown(
     ...heading('Figures', figures(outlook)),
     ...heading('Risks', risks(outlook)),
     ...heading('Headwinds', headwinds(outlook)),
-    ...heading('What a fall is called', drawdowns(outlook)),
+    ...heading('Drawdown labels', drawdowns(outlook)),
     ...heading('What would prove it wrong', conditions(outlook)),
     ...heading('Positioning', positioning(outlook)),
     ...heading('Evidence', evidence.flatMap(evidenceItem)),
@@ -72,15 +72,15 @@ const title = (depth: 1 | 2 | 3, value: string): RootContent => ({
 });
 const day = (date: string): string => shortDay(new Date(`${date}T00:00:00Z`));
 
-/** A line break ends a cell, a heading and an item of a list: there, text is one line. */
+/** Cells, headings and list items end at a line break, so their text becomes one line. */
 const inLine = (value: string): string => value.replaceAll(/\s+/g, ' ').trim();
 
-/** A part under its heading; nothing where it is empty. */
+/** A section under its heading. An empty section is left out. */
 function heading(name: string, children: readonly RootContent[]): RootContent[] {
   return children.length === 0 ? [] : [title(2, name), ...children];
 }
 
-/** Text in its paragraphs, which blank lines part. */
+/** Text as paragraphs, which blank lines separate. */
 function prose(value: string | null): RootContent[] {
   if (value === null) return [];
   return paragraphsOf(value).map((one) => paragraph(text(one.trim())));
@@ -136,7 +136,7 @@ function opening(outlook: Outlook, image: string): RootContent[] {
 }
 
 function resolved({ outcome, realisedReturn, reason }: NonNullable<Outlook['resolution']>): string {
-  const came = outcome === 'void' ? 'It was declared void' : `The ${outcome} scenario came about`;
+  const came = outcome === 'void' ? 'It was declared void' : `The ${outcome} scenario occurred`;
   const by = realisedReturn === null ? '' : `, with a return of ${percent(realisedReturn)}`;
   return `${came}${by}.${reason === null ? '' : ` ${reason}`}`;
 }
@@ -156,7 +156,7 @@ function odds({
       .join(' ');
   return [
     ...heading(
-      'The odds',
+      'Probabilities',
       table(
         ['Scenario', 'Likely outcome', 'Conditions', 'Probability', 'Change'],
         SCENARIO_NAMES.map((name) => [
@@ -176,13 +176,13 @@ function odds({
         commentOn(direction),
       ]),
     ),
-    ...heading('What changed last, and why', [
+    ...heading('Latest change', [
       { type: 'blockquote', children: prose(rationale) as never },
       ...list(
         answers.map(({ condition, way, reason }) => [
           code(condition),
           text(
-            ` is answered ${way === 'weight' ? 'by less weight' : `by a reason: ${inLine(reason ?? '')}`}`,
+            ` is answered ${way === 'weight' ? 'by a lower probability' : `by a reason: ${inLine(reason ?? '')}`}`,
           ),
         ]),
       ),
@@ -229,7 +229,7 @@ function drawdowns({ drawdownLabels }: Outlook): RootContent[] {
         ? percent(minDepth)
         : speed
           ? `${percent(speed.depth)} within ${speed.days} days`
-          : 'told by judgement',
+          : 'by assessment',
       typicalCause,
       implication,
     ]),
@@ -238,12 +238,12 @@ function drawdowns({ drawdownLabels }: Outlook): RootContent[] {
 
 function conditions({ invalidationConditions }: Outlook): RootContent[] {
   return table(
-    ['Condition', 'Speaks against', 'State', 'How it is told'],
+    ['Condition', 'Speaks against', 'State', 'Decided by'],
     invalidationConditions.map(({ statement, invalidates, state, rule }) => [
       statement,
       SCENARIO_TITLES[invalidates],
       state,
-      rule ? wordsOf(rule) : "an analyst's judgement",
+      rule ? wordsOf(rule) : "an analyst's assessment",
     ]),
   );
 }

@@ -17,6 +17,7 @@ import { newOutlook, outlook } from './schemas/outlooks.ts';
 import {
   publishedResponse,
   announceVersion,
+  renderPublished,
   VERSION_TYPES,
   versionContent,
   versionFormat,
@@ -55,7 +56,10 @@ function createRoute(api: Api, ledger: OutlookDeps): void {
     },
     handler: async (request, reply) => {
       await runWrite(request, reply, ledger, {
-        work: (session) => publishOutlook(session, request.body, authorOf(request), ledger.now),
+        work: async (session) =>
+          renderPublished(
+            await publishOutlook(session, request.body, authorOf(request), ledger.now),
+          ),
         respond: (created) => publishedResponse(created, `/v1/outlooks/${created.slug}`),
         afterCommit: (created) => announceVersion(ledger, created),
       });

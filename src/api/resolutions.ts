@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type FullResolution, readResolutions, resolveOutlook } from '../ledger/resolutions.ts';
-import type { CurrentOutlook } from '../ledger/revisions.ts';
+import type { CurrentOutlook } from '../ledger/locked-outlooks.ts';
+import type { Session } from '../postgres/pool.ts';
 import { authorOf } from '../access/authentication.ts';
 import { runWrite } from '../access/run-write.ts';
 import { answerRevision, requireMatchOf, type RevisionDeps } from './revisions.ts';
@@ -99,11 +100,11 @@ function withdrawRoute(api: Api, ledger: RevisionDeps): void {
     handler: async (request, reply) => {
       const { rationale, evidence } = request.body;
       const author = authorOf(request);
-      const prepare = async (current: CurrentOutlook) => {
-        await requireMatchOf(request, current);
+      const prepare = async (session: Session, current: CurrentOutlook) => {
+        await requireMatchOf(request, ledger, session, current);
         return { author, rationale, evidence, acknowledges: [], withdraws: true } as const;
       };
-      await answerRevision(request, reply, ledger, prepare, { bringsRules: false });
+      await answerRevision(request, reply, ledger, prepare, { mayChangeRules: false });
       return reply;
     },
   });

@@ -1,33 +1,40 @@
-import type { ChangeFeed } from '../postgres/change-feed.ts';
-import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { CurrentOutlook, Reviser } from '../ledger/revisions.ts';
-import type { OutlookVersion } from '../domain/outlook.ts';
-import { writeOf } from '../access/audit-trail.ts';
 import { authorOf } from '../access/authentication.ts';
-import { isConditional, requireMatch } from '../http/conditional-requests.ts';
 import {
-  type WriteResponse,
+  groupWrites,
+  type OpenGroup,
   runWrite,
-  hasIdempotencyKey,
-  sendWriteResponse,
+  type Write,
   type WriteDeps,
+  type WriteResponse,
 } from '../access/run-write.ts';
+import { ifMatchOf, requireMatch } from '../http/conditional-requests.ts';
+import { slug } from '../http/fields.ts';
 import { readJsonBodies } from '../http/json-body.ts';
 import { mergePatch } from '../http/merge-patch.ts';
-import { renderOutlook } from './outlook-json.ts';
+import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
-import { slug } from '../http/fields.ts';
+import { parse, validatorCompiler } from '../http/validation.ts';
+import type { CurrentOutlook } from '../ledger/locked-outlooks.ts';
+import { isPlain, type Prepare, type Reviser, type RevisionRequest } from '../ledger/revisions.ts';
+import type { ChangeFeed } from '../postgres/change-feed.ts';
+import type { Session } from '../postgres/pool.ts';
+import type { CurrentDigests } from './current-digests.ts';
 import { frameworkPatch, patchedFramework } from './schemas/frameworks.ts';
 import { newRevision, outlook } from './schemas/outlooks.ts';
-import { parse, validatorCompiler } from '../http/validation.ts';
-import { publishedResponse, announceVersion } from './version-responses.ts';
+import {
+  announceVersion,
+  publishedResponse,
+  type PublishedVersion,
+  renderPublished,
+} from './version-responses.ts';
 
 export type RevisionDeps = WriteDeps & {
   cache: ResponseCache;
   feed: ChangeFeed;
   reviser: Reviser;
+  digests: CurrentDigests;
 };
 
 const TAG = 'Revisions';
@@ -40,6 +47,7 @@ export async function revisionRoutes(api: Api, ledger: RevisionDeps): Promise<vo
 }
 
 function reviseRoute(api: Api, ledger: RevisionDeps): void {
+  const join = groupRevisions(ledger);
   api.route({
     method: 'POST',
     url: '/v1/outlooks/:slug/revisions',
@@ -58,21 +66,57 @@ function reviseRoute(api: Api, ledger: RevisionDeps): void {
     handler: async (request, reply) => {
       const { slug: name } = request.params;
       const revision = { author: authorOf(request), ...request.body };
-      if (!isConditional(request) && !hasIdempotencyKey(request)) {
-        const audit = writeOf(request, 201, ledger.now());
-        const revised = await ledger.reviser.reviseNumbers({ slug: name, audit, ...revision });
-        announceVersion(ledger, revised);
-        sendWriteResponse(reply, answerRevised(revised));
-        return reply;
-      }
-      const prepare = async (current: CurrentOutlook) => {
-        await requireMatchOf(request, current);
+      const prepare = async (session: Session, current: CurrentOutlook) => {
+        await requireMatchOf(request, ledger, session, current);
         return revision;
       };
-      await answerRevision(request, reply, ledger, prepare, { bringsRules: false });
+      const write = revisionWrite(ledger, name, prepare, { mayChangeRules: false });
+      const numbers = { slug: name, ifMatch: ifMatchOf(request), revision };
+      await runWrite(request, reply, ledger, {
+        ...write,
+        ...(isPlain(revision) && { join: (sent) => join(sent, numbers) }),
+      });
       return reply;
     },
   });
+}
+
+/** New probabilities of an outlook, and the ETags of which it must have one. */
+type NewNumbers = { slug: string; ifMatch: string | undefined; revision: RevisionRequest };
+
+type GroupDeps = WriteDeps & Pick<RevisionDeps, 'reviser' | 'digests'>;
+
+/** Puts the revisions of numbers that arrive together into one transaction; see {@link groupWrites}. */
+export function groupRevisions(ledger: GroupDeps) {
+  return groupWrites<NewNumbers, PublishedVersion>(ledger, {
+    open: (session, revisions) => openGroup(session, ledger, revisions),
+    respond: revisedResponse,
+  });
+}
+
+/** Locks outlooks, each of which then takes its revisions one after the other. */
+async function openGroup(
+  session: Parameters<Reviser['group']>[0],
+  { reviser, digests }: GroupDeps,
+  revisions: readonly NewNumbers[],
+): Promise<OpenGroup<NewNumbers, PublishedVersion>> {
+  const group = await reviser.group(session, [...new Set(revisions.map((one) => one.slug))]);
+  const conditional = revisions.flatMap(
+    ({ slug: name, ifMatch }) => (ifMatch !== undefined && group.current(name)) || [],
+  );
+  const current = await digests.of(session, conditional);
+  return {
+    decide: ({ slug: name, ifMatch, revision }) => {
+      const found = group.current(name);
+      if (!found) return null;
+      if (ifMatch !== undefined) requireMatch(ifMatch, current.get(name) ?? '');
+      const revised = renderPublished(group.revise(found, revision));
+      current.set(name, revised.draft.digest);
+      digests.note(found, revised.draft.digest);
+      return revised;
+    },
+    append: group.append,
+  };
 }
 
 function reviseFrameworkRoute(api: Api, ledger: RevisionDeps): void {
@@ -100,42 +144,57 @@ function reviseFrameworkRoute(api: Api, ledger: RevisionDeps): void {
         : validatorCompiler(route as never),
     handler: async (request, reply) => {
       const author = authorOf(request);
-      const prepare = async (current: CurrentOutlook) => {
-        await requireMatchOf(request, current);
+      const prepare = async (session: Session, current: CurrentOutlook) => {
+        await requireMatchOf(request, ledger, session, current);
         const patched = parse(patchedFramework, mergePatch(current.framework.read(), request.body));
         const { rationale, probabilities, evidence, acknowledges, ...framework } = patched;
         return { author, rationale, probabilities, evidence, acknowledges, framework };
       };
-      await answerRevision(request, reply, ledger, prepare, { bringsRules: true });
+      await answerRevision(request, reply, ledger, prepare, { mayChangeRules: true });
       return reply;
     },
   });
 }
 
-/** @throws Problem `precondition-failed` where If-Match names another state than what stands */
-export function requireMatchOf(
+/** @throws Problem `precondition-failed` where If-Match names another ETag than the current one */
+export async function requireMatchOf(
   request: FastifyRequest,
-  { readWhole }: CurrentOutlook,
+  { digests }: Pick<RevisionDeps, 'digests'>,
+  session: Session,
+  current: CurrentOutlook,
 ): Promise<void> {
-  return requireMatch(request, async () => renderOutlook(await readWhole()).digest);
+  const ifMatch = ifMatchOf(request);
+  if (ifMatch === undefined) return;
+  const found = await digests.of(session, [current]);
+  requireMatch(ifMatch, found.get(current.row.slug) ?? '');
 }
 
-/** Appends the version that `prepare` answers to what stands, and answers its author. */
+/** Appends the version that `prepare` answers to the outlook as it is, and answers its author. */
 export function answerRevision(
   request: FastifyRequest,
   reply: FastifyReply,
   ledger: RevisionDeps,
-  prepare: Parameters<Reviser['revise']>[2],
-  options: { bringsRules: boolean },
+  prepare: Prepare,
+  options: { mayChangeRules: boolean },
 ): Promise<void> {
   const { slug: name } = request.params as { slug: string };
-  return runWrite(request, reply, ledger, {
-    work: (session) => ledger.reviser.revise(session, name, prepare, options),
-    respond: answerRevised,
-    afterCommit: (revised) => announceVersion(ledger, revised),
-  });
+  return runWrite(request, reply, ledger, revisionWrite(ledger, name, prepare, options));
 }
 
-function answerRevised(revised: OutlookVersion): WriteResponse {
+function revisionWrite(
+  ledger: RevisionDeps,
+  name: string,
+  prepare: Prepare,
+  options: { mayChangeRules: boolean },
+): Write<PublishedVersion> {
+  return {
+    work: async (session) =>
+      renderPublished(await ledger.reviser.revise(session, name, prepare, options)),
+    respond: revisedResponse,
+    afterCommit: (revised) => announceVersion(ledger, revised),
+  };
+}
+
+function revisedResponse(revised: PublishedVersion): WriteResponse {
   return publishedResponse(revised, `/v1/outlooks/${revised.slug}/versions/${revised.version}`);
 }

@@ -18,6 +18,8 @@ export type VersionResponseDeps = {
   publicUrl: string;
 };
 
+type VersionDraft = ResponseDraft & { body: Buffer; digest: string };
+
 /**
  * A version of an outlook as a read answers it, with links to its neighbours. One of the past stays as it
  * is when the next one comes, but for the link to that.
@@ -26,7 +28,7 @@ export function draftOf(
   version: OutlookVersion,
   freshness: Freshness,
   { isPast }: { isPast: boolean },
-): ResponseDraft & { digest: string } {
+): VersionDraft {
   const { bytes: body, digest } = renderOutlook(version);
   return { body, digest, freshness, link: versionLinks(version), linkMayChange: isPast };
 }
@@ -87,24 +89,30 @@ function versionLinks({ slug, version, latestVersion }: OutlookVersion): string 
   return links.join(', ');
 }
 
-const currentOf = (published: OutlookVersion) =>
-  draftOf(published, 'revalidate', { isPast: false });
+/** A version that was just published, rendered once for its author, for retries and for the cache. */
+export type PublishedVersion = { slug: string; version: number; draft: VersionDraft };
+
+export function renderPublished(published: OutlookVersion): PublishedVersion {
+  const { slug, version } = published;
+  return { slug, version, draft: draftOf(published, 'revalidate', { isPast: false }) };
+}
 
 /** How the author of a version that was just published is answered. */
-export function publishedResponse(published: OutlookVersion, location: string): WriteResponse {
-  const { body, digest, link = '' } = currentOf(published);
-  return { status: 201, headers: { location, link, etag: `"${digest}"` }, body: Buffer.from(body) };
+export function publishedResponse(
+  { draft: { body, digest, link = '' } }: PublishedVersion,
+  location: string,
+): WriteResponse {
+  return { status: 201, headers: { location, link, etag: `"${digest}"` }, body };
 }
 
 /**
- * Tells of a version that is committed: from then on no read here answers with what stood before, and other
- * instances are told.
+ * Announces a version that is committed: from then on no read here answers with an older one, and other
+ * instances are woken.
  */
 export function announceVersion(
   { cache, feed }: { cache: ResponseCache; feed: ChangeFeed },
-  published: OutlookVersion,
+  { slug, version, draft }: PublishedVersion,
 ): void {
-  const current = { ...currentOf(published), hasAlternatives: true };
-  cache.store(published.slug, published.version, current);
+  cache.store(slug, version, { ...draft, hasAlternatives: true });
   feed.announce();
 }

@@ -1,27 +1,22 @@
 import type { ChangeFeed } from '../postgres/change-feed.ts';
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type pg from 'pg';
-import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { appendAudit } from '../access/audit-log.ts';
-import { inTransaction } from '../postgres/pool.ts';
 import { holdView, listViews, listViewVersions, type View } from '../ledger/views.ts';
 import { requireOutlook } from '../ledger/find-outlook.ts';
 import { DomainError } from '../domain/errors.ts';
 import { fractionsOf } from '../domain/probabilities.ts';
-import { writeOf } from '../access/audit-trail.ts';
 import { authorOf } from '../access/authentication.ts';
+import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
 import { keysetPage, LIST_TYPES, listShape, pageContent, renderPage } from '../http/paging.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { slug, versionNumber } from '../http/fields.ts';
 import { newView, view } from './schemas/views.ts';
 
-export type ViewDeps = {
-  pool: pg.Pool;
+export type ViewDeps = WriteDeps & {
   cache: ResponseCache;
   feed: ChangeFeed;
-  now: () => Date;
 };
 
 const TAG = 'Views';
@@ -90,12 +85,13 @@ function ownRoute(api: Api, { pool }: ViewDeps): void {
       const { id } = authorOf(request);
       const [own] = await listViewVersions(pool, name, id, { before: null, limit: 1 });
       if (!own) throw await noView(pool, name, id);
-      return sendOwn(reply, own);
+      forbidStoring(reply); // whose it is, is in the key
+      return reply.send(represent(own));
     },
   });
 }
 
-function holdRoute(api: Api, { pool, cache, feed, now }: ViewDeps): void {
+function holdRoute(api: Api, ledger: ViewDeps): void {
   api.route({
     method: 'PUT',
     url: OWN_URL,
@@ -118,31 +114,25 @@ function holdRoute(api: Api, { pool, cache, feed, now }: ViewDeps): void {
     handler: async (request, reply) => {
       const { slug: name } = request.params;
       const author = authorOf(request);
-      const {
-        view: held,
-        isNew,
-        status,
-      } = await inTransaction(pool, async (session) => {
-        const outcome = await holdView(session, name, { ...request.body, author }, now);
-        const status = outcome.isNew && outcome.view.version === 1 ? 201 : 200;
-        await appendAudit(session, [writeOf(request, status, now())]);
-        return { ...outcome, status };
+      forbidStoring(reply); // whose it is, is in the key
+      await runWrite(request, reply, ledger, {
+        work: (session) => holdView(session, name, { ...request.body, author }, ledger.now),
+        respond: ({ view: held, isNew }) => ({
+          ...(isNew && held.version === 1
+            ? { status: 201, headers: { location: `/v1/outlooks/${name}/views/${author.id}` } }
+            : { status: 200 }),
+          body: represent(held),
+        }),
+        afterCommit: ({ isNew }) => {
+          if (!isNew) return;
+          ledger.cache.invalidate(name);
+          ledger.feed.announce();
+        },
+        ignoresKey: true,
       });
-      if (isNew) {
-        cache.invalidate(name);
-        feed.announce();
-      }
-      if (status === 201) {
-        reply.code(status).header('location', `/v1/outlooks/${name}/views/${author.id}`);
-      }
-      return sendOwn(reply, held);
+      return reply;
     },
   });
-}
-
-function sendOwn(reply: FastifyReply, own: View): FastifyReply {
-  forbidStoring(reply); // whose it is, is in the key
-  return reply.send(represent(own));
 }
 
 function historyRoute(api: Api, { pool, cache }: ViewDeps): void {

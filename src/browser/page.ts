@@ -12,7 +12,7 @@ const live = document.querySelector<HTMLElement>('#live');
 if (live) {
   let told = live.dataset['news'];
   followEvents(live, (next, { dataset: { news } }) => {
-    tell(news && news !== told ? news : 'The page was brought up to date.');
+    tell(news && news !== told ? news : 'The page was updated.');
     told = news;
     onShown(next);
   });

@@ -45,8 +45,7 @@ export async function publish({
     const sentence = `${content.title}: ${content.detail}`;
     return { sentence, errors: content.errors ?? [], isUnknown: response.status >= 500 };
   } catch {
-    const sentence =
-      'No answer came. Publish again: it is sent under the same key, so it counts once.';
+    const sentence = 'There was no response. Publish again: the revision is stored only once.';
     return { sentence, errors: [], isUnknown: true };
   }
 }

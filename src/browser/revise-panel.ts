@@ -106,9 +106,9 @@ export function preview(panel: Panel, points: Points, { body }: Draft): void {
   panel.why.textContent = body.rationale;
   const cited = panel.form.querySelectorAll<HTMLInputElement>('input[name=evidence]:checked');
   panel.more.replaceChildren(
-    ...[...cited].map((input) => listItem(`It cites: ${input.parentElement?.textContent ?? ''}`)),
+    ...[...cited].map((input) => listItem(`Cites: ${input.parentElement?.textContent ?? ''}`)),
     ...body.acknowledges.map(({ condition, reason }) =>
-      listItem(`It answers ${condition}: ${reason}`),
+      listItem(`Answers ${condition}: ${reason}`),
     ),
   );
   panel.publish.textContent = `Publish version ${Number(panel.form.dataset['version']) + 1}`;

@@ -88,9 +88,9 @@ class Revising {
     if (!wasLookedAt && !isWriting) return;
     const isVersion = before.version !== form.dataset['version'];
     const what = isVersion
-      ? `Version ${form.dataset['version']} stands by now`
-      : 'What stands has changed';
-    refuse(this.#panel, `${what}. Look at the change again before you publish it.`, []);
+      ? `Version ${form.dataset['version']} is current now`
+      : 'The outlook has changed';
+    refuse(this.#panel, `${what}. Preview the change again before you publish it.`, []);
   }
 
   #show(points: Points): void {

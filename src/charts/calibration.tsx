@@ -19,7 +19,7 @@ export function calibrationChart({ name, n, buckets }: CalibrationData, look: Ch
   const subtitle = n === 0 ? 'No outlook is resolved yet.' : `${count} · bars: 95% intervals`;
   const told = buckets.map(
     ({ predictedMean, realisedRate, interval, n: of }) =>
-      `given ${percent(hundredth(predictedMean))}, came about ${percent(hundredth(realisedRate))} (${percent(hundredth(interval.low))} to ${percent(hundredth(interval.high))}; ${of})`,
+      `forecast ${percent(hundredth(predictedMean))}, occurred ${percent(hundredth(realisedRate))} (${percent(hundredth(interval.low))} to ${percent(hundredth(interval.high))}; ${of})`,
   );
   const description = told.length > 0 ? `${count}: ${told.join('; ')}.` : subtitle;
   return renderChart(
@@ -66,7 +66,7 @@ function Curve({ buckets, look }: { buckets: readonly CalibrationBucket[]; look:
         tone="faint"
         anchor="middle"
         room={plot.right - plot.left}
-        text="Probability that was given (up: how often it came about)"
+        text="Forecast probability (vertical: how often it occurred)"
       />
       <path
         class="rule"

@@ -33,7 +33,7 @@ export function drawdownChart(data: DrawdownData, look: ChartLook): string {
   const { symbol, since, found, label } = data;
   const title = `${symbol}: drawdown`;
   if (!found) {
-    const none = `No close of ${symbol} since ${longDay(dateOf(since))} is known.`;
+    const none = `There are no closes of ${symbol} since ${longDay(dateOf(since))}.`;
     return renderChart(look, { title, subtitle: none, description: none }, null);
   }
   const { last, peak, depth, deepest } = found;

@@ -25,10 +25,10 @@ export function scenariosChart(data: ScenariosData, look: ChartLook): string {
 
 function movement({ version, deltas }: ScenariosData): string {
   if (!deltas || SCENARIO_NAMES.every((name) => deltas[name] === 0)) {
-    return version === 1 ? 'The first version.' : 'As in the version before.';
+    return version === 1 ? 'The first version.' : 'Unchanged since the previous version.';
   }
   const moved = SCENARIO_NAMES.map((name) => `${SCENARIO_TITLES[name]} ${points(deltas[name])}`);
-  return `Since the version before, in percentage points: ${moved.join(', ')}.`;
+  return `Since the previous version, in percentage points: ${moved.join(', ')}.`;
 }
 
 function Bars({ data, look }: { data: ScenariosData; look: ChartLook }) {

@@ -31,15 +31,15 @@ export function byScenario<Value>(of: (name: ScenarioName) => Value): ByScenario
 }
 
 /**
- * Says what keeps `value` from being a probability (a number in [0, 1] with at most four decimals),
- * in words that tell how to mend it; null where nothing does.
+ * Says why `value` is not a probability (a number in [0, 1] with at most four decimals) and how to
+ * fix it; null if it is one.
  */
 export function probabilityFault(value: unknown): string | null {
   if (value === undefined) return 'is required';
   if (typeof value === 'string') return 'must be a number without quotes, such as 0.35';
   if (typeof value !== 'number' || Number.isNaN(value)) return 'must be a number, such as 0.35';
-  if (value < 0) return 'must not be negative: a probability lies between 0 and 1';
-  if (value > 100) return 'must lie between 0 and 1';
+  if (value < 0) return 'must not be negative: a probability is between 0 and 1';
+  if (value > 100) return 'must be between 0 and 1';
   if (value > 1) {
     return `probabilities are fractions: ${value} % is ${basisPoints(value / 100) / WHOLE}`;
   }
@@ -48,7 +48,7 @@ export function probabilityFault(value: unknown): string | null {
   return `has more than four decimals; the smallest step is 0.0001, so write ${nearest}`;
 }
 
-/** A fraction as whole basis points; exact for values without a {@link probabilityFault}. */
+/** A fraction as whole basis points. Exact for values without a {@link probabilityFault}. */
 export function basisPoints(fraction: number): number {
   return Math.round(fraction * WHOLE) + 0; // + 0 turns -0 into 0
 }
@@ -56,7 +56,7 @@ export function basisPoints(fraction: number): number {
 /** Why three probabilities do not sum to 1. `sum` and `excess` are fractions; excess is signed. */
 export type SumFault = { sum: number; excess: number; detail: string; correction: string };
 
-/** Judges the sum of three values in basis points; null where it is exactly 10000. */
+/** Checks the sum of three values in basis points; null if it is exactly 10000. */
 export function sumFault(points: BasisPoints): SumFault | null {
   const sum = points.bear + points.base + points.bull;
   if (sum === WHOLE) return null;
@@ -73,13 +73,13 @@ export function sumFault(points: BasisPoints): SumFault | null {
 
 /**
  * Basis points as {@link Probabilities}.
- * @throws RangeError where one is no whole number in 0–10000 or the sum is not 10000
+ * @throws RangeError if one is not a whole number in 0–10000 or the sum is not 10000
  */
 export function probabilitiesOf(points: BasisPoints): Probabilities {
   const { bear, base, bull } = points;
   for (const value of [bear, base, bull]) {
     if (!Number.isInteger(value) || value < 0 || value > WHOLE) {
-      throw new RangeError(`${value} is no whole number of basis points in 0–${WHOLE}`);
+      throw new RangeError(`${value} is not a whole number of basis points in 0–${WHOLE}`);
     }
   }
   const fault = sumFault(points);

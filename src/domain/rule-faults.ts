@@ -3,7 +3,7 @@ import type { Horizon } from './framework.ts';
 import { type Comparison, comparisonsOf, type Operator, type Rule } from './invalidation.ts';
 import { type Frequency, mostObservations } from './series.ts';
 
-/** Comparisons that all must hold leave some number, and none stands twice. Paths are within the rule. */
+/** Comparisons under `all` do not contradict each other, and none is repeated. Paths start at the rule. */
 export function ruleFaults(rule: Rule): Fault[] {
   const [part] = 'series' in rule ? [] : Object.keys(rule);
   if (part === undefined) return [];
@@ -11,11 +11,11 @@ export function ruleFaults(rule: Rule): Fault[] {
   return comparisons.flatMap((comparison, index): Fault[] => {
     const earlier = comparisons.slice(0, index);
     const same = earlier.findIndex((one) => JSON.stringify(one) === JSON.stringify(comparison));
-    if (same >= 0) return [{ path: [part, index], detail: `says the same as entry ${same}` }];
+    if (same >= 0) return [{ path: [part, index], detail: `repeats entry ${same}` }];
     if (part === 'any') return [];
     const opposed = earlier.findIndex((one) => contradicts(one, comparison));
     if (opposed < 0) return [];
-    const detail = `can't hold together with entry ${opposed}; take one of them out, or use any`;
+    const detail = `contradicts entry ${opposed}; remove one of them, or use any`;
     return [{ path: [part, index], detail }];
   });
 }
@@ -30,7 +30,7 @@ const BOUNDS: Record<Operator, Bound> = {
   crossesBelow: { side: 'below', isOpen: true },
 };
 
-/** Whether no newest value satisfies both; for crossings the other way at once, no value before it. */
+/** Whether no newest value can satisfy both or, for opposite crossings, no value before it. */
 function contradicts(one: Comparison, other: Comparison): boolean {
   if (one.series !== other.series) return false;
   const [first, second] = [BOUNDS[one.operator], BOUNDS[other.operator]];
@@ -43,8 +43,8 @@ function contradicts(one: Comparison, other: Comparison): boolean {
 }
 
 /**
- * A rule asks for no more observations than its series can have within the horizon.
- * @param frequencyOf that of a series by its key; undefined for one that is unknown, which is not judged
+ * A rule requires no more observations than its series can have within the horizon.
+ * @param frequencyOf the frequency of a series by key; undefined for an unknown series, which is skipped
  */
 export function unreachableFaults(
   rule: Rule,
@@ -60,7 +60,7 @@ export function unreachableFaults(
     const most = mostObservations(frequency, horizon) - (isCrossing ? 1 : 0);
     if (forObservations <= most) return [];
     const place = part === undefined ? [] : [part, index];
-    const detail = `${series} is ${frequency} and can have ${most} at most within the horizon${isCrossing ? ', beside the one before the crossing' : ''}`;
+    const detail = `${series} is ${frequency} and can have at most ${most} observations within the horizon${isCrossing ? ', besides the one before the crossing' : ''}`;
     return [{ path: [...place, 'forObservations'], detail }];
   });
 }

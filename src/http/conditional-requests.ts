@@ -78,23 +78,19 @@ function entityTags(header: string): string[] {
   return header.match(/(?:W\/)?"[^"]*"/g) ?? [];
 }
 
-/** Whether a write is only for what its author has read. */
-export function isConditional(request: FastifyRequest): boolean {
-  return request.headers['if-match'] !== undefined;
+/** The If-Match header of a write that is only for the outlook that its author has read. */
+export function ifMatchOf({ headers }: FastifyRequest): string | undefined {
+  return headers['if-match'];
 }
 
 /**
- * Guards a write against a view that its author has not read.
- * @throws Problem `precondition-failed` where If-Match is sent and names another state than what stands
+ * Guards a write against a state that its author has not read.
+ * @param ifMatch the header
+ * @throws Problem `precondition-failed` where the header names another ETag than the current one
  */
-export async function requireMatch(
-  request: FastifyRequest,
-  currentDigest: () => Promise<string>,
-): Promise<void> {
-  const wanted = request.headers['if-match'];
-  if (wanted === undefined) return;
-  const etag = `"${await currentDigest()}"`;
-  if (matchHolds(wanted, etag)) return;
+export function requireMatch(ifMatch: string, currentDigest: string): void {
+  const etag = `"${currentDigest}"`;
+  if (matchHolds(ifMatch, etag)) return;
   throw new Problem('precondition-failed', `The current ETag is ${etag}.`, {
     headers: { etag },
   });

@@ -1,6 +1,5 @@
 import type { NewVersion, PublishedConsensus } from '../domain/outlook.ts';
 import { deltasOf, fractionsOf, type Probabilities } from '../domain/probabilities.ts';
-import { appendAuditRows, auditRows, type NewAuditEntry } from '../access/audit-log.ts';
 import type { Session } from '../postgres/pool.ts';
 
 export const APPEND_VERSIONS = {
@@ -17,8 +16,7 @@ export const APPEND_VERSIONS = {
         recorded_at timestamptz, hash text, previous_hash text, consensus_method text,
         consensus_weights text)
       order by outlook_id, version
-      returning outlook_id, version, recorded_at),
-    audit as (${appendAuditRows('$3')})
+      returning outlook_id, version, recorded_at)
     insert into events (kind, outlook_id, version, recorded_at, data)
     select event.kind, version.outlook_id, version.version, version.recorded_at, event.data
       from version join json_to_recordset($2) as event (outlook_id bigint, version int, kind text,
@@ -33,8 +31,6 @@ export type VersionToAppend = {
   frameworkId: number;
   before: Probabilities | null;
   consensus?: Pick<PublishedConsensus, 'method' | 'weights'> | undefined;
-  /** What the audit trail is to keep of it, where its transaction records nothing else. */
-  audit?: NewAuditEntry | undefined;
 };
 
 /**
@@ -45,6 +41,7 @@ export async function appendVersions(
   session: Session,
   appended: readonly VersionToAppend[],
 ): Promise<void> {
+  if (appended.length === 0) return;
   const rows = appended.map(({ outlookId, next, frameworkId, consensus }) => ({
     outlook_id: outlookId,
     version: next.version,
@@ -69,8 +66,7 @@ export async function appendVersions(
       deltas: before && deltasOf(before, next.probabilities),
     },
   }));
-  const audit = appended.flatMap((one) => one.audit ?? []);
-  const values = [JSON.stringify(rows), JSON.stringify(events), auditRows(audit)];
+  const values = [JSON.stringify(rows), JSON.stringify(events)];
   await session.query({ ...APPEND_VERSIONS, values });
 }
 

@@ -187,7 +187,7 @@ export async function assessCondition(
   if (outlook.status !== 'open') {
     throw new DomainError(
       'outlook-closed',
-      `"${slug}" is ${outlook.status}; it is not judged any more.`,
+      `"${slug}" is ${outlook.status}, so its conditions can no longer be assessed.`,
     );
   }
   requireAssessable(condition, assessment);
@@ -199,20 +199,24 @@ export async function assessCondition(
 function requireAssessable(condition: Condition, { state, overrideReason }: Assessment): void {
   const faults = [];
   if (state === condition.state) {
-    faults.push({ path: ['state'], detail: `the condition is ${state} already` });
+    faults.push({ path: ['state'], detail: `the condition is already ${state}` });
   }
   if (condition.rule !== null && overrideReason === null) {
-    const detail = 'is required: a rule judges this condition; say why you go before it';
+    const detail = 'is required: this condition has a rule; say why you override it';
     faults.push({ path: ['overrideReason'], detail });
   }
   if (condition.rule === null && overrideReason !== null) {
     faults.push({
       path: ['overrideReason'],
-      detail: 'there is no rule to go before; leave it out',
+      detail: 'must be left out, because this condition has no rule to override',
     });
   }
   if (faults.length === 0) return;
-  throw new DomainError('assessment-refused', `"${condition.key}" can't be assessed so.`, faults);
+  throw new DomainError(
+    'assessment-refused',
+    `This assessment of "${condition.key}" is not valid.`,
+    faults,
+  );
 }
 
 async function appendAssessment(
@@ -222,7 +226,7 @@ async function appendAssessment(
   { state, rationale, evidence, overrideReason, author }: Assessment,
   now: Date,
 ): Promise<void> {
-  const reason = `"${key}" is ${state}, by an assessment of ${author.name}.`;
+  const reason = `${author.name} assessed "${key}" as ${state}.`;
   const { rows } = await session.query<{ id: number }>(
     `insert into condition_changes (outlook_id, key, state, cause, invalidates, version, reason,
        observations, author_id, rationale, override_reason, recorded_at)

@@ -33,14 +33,14 @@ export async function readConsensus(
   if (views.length === 0) {
     throw new DomainError(
       'no-views',
-      `No analyst holds a view of "${slug}"${asOf ? ' then' : ''}.`,
+      `No analyst has a view of "${slug}"${asOf ? ' as of that time' : ''}.`,
     );
   }
   const shares = normalised(await weigh(session, views, weights, asOf));
   if (!shares) {
     throw new DomainError(
       'no-weights',
-      'No analyst who holds a view has a record of skill: none was scored, or none did better than chance.',
+      'No analyst with a view has a skill weight: none has been scored, or none did better than chance.',
     );
   }
   const held = views.map(({ probabilities }) => probabilities);
@@ -48,7 +48,7 @@ export async function readConsensus(
   if (!consensus) {
     throw new DomainError(
       'no-pool',
-      'Each scenario is ruled out by a view that gives it probability 0, so the logarithmic pool does not exist.',
+      'For each scenario, a view gives it probability 0, so the logarithmic pool does not exist.',
     );
   }
   return {

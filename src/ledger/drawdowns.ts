@@ -20,7 +20,7 @@ export async function readCloses(
   );
   const [series] = rows;
   if (!series) {
-    throw new DomainError('no-closes', `The instrument "${symbol}" names no series of its closes.`);
+    throw new DomainError('no-closes', `The instrument "${symbol}" has no series of closes.`);
   }
   const closes =
     asOf === null

@@ -67,7 +67,7 @@ export async function addEvidence(
 
 function momentFaults({ publishedAt }: NewEvidence, now: Date): Fault[] {
   if (publishedAt <= now) return [];
-  const detail = `must not be in the future: it is ${now.toISOString()} here`;
+  const detail = `must not be in the future; the service's clock says ${now.toISOString()}`;
   return [{ path: ['publishedAt'], detail }];
 }
 
@@ -86,7 +86,7 @@ async function claimFaults(
   return claims.flatMap(({ target: { kind, key } }, index) => {
     const keys: readonly string[] = known[kind];
     if (keys.includes(key)) return [];
-    const detail = `there is no ${kind} "${key}"; ${keys.length > 0 ? `there is ${keys.join(', ')}` : 'the outlook has none'}`;
+    const detail = `there is no ${kind} "${key}"; ${keys.length > 0 ? `use one of ${keys.join(', ')}` : 'the outlook has none'}`;
     return [{ path: ['claims', index, 'target', 'key'], detail }];
   });
 }
@@ -103,9 +103,14 @@ async function correctionFaults(
     [corrects, outlookId],
   );
   const [found] = rows;
-  if (!found) return [{ path: ['corrects'], detail: 'is no evidence of this outlook' }];
+  if (!found) return [{ path: ['corrects'], detail: 'must be the id of evidence of this outlook' }];
   if (found.by === null) return [];
-  return [{ path: ['corrects'], detail: `is corrected already, by ${found.by}: correct that one` }];
+  return [
+    {
+      path: ['corrects'],
+      detail: `is already corrected by ${found.by}: correct that item instead`,
+    },
+  ];
 }
 
 // The outlook is locked, and a trigger numbers the item.
@@ -263,11 +268,11 @@ export async function requireEvidence(
   const known = new Set(rows.map(({ id }) => id));
   const faults = ids.flatMap((id, index) => {
     if (known.has(id.toLowerCase())) return [];
-    const detail = `"${id}" is no evidence of this outlook; GET …/evidence lists what there is`;
+    const detail = `"${id}" is not evidence of this outlook; GET …/evidence lists the ids`;
     return [{ path: ['evidence', index], detail }];
   });
   if (faults.length === 0) return;
-  throw new DomainError('unknown-evidence', 'Not all that is cited is there.', faults);
+  throw new DomainError('unknown-evidence', 'Some of the cited evidence does not exist.', faults);
 }
 
 /** Records what a version cites; call it once the version is there. */

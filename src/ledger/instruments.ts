@@ -22,11 +22,9 @@ export async function createInstrument(db: Db, instrument: Instrument, now: Date
     .onConflictDoNothing({ target: instruments.symbol })
     .returning({ id: instruments.id });
   if (inserted.length === 0) {
-    throw new DomainError(
-      'symbol-taken',
-      `There already is an instrument "${instrument.symbol}".`,
-      [{ path: ['symbol'], detail: 'is taken; use that instrument or another symbol' }],
-    );
+    throw new DomainError('symbol-taken', `The instrument "${instrument.symbol}" already exists.`, [
+      { path: ['symbol'], detail: 'is taken; use that instrument or another symbol' },
+    ]);
   }
 }
 
@@ -56,8 +54,8 @@ export async function nameCloses(db: Db, symbol: string, closes: string): Promis
   if (instrument.closes === closes) return instrument;
   throw new DomainError(
     'closes-named',
-    `The closes of "${symbol}" are in the series "${instrument.closes}", and stay there.`,
-    [{ path: ['closes'], detail: `is "${instrument.closes}" already` }],
+    `The closes of "${symbol}" are in the series "${instrument.closes}". That cannot change.`,
+    [{ path: ['closes'], detail: `is already "${instrument.closes}"` }],
   );
 }
 

@@ -15,13 +15,13 @@ const HEAD = `
     o.bear_bps as bear, o.base_bps as base, o.bull_bps as bull
   from outlooks o join instruments i on i.id = o.instrument_id`;
 
-export const LOCK_HEAD = {
-  name: 'lock-standing',
-  text: `${HEAD} where o.slug = $1 for no key update of o`,
-};
 export const LOCK_HEADS = {
-  name: 'lock-some',
-  text: `${HEAD} where o.slug = any($1) for no key update of o skip locked`,
+  name: 'lock-heads',
+  text: `${HEAD} where o.slug = any($1) for no key update of o`,
+};
+const LOCK_FREE_HEADS = {
+  name: 'lock-free-heads',
+  text: `${LOCK_HEADS.text} skip locked`,
 };
 
 export type HeadRow = Record<ScenarioName, number> & {
@@ -40,24 +40,31 @@ export type HeadRow = Record<ScenarioName, number> & {
   framework_id: number;
 };
 
-/** A locked outlook: what stands, but for open triggers, and what goes into every version of it. */
-export type Locked = { row: HeadRow; head: Head; framework: PublishedFramework };
+/** A locked outlook: its current state, but for open triggers, and what goes into every version of it. */
+export type CurrentOutlook = { row: HeadRow; head: Head; framework: PublishedFramework };
 
-/** The outlooks of locked rows, by slug. */
-export async function lockedBySlug(
+/**
+ * Locks outlooks until the transaction ends.
+ * @param waits whether to wait for those that another transaction holds; else they are left out
+ * @returns those that exist, by slug
+ */
+export async function lockOutlooks(
   session: Session,
   cache: FrameworkCache,
-  rows: readonly HeadRow[],
-): Promise<Map<string, Locked>> {
-  const stored = await readFrameworks(
+  slugs: readonly string[],
+  { waits }: { waits: boolean },
+): Promise<Map<string, CurrentOutlook>> {
+  const statement = waits ? LOCK_HEADS : LOCK_FREE_HEADS;
+  const { rows } = await session.query<HeadRow>({ ...statement, values: [slugs] });
+  const frameworks = await readFrameworks(
     session,
     cache,
     rows.map((row) => row.framework_id),
   );
   return new Map(
     rows.map((row) => {
-      const found = stored.get(row.framework_id);
-      if (!found) throw new Error(`framework ${row.framework_id} is missing`);
+      const framework = frameworks.get(row.framework_id);
+      if (!framework) throw new Error(`framework ${row.framework_id} is missing`);
       const head: Head = {
         slug: row.slug,
         status: row.status,
@@ -65,10 +72,10 @@ export async function lockedBySlug(
         publishedAt: new Date(row.published_at),
         hash: row.hash,
         probabilities: probabilitiesOf(row),
-        frameworkHash: found.hash,
+        frameworkHash: framework.hash,
         openTriggers: [],
       };
-      return [row.slug, { row, head, framework: found }];
+      return [row.slug, { row, head, framework }];
     }),
   );
 }

@@ -76,7 +76,7 @@ async function instrumentOf(tx: Db, symbol: string, others: readonly Fault[]) {
     ]);
   }
   if (others.length === 0) return instrument;
-  throw new DomainError('unknown-series', 'A rule asks for what its series can not give.', others);
+  throw new DomainError('unknown-series', 'A rule does not fit its series.', others);
 }
 
 async function takeSlug(
@@ -97,7 +97,7 @@ async function takeSlug(
     .onConflictDoNothing({ target: outlooks.slug })
     .returning({ id: outlooks.id });
   if (inserted) return inserted.id;
-  throw new DomainError('slug-taken', `There already is an outlook "${slug}".`, [
-    { path: ['slug'], detail: 'is taken; give another slug, or revise the outlook that has it' },
+  throw new DomainError('slug-taken', `The outlook "${slug}" already exists.`, [
+    { path: ['slug'], detail: 'is taken; choose another slug, or revise the outlook that has it' },
   ]);
 }

@@ -116,7 +116,7 @@ async function readReturn(
   { series_id: seriesId, frequency, horizon_from: from, horizon_to: to }: OutlookRow,
 ): Promise<HorizonReturn | { missing: string }> {
   if (seriesId === null || frequency === null) {
-    return { missing: 'the instrument names no series of its closes' };
+    return { missing: 'the instrument has no series of closes' };
   }
   const start = await lastCloseBefore(session, seriesId, from);
   const end = await lastCloseBefore(session, seriesId, to);

@@ -1,33 +1,23 @@
-import pg from 'pg';
+import type pg from 'pg';
 import { DomainError } from '../domain/errors.ts';
-import { type Framework, hashFramework, type PublishedFramework } from '../domain/framework.ts';
+import { type Framework, hashFramework } from '../domain/framework.ts';
 import {
+  type Decision,
   decideRevision,
-  type NewVersion,
   type OutlookVersion,
   type PublishedConsensus,
-  type Head,
 } from '../domain/outlook.ts';
 import type { Probabilities } from '../domain/probabilities.ts';
 import type { Acknowledgement } from '../domain/review.ts';
-import { inTransaction, onSession } from '../postgres/pool.ts';
+import { onSession } from '../postgres/pool.ts';
 import { appendFramework, type FrameworkCache } from './frameworks.ts';
-import { appendAudit, type NewAuditEntry } from '../access/audit-log.ts';
 import { type VersionToAppend, appendVersions } from './append-version.ts';
 import { appendAnswers, readOpenTriggers } from './conditions.ts';
-import { type PooledViews, readConsensus, recordPooledViews } from './consensus.ts';
+import { recordPooledViews } from './consensus.ts';
 import { citeEvidence, requireEvidence } from './evidence.ts';
-import {
-  LOCK_HEADS,
-  LOCK_HEAD,
-  type Locked,
-  lockedBySlug,
-  type HeadRow,
-  subjectOf,
-} from './locked-outlooks.ts';
+import { type CurrentOutlook, type HeadRow, lockOutlooks, subjectOf } from './locked-outlooks.ts';
 import { evaluateFramework } from './evaluate-conditions.ts';
 import { lockOutObservations, requireRuleSeries } from './rules.ts';
-import { batchCalls } from '../postgres/batching.ts';
 import { readVersion } from './versions.ts';
 
 /** What an author sends as the next version; see {@link decideRevision}. */
@@ -45,175 +35,143 @@ export type RevisionRequest = {
   withdraws?: true | undefined;
 };
 
-/** New probabilities of an outlook, whatever stands. */
-export type NewNumbers = RevisionRequest & {
-  slug: string;
-  probabilities: Probabilities;
-  audit: NewAuditEntry;
-};
-
-/** What an author revises: the wording that stands and, where they are asked for, the whole version and what views add up to. */
-export type CurrentOutlook = {
-  framework: PublishedFramework;
-  readWhole: () => Promise<OutlookVersion>;
-  pool: (how: Pick<PublishedConsensus, 'method' | 'weights'>) => Promise<PooledViews>;
+/** Revisions of several outlooks that are appended by one statement. */
+export type GroupedRevisions = {
+  /**
+   * An outlook as the revisions so far leave it; undefined where it takes a transaction of its own: another one holds it, a
+   * review is due, or it does not exist.
+   */
+  current: (slug: string) => CurrentOutlook | undefined;
+  /**
+   * Decides the version that follows by a request that {@link isPlain}. It is appended with the others.
+   * @throws DomainError what {@link decideRevision} throws
+   */
+  revise: (current: CurrentOutlook, request: RevisionRequest) => OutlookVersion;
+  append: () => Promise<void>;
 };
 
 export type Reviser = {
+  /** Locks outlooks for revisions that share the transaction. */
+  group: (session: pg.PoolClient, slugs: readonly string[]) => Promise<GroupedRevisions>;
   /**
-   * Appends a version with new probabilities. Those that are sent at the same time go into one
-   * transaction, each judged on what the one before left and none held up by another's refusal.
-   * @throws DomainError `outlook-not-found`, or what {@link decideRevision} throws
-   */
-  reviseNumbers: (request: NewNumbers) => Promise<OutlookVersion>;
-  /**
-   * Appends the version that `prepare` answers to what stands. Call it in a transaction, which what it throws
-   * leaves to be rolled back. A framework comes only where `bringsRules` says that one may.
+   * Appends the version that `prepare` answers to the outlook as it is. Call it in a transaction, which is to be rolled back
+   * where it throws. A framework comes only where `mayChangeRules` says that one may.
    * @throws DomainError `outlook-not-found`, `unknown-evidence`, `unknown-series`, or what
    *   {@link decideRevision} throws
    */
   revise: (
     session: pg.PoolClient,
     slug: string,
-    prepare: (current: CurrentOutlook) => RevisionRequest | Promise<RevisionRequest>,
-    options: { bringsRules: boolean },
+    prepare: Prepare,
+    options: { mayChangeRules: boolean },
   ) => Promise<OutlookVersion>;
 };
+
+export type Prepare = (
+  session: pg.PoolClient,
+  current: CurrentOutlook,
+) => RevisionRequest | Promise<RevisionRequest>;
 
 /**
  * Revises outlooks. A transaction holds the rows of its outlooks, so writers of one take turns and each
  * decides on what the one before left.
  */
-export function reviser(pool: pg.Pool, cache: FrameworkCache, now: () => Date): Reviser {
-  const together = batchCalls<NewNumbers, OutlookVersion | null>(
-    (requests) => reviseTogether(pool, cache, requests, now),
-    { most: 64, atOnce: 1 },
-  );
-  const revise: Reviser['revise'] = (session, slug, prepare, options) =>
-    reviseAlone(session, cache, slug, prepare, { ...options, now });
+export function reviser(cache: FrameworkCache, now: () => Date): Reviser {
   return {
-    revise,
-    reviseNumbers: async (request) => {
-      const isPlain = request.evidence.length === 0 && request.acknowledges.length === 0;
-      const revised = isPlain ? await together(request) : null;
-      if (revised) return revised;
-      return inTransaction(pool, async (session) => {
-        await appendAudit(session, [request.audit]);
-        return revise(session, request.slug, () => request, { bringsRules: false });
-      });
-    },
+    group: (session, slugs) => groupRevisions(session, cache, slugs, now),
+    revise: (session, slug, prepare, options) =>
+      reviseAlone(session, cache, slug, prepare, { ...options, now }),
   };
 }
 
-/**
- * Null for an outlook that somebody holds, that waits for an answer or that does not exist: it is for a
- * turn of its own.
- */
-async function reviseTogether(
-  pool: pg.Pool,
-  cache: FrameworkCache,
-  requests: readonly NewNumbers[],
-  now: () => Date,
-): Promise<(OutlookVersion | DomainError | null)[]> {
-  try {
-    return await inTransaction(pool, async (session) => {
-      const slugs = [...new Set(requests.map(({ slug }) => slug))];
-      const { rows } = await session.query<HeadRow>({ ...LOCK_HEADS, values: [slugs] });
-      const locked = await lockedBySlug(session, cache, rows);
-      const appended: VersionToAppend[] = [];
-      const outcomes = requests.map((request) => {
-        const outlook = locked.get(request.slug);
-        if (!outlook || outlook.row.review_reasons.length > 0) return null;
-        return decideOne(outlook, request, now(), appended);
-      });
-      if (appended.length > 0) await appendVersions(session, appended);
-      return outcomes;
-    });
-  } catch (error) {
-    // One that Postgres refuses takes the others' transaction with it, not the others: it was undone.
-    const isRefused = error instanceof pg.DatabaseError && /^2[23]/.test(error.code ?? '');
-    if (isRefused && requests.length > 1) return requests.map(() => null);
-    throw error;
-  }
+/** Whether a revision appends nothing but a version with new probabilities. */
+export function isPlain(request: RevisionRequest): boolean {
+  const { framework, evidence, acknowledges, consensus, withdraws } = request;
+  if (framework !== undefined || consensus !== undefined || withdraws !== undefined) return false;
+  return evidence.length === 0 && acknowledges.length === 0;
 }
 
-function decideOne(
-  outlook: Locked,
-  { author, audit, ...proposal }: NewNumbers,
+function isReviewDue({ row }: CurrentOutlook): boolean {
+  return row.review_reasons.length > 0;
+}
+
+async function groupRevisions(
+  session: pg.PoolClient,
+  cache: FrameworkCache,
+  slugs: readonly string[],
+  now: () => Date,
+): Promise<GroupedRevisions> {
+  const outlooks = await lockOutlooks(session, cache, slugs, { waits: false });
+  const versions: VersionToAppend[] = [];
+  return {
+    current: (slug) => {
+      const current = outlooks.get(slug);
+      return current && !isReviewDue(current) ? current : undefined;
+    },
+    revise: (current, request) => {
+      const { version } = decide(current, request, now());
+      versions.push(version);
+      return published(current, version, request.author);
+    },
+    append: () => appendVersions(session, versions),
+  };
+}
+
+/** Decides the version that follows, of which nothing is written yet. From then on it is the current one. */
+function decide(
+  current: CurrentOutlook,
+  { author, framework, consensus, ...request }: RevisionRequest,
   now: Date,
-  appended: VersionToAppend[],
-): OutlookVersion | DomainError {
-  try {
-    const { head: before } = outlook;
-    const { next } = decideRevision(before, { ...proposal, authorId: author.id }, now);
-    const { id, framework_id: frameworkId } = outlook.row;
-    appended.push({ outlookId: id, next, frameworkId, before: before.probabilities, audit });
-    outlook.head = { ...before, ...next };
-    return { ...published(outlook, next, author, before.probabilities), ...NOTHING_CITED };
-  } catch (error) {
-    if (error instanceof DomainError) return error;
-    throw error;
-  }
+): { version: VersionToAppend; answers: Decision['answers'] } {
+  const { row, head } = current;
+  const frameworkHash = framework && hashFramework(framework, subjectOf(row));
+  const isPooled = consensus !== undefined;
+  const proposal = { ...request, authorId: author.id, frameworkHash, isPooled };
+  const { next, answers } = decideRevision(head, proposal, now);
+  current.head = { ...head, ...next };
+  const { id: outlookId, framework_id: frameworkId } = row;
+  const before = head.probabilities;
+  return { version: { outlookId, next, frameworkId, before, consensus }, answers };
 }
 
 async function reviseAlone(
   session: pg.PoolClient,
   cache: FrameworkCache,
   slug: string,
-  prepare: Parameters<Reviser['revise']>[2],
-  { bringsRules, now }: { bringsRules: boolean; now: () => Date },
+  prepare: Prepare,
+  { mayChangeRules, now }: { mayChangeRules: boolean; now: () => Date },
 ): Promise<OutlookVersion> {
-  if (bringsRules) await lockOutObservations(session);
-  const { rows } = await session.query<HeadRow>({ ...LOCK_HEAD, values: [slug] });
-  const outlook = (await lockedBySlug(session, cache, rows)).get(slug);
-  if (!outlook) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
-  const { row } = outlook;
-  const isOwed = row.review_reasons.length > 0;
+  if (mayChangeRules) await lockOutObservations(session);
+  const current = (await lockOutlooks(session, cache, [slug], { waits: true })).get(slug);
+  if (!current) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
+  const { row } = current;
+  const isOwed = isReviewDue(current);
   const openTriggers = isOwed ? await readOpenTriggers(session, row.id) : [];
-  const before: Head = { ...outlook.head, openTriggers };
-  const { author, framework, evidence, consensus, ...request } = await prepare({
-    framework: outlook.framework,
-    readWhole: () => readVersion(session, cache, slug, 'newest'),
-    pool: (how) => readConsensus(session, slug, { ...how, asOf: null }),
-  });
-  const frameworkHash = framework && hashFramework(framework, subjectOf(row));
-  const isPooled = consensus !== undefined;
-  const proposal = { ...request, authorId: author.id, frameworkHash, isPooled };
-  const { next, answers } = decideRevision(before, proposal, now());
-  await requireEvidence(session, row.id, evidence);
+  current.head = { ...current.head, openTriggers };
+  const request = await prepare(session, current);
+  const { version, answers } = decide(current, request, now());
+  const { next } = version;
+  await requireEvidence(session, row.id, request.evidence);
   await appendAnswers(session, row.id, next.version, answers);
-  const replaced = next.kind === 'framework' ? framework : undefined;
-  const frameworkId = replaced
-    ? await publishFramework(session, row, replaced, next.frameworkHash)
-    : row.framework_id;
-  const version = {
-    outlookId: row.id,
-    next,
-    frameworkId,
-    before: before.probabilities,
-    consensus,
-  };
-  await appendVersions(session, [version]);
-  await citeEvidence(session, row.id, next.version, evidence);
-  await recordPooledViews(session, row.id, next.version, consensus?.views ?? []);
-  const isPlain = next.kind === 'probabilities' && consensus === undefined;
-  if (isPlain && evidence.length === 0 && answers.length === 0) {
-    const plain = published(outlook, next, author, before.probabilities);
-    return { ...plain, ...NOTHING_CITED };
+  const framework = next.kind === 'framework' ? request.framework : undefined;
+  if (framework) {
+    version.frameworkId = await publishFramework(session, row, framework, next.frameworkHash);
   }
-  if (replaced) {
+  await appendVersions(session, [version]);
+  if (!isOwed && isPlain(request)) return published(current, version, request.author);
+  await citeEvidence(session, row.id, next.version, request.evidence);
+  await recordPooledViews(session, row.id, next.version, request.consensus?.views ?? []);
+  if (framework) {
     await evaluateFramework(session, {
       outlookId: row.id,
-      framework: replaced,
-      before: outlook.framework.read(),
+      framework,
+      before: current.framework.read(),
       horizon: subjectOf(row).horizon,
       recordedAt: next.publishedAt,
     });
   }
   return readVersion(session, cache, slug, 'newest');
 }
-
-const NOTHING_CITED = { evidence: [], answers: [], consensus: null } as const;
 
 async function publishFramework(
   session: pg.PoolClient,
@@ -225,19 +183,22 @@ async function publishFramework(
   return appendFramework(onSession(session), row.id, framework, hash, series);
 }
 
+/** The version that a revision appends that {@link isPlain}, whole. */
 function published(
-  { row, framework }: Pick<Locked, 'row' | 'framework'>,
-  next: NewVersion,
+  { row, framework }: CurrentOutlook,
+  { next, before }: VersionToAppend,
   author: OutlookVersion['author'],
-  previousProbabilities: Probabilities,
-): Omit<OutlookVersion, keyof typeof NOTHING_CITED> {
+): OutlookVersion {
   return {
     slug: row.slug,
     instrument: { symbol: row.symbol, name: row.instrument_name },
     horizon: subjectOf(row).horizon,
     status: row.status,
-    reviewReasons: [], // else it would not have been taken
+    reviewReasons: row.review_reasons,
     conditionStates: row.condition_states,
+    evidence: [],
+    answers: [],
+    consensus: null,
     resolution: null,
     latestVersion: next.version,
     version: next.version,
@@ -248,7 +209,7 @@ function published(
     hash: next.hash,
     previousHash: next.previousHash,
     probabilities: next.probabilities,
-    previousProbabilities,
+    previousProbabilities: before,
     framework,
   };
 }

@@ -49,7 +49,7 @@ export async function requireRuleSeries(
 ): Promise<RuleSeries> {
   const { series, faults } = await findRuleSeries(session, framework, horizon);
   if (faults.length === 0) return series;
-  const detail = 'A rule asks for what its series can not give.';
+  const detail = 'A rule does not fit its series.';
   throw new DomainError('unknown-series', detail, faults);
 }
 

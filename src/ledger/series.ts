@@ -29,7 +29,7 @@ export async function createSeries(db: Db, created: Series, now: Date): Promise<
     .onConflictDoNothing({ target: series.key })
     .returning({ id: series.id });
   if (inserted.length > 0) return;
-  throw new DomainError('series-taken', `There already is a series "${created.key}".`, [
+  throw new DomainError('series-taken', `The series "${created.key}" already exists.`, [
     { path: ['key'], detail: 'is taken; use that series or another key' },
   ]);
 }

@@ -70,7 +70,7 @@ async function verifyAll(session: Session): Promise<{ versions: number; faults: 
     const pages = await foundOf(session, frameworks, rows);
     for (const [index, row] of rows.entries()) {
       const found = pages[index];
-      if (!found) throw new Error('a version was read and not looked at');
+      if (!found) throw new Error('a version was read but not verified');
       ({ outlook_id: outlookId, version } = row);
       const previous: FoundVersion | null = before?.outlookId === outlookId ? before.found : null;
       const fault = versionFault(previous, found);
@@ -124,20 +124,20 @@ async function foundOf(
 
 // Each tells of the version at which something is wrong. Faults of one outlook come in the order of these.
 const OTHER_RULES: Record<string, string> = {
-  'is not what the outlook has as its newest': `
+  'does not match the current state of the outlook': `
     select o.id, o.slug, o.latest_version as version from outlooks o
       left join outlook_versions v on v.outlook_id = o.id and v.version = o.latest_version
      where (o.hash, o.framework_id, o.published_at, o.bear_bps, o.base_bps, o.bull_bps) is distinct from
            (v.hash, v.framework_id, v.recorded_at, v.bear_bps, v.base_bps, v.bull_bps)
         or exists (select from outlook_versions n where n.outlook_id = o.id and n.version > o.latest_version)`,
-  'stands beside a view that does not sum to 1, or whose versions have a gap': `
+  'belongs to an outlook with a view that does not sum to 1 or has a gap in its versions': `
     select o.id, o.slug, o.latest_version as version from outlooks o
      where exists (
        select from views w where w.outlook_id = o.id and w.bear_bps + w.base_bps + w.bull_bps <> 10000)
         or exists (
        select from views w where w.outlook_id = o.id
         group by w.analyst_id having max(w.version) <> count(*))`,
-  'stands under resolutions with a gap, or a status that they do not give': `
+  'belongs to an outlook with a gap in its resolutions or a status that contradicts them': `
     select o.id, o.slug, o.latest_version as version from outlooks o
      where (select coalesce(max(r.number), 0) <> count(*) from resolutions r where r.outlook_id = o.id)
         or o.status is distinct from (

@@ -208,12 +208,19 @@ export function versionReader(pool: pg.Pool, cache: FrameworkCache): VersionRead
       if (!found) throw await missingVersionError(pool, slug, wanted);
       return found;
     },
-    readNewest: async (slugs) => {
-      const wanted = slugs.map((slug) => ({ slug, version: null }));
-      const read = await readNumbered(pool, cache, wanted);
-      return new Map(read.flatMap((found) => (found ? [[found.slug, found]] : [])));
-    },
+    readNewest: (slugs) => readNewest(pool, cache, slugs),
   };
+}
+
+/** The newest versions of those that exist of some outlooks, by slug. */
+export async function readNewest(
+  session: Session,
+  cache: FrameworkCache,
+  slugs: readonly string[],
+): Promise<Map<string, OutlookVersion>> {
+  const wanted = slugs.map((slug) => ({ slug, version: null }));
+  const read = await readNumbered(session, cache, wanted);
+  return new Map(read.flatMap((found) => (found ? [[found.slug, found]] : [])));
 }
 
 function versionOf(row: VersionRow, stored: StoredFramework | undefined): OutlookVersion {

@@ -42,7 +42,10 @@ export async function holdView(
   const { author, probabilities, rationale } = held;
   const outlook = await lockOutlook(session, slug);
   if (outlook.status !== 'open') {
-    throw new DomainError('outlook-closed', `"${slug}" is ${outlook.status}; it takes no view.`);
+    throw new DomainError(
+      'outlook-closed',
+      `"${slug}" is ${outlook.status} and accepts no further views.`,
+    );
   }
   const [before] = await listViewVersions(session, slug, author.id, { before: null, limit: 1 });
   const isSame =

@@ -56,8 +56,7 @@ export function assetRoutes(api: Api, { cache }: { cache: ResponseCache }): stri
     handler: async (request, reply) => {
       const { params } = request;
       const asset = params.digest === digest ? assets.get(params.name) : undefined;
-      if (!asset)
-        throw new Problem('not-found', 'Pages of this release are made of nothing so called.');
+      if (!asset) throw new Problem('not-found', 'This release has no such asset.');
       const { type, body } = asset;
       await cache.answer(request, reply, { tags: [] }, async () => ({
         body,

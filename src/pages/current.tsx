@@ -57,7 +57,7 @@ export function CurrentVersion({ outlook }: { outlook: Outlook }): VNode {
   const directionsOf = (direction: string) =>
     SCENARIO_NAMES.filter((name) => scenarios[name].direction === direction);
   return (
-    <Section id="probabilities" title="Where the odds stand">
+    <Section id="probabilities" title="Probabilities">
       <Chart
         slug={slug}
         query={{ kind: 'scenarios', version }}
@@ -120,7 +120,7 @@ export function LastChange({ outlook }: { outlook: Outlook }): VNode {
     withdrawn: 'Withdrawn',
   };
   return (
-    <Section id="change" title="What changed last, and why">
+    <Section id="change" title="Latest change">
       <p>
         <strong>
           {kind[change.kind]}
@@ -133,7 +133,7 @@ export function LastChange({ outlook }: { outlook: Outlook }): VNode {
       </blockquote>
       {evidence.length > 0 && (
         <>
-          <h3>Evidence that it cites</h3>
+          <h3>Evidence cited</h3>
           <ul>
             {evidence.map(({ headline }) => (
               <li dir="auto">{headline}</li>
@@ -143,11 +143,12 @@ export function LastChange({ outlook }: { outlook: Outlook }): VNode {
       )}
       {answers.length > 0 && (
         <>
-          <h3>Conditions that it answers</h3>
+          <h3>Conditions answered</h3>
           <ul>
             {answers.map(({ condition, way, reason }) => (
               <li>
-                <code>{condition}</code>: {way === 'weight' ? 'by less weight' : 'acknowledged'}
+                <code>{condition}</code>:{' '}
+                {way === 'weight' ? 'by a lower probability' : 'acknowledged'}
                 {reason !== null && (
                   <>
                     {' – '}

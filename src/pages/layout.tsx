@@ -69,8 +69,8 @@ export function renderPageOf(
         <main id="main">{body}</main>
         <footer>
           <p>
-            Each outlook is a ledger of versions: none is ever altered, and each says who made it
-            and why.
+            Each outlook is a ledger of versions. Versions never change, and each one says who
+            published it and why.
           </p>
         </footer>
       </body>

@@ -52,12 +52,12 @@ export function ListPage({ data: { items, next, asked } }: { data: ListPageData 
         </label>
         <button type="submit">Find</button>
       </form>
-      <Live events="/v1/events" news="The list was brought up to date.">
+      <Live events="/v1/events" news="The list was updated.">
         {items.length === 0 && (
           <p class="empty">
             {isFiltered
-              ? 'No outlook is like that.'
-              : 'There is no outlook yet. The first one is a POST to /v1/outlooks.'}
+              ? 'No outlooks match.'
+              : 'There are no outlooks yet. Create the first one with POST /v1/outlooks.'}
           </p>
         )}
         <ul class="outlooks">

@@ -74,7 +74,7 @@ export function OutlookPage({ data }: { data: OutlookPageData }): VNode {
     <>
       <Live
         events={etag === null ? null : `/v1/outlooks/${slug}/events`}
-        news={`Version ${outlook.version} stands: ${sharesOf(outlook.probabilities)}.`}
+        news={`Version ${outlook.version} is current: ${sharesOf(outlook.probabilities)}.`}
       >
         <Heading outlook={outlook} />
         <TimeTravel
@@ -84,7 +84,7 @@ export function OutlookPage({ data }: { data: OutlookPageData }): VNode {
           day={day}
         />
         <nav class="parts" aria-label="Parts of this page">
-          <a href="#probabilities">Odds</a>
+          <a href="#probabilities">Probabilities</a>
           <a href="#change">Change</a>
           <a href="#history">History</a>
           {conditions.length > 0 && <a href="#conditions">Conditions</a>}
@@ -136,13 +136,13 @@ export function OutlookPage({ data }: { data: OutlookPageData }): VNode {
 function Forms({ slug, version }: { slug: string; version: number }): VNode {
   const at = `/v1/outlooks/${slug}`;
   return (
-    <nav class="parts" aria-label="Other forms">
+    <nav class="parts" aria-label="Other formats">
       <a href={`${at}/versions/${version}`}>JSON</a>
       <a href={`${at}?format=md`}>Markdown</a>
       <a href={`${at}/probabilities?format=csv`}>History as CSV</a>
       <a href={`${at}/feed.atom`}>Atom feed</a>
       <a href={`${at}/feed.json`}>JSON feed</a>
-      <a href={`${at}/chart.svg?kind=scenarios&version=${version}`}>Picture</a>
+      <a href={`${at}/chart.svg?kind=scenarios&version=${version}`}>Chart</a>
     </nav>
   );
 }

@@ -25,12 +25,12 @@ export function History(props: {
   const { outlook, latestVersion, pictures, versions, olderThan } = props;
   const { slug, version } = outlook;
   return (
-    <Section id="history" title="How the odds moved">
+    <Section id="history" title="How the probabilities moved">
       <Chart
         slug={slug}
         query={{ kind: 'history', ...(pictures === null ? { version } : { v: pictures }) }}
         size={[760, 400]}
-        alt={`The probabilities from version 1 to version ${version}, which says: ${sharesOf(outlook.probabilities)}.`}
+        alt={`The probabilities from version 1 to version ${version}, ending with ${sharesOf(outlook.probabilities)}.`}
       />
       <Table
         caption={`Versions (${latestVersion} in all)`}
@@ -84,7 +84,7 @@ export function TimeTravel(props: {
           {version < latestVersion && (
             <>
               {' '}
-              (<a href={`/outlooks/${slug}`}>what stands now</a>)
+              (<a href={`/outlooks/${slug}`}>current version</a>)
             </>
           )}
         </span>
@@ -93,7 +93,7 @@ export function TimeTravel(props: {
       <div class="forms">
         <form action={`/outlooks/${slug}`} method="get">
           <label>
-            As it stood at the end of (UTC)
+            As of the end of (UTC)
             <input type="date" name="asOf" required value={day ?? undefined} />
           </label>
           <button type="submit" class="secondary">
@@ -180,8 +180,8 @@ export function Comparison({ diff }: { diff: Diff }): VNode {
 function listRows(list: Diff['lists'][keyof Diff['lists']]): ComponentChildren[][] {
   const { added, removed, altered, moved } = list;
   return [
-    ...removed.map(({ key, entry }) => [<Text>{key}</Text>, <Value value={entry} />, 'not there']),
-    ...added.map(({ key, entry }) => [<Text>{key}</Text>, 'not there', <Value value={entry} />]),
+    ...removed.map(({ key, entry }) => [<Text>{key}</Text>, <Value value={entry} />, 'absent']),
+    ...added.map(({ key, entry }) => [<Text>{key}</Text>, 'absent', <Value value={entry} />]),
     ...altered.flatMap(({ key, fields }) =>
       fields.map(({ pointer, before, after }) => [
         <>
@@ -238,15 +238,15 @@ export function ScoreTable(props: {
   const { slug, pictures } = props;
   const { outlook, versions } = props.scores;
   return (
-    <Section id="scores" title="How it scored">
+    <Section id="scores" title="Scores">
       <p>
-        By proper scoring rules: 0 is perfect, lower is better. The mean weighs each version by the
-        part of the horizon that it stood; the skill compares it with uniform thirds, 0 being no
-        better than those and 1 perfect.
+        Three proper scoring rules: 0 is perfect, lower is better. The mean weights each version by
+        the share of the horizon during which it was current. Skill compares with uniform thirds: 0
+        is no better, 1 is perfect.
       </p>
       <Table
         caption="Scores"
-        columns={['Of', 'Stood for', ...RULE_NAMES.map((rule) => RULES[rule])]}
+        columns={['Of', 'Current for', ...RULE_NAMES.map((rule) => RULES[rule])]}
         rows={[
           [
             'Mean',
@@ -272,7 +272,7 @@ export function ScoreTable(props: {
         slug={slug}
         query={{ kind: 'calibration', ...(pictures !== null && { v: pictures }) }}
         size={[760, 520]}
-        alt="How often came about what the author gave a probability, against that probability."
+        alt="The author's forecast probabilities against how often the outcomes occurred."
       />
     </Section>
   );

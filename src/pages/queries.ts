@@ -23,7 +23,9 @@ const dayOrMoment = z.string({ error: 'must be given once' }).transform((text, c
   if (day.safeParse(text).success) return text;
   const moment = queryMoment.safeParse(text);
   if (moment.success) return moment.data;
-  context.addIssue('must be a day such as 2026-11-20, or a moment such as 2026-11-20T16:31:00Z');
+  context.addIssue(
+    'must be a date such as 2026-11-20, or a timestamp such as 2026-11-20T16:31:00Z',
+  );
   return z.NEVER;
 });
 

@@ -26,7 +26,7 @@ export function Revise(props: {
   );
   return (
     <div id="revise-panel" hidden>
-      <Section id="revise" title="Revise the odds">
+      <Section id="revise" title="Revise the probabilities">
         <form
           id="revise-form"
           data-slug={slug}
@@ -37,7 +37,7 @@ export function Revise(props: {
           autocomplete="off"
         >
           <label>
-            Your key (olk_…), which stays in this page
+            Your key (olk_…). It stays in this page.
             <input type="password" name="key" autocomplete="off" spellcheck={false} required />
           </label>
           <fieldset>
@@ -75,8 +75,8 @@ export function Revise(props: {
             {owed.map(({ key, invalidates, statement }) => (
               <label>
                 <span>
-                  <code>{key}</code> is triggered and speaks against the {invalidates} scenario:{' '}
-                  <Text>{statement}</Text> If that scenario keeps its weight, say why:
+                  <code>{key}</code> is triggered and invalidates the {invalidates} scenario:{' '}
+                  <Text>{statement}</Text> If you keep its probability, say why:
                 </span>
                 <textarea name="acknowledges" data-condition={key} rows={2} maxlength={20_000} />
               </label>
@@ -85,7 +85,7 @@ export function Revise(props: {
           <div id="citable">
             {evidence.length > 0 && (
               <fieldset>
-                <legend>Evidence that it rests on</legend>
+                <legend>Evidence</legend>
                 {evidence.map(({ id, headline }) => (
                   <label>
                     <input type="checkbox" name="evidence" value={id} />
@@ -95,17 +95,17 @@ export function Revise(props: {
               </fieldset>
             )}
           </div>
-          <button type="submit">Look at the change</button>
+          <button type="submit">Preview the change</button>
         </form>
         <div id="preview" hidden tabindex={-1} aria-labelledby="preview-title">
-          <h3 id="preview-title">What you are about to publish</h3>
+          <h3 id="preview-title">You are about to publish</h3>
           <table>
             <caption>The change</caption>
             <thead>
               <tr>
                 <th scope="col">Scenario</th>
                 <th scope="col">Now</th>
-                <th scope="col">Then</th>
+                <th scope="col">New</th>
                 <th scope="col">Change</th>
               </tr>
             </thead>

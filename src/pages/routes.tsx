@@ -74,7 +74,7 @@ function listRoute(api: Api, ledger: PageDeps, place: Place): void {
         const head = {
           title: 'Market outlooks',
           description:
-            'Bear, base and bull scenarios with probabilities that sum to exactly 1, kept as a ledger of versions.',
+            'Bear, base and bull scenarios with probabilities that sum to exactly 1, as a ledger of versions.',
           path: '/',
           alternates: FEEDS,
         };

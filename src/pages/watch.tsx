@@ -45,7 +45,7 @@ export function Drawdowns(props: {
       )}
       {labels.length > 0 && (
         <Table
-          caption="What a fall is called"
+          caption="Drawdown labels"
           columns={['Label', 'From a depth of', 'Typical cause', 'Implication']}
           rows={labels.map(({ key, label, minDepth, speed, typicalCause, implication }) => [
             <>
@@ -55,7 +55,7 @@ export function Drawdowns(props: {
               ? percent(minDepth)
               : speed
                 ? `${percent(speed.depth)} within ${speed.days} days`
-                : 'told by judgement',
+                : 'by assessment',
             <Text>{typicalCause}</Text>,
             <Text>{implication}</Text>,
           ])}
@@ -68,11 +68,11 @@ export function Drawdowns(props: {
 /** Where an instrument stands below its peak, in words. */
 export function standingOf({ instrument, last, peak, depth, label, since }: Drawdown): string {
   if (!last || !peak || depth === null) {
-    return `No close of ${instrument.symbol} since ${since} is known.`;
+    return `There are no closes of ${instrument.symbol} since ${since}.`;
   }
   const at = `${instrument.symbol} closed at ${decimal(last.value)} on ${last.date}`;
   if (depth === 0) return `${at}, its highest since ${since}.`;
-  const named = label ? `: ${label.label}` : ', less than what has a label';
+  const named = label ? `: ${label.label}` : ', too little for a label';
   return `${at}, ${roundedPercent(depth)} below its peak of ${decimal(peak.value)} on ${peak.date}${named}.`;
 }
 
@@ -86,7 +86,7 @@ export function Conditions(props: {
 }): VNode | null {
   const { conditions, isPast } = props;
   if (conditions.length === 0) return null;
-  const columns = ['Condition', 'Speaks against', 'State', 'How it is told', 'Last change'];
+  const columns = ['Condition', 'Speaks against', 'State', 'Decided by', 'Last change'];
   return (
     <Section id="conditions" title="What would prove it wrong">
       <Table
@@ -105,7 +105,7 @@ export function Conditions(props: {
             {SCENARIO_TITLES[invalidates]}
           </>,
           <Badge kind={state}>{state}</Badge>,
-          rule ? wordsOf(rule) : "an analyst's judgement",
+          rule ? wordsOf(rule) : "an analyst's assessment",
           ...(isPast ? [] : [lastChange ? <Change change={lastChange} /> : 'none']),
         ])}
       />
@@ -141,13 +141,13 @@ export function EvidenceList(props: {
   const { outlook, evidence, hasMore } = props;
   return (
     <Section id="evidence" title="Evidence">
-      {evidence.length === 0 && <p>None was added yet.</p>}
+      {evidence.length === 0 && <p>No evidence yet.</p>}
       {evidence.map((item) => (
         <Item item={item} />
       ))}
       {hasMore && (
         <p>
-          <a href={`/v1/outlooks/${outlook.slug}/evidence?limit=100`}>All of it, as data</a>
+          <a href={`/v1/outlooks/${outlook.slug}/evidence?limit=100`}>All evidence, as JSON</a>
         </p>
       )}
     </Section>

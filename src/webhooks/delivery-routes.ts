@@ -1,13 +1,11 @@
 import type { WebhookDispatcher } from './dispatcher.ts';
-import type pg from 'pg';
 import type { Db } from '../postgres/pool.ts';
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { appendAudit } from '../access/audit-log.ts';
 import { type Delivery, listDeliveries } from './delivery-log.ts';
-import { readReceiver, readWebhook } from './webhooks.ts';
+import { readReceiver, readWebhook, type Receiver } from './webhooks.ts';
 import type { EventKind } from '../domain/events.ts';
-import { writeOf } from '../access/audit-trail.ts';
+import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
 import {
   idPosition,
@@ -20,10 +18,8 @@ import {
 import { type Api, problemResponses } from '../http/routing.ts';
 import { delivery, webhookTest } from './schemas.ts';
 
-export type DeliveryDeps = {
+export type DeliveryDeps = WriteDeps & {
   db: Db;
-  pool: pg.Pool;
-  now: () => Date;
   webhooks: WebhookDispatcher;
 };
 
@@ -85,7 +81,6 @@ function represent(known: Delivery): z.output<typeof delivery> {
 }
 
 function testRoute(api: Api, ledger: DeliveryDeps): void {
-  const { pool, now, webhooks } = ledger;
   api.route({
     method: 'POST',
     url: '/v1/webhooks/:id/test',
@@ -102,20 +97,31 @@ function testRoute(api: Api, ledger: DeliveryDeps): void {
     },
     handler: async (request, reply) => {
       const { id } = request.params;
-      const at = now();
-      const receiver = await readReceiver(pool, id, at);
-      await appendAudit(pool, [writeOf(request, 200, at)]);
-      const data = { webhook: id };
-      const body = JSON.stringify({ type: 'webhook.test', timestamp: at.toISOString(), data });
-      const message = { id: randomUUID(), body };
-      const { isGone: _, ...outcome } = await webhooks.send(
-        receiver,
-        message,
-        at,
-        webhooks.stopped,
-      );
+      const at = ledger.now();
       forbidStoring(reply);
-      return { delivered: outcome.fault === null, ...outcome };
+      await runWrite(request, reply, ledger, {
+        work: (session) => readReceiver(session, id, at),
+        respond: () => ({ status: 200, body: null }),
+        afterCommit: async (receiver) => ({
+          status: 200,
+          body: await sendTest(ledger.webhooks, id, receiver, at),
+        }),
+        ignoresKey: true,
+      });
+      return reply;
     },
   });
+}
+
+async function sendTest(
+  webhooks: WebhookDispatcher,
+  id: string,
+  receiver: Receiver,
+  now: Date,
+): Promise<z.output<typeof webhookTest>> {
+  const data = { webhook: id };
+  const body = JSON.stringify({ type: 'webhook.test', timestamp: now.toISOString(), data });
+  const message = { id: randomUUID(), body };
+  const { isGone: _, ...outcome } = await webhooks.send(receiver, message, now, webhooks.stopped);
+  return { delivered: outcome.fault === null, ...outcome };
 }

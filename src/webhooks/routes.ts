@@ -1,7 +1,6 @@
 import type { WebhookDispatcher } from './dispatcher.ts';
 import { z } from 'zod';
-import { appendAudit } from '../access/audit-log.ts';
-import { inTransaction, onSession, type Db } from '../postgres/pool.ts';
+import { onSession, type Db } from '../postgres/pool.ts';
 import { deleteDeliveriesOf } from './delivery-log.ts';
 import {
   changeWebhook,
@@ -13,7 +12,6 @@ import {
   type Webhook,
 } from './webhooks.ts';
 import { secretText } from '../domain/webhooks.ts';
-import { writeOf } from '../access/audit-trail.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { readJsonBodies } from '../http/json-body.ts';
@@ -233,7 +231,7 @@ function rotateRoute(api: Api, ledger: WebhookDeps): void {
   });
 }
 
-function deleteRoute(api: Api, { pool, now }: WebhookDeps): void {
+function deleteRoute(api: Api, ledger: WebhookDeps): void {
   api.route({
     method: 'DELETE',
     url: '/v1/webhooks/:id',
@@ -249,13 +247,14 @@ function deleteRoute(api: Api, { pool, now }: WebhookDeps): void {
       response: { 204: z.null(), ...problemResponses(400, 401, 403, 404, 413, 415, 422) },
     },
     handler: async (request, reply) => {
-      const at = now();
-      await deleteDeliveriesOf(pool, request.params.id);
-      await inTransaction(pool, async (session) => {
-        await deleteWebhook(onSession(session), request.params.id);
-        await appendAudit(session, [writeOf(request, 204, at)]);
+      const { id } = request.params;
+      await deleteDeliveriesOf(ledger.pool, id);
+      await runWrite(request, reply, ledger, {
+        work: (session) => deleteWebhook(onSession(session), id),
+        respond: () => ({ status: 204, body: null }),
+        ignoresKey: true,
       });
-      return reply.code(204).send(null);
+      return reply;
     },
   });
 }

@@ -4,7 +4,7 @@ import { desc, eq, sql } from 'drizzle-orm';
 import { DomainError } from '../domain/errors.ts';
 import type { EventKind } from '../domain/events.ts';
 import { type DisabledReason, ROTATION_TIME, SECRET_BYTES } from '../domain/webhooks.ts';
-import { type Db, onSession } from '../postgres/pool.ts';
+import { type Db, onSession, type Session } from '../postgres/pool.ts';
 import { sequenceEvents } from '../postgres/outbox.ts';
 import { outlooks } from '../postgres/tables/outlooks.ts';
 import { webhooks } from '../postgres/tables/webhooks.ts';
@@ -189,8 +189,8 @@ export async function deleteWebhook(db: Db, id: string): Promise<void> {
 export type Receiver = { url: string; secrets: Buffer[] };
 
 /** @throws DomainError `webhook-not-found` */
-export async function readReceiver(pool: pg.Pool, id: string, now: Date): Promise<Receiver> {
-  const { rows } = await pool.query<Receiver>(
+export async function readReceiver(session: Session, id: string, now: Date): Promise<Receiver> {
+  const { rows } = await session.query<Receiver>(
     `select url, ${secretsAt('$2')} as secrets from webhooks w where id = $1`,
     [id, now.toISOString()],
   );

@@ -42,7 +42,7 @@ describe('refused', () => {
     ],
     [
       'scenario=bear&maxProbability=-0.1',
-      { maxProbability: 'must not be negative: a probability lies between 0 and 1' },
+      { maxProbability: 'must not be negative: a probability is between 0 and 1' },
     ],
     [
       'scenario=bear&maxProbability=0.33333',
@@ -50,7 +50,7 @@ describe('refused', () => {
         maxProbability: 'has more than four decimals; the smallest step is 0.0001, so write 0.3333',
       },
     ],
-    ['scenario=bear&maxProbability=1000', { maxProbability: 'must lie between 0 and 1' }],
+    ['scenario=bear&maxProbability=1000', { maxProbability: 'must be between 0 and 1' }],
     ...[
       '',
       'x',

@@ -83,7 +83,7 @@ const OUTLOOKS: Case[] = [
     bands({ max: -0.1 }, { min: -0.05, max: 0.1 }, { min: 0.1 }),
     {
       '/scenarios/base/returnBand/min':
-        'must be -0.1: the base band leaves a hole above the bear band, which ends there',
+        'must be -0.1: the base band leaves a gap above the bear band, which ends there',
     },
   ],
   [
@@ -124,7 +124,7 @@ const OUTLOOKS: Case[] = [
   [
     'a metric without its source',
     { metrics: [{ ...metric, source: null }] },
-    { '/metrics/0/source': 'is required of a sourced metric' },
+    { '/metrics/0/source': 'is required for a sourced metric' },
   ],
   [
     'a broken rank',
@@ -188,11 +188,11 @@ test.for([{ slug: SLUG }, { slug: undefined, title: 'Russell 2000 downside' }])(
     expect(refused.statusCode).toBe(409);
     expect(refused.json()).toMatchObject({
       type: '/problems/slug-taken',
-      detail: `There already is an outlook "${SLUG}".`,
+      detail: `The outlook "${SLUG}" already exists.`,
       errors: [
         {
           pointer: '/slug',
-          detail: 'is taken; give another slug, or revise the outlook that has it',
+          detail: 'is taken; choose another slug, or revise the outlook that has it',
         },
       ],
     });

@@ -42,9 +42,9 @@ const PROBABILITIES: Case[] = [
   [
     'a negative',
     { bear: -0.1, base: 0.85, bull: 0.25 },
-    { bear: 'must not be negative: a probability lies between 0 and 1' },
+    { bear: 'must not be negative: a probability is between 0 and 1' },
   ],
-  ['a number beyond all', { ...good, bear: '§1e999' }, { bear: 'must lie between 0 and 1' }],
+  ['a number beyond all', { ...good, bear: '§1e999' }, { bear: 'must be between 0 and 1' }],
   ['text', { ...good, bear: '0.35' }, { bear: 'must be a number without quotes, such as 0.35' }],
   ['"NaN"', { ...good, bear: 'NaN' }, { bear: 'must be a number without quotes, such as 0.35' }],
   ['null', { ...good, bear: null }, { bear: NUMBER }],

@@ -103,7 +103,7 @@ describe('a chart', () => {
     ledger.clock.now = new Date(ledger.clock.now.getTime() + 60_000);
     await ledger.revise({ probabilities: { bear: 0.35, base: 0.4, bull: 0.25 }, rationale: 'On.' });
     expect(described((await read()).body)).toBe(
-      'Bear 35%, Base 40%, Bull 25%. Since the version before, in percentage points: Bear +5, Base −5, Bull ±0.',
+      'Bear 35%, Base 40%, Bull 25%. Since the previous version, in percentage points: Bear +5, Base −5, Bull ±0.',
     );
     expect(described((await read('?kind=history')).body)).toMatch(
       /^2 versions from .* at last Bear 35%/,
@@ -127,7 +127,7 @@ describe('a chart', () => {
 
   test('of the drawdown shows a close as soon as it is acknowledged', async () => {
     expect(described((await read('?kind=drawdown')).body)).toBe(
-      'No close of RUT since 31 March 2026 is known.',
+      'There are no closes of RUT since 31 March 2026.',
     );
     await observe({ '2026-11-17': 3000, '2026-11-18': 2700 });
     expect(described((await read('?kind=drawdown')).body)).toBe(
@@ -139,7 +139,7 @@ describe('a chart', () => {
     await observe({ '2026-11-19': 2650 });
     expect(described((await read('?kind=drawdown')).body)).toContain('RUT closed at 2,650');
     const before = await read('?kind=drawdown&asOf=2026-11-20T16:00:30Z');
-    expect(described(before.body)).toContain('No close of RUT');
+    expect(described(before.body)).toContain('no closes of RUT');
   });
 
   test('of the history marks what was triggered and how it ended', async () => {

@@ -168,7 +168,7 @@ describe('a rule', () => {
     });
     expect((await conditionOf('met', 'ruled')).lastChange).toMatchObject({
       cause: 'framework',
-      reason: '"met" is triggered: us-30y-yield was 5.2 on 2026-11-18, having crossed above 5.',
+      reason: '"met" is triggered: us-30y-yield was 5.2 on 2026-11-18, crossing above 5.',
     });
     const eased = {
       key: 'met',
@@ -201,7 +201,7 @@ describe('while a condition stands triggered', () => {
       type: '/problems/condition-unanswered',
       title: 'A triggered condition needs an answer',
       status: 422,
-      detail: `${REASON} Answer by less weight for the scenario, or by a reason in acknowledges.`,
+      detail: `${REASON} Lower the probability of the invalidated scenario, or give a reason in acknowledges.`,
       instance: `/v1/outlooks/${SLUG}/revisions`,
       conditions: [
         {
@@ -215,7 +215,7 @@ describe('while a condition stands triggered', () => {
       errors: [
         {
           pointer: '/probabilities/bear',
-          detail: `${REASON} It speaks against the bear scenario: go below its 0.3, or add {"condition": "rate-relief", "reason": "…"} to acknowledges`,
+          detail: `${REASON} It invalidates the bear scenario: go below 0.3, or add {"condition": "rate-relief", "reason": "…"} to acknowledges`,
         },
       ],
     });
@@ -263,7 +263,7 @@ describe('while a condition stands triggered', () => {
       errors: [
         {
           pointer: '/acknowledges/0/condition',
-          detail: '"rate-relief" waits for no answer; leave acknowledges out',
+          detail: '"rate-relief" needs no answer; leave acknowledges out',
         },
       ],
     });
@@ -277,7 +277,7 @@ describe('while a condition stands triggered', () => {
       ],
     });
     expect(refused.statusCode).toBe(422);
-    const detail = (key: string) => `"${key}" waits for no answer; those that do: rate-relief`;
+    const detail = (key: string) => `"${key}" needs no answer; these do: rate-relief`;
     expect(faultsOf(refused.json())).toEqual({
       '/acknowledges/0/condition': detail('refinancing-stress'),
       '/acknowledges/1/condition': detail('nonsense'),
@@ -304,7 +304,7 @@ describe('while a condition stands triggered', () => {
       {
         state: 'untriggered',
         day: '2026-11-20',
-        reason: '"rate-relief": its rule does not hold as of 2026-11-20.',
+        reason: '"rate-relief": the rule does not hold as of 2026-11-20.',
       },
       { state: 'triggered', day: '2026-11-18' },
     ]);
@@ -448,7 +448,7 @@ describe('an assessment', () => {
       state: 'triggered',
       lastChange: {
         cause: 'assessment',
-        reason: '"orders-and-spending" is triggered, by an assessment of analyst desk.',
+        reason: 'analyst desk assessed "orders-and-spending" as triggered.',
         day: null,
         observations: [],
         assessment: { author: { name: 'analyst desk' }, rationale: MET.rationale, evidence: [id] },
@@ -472,7 +472,7 @@ describe('an assessment', () => {
   test('of a condition with a rule takes a reason to go before it', async () => {
     const refused = await assess('rate-relief', MET);
     expect(faultsOf(refused.json())).toEqual({
-      '/overrideReason': 'is required: a rule judges this condition; say why you go before it',
+      '/overrideReason': 'is required: this condition has a rule; say why you override it',
     });
     const forced = await assess('rate-relief', { ...MET, overrideReason: 'Announced today.' });
     expect(forced.statusCode, forced.body).toBe(201);
@@ -496,14 +496,14 @@ describe('an assessment', () => {
     [
       'that goes before a rule that is not there',
       { overrideReason: 'R' },
-      { '/overrideReason': 'there is no rule to go before; leave it out' },
+      { '/overrideReason': 'must be left out, because this condition has no rule to override' },
     ],
     [
       'that cites what is no evidence of the outlook',
       { evidence: ['00000000-0000-4000-8000-000000000000'] },
       {
         '/evidence/0':
-          '"00000000-0000-4000-8000-000000000000" is no evidence of this outlook; GET …/evidence lists what there is',
+          '"00000000-0000-4000-8000-000000000000" is not evidence of this outlook; GET …/evidence lists the ids',
       },
     ],
     [
@@ -616,17 +616,14 @@ describe('rules and observations that come in at the same time', () => {
       let isDone = false;
       const done = blocked().then(() => void (isDone = true));
       await expect
-        .poll(
-          async () => {
-            const { rows } = await ledger.pool.query<{ waiting: number }>(
-              `select count(*)::int as waiting from pg_locks
+        .poll(async () => {
+          const { rows } = await ledger.pool.query<{ waiting: number }>(
+            `select count(*)::int as waiting from pg_locks
               where locktype = 'advisory' and not granted
                 and database = (select oid from pg_database where datname = current_database())`,
-            );
-            return rows[0]?.waiting;
-          },
-          { timeout: 10_000 },
-        )
+          );
+          return rows[0]?.waiting;
+        })
         .toBe(1);
       expect(isDone).toBe(false);
       await session.query('commit');
@@ -684,7 +681,7 @@ describe('a rule is refused', () => {
     [
       'that contradicts itself',
       { all: [comparison, { ...comparison, operator: 'gte' }] },
-      { [`${at}/all/1`]: "can't hold together with entry 0; take one of them out, or use any" },
+      { [`${at}/all/1`]: 'contradicts entry 0; remove one of them, or use any' },
     ],
     [
       'that says the same twice',

@@ -97,7 +97,7 @@ describe('an item', () => {
       '/corrects': `is corrected already, by ${right.id}: correct that one`,
     });
     expect(faultsOf((await add({ ...BRIEF, corrects: wrong.id }, 'other')).json())).toEqual({
-      '/corrects': 'is no evidence of this outlook',
+      '/corrects': 'must be the id of evidence of this outlook',
     });
   });
 
@@ -225,7 +225,7 @@ describe('is refused', () => {
       },
       {
         '/publishedAt': 'must not be in the future: it is 2026-11-23T12:00:00.000Z here',
-        '/corrects': 'is no evidence of this outlook',
+        '/corrects': 'must be the id of evidence of this outlook',
         '/claims/0/target/key':
           'there is no headwind "nonsense"; there is higher-for-longer-rates, weakening-domestic-demand, balance-sheet-fragility, narrower-breadth, market-structure-and-liquidity',
         '/claims/2/target/key': 'there is no scenario "crash"; there is bear, base, bull',
@@ -290,7 +290,7 @@ describe('is refused', () => {
     const cite = (evidence: unknown[]) =>
       ledger.revise({ probabilities, rationale: 'R', evidence });
     const none = (id: string) =>
-      `"${id}" is no evidence of this outlook; GET …/evidence lists what there is`;
+      `"${id}" is not evidence of this outlook; GET …/evidence lists the ids`;
     expect(faultsOf((await cite([own.id, other.id, NOWHERE])).json())).toEqual({
       '/evidence/1': none(other.id),
       '/evidence/2': none(NOWHERE),

@@ -135,7 +135,7 @@ describe('a database that takes no writes', () => {
       `select pg_terminate_backend(pid) from pg_stat_activity
         where datname = current_database() and pid <> pg_backend_pid()`,
     );
-    await expect.poll(async () => (await ready()).writes, { timeout: 5_000 }).toBe('refused');
+    await expect.poll(async () => (await ready()).writes).toBe('refused');
     const { body, statusCode } = await ledger.call({ url: `/v1/outlooks/${SLUG}` });
     expect([statusCode, JSON.parse(body)]).toMatchObject([200, { version: 1 }]);
     for (const headers of [{}, { 'idempotency-key': 'one' }]) {
@@ -149,10 +149,8 @@ describe('a database that takes no writes', () => {
     await owner.query(`alter database ${name} reset default_transaction_read_only`);
     await owner.end();
     // No connection is told to end: those that were refused are replaced.
-    await expect
-      .poll(async () => (await ledger.revise(REVISION)).statusCode, { timeout: 5_000 })
-      .toBe(201);
-    await expect.poll(async () => (await ready()).writes, { timeout: 5_000 }).toBe('accepted');
+    await expect.poll(async () => (await ledger.revise(REVISION)).statusCode).toBe(201);
+    await expect.poll(async () => (await ready()).writes).toBe('accepted');
   });
 
   test('for want of room says so until a write finds some', async () => {

@@ -28,7 +28,7 @@ test('a symbol is taken once, whoever asks', async () => {
   expect(refused.statusCode).toBe(409);
   expect(refused.json()).toMatchObject({
     type: '/problems/symbol-taken',
-    detail: 'There already is an instrument "RUT".',
+    detail: 'The instrument "RUT" already exists.',
     errors: [{ pointer: '/symbol', detail: 'is taken; use that instrument or another symbol' }],
   });
   expect(await stored(ledger)).toEqual(before);

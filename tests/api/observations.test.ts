@@ -150,7 +150,7 @@ describe('observations', () => {
     expect(faultsOf(one.json())).toMatchObject({
       '/observations': 'must have at most 10000 entries',
     });
-  }, 30_000);
+  });
 
   test('are read of the days from and to, half-open', async () => {
     await record(...[0, 1, 2, 3].map((n) => ({ date: dayAt(n), value: n })));
@@ -371,7 +371,7 @@ test('a body may be larger than others, and has a limit', async () => {
   );
   expect(refused.statusCode).toBe(413);
   expect(refused.json()).toMatchObject({ detail: 'The body exceeds the limit of 4 MiB.' });
-}, 30_000);
+});
 
 describe('series', () => {
   test('are listed and read by key, and each key is taken once', async () => {

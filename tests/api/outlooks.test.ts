@@ -155,7 +155,7 @@ test('an outlook that is closed is read with its status, its versions as they we
   await changeState(ledger.pool, `status = 'resolved'`, `slug = 'closed-case'`);
   const status = async () =>
     (await get('/v1/outlooks/closed-case')).json<{ status: string }>().status;
-  await expect.poll(status, { timeout: 5_000 }).toBe('resolved');
+  await expect.poll(status).toBe('resolved');
   expect((await get('/v1/outlooks/closed-case/versions/1')).json()).toMatchObject({
     status: 'open',
   });

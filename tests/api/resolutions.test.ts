@@ -200,8 +200,7 @@ describe('is refused', () => {
     const problem = await refused({ outcome: 'bull', reason: 'R' });
     expect(problem).toMatchObject({ type: '/problems/already-resolved', status: 409 });
     expect(faultsOf(problem)).toEqual({
-      '/supersedes':
-        'to correct the resolution that stands, send {"supersedes": 1} and why as the reason',
+      '/supersedes': 'to correct the current resolution, send {"supersedes": 1} and a reason',
     });
     expect(await refused({ supersedes: 2, reason: 'R' })).toMatchObject({ status: 409 });
     expect(await refused({ supersedes: 1 })).toMatchObject({ type: '/problems/reason-required' });

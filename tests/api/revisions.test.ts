@@ -112,7 +112,7 @@ test('the probabilities that stand already are no revision', async () => {
   expect(refused.statusCode).toBe(422);
   expect(refused.json()).toMatchObject({
     type: '/problems/no-change',
-    detail: 'Version 1 already says all of this.',
+    detail: 'The request equals version 1.',
     errors: [
       { pointer: '/probabilities', detail: 'equals version 1; change something or send nothing' },
     ],
@@ -129,7 +129,7 @@ test.for(['resolved', 'void', 'withdrawn'])('an outlook that is %s takes none', 
   expect(refused.statusCode).toBe(409);
   expect(refused.json()).toMatchObject({
     type: '/problems/outlook-closed',
-    detail: `"${slug}" is ${status}; it takes no further version.`,
+    detail: `"${slug}" is ${status} and accepts no further versions.`,
   });
   expect(await stored(ledger)).toEqual(before);
 });

@@ -176,7 +176,7 @@ describe('skill', () => {
     expect(perfect.outlook.skill.brier).toBeNull();
     expect(perfect.outlook.missing).toContainEqual({
       pointer: '/skill/brier',
-      reason: 'the reference is perfect, so nothing can be measured by it',
+      reason: 'the reference has a perfect score, so skill is undefined',
     });
   });
 
@@ -218,7 +218,8 @@ describe('a score that there is not', () => {
       logarithmic: null,
       rankedProbability: near(1.25),
     });
-    const reason = 'the outcome was given probability 0, so the logarithmic score is infinite';
+    const reason =
+      'the forecast gave the outcome probability 0, so the logarithmic score is infinite';
     expect(versions[0]?.missing).toEqual([
       { pointer: '/scores/logarithmic', reason },
       { pointer: '/skill/logarithmic', reason },

@@ -80,7 +80,7 @@ describe('a simulated history of 240 outlooks, posted through the API', () => {
   beforeAll(async () => {
     desks = await startDesks(FORECASTERS);
     for (const [index, one] of CASES.entries()) await post(index, one);
-  }, 240_000);
+  });
   afterAll(() => desks.ledger.close());
 
   async function post(index: number, { outcome, known }: Case): Promise<void> {
@@ -302,7 +302,7 @@ describe('a record', () => {
     ]);
     expect(ben.missing).toContainEqual({
       pointer: '/scores/brier/standardError',
-      reason: 'one outlook tells no standard error',
+      reason: 'one outlook is too few for a standard error',
     });
     expect((await desks.recordOf('Ben', `${query}&source=view`)).n).toBe(0);
   });

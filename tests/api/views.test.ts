@@ -320,7 +320,7 @@ describe('a revision from the consensus', () => {
       errors: [
         {
           pointer: '',
-          detail: 'the views add up to what version 1 says; there is nothing to publish',
+          detail: 'the consensus equals version 1; there is nothing to publish',
         },
       ],
     });

@@ -29,7 +29,7 @@ describe('an open page', () => {
       rationale: 'Seen live.',
     });
     const { version } = response.json<{ version: number }>();
-    await page.getByText(`Version ${version} stands: Bear 31%, Base 44%, Bull 25%.`).waitFor();
+    await page.getByText(`Version ${version} is current: Bear 31%, Base 44%, Bull 25%.`).waitFor();
     expect(await page.locator('#change blockquote').textContent()).toBe('Seen live.');
     expect(await page.evaluate(() => 'isSame' in globalThis)).toBe(true);
     expect(await rationale.inputValue()).toBe('I am still writing this');
@@ -130,7 +130,7 @@ describe('an analyst', () => {
       bear: (form as HTMLElement).dataset['bear'],
       version: (form as HTMLElement).dataset['version'],
     }));
-    await page.getByRole('button', { name: 'Look at the change' }).click();
+    await page.getByRole('button', { name: 'Preview the change' }).click();
     const rows = await page.$$eval('#preview-rows tr', (found) =>
       found.map((row) => [...row.children].map((cell) => cell.textContent)),
     );
@@ -159,10 +159,10 @@ describe('an analyst', () => {
     await page.waitForFunction(() => document.querySelector('#revise-panel:not([hidden])'));
     await page.locator('input[name=key]').fill(shown.keys.analyst);
     await page.locator('textarea[name=rationale]').fill('Nothing changes.');
-    await page.getByRole('button', { name: 'Look at the change' }).click();
+    await page.getByRole('button', { name: 'Preview the change' }).click();
     await page.getByRole('button', { name: /^Publish version/ }).click();
     const refusal = page.locator('#refusal');
-    await refusal.getByText('change something or send nothing').waitFor();
+    await refusal.getByText('change something').waitFor();
     expect(await refusal.evaluate((box) => box === document.activeElement)).toBe(true);
     const { detail } = (
       await shown.revise({
@@ -175,7 +175,7 @@ describe('an analyst', () => {
     expect(await refusal.locator('p').textContent()).toContain(detail);
     await page.locator('#back').click();
     await page.locator('input[name=key]').fill('olk_nobody');
-    await page.getByRole('button', { name: 'Look at the change' }).click();
+    await page.getByRole('button', { name: 'Preview the change' }).click();
     await page.getByRole('button', { name: /^Publish version/ }).click();
     await refusal.getByText('The key is unknown.').waitFor();
     // A browser tells of each refusal; nothing else went wrong.
@@ -189,14 +189,14 @@ describe('an analyst', () => {
     await page.locator('input[name=key]').fill(shown.keys.analyst);
     await page.locator('input[name=bull-percent]').fill('50');
     await page.locator('textarea[name=rationale]').fill('Based on what stood.');
-    await page.getByRole('button', { name: 'Look at the change' }).click();
+    await page.getByRole('button', { name: 'Preview the change' }).click();
     await shown.revise({
       probabilities: { bear: 0.2, base: 0.5, bull: 0.3 },
       rationale: 'Faster.',
     });
-    await page.locator('#refusal').getByText('stands by now.').waitFor();
+    await page.locator('#refusal').getByText('is current now.').waitFor();
     expect(await page.locator('#preview').isHidden()).toBe(true);
-    await page.getByRole('button', { name: 'Look at the change' }).click();
+    await page.getByRole('button', { name: 'Preview the change' }).click();
     const cells = await page.$$eval('#preview-rows tr:last-child td', (found) =>
       found.map((cell) => cell.textContent),
     );
@@ -221,7 +221,7 @@ describe('who is at work on a page', () => {
     await page.locator('input[name=key]').fill(shown.keys.analyst);
     await page.locator('input[name=bear-percent]').fill('44');
     await page.locator('textarea[name=rationale]').fill('Undisturbed.');
-    await page.getByRole('button', { name: 'Look at the change' }).click();
+    await page.getByRole('button', { name: 'Preview the change' }).click();
     await page.locator('#questions summary').first().click();
     await page.locator('input[name=asOf]').fill('2026-11-19');
     await page.locator('#preview').focus();
@@ -230,7 +230,7 @@ describe('who is at work on a page', () => {
       headline: 'A new item',
     });
     await page.locator('#evidence').getByText('A new item').waitFor();
-    expect(await page.locator('#news').textContent()).toBe('The page was brought up to date.');
+    expect(await page.locator('#news').textContent()).toBe('The page was updated.');
     expect(await page.locator('#preview').isVisible()).toBe(true);
     expect(await page.locator('#refusal').textContent()).toBe('');
     expect(await page.locator('#questions details').first().getAttribute('open')).toBe('');
@@ -254,10 +254,10 @@ describe('who is at work on a page', () => {
     await page.keyboard.press('ArrowRight');
     await page.locator('#citable input').first().check();
     await page.locator('textarea[name=rationale]').fill('Through a bad line.');
-    await page.getByRole('button', { name: 'Look at the change' }).click();
-    expect(await page.locator('#preview-more').textContent()).toContain('It cites: ');
+    await page.getByRole('button', { name: 'Preview the change' }).click();
+    expect(await page.locator('#preview-more').textContent()).toContain('Cites: ');
     await page.locator('#publish').click();
-    await page.locator('#refusal').getByText('No answer came.').waitFor();
+    await page.locator('#refusal').getByText('There was no response.').waitFor();
     await page.locator('#change').getByText('Through a bad line.').waitFor();
     expect(await page.locator('#preview').isVisible()).toBe(true);
     await page.locator('#publish').press('Enter');

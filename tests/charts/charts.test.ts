@@ -64,7 +64,7 @@ describe('a chart', () => {
     const { title, description } = told(scenariosChart(scenarios(), LOOK));
     expect(title).toBe('A case');
     expect(description).toBe(
-      'Bear 30%, Base 45%, Bull 25%. Since the version before, in percentage points: Bear +5, Base −5, Bull ±0.',
+      'Bear 30%, Base 45%, Bull 25%. Since the previous version, in percentage points: Bear +5, Base −5, Bull ±0.',
     );
     const moved = told(
       historyChart(
@@ -190,7 +190,7 @@ describe('a chart', () => {
     const buckets = calibration.buckets();
     const svg = calibrationChart({ name: 'Ada', n: 4, buckets }, LOOK);
     expect(told(svg).description).toBe(
-      '4 resolved outlooks: given 35%, came about 50% (15% to 85%; 4).',
+      '4 resolved outlooks: forecast 35%, occurred 50% (15% to 85%; 4).',
     );
     expect(svg.match(/<circle/g)).toHaveLength(1);
   });

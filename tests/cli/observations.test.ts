@@ -108,7 +108,7 @@ describe('outlook observations import', () => {
     expect(code).toBe(1);
     expect(stderr).toMatch(/\n {2}line 2, column provenance: must be/);
     const future = await send('date,value\n2026-11-02,4\n\n2027-01-02,4\n');
-    expect(future.stderr).toMatch(/\n {2}line 4, column date: lies in the future/);
+    expect(future.stderr).toMatch(/\n {2}line 4, column date: must not be in the future/);
     const unknown = await outlook(
       ['observations', 'import', 'no-such-series', fileOf('date,value\n2026-11-02,4\n')],
       { url, key },
@@ -150,7 +150,7 @@ describe('outlook observations import', () => {
     const { code, stderr } = await send(file);
     expect(code).toBe(1);
     expect(stderr).toContain('The lines before 10002 are stored. Import the whole file again');
-    expect(stderr).toContain('line 10002, column date: lies in the future');
+    expect(stderr).toContain('line 10002, column date: must not be in the future');
   });
 
   test('reads the standard input', async () => {

@@ -25,7 +25,7 @@ beforeAll(async () => {
 afterAll(() => ledger.close());
 
 describe('the ledger through the client', () => {
-  test('an outlook is read as what it is', async () => {
+  test('an outlook has its type', async () => {
     const { data, error } = await reader.GET('/v1/outlooks/{slug}', { params: { path } });
     expectTypeOf(data).toEqualTypeOf<Outlook | undefined>();
     expectTypeOf(error).toEqualTypeOf<Problem | undefined>();
@@ -51,7 +51,7 @@ describe('the ledger through the client', () => {
     expect(error?.status).toBe(401);
   });
 
-  test('revisions of numbers and of words become versions, unless another came first', async () => {
+  test('revisions of probabilities and of the framework become versions, unless another came first', async () => {
     const read = await reader.GET('/v1/outlooks/{slug}', { params: { path } });
     const header = { 'If-Match': read.response.headers.get('etag') ?? '' };
     const numbers = await analyst.POST('/v1/outlooks/{slug}/revisions', {
@@ -75,7 +75,7 @@ describe('the ledger through the client', () => {
     expect(data).toMatchObject({ version: 3, disclaimer: words.disclaimer });
   });
 
-  test('versions are walked page by page', async () => {
+  test('versions are read page by page', async () => {
     const versions: number[] = [];
     for (let cursor: string | null | undefined; cursor !== null;) {
       const query: { limit: number; cursor?: string } = { limit: 2, ...(cursor && { cursor }) };
@@ -88,7 +88,7 @@ describe('the ledger through the client', () => {
     expect(versions).toEqual([3, 2, 1]);
   });
 
-  test('the history and a diff are read as what they are', async () => {
+  test('the history and a diff have their types', async () => {
     const history = await reader.GET('/v1/outlooks/{slug}/probabilities', { params: { path } });
     expectTypeOf(history.data).toEqualTypeOf<ProbabilityHistory | undefined>();
     expect(history.data?.points.map(({ version, bear }) => [version, bear])).toEqual([
@@ -104,7 +104,7 @@ describe('the ledger through the client', () => {
     expect(diff.data?.fields.map(({ pointer }) => pointer)).toEqual(['/disclaimer']);
   });
 
-  test('the history can be had as CSV', async () => {
+  test('the history is available as CSV', async () => {
     const { data } = await reader.GET('/v1/outlooks/{slug}/probabilities', {
       params: { path },
       headers: { Accept: 'text/csv' },
@@ -114,7 +114,7 @@ describe('the ledger through the client', () => {
     expect(data?.split('\r\n')[0]).toBe('version,publishedAt,bear,base,bull');
   });
 
-  test('an answer can be had as text', async () => {
+  test('a response is available as text', async () => {
     const { data } = await reader.GET('/v1/outlooks', { parseAs: 'text' });
     expectTypeOf(data).toEqualTypeOf<string | undefined>();
     expect(data).toContain(SLUG);
@@ -122,8 +122,8 @@ describe('the ledger through the client', () => {
 });
 
 /**
- * What is not in the document. The service refuses it when it is called, and the compiler before: a
- * `@ts-expect-error` above a line that compiles is itself an error.
+ * Calls that the document does not allow. The service rejects them, and so does the compiler: a `@ts-expect-error`
+ * above a line that compiles is an error.
  */
 const mistakes: Record<string, [status: number, call: () => Promise<{ response: Response }>]> = {
   'an unknown path': [
@@ -180,7 +180,7 @@ test.for(Object.entries(mistakes))('%s is refused', async ([, mistake]) => {
   expect((await call()).response.status).toBe(status);
 });
 
-test('an unknown field of an answer does not compile', async () => {
+test('an unknown field of a response does not compile', async () => {
   const { data } = await reader.GET('/v1/outlooks/{slug}', { params: { path } });
   // @ts-expect-error: `title`
   expect(data?.headline).toBeUndefined();

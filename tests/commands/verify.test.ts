@@ -61,9 +61,7 @@ describe('npm run verify', () => {
     const { code, stdout } = await verify('--against', noted);
     expect(code).toBe(1);
     expect(stdout).toMatch(
-      new RegExp(
-        `^${SLUG}, version 1 has the hash ${noted}, but what it says has sha256:\\w+\\.\n`,
-      ),
+      new RegExp(`^${SLUG}, version 1 has the hash ${noted}, but its content has sha256:\\w+\\.\n`),
     );
     expect(stdout).toContain(`${noted} is version 1 of ${SLUG}, whose chain is broken.`);
   });

@@ -226,7 +226,7 @@ describe('a record', () => {
     expect(scores?.brier.mean.value).toBeCloseTo(0.5, 12);
     expect(scores?.brier.standardError).toEqual({
       value: null,
-      reason: 'one outlook tells no standard error',
+      reason: 'one outlook is too few for a standard error',
     });
   });
 

@@ -49,7 +49,7 @@ test.for([
     expect(drawdownLabelFaults(labelsOf(depths))).toEqual([
       {
         path: [index, 'minDepth'],
-        detail: `must be deeper than the ${deepest} of the label before: list labels from shallow to deep`,
+        detail: `must be greater than ${deepest}, the previous depth: list labels from shallow to deep`,
       },
     ]);
   },
@@ -72,7 +72,7 @@ test('a label is told by its depth or by its speed, not by both', () => {
     { key: 'b', minDepth: null, speed },
   ];
   expect(drawdownLabelFaults(labels)).toEqual([
-    { path: [0, 'speed'], detail: 'is for a label without a minDepth: leave one of them out' },
+    { path: [0, 'speed'], detail: 'cannot be combined with minDepth: leave one of them out' },
   ]);
 });
 

@@ -455,7 +455,7 @@ describe('a rule', () => {
   test.for(['all', 'any'] as const)('that says the same twice in %s is refused', (part) => {
     const comparisons = [over('lt', 3), over('lt', 3, 2), over('lt', 3)];
     const rule = part === 'all' ? { all: comparisons } : { any: comparisons };
-    expect(ruleFaults(rule)).toEqual([{ path: [part, 2], detail: 'says the same as entry 0' }]);
+    expect(ruleFaults(rule)).toEqual([{ path: [part, 2], detail: 'repeats entry 0' }]);
   });
 
   test('that is refused as contradictory never holds', () => {
@@ -479,7 +479,7 @@ describe('a rule', () => {
     expect(faults(over('lt', 3, 14))).toEqual([
       {
         path: ['forObservations'],
-        detail: 'a is monthly and can have 13 at most within the horizon',
+        detail: 'a is monthly and can have at most 13 observations within the horizon',
       },
     ]);
     expect(faults({ any: [over('lt', 3), over('crossesAbove', 3, 13)] })).toEqual([

@@ -10,19 +10,19 @@ const metric: Metric = {
   asOf: '2026-03-31',
   provenance: 'sourced',
 };
-const NAMED = 'is required of a sourced metric';
+const NAMED = 'is required for a sourced metric';
 
 test.for<[string, Partial<Metric>, Record<string, string>]>([
   ['a figure with source and date', {}, {}],
   ['words in place of a figure', { value: null, display: 'Sideways' }, {}],
   ['a figure of zero', { value: 0 }, {}],
-  ['neither figure nor words', { value: null }, { display: 'is required where value is null' }],
+  ['neither figure nor words', { value: null }, { display: 'is required if value is null' }],
   ['a sourced figure without its source', { source: null }, { source: NAMED }],
   ['a sourced figure without its date', { asOf: null }, { asOf: NAMED }],
   [
     'a sourced nothing of nowhere',
     { value: null, source: null, asOf: null },
-    { display: 'is required where value is null', source: NAMED, asOf: NAMED },
+    { display: 'is required if value is null', source: NAMED, asOf: NAMED },
   ],
 ])('a metric of %s', ([, change, faults]) => {
   const found = metricFaults({ ...metric, ...change });

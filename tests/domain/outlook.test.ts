@@ -119,7 +119,7 @@ describe('a revision', () => {
     const refusal = refusalOf(() => decideRevision(current, { ...proposal, ...change }, now));
     expect(refusal).toMatchObject({
       code: 'no-change',
-      message: 'Version 7 already says all of this.',
+      message: 'The request equals version 7.',
       faults: [{ path, detail: 'equals version 7; change something or send nothing' }],
     });
   });
@@ -133,7 +133,7 @@ describe('a revision', () => {
       );
       expect(refusal).toMatchObject({
         code: 'outlook-closed',
-        message: `"russell-2000-downside" is ${status}; it takes no further version.`,
+        message: `"russell-2000-downside" is ${status} and accepts no further versions.`,
       });
     },
   );

@@ -12,7 +12,7 @@ import {
 import { otherPoints, probabilities, wholePoints } from '../support/arbitraries.ts';
 
 const NUMBER = 'must be a number, such as 0.35';
-const NEGATIVE = 'must not be negative: a probability lies between 0 and 1';
+const NEGATIVE = 'must not be negative: a probability is between 0 and 1';
 const finer = (nearest: string) =>
   `has more than four decimals; the smallest step is 0.0001, so write ${nearest}`;
 
@@ -30,8 +30,8 @@ describe('a probability', () => {
     ['a percentage with a decimal', 33.3, 'probabilities are fractions: 33.3 % is 0.333'],
     ['one hundred percent', 100, 'probabilities are fractions: 100 % is 1'],
     ['one percent too written as 1.01', 1.01, 'probabilities are fractions: 1.01 % is 0.0101'],
-    ['more than one hundred', 100.1, 'must lie between 0 and 1'],
-    ['infinity, as 1e999 is read', Infinity, 'must lie between 0 and 1'],
+    ['more than one hundred', 100.1, 'must be between 0 and 1'],
+    ['infinity, as 1e999 is read', Infinity, 'must be between 0 and 1'],
     ['five decimals', 0.12345, finer('0.1235')],
     ['a sum in floating point', 0.1 + 0.2, finer('0.3')],
     ['next to nothing', 5e-324, finer('0')],

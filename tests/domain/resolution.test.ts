@@ -91,7 +91,7 @@ describe('the return over a horizon', () => {
   ])('is none from %d to %d', (from, to) => {
     const closes = { start: close('2026-03-30', from), end: close('2027-03-30', to) };
     expect(returnOver(HORIZON, 'daily', closes)).toEqual({
-      missing: `the closes ${from} and ${to} are too far apart for a return`,
+      missing: `the closes ${from} and ${to} are too far apart to compute a return`,
     });
   });
 
@@ -115,7 +115,11 @@ describe('an outlook whose horizon is over', () => {
 
   test.each([
     ['closes', { computed: { missing: 'there is no close' } }, 'is required: there is no close'],
-    ['return bands', { band: null }, 'is required: without return bands, closes tell no outcome'],
+    [
+      'return bands',
+      { band: null },
+      'is required: without return bands, closes do not decide the outcome',
+    ],
   ])('without %s needs the outcome', (_, change, detail) => {
     const error = refusal(outlook(change), request(), OVER);
     expect(error.code).toBe('resolution-refused');
@@ -133,7 +137,7 @@ describe('an outlook whose horizon is over', () => {
       {
         path: ['outcome'],
         detail:
-          'the return from 100 to 85 by the closes is -15 %, which is bear: give that outcome, or a reason',
+          'the return from close 100 to close 85 is -15 %, which is bear: send that outcome, or a reason',
       },
     ]);
     const taken = decideResolution(outlook(), request({ outcome: 'bull', reason: 'R' }), OVER);
@@ -172,7 +176,7 @@ describe('an outlook whose horizon is over', () => {
     const error = refusal(outlook(), request({ outcome: 'void' }), OVER);
     expect([error.code, error.faults]).toEqual([
       'reason-required',
-      [{ path: ['reason'], detail: 'is required: nothing is scored of an outlook that is void' }],
+      [{ path: ['reason'], detail: 'is required: a void outlook is not scored' }],
     ]);
     const taken = decideResolution(outlook(), request({ outcome: 'void', reason: 'R' }), OVER);
     expect(taken).toMatchObject({ outcome: null, realisedReturn: null });
@@ -184,7 +188,8 @@ describe('before the end of its horizon', () => {
     expect(refusal(outlook(), request(), BEFORE).faults).toEqual([
       {
         path: ['outcome'],
-        detail: 'is required: the horizon ends on 2027-03-31, and closes tell nothing before',
+        detail:
+          'is required: the horizon ends on 2027-03-31, and closes decide nothing before then',
       },
     ]);
     const error = refusal(outlook(), request({ outcome: 'bull' }), BEFORE);
@@ -193,7 +198,7 @@ describe('before the end of its horizon', () => {
       [
         {
           path: ['reason'],
-          detail: 'is required: the horizon ends on 2027-03-31, and is not over',
+          detail: 'is required: the horizon is not over until 2027-03-31',
         },
       ],
     ]);

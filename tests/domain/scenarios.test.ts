@@ -121,7 +121,7 @@ describe('return bands', () => {
       [
         [
           'base/returnBand/min',
-          'must be -0.1: the base band leaves a hole above the bear band, which ends there',
+          'must be -0.1: the base band leaves a gap above the bear band, which ends there',
         ],
       ],
     ],

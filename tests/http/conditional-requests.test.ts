@@ -222,5 +222,5 @@ test('the ETag of an outlook that was closed since is stale', async () => {
   await changeState(ledger.pool, `status = 'void'`, `slug = '${SLUG}'`);
   const known = { 'if-none-match': String(headers.etag) };
   const status = async () => (await ledger.call({ url, headers: known })).statusCode;
-  await expect.poll(status, { timeout: 5_000 }).toBe(200);
+  await expect.poll(status).toBe(200);
 });

@@ -150,7 +150,7 @@ describe('while another session holds the outlook', () => {
 
   /** The backend that waits for a lock, once there is one. */
   const waiting = async (): Promise<number> => {
-    for (const deadline = Date.now() + 10_000; Date.now() < deadline;) {
+    for (const deadline = Date.now() + 60_000; Date.now() < deadline;) {
       const { rows } = await ledger.pool.query<{ pid: number }>(
         `select pid from pg_stat_activity
           where datname = current_database() and wait_event_type = 'Lock'`,

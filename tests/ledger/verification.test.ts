@@ -1,16 +1,20 @@
 import type pg from 'pg';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { findByHash, verifyLedger } from '../../src/ledger/verification.ts';
-import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
+import type { Database } from '../../src/postgres/pool.ts';
+import { createDatabase, openDatabase } from '../support/database.ts';
+import { SLUG, startLedger } from '../support/ledger.ts';
 import { patchFramework } from '../support/requests.ts';
 import { distinctRevision, fillLedger, publish } from '../support/outlooks.ts';
 import { openSession } from '../support/plain-sql.ts';
 
-let ledger: TestLedger;
+/** The database that each test alters a copy of, and the hash of a version in it. */
+let intact = '';
+let noted = '';
+let database: Database;
 let owner: pg.Client;
-beforeEach(async () => {
-  ledger = await startLedger();
-  owner = await openSession(ledger.url);
+beforeAll(async () => {
+  const ledger = await startLedger();
   await fillLedger(ledger);
   await publish(ledger, 'another');
   for (let index = 0; index < 5; index += 1) {
@@ -19,10 +23,19 @@ beforeEach(async () => {
     await ledger.call({ method: 'POST', url, as: 'analyst', payload });
   }
   await patchFramework(ledger, { rationale: 'R', title: 'Reworded' }, { slug: 'another' });
+  const third = await ledger.call({ url: '/v1/outlooks/another/versions/3' });
+  noted = third.json<{ hash: string }>().hash;
+  intact = ledger.url;
+  await ledger.close();
+});
+beforeEach(async () => {
+  const url = await createDatabase({ from: intact });
+  database = openDatabase(url);
+  owner = await openSession(url);
 });
 afterEach(async () => {
   await owner.end();
-  await ledger.close();
+  await database.pool.end();
 });
 
 /** As a superuser does it: no trigger runs, and no constraint stands in the way. */
@@ -38,7 +51,7 @@ const another = `(select id from outlooks where slug = 'another')`;
 const ofVersion = (version: number) => `outlook_id = ${another} and version = ${version}`;
 
 test('an untouched ledger is whole', async () => {
-  expect(await verifyLedger(ledger.pool)).toEqual({ versions: 11, faults: [] });
+  expect(await verifyLedger(database.pool)).toEqual({ versions: 11, faults: [] });
 });
 
 test.each<[what: string, statement: string, version: number, fault: RegExp]>([
@@ -46,7 +59,7 @@ test.each<[what: string, statement: string, version: number, fault: RegExp]>([
     'a rationale',
     `update outlook_versions set rationale = 'Never said' where ${ofVersion(3)}`,
     3,
-    /^has the hash sha256:\w+, but what it says has sha256:\w+$/,
+    /^has the hash sha256:\w+, but its content has sha256:\w+$/,
   ],
   [
     'probabilities',
@@ -70,13 +83,13 @@ test.each<[what: string, statement: string, version: number, fault: RegExp]>([
     'a time',
     `update outlook_versions set recorded_at = recorded_at - interval '1 day' where ${ofVersion(5)}`,
     5,
-    /^was published at .*, before the version that it follows$/,
+    /^was published at .*, before the previous version$/,
   ],
   [
     'a version, which is gone',
     `delete from outlook_versions where ${ofVersion(3)}`,
     4,
-    /^stands where version 3 is missing$/,
+    /^is out of sequence: version 3 is missing$/,
   ],
   [
     'the newest version, which is gone',
@@ -94,14 +107,14 @@ test.each<[what: string, statement: string, version: number, fault: RegExp]>([
     'a link of the chain',
     `update outlook_versions set previous_hash = sha256('other') where ${ofVersion(3)}`,
     3,
-    /^names sha256:\w+ as the hash before it, which is sha256:\w+$/,
+    /^has the previousHash sha256:\w+, but the previous hash is sha256:\w+$/,
   ],
   [
     'a headwind',
     `update headwinds set title = 'Never said' where framework_id = (
        select framework_id from outlook_versions where ${ofVersion(1)})`,
     1,
-    /^has a framework whose hash is sha256:\w+, but what it says has sha256:\w+$/,
+    /^has a framework with the stored hash sha256:\w+, but its content has sha256:\w+$/,
   ],
   [
     'the horizon',
@@ -119,17 +132,17 @@ test.each<[what: string, statement: string, version: number, fault: RegExp]>([
     'an event, which is gone',
     `delete from events where ${ofVersion(2)}`,
     2,
-    /^is told of by 0 events$/,
+    /^has 0 events instead of 1$/,
   ],
   [
     'a status',
     `update outlooks set status = 'resolved' where slug = 'another'`,
     7,
-    /^stands under resolutions with a gap, or a status that they do not give$/,
+    /^belongs to an outlook with a gap in its resolutions or a status that contradicts them$/,
   ],
 ])('%s that was altered is found, at its version', async (_, statement, version, fault) => {
   await tamper(statement);
-  const { faults } = await verifyLedger(ledger.pool);
+  const { faults } = await verifyLedger(database.pool);
   expect(faults).toEqual([{ slug: 'another', version, fault: expect.stringMatching(fault) }]);
 });
 
@@ -137,13 +150,13 @@ test('a view whose versions have a gap is found', async () => {
   await tamper(
     `update views set version = 2 where outlook_id = (select id from outlooks where slug = '${SLUG}')`,
   );
-  const { faults } = await verifyLedger(ledger.pool);
+  const { faults } = await verifyLedger(database.pool);
   expect(faults).toMatchObject([{ slug: SLUG, fault: expect.stringContaining('a view') }]);
 });
 
 test('each outlook is told of, with what is wrong first', async () => {
   await tamper(`update outlook_versions set rationale = 'Never said'`);
-  const { faults } = await verifyLedger(ledger.pool);
+  const { faults } = await verifyLedger(database.pool);
   expect(faults.map(({ slug, version }) => [slug, version])).toEqual([
     [SLUG, 1],
     ['resolved-case', 1],
@@ -152,10 +165,7 @@ test('each outlook is told of, with what is wrong first', async () => {
 });
 
 test('a hash that was noted is found where it stands', async () => {
-  const noted = (await ledger.call({ url: '/v1/outlooks/another/versions/3' })).json<{
-    hash: string;
-  }>().hash;
-  expect(await findByHash(ledger.pool, noted)).toEqual({ slug: 'another', version: 3 });
+  expect(await findByHash(database.pool, noted)).toEqual({ slug: 'another', version: 3 });
   await tamper(`update outlook_versions set hash = sha256('other') where ${ofVersion(3)}`);
-  expect(await findByHash(ledger.pool, noted)).toBeNull();
+  expect(await findByHash(database.pool, noted)).toBeNull();
 });

@@ -135,16 +135,16 @@ describe('frameworks', () => {
     await publish(ledger, 'undone');
     const author = { id: '', name: '' };
     const request = { author, rationale: 'Why.', evidence: [], acknowledges: [] };
-    const { revise } = reviser(ledger.pool, cache, () => new Date());
+    const { revise } = reviser(cache, () => new Date());
     const undo = inTransaction(ledger.pool, (session) =>
       revise(
         session,
         'undone',
-        (current) => {
+        (_, current) => {
           const framework = { ...current.framework.read(), summary: 'Never published.' };
           return { ...request, framework };
         },
-        { bringsRules: true },
+        { mayChangeRules: true },
       ),
     );
     await expect(undo).rejects.toThrow('invalid input syntax for type uuid');

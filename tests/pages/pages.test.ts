@@ -70,7 +70,7 @@ describe('the page of an outlook', () => {
     expect(row('rate-relief')).toContain(
       'Bearuntriggeredus-30y-yield below 4.25 for 3 observations in a row',
     );
-    expect(row('rate-relief')).toContain('its rule does not hold as of 2026-11-19');
+    expect(row('rate-relief')).toContain('the rule does not hold as of 2026-11-19');
     expect(row('orders-and-spending')).toContain('No longer published.');
     expect($('#evidence article').text()).toContain('supports bear');
   });
@@ -97,14 +97,14 @@ describe('the page of an outlook', () => {
     expect($('#diff h2').text()).toBe('From version 1 to version 3');
     const told = inLine($('#diff').text());
     expect(told).toContain('Reworded.');
-    expect(told).toContain('not there');
+    expect(told).toContain('absent');
     // Unasked, where the wording changed.
     expect((await page(PATH)).$('#diff h2').text()).toBe('From version 2 to version 3');
     const { $: same } = await page(`${PATH}?version=2&against=2`, 422);
     expect(same('main').text()).toContain('is the version itself: name another than 2');
   });
 
-  test('as of a day is what stood at its end, and of today what stands now', async () => {
+  test('as of a day is what stood at its end, and of today current version', async () => {
     ledger.clock.now = new Date('2026-11-21T10:00:00Z');
     await ledger.revise({
       probabilities: { bear: 0.32, base: 0.43, bull: 0.25 },
@@ -250,7 +250,7 @@ describe('the list', () => {
     const { $: due } = await page('/?reviewDue=true');
     expect(due('.outlooks h2').text()).toBe('Russell 2000: the case for more downside');
     const { $: none } = await page('/?q=zebra');
-    expect(none('.empty').text()).toBe('No outlook is like that.');
+    expect(none('.empty').text()).toBe('No outlooks match.');
     await page('/?status=shut', 422);
   });
 
@@ -265,7 +265,7 @@ describe('the list', () => {
     const empty = await startLedger({ samples: false });
     const { body } = await empty.call({ url: '/' });
     expect(load(body)('.empty').text()).toBe(
-      'There is no outlook yet. The first one is a POST to /v1/outlooks.',
+      'There are no outlooks yet. Create the first one with POST /v1/outlooks.',
     );
     await empty.close();
   });

@@ -165,7 +165,7 @@ describe('a backup', () => {
       );
       return rowCount;
     };
-    await expect.poll(waits, { timeout: 10_000 }).toBe(1);
+    await expect.poll(waits).toBe(1);
     const probabilities = { bear: 0.35, base: 0.4, bull: 0.25 };
     expect((await slow.revise({ probabilities, rationale: 'R' })).statusCode).toBe(201);
     await owner.query('rollback');

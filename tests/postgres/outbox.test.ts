@@ -41,7 +41,7 @@ async function write(writer: pg.Client, slug: string): Promise<void> {
 /** Follows the events from `last` on until `isLast` says that one is, as a stream would. */
 async function follow(reader: pg.Client, isDone: (seen: Seen[]) => boolean): Promise<Seen[]> {
   const seen: Seen[] = [];
-  const deadline = Date.now() + 30_000;
+  const deadline = Date.now() + 120_000;
   while (!isDone(seen) && Date.now() < deadline) {
     await reader.query('select sequence_events()');
     const { rows } = await reader.query<Seen>(

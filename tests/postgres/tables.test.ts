@@ -14,7 +14,7 @@ const SCHEMA = ['--dialect', 'postgresql', '--schema', './src/postgres/tables/*.
 async function drizzleKit(...args: string[]): Promise<string> {
   const program = path.join(CHECKOUT, 'node_modules/.bin/drizzle-kit');
   const env = { ...process.env, NODE_OPTIONS: '--conditions=import' }; // see drizzle.config.ts
-  const run = promisify(execFile)(program, args, { cwd: CHECKOUT, env, timeout: 50_000 });
+  const run = promisify(execFile)(program, args, { cwd: CHECKOUT, env, timeout: 150_000 });
   run.child.stdin?.end(); // it asks where it is in doubt
   return (await run).stdout;
 }

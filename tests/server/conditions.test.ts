@@ -87,7 +87,11 @@ test('no revision passes a trigger without answering it, and nothing is owed wit
       await delay(2);
     }
   })();
-  for (let turn = 0; turn < BATCHES; turn += 1) {
+  const accepted = () => outcomes.get('accepted') ?? 0;
+  const unanswered = () => outcomes.get('422 /problems/condition-unanswered') ?? 0;
+  // On a busy machine fewer of the others come between two batches.
+  const isEnough = () => looks > 50 && accepted() > 20 && unanswered() > 2;
+  for (let turn = 0; turn < BATCHES || !isEnough(); turn += 1) {
     // A day that triggers it, and a revised one by which it would not have been, or a new one.
     const { status } = await observe('2026-11-18', turn % 2 === 0 ? 4 : 4.5);
     expect(status).toBe(200);
@@ -101,9 +105,6 @@ test('no revision passes a trigger without answering it, and nothing is owed wit
     // The same numbers again are refused, too.
     expect(['accepted', '422 /problems/no-change', ...refused]).toContain(outcome);
   }
-  expect(outcomes.get('accepted')).toBeGreaterThan(20);
-  expect(outcomes.get('422 /problems/condition-unanswered')).toBeGreaterThan(2);
-  expect(looks).toBeGreaterThan(50);
 
   const { rows } = await database.pool.query<{
     triggered: number;
@@ -129,4 +130,4 @@ test('no revision passes a trigger without answering it, and nothing is owed wit
   expect(rows[0]?.answered).toBeGreaterThan(2);
   const { due, open } = await owed();
   expect(due).toBe(open);
-}, 60_000);
+});

@@ -5,7 +5,7 @@ import type { Database } from '../../src/postgres/pool.ts';
 import { SAMPLE_OUTLOOK } from '../../src/http/openapi/examples.ts';
 import { distinctRevision } from '../support/outlooks.ts';
 import { createDatabase, openDatabase } from '../support/database.ts';
-import { SLUG } from '../support/http-client.ts';
+import { exchange, SLUG } from '../support/http-client.ts';
 import { cleanUp, type Service, startService } from '../support/service.ts';
 
 const REVISIONS = 2_000;
@@ -33,13 +33,10 @@ const writing = () => services[0]?.origin ?? '';
 const reading = () => services[1]?.origin ?? '';
 
 async function post(path: string, body: object): Promise<number> {
-  const response = await fetch(writing() + path, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  });
-  const { version, ...rest } = (await response.json()) as { version: number };
-  if (response.status !== 201) throw new Error(`${path}: ${JSON.stringify(rest)}`);
+  const headers = { authorization: `Bearer ${key}` };
+  const { status, text } = await exchange('POST', writing() + path, headers, body);
+  if (status !== 201) throw new Error(`${path}: ${text}`);
+  const { version } = JSON.parse(text) as { version: number };
   return version;
 }
 
@@ -47,21 +44,29 @@ type Body = { version?: number; items?: { slug?: string; version: number }[] };
 
 /** The version that an answer tells of an outlook; null for a 304. */
 async function seen(origin: string, path: string, slug: string, etag?: string) {
-  const response = await fetch(origin + path, { headers: etag ? { 'if-none-match': etag } : {} });
-  const text = await response.text();
-  const tag = response.headers.get('etag') ?? '';
-  if (response.status === 304) return { version: null, tag };
-  if (response.status !== 200) throw new Error(`${path} answered ${response.status}: ${text}`);
+  const condition = etag ? { 'if-none-match': etag } : undefined;
+  const { status, headers, text } = await exchange('GET', origin + path, { ...condition });
+  const tag = headers.etag ?? '';
+  if (status === 304) return { version: null, tag };
+  if (status !== 200) throw new Error(`${path} answered ${status}: ${text}`);
   const body = JSON.parse(text) as Body;
   const newest = body.items?.find((item) => (item.slug ?? slug) === slug);
   return { version: body.version ?? newest?.version ?? 0, tag };
 }
 
-/** Reads one URL again and again; answers how often a version was older than one seen before. */
-async function poll(path: string, slug: string, isConditional: boolean, isOver: () => boolean) {
-  const found = { reads: 0, backwards: 0, last: 0 };
+/** How often a URL was read, and a version was older than one seen before, and the newest seen. */
+type Found = { reads: number; backwards: number; last: number };
+
+/** Reads one URL again and again. */
+async function poll(
+  found: Found,
+  path: string,
+  slug: string,
+  isConditional: boolean,
+  isOver: () => boolean,
+): Promise<void> {
   let etag: string | undefined;
-  for (const deadline = Date.now() + 60_000; !isOver() && Date.now() < deadline;) {
+  while (!isOver()) {
     const { version, tag } = await seen(reading(), path, slug, etag);
     if (isConditional) etag = tag;
     found.reads += 1;
@@ -69,7 +74,6 @@ async function poll(path: string, slug: string, isConditional: boolean, isOver: 
     found.last = Math.max(found.last, version ?? 0);
     await delay(Math.random() * 4);
   }
-  return found;
 }
 
 let revised = 0;
@@ -103,32 +107,39 @@ const READS = SLUGS.flatMap((slug) => [
 
 async function readWhileWriting(disturb: (isOver: () => boolean) => Promise<number>) {
   let isOver = false;
-  const readers = READS.map(([path, slug, isConditional]) =>
-    poll(path, slug, isConditional, () => isOver),
-  );
+  const founds: Found[] = [];
+  const readers = READS.map(([path, slug, isConditional]) => {
+    const found = { reads: 0, backwards: 0, last: 0 };
+    founds.push(found);
+    return poll(found, path, slug, isConditional, () => isOver);
+  });
   const disturbing = disturb(() => isOver);
-  const { stale, newest } = await write(REVISIONS);
-  await delay(1_000); // by now every reader has seen the last
-  isOver = true;
-  const disturbances = await disturbing;
-  expect(stale).toBe(0);
-  for (const [index, reader] of readers.entries()) {
-    const [path, slug] = READS[index] ?? ['', ''];
-    const { reads, backwards, last } = await reader;
-    expect([path, backwards, last]).toEqual([path, 0, newest.get(slug)]);
+  try {
+    const { stale, newest } = await write(REVISIONS);
+    expect(stale).toBe(0);
+    const due = READS.map(([path, slug]) => [path, newest.get(slug)]);
+    await expect
+      .poll(() => founds.map(({ last }, index) => [READS[index]?.[0], last]))
+      .toEqual(due);
+  } finally {
+    isOver = true;
+    await Promise.all(readers);
+  }
+  for (const [index, { reads, backwards }] of founds.entries()) {
+    expect([READS[index]?.[0], backwards]).toEqual([READS[index]?.[0], 0]);
     expect(reads).toBeGreaterThan(50);
   }
-  return disturbances;
+  return disturbing;
 }
 
-test('no reader sees a version go backwards, and each sees the last within a second', async () => {
+test('no reader sees a version go backwards, and each sees the last', async () => {
   expect(await readWhileWriting(() => Promise.resolve(0))).toBe(0);
-}, 90_000);
+});
 
 test('nor where the connections that listen are cut at random', async () => {
   const cut = async (isOver: () => boolean) => {
     let cuts = 0;
-    for (const deadline = Date.now() + 60_000; !isOver() && Date.now() < deadline;) {
+    while (!isOver()) {
       await delay(Math.random() * 200);
       const { rowCount } = await database.pool.query(
         `select pg_terminate_backend(pid) from pg_stat_activity
@@ -140,4 +151,4 @@ test('nor where the connections that listen are cut at random', async () => {
     return cuts;
   };
   expect(await readWhileWriting(cut)).toBeGreaterThan(5);
-}, 90_000);
+});

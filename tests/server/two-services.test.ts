@@ -84,5 +84,5 @@ test('both stop with code 0, and leave no session behind', async () => {
     database.pool.query(
       `select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`,
     );
-  await expect.poll(async () => (await sessions()).rowCount, { timeout: 10_000 }).toBe(0);
+  await expect.poll(async () => (await sessions()).rowCount).toBe(0);
 });

@@ -28,11 +28,22 @@ export async function createDatabase({
   await client.connect();
   try {
     const source = empty ? '' : `template ${template} strategy file_copy`;
-    await client.query(`create database ${name} ${source}`);
+    while (!(await isCreated(client, `create database ${name} ${source}`)));
   } finally {
     await client.end();
   }
   return databaseUrl(serverUrl, name);
+}
+
+/** False where the template still has a session, as a pool ends before its sessions do. */
+async function isCreated(client: pg.Client, statement: string): Promise<boolean> {
+  try {
+    await client.query(statement);
+    return true;
+  } catch (error) {
+    if (error instanceof pg.DatabaseError && error.code === '55006') return false;
+    throw error;
+  }
 }
 
 /** Opens a database of {@link createDatabase}; end its pool after the tests. */

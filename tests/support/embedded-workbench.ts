@@ -59,7 +59,7 @@ export async function clearBench(): Promise<void> {
   const running = started.filter((child) => child.exitCode === null && child.signalCode === null);
   for (const child of running) child.kill('SIGKILL');
   const servers = () => processes().filter(({ command }) => command.includes(bench));
-  await until(() => servers().length === 0, 15_000);
+  await until(() => servers().length === 0);
   for (const folder of [bench, apart]) {
     fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   }
@@ -142,10 +142,10 @@ export async function query(
   }
 }
 
-/** Waits until the check holds; false once `limitMs` have passed. */
-export async function until(check: () => boolean, limitMs: number): Promise<boolean> {
+/** Waits until the check holds; false if it never does. */
+export async function until(check: () => boolean): Promise<boolean> {
   for (const began = Date.now(); !check(); await new Promise((go) => setTimeout(go, 10))) {
-    if (Date.now() - began > limitMs) return false;
+    if (Date.now() - began > 60_000) return false;
   }
   return true;
 }

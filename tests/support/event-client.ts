@@ -105,7 +105,7 @@ export class EventClient {
 
   /** Waits until so many events were told, of all connections together. */
   async told(count: number): Promise<readonly ToldEvent[]> {
-    for (const deadline = Date.now() + 20_000; this.events.length < count; await delay(10)) {
+    for (const deadline = Date.now() + 60_000; this.events.length < count; await delay(10)) {
       if (Date.now() > deadline) {
         throw new Error(`told of ${this.events.length} events where ${count} were to come`);
       }

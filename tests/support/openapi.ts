@@ -21,6 +21,7 @@ const ajv = new Ajv2020({ strict: false, allErrors: true });
 addFormats.default(ajv);
 ajv.addSchema(closed({ $id: 'document', ...DOCUMENT }) as object);
 const validators = new Map<string, ValidateFunction>();
+const patterns = Object.keys(DOCUMENT.paths).map((path) => ({ path, pattern: patternOf(path) }));
 
 // The document lets answers grow. What this release answers is all described.
 function closed(value: unknown): unknown {
@@ -38,7 +39,7 @@ export function assertDescribed(request: InjectOptions, response: LightMyRequest
   if (typeof request.url !== 'string') throw new Error('give the url as text');
   const url = request.url.split('?', 1)[0] ?? '';
   const method = String(request.method ?? 'GET').toLowerCase();
-  const template = Object.keys(DOCUMENT.paths).find((path) => matches(path, url));
+  const template = patterns.find(({ pattern }) => pattern.test(url))?.path;
   const operation = template && DOCUMENT.paths[template]?.[method === 'head' ? 'get' : method];
   if (!template || !operation || response.statusCode === 405) return;
   const where = `${operation.operationId} ${response.statusCode}`;
@@ -69,9 +70,9 @@ function textOf({ headers, rawPayload }: LightMyRequestResponse): string {
   return (coding === 'gzip' ? gunzipSync(rawPayload) : rawPayload).toString();
 }
 
-function matches(template: string, url: string): boolean {
+function patternOf(template: string): RegExp {
   const pattern = template.replace(/[.]/g, '\\.').replace(/\{\w+\}/g, '[^/]+');
-  return new RegExp(`^${pattern}$`).test(url);
+  return new RegExp(`^${pattern}$`);
 }
 
 function validatorOf(

@@ -100,7 +100,7 @@ export async function freePort(): Promise<number> {
 
 /** Waits until the check holds. */
 export async function until(check: () => boolean | Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 40_000; !(await check()); await delay(20)) {
+  for (const deadline = Date.now() + 120_000; !(await check()); await delay(20)) {
     if (Date.now() > deadline) throw new Error(`waited too long: ${check.toString()}`);
   }
 }

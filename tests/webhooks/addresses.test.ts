@@ -12,7 +12,7 @@ const judge = (url: string, resolve = nobody, allowsPrivate = false) =>
     () => 'allowed',
     (error: Error) => error.message,
   );
-const REFUSED = /^must be of a receiver at a public address; .+ not \(\w+\)$/;
+const REFUSED = /^must point to a public address; .+ not public \(\w+\)$/;
 
 /** Networks that are not public, as [first address, bits that are free]. */
 const NETWORKS: [string, number][] = [

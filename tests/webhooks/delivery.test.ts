@@ -13,7 +13,6 @@ import {
 import { createOutlook, send } from '../support/requests.ts';
 
 const [SECOND, MINUTE, HOUR, DAY] = [1_000, 60_000, 3_600_000, 86_400_000];
-const SOON = { timeout: 20_000 };
 
 let ledger: TestLedger;
 let origin = '';
@@ -81,7 +80,7 @@ async function settled(): Promise<void> {
   const other = await new Receiver().open();
   const { id } = await subscribe(ledger, other.url, { kinds: ['outlook.created'] });
   await outlooks(1);
-  await expect.poll(() => other.accepted.length, SOON).toBe(1);
+  await expect.poll(() => other.accepted.length).toBe(1);
   await adminCall('DELETE', `/v1/webhooks/${id}`);
   await other.kill();
 }
@@ -100,7 +99,7 @@ describe('a receiver that uses the published library', () => {
     };
     await send(ledger, 'POST', `/v1/outlooks/${slug}/evidence`, brief);
     const told = await stream.told(3);
-    await expect.poll(() => receiver.accepted.length, SOON).toBe(3);
+    await expect.poll(() => receiver.accepted.length).toBe(3);
     await stream.leave();
     expect(receiver.accepted.map(({ payload: { type, data } }) => [type, data])).toEqual(
       told.map(({ event, data }) => [event, data]),
@@ -125,7 +124,7 @@ describe('a receiver that uses the published library', () => {
     const reason = odd + 'ß'.repeat(10_000 - odd.length);
     advance(1);
     await send(ledger, 'POST', `/v1/outlooks/${slug}/resolution`, { outcome: 'bear', reason });
-    await expect.poll(() => receiver.accepted.length, SOON).toBe(1);
+    await expect.poll(() => receiver.accepted.length).toBe(1);
     const [received] = receiver.accepted;
     if (!received) throw new Error('nothing came');
     expect(verify(secret, received)).toMatchObject({ data: { slug, resolution: { reason } } });
@@ -146,10 +145,10 @@ test('a webhook is told of what comes after it, of its kinds and its outlook', a
       [one]: published(3, 4),
       [two]: published(2, 3),
     });
-  await expect.poll(() => perOutlook(narrow.accepted), SOON).toEqual({ [one]: published(3, 4) });
+  await expect.poll(() => perOutlook(narrow.accepted)).toEqual({ [one]: published(3, 4) });
   await send(ledger, 'POST', `/v1/outlooks/${one}/withdrawal`, { rationale: 'R' });
   const kindsOf = ({ accepted }: Receiver) => new Set(accepted.map(({ payload }) => payload.type));
-  await expect.poll(() => [...kindsOf(receiver)], SOON).toContain('outlook.state.changed');
+  await expect.poll(() => [...kindsOf(receiver)]).toContain('outlook.state.changed');
   expect([...kindsOf(narrow)]).toEqual(KINDS.kinds);
   await narrow.kill();
 });
@@ -163,13 +162,13 @@ test('while an event fails the later ones of its outlook wait, and other outlook
     else receiver.accepting(received, response);
   };
   for (let round = 0; round < 3; round += 1) for (const slug of [bad, good]) await revise(slug);
-  await expect.poll(() => perOutlook(receiver.accepted), SOON).toEqual({ [good]: published(2, 4) });
+  await expect.poll(() => perOutlook(receiver.accepted)).toEqual({ [good]: published(2, 4) });
   const first = () => receiver.attempts.filter(({ payload }) => payload.data.slug === bad);
   // At once, and then so long after the attempt before; never sooner.
   const waits = [5 * SECOND, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR];
   for (const [index, wait] of waits.entries()) {
     await expect
-      .poll(async () => (await deliveriesOf(ledger, id)).at(-2)?.attempts[0]?.fault, SOON)
+      .poll(async () => (await deliveriesOf(ledger, id)).at(-2)?.attempts[0]?.fault)
       .not.toBeUndefined();
     const log = await deliveriesOf(ledger, id);
     const waiting = log.filter(({ slug }) => slug === bad).toReversed();
@@ -188,13 +187,12 @@ test('while an event fails the later ones of its outlook wait, and other outlook
     await settled();
     expect(first().length).toBe(index + 1);
     advance(inTime - wait + 1);
-    await expect.poll(() => first().length, SOON).toBe(index + 2);
+    await expect.poll(() => first().length).toBe(index + 2);
     await expect
       .poll(
         async () =>
           (await deliveriesOf(ledger, id)).find(({ id: one }) => one === head?.id)?.attempts[0]
             ?.status,
-        SOON,
       )
       .toBe(500);
   }
@@ -204,13 +202,13 @@ test('while an event fails the later ones of its outlook wait, and other outlook
   isBroken = false;
   advance(DAY);
   await expect
-    .poll(() => perOutlook(receiver.accepted), SOON)
+    .poll(() => perOutlook(receiver.accepted))
     .toEqual({
       [good]: published(2, 4),
       [bad]: published(2, 4),
     });
   await expect
-    .poll(async () => (await deliveriesOf(ledger, id)).map(({ state }) => state), SOON)
+    .poll(async () => (await deliveriesOf(ledger, id)).map(({ state }) => state))
     .toEqual(Array(6).fill('delivered'));
 });
 
@@ -238,10 +236,12 @@ test('a receiver that is away, cuts off, hangs, redirects or talks nonsense gets
       'the connection was reset before a response arrived',
       () => void (receiver.answer = (_, response) => response.destroy()),
     ],
-    ['no complete response came within 15 s', () => void (receiver.answer = () => {})],
     [
       'no complete response came within 15 s',
-      () => void (receiver.answer = (_, response) => response.writeHead(200).write('and then')),
+      // One outlook's delivery gets half an answer, the other's none.
+      () =>
+        void (receiver.answer = ({ payload }, response) =>
+          payload.data.slug === slugs[0] && response.writeHead(200).write('and then')),
     ],
     [
       'answered 307; redirects are not followed',
@@ -278,7 +278,7 @@ test('a receiver that is away, cuts off, hangs, redirects or talks nonsense gets
   for (const [fault, misbehave] of ways) {
     await misbehave();
     for (const slug of slugs) await revise(slug);
-    await expect.poll(faults, { timeout: 25_000 }).toEqual([fault, fault]);
+    await expect.poll(faults).toEqual([fault, fault]);
     const next = (await deliveriesOf(ledger, id)).map(
       (one) => Date.parse(one.nextAttemptAt ?? '') || 0,
     );
@@ -288,11 +288,11 @@ test('a receiver that is away, cuts off, hangs, redirects or talks nonsense gets
   advance(2 * DAY);
   const all = published(2, 1 + ways.length);
   await expect
-    .poll(() => perOutlook(receiver.accepted), SOON)
+    .poll(() => perOutlook(receiver.accepted))
     .toEqual(Object.fromEntries(slugs.map((slug) => [slug, all])));
   expect(elsewhere.attempts).toEqual([]);
   await elsewhere.kill();
-}, 120_000);
+});
 
 test('an answer of any length that begins well is a success, and is not read on', async () => {
   let closed = false;
@@ -308,8 +308,8 @@ test('an answer of any length that begins well is a success, and is not read on'
   const { id } = await subscribe(ledger, receiver.url, KINDS);
   const [slug = ''] = await outlooks(1);
   await revise(slug);
-  await expect.poll(async () => (await deliveriesOf(ledger, id))[0]?.state, SOON).toBe('delivered');
-  await expect.poll(() => closed, SOON).toBe(true);
+  await expect.poll(async () => (await deliveriesOf(ledger, id))[0]?.state).toBe('delivered');
+  await expect.poll(() => closed).toBe(true);
 });
 
 test('a slow receiver holds up nobody but itself', async () => {
@@ -322,16 +322,17 @@ test('a slow receiver holds up nobody but itself', async () => {
   await subscribe(ledger, quick.url, KINDS);
   for (let round = 0; round < 2; round += 1) for (const slug of slugs) await revise(slug);
   const all = Object.fromEntries(slugs.map((slug) => [slug, published(2, 3)]));
-  await expect.poll(() => perOutlook(quick.accepted), SOON).toEqual(all);
+  await expect.poll(() => perOutlook(quick.accepted)).toEqual(all);
   // It has as many at once as one webhook may.
-  expect([receiver.attempts.length, receiver.accepted.length]).toEqual([8, 0]);
+  await expect.poll(() => receiver.attempts.length).toBe(8);
+  expect(receiver.accepted.length).toBe(0);
   // And nothing of the database while it is waited for.
-  await expect.poll(() => ledger.pool.totalCount - ledger.pool.idleCount, SOON).toBe(0);
+  await expect.poll(() => ledger.pool.totalCount - ledger.pool.idleCount).toBe(0);
   const open = `select from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'`;
   expect((await ledger.pool.query(open)).rowCount).toBe(0);
   receiver.answer = (received, response) => receiver.accepting(received, response);
   for (const release of held) release();
-  await expect.poll(() => perOutlook(receiver.accepted), SOON).toEqual(all);
+  await expect.poll(() => perOutlook(receiver.accepted)).toEqual(all);
   await quick.kill();
 });
 
@@ -359,9 +360,9 @@ test('what an instance that is gone had taken is delivered by another once the l
   await settled();
   expect((await deliveriesOf(ledger, id))[0]?.attempts.length).toBe(1);
   advance(SECOND);
-  await expect.poll(() => receiver.accepted.length, SOON).toBe(1);
+  await expect.poll(() => receiver.accepted.length).toBe(1);
   await expect
-    .poll(async () => (await deliveriesOf(ledger, id))[0]?.attempts, SOON)
+    .poll(async () => (await deliveriesOf(ledger, id))[0]?.attempts)
     .toMatchObject([
       { number: 2, status: 204, fault: null },
       { number: 1, milliseconds: null, status: null, fault: null },
@@ -383,7 +384,7 @@ describe('a webhook is disabled', () => {
     refuse(410);
     await revise(slug);
     await expect
-      .poll(async () => (await webhook(id)).disabled, SOON)
+      .poll(async () => (await webhook(id)).disabled)
       .toEqual({
         at: ledger.clock.now.toISOString(),
         reason: 'gone',
@@ -397,9 +398,7 @@ describe('a webhook is disabled', () => {
       disabled: null,
       failingSince: null,
     });
-    await expect
-      .poll(() => perOutlook(receiver.accepted), SOON)
-      .toEqual({ [slug]: published(2, 3) });
+    await expect.poll(() => perOutlook(receiver.accepted)).toEqual({ [slug]: published(2, 3) });
   });
 
   test('by five days of nothing but failures, not by fewer, nor by some', async () => {
@@ -415,26 +414,26 @@ describe('a webhook is disabled', () => {
       (await deliveriesOf(ledger, id))
         .at(-1)
         ?.attempts.filter(({ milliseconds }) => milliseconds !== null).length;
-    await expect.poll(attempts, SOON).toBe(1);
+    await expect.poll(attempts).toBe(1);
     expect(await webhook(id)).toMatchObject({ failingSince: since.toISOString(), disabled: null });
     advance(5 * DAY - 1);
-    await expect.poll(attempts, SOON).toBe(2);
+    await expect.poll(attempts).toBe(2);
     expect(await webhook(id)).toMatchObject({ failingSince: since.toISOString(), disabled: null });
     await revise(good);
-    await expect.poll(async () => (await webhook(id)).failingSince, SOON).toBeNull();
+    await expect.poll(async () => (await webhook(id)).failingSince).toBeNull();
     advance(DAY);
-    await expect.poll(attempts, SOON).toBe(3);
+    await expect.poll(attempts).toBe(3);
     expect(await webhook(id)).toMatchObject({ disabled: null });
     advance(5 * DAY);
     await expect
-      .poll(async () => (await webhook(id)).disabled, SOON)
+      .poll(async () => (await webhook(id)).disabled)
       .toEqual({
         at: ledger.clock.now.toISOString(),
         reason: 'failing',
       });
     // It starts anew: another failure does not disable it at once.
     expect((await patch(id, { enabled: true })).statusCode).toBe(200);
-    await expect.poll(attempts, SOON).toBe(5);
+    await expect.poll(attempts).toBe(5);
     expect(await webhook(id)).toMatchObject({
       disabled: null,
       failingSince: ledger.clock.now.toISOString(),
@@ -451,7 +450,7 @@ describe('a webhook is disabled', () => {
     await settled();
     expect(await deliveriesOf(ledger, id)).toEqual([]);
     await patch(id, { enabled: true });
-    await expect.poll(() => receiver.accepted.length, SOON).toBe(1);
+    await expect.poll(() => receiver.accepted.length).toBe(1);
     expect((await adminCall('DELETE', `/v1/webhooks/${id}`)).statusCode).toBe(204);
     await revise(slug);
     await settled();
@@ -464,12 +463,10 @@ test('enabling what is enabled tries at once what waits', async () => {
   const [slug = ''] = await outlooks(1);
   receiver.answer = (_, response) => response.writeHead(500).end();
   await revise(slug);
-  await expect
-    .poll(async () => (await deliveriesOf(ledger, id))[0]?.attempts[0]?.status, SOON)
-    .toBe(500);
+  await expect.poll(async () => (await deliveriesOf(ledger, id))[0]?.attempts[0]?.status).toBe(500);
   receiver.answer = (received, response) => receiver.accepting(received, response);
   await patch(id, { enabled: true });
-  await expect.poll(() => receiver.accepted.length, SOON).toBe(1);
+  await expect.poll(() => receiver.accepted.length).toBe(1);
 });
 
 test('for a day after a rotation both secrets sign, and then the new one', async () => {
@@ -482,7 +479,7 @@ test('for a day after a rotation both secrets sign, and then the new one', async
   const signers = async () => {
     await revise(slug);
     const before = receiver.accepted.length;
-    await expect.poll(() => receiver.accepted.length, SOON).toBe(before + 1);
+    await expect.poll(() => receiver.accepted.length).toBe(before + 1);
     const last = receiver.accepted.at(-1);
     return [old, fresh].map((secret) => last && isSignedBy(secret, last));
   };
@@ -543,7 +540,7 @@ describe('a test delivery', () => {
       delivered: false,
       status: null,
       fault:
-        'the URL must be of a receiver at a public address; hooks.desk.example is 169.254.169.254, which is not (linkLocal)',
+        'the URL must point to a public address; hooks.desk.example is 169.254.169.254, which is not public (linkLocal)',
     });
     names = { 'hooks.desk.example': '93.184.216.34' };
     expect(await tested(id)).toMatchObject({
@@ -577,9 +574,9 @@ test('metrics tell how attempts ended, what waits and what is disabled', async (
       : receiver.accepting(received, response);
   for (const slug of [good, bad, bad]) await revise(slug);
   await expect
-    .poll(async () => [await sample(delivered), await sample(failed)], SOON)
+    .poll(async () => [await sample(delivered), await sample(failed)])
     .toEqual(before.map((value) => value + 1));
-  await expect.poll(() => sample('_deliveries_waiting'), SOON).toBe(2);
+  await expect.poll(() => sample('_deliveries_waiting')).toBe(2);
   expect(await sample('s_disabled')).toBe(1);
   const age = await sample('_oldest_waiting_seconds');
   expect(age).toBeLessThan(1);
@@ -595,9 +592,9 @@ test('without leave nothing of an own network is reached, by whatever name', asy
   answered = '127.0.0.1';
   await strict.revise({ probabilities: { bear: 0.35, base: 0.4, bull: 0.25 }, rationale: 'R' });
   await expect
-    .poll(async () => (await deliveriesOf(strict, id))[0]?.attempts[0]?.fault, SOON)
+    .poll(async () => (await deliveriesOf(strict, id))[0]?.attempts[0]?.fault)
     .toBe(
-      'the URL must be of a receiver at a public address; hooks.desk.example is 127.0.0.1, which is not (loopback)',
+      'the URL must point to a public address; hooks.desk.example is 127.0.0.1, which is not public (loopback)',
     );
   // As where the setting was another one before.
   await strict.pool.query('update webhooks set url = $1', [receiver.url]);
@@ -614,7 +611,7 @@ test('a stop waits for no receiver for long, and another start goes on', async (
   receiver.answer = () => {};
   const { id } = await subscribe(own, receiver.url, KINDS);
   await own.revise({ probabilities: { bear: 0.35, base: 0.4, bull: 0.25 }, rationale: 'R' });
-  await expect.poll(() => receiver.attempts.length, SOON).toBe(1);
+  await expect.poll(() => receiver.attempts.length).toBe(1);
   await own.app.close();
   const { rows } = await own.pool.query(
     `select d.due_at <= $2 as due, a.fault, w.failing_since from webhook_deliveries d

@@ -246,7 +246,7 @@ test('whoever finishes a delivery sees what is planned meanwhile behind it', asy
     );
     return rowCount;
   };
-  await expect.poll(waits, { timeout: 10_000 }).toBe(1);
+  await expect.poll(waits).toBe(1);
   await planner.query('commit');
   await planner.end();
   await finished;

@@ -130,7 +130,7 @@ describe('creating', () => {
     [
       'a literal address of its own network',
       { url: 'https://127.1:8443/' },
-      { '/url': 'must be of a receiver at a public address; 127.0.0.1 is not (loopback)' },
+      { '/url': 'must point to a public address; 127.0.0.1 is not public (loopback)' },
     ],
     ['an unknown kind', { kinds: ['outlook.deleted'] }, { '/kinds/0': KINDS }],
     [
@@ -166,7 +166,7 @@ describe('creating', () => {
     addresses = ['93.184.216.34', '10.0.0.7'];
     const fault = {
       '/url':
-        'must be of a receiver at a public address; hooks.desk.example is 10.0.0.7, which is not (private)',
+        'must point to a public address; hooks.desk.example is 10.0.0.7, which is not public (private)',
     };
     for (const refused of [await create({ url: URL }), await patch(id, { url: URL })]) {
       expect(refused.statusCode).toBe(422);

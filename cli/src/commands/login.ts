@@ -9,7 +9,7 @@ import { sanitize } from '../terminal-text.ts';
 export function loginCommand(yargs: Yargs): void {
   yargs.command(
     'login',
-    'Store your key; asks for it, or reads it from a pipe',
+    'Store your key, typed or piped',
     (yargs) => yargs,
     async (argv) => {
       const path = storeKey(await readKey());

@@ -7,21 +7,22 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { EmbeddedPostgresError, type ServerUser } from './programs.ts';
 
-export const PORT = 5432; // of no network: it only names the socket
+export const PORT = 5432; // only names the socket; there is no TCP
 const SOCKET_NAME = `.s.PGSQL.${PORT}`;
 const LONGEST_SOCKET_PATH = 103; // bytes on macOS; Linux takes 107
 
+/** What a server writes to its lock file. */
 export type Lock = { pid: number; socketFolder: string; status: string };
 
-/** Makes the data folder and returns its real path. */
+/** Creates the data folder if it is missing and returns its real path. */
 export function makeDataFolder(dataDir: string): string {
-  const made = fs.mkdirSync(dataDir, { recursive: true }) !== undefined;
-  // a root with a strict umask still has to let the server's user in
-  if (made && process.getuid?.() === 0) fs.chmodSync(dataDir, 0o711);
+  const isNew = fs.mkdirSync(dataDir, { recursive: true }) !== undefined;
+  // root may have a strict umask, but the server's user has to enter
+  if (isNew && process.getuid?.() === 0) fs.chmodSync(dataDir, 0o711);
   return fs.realpathSync(dataDir);
 }
 
-/** Whom a server started by root runs as: the folder's owner, or else nobody. */
+/** The user that a server started by root runs as: the folder's owner, or nobody if that is root. */
 export function chooseServerUser(dataDir: string, cluster: string): ServerUser | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const owners = [cluster, dataDir].map((folder) => fs.statSync(folder, { throwIfNoEntry: false }));
@@ -29,7 +30,7 @@ export function chooseServerUser(dataDir: string, cluster: string): ServerUser |
   const user = (owner && account(String(owner.uid))) ?? account('nobody');
   if (user) return user;
   throw new EmbeddedPostgresError(
-    'PostgreSQL does not run as root and there is no user nobody; start as another user or set DATABASE_URL',
+    'PostgreSQL does not run as root, and the user nobody does not exist; start as another user or set DATABASE_URL',
   );
 }
 
@@ -39,7 +40,7 @@ function account(name: string): ServerUser | undefined {
   return { uid: Number(uid.stdout), gid: Number(gid.stdout) };
 }
 
-/** The first folder on the way that the user may not enter, asked of the kernel as that user. */
+/** The first folder in a path that the user may not enter, or undefined. A process of that user checks. */
 export function closedFolder(user: ServerUser, folder: string): string | undefined {
   const steps = folder.split('/').map((_, i, names) => names.slice(0, i + 1).join('/') || '/');
   const script = 'for d; do [ -x "$d" ] || { printf %s "$d"; exit; }; done';
@@ -47,7 +48,7 @@ export function closedFolder(user: ServerUser, folder: string): string | undefin
   return spawnSync('/bin/sh', ['-c', script, 'sh', ...steps], options).stdout || undefined;
 }
 
-/** Fills a folder beside `target` and renames it, so that `target` is complete whenever it exists. */
+/** Fills a folder beside `target` and renames it to `target`, which is therefore complete as soon as it exists. */
 export async function createWhole(
   target: string,
   user: ServerUser | undefined,
@@ -62,48 +63,48 @@ export async function createWhole(
     fs.renameSync(draft, target);
   } catch (error) {
     fs.rmSync(draft, { recursive: true, force: true, maxRetries: 3 });
-    if (['ENOTEMPTY', 'EEXIST'].includes(errorCode(error))) return; // another starter was first
+    if (['ENOTEMPTY', 'EEXIST'].includes(errorCode(error))) return; // another process was faster
     throw error;
   }
   makeDurable(parent);
 }
 
-/** Sees a file, or the names in a folder, onto the disk. */
+/** Flushes a file, or the names in a folder, to the disk. */
 export function makeDurable(file: string): void {
   const handle = fs.openSync(file, 'r');
   try {
     fs.fsyncSync(handle);
   } catch (error) {
-    if (errorCode(error) !== 'EINVAL') throw error; // what some network filesystems say to it
+    if (errorCode(error) !== 'EINVAL') throw error; // some network filesystems can't do it
   } finally {
     fs.closeSync(handle);
   }
 }
 
-/** Removes the drafts of starters that died, as far as it may. */
+/** Removes the drafts of processes that died, except those it has no permission for. */
 export function sweepDrafts(dataDir: string): void {
   try {
     for (const name of fs.readdirSync(dataDir)) {
       const folder = path.join(dataDir, name);
       if (!name.startsWith('.swept-') && !isAbandonedDraft(folder)) continue;
       const swept = path.join(dataDir, `.swept-${randomUUID().slice(0, 8)}`);
-      // were its starter alive after all (in another container), it must not publish a half
+      // renamed first: if its process is alive after all, in another container, it must not publish half a folder
       fs.renameSync(folder, swept);
       fs.rmSync(swept, { recursive: true, force: true, maxRetries: 3 });
     }
   } catch {
-    // another user's, or being swept by another starter
+    // it belongs to another user, or another process is removing it
   }
 }
 
 function isAbandonedDraft(folder: string): boolean {
   const [, pid] = /^\.draft-(\d+)-/.exec(path.basename(folder)) ?? [];
   if (pid === undefined) return false;
-  // filling takes 3 minutes at most, so the pid of an older draft is someone else's by now
+  // filling takes 3 minutes at most, so the pid of an older draft belongs to another process by now
   return !isAlive(Number(pid)) || fs.statSync(folder).mtimeMs < Date.now() - 600_000;
 }
 
-/** The folder for the socket: 0700, as whoever reaches the socket is the database's superuser. */
+/** Opens the folder for the socket, with mode 0700: anyone who reaches the socket is the database's superuser. */
 export function openSocketFolder(dataDir: string, user: ServerUser | undefined): string {
   const me = process.getuid?.() ?? -1;
   const owner = user?.uid ?? me;
@@ -114,24 +115,24 @@ export function openSocketFolder(dataDir: string, user: ServerUser | undefined):
     Buffer.byteLength(`${folder}/${SOCKET_NAME}`) <= LONGEST_SOCKET_PATH;
   const folder = candidates.find(fits) ?? near;
   fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const found = fs.lstatSync(folder);
-  // in the temp folder anyone may have made it before us
-  if (!found.isDirectory() || ![owner, me].includes(found.uid)) {
+  const stat = fs.lstatSync(folder);
+  // in the temp folder, another user may have created it
+  if (!stat.isDirectory() || ![owner, me].includes(stat.uid)) {
     throw new EmbeddedPostgresError(
-      `the socket folder ${folder} belongs to another user (uid ${found.uid}) or is no folder; remove it, or set DATA_DIR to a shorter path`,
+      `the socket folder ${folder} belongs to another user (uid ${stat.uid}) or is not a folder; remove it, or set DATA_DIR to a shorter path`,
     );
   }
-  if (found.uid !== owner) fs.lchownSync(folder, owner, user?.gid ?? -1);
-  if ((found.mode & 0o777) !== 0o700) fs.chmodSync(folder, 0o700);
+  if (stat.uid !== owner) fs.lchownSync(folder, owner, user?.gid ?? -1);
+  if ((stat.mode & 0o777) !== 0o700) fs.chmodSync(folder, 0o700);
   return folder;
 }
 
-/** What a running server, or one that was killed, wrote about itself; null if it left nothing. */
+/** Reads the lock file of a server that is running or was killed; null if there is no such file. */
 export function readLock(file: string): Lock | null {
   try {
     const lines = fs.readFileSync(file, 'utf8').split('\n');
     const pid = Math.abs(Number(lines[0])); // negative for a single-user server
-    if (!(pid > 0)) return null; // being written; if it stays so, PostgreSQL says it best
+    if (!(pid > 0)) return null; // being written; if it stays like this, PostgreSQL will report it
     return { pid, socketFolder: lines[4] ?? '', status: lines[7]?.trim() ?? '' };
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return null;
@@ -139,7 +140,7 @@ export function readLock(file: string): Lock | null {
   }
 }
 
-/** Whether the process is a PostgreSQL on this cluster and not one that was given its pid later. */
+/** Whether the process is a PostgreSQL on this cluster, and not another process that reuses the pid. */
 export function runsCluster(pid: number, cluster: string): boolean {
   if (!isAlive(pid)) return false;
   try {
@@ -154,8 +155,10 @@ export function runsCluster(pid: number, cluster: string): boolean {
 }
 
 /**
- * Waits until no server holds the cluster and returns the pid a dead one left behind, if any.
- * A healthy holder is given 1.5 s, in case its service was killed just now, one shutting down 10 s.
+ * Waits until no server holds the cluster: 10 s if the holder is shutting down, else 1.5 s, in case its service was
+ * killed just now.
+ * @returns the pid in the lock file of a dead server, or undefined
+ * @throws EmbeddedPostgresError if a server still holds the cluster
  */
 export async function waitUntilFree(
   cluster: string,
@@ -165,19 +168,20 @@ export async function waitUntilFree(
   for (const began = Date.now(); ; await delay(50)) {
     const locks = files.map(readLock).filter((lock) => lock !== null);
     const here = locks.find((lock) => runsCluster(lock.pid, cluster));
-    // one of another container that shares the folder has a pid that means nothing here
-    const elsewhere = here || !(await answers(locks[0]?.socketFolder)) ? undefined : locks[0];
+    // in another container that shares the folder, the pid means nothing here, so the socket is tried
+    const elsewhere =
+      here || !(await acceptsConnections(locks[0]?.socketFolder)) ? undefined : locks[0];
     const holder = here ?? elsewhere;
     if (!holder) return locks[0]?.pid;
     if (Date.now() - began < (holder.status === 'stopping' ? 10_000 : 1_500)) continue;
-    const whose = elsewhere ? `${holder.pid} of another container` : holder.pid;
+    const owner = elsewhere ? `${holder.pid} of another container` : holder.pid;
     throw new EmbeddedPostgresError(
-      `${cluster} is already in use by process ${whose}; stop it, set DATA_DIR to another folder or set DATABASE_URL`,
+      `${cluster} is already in use by process ${owner}; stop it, set DATA_DIR to another folder or set DATABASE_URL`,
     );
   }
 }
 
-function answers(socketFolder: string | undefined): Promise<boolean> {
+function acceptsConnections(socketFolder: string | undefined): Promise<boolean> {
   if (!socketFolder) return Promise.resolve(false);
   return new Promise((resolve) => {
     const socket = net.connect(`${socketFolder}/${SOCKET_NAME}`);

@@ -5,35 +5,38 @@ import type { Socket } from 'node:net';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 
-/** What keeps the embedded PostgreSQL from starting or stopping: one line a user can act on. */
+/** The embedded PostgreSQL can't start or stop; the message says on one line what to do. */
 export class EmbeddedPostgresError extends Error {
   override name = 'EmbeddedPostgresError';
 }
 
-/** The account the server runs as when the service itself is root, which PostgreSQL refuses. */
+/** The user that the server runs as when the service runs as root, which PostgreSQL refuses. */
 export type ServerUser = { uid: number; gid: number };
 
+/** How a program ended; `how` continues the sentence "it ended", such as `with code 1`. */
 export type Ending = { code: number | null; how: string };
 
 export type Program = {
   pid: number;
   /** settles once the program is gone; never rejects */
   ended: Promise<Ending>;
-  /** the end of what it wrote to stderr, as one line */
-  lastWords(): string;
+  /** the last lines that it wrote to stderr, as one line */
+  lastLines(): string;
   signal(signal: NodeJS.Signals): void;
-  /** whether waiting for its end keeps node alive */
-  hold(on: boolean): void;
+  /** sets whether it keeps this process alive until it ends */
+  keepAlive(on: boolean): void;
 };
 
 type RunOptions = {
   user: ServerUser | undefined;
   env?: Record<string, string>;
+  /** written to its stdin */
   input?: string;
+  /** called with each line that it writes to stderr */
   onLine?: (line: string) => void;
 };
 
-// what each system needs to run the programs; '' for no more than the system itself
+// the loader that the programs need on each platform; '' if they need none
 const DYNAMIC_LOADERS = new Map([
   ['linux-x64', '/lib64/ld-linux-x86-64.so.2'],
   ['linux-arm64', '/lib/ld-linux-aarch64.so.1'],
@@ -41,7 +44,10 @@ const DYNAMIC_LOADERS = new Map([
   ['darwin-arm64', ''],
 ]);
 
-/** The folder with bin, lib and share that npm installed for this system. */
+/**
+ * The folder with bin, lib and share that npm installed for this platform.
+ * @throws EmbeddedPostgresError if there is none, or the platform can't run the programs
+ */
 export function installedPrograms(
   platform: string = process.platform,
   arch: string = process.arch,
@@ -70,7 +76,7 @@ export function installedPrograms(
 
 export type LibraryLink = { source: string; target: string };
 
-/** The links between libraries that the package's install script makes, where it did not run. */
+/** The links between libraries that are missing because npm did not run the package's install script. */
 export function missingLibraryLinks(programs: string): LibraryLink[] {
   const list = path.join(programs, 'pg-symlinks.json');
   if (!fs.existsSync(list)) return [];
@@ -78,7 +84,7 @@ export function missingLibraryLinks(programs: string): LibraryLink[] {
   return links.filter((link) => !fs.existsSync(path.join(programs, '..', link.target)));
 }
 
-/** Copies the programs, for every user to run, to an empty folder and adds the links they lack. */
+/** Copies the programs to an empty folder, where every user can run them, and adds the missing links. */
 export function copyWithLinks(programs: string, links: LibraryLink[], copy: string): void {
   const mode = fs.constants.COPYFILE_FICLONE;
   fs.cpSync(programs, copy, { recursive: true, verbatimSymlinks: true, mode });
@@ -87,21 +93,21 @@ export function copyWithLinks(programs: string, links: LibraryLink[], copy: stri
     fs.rmSync(link, { force: true });
     fs.symlinkSync(path.relative(path.dirname(target), source), link);
   }
-  fs.chmodSync(copy, 0o755); // a strict umask made it ours alone
+  fs.chmodSync(copy, 0o755); // with a strict umask, only we could enter it
 }
 
-// The watchdog reads descriptor 3 until this process ends, in whatever way, then has the program shut
-// down fast; it asks again because a signal that comes before the program handles it is lost. It is
-// forked twice: the program takes the shell's place and must not inherit a child it does not know.
+// The watchdog reads descriptor 3 until this process ends, no matter how, and then signals the program to shut down
+// fast. It signals several times, because a signal is lost if it comes before the program handles it. It is forked
+// twice, because the program replaces the shell and must not inherit a child that it does not know.
 const UNDER_WATCHDOG = `
 ( ( read -r line; for try in 1 2 3 4 5; do kill -INT $$ || exit; sleep 1; done ) <&3 >/dev/null 2>&1 & )
 exec "$@" 3<&-`;
 
-/** Starts a program in a session of its own (Ctrl-C does not reach it) that ends when we do. */
+/** Starts a program that ends when this process does. It has a session of its own, so Ctrl-C does not reach it. */
 export function runGuarded(command: string[], options: RunOptions): Program {
   const child = spawn('/bin/sh', ['-c', UNDER_WATCHDOG, 'sh', ...command], {
     ...options.user,
-    cwd: '/', // ours may be closed to that user
+    cwd: '/', // that user may have no access to ours
     env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', TZ: 'UTC', LC_ALL: 'C', ...options.env },
     detached: true,
     stdio: ['pipe', 'ignore', 'pipe', 'pipe'],
@@ -112,41 +118,45 @@ export function runGuarded(command: string[], options: RunOptions): Program {
   for (const pipe of [stdin, guard]) pipe.on('error', () => undefined);
   stdin.end(options.input ?? '');
 
-  const words: string[] = [];
+  const recent: string[] = [];
   createInterface({ input: stderr }).on('line', (line) => {
-    words.push(line.replace(/^\d{4}-\S+ \S+ \w+ \[\d+\] /, ''));
-    if (words.length > 20) words.shift();
+    recent.push(line.replace(/^\d{4}-\S+ \S+ \w+ \[\d+\] /, ''));
+    if (recent.length > 20) recent.shift();
     options.onLine?.(line);
   });
   const ended = new Promise<Ending>((resolve) => {
     child.once('exit', (code, signal) => {
       guard.destroy();
-      const tell = () => resolve({ code, how: signal ? `by ${signal}` : `with code ${code}` });
-      // what a killed program left behind may keep stderr open, so its end can't be waited for;
-      // the immediate comes after a read of what is there, however late the timer is
-      const timer = setTimeout(() => setImmediate(tell), 1_000);
+      const settle = () => resolve({ code, how: signal ? `by ${signal}` : `with code ${code}` });
+      // a child of a killed program may keep stderr open, so the wait for its end has a limit; the immediate lets a
+      // last read happen first, even if the timer fires late
+      const timer = setTimeout(() => setImmediate(settle), 1_000);
       child.once('close', () => {
         clearTimeout(timer);
-        tell();
+        settle();
       });
     });
   });
   return {
     pid: child.pid,
     ended,
-    lastWords: () => asOneLine(words),
+    lastLines: () => onOneLine(recent),
     signal: (signal) => void child.kill(signal),
-    hold: (on) => [child, stderr, guard].forEach((handle) => (on ? handle.ref() : handle.unref())),
+    keepAlive: (on) =>
+      [child, stderr, guard].forEach((handle) => (on ? handle.ref() : handle.unref())),
   };
 }
 
-function asOneLine(words: string[]): string {
-  const complaints = words.filter((line) => !line.startsWith('LOG:'));
-  const said = complaints.length > 0 ? complaints : words;
-  return said.join(' ').replaceAll(/\s+/g, ' ').slice(-600);
+function onOneLine(recent: string[]): string {
+  const errors = recent.filter((line) => !line.startsWith('LOG:'));
+  const lines = errors.length > 0 ? errors : recent;
+  return lines.join(' ').replaceAll(/\s+/g, ' ').slice(-600);
 }
 
-/** Runs a program to its end and throws its last words unless it succeeds within `limitMs`. */
+/**
+ * Runs a program to its end.
+ * @throws EmbeddedPostgresError with the last lines of its stderr unless it succeeds within `limitMs`
+ */
 export async function runToEnd(command: string[], limitMs: number, options: RunOptions) {
   const program = runGuarded(command, options);
   const timer = setTimeout(() => program.signal('SIGKILL'), limitMs);
@@ -154,5 +164,5 @@ export async function runToEnd(command: string[], limitMs: number, options: RunO
   clearTimeout(timer);
   if (code === 0) return;
   const name = path.basename(command[0] ?? '');
-  throw new EmbeddedPostgresError(`${name} ended ${how}: ${program.lastWords()}`);
+  throw new EmbeddedPostgresError(`${name} ended ${how}: ${program.lastLines()}`);
 }

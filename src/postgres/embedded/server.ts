@@ -28,13 +28,13 @@ import {
 
 export { EmbeddedPostgresError };
 
-/** How to reach the database; `host` is the folder of its unix socket. */
+/** How to connect to the database; `host` is the folder of its unix socket. */
 export type Connection = { host: string; port: number; user: string; database: string };
 
 export type EmbeddedPostgres = {
   connection: Connection;
   pid: number;
-  /** ends the server within 16 s, gracefully if it can; rejects if it is still there then */
+  /** stops the server, gracefully if possible; rejects if it still runs after 16 s */
   stop: () => Promise<void>;
 };
 
@@ -43,7 +43,7 @@ export type EmbeddedPostgresOptions = {
   /** PostgreSQL settings on top of its defaults */
   settings?: Record<string, string>;
   onLog?: (line: string) => void;
-  /** the server ended though `stop()` was not called */
+  /** called if the server ends without a call of `stop()` */
   onExit?: (message: string) => void;
 };
 
@@ -52,8 +52,8 @@ const SUPERUSER = 'postgres';
 const DATABASE = 'outlook_ledger';
 
 type Steps = [NodeJS.Signals, limitMs: number][];
-// fast, then immediate, which costs a recovery at the next start but nothing acknowledged, and upon
-// which PostgreSQL itself kills, after 5 s, those of its processes that are still there
+// a fast shutdown, then an immediate one: that costs a recovery at the next start but loses no commit, and after 5 s
+// PostgreSQL kills those of its processes that still run
 const GRACEFULLY: Steps = [
   ['SIGINT', 6_000],
   ['SIGQUIT', 10_000],
@@ -63,35 +63,42 @@ const BY_FORCE: Steps = [
   ['SIGKILL', 2_000],
 ];
 
-type Site = { dataDir: string; cluster: string; programs: string; user: ServerUser | undefined };
+/** Where the server's data and programs are, and the user it runs as if we are root. */
+type Installation = {
+  dataDir: string;
+  cluster: string;
+  programs: string;
+  user: ServerUser | undefined;
+};
 
 /**
- * Starts PostgreSQL on `${dataDir}/pg18`, made on first use, and resolves when it accepts connections.
- * It ends with this process, however that ends. Rejects with an EmbeddedPostgresError.
+ * Starts PostgreSQL on `${dataDir}/pg18`, which the first start creates, and resolves when it accepts connections. The
+ * server ends when this process does, even if this process is killed.
+ * @throws EmbeddedPostgresError
  */
 export async function startEmbeddedPostgres(
   options: EmbeddedPostgresOptions,
 ): Promise<EmbeddedPostgres> {
   try {
-    const site = await prepareSite(options.dataDir);
-    const socketFolder = openSocketFolder(site.dataDir, site.user);
-    const server = await startServer(site, socketFolder, options);
-    return handOver(server, connectionAt(socketFolder), options.onExit);
+    const installation = await prepare(options.dataDir);
+    const socketFolder = openSocketFolder(installation.dataDir, installation.user);
+    const server = await startServer(installation, socketFolder, options);
+    return handleOf(server, connectionAt(socketFolder), options.onExit);
   } catch (error) {
     throw explain(error, options.dataDir);
   }
 }
 
 /**
- * The connection of a PostgreSQL that another process of ours runs on this folder, or null.
- * Throws an EmbeddedPostgresError if the folder may not be read.
+ * The connection to the PostgreSQL that another process of ours runs on this folder, or null.
+ * @throws EmbeddedPostgresError if the folder can't be read
  */
 export function runningEmbeddedPostgres(dataDir: string): Connection | null {
   try {
     const cluster = clusterIn(fs.realpathSync(dataDir));
     const lock = readLock(path.join(cluster, 'postmaster.pid'));
-    const up = lock?.status === 'ready' && runsCluster(lock.pid, cluster);
-    return up ? connectionAt(lock.socketFolder) : null;
+    const isRunning = lock?.status === 'ready' && runsCluster(lock.pid, cluster);
+    return isRunning ? connectionAt(lock.socketFolder) : null;
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return null;
     throw explain(error, dataDir);
@@ -110,24 +117,24 @@ function explain(error: unknown, dataDir: string): EmbeddedPostgresError {
   if (error instanceof EmbeddedPostgresError) return error;
   const reason = error instanceof Error ? error.message : String(error);
   return new EmbeddedPostgresError(
-    `PostgreSQL cannot use the data folder ${dataDir}: ${reason}; set DATA_DIR to a folder of yours or set DATABASE_URL`,
+    `PostgreSQL cannot use the data folder ${dataDir}: ${reason}; set DATA_DIR to a folder of your own or set DATABASE_URL`,
     { cause: error },
   );
 }
 
-async function prepareSite(asked: string): Promise<Site> {
+async function prepare(dataDirSetting: string): Promise<Installation> {
   const installed = installedPrograms();
-  const dataDir = makeDataFolder(asked);
+  const dataDir = makeDataFolder(dataDirSetting);
   const cluster = clusterIn(dataDir);
   const user = chooseServerUser(dataDir, cluster);
   requireAccess(user, dataDir, 'set DATA_DIR to a folder it can enter or set DATABASE_URL');
   const programs = await completePrograms(installed, dataDir);
   requireAccess(user, programs, 'install the service where it can or set DATABASE_URL');
-  const site = { dataDir, cluster, programs, user };
-  const made = hasCluster(site);
+  const installation = { dataDir, cluster, programs, user };
+  const exists = hasCluster(installation);
   sweepDrafts(dataDir);
-  if (!made) await createWhole(cluster, user, (draft) => initialise(site, draft));
-  return site;
+  if (!exists) await createWhole(cluster, user, (draft) => initialise(installation, draft));
+  return installation;
 }
 
 function requireAccess(user: ServerUser | undefined, folder: string, remedy: string): void {
@@ -138,8 +145,8 @@ function requireAccess(user: ServerUser | undefined, folder: string, remedy: str
   );
 }
 
-// npm may be set not to run install scripts. The copy goes to a folder of ours and not to the package;
-// a library path in the environment would not do, since macOS takes it from what /bin/sh starts.
+// npm may be configured not to run install scripts. The copy goes to our folder, because the package may be read-only. A
+// library path in the environment does not help: macOS removes it from programs that /bin/sh starts.
 async function completePrograms(installed: string, dataDir: string): Promise<string> {
   const links = missingLibraryLinks(installed);
   if (links.length === 0) return installed;
@@ -156,8 +163,11 @@ async function completePrograms(installed: string, dataDir: string): Promise<str
   return copy;
 }
 
-/** Whether there is a cluster; throws if it is one that this user or this version can't run. */
-function hasCluster({ cluster, user }: Site): boolean {
+/**
+ * Whether the cluster exists.
+ * @throws EmbeddedPostgresError if this user or this version can't run it
+ */
+function hasCluster({ cluster, user }: Installation): boolean {
   const found = fs.statSync(cluster, { throwIfNoEntry: false });
   if (!found) return false;
   const uid = user?.uid ?? process.getuid?.();
@@ -175,10 +185,10 @@ function hasCluster({ cluster, user }: Site): boolean {
   );
 }
 
-// The database is made before the cluster gets its name, so that no crash can come between them.
-async function initialise({ programs, user }: Site, draft: string): Promise<void> {
+// The database is created before the cluster gets its name, so that a crash can't leave a cluster without one.
+async function initialise({ programs, user }: Installation, draft: string): Promise<void> {
   const locale = ['--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--locale=C'];
-  // trust lets in whoever reaches the socket: safe only because its folder is 0700 and there is no TCP
+  // trust admits anyone who reaches the socket: safe, because the socket's folder is 0700 and there is no TCP
   const access = [`--username=${SUPERUSER}`, '--auth=trust'];
   const layout = ['--encoding=UTF8', '--data-checksums', '--no-instructions'];
   const initdb = [path.join(programs, 'bin/initdb'), '-D', draft];
@@ -188,11 +198,11 @@ async function initialise({ programs, user }: Site, draft: string): Promise<void
   await runToEnd([...single, '-c', 'exit_on_error=on', 'postgres'], 60_000, { user, input });
 }
 
-// PostgreSQL itself decides who owns a cluster (its lock file, and a shared memory key made of the
-// folder's inode); nothing here removes its files. It only can't know that the pid in a stale lock file
-// has since been given to an unrelated process: as PG_GRANDPARENT_PID it no longer counts as alive.
+// PostgreSQL itself decides who owns a cluster, by its lock file and a shared memory key made of the folder's inode;
+// nothing here removes its files. It can't know that an unrelated process now has the pid in a stale lock file:
+// PG_GRANDPARENT_PID makes it ignore that pid.
 async function startServer(
-  { cluster, programs, user }: Site,
+  { cluster, programs, user }: Installation,
   socketFolder: string,
   { settings = {}, onLog }: EmbeddedPostgresOptions,
 ): Promise<Program> {
@@ -215,9 +225,9 @@ async function startServer(
     const server = runGuarded(command, { user, env, ...(onLog && { onLine: onLog }) });
     const failure = await failureToStart(server, cluster);
     if (failure === undefined) return server;
-    // another starter, or what a killed server left behind and may still be ending
-    const contested = /lock file|pre-existing shared memory/.test(failure);
-    if (!contested || Date.now() > deadline) {
+    // another process is starting it, or processes of a killed server are still ending
+    const isContested = /lock file|pre-existing shared memory/.test(failure);
+    if (!isContested || Date.now() > deadline) {
       throw new EmbeddedPostgresError(`PostgreSQL could not start on ${cluster}: ${failure}`);
     }
   }
@@ -225,42 +235,42 @@ async function startServer(
 
 async function failureToStart(server: Program, cluster: string): Promise<string | undefined> {
   const began = Date.now();
-  const ended = server.ended.then(({ how }) => `it ended ${how}: ${server.lastWords()}`);
+  const ended = server.ended.then(({ how }) => `it ended ${how}: ${server.lastLines()}`);
   for (;;) {
     const failure = await Promise.race([ended, delay(20)]);
     if (failure !== undefined) return failure;
     const lock = readLock(path.join(cluster, 'postmaster.pid'));
     const waited = Date.now() - began;
     if (lock?.pid === server.pid && lock.status === 'ready') return undefined;
-    // crash recovery may take long, the lock file comes first
+    // the lock file comes first, then crash recovery, which may take long
     if (waited < (lock?.pid === server.pid ? 60_000 : 5_000)) continue;
     await end(server, BY_FORCE);
-    const lost = lock?.pid === server.pid ? 'not ready' : 'without the lock file';
-    return `${lost} after ${waited} ms: ${server.lastWords()}`;
+    const state = lock?.pid === server.pid ? 'not ready' : 'without the lock file';
+    return `${state} after ${waited} ms: ${server.lastLines()}`;
   }
 }
 
 async function end(server: Program, steps: Steps): Promise<void> {
-  server.hold(true);
+  server.keepAlive(true);
   for (const [signal, limitMs] of steps) {
     server.signal(signal);
-    // unreferenced: the server's handle keeps node here and this must not outlast it
+    // unreferenced, because the server's handle keeps this process alive and the timer must not outlast it
     const gone = await Promise.race([server.ended, delay(limitMs, undefined, { ref: false })]);
     if (gone) return;
   }
   throw new EmbeddedPostgresError(`PostgreSQL (process ${server.pid}) does not end; kill it`);
 }
 
-function handOver(
+function handleOf(
   server: Program,
   connection: Connection,
   onExit: EmbeddedPostgresOptions['onExit'],
 ): EmbeddedPostgres {
   let stopped: Promise<void> | undefined;
-  server.hold(false);
+  server.keepAlive(false);
   void server.ended.then(({ how }) => {
     if (stopped) return;
-    onExit?.(`PostgreSQL (process ${server.pid}) ended ${how}: ${server.lastWords()}`);
+    onExit?.(`PostgreSQL (process ${server.pid}) ended ${how}: ${server.lastLines()}`);
   });
   const stop = () => (stopped ??= end(server, GRACEFULLY));
   return { connection, pid: server.pid, stop };

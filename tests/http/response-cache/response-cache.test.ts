@@ -86,7 +86,7 @@ describe('what was read once', () => {
     const urls = [URL, `${URL}?minVersion=1`];
     for (const url of urls) expect(await versionOf(url)).toBe(1);
     await publishElsewhere();
-    for (const url of urls) await expect.poll(() => versionOf(url), { timeout: 5_000 }).toBe(2);
+    for (const url of urls) await expect.poll(() => versionOf(url)).toBe(2);
   });
 
   test('of other outlooks stays', async () => {
@@ -124,7 +124,7 @@ describe('a read that takes its time', () => {
     const writer = await openSession(ledger.url);
     await publishElsewhere(writer);
     await writer.end();
-    await expect.poll(() => ledger.feed.position, { timeout: 5_000 }).toBe((position ?? 0) + 1);
+    await expect.poll(() => ledger.feed.position).toBe((position ?? 0) + 1);
     await letGo();
     expect((await asking).json()).toMatchObject({ version: 1 });
     expect(await versionOf()).toBe(2);

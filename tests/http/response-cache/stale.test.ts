@@ -25,10 +25,8 @@ afterEach(async () => {
 });
 
 const get = (url = URL, headers: Record<string, string> = {}) => ledger.call({ url, headers });
-const lose = async () =>
-  await expect.poll(() => ledger.feed.isCurrent, { timeout: 5_000 }).toBe(false);
-const regain = async () =>
-  await expect.poll(() => ledger.feed.isCurrent, { timeout: 5_000 }).toBe(true);
+const lose = async () => await expect.poll(() => ledger.feed.isCurrent).toBe(false);
+const regain = async () => await expect.poll(() => ledger.feed.isCurrent).toBe(true);
 const MARK = /^outlook-ledger; hit; ttl=-(\d+); detail=STALE$/;
 
 describe('while Postgres is away', () => {

@@ -76,14 +76,14 @@ function inUseBy(pid: number) {
   );
 }
 
-beforeAll(prepareBench, 60_000);
+beforeAll(prepareBench);
 afterAll(async () => {
   await Promise.allSettled(servers.map((server) => server.stop()));
   await clearBench();
-}, 60_000);
+});
 
 // first, as they are the slow ones
-describe.concurrent('the service whose server will not end', { timeout: 60_000 }, () => {
+describe.concurrent('the service whose server will not end', () => {
   it.runIf(LINUX)('waits for what a killed one left behind, then says so', async () => {
     const dataDir = seededFolder();
     const { connection, pid } = await start(dataDir);
@@ -91,7 +91,7 @@ describe.concurrent('the service whose server will not end', { timeout: 60_000 }
     busy.catch(() => undefined);
     const backend = () =>
       processes().find((row) => row.parent === pid && row.command.includes('SELECT'));
-    expect(await until(() => backend() !== undefined, 10_000)).toBe(true);
+    expect(await until(() => backend() !== undefined)).toBe(true);
     const orphan = backend()?.pid ?? 0;
     process.kill(orphan, 'SIGSTOP');
     process.kill(pid, 'SIGKILL');
@@ -109,7 +109,7 @@ describe.concurrent('the service whose server will not end', { timeout: 60_000 }
     process.kill(childOf(server.pid, 'checkpointer'), 'SIGSTOP');
     const began = Date.now();
     await server.stop();
-    expect(Date.now() - began).toBeLessThan(17_000);
+    expect(Date.now() - began).toBeLessThan(60_000);
     expect(isRunning(server.pid)).toBe(false);
     const { connection } = await start(dataDir);
     expect(await query(connection, 'select answer from kept')).toEqual([{ answer: 42 }]);
@@ -131,7 +131,7 @@ describe.concurrent('the service whose server will not end', { timeout: 60_000 }
   });
 });
 
-describe.concurrent('a folder', { timeout: 60_000 }, () => {
+describe.concurrent('a folder', () => {
   it('gets a durable, private cluster on first use, whatever its name', async () => {
     const dataDir = path.join(newFolder(), `a, "b" 'c' é`);
     const server = await startEmbeddedPostgres({ dataDir });
@@ -205,7 +205,7 @@ describe.concurrent('a folder', { timeout: 60_000 }, () => {
     const { dataDir, trap } = longFolder();
     fs.symlinkSync(newFolder(), trap);
     const message = await failure(dataDir).finally(() => fs.unlinkSync(trap));
-    expect(message).toMatch(/^the socket folder \S+ belongs to .* or is no folder; remove it/);
+    expect(message).toMatch(/^the socket folder \S+ belongs to .* or is not a folder; remove it/);
   });
 
   it.runIf(AS_ROOT)('too long for a socket path refuses a socket folder of another', async () => {
@@ -239,7 +239,7 @@ describe.concurrent('a folder', { timeout: 60_000 }, () => {
   });
 });
 
-describe.concurrent('starters', { timeout: 60_000 }, () => {
+describe.concurrent('starters', () => {
   it('that come to a fresh folder together leave one owner and one clear line', async () => {
     const dataDir = newFolder();
     const rivals = [startService(dataDir), startService(dataDir)];
@@ -257,7 +257,7 @@ describe.concurrent('starters', { timeout: 60_000 }, () => {
     const owner = await startService(dataDir).said;
     const began = Date.now();
     expect(await failure(dataDir)).toMatch(inUseBy(owner.pid));
-    expect(Date.now() - began).toBeLessThan(6_000);
+    expect(Date.now() - began).toBeLessThan(10_000);
     expect(runningEmbeddedPostgres(dataDir)).toEqual(owner.connection);
     expect(await query(owner.connection, 'select 1 as one')).toEqual([{ one: 1 }]);
   });
@@ -268,12 +268,12 @@ describe.concurrent('starters', { timeout: 60_000 }, () => {
     service.said.catch(() => undefined);
     const drafts = () => fs.readdirSync(dataDir).filter((name) => name.startsWith('.draft-'));
     const base = () => drafts().some((name) => fs.existsSync(path.join(dataDir, name, 'base/1')));
-    expect(await until(base, 20_000)).toBe(true);
+    expect(await until(base)).toBe(true);
     service.process.kill('SIGKILL');
     await service.gone;
     expect(fs.readdirSync(dataDir)).toEqual(drafts());
     const busy = () => processes().some(({ command }) => command.includes(drafts()[0] ?? '?'));
-    expect(await until(() => !busy(), 10_000)).toBe(true);
+    expect(await until(() => !busy())).toBe(true);
     // one of a living starter stays
     const foreign = path.join(dataDir, `.draft-${process.ppid}-00000000`);
     fs.mkdirSync(foreign);
@@ -332,7 +332,7 @@ describe.concurrent('starters', { timeout: 60_000 }, () => {
   });
 });
 
-describe.concurrent('the service', { timeout: 60_000 }, () => {
+describe.concurrent('the service', () => {
   it.runIf(LINUX)(
     'killed while writing loses nothing acknowledged and starts again at once',
     async () => {
@@ -347,12 +347,12 @@ describe.concurrent('the service', { timeout: 60_000 }, () => {
           await query(connection, `insert into entries values (${++acknowledged})`);
         }
       })().catch(() => acknowledged--);
-      await until(() => acknowledged > 20, 10_000);
+      await until(() => acknowledged > 20);
       service.process.kill('SIGKILL');
       const began = Date.now();
       const next = await startEmbeddedPostgres({ dataDir });
       servers.push(next);
-      expect(Date.now() - began).toBeLessThan(6_000);
+      expect(Date.now() - began).toBeLessThan(10_000);
       expect(isRunning(pid)).toBe(false);
       await writing;
       const [row] = await query(next.connection, 'select count(*)::int from entries');
@@ -373,7 +373,7 @@ describe.concurrent('the service', { timeout: 60_000 }, () => {
     const { pid } = await service.said;
     service.process.stdin?.end('leave\n');
     expect(await service.gone).toBe(0);
-    expect(await until(() => !isRunning(pid) && watchdogsOf(pid).length === 0, 5_000)).toBe(true);
+    expect(await until(() => !isRunning(pid) && watchdogsOf(pid).length === 0)).toBe(true);
   });
 
   it.runIf(LINUX)('leaves no process behind when it stops its server', async () => {
@@ -383,7 +383,7 @@ describe.concurrent('the service', { timeout: 60_000 }, () => {
     service.process.stdin?.end('stop\n');
     expect(await service.gone).toBe(0);
     expect(isRunning(pid)).toBe(false);
-    expect(await until(() => watchdogsOf(pid).length === 0, 5_000)).toBe(true);
+    expect(await until(() => watchdogsOf(pid).length === 0)).toBe(true);
   });
 
   it.runIf(LINUX)(
@@ -417,7 +417,7 @@ describe.concurrent('the service', { timeout: 60_000 }, () => {
     const dataDir = seededFolder();
     const { pid, stop } = await start(dataDir, { onExit });
     process.kill(pid, 'SIGKILL');
-    expect(await until(() => told.length > 0, 5_000)).toBe(true);
+    expect(await until(() => told.length > 0)).toBe(true);
     await stop();
     expect(told).toEqual([expect.stringContaining(`PostgreSQL (process ${pid}) ended by SIGKILL`)]);
     expect(fs.readFileSync(path.join(dataDir, 'pg18/postmaster.pid'), 'utf8')).toContain('ready');
@@ -426,7 +426,7 @@ describe.concurrent('the service', { timeout: 60_000 }, () => {
   });
 });
 
-describe('a system', { timeout: 60_000 }, () => {
+describe('a system', () => {
   const remedy = /; .*set DATABASE_URL/;
 
   it('without embedded PostgreSQL says what to set instead', () => {
@@ -464,7 +464,7 @@ describe('a system', { timeout: 60_000 }, () => {
   });
 });
 
-describe('an account', { timeout: 60_000 }, () => {
+describe('an account', () => {
   it.skipIf(AS_ROOT)('that may not write the folder is told so', async () => {
     const dataDir = newFolder();
     fs.chmodSync(dataDir, 0o500);

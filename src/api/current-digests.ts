@@ -1,0 +1,53 @@
+import { LRUCache } from 'lru-cache';
+import type { FrameworkCache } from '../ledger/frameworks.ts';
+import type { CurrentOutlook } from '../ledger/locked-outlooks.ts';
+import { readNewest } from '../ledger/versions.ts';
+import type { Session } from '../postgres/pool.ts';
+import { renderOutlook } from './outlook-json.ts';
+
+/**
+ * The digests of current views, which their ETags are made of, as `GET /v1/outlooks/:slug` answers them.
+ *
+ * All that changes in the view of an open outlook is on its row: the version, whose hash never comes again, and the states
+ * of the conditions. So the digest of a state that was rendered before needs no read.
+ */
+export class CurrentDigests {
+  readonly #frameworks: FrameworkCache;
+  readonly #byState = new LRUCache<string, string>({ max: 10_000 });
+
+  constructor(frameworks: FrameworkCache) {
+    this.#frameworks = frameworks;
+  }
+
+  /** The digests of locked outlooks, by slug; those that are not known are read at once. */
+  async of(session: Session, outlooks: readonly CurrentOutlook[]): Promise<Map<string, string>> {
+    const digests = new Map<string, string>();
+    const unknown = new Map<string, CurrentOutlook>();
+    for (const outlook of outlooks) {
+      const { slug } = outlook.row;
+      const digest = this.#byState.get(stateOf(outlook));
+      if (digest === undefined) unknown.set(slug, outlook);
+      else digests.set(slug, digest);
+    }
+    if (unknown.size === 0) return digests;
+    const versions = await readNewest(session, this.#frameworks, [...unknown.keys()]);
+    for (const [slug, outlook] of unknown) {
+      const version = versions.get(slug);
+      if (!version) throw new Error(`the newest version of "${slug}" is missing`);
+      const { digest } = renderOutlook(version);
+      digests.set(slug, digest);
+      this.note(outlook, digest);
+    }
+    return digests;
+  }
+
+  /** Notes the digest of an outlook's current view. */
+  note(outlook: CurrentOutlook, digest: string): void {
+    // How one was resolved may be corrected, of which its row tells nothing.
+    if (outlook.row.status === 'open') this.#byState.set(stateOf(outlook), digest);
+  }
+}
+
+function stateOf({ row, head }: CurrentOutlook): string {
+  return JSON.stringify([head.hash, row.status, row.review_reasons, row.condition_states]);
+}

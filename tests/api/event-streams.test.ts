@@ -1,0 +1,67 @@
+import { EventEmitter } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import { setImmediate as turn } from 'node:timers/promises';
+import v8 from 'node:v8';
+import vm from 'node:vm';
+import type pg from 'pg';
+import { expect, test } from 'vitest';
+import { EventStreams } from '../../src/api/event-streams.ts';
+import type { ChangeFeed, Follower } from '../../src/postgres/change-feed.ts';
+import type { LedgerEvent } from '../../src/postgres/outbox.ts';
+
+/** So many that V8 optimizes the code, which then keeps alive only what it still uses. */
+const BATCHES = 3_000;
+
+const eventAt = (position: number): LedgerEvent => ({
+  position,
+  kind: 'outlook.created',
+  slug: 'any',
+  version: 1,
+  data: { kind: 'created', probabilities: { bear: 0.3, base: 0.45, bull: 0.25 }, deltas: null },
+  recordedAt: new Date('2026-11-20T16:00:00.000Z'),
+});
+
+test('a client that stops reading is cut off, also after a garbage collection', async () => {
+  v8.setFlagsFromString('--expose-gc');
+  const gc = vm.runInNewContext('gc') as () => void;
+
+  let follower: Follower | undefined;
+  const feed = { position: 0, follow: (one: Follower) => void (follower = one) };
+  const streams = new EventStreams({
+    pool: {} as pg.Pool,
+    feed: feed as unknown as ChangeFeed,
+    maxPerAddress: 1,
+    drainWithin: 200,
+  });
+
+  let isReading = true;
+  const response = Object.assign(new EventEmitter(), {
+    writableEnded: false,
+    write: () => {
+      if (isReading) queueMicrotask(() => response.emit('drain'));
+      return false;
+    },
+    destroy: () => {},
+  });
+  const publish = async () => {
+    feed.position += 1;
+    follower?.onEvents([eventAt(feed.position)]);
+    await turn();
+  };
+  const stream = streams.follow(response as unknown as ServerResponse, {
+    slug: null,
+    position: 0,
+    isAllowed: async () => true,
+  });
+  const outcome = stream.catch((error: unknown) => error);
+  for (let batch = 0; batch < BATCHES; batch += 1) await publish();
+  isReading = false;
+  await publish();
+  for (let round = 0; round < 5; round += 1) {
+    gc();
+    await turn();
+  }
+  expect(await outcome).toMatchObject({ name: 'AbortError' });
+  expect(streams.size).toBe(0);
+  streams.close();
+});
