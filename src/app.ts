@@ -23,7 +23,7 @@ import { consensusRoutes } from './api/consensus.ts';
 import { conditionRoutes } from './api/conditions.ts';
 import { diffRoutes } from './api/diffs.ts';
 import { drawdownRoutes } from './api/drawdown.ts';
-import { answerClientError, answerError, handleErrors } from './http/errors.ts';
+import { handleClientError, answerError, handleErrors } from './http/errors.ts';
 import { evidenceRoutes } from './api/evidence.ts';
 import { expectedOutcomeRoutes } from './api/expected-outcome.ts';
 import { EventStreams } from './api/event-streams.ts';
@@ -101,7 +101,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 200 },
     frameworkErrors: (error, request, reply) => void answerError(error, request, reply),
-    clientErrorHandler: answerClientError,
+    clientErrorHandler: handleClientError,
   });
   app.setValidatorCompiler(validatorCompiler as never);
   app.setSerializerCompiler(() => JSON.stringify);

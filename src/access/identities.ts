@@ -71,7 +71,7 @@ async function insertAnalyst(
 /** `Ada`, then `Ada (subject)`, then `Ada (subject, 2)` and so on; at most 300 characters, as the table has it. */
 function candidateName(name: string, subject: string, attempt: number): string {
   if (attempt === 1) return name;
-  const start = (length: number) => [...name].slice(0, length).join(''); // no half of a surrogate pair
+  const start = (length: number) => Array.from(name).slice(0, length).join(''); // no half of a surrogate pair
   if (attempt === 2) return `${start(40)} (${subject})`;
   return `${start(30)} (${subject}, ${attempt - 1})`;
 }

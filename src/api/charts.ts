@@ -33,8 +33,8 @@ export type ChartDeps = {
 };
 
 /**
- * For how long what tells of closes may be kept, in milliseconds: no event tells other instances of each close,
- * as a series may have a million of them.
+ * How long a response with closes may be cached, in milliseconds: no event reports a close to other instances, as a series
+ * may have a million of them.
  */
 export const KEEP_CLOSES_FOR = 1_000;
 
@@ -78,22 +78,22 @@ export function chartRoutes(api: Api, ledger: ChartDeps): void {
       requirePast('asOf', asOf, ledger.now());
       const type = wantedType(request, format);
       return ledger.cache.answer(request, reply, { tags: tagsOf(kind, name) }, async () => {
-        const drawn = await (type === PNG_TYPE
-          ? picture(request.query, () => draw(ledger, name, request.query, true))
-          : draw(ledger, name, request.query, false));
-        return { ...drawn, type, hasAlternatives: format === undefined };
+        const draft = await (type === PNG_TYPE
+          ? drawPng(request.query, () => drawSvg(ledger, name, request.query, true))
+          : drawSvg(ledger, name, request.query, false));
+        return { ...draft, type, hasAlternatives: format === undefined };
       });
     },
   });
 }
 
-/** How many pixels a PNG has at the most; more take a second and more. */
+/** The most pixels of a PNG; a larger one takes a second and longer. */
 const MOST_PIXELS = 2_000_000;
 
-/** @throws Problem where it would be too large, or too many are wanted at the moment */
-async function picture(
-  { kind, width, height, scale }: Asked,
-  drawSvg: () => Promise<Drawn>,
+/** @throws Problem `invalid-request` for too many pixels, `overloaded` while too many PNGs wait to be drawn */
+async function drawPng(
+  { kind, width, height, scale }: ChartQuery,
+  renderSvg: () => Promise<SvgDraft>,
 ): Promise<ResponseDraft> {
   const pixels = width * (height ?? HEIGHTS[kind]) * scale ** 2;
   if (pixels > MOST_PIXELS) {
@@ -103,7 +103,7 @@ async function picture(
     });
   }
   try {
-    return await asPng(drawSvg);
+    return await asPng(renderSvg);
   } catch (error) {
     if (!(error instanceof TooManyPictures)) throw error;
     throw new Problem('overloaded', 'The service cannot draw more charts right now.', {
@@ -117,22 +117,22 @@ const tagsOf = (kind: ChartKind, name: string): readonly string[] => {
   return kind === 'drawdown' ? [name, ANY_SERIES] : [name];
 };
 
-type Asked = z.output<typeof chartQuery>;
-/** A picture as an SVG document. */
-type Drawn = ResponseDraft & { body: string };
+type ChartQuery = z.output<typeof chartQuery>;
+/** A chart as an SVG document. */
+type SvgDraft = ResponseDraft & { body: string };
 
-async function draw(
+async function drawSvg(
   ledger: ChartDeps,
   name: string,
-  asked: Asked,
-  isPixels: boolean,
-): Promise<Drawn> {
-  const { kind, version, asOf, width, height = HEIGHTS[kind], scale } = asked;
-  const theme = isPixels && asked.theme === 'auto' ? 'light' : asked.theme;
+  query: ChartQuery,
+  isPng: boolean,
+): Promise<SvgDraft> {
+  const { kind, version, asOf, width, height = HEIGHTS[kind], scale } = query;
+  const theme = isPng && query.theme === 'auto' ? 'light' : query.theme;
   const look = { width, height, scale, theme };
   const which = version === undefined ? (asOf ? { asOf } : 'newest') : { version };
   const outlook = await ledger.versions.read(name, which);
-  const body = await DRAW[kind](ledger, outlook, asked, look);
+  const body = await DRAW[kind](ledger, outlook, query, look);
   const isFinal = version !== undefined;
   return {
     body,
@@ -150,12 +150,12 @@ async function draw(
 type Draw = (
   ledger: ChartDeps,
   outlook: OutlookVersion,
-  asked: Asked,
+  query: ChartQuery,
   look: ChartLook,
 ) => Promise<string>;
 
 const DRAW: Record<ChartKind, Draw> = {
-  scenarios: async (_ledger, outlook, _asked, look) => {
+  scenarios: async (_ledger, outlook, _query, look) => {
     const { title, scenarios } = outlook.framework.read();
     const { probabilities, previousProbabilities: before } = outlook;
     const { bear, base, bull } = scenarios;

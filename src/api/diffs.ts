@@ -38,7 +38,7 @@ export function diffRoutes(api: Api, { versions, cache }: DiffDeps): void {
     handler: (request, reply) => {
       const { slug: name, version } = request.params;
       const against = request.query.against ?? version - 1;
-      refuseNothingToCompare(version, against);
+      requireOtherVersion(version, against);
       return cache.answer(request, reply, { tags: [name] }, async () => {
         const to = await versions.read(name, { version });
         const from = await versions.read(name, { version: against });
@@ -50,7 +50,7 @@ export function diffRoutes(api: Api, { versions, cache }: DiffDeps): void {
 }
 
 /** @throws Problem `invalid-request` where two versions are none, or there is no earlier one */
-export function refuseNothingToCompare(version: number, against: number): void {
+export function requireOtherVersion(version: number, against: number): void {
   const detail =
     against === version
       ? `must be another version than ${version}`

@@ -1,7 +1,12 @@
 import type { LedgerEvent } from '../postgres/outbox.ts';
 import type { OutlookStatus, OutlookVersion, Resolution } from '../domain/outlook.ts';
 import type { VersionKind } from '../domain/hash-chain.ts';
-import { type Fractions, fractionsOf, type ScenarioName } from '../domain/probabilities.ts';
+import {
+  type BasisPoints,
+  type Fractions,
+  fractionsOf,
+  type ScenarioName,
+} from '../domain/probabilities.ts';
 import type { ChangeCause, SeriesValue } from '../domain/review.ts';
 
 type VersionData = { kind: VersionKind; probabilities: Fractions; deltas: Fractions | null };
@@ -16,8 +21,7 @@ type ConditionData = {
 };
 type DrawdownData = { label: string | null; previous: string | null; depth: number; day: string };
 type ResolutionData = Omit<Resolution, 'resolvedAt'>;
-/** The probabilities in basis points. */
-type ViewData = { analyst: OutlookVersion['author']; version: number; probabilities: Fractions };
+type ViewData = { analyst: OutlookVersion['author']; version: number; probabilities: BasisPoints };
 type StateData = { status: OutlookStatus; reviewReasons: string[] };
 
 /** An event as a stream writes it (HTML Living Standard, 9.2). JSON text has no line breaks. */
@@ -26,19 +30,19 @@ export function renderEvent(event: LedgerEvent): string {
   return `id: ${position}\nevent: ${kind}\ndata: ${JSON.stringify(eventData(event))}\n\n`;
 }
 
-/** What an event tells, as streams and webhooks do. */
+/** The data of an event, as streams and webhooks send it. */
 export function eventData({ kind, slug, version, recordedAt, data }: LedgerEvent): object {
   switch (kind) {
     case 'outlook.created':
     case 'outlook.version.published': {
-      const told = data as VersionData;
+      const { kind: change, probabilities, deltas } = data as VersionData;
       const previousVersion = version > 1 ? version - 1 : null;
       return {
         slug,
         version,
         publishedAt: recordedAt.toISOString(),
-        change: { kind: told.kind, previousVersion, deltas: told.deltas && ordered(told.deltas) },
-        probabilities: ordered(told.probabilities),
+        change: { kind: change, previousVersion, deltas: deltas && ordered(deltas) },
+        probabilities: ordered(probabilities),
       };
     }
     case 'outlook.state.changed': {
@@ -90,7 +94,7 @@ function conditionOf(data: unknown): ConditionData {
   return { key, invalidates, cause, reason, day, observations: values };
 }
 
-/** As all answers write them; Postgres keeps members in an order of its own. */
+/** In the order of every response; jsonb has an order of its own. */
 function ordered({ bear, base, bull }: Fractions): Fractions {
   return { bear, base, bull };
 }

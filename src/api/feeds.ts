@@ -44,54 +44,54 @@ const FORMS = {
   atom: { types: [ATOM_TYPE, XML_TYPE], write: atomOf, name: 'Atom (RFC 4287)' },
   json: { types: [JSON_FEED_TYPE, JSON_TYPE], write: jsonFeedOf, name: 'JSON Feed 1.1' },
 } as const;
-type Form = keyof typeof FORMS;
+type FeedFormat = keyof typeof FORMS;
 
 export function feedRoutes(api: Api, ledger: FeedDeps): void {
-  for (const form of ['atom', 'json'] as const) {
-    allRoute(api, ledger, form);
-    oneRoute(api, ledger, form);
+  for (const format of ['atom', 'json'] as const) {
+    allRoute(api, ledger, format);
+    oneRoute(api, ledger, format);
   }
 }
 
-function allRoute(api: Api, ledger: FeedDeps, form: Form): void {
-  const path = `/v1/feed.${form}`;
+function allRoute(api: Api, ledger: FeedDeps, format: FeedFormat): void {
+  const path = `/v1/feed.${format}`;
   api.route({
     method: 'GET',
     url: path,
-    config: { access: 'read', serves: FORMS[form].types },
+    config: { access: 'read', serves: FORMS[format].types },
     schema: {
-      operationId: form === 'atom' ? 'getAtomFeed' : 'getJsonFeed',
+      operationId: format === 'atom' ? 'getAtomFeed' : 'getJsonFeed',
       tags: ['Feeds'],
-      summary: `Follow all outlooks in a feed reader: ${FORMS[form].name}`,
+      summary: `Follow all outlooks in a feed reader: ${FORMS[format].name}`,
       description:
         'The current version of each outlook, newest first, at most 20. Its URLs are absolute and start with the setting `PUBLIC_URL`.',
-      response: { ...responseOf(form), ...problemResponses(422) },
+      response: { ...responseOf(format), ...problemResponses(422) },
     },
     handler: (request, reply) =>
-      answer(ledger, form, { request, reply, tags: WHOLE_LEDGER }, async () => {
+      sendFeed(ledger, format, { request, reply, tags: WHOLE_LEDGER }, async () => {
         const entries = await newestEntries(ledger);
         return { title: 'Outlook Ledger', page: '/', path, entries };
       }),
   });
 }
 
-function oneRoute(api: Api, ledger: FeedDeps, form: Form): void {
+function oneRoute(api: Api, ledger: FeedDeps, format: FeedFormat): void {
   api.route({
     method: 'GET',
-    url: `/v1/outlooks/:slug/feed.${form}`,
-    config: { access: 'read', serves: FORMS[form].types },
+    url: `/v1/outlooks/:slug/feed.${format}`,
+    config: { access: 'read', serves: FORMS[format].types },
     schema: {
-      operationId: form === 'atom' ? 'getOutlookAtomFeed' : 'getOutlookJsonFeed',
+      operationId: format === 'atom' ? 'getOutlookAtomFeed' : 'getOutlookJsonFeed',
       tags: ['Feeds'],
-      summary: `Follow an outlook in a feed reader: ${FORMS[form].name}`,
+      summary: `Follow an outlook in a feed reader: ${FORMS[format].name}`,
       description:
         'The versions of the outlook, newest first, at most 20, each with its change and rationale. Its URLs are absolute and start with the setting `PUBLIC_URL`.',
       params: z.strictObject({ slug }),
-      response: { ...responseOf(form), ...problemResponses(404, 422) },
+      response: { ...responseOf(format), ...problemResponses(404, 422) },
     },
     handler: (request, reply) => {
       const { slug: name } = request.params;
-      return answer(ledger, form, { request, reply, tags: [name] }, async () => {
+      return sendFeed(ledger, format, { request, reply, tags: [name] }, async () => {
         const { framework } = await ledger.versions.read(name, 'newest');
         const { title } = framework.read();
         const found = await listVersions(ledger.pool, name, { before: null, limit: ITEMS });
@@ -99,7 +99,7 @@ function oneRoute(api: Api, ledger: FeedDeps, form: Form): void {
         return {
           title,
           page: `/outlooks/${name}`,
-          path: `/v1/outlooks/${name}/feed.${form}`,
+          path: `/v1/outlooks/${name}/feed.${format}`,
           entries,
         };
       });
@@ -107,21 +107,21 @@ function oneRoute(api: Api, ledger: FeedDeps, form: Form): void {
   });
 }
 
-function responseOf(form: Form) {
-  const { types, name } = FORMS[form];
+function responseOf(format: FeedFormat) {
+  const { types, name } = FORMS[format];
   const text = z.string().meta({ description: `${name}, as XML.` });
-  const schema = form === 'json' ? jsonFeed : text;
+  const schema = format === 'json' ? jsonFeed : text;
   return { 200: { content: Object.fromEntries(types.map((type) => [type, { schema }])) } };
 }
 
-function answer(
+function sendFeed(
   { cache, publicUrl }: FeedDeps,
-  form: Form,
+  format: FeedFormat,
   { request, reply, tags }: { request: FastifyRequest; reply: FastifyReply; tags: CacheTags },
   read: () => Promise<Feed>,
 ): Promise<void> {
   return cache.answer(request, reply, { tags }, async () => {
-    const body = FORMS[form].write(await read(), publicUrl);
+    const body = FORMS[format].write(await read(), publicUrl);
     const type = wantedType(request, undefined);
     return { body, type, freshness: 'revalidate', hasAlternatives: true };
   });
@@ -147,7 +147,7 @@ async function newestEntries({ pool, now, versions }: FeedDeps): Promise<Entry[]
 }
 
 /** What a version says, in one line: `Version 2: Bear 35% (+5), Base 40% (−5), Bull 25%`. */
-function lineOf({ version, probabilities, previousProbabilities: before }: Entry): string {
+function summaryLine({ version, probabilities, previousProbabilities: before }: Entry): string {
   const fractions = fractionsOf(probabilities);
   const deltas = before && deltasOf(before, probabilities);
   const shares = SCENARIO_NAMES.map((name) => {
@@ -187,7 +187,7 @@ function atomOf({ title, page, path, entries }: Feed, publicUrl: string): string
       const { id, page: entryPage } = addressOf(publicUrl, entry);
       return {
         id,
-        title: textOf(`${entry.title}. ${lineOf(entry)}`),
+        title: textOf(`${entry.title}. ${summaryLine(entry)}`),
         updated: entry.publishedAt.toISOString(),
         published: entry.publishedAt.toISOString(),
         author: { name: withoutControls(entry.author.name) },
@@ -214,7 +214,7 @@ function jsonFeedOf({ title, page, path, entries }: Feed, publicUrl: string): st
       return {
         id,
         url,
-        title: `${entry.title}. ${lineOf(entry)}`,
+        title: `${entry.title}. ${summaryLine(entry)}`,
         content_text: entry.rationale,
         image,
         date_published: entry.publishedAt.toISOString(),

@@ -2,7 +2,7 @@ import { CsvError, type Info, parse as parseCsv } from 'csv-parse/sync';
 import type { z } from 'zod';
 import { type FieldError, jsonPointer, Problem } from '../http/problems.ts';
 import { MOST_OBSERVATIONS, newObservations } from './schemas/series.ts';
-import { MOST_ERRORS, parse } from '../http/validation.ts';
+import { invalidRequest, parse } from '../http/validation.ts';
 
 /** A body of the type text/csv, not read yet. */
 export class CsvText {
@@ -29,25 +29,16 @@ export type SentObservations = z.output<typeof newObservations> & {
 export function readObservations(body: unknown): SentObservations {
   if (!(body instanceof CsvText)) return { ...parse(newObservations, body), lines: null };
   const { rows, lines, faults } = rowsOf(body.text);
-  const found = [...faults];
+  const errors = [...faults];
   let observations: z.output<typeof newObservations>['observations'] = [];
   try {
     ({ observations } = parse(newObservations, { observations: rows }));
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    found.push(...error.errors.map((fault) => placed(fault, rows, lines)));
+    errors.push(...error.errors.map((fault) => placed(fault, rows, lines)));
   }
-  if (found.length === 0) return { observations, lines };
-  const told =
-    found.length > MOST_ERRORS ? `\`errors\` lists the first ${MOST_ERRORS}` : 'see `errors`';
-  const fields = found.length === 1 ? '1 field' : `${found.length} fields`;
-  throw new Problem(
-    'invalid-request',
-    `Validation failed for ${fields}; ${told}. Nothing was stored.`,
-    {
-      errors: found.slice(0, MOST_ERRORS),
-    },
-  );
+  if (errors.length === 0) return { observations, lines };
+  throw invalidRequest(errors);
 }
 
 /** Where an observation stands in a body, for the detail of a fault. */

@@ -3,49 +3,36 @@ import type { OutlookSummary } from '../ledger/outlook-list.ts';
 import type { VersionEntry } from '../ledger/version-entries.ts';
 import type { OutlookVersion, Resolution } from '../domain/outlook.ts';
 import type { Framework, PublishedFramework } from '../domain/framework.ts';
-import { deltasOf, fractionsOf, type ScenarioName } from '../domain/probabilities.ts';
+import { byScenario, deltasOf, fractionsOf, type ScenarioName } from '../domain/probabilities.ts';
 import { type Direction, directionsOf, type Scenario } from '../domain/scenarios.ts';
 import { digestOf } from '../http/conditional-requests.ts';
 import type { outlook, outlookSummary, versionEntry } from './schemas/outlooks.ts';
 
 type Json<Schema extends z.ZodType> = z.output<Schema>;
 
+/** One version of an outlook as the API returns it: the object whose JSON {@link renderOutlook} gives. */
+export function representOutlook(version: OutlookVersion): Json<typeof outlook> {
+  const framework = version.framework.read();
+  const head = representHead(version, titleAndDirectionsOf(framework));
+  return {
+    ...head,
+    scenarios: byScenario((name) => {
+      const { title, ...rest } = scenarioText(framework.scenarios[name]);
+      return { title, probability: head.probabilities[name], ...rest };
+    }),
+    invalidationConditions: representConditions(framework, version.conditionStates),
+    ...representTail(framework),
+  };
+}
+
 /**
- * One version of an outlook as the API answers it, as the bytes of its JSON: whether as the current view,
- * by number or as of a moment, read or just written. What the framework says is rendered once and kept
- * with it; only what changes with each version is rendered here.
- *
- * The digest is of what the bytes are made of, so that what is shared need not be digested again.
+ * The JSON of {@link representOutlook} as bytes, with the digest that its ETag is made of. The part of the framework is
+ * rendered once for all its versions; here only what changes with each version is. The digest is of digests, so that the
+ * shared part is not digested again.
  */
 export function renderOutlook(version: OutlookVersion): RenderedOutlook {
-  const { slug, instrument, horizon, status, author, rationale, framework } = version;
-  const { hash, previousHash, probabilities } = version;
-  const { title, scenarioDirections, pieces, digest, conditionsOf } = framed(framework);
-  const head: Head = {
-    slug,
-    title,
-    instrument,
-    horizon,
-    status,
-    review: reviewOf(version),
-    version: version.version,
-    publishedAt: version.publishedAt.toISOString(),
-    author,
-    rationale,
-    hash,
-    previousHash,
-    frameworkHash: framework.hash,
-    change: changeOf(version),
-    evidence: [...version.evidence],
-    answers: [...version.answers],
-    consensus: version.consensus && {
-      ...version.consensus,
-      views: [...version.consensus.views],
-    },
-    resolution: version.resolution && representResolved(version.resolution),
-    probabilities: fractionsOf(probabilities),
-    directions: directionsOf(probabilities, scenarioDirections),
-  };
+  const { titleAndDirections, pieces, digest, conditionsOf } = renderFramework(version.framework);
+  const head = representHead(version, titleAndDirections);
   const conditions = conditionsOf(version.conditionStates);
   const { bear, base, bull } = head.probabilities;
   const [beforeBear, beforeBase, beforeBull, beforeConditions, tail] = pieces;
@@ -83,10 +70,15 @@ type Tail = Pick<
   | 'disclaimer'
 >;
 
-/** What every version of a framework says of it; its JSON is cut where the probabilities and the conditions go. */
-type Framed = {
+/** What the head of a version takes from its framework. */
+type TitleAndDirections = {
   title: string;
-  scenarioDirections: Record<ScenarioName, Direction>;
+  directions: Record<ScenarioName, Direction>;
+};
+
+/** The JSON of a framework, cut where the probabilities and the conditions of a version go. */
+type RenderedFramework = {
+  titleAndDirections: TitleAndDirections;
   pieces: readonly [Buffer, Buffer, Buffer, Buffer, Buffer];
   /** Of the pieces. */
   digest: string;
@@ -94,48 +86,89 @@ type Framed = {
   conditionsOf: (states: OutlookVersion['conditionStates']) => { bytes: Buffer; digest: string };
 };
 
-// Frameworks are kept by id and never change (db/frameworks.ts); what is rendered of one lives as long.
-const known = new WeakMap<PublishedFramework, Framed>();
+// Frameworks are cached by id and never change (ledger/frameworks.ts); their JSON is cached as long.
+const renderedFrameworks = new WeakMap<PublishedFramework, RenderedFramework>();
 
-function framed(published: PublishedFramework): Framed {
-  const rendered = known.get(published);
-  if (rendered) return rendered;
+function renderFramework(published: PublishedFramework): RenderedFramework {
+  const cached = renderedFrameworks.get(published);
+  if (cached) return cached;
   const framework = published.read();
   const { bear, base, bull } = framework.scenarios;
-  const pieces: Framed['pieces'] = [
+  const pieces: RenderedFramework['pieces'] = [
     Buffer.from(`,"scenarios":{"bear":${untilProbability(bear)}`),
     Buffer.from(`${afterProbability(bear)},"base":${untilProbability(base)}`),
     Buffer.from(`${afterProbability(base)},"bull":${untilProbability(bull)}`),
     Buffer.from(`${afterProbability(bull)}},"invalidationConditions":`),
-    Buffer.from(`,${JSON.stringify(tailOf(framework)).slice(1)}`),
+    Buffer.from(`,${JSON.stringify(representTail(framework)).slice(1)}`),
   ];
   const untriggered = renderConditions(framework, {});
-  const made: Framed = {
-    title: framework.title,
-    scenarioDirections: {
-      bear: bear.direction,
-      base: base.direction,
-      bull: bull.direction,
-    },
+  const rendered: RenderedFramework = {
+    titleAndDirections: titleAndDirectionsOf(framework),
     pieces,
     digest: digestOf(Buffer.concat(pieces)),
     conditionsOf: (states) =>
       Object.keys(states).length === 0 ? untriggered : renderConditions(framework, states),
   };
-  known.set(published, made);
-  return made;
+  renderedFrameworks.set(published, rendered);
+  return rendered;
 }
 
-function renderConditions(
+function titleAndDirectionsOf({ title, scenarios }: Framework): TitleAndDirections {
+  return { title, directions: byScenario((name) => scenarios[name].direction) };
+}
+
+function representHead(version: OutlookVersion, { title, directions }: TitleAndDirections): Head {
+  const { slug, instrument, horizon, status, author, rationale, framework } = version;
+  const { hash, previousHash, probabilities } = version;
+  return {
+    slug,
+    title,
+    instrument,
+    horizon,
+    status,
+    review: reviewOf(version),
+    version: version.version,
+    publishedAt: version.publishedAt.toISOString(),
+    author,
+    rationale,
+    hash,
+    previousHash,
+    frameworkHash: framework.hash,
+    change: changeOf(version),
+    evidence: [...version.evidence],
+    answers: [...version.answers],
+    consensus: version.consensus && {
+      ...version.consensus,
+      views: [...version.consensus.views],
+    },
+    resolution: version.resolution && representResolved(version.resolution),
+    probabilities: fractionsOf(probabilities),
+    directions: directionsOf(probabilities, directions),
+  };
+}
+
+function representConditions(
   { invalidationConditions }: Framework,
   states: OutlookVersion['conditionStates'],
-): { bytes: Buffer; digest: string } {
-  const conditions: Conditions = invalidationConditions.map((condition) => ({
+): Conditions {
+  return invalidationConditions.map((condition) => ({
     ...condition,
     state: states[condition.key] ?? 'untriggered',
   }));
-  const bytes = Buffer.from(JSON.stringify(conditions));
+}
+
+function renderConditions(
+  framework: Framework,
+  states: OutlookVersion['conditionStates'],
+): { bytes: Buffer; digest: string } {
+  const bytes = Buffer.from(JSON.stringify(representConditions(framework, states)));
   return { bytes, digest: digestOf(bytes) };
+}
+
+/** What a scenario says, without its probability. */
+function scenarioText(scenario: Scenario) {
+  const { title, outcome, conditions, direction, directionComment, returnBand } = scenario;
+  return { title, outcome, conditions, direction, directionComment, returnBand };
 }
 
 function untilProbability({ title }: Scenario): string {
@@ -143,12 +176,11 @@ function untilProbability({ title }: Scenario): string {
 }
 
 function afterProbability(scenario: Scenario): string {
-  const { outcome, conditions, direction, directionComment, returnBand } = scenario;
-  const rest = { outcome, conditions, direction, directionComment, returnBand };
+  const { title: _, ...rest } = scenarioText(scenario);
   return `,${JSON.stringify(rest).slice(1)}`;
 }
 
-function tailOf(framework: Framework): Tail {
+function representTail(framework: Framework): Tail {
   return {
     headwinds: framework.headwinds.toSorted((a, b) => a.rank - b.rank),
     drawdownLabels: framework.drawdownLabels,

@@ -72,7 +72,7 @@ export function outlookPageReader(
   sent: z.output<typeof listQuery>,
 ): () => Promise<OutlookPageOf> {
   const { limit, cursor } = sent;
-  const query = wanted(sent);
+  const query = listQueryOf(sent);
   const startedAt = now();
   requirePast('asOf', query.asOf ?? undefined, startedAt);
   const after = decodeCursor(cursor, query, POSITIONS[query.sort]);
@@ -86,7 +86,7 @@ export function outlookPageReader(
   };
 }
 
-function wanted(sent: z.output<typeof listQuery>): ListQuery {
+function listQueryOf(sent: z.output<typeof listQuery>): ListQuery {
   const { scenario, q: search = null } = sent;
   const { minProbability: min = null, maxProbability: max = null } = sent;
   return {

@@ -53,25 +53,25 @@ export function scoreRoutes(api: Api, { pool, cache, now }: ScoreDeps): void {
   });
 }
 
-type Named = Record<ScoreName, Scored>;
+type ScoresByRule = Record<ScoreName, Scored>;
 
-/** Scores as JSON, with why those that are null are. */
+/** Scores as JSON; `missing` gives the reason of each null. */
 export function withReasons<Group extends string>(
-  groups: Record<Group, Named>,
+  groups: Record<Group, ScoresByRule>,
 ): Record<Group, Record<ScoreName, number | null>> & {
   missing: { pointer: string; reason: string }[];
 } {
   const missing: { pointer: string; reason: string }[] = [];
-  const values = Object.entries<Named>(groups).map(([group, named]) => {
-    const told = byScore((name) => {
+  const entries = Object.entries<ScoresByRule>(groups).map(([group, named]) => {
+    const values = byScore((name) => {
       const { value, reason } = named[name];
       if (reason !== null) missing.push({ pointer: `/${group}/${name}`, reason });
       return value;
     });
-    return [group, told] as const;
+    return [group, values] as const;
   });
-  const told = Object.fromEntries(values) as Record<Group, Record<ScoreName, number | null>>;
-  return { ...told, missing };
+  const values = Object.fromEntries(entries) as Record<Group, Record<ScoreName, number | null>>;
+  return { ...values, missing };
 }
 
 /** The scores of an outlook as the API answers them. */
@@ -112,25 +112,25 @@ function whyUnscored(resolution: Scorable['resolution']): string {
   return resolution === null ? 'the outlook is not resolved' : 'the outlook is void';
 }
 
-type Referred = ScorableVersion & { reference: Fractions | null };
+type VersionWithReference = ScorableVersion & { reference: Fractions | null };
 
 function scoresOfVersion(
-  { probabilities, outcome, reference }: Referred,
+  { probabilities, outcome, reference }: VersionWithReference,
   why: string,
-): { scores: Named; skill: Named } {
+): { scores: ScoresByRule; skill: ScoresByRule } {
   if (outcome === null) return { scores: unscored(why), skill: unscored(why) };
   const scores = scoresOf(fractionsOf(probabilities), outcome);
-  const told = byScore((name) => finite(scores[name]));
+  const values = byScore((name) => finite(scores[name]));
   if (reference === null) {
-    return { scores: told, skill: unscored('the first version has no previous version') };
+    return { scores: values, skill: unscored('the first version has no previous version') };
   }
   const referred = scoresOf(reference, outcome);
-  return { scores: told, skill: byScore((name) => skillOf(scores[name], referred[name])) };
+  return { scores: values, skill: byScore((name) => skillOf(scores[name], referred[name])) };
 }
 
-/** Versions that have no reference are not compared with it, but are scored. */
+/** The first version has no previous one to be compared with; it is scored all the same. */
 function representWhole(
-  versions: readonly Referred[],
+  versions: readonly VersionWithReference[],
   why: string,
 ): z.output<typeof outlookScores>['outlook'] {
   const scored = new StandingScores();
@@ -163,4 +163,4 @@ function representWhole(
   return { coverage: scored.coverage, ...whole };
 }
 
-const sumOfShares = (sum: number, { share }: Referred): number => sum + (share ?? 0);
+const sumOfShares = (sum: number, { share }: VersionWithReference): number => sum + (share ?? 0);

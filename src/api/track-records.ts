@@ -79,8 +79,8 @@ function instrumentRoute(api: Api, ledger: TrackRecordDeps): void {
     },
     handler: (request, reply) => {
       const { symbol: instrument } = request.params;
-      const asked = { ...request.query, instrument, source: 'version' as const };
-      return answerRecord(request, reply, ledger, asked, async () => {
+      const query = { ...request.query, instrument, source: 'version' as const };
+      return answerRecord(request, reply, ledger, query, async () => {
         await readInstrument(ledger.pool, instrument);
         return null;
       });
@@ -109,7 +109,7 @@ function analystRoute(api: Api, ledger: TrackRecordDeps): void {
   });
 }
 
-type Asked = {
+type RecordQuery = {
   source: RecordScope['source'];
   instrument?: string | undefined;
   from?: string | undefined;
@@ -124,7 +124,7 @@ function answerRecord(
   request: FastifyRequest,
   reply: FastifyReply,
   { pool, cache, now }: TrackRecordDeps,
-  { source, instrument, from, to, asOf, reference }: Asked,
+  { source, instrument, from, to, asOf, reference }: RecordQuery,
   subject: () => Promise<Analyst>,
 ): Promise<void> {
   requirePast('asOf', asOf, now());
@@ -157,7 +157,7 @@ function represent(
   { counts, n, coverage, scores, calibration, decomposition, leadTimes }: RecordOfForecaster,
 ): z.output<typeof trackRecord> {
   const missing: z.output<typeof trackRecord>['missing'] = [];
-  const tell = (pointer: string, { value, reason }: Scored): number | null => {
+  const valueAt = (pointer: string, { value, reason }: Scored): number | null => {
     if (reason !== null) missing.push({ pointer, reason });
     return value;
   };
@@ -183,10 +183,10 @@ function represent(
       const { mean, standardError, skill, skillError } = scores?.[name] ?? unknown;
       const at = `/scores/${name}`;
       return {
-        mean: tell(`${at}/mean`, mean),
-        standardError: tell(`${at}/standardError`, standardError),
-        skill: tell(`${at}/skill`, skill),
-        skillError: tell(`${at}/skillError`, skillError),
+        mean: valueAt(`${at}/mean`, mean),
+        standardError: valueAt(`${at}/standardError`, standardError),
+        skill: valueAt(`${at}/skill`, skill),
+        skillError: valueAt(`${at}/skillError`, skillError),
       };
     }),
     missing,
@@ -201,6 +201,6 @@ function representLead({ lead, n, brier, decomposition }: LeadTime) {
   const missing = Object.entries({ standardError, skill }).flatMap(([name, { reason }]) =>
     reason === null ? [] : [{ pointer: `/brier/${name}`, reason }],
   );
-  const told = { mean: brier.mean, standardError: standardError.value, skill: skill.value };
-  return { lead, n, brier: told, decomposition, missing };
+  const scores = { mean: brier.mean, standardError: standardError.value, skill: skill.value };
+  return { lead, n, brier: scores, decomposition, missing };
 }

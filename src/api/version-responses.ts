@@ -10,7 +10,7 @@ import { representEvidence } from './evidence.ts';
 import { outlookMarkdown } from './markdown.ts';
 import { JSON_TYPE, MARKDOWN_TYPE, type MediaType } from '../http/negotiation.ts';
 import type { ResponseDraft } from '../http/response-cache/encoded-body.ts';
-import { renderOutlook } from './outlook-json.ts';
+import { renderOutlook, representOutlook } from './outlook-json.ts';
 import { outlook } from './schemas/outlooks.ts';
 
 export type VersionResponseDeps = {
@@ -54,25 +54,24 @@ export const versionFormat = z.enum(['json', 'md']).optional().meta({
   description: 'Overrides the Accept header, for use in links.',
 });
 
-/**
- * A version as what a request wants of it; as an article, with the newest evidence unless it is one of the past.
- */
+/** A version as the media type that a request prefers. An article of the current version lists the newest evidence. */
 export async function versionDraft(
   { pool, publicUrl }: Pick<VersionResponseDeps, 'pool' | 'publicUrl'>,
   version: OutlookVersion,
   freshness: Freshness,
   { isPast, type, format }: { isPast: boolean; type: MediaType; format: string | undefined },
 ): Promise<ResponseDraft> {
-  const { digest, ...rendered } = draftOf(version, freshness, { isPast });
   const hasAlternatives = format === undefined;
-  if (type !== MARKDOWN_TYPE) return { ...rendered, digest, hasAlternatives };
+  if (type !== MARKDOWN_TYPE)
+    return { ...draftOf(version, freshness, { isPast }), hasAlternatives };
   const { slug: name, version: number } = version;
-  const found = isPast ? [] : await listEvidence(pool, name, { before: null, limit: EVIDENCE });
-  const body = outlookMarkdown(JSON.parse(String(rendered.body)) as z.output<typeof outlook>, {
+  const newest = isPast ? [] : await listEvidence(pool, name, { before: null, limit: EVIDENCE });
+  const body = outlookMarkdown(representOutlook(version), {
     image: `${publicUrl}/v1/outlooks/${name}/chart.svg?version=${number}&format=png&scale=2`,
-    evidence: found.map(representEvidence),
+    evidence: newest.map(representEvidence),
   });
-  return { ...rendered, body, type, hasAlternatives };
+  const link = versionLinks(version);
+  return { body, type, freshness, link, linkMayChange: isPast, hasAlternatives };
 }
 
 /** How many items of evidence an article has, the newest. */

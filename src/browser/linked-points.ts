@@ -1,6 +1,11 @@
-/** The probabilities of three scenarios in basis points; they sum to 10,000. */
-export type Points = { bear: number; base: number; bull: number };
-export type Name = keyof Points;
+export type Name = 'bear' | 'base' | 'bull';
+
+// Values of one unit do not pass for the other.
+declare const unit: unique symbol;
+/** Probabilities in basis points; they sum to 10,000. */
+export type Points = Record<Name, number> & { readonly [unit]?: 'basis point' };
+/** Probabilities as the API takes them: they sum to 1. */
+export type Fractions = Record<Name, number> & { readonly [unit]?: 'fraction' };
 
 export const NAMES = ['bear', 'base', 'bull'] as const satisfies readonly Name[];
 const WHOLE = 10_000;

@@ -1,4 +1,4 @@
-import type { Points } from './linked-points.ts';
+import type { Fractions } from './linked-points.ts';
 
 /** The parts of a problem (RFC 9457) that the page shows. */
 type Problem = { title: string; detail: string; errors?: { pointer: string; detail: string }[] };
@@ -10,21 +10,27 @@ export type Draft = {
   idempotencyKey: string;
   key: string;
   body: {
-    probabilities: Points;
+    probabilities: Fractions;
     rationale: string;
     evidence: string[];
     acknowledges: { condition: string; reason: string }[];
   };
 };
 
-/** The result of sending a draft: a version, a refusal, or unknown. */
-export type Answer = { version: number } | (Refusal & { isUnknown: boolean });
+/** The version that was published, or why none was; `isUnknown` where the service may have published it. */
+export type PublishResult = { version: number } | (Refusal & { isUnknown: boolean });
 export type Refusal = { sentence: string; errors: { pointer: string; detail: string }[] };
 
-/** Sends a draft. */
-export async function send({ slug, etag, idempotencyKey, key, body }: Draft): Promise<Answer> {
+/** Publishes a draft. Never throws: a request without a response is a result, too. */
+export async function publish({
+  slug,
+  etag,
+  idempotencyKey,
+  key,
+  body,
+}: Draft): Promise<PublishResult> {
   try {
-    const answer = await fetch(`/v1/outlooks/${slug}/revisions`, {
+    const response = await fetch(`/v1/outlooks/${slug}/revisions`, {
       method: 'POST',
       headers: {
         authorization: `Bearer ${key}`,
@@ -34,10 +40,10 @@ export async function send({ slug, etag, idempotencyKey, key, body }: Draft): Pr
       },
       body: JSON.stringify(body),
     });
-    const told = (await answer.json()) as Problem & { version: number };
-    if (answer.ok) return { version: told.version };
-    const sentence = `${told.title}: ${told.detail}`;
-    return { sentence, errors: told.errors ?? [], isUnknown: answer.status >= 500 };
+    const content = (await response.json()) as Problem & { version: number };
+    if (response.ok) return { version: content.version };
+    const sentence = `${content.title}: ${content.detail}`;
+    return { sentence, errors: content.errors ?? [], isUnknown: response.status >= 500 };
   } catch {
     const sentence = 'There was no response. Publish again: the revision is stored only once.';
     return { sentence, errors: [], isUnknown: true };

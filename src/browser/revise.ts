@@ -1,5 +1,5 @@
 import { areSame, type Name, NAMES, type Points, withPoint } from './linked-points.ts';
-import { type Draft, send } from './publishing.ts';
+import { type Draft, publish } from './publishing.ts';
 import {
   control,
   draftOf,
@@ -125,27 +125,27 @@ class Revising {
   }
 
   async #publish(): Promise<void> {
-    const { publish, refusal, heading } = this.#panel;
+    const { publish: button, refusal, heading } = this.#panel;
     const draft = this.#draft;
-    if (!draft || publish.ariaDisabled === 'true') return;
-    publish.ariaDisabled = 'true';
+    if (!draft || button.ariaDisabled === 'true') return;
+    button.ariaDisabled = 'true';
     this.#isSent = true;
-    const answer = await send(draft);
-    publish.ariaDisabled = 'false';
-    if ('version' in answer) {
+    const result = await publish(draft);
+    button.ariaDisabled = 'false';
+    if ('version' in result) {
       const { form } = this.#panel;
       forget(form);
       // The new current version, until the page itself is updated.
       for (const name of NAMES) form.dataset[name] = String(this.#points[name]);
-      form.dataset['version'] = String(answer.version);
+      form.dataset['version'] = String(result.version);
       this.#edit();
-      this.#tell(`You published version ${answer.version}.`);
+      this.#tell(`You published version ${result.version}.`);
       heading.focus();
       return;
     }
-    this.#isSent = answer.isUnknown;
-    if (!answer.isUnknown) this.#takeOver();
-    refuse(this.#panel, answer.sentence, answer.errors);
+    this.#isSent = result.isUnknown;
+    if (!result.isUnknown) this.#takeOver();
+    refuse(this.#panel, result.sentence, result.errors);
     refusal.focus();
   }
 }

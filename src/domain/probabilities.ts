@@ -4,15 +4,24 @@ export type ScenarioName = (typeof SCENARIO_NAMES)[number];
 /** Basis points in a probability of 1. A basis point is 0.0001. */
 export const WHOLE = 10_000;
 
+// Numbers of either unit may be written as they are; values of one type do not pass for the other.
+declare const unit: unique symbol;
+
+/** Whole basis points, signed where they are changes. */
+export type BasisPoints = Readonly<Record<ScenarioName, number>> & {
+  readonly [unit]?: 'basis point';
+};
+
+/** Fractions in [0, 1], or signed changes of them, as the API writes both. */
+export type Fractions = Record<ScenarioName, number> & { readonly [unit]?: 'fraction' };
+
 declare const sumsToWhole: unique symbol;
 
 /**
- * Whole basis points, 0–10000 each, that sum to exactly 10000. Integers, because 0.6 + 0.3 + 0.1
- * in floating point is 0.9999999999999999. Made only by {@link probabilitiesOf}.
+ * Basis points, 0–10000 each, that sum to exactly 10000. Integers, because 0.6 + 0.3 + 0.1 in
+ * floating point is 0.9999999999999999. Made only by {@link probabilitiesOf}.
  */
-export type Probabilities = Readonly<Record<ScenarioName, number>> & {
-  readonly [sumsToWhole]: true;
-};
+export type Probabilities = BasisPoints & { readonly [sumsToWhole]: true };
 
 /** One value for each scenario. */
 export type ByScenario<Value> = Record<ScenarioName, Value>;
@@ -20,9 +29,6 @@ export type ByScenario<Value> = Record<ScenarioName, Value>;
 export function byScenario<Value>(of: (name: ScenarioName) => Value): ByScenario<Value> {
   return { bear: of('bear'), base: of('base'), bull: of('bull') };
 }
-
-/** Fractions in [0, 1], as the API writes probabilities and their changes. */
-export type Fractions = Record<ScenarioName, number>;
 
 /**
  * Says why `value` is not a probability (a number in [0, 1] with at most four decimals) and how to
@@ -51,7 +57,7 @@ export function basisPoints(fraction: number): number {
 export type SumFault = { sum: number; excess: number; detail: string; correction: string };
 
 /** Checks the sum of three values in basis points; null if it is exactly 10000. */
-export function sumFault(points: Readonly<Record<ScenarioName, number>>): SumFault | null {
+export function sumFault(points: BasisPoints): SumFault | null {
   const sum = points.bear + points.base + points.bull;
   if (sum === WHOLE) return null;
   const excess = (sum - WHOLE) / WHOLE;
@@ -69,7 +75,7 @@ export function sumFault(points: Readonly<Record<ScenarioName, number>>): SumFau
  * Basis points as {@link Probabilities}.
  * @throws RangeError if one is not a whole number in 0–10000 or the sum is not 10000
  */
-export function probabilitiesOf(points: Readonly<Record<ScenarioName, number>>): Probabilities {
+export function probabilitiesOf(points: BasisPoints): Probabilities {
   const { bear, base, bull } = points;
   for (const value of [bear, base, bull]) {
     if (!Number.isInteger(value) || value < 0 || value > WHOLE) {
@@ -82,7 +88,7 @@ export function probabilitiesOf(points: Readonly<Record<ScenarioName, number>>):
 }
 
 /** Probabilities as the API writes them: fractions with at most four decimals. */
-export function fractionsOf(points: Readonly<Record<ScenarioName, number>>): Fractions {
+export function fractionsOf(points: BasisPoints): Fractions {
   return {
     bear: points.bear / WHOLE,
     base: points.base / WHOLE,

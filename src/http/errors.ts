@@ -9,7 +9,7 @@ import { type OpenTrigger, UnansweredConditions } from '../domain/review.ts';
 import { domainProblem, type ProblemCode, PROBLEMS } from './problem-catalogue.ts';
 import { jsonPointer, pathOf, Problem, sendProblem } from './problems.ts';
 
-/** Renders whatever a route throws as a problem; what nobody foresaw is logged and told to nobody. */
+/** Answers every error of a route with a problem. An unexpected error is logged; its client learns no details. */
 export function handleErrors(app: FastifyInstance): void {
   app.decorateRequest('problem', null);
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply));
@@ -22,19 +22,19 @@ export function handleErrors(app: FastifyInstance): void {
   );
 }
 
-/** Fastify's own refusals before a route is found (`frameworkErrors`), and all thrown later. */
+/** Answers an error with a problem: of a route, or of Fastify before a route is found (`frameworkErrors`). */
 export function answerError(
   error: unknown,
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
   reply.header('x-request-id', request.id); // no hook runs where the URL can't be read
-  return sendProblem(request, reply, toldProblem(error, request));
+  return sendProblem(request, reply, problemFor(error, request));
 }
 
-/** What a client is told of an error; what nobody foresaw, and what passes, is told to the log. */
-export function toldProblem(error: unknown, request: FastifyRequest): Problem {
-  const problem = problemOf(error, request);
+/** The problem that a client gets for an error. Errors of the service and of its database are logged. */
+export function problemFor(error: unknown, request: FastifyRequest): Problem {
+  const problem = toProblem(error, request);
   if (PROBLEMS[problem.code].status >= 500) {
     const level = PROBLEMS[problem.code].status === 503 ? 'warn' : 'error';
     request.log[level]({ reqId: request.id, err: error }, 'the request failed');
@@ -42,7 +42,7 @@ export function toldProblem(error: unknown, request: FastifyRequest): Problem {
   return problem;
 }
 
-function problemOf(error: unknown, request: FastifyRequest): Problem {
+function toProblem(error: unknown, request: FastifyRequest): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof DomainError) {
     return new Problem(domainProblem(error.code), error.message, {
@@ -129,7 +129,7 @@ function sqlStateOf(error: unknown): string {
   return (error instanceof pg.DatabaseError && error.code) || '';
 }
 
-/** Whether a database error passes by itself. */
+/** Whether an error says that the database can't be used now, and may be later. */
 export function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (error instanceof Busy) return true;
@@ -140,8 +140,8 @@ export function isUnavailable(error: unknown): boolean {
   return isOfDatabase && 'code' in error && NOT_NOW.test(String(error.code));
 }
 
-/** Fails as what takes too long does, after so many milliseconds. */
-export async function notBefore(ms: number): Promise<never> {
+/** Rejects after `ms` milliseconds, as a query that takes too long does. */
+export async function failAfter(ms: number): Promise<never> {
   await delay(ms, undefined, { ref: false });
   throw new Busy();
 }
@@ -157,8 +157,8 @@ const SOCKET_FAULTS: Record<string, { status: string; detail: string }> = {
   },
 };
 
-/** Answers bytes that are no HTTP request, on the bare socket. */
-export function answerClientError(error: Error & { code?: string }, socket: Socket): void {
+/** Answers bytes that are not an HTTP request, on the socket itself: there is no reply yet. */
+export function handleClientError(error: Error & { code?: string }, socket: Socket): void {
   if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy();
     return;

@@ -21,7 +21,7 @@ export function withRule<Schema extends z.ZodObject>(
   return schema.superRefine(
     (value, context) => {
       const faulty = new Set(context.issues.map(({ path }) => path?.[0]));
-      addFaults(context, faultsOf(membersBut(faulty, value as z.output<Schema>)));
+      addFaults(context, faultsOf(membersBut(faulty, value)));
     },
     { when: ({ value }) => typeof value === 'object' && value !== null && !Array.isArray(value) },
   );

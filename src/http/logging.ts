@@ -15,8 +15,8 @@ export const LOG_SERIALIZERS = {
   }),
   err: (error: Error & { client?: unknown }) => {
     // pg's pool hangs the broken client on the error, with what could cancel its queries.
-    const { client: _, ...told } = stdSerializers.err(error);
-    return told;
+    const { client: _, ...serialized } = stdSerializers.err(error);
+    return serialized;
   },
 };
 

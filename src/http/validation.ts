@@ -6,7 +6,7 @@ import { type FieldError, jsonPointer, Problem } from './problems.ts';
 type HttpPart = 'body' | 'query' | 'path';
 const PARTS: Record<string, HttpPart> = { body: 'body', querystring: 'query', params: 'path' };
 
-/** How many faults an answer tells at the most: a body may hold a hundred thousand. */
+/** The most errors of one problem: a body may hold a hundred thousand. */
 export const MOST_ERRORS = 100;
 
 /** Validates requests by their zod schemas; a fault is a {@link Problem} with all faults at once. */
@@ -47,16 +47,18 @@ export function parse<Output>(
       extensions: { sum: total, excess },
     });
   }
-  const fields = all.length === 1 ? '1 field' : `${all.length} fields`;
-  const told =
+  throw invalidRequest(all, part);
+}
+
+/** A problem with the first {@link MOST_ERRORS} of some errors, and the count of all. */
+export function invalidRequest(all: readonly FieldError[], part: HttpPart = 'body'): Problem {
+  const count = all.length === 1 ? '1 field' : `${all.length} fields`;
+  const where =
     all.length > MOST_ERRORS ? `\`errors\` lists the first ${MOST_ERRORS}` : 'see `errors`';
-  throw new Problem(
-    'invalid-request',
-    `Validation failed for ${fields}; ${told}.${part === 'body' ? ' Nothing was stored.' : ''}`,
-    {
-      errors,
-    },
-  );
+  const stored = part === 'body' ? ' Nothing was stored.' : '';
+  return new Problem('invalid-request', `Validation failed for ${count}; ${where}.${stored}`, {
+    errors: all.slice(0, MOST_ERRORS),
+  });
 }
 
 function fieldErrors(issue: z.core.$ZodIssue, part: HttpPart): FieldError[] {

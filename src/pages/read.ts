@@ -10,15 +10,14 @@ import type { OutlookVersion } from '../domain/outlook.ts';
 import { UNIFORM } from '../domain/scoring.ts';
 import { digestOf } from '../http/conditional-requests.ts';
 import { representCondition } from '../api/conditions.ts';
-import { refuseNothingToCompare, representDiff } from '../api/diffs.ts';
+import { requireOtherVersion, representDiff } from '../api/diffs.ts';
 import { measureDrawdown, representDrawdown } from '../api/drawdown.ts';
 import { representEvidence } from '../api/evidence.ts';
 import { Problem } from '../http/problems.ts';
-import { renderOutlook, representVersionEntry } from '../api/outlook-json.ts';
+import { renderOutlook, representOutlook, representVersionEntry } from '../api/outlook-json.ts';
 import { representScores } from '../api/scores.ts';
 import type { OutlookPageData } from './outlook-page.tsx';
 import type { outlookPageQuery } from './queries.ts';
-import type { Outlook } from './current.tsx';
 import type { Drawdown } from './watch.tsx';
 
 export type PageReadDeps = {
@@ -44,8 +43,8 @@ export async function readOutlookPage(
   const { version, asOf, against, olderThan } = asked;
   const which = version === undefined ? (asOf ? { asOf } : 'newest') : { version };
   const found = await versions.read(name, which);
-  const { bytes, digest } = renderOutlook(found);
-  const outlook = JSON.parse(bytes.toString()) as Outlook;
+  const { digest } = renderOutlook(found);
+  const outlook = representOutlook(found);
   const isCurrent = which === 'newest';
   const moment = isCurrent ? undefined : (asOf ?? found.publishedAt);
   const [entries, conditions, drawdown, evidence, scores, diff] = await Promise.all([
@@ -104,6 +103,6 @@ async function readDiff(
   const isReworded = found.kind === 'framework' && found.version > 1;
   const against = asked ?? (isReworded ? found.version - 1 : undefined);
   if (against === undefined) return null;
-  refuseNothingToCompare(found.version, against);
+  requireOtherVersion(found.version, against);
   return representDiff(await versions.read(found.slug, { version: against }), found);
 }

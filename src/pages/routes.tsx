@@ -3,7 +3,7 @@ import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type pg from 'pg';
 import { z } from 'zod';
 import { KEEP_CLOSES_FOR } from '../api/charts.ts';
-import { toldProblem } from '../http/errors.ts';
+import { problemFor } from '../http/errors.ts';
 import { ANY_SERIES, WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
 import { requirePast } from '../http/require-past.ts';
 import { ATOM_TYPE, CONTENT_TYPES, HTML_TYPE, JSON_FEED_TYPE } from '../http/negotiation.ts';
@@ -107,7 +107,7 @@ function outlookRoute(api: Api, ledger: PageDeps, place: Place): void {
 /** Shows errors to readers of pages as a page. */
 function answerProblemsAsPages(api: Api, place: Place): void {
   api.setErrorHandler((error, request, reply) => {
-    const problem = toldProblem(error, request);
+    const problem = problemFor(error, request);
     const { status, title } = PROBLEMS[problem.code];
     request.problem = problem.code;
     const head = { title, description: problem.message, path: '/' };

@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import {
+  type BasisPoints,
   basisPoints,
   type Fractions,
   type Probabilities,
   probabilitiesOf,
   probabilityFault,
   SCENARIO_NAMES,
-  type ScenarioName,
   sumFault,
 } from '../../domain/probabilities.ts';
 
@@ -48,7 +48,7 @@ export const newProbabilities = z
     examples: [{ bear: 0.35, base: 0.4, bull: 0.25 }],
   });
 
-function pointsOf({ bear, base, bull }: Fractions): Record<ScenarioName, number> {
+function pointsOf({ bear, base, bull }: Fractions): BasisPoints {
   return { bear: basisPoints(bear), base: basisPoints(base), bull: basisPoints(bull) };
 }
 

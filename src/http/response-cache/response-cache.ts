@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { LRUCache } from 'lru-cache';
 import type { ChangeFeed } from '../../postgres/change-feed.ts';
 import type { LedgerEvent } from '../../postgres/outbox.ts';
-import { isUnavailable, notBefore } from '../errors.ts';
+import { isUnavailable, failAfter } from '../errors.ts';
 import { acceptedCoding } from '../negotiation.ts';
 import { limitFields } from '../rate-limits.ts';
 import {
@@ -157,7 +157,7 @@ export class ResponseCache {
     if (this.#isFollowing || !cached || !this.#servesStale) return this.#fill(key, tags, render);
     if (performance.now() < this.#postgresIsAwayUntil) return null;
     try {
-      return await Promise.race([this.#fill(key, tags, render), notBefore(STALE_AFTER)]);
+      return await Promise.race([this.#fill(key, tags, render), failAfter(STALE_AFTER)]);
     } catch (error) {
       // It may have been dropped meanwhile, as something newer was seen.
       if (!isUnavailable(error) || this.#entries?.peek(key)?.response !== cached) throw error;
