@@ -34,7 +34,7 @@ const APPEND = {
 const POOL_MAX = 10;
 
 answerJobs(async (job: PlainJob): Promise<Figures> => {
-  const { pool } = connect({ ...job.connection, max: POOL_MAX }, () => {});
+  const pool = connect({ ...job.connection, max: POOL_MAX }, () => {});
   try {
     await reviseFor(pool, job, job.warmUp);
     return await reviseFor(pool, job, job.seconds);

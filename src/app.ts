@@ -4,10 +4,10 @@ import accepts from '@fastify/accepts';
 import cors from '@fastify/cors';
 import fastify, { type FastifyInstance, type FastifyBaseLogger, LogController } from 'fastify';
 import { LRUCache } from 'lru-cache';
+import type pg from 'pg';
 import type { Config } from './config.ts';
 import { keyFinder } from './access/api-keys.ts';
 import type { ChangeFeed } from './postgres/change-feed.ts';
-import type { Database } from './postgres/pool.ts';
 import type { FrameworkCache } from './ledger/frameworks.ts';
 import { identityFinder } from './access/identities.ts';
 import { reviser } from './ledger/revisions.ts';
@@ -72,7 +72,7 @@ const { version } = JSON.parse(
 
 export type AppOptions = {
   config: Config;
-  database: Database;
+  pool: pg.Pool;
   /** What caches and streams follow; whoever made it starts and closes it. */
   feed: ChangeFeed;
   /** The clock. Everything that the ledger records or judges by time asks it. */
@@ -134,9 +134,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
 
 /** What the route modules share; each names the parts that it needs. */
 function servicesOf(app: FastifyInstance, options: AppOptions) {
-  const { config, database, feed, now, resolve = resolveName } = options;
+  const { config, pool, feed, now, resolve = resolveName } = options;
   const { requireKeyForReads, cacheMaxBytes, oidc } = config;
-  const { pool } = database;
   const frameworks: FrameworkCache = new LRUCache({
     maxSize: Math.max(1, 0.5 * cacheMaxBytes),
     // The text, what is rendered of it, the objects around both, and as much again, as what is dropped
@@ -145,7 +144,7 @@ function servicesOf(app: FastifyInstance, options: AppOptions) {
   });
   const addressPolicy = { resolve, allowsPrivate: config.webhookPrivateAddresses };
   return {
-    ...database,
+    pool,
     now,
     feed,
     webhooks: new WebhookDispatcher(app, { pool, feed, now, addressPolicy, version }),

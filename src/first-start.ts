@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { analystNamed, hasKeys, issueKey } from './access/api-keys.ts';
 import { appendAudit, localWrite } from './access/audit-log.ts';
-import { type Database, inTransaction, onSession } from './postgres/pool.ts';
+import { inTransaction } from './postgres/pool.ts';
 import { addEvidence } from './ledger/evidence.ts';
 import { createInstrument } from './ledger/instruments.ts';
 import { recordObservations } from './ledger/observations.ts';
@@ -32,10 +32,9 @@ export async function issueFirstKey(
 ): Promise<void> {
   await inTransaction(pool, async (session) => {
     await session.query('lock table api_keys in share row exclusive mode');
-    const db = onSession(session);
-    if (await hasKeys(db)) return;
+    if (await hasKeys(session)) return;
     const request = { name: 'Admin', role: 'admin', expiresAt: null } as const;
-    const { key, issued } = await issueKey(db, request, now);
+    const { key, issued } = await issueKey(session, request, now);
     await appendAudit(session, [localWrite(`/v1/keys/${issued.id} (issued)`, now)]);
     show(key);
   });
@@ -45,13 +44,13 @@ export async function issueFirstKey(
  * Publishes the sample outlook, as its POST would, and creates the series that its rules watch, unless they exist. A new
  * outlook also gets the sample evidence and observations if their date is not in the future.
  */
-export async function loadSamples({ db, pool }: Database, now: Date): Promise<void> {
-  const author = await analystNamed(db, 'Sample desk', now);
+export async function loadSamples(pool: pg.Pool, now: Date): Promise<void> {
+  const author = await analystNamed(pool, 'Sample desk', now);
   for (const sample of SAMPLE_SERIES.series) {
-    await unlessTaken('series-taken', () => createSeries(db, parse(series, sample), now));
+    await unlessTaken('series-taken', () => createSeries(pool, parse(series, sample), now));
   }
   await unlessTaken('symbol-taken', () =>
-    createInstrument(db, parse(newInstrument, SAMPLE_INSTRUMENT), now),
+    createInstrument(pool, parse(newInstrument, SAMPLE_INSTRUMENT), now),
   );
   const published = await unlessTaken('slug-taken', () =>
     inTransaction(pool, async (session) => {

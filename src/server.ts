@@ -47,10 +47,10 @@ async function start(): Promise<void> {
     if (config.databaseUrl === null) {
       await issueFirstKey(database.pool, now(), (key) => showFirstKey(key, config));
     }
-    if (config.loadSamples) await loadSamples(database, now());
+    if (config.loadSamples) await loadSamples(database.pool, now());
     await feed.start();
     const isTraced = stopTracing !== null;
-    const app = await buildApp({ config, database, feed, now, logger: log, isTraced });
+    const app = await buildApp({ config, pool: database.pool, feed, now, logger: log, isTraced });
     const { idempotencyHours } = config;
     const onEvents = () => feed.announce();
     const stopMaintenance = startMaintenance({

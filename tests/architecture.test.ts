@@ -66,12 +66,12 @@ const ROOMS = [
 const PACKAGES: Record<string, RegExp> = {
   domain: /^(node:crypto|canonicalize)$/,
   postgres: /^(node:.+|pg|pg-copy-streams|split2|@opentelemetry\/api|drizzle-orm(\/.+)?)$/,
-  http: /^(?!drizzle-orm(?!\/errors$)|preact)/,
-  access: /^(?!preact)/,
+  http: /^(?!drizzle-orm|preact)/,
+  access: /^(?!drizzle-orm|preact)/,
   charts: /^(node:(crypto|module)|d3-.+|preact(-render-to-string)?|@resvg\/resvg-js|piscina)$/,
-  ledger: /^(node:.+|pg|drizzle-orm(\/.+)?|lru-cache)$/,
+  ledger: /^(node:.+|pg|lru-cache)$/,
   api: /^(?!drizzle-orm|preact)/,
-  webhooks: /^(?!preact)/,
+  webhooks: /^(?!drizzle-orm|preact)/,
   pages: /^(node:.+|pg|preact(-render-to-string)?|zod|fastify)$/,
   browser: /^$/,
 };

@@ -1,6 +1,5 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import type pg from 'pg';
-import { and, count, desc, eq, isNull, lt, or, sql } from 'drizzle-orm';
 import {
   KEY_BYTES,
   keyHash,
@@ -11,13 +10,12 @@ import {
   type Role,
 } from '../domain/api-keys.ts';
 import { DomainError } from '../domain/errors.ts';
-import type { Db } from '../postgres/pool.ts';
+import type { Session } from '../postgres/pool.ts';
 import { batchCalls } from '../postgres/batching.ts';
-import { analysts, apiKeys } from '../postgres/tables/api-keys.ts';
 
 export type Analyst = { id: string; name: string };
 
-/** All that is known of a key once it is issued; the key itself is not. */
+/** What the ledger stores of a key, but for its hash; the key itself it never stores. */
 export type ApiKey = {
   id: string;
   analyst: Analyst;
@@ -29,137 +27,134 @@ export type ApiKey = {
   lastUsedAt: Date | null;
 };
 
-const columns = {
-  id: apiKeys.id,
-  analyst: { id: analysts.id, name: analysts.name },
-  role: apiKeys.role,
-  hint: apiKeys.hint,
-  createdAt: apiKeys.createdAt,
-  expiresAt: apiKeys.expiresAt,
-  revokedAt: apiKeys.revokedAt,
-  lastUsedAt: apiKeys.lastUsedAt,
-};
+type KeyRow = Omit<ApiKey, 'analyst'> & { analystId: string; analystName: string };
 
-/** The analyst of that name, who is added where there is none. */
-export async function analystNamed(db: Db, name: string, now: Date): Promise<Analyst> {
-  await db.insert(analysts).values({ name, createdAt: now }).onConflictDoNothing();
-  const [analyst] = await db
-    .select({ id: analysts.id, name: analysts.name })
-    .from(analysts)
-    .where(eq(analysts.name, name));
+const COLUMNS = `k.id, a.id as "analystId", a.name as "analystName", k.role, k.hint,
+    k.created_at as "createdAt", k.expires_at as "expiresAt", k.revoked_at as "revokedAt",
+    k.last_used_at as "lastUsedAt"`;
+const KEYS = 'from api_keys k join analysts a on a.id = k.analyst_id';
+
+function keyOf({ analystId, analystName, ...key }: KeyRow): ApiKey {
+  return { ...key, analyst: { id: analystId, name: analystName } };
+}
+
+/** The analyst of that name, who is added if there is none yet. */
+export async function analystNamed(session: Session, name: string, now: Date): Promise<Analyst> {
+  await session.query(
+    'insert into analysts (name, created_at) values ($1, $2) on conflict do nothing',
+    [name, now.toISOString()],
+  );
+  const { rows } = await session.query<Analyst>('select id, name from analysts where name = $1', [
+    name,
+  ]);
+  const [analyst] = rows;
   if (!analyst) throw new Error(`analyst "${name}" was neither added nor found`);
   return analyst;
 }
 
 /**
- * Issues a key to the analyst of that name. Call it in a transaction. A second key of one name acts for the same analyst, so
- * a key can be replaced without the author of past versions becoming another.
- * @returns the key, which can't be had again
+ * Issues a key to the analyst of that name. Call it in a transaction. A second key with the same name acts for the same
+ * analyst, so replacing a key does not change the author of past versions.
+ * @returns the key, which nobody can read again
  */
 export async function issueKey(
-  db: Db,
+  session: Session,
   request: { name: string; role: Role; expiresAt: Date | null },
   now: Date,
 ): Promise<{ key: string; issued: ApiKey }> {
   const key = keyText(randomBytes(KEY_BYTES));
-  const analyst = await analystNamed(db, request.name, now);
-  const [row] = await db
-    .insert(apiKeys)
-    .values({
-      analystId: analyst.id,
-      role: request.role,
-      hash: keyHash(key),
-      hint: keyHint(key),
-      createdAt: now,
-      expiresAt: request.expiresAt,
-    })
-    .returning({ id: apiKeys.id });
+  const analyst = await analystNamed(session, request.name, now);
+  const { rows } = await session.query<{ id: string }>(
+    `insert into api_keys (analyst_id, role, hash, hint, created_at, expires_at)
+     values ($1, $2, $3, $4, $5, $6) returning id`,
+    [
+      analyst.id,
+      request.role,
+      keyHash(key),
+      keyHint(key),
+      now.toISOString(),
+      request.expiresAt?.toISOString(),
+    ],
+  );
+  const [row] = rows;
   if (!row) throw new Error('a key was inserted but not returned');
-  return { key, issued: await readKey(db, row.id) };
+  return { key, issued: await readKey(session, row.id) };
 }
 
 /** @throws DomainError `key-not-found` */
-export async function readKey(db: Db, id: string): Promise<ApiKey> {
-  const [found] = await db
-    .select(columns)
-    .from(apiKeys)
-    .innerJoin(analysts, eq(analysts.id, apiKeys.analystId))
-    .where(eq(apiKeys.id, id));
+export async function readKey(session: Session, id: string): Promise<ApiKey> {
+  const { rows } = await session.query<KeyRow>(`select ${COLUMNS} ${KEYS} where k.id = $1`, [id]);
+  const [found] = rows;
   if (!found) throw new DomainError('key-not-found', `There is no key "${id}".`);
-  return found;
+  return keyOf(found);
 }
 
-/** Keys, newest first, those behind `after`; at most `limit`. */
+/** Keys, newest first, those after the key `after`; at most `limit`. */
 export async function listKeys(
-  db: Db,
-  page: { after: { createdAt: Date; id: string } | null; limit: number },
+  session: Session,
+  { after, limit }: { after: { createdAt: Date; id: string } | null; limit: number },
 ): Promise<ApiKey[]> {
-  const { after } = page;
-  return db
-    .select(columns)
-    .from(apiKeys)
-    .innerJoin(analysts, eq(analysts.id, apiKeys.analystId))
-    .where(
-      after
-        ? sql`(${apiKeys.createdAt}, ${apiKeys.id}) < (${after.createdAt.toISOString()}::timestamptz, ${after.id}::uuid)`
-        : undefined,
-    )
-    .orderBy(desc(apiKeys.createdAt), desc(apiKeys.id))
-    .limit(page.limit);
+  const { rows } = await session.query<KeyRow>(
+    `select ${COLUMNS} ${KEYS}
+      where $1::timestamptz is null or (k.created_at, k.id) < ($1, $2::uuid)
+      order by k.created_at desc, k.id desc limit $3`,
+    [after?.createdAt.toISOString(), after?.id, limit],
+  );
+  return rows.map(keyOf);
 }
 
 /**
  * Revokes a key for good; once revoked, doing so again changes nothing.
  * @throws DomainError `key-not-found`
  */
-export async function revokeKey(db: Db, id: string, now: Date): Promise<void> {
-  await readKey(db, id);
-  await db
-    .update(apiKeys)
-    .set({ revokedAt: now })
-    .where(and(eq(apiKeys.id, id), isNull(apiKeys.revokedAt)));
+export async function revokeKey(session: Session, id: string, now: Date): Promise<void> {
+  await readKey(session, id);
+  await session.query('update api_keys set revoked_at = $2 where id = $1 and revoked_at is null', [
+    id,
+    now.toISOString(),
+  ]);
 }
 
 /** Whether any key was ever issued. */
-export async function hasKeys(db: Db): Promise<boolean> {
-  const [row] = await db.select({ keys: count() }).from(apiKeys);
-  return row !== undefined && row.keys > 0;
+export async function hasKeys(session: Session): Promise<boolean> {
+  const { rowCount } = await session.query('select from api_keys limit 1');
+  return rowCount === 1;
 }
 
 export const FIND_KEYS = {
   name: 'find-keys',
-  text: `select k.id, a.id as "analystId", a.name as "analystName", k.role, k.hint, k.hash,
-      k.created_at as "createdAt", k.expires_at as "expiresAt", k.revoked_at as "revokedAt",
-      k.last_used_at as "lastUsedAt"
-    from api_keys k join analysts a on a.id = k.analyst_id where k.hash = any($1)`,
+  text: `select ${COLUMNS}, k.hash ${KEYS} where k.hash = any($1)`,
 };
 
-type KeyRow = Omit<ApiKey, 'analyst'> & { hash: Buffer; analystId: string; analystName: string };
-
-/** Whose key it is and whether it still opens anything; null for a key that was never issued. */
+/** Finds a key and its state; null for a key that was never issued. */
 export type KeyFinder = (
   key: string,
   now: Date,
 ) => Promise<{ key: ApiKey; state: KeyState } | null>;
 
 /**
- * Finds keys by their digests, so how long the index takes tells nothing of a key that one doesn't hold.
- * Nothing is remembered: a key that is revoked, by whatever instance, is refused from then on.
+ * Finds keys by their hashes, so the time that the index takes tells nothing of a key that the caller does not hold.
+ * Nothing is remembered: a key that any instance revokes is refused from then on.
  */
 export function keyFinder(pool: pg.Pool): KeyFinder {
-  const find = batchCalls<Buffer, KeyRow | null>(
+  const find = batchCalls<Buffer, ApiKey | null>(
     async (hashes) => {
-      const { rows } = await pool.query<KeyRow>({ ...FIND_KEYS, values: [hashes] });
-      return hashes.map((hash) => rows.find((row) => timingSafeEqual(row.hash, hash)) ?? null);
+      const { rows } = await pool.query<KeyRow & { hash: Buffer }>({
+        ...FIND_KEYS,
+        values: [hashes],
+      });
+      return hashes.map((hash) => {
+        const row = rows.find((one) => timingSafeEqual(one.hash, hash));
+        if (!row) return null;
+        const { hash: _, ...key } = row;
+        return keyOf(key);
+      });
     },
     { most: 100, atOnce: 2 },
   );
   return async (key, now) => {
     const found = await find(keyHash(key));
-    if (!found) return null;
-    const { hash: _, analystId: id, analystName: name, ...rest } = found;
-    const known = { ...rest, analyst: { id, name } };
-    return { key: known, state: keyState(known, now) };
+    return found && { key: found, state: keyState(found, now) };
   };
 }
 
@@ -167,13 +162,12 @@ export function keyFinder(pool: pg.Pool): KeyFinder {
 const LAST_USED_STEP = 60_000;
 
 /** Records that a key was used. */
-export async function touchKey(db: Db, key: ApiKey, now: Date): Promise<void> {
+export async function touchKey(session: Session, key: ApiKey, now: Date): Promise<void> {
   const stale = new Date(now.getTime() - LAST_USED_STEP);
   if (key.lastUsedAt !== null && key.lastUsedAt > stale) return;
-  await db
-    .update(apiKeys)
-    .set({ lastUsedAt: now })
-    .where(
-      and(eq(apiKeys.id, key.id), or(isNull(apiKeys.lastUsedAt), lt(apiKeys.lastUsedAt, stale))),
-    );
+  await session.query(
+    `update api_keys set last_used_at = $2
+      where id = $1 and (last_used_at is null or last_used_at < $3)`,
+    [key.id, now.toISOString(), stale.toISOString()],
+  );
 }

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type pg from 'pg';
 import { type Role, roleAllows } from '../domain/api-keys.ts';
 import { type Analyst, type KeyFinder, touchKey } from './api-keys.ts';
-import type { Db } from '../postgres/pool.ts';
 import type { IdentityFinder } from './identities.ts';
 import type { RefusalTrail } from './audit-trail.ts';
 import { HTML_TYPE, JSON_TYPE, ONLY_JSON, preferredType } from '../http/negotiation.ts';
@@ -39,7 +39,7 @@ export type Tokens = { issuer: string; verify: TokenVerifier };
 
 /** How callers are told. */
 export type Authenticators = {
-  db: Db;
+  pool: pg.Pool;
   findKey: KeyFinder;
   tokens: Tokens | null;
   findIdentity: IdentityFinder;
@@ -178,7 +178,7 @@ async function authenticate(
 async function byKey(
   request: FastifyRequest,
   sent: string,
-  { db, findKey, now }: Authenticators,
+  { pool, findKey, now }: Authenticators,
 ): Promise<Caller> {
   const at = now();
   const found = await findKey(sent, at);
@@ -189,7 +189,7 @@ async function byKey(
     throw unauthorized(`The key ${key.hint}… expired at ${key.expiresAt?.toISOString()}.`);
   }
   // Not worth refusing a request for.
-  await touchKey(db, key, at).catch((error: unknown) =>
+  await touchKey(pool, key, at).catch((error: unknown) =>
     request.log.warn({ reqId: request.id, err: error }, 'could not record the use of a key'),
   );
   const { id, analyst, role, hint } = key;

@@ -1,9 +1,9 @@
 import type pg from 'pg';
 import { LRUCache } from 'lru-cache';
 import type { Analyst } from './api-keys.ts';
-import { inTransaction } from '../postgres/pool.ts';
+import { inTransaction, type Session } from '../postgres/pool.ts';
 
-/** Whom an identity provider speaks of; the subject is unique within the issuer. */
+/** A person as an identity provider names them; the subject is unique within the issuer. */
 export type Identity = { issuer: string; subject: string; name: string };
 
 /** The analyst behind an identity, the same one each time. */
@@ -14,7 +14,7 @@ export type IdentityFinder = (identity: Identity, now: Date) => Promise<Analyst>
  * one with the subject behind it, so nobody passes for another analyst.
  */
 export function identityFinder(pool: pg.Pool): IdentityFinder {
-  // An identity stays with its analyst for good, so what was found may be remembered.
+  // An identity stays with its analyst for good, so a found analyst may be cached.
   const known = new LRUCache<string, Analyst>({ max: 10_000 });
   return async (identity, now) => {
     const key = JSON.stringify([identity.issuer, identity.subject]);
@@ -25,10 +25,7 @@ export function identityFinder(pool: pg.Pool): IdentityFinder {
   };
 }
 
-async function find(
-  session: Pick<pg.ClientBase, 'query'>,
-  { issuer, subject }: Identity,
-): Promise<Analyst | null> {
+async function find(session: Session, { issuer, subject }: Identity): Promise<Analyst | null> {
   const { rows } = await session.query<Analyst>(
     `select a.id, a.name from analyst_identities i join analysts a on a.id = i.analyst_id
       where i.issuer = $1 and i.subject = $2`,

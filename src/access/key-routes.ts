@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { type ApiKey, issueKey, listKeys, readKey, revokeKey } from './api-keys.ts';
-import { onSession, type Db } from '../postgres/pool.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
 import { runWrite, type WriteDeps } from './run-write.ts';
 import {
@@ -15,9 +14,7 @@ import { type Api, problemResponses } from '../http/routing.ts';
 import { issuedKey, key, newKey } from './key-schemas.ts';
 import { Problem } from '../http/problems.ts';
 
-export type KeyDeps = WriteDeps & {
-  db: Db;
-};
+export type KeyDeps = WriteDeps & {};
 
 const TAG = 'Keys';
 const params = z.strictObject({ id: z.uuid({ error: 'must be the id of a key, a UUID' }) });
@@ -50,7 +47,7 @@ function issueRoute(api: Api, ledger: KeyDeps): void {
       const asked = keyRequest(request.body, at);
       forbidStoring(reply);
       await runWrite(request, reply, ledger, {
-        work: (session) => issueKey(onSession(session), asked, at),
+        work: (session) => issueKey(session, asked, at),
         respond: ({ key: text, issued }) => ({
           status: 201,
           headers: { location: `/v1/keys/${issued.id}` },
@@ -74,13 +71,13 @@ export function keyRequest(body: z.output<typeof newKey>, now: Date) {
     errors: [
       {
         pointer: '/expiresAt',
-        detail: `must be in the future; the service's clock says ${now.toISOString()}`,
+        detail: `must be in the future; the server time is ${now.toISOString()}`,
       },
     ],
   });
 }
 
-function listRoute(api: Api, { db }: KeyDeps): void {
+function listRoute(api: Api, { pool }: KeyDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/keys',
@@ -98,7 +95,7 @@ function listRoute(api: Api, { db }: KeyDeps): void {
       const page = await keysetPage(request.query, {
         cursorScope: 'keys',
         position: creationPosition,
-        fetch: (after, limit) => listKeys(db, { after, limit }),
+        fetch: (after, limit) => listKeys(pool, { after, limit }),
         positionOf: ({ createdAt, id }) => ({ createdAt, id }),
         represent: representKey,
       });
@@ -108,7 +105,7 @@ function listRoute(api: Api, { db }: KeyDeps): void {
   });
 }
 
-function oneRoute(api: Api, { db }: KeyDeps): void {
+function oneRoute(api: Api, { pool }: KeyDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/keys/:id',
@@ -123,7 +120,7 @@ function oneRoute(api: Api, { db }: KeyDeps): void {
       response: { 200: key, ...problemResponses(401, 403, 404, 422) },
     },
     handler: async (request, reply) => {
-      const found = await readKey(db, request.params.id);
+      const found = await readKey(pool, request.params.id);
       forbidStoring(reply);
       return reply.send(representKey(found));
     },
@@ -148,7 +145,7 @@ function revokeRoute(api: Api, ledger: KeyDeps): void {
     handler: async (request, reply) => {
       const { id } = request.params;
       await runWrite(request, reply, ledger, {
-        work: (session) => revokeKey(onSession(session), id, ledger.now()),
+        work: (session) => revokeKey(session, id, ledger.now()),
         respond: () => ({ status: 204, body: null }),
         ignoresKey: true,
       });

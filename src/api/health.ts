@@ -1,6 +1,5 @@
 import type { ChangeFeed } from '../postgres/change-feed.ts';
 import type pg from 'pg';
-import type { Db } from '../postgres/pool.ts';
 import { z } from 'zod';
 import { schemaFault } from '../postgres/migrate.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
@@ -8,7 +7,6 @@ import { Problem } from '../http/problems.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 
 export type HealthDeps = {
-  db: Db;
   pool: pg.Pool;
   feed: ChangeFeed;
 };
@@ -68,13 +66,9 @@ function livenessRoute(api: Api): void {
   });
 }
 
-function readinessRoute(
-  api: Api,
-  { db, pool, feed }: HealthDeps,
-  isStorageFull: () => boolean,
-): void {
+function readinessRoute(api: Api, { pool, feed }: HealthDeps, isStorageFull: () => boolean): void {
   const ask = async () => {
-    const fault = await schemaFault(db);
+    const fault = await schemaFault(pool);
     if (fault) {
       throw new Problem('unavailable', `The database is not ready: ${fault}`, {
         headers: { 'retry-after': '5' },

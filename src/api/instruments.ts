@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { onSession, type Db } from '../postgres/pool.ts';
 import {
   createInstrument,
   listInstruments,
@@ -15,7 +14,6 @@ import { symbol } from '../http/fields.ts';
 import { instrument, instrumentPatch, newInstrument } from './schemas/instruments.ts';
 
 export type InstrumentDeps = WriteDeps & {
-  db: Db;
   requireKeyForReads: boolean;
 };
 
@@ -49,8 +47,7 @@ function patchRoute(api: Api, ledger: InstrumentDeps): void {
     },
     handler: async (request, reply) => {
       await runWrite(request, reply, ledger, {
-        work: (session) =>
-          nameCloses(onSession(session), request.params.symbol, request.body.closes),
+        work: (session) => nameCloses(session, request.params.symbol, request.body.closes),
         respond: (named) => ({ status: 200, body: named }),
       });
       return reply;
@@ -74,7 +71,7 @@ function createRoute(api: Api, ledger: InstrumentDeps): void {
     },
     handler: async (request, reply) => {
       await runWrite(request, reply, ledger, {
-        work: (session) => createInstrument(onSession(session), request.body, ledger.now()),
+        work: (session) => createInstrument(session, request.body, ledger.now()),
         respond: () => ({
           status: 201,
           headers: { location: `/v1/instruments/${request.body.symbol}` },
@@ -86,7 +83,7 @@ function createRoute(api: Api, ledger: InstrumentDeps): void {
   });
 }
 
-function listRoute(api: Api, { db, requireKeyForReads }: InstrumentDeps): void {
+function listRoute(api: Api, { pool, requireKeyForReads }: InstrumentDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/instruments',
@@ -103,7 +100,7 @@ function listRoute(api: Api, { db, requireKeyForReads }: InstrumentDeps): void {
       const page = await keysetPage(request.query, {
         cursorScope: 'instruments',
         position: symbol,
-        fetch: (after, limit) => listInstruments(db, { after, limit }),
+        fetch: (after, limit) => listInstruments(pool, { after, limit }),
         positionOf: ({ symbol }) => symbol,
         represent: (found) => found,
       });
@@ -113,7 +110,7 @@ function listRoute(api: Api, { db, requireKeyForReads }: InstrumentDeps): void {
   });
 }
 
-function oneRoute(api: Api, { db, requireKeyForReads }: InstrumentDeps): void {
+function oneRoute(api: Api, { pool, requireKeyForReads }: InstrumentDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/instruments/:symbol',
@@ -127,7 +124,7 @@ function oneRoute(api: Api, { db, requireKeyForReads }: InstrumentDeps): void {
       response: { 200: instrument, ...problemResponses(404, 422) },
     },
     handler: async (request, reply) => {
-      const found = await readInstrument(db, request.params.symbol);
+      const found = await readInstrument(pool, request.params.symbol);
       setFreshness(reply, 'revalidate', requireKeyForReads);
       return reply.send(found);
     },

@@ -112,7 +112,7 @@ function refuseFuture(
   const last = new Date(now.getTime() + AHEAD).toISOString().slice(0, 10);
   const errors = observations.flatMap(({ date }, index) => {
     if (date <= last) return [];
-    const detail = `${placeOf(lines, index, 'date')}must not be in the future; the service's clock says ${now.toISOString()}`;
+    const detail = `${placeOf(lines, index, 'date')}must not be in the future; the server time is ${now.toISOString()}`;
     return [{ pointer: jsonPointer(['observations', index, 'date']), detail }];
   });
   if (errors.length === 0) return;

@@ -1,7 +1,6 @@
 import type { VersionReader } from '../ledger/versions.ts';
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type pg from 'pg';
-import type { Db } from '../postgres/pool.ts';
 import { z } from 'zod';
 import { hasSearchWord, listOutlooks } from '../ledger/outlook-list.ts';
 import type { ListPosition, ListQuery, ListSort } from '../ledger/outlook-list-page.ts';
@@ -25,7 +24,6 @@ import { outlook, outlookSummary } from './schemas/outlooks.ts';
 import { isSnapshot } from './list-snapshot.ts';
 
 export type OutlookListDeps = {
-  db: Db;
   pool: pg.Pool;
   cache: ResponseCache;
   versions: VersionReader;
@@ -70,7 +68,7 @@ type OutlookPageOf = { items: z.output<typeof outlookSummary>[]; nextCursor: str
  *   returns, where the query searches for nothing
  */
 export function outlookPageReader(
-  { db, pool, now }: Pick<OutlookListDeps, 'db' | 'pool' | 'now'>,
+  { pool, now }: Pick<OutlookListDeps, 'pool' | 'now'>,
   sent: z.output<typeof listQuery>,
 ): () => Promise<OutlookPageOf> {
   const { limit, cursor } = sent;
@@ -80,7 +78,7 @@ export function outlookPageReader(
   const after = decodeCursor(cursor, query, POSITIONS[query.sort]);
   return async () => {
     const found = await listOutlooks(pool, query, { after, limit, now: startedAt });
-    if (found.summaries.length === 0) await requireWord(db, query.search);
+    if (found.summaries.length === 0) await requireWord(pool, query.search);
     return {
       items: found.summaries.map(representSummary),
       nextCursor: found.next && encodeCursor(query, POSITIONS[query.sort], found.next),
@@ -107,8 +105,8 @@ function wanted(sent: z.output<typeof listQuery>): ListQuery {
  * Refuses a search that can find nothing, to be called where one found nothing.
  * @throws Problem `invalid-request`
  */
-async function requireWord(db: Db, search: string | null): Promise<void> {
-  if (search === null || (await hasSearchWord(db, search))) return;
+async function requireWord(pool: pg.Pool, search: string | null): Promise<void> {
+  if (search === null || (await hasSearchWord(pool, search))) return;
   const detail =
     'must contain a searchable word, not only punctuation and common words such as "the"';
   throw new Problem('invalid-request', 'The search has no searchable word.', {

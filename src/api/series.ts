@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { onSession, type Db } from '../postgres/pool.ts';
 import { createSeries, listSeries, readSeries } from '../ledger/series.ts';
 import { setFreshness } from '../http/conditional-requests.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
@@ -9,7 +8,6 @@ import { slug } from '../http/fields.ts';
 import { series } from './schemas/series.ts';
 
 export type SeriesDeps = WriteDeps & {
-  db: Db;
   requireKeyForReads: boolean;
 };
 
@@ -38,7 +36,7 @@ function createRoute(api: Api, ledger: SeriesDeps): void {
     },
     handler: async (request, reply) => {
       await runWrite(request, reply, ledger, {
-        work: (session) => createSeries(onSession(session), request.body, ledger.now()),
+        work: (session) => createSeries(session, request.body, ledger.now()),
         respond: () => ({
           status: 201,
           headers: { location: `/v1/series/${request.body.key}` },
@@ -50,7 +48,7 @@ function createRoute(api: Api, ledger: SeriesDeps): void {
   });
 }
 
-function listRoute(api: Api, { db, requireKeyForReads }: SeriesDeps): void {
+function listRoute(api: Api, { pool, requireKeyForReads }: SeriesDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/series',
@@ -67,7 +65,7 @@ function listRoute(api: Api, { db, requireKeyForReads }: SeriesDeps): void {
       const page = await keysetPage(request.query, {
         cursorScope: 'series',
         position: slug,
-        fetch: (after, limit) => listSeries(db, { after, limit }),
+        fetch: (after, limit) => listSeries(pool, { after, limit }),
         positionOf: ({ key }) => key,
         represent: (found) => found,
       });
@@ -77,7 +75,7 @@ function listRoute(api: Api, { db, requireKeyForReads }: SeriesDeps): void {
   });
 }
 
-function oneRoute(api: Api, { db, requireKeyForReads }: SeriesDeps): void {
+function oneRoute(api: Api, { pool, requireKeyForReads }: SeriesDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/series/:key',
@@ -91,7 +89,7 @@ function oneRoute(api: Api, { db, requireKeyForReads }: SeriesDeps): void {
       response: { 200: series, ...problemResponses(404, 422) },
     },
     handler: async (request, reply) => {
-      const found = await readSeries(db, request.params.key);
+      const found = await readSeries(pool, request.params.key);
       setFreshness(reply, 'revalidate', requireKeyForReads);
       return reply.send(found);
     },

@@ -1,6 +1,5 @@
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type pg from 'pg';
-import type { Db } from '../postgres/pool.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { readInstrument } from '../ledger/instruments.ts';
@@ -25,7 +24,6 @@ import {
 } from './schemas/track-records.ts';
 
 export type TrackRecordDeps = {
-  db: Db;
   pool: pg.Pool;
   cache: ResponseCache;
   now: () => Date;
@@ -83,7 +81,7 @@ function instrumentRoute(api: Api, ledger: TrackRecordDeps): void {
       const { symbol: instrument } = request.params;
       const asked = { ...request.query, instrument, source: 'version' as const };
       return answerRecord(request, reply, ledger, asked, async () => {
-        await readInstrument(ledger.db, instrument);
+        await readInstrument(ledger.pool, instrument);
         return null;
       });
     },

@@ -1,19 +1,19 @@
-/** Probabilities in basis points, of three scenarios; they sum to 10,000. */
+/** The probabilities of three scenarios in basis points; they sum to 10,000. */
 export type Points = { bear: number; base: number; bull: number };
 export type Name = keyof Points;
 
 export const NAMES = ['bear', 'base', 'bull'] as const satisfies readonly Name[];
 const WHOLE = 10_000;
 
-/** Whether two say the same. */
+/** Whether two are equal. */
 export const areSame = (one: Points, other: Points): boolean =>
   NAMES.every((name) => one[name] === other[name]);
 
 /**
- * The points after one of them was set: the two others share what is left as they share it in `points`, to the whole
- * point, so that all three sum to 10,000 whatever is set.
- * @param points as they stood before this one began to move, so that it leaves no trace when it comes back
- * @param value any number; brought into 0–10,000 and to a whole point
+ * The points after one of them was set. The other two split the rest in the same ratio as in `points`, in whole
+ * points, so that all three always sum to 10,000.
+ * @param points the points before this slider started to move, so that moving it back restores them
+ * @param value any number; it is clamped to 0–10,000 and rounded
  */
 export function withPoint(points: Points, name: Name, value: number): Points {
   const set = Math.min(
@@ -27,10 +27,10 @@ export function withPoint(points: Points, name: Name, value: number): Points {
   return { ...points, [name]: set, [first]: share, [second]: left - share };
 }
 
-/** What a slider moves by, in basis points: half a percent is as fine as a finger or an arrow key gets. */
+/** The step of a slider, in basis points: half a percent is as fine as a finger or an arrow key gets. */
 const STEP = 50;
 
-/** Where a slider that was at `current` comes to rest that was moved to `value`: the nearest step, and never where it was. */
+/** The position of a slider after a move from `current` to `value`: the nearest step other than the old position. */
 export function stepped(current: number, value: number): number {
   if (value === current) return current;
   const nearest = Math.round(value / STEP) * STEP;

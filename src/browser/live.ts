@@ -10,20 +10,20 @@ declare const Idiomorph: {
   ) => void;
 };
 
-/** How long a stream, or a page, that can't be had is waited for, in milliseconds; and as much again by chance. */
+/** The wait before retrying a failed stream or page, in milliseconds; a random wait of up to the same length is added. */
 const TRY_AGAIN_AFTER = 3_000;
 /**
- * When the page is asked for once more after an event, in milliseconds: another instance may have answered that had not
- * heard of it.
+ * When to request the page again after an event, in milliseconds: the first response may come from an instance that
+ * had not received the event yet.
  */
 const ONCE_MORE_AFTER = 1_500;
-/** How often it is asked for though nothing was told, in milliseconds: no event tells of each close. */
+/** How often to request the page without an event, in milliseconds: new closes cause no event. */
 const LOOK_EVERY = 60_000;
 
 /**
- * Keeps what the page shows as it stands, for as long as it is looked at: upon each event it asks for the page anew and
- * puts in what differs. What the reader opened, chose or is writing stays.
- * @param onChanged called once something differed, with the page that is new and its part that is kept
+ * Keeps the page up to date while it is visible: on each event it requests the page again and applies the
+ * differences. What the reader opened, chose or is writing stays.
+ * @param onChanged called after a difference, with the new page and its updated part
  */
 export function followEvents(
   live: HTMLElement,
@@ -35,7 +35,7 @@ export function followEvents(
   let source: EventSource | null = null;
   const listen = (): void => {
     source?.close();
-    // A browser has few connections to a host: a page that nobody looks at takes none.
+    // A browser has few connections to a host: a hidden page uses none.
     source = document.hidden ? null : open(events, kinds.split(' '), page, listen);
   };
   document.addEventListener('visibilitychange', listen);
@@ -59,7 +59,7 @@ function open(
   };
   for (const kind of kinds) source.addEventListener(kind, heard);
   source.addEventListener('error', () => {
-    // A browser tries again by itself but where it was refused.
+    // A browser reconnects by itself unless the server refused the stream.
     if (source.readyState === EventSource.CLOSED) setTimeout(again, byChance(TRY_AGAIN_AFTER));
   });
   return source;
@@ -67,7 +67,7 @@ function open(
 
 const byChance = (milliseconds: number): number => milliseconds * (1 + Math.random());
 
-/** A page that is asked for anew: one request at a time, and one more where it is wanted meanwhile. */
+/** Requests a page again: one request at a time, and one more if another is needed meanwhile. */
 class LivePage {
   readonly #onChanged: (next: Document, then: HTMLElement) => void;
   #markup: string;
@@ -118,7 +118,7 @@ class LivePage {
   }
 }
 
-/** Whether an attribute says what the reader did, and not what the page says. */
+/** Whether an attribute reflects the reader's action instead of the page's content. */
 function isOfReader(name: string, element: Element): boolean {
   if (name === 'open') return element instanceof HTMLDetailsElement;
   if (name !== 'value' || !(element instanceof HTMLInputElement)) return false;

@@ -1,9 +1,9 @@
 import type { Points } from './linked-points.ts';
 
-/** What the service refuses with (RFC 9457), as far as it is shown. */
+/** The parts of a problem (RFC 9457) that the page shows. */
 type Problem = { title: string; detail: string; errors?: { pointer: string; detail: string }[] };
 
-/** What is about to be published. It is sent under one key, so that sending it again makes no second version. */
+/** A revision to publish. It has one Idempotency-Key, so that a retry makes no second version. */
 export type Draft = {
   slug: string;
   etag: string;
@@ -17,7 +17,7 @@ export type Draft = {
   };
 };
 
-/** What came of sending a draft: a version, or why not, or that nobody knows. */
+/** The result of sending a draft: a version, a refusal, or unknown. */
 export type Answer = { version: number } | (Refusal & { isUnknown: boolean });
 export type Refusal = { sentence: string; errors: { pointer: string; detail: string }[] };
 
@@ -44,7 +44,7 @@ export async function send({ slug, etag, idempotencyKey, key, body }: Draft): Pr
   }
 }
 
-// crypto.randomUUID is only there on pages that came by TLS or from this machine.
+// crypto.randomUUID only exists on pages loaded over TLS or from localhost.
 export function randomKey(): string {
   return [...crypto.getRandomValues(new Uint8Array(16))]
     .map((byte) => byte.toString(16).padStart(2, '0'))

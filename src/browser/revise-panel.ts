@@ -35,7 +35,7 @@ export function panelOf(root: HTMLElement): Panel {
   };
 }
 
-/** What stands, as the page has it. */
+/** The current probabilities, as on the page. */
 export function standing({ dataset }: HTMLFormElement): Points {
   return {
     bear: Number(dataset['bear']),
@@ -52,11 +52,11 @@ export function showPoint(form: HTMLFormElement, name: Name, points: number): vo
   slider.value = String(points);
   slider.setAttribute('aria-valuetext', percentOf(points));
   const written = control(form, `${name}-percent`);
-  // What is being written stays as it is while it says the same.
+  // A field that is being edited stays unchanged while its value is the same.
   if (Math.round(Number(written.value) * 100) !== points) written.value = String(points / 100);
 }
 
-/** Which point was moved, and to what; null for another field, or one that says nothing. */
+/** The probability that was moved and its new value; null for another field or an empty one. */
 export function movedPoint(
   target: EventTarget | null,
   points: Points,
@@ -133,7 +133,7 @@ function row(...[head = '', ...cells]: string[]): HTMLTableRowElement {
   return made;
 }
 
-/** What was published is not said again by the next revision. */
+/** Clears the published text, so that the next revision does not repeat it. */
 export function forget(form: HTMLFormElement): void {
   control(form, 'rationale').value = '';
   for (const input of form.querySelectorAll<HTMLInputElement>('input[name=evidence]')) {
@@ -158,7 +158,7 @@ export function refuse(
   refusal.scrollIntoView({ block: 'nearest' });
 }
 
-/** Takes over what another version owes and may cite; what was written there stays where it is asked for still. */
+/** Takes over the conditions and evidence of another version; reasons that are still needed keep their text. */
 export function replacePart(old: HTMLFormElement, next: HTMLFormElement, id: string): void {
   const [before, after] = [old.querySelector(`#${id}`), next.querySelector(`#${id}`)];
   if (!before || !after) return;

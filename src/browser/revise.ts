@@ -15,10 +15,10 @@ import {
 } from './revise-panel.ts';
 
 /**
- * Lets an analyst revise the odds: three sliders that move together, a look at what would change, then the words
- * of the service.
- * @param tell says something to who follows the page
- * @returns what is to be called with a page that shows something else
+ * Lets an analyst revise the probabilities: three linked sliders, a preview of the change, then the service's
+ * response.
+ * @param tell announces something to screen readers
+ * @returns a function to call with each changed page
  */
 export function letRevise(
   root: HTMLElement,
@@ -34,13 +34,13 @@ class Revising {
   readonly #panel: Panel;
   readonly #tell: (news: string) => void;
   #points: Points;
-  /** What stood before the slider began to move that moves now, and which it is. */
+  /** The slider that is moving, and the points before it started. */
   #moving: { name: Name | null; from: Points };
-  /** What is looked at before it is published. */
+  /** The previewed draft. */
   #draft: Draft | null = null;
-  /** Whether it may have been published, as no answer is there yet, or none came. */
+  /** Whether the draft may have been published, because its response is pending or was lost. */
   #isSent = false;
-  /** What stands by now, where that has to wait for an answer; null for an outlook that takes no version any more. */
+  /** The newer page that waits for a pending response; null if the outlook is closed. */
   #next: HTMLFormElement | null | undefined;
 
   constructor(root: HTMLElement, tell: (news: string) => void) {
@@ -50,7 +50,7 @@ class Revising {
     const { form, publish, back } = this.#panel;
     this.#points = standing(form);
     this.#moving = { name: null, from: this.#points };
-    this.#show(this.#points); // a browser that comes back to the page may have filled in something else
+    this.#show(this.#points); // a browser may restore other values when it returns to the page
     form.addEventListener('input', ({ target }) => this.#move(target));
     form.addEventListener('submit', (event) => {
       event.preventDefault();
@@ -63,7 +63,7 @@ class Revising {
     publish.addEventListener('click', () => void this.#publish());
   }
 
-  /** Tells what stands by now: the form of a page that was asked for anew, null where there is none. */
+  /** Takes the form of an updated page; null if the page has none. */
   stands(form: HTMLFormElement | null): void {
     this.#next = form;
     if (!this.#isSent) this.#takeOver();
@@ -135,7 +135,7 @@ class Revising {
     if ('version' in answer) {
       const { form } = this.#panel;
       forget(form);
-      // What stands from now on, until the page tells it in full.
+      // The new current version, until the page itself is updated.
       for (const name of NAMES) form.dataset[name] = String(this.#points[name]);
       form.dataset['version'] = String(answer.version);
       this.#edit();

@@ -5,14 +5,14 @@ import { type ChartLook, Label, plotOf, renderChart, round, ValueAxis } from './
 import { percent } from './text.ts';
 
 export type CalibrationData = {
-  /** Whose forecasts they are. */
+  /** The name of the forecaster. */
   name: string;
-  /** How many outlooks are scored. */
+  /** The number of scored outlooks. */
   n: number;
   buckets: readonly CalibrationBucket[];
 };
 
-/** How often came about what was given a probability, against that probability, each with its 95 % interval. */
+/** How often outcomes occurred, against their forecast probability, each with its 95 % interval. */
 export function calibrationChart({ name, n, buckets }: CalibrationData, look: ChartLook): string {
   const title = `Calibration of ${name}`;
   const count = n === 1 ? '1 resolved outlook' : `${n} resolved outlooks`;

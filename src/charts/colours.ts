@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 
 export const CHART_THEMES = ['auto', 'light', 'dark'] as const;
-/** Which ground a chart is drawn on; with `auto` whoever shows it decides (prefers-color-scheme). */
+/** The colour scheme of a chart; with `auto` it follows the reader's preference (prefers-color-scheme). */
 export type ChartTheme = (typeof CHART_THEMES)[number];
 
 type Colours = Record<
@@ -9,7 +9,7 @@ type Colours = Record<
   string
 >;
 
-// Vermilion, grey and blue, told apart by all kinds of colour vision (Okabe and Ito 2008), each with a
+// Vermilion, grey and blue, distinct for all kinds of colour vision (Okabe and Ito 2008), each with a
 // contrast of at least 3 : 1 to its ground (WCAG 2.2, 1.4.11) and texts with 4.5 : 1 (1.4.3).
 const LIGHT: Colours = {
   ground: '#ffffff',
@@ -56,7 +56,7 @@ const STYLES: Record<ChartTheme, string> = {
 /** The style sheet of a chart. */
 export const chartStyle = (theme: ChartTheme): string => STYLES[theme];
 
-/** The Content-Security-Policy of a chart that is opened as a document: its own style sheet and nothing else. */
+/** The Content-Security-Policy of a chart opened as a document: it allows only its own style sheet. */
 export const chartPolicy = (theme: ChartTheme): string => POLICIES[theme];
 
 const policyOf = (theme: ChartTheme): string => {

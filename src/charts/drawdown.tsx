@@ -19,16 +19,16 @@ export type DrawdownData = {
   since: string;
   /** Ascending by date. */
   closes: readonly Observation[];
-  /** Of these closes; null where there are none. */
+  /** The drawdowns of these closes; null if there are none. */
   found: Drawdown | null;
-  /** What the last close is called. */
+  /** The label for the last close. */
   label: DrawdownLabel | null;
   labels: readonly DrawdownLabel[];
 };
 
 const dateOf = (day: string): Date => new Date(`${day}T00:00:00Z`);
 
-/** How far the closes are below their running peak, with the depths at which a fall gets a name. */
+/** How far the closes are below their running peak, with the depths of the drawdown labels. */
 export function drawdownChart(data: DrawdownData, look: ChartLook): string {
   const { symbol, since, found, label } = data;
   const title = `${symbol}: drawdown`;
@@ -112,7 +112,7 @@ function Water({ data: { closes, labels }, look }: { data: DrawdownData; look: C
   );
 }
 
-/** Of what would fall on one pixel, the deepest: a picture does not grow with the number of days, nor loses a trough. */
+/** Keeps the deepest value per pixel, so that the size of a chart does not grow with the days and no trough is lost. */
 function deepestPerPixel(points: readonly Point[], x: (point: Point) => number): Point[] {
   const drawn: Point[] = [];
   let pixel = -1;

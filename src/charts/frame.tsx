@@ -3,23 +3,23 @@ import { renderToString } from 'preact-render-to-string';
 import { chartStyle, type ChartTheme } from './colours.ts';
 import { fitText, withoutControls } from './text.ts';
 
-/** How a chart is drawn: its size in pixels, how many times as large it then is, and on which ground. */
+/** How a chart is drawn: its size in pixels, its scale factor and its colour scheme. */
 export type ChartLook = { width: number; height: number; scale: number; theme: ChartTheme };
 
-/** The part of a chart that is drawn into, in pixels. */
+/** The plot area of a chart, in pixels. */
 export type Plot = { left: number; right: number; top: number; bottom: number };
 
 const FONT = "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif";
-/** Of the heading, in pixels; what is drawn begins below. */
+/** The height of the heading, in pixels; the plot starts below. */
 export const HEADING = 62;
 const MARGIN = 20;
 
 /**
- * A chart as an SVG document: with a heading that is drawn, and with the name and the description that
- * screen readers tell (WAI-ARIA, SVG 2 chapter 5). The same data are the same bytes.
- * @param title drawn and told
- * @param subtitle drawn under it
- * @param description what the picture shows, in words
+ * A chart as an SVG document, with a visible heading, and a name and description for screen readers
+ * (WAI-ARIA, SVG 2 chapter 5). The same data always give the same bytes.
+ * @param title the visible heading, also read by screen readers
+ * @param subtitle drawn under the title
+ * @param description the content of the chart, as text
  */
 export function renderChart(
   { width, height, scale, theme }: ChartLook,
@@ -49,7 +49,7 @@ export function renderChart(
   return renderToString(chart).replaceAll(']]>', ']]&gt;');
 }
 
-/** The room that is left below the heading. */
+/** The space below the heading. */
 export function plotOf(
   { width, height }: ChartLook,
   margins: { left?: number; right?: number; bottom?: number } = {},
@@ -58,7 +58,7 @@ export function plotOf(
   return { left, right: width - right, top: HEADING + 10, bottom: height - bottom };
 }
 
-/** One line of text, cut to its room, in pixels. */
+/** One line of text, truncated to the available width in pixels. */
 export function Label(props: {
   x: number;
   y: number;
@@ -84,10 +84,10 @@ export function Label(props: {
   );
 }
 
-/** Coordinates to a tenth of a pixel: the same on every machine, and short. */
+/** Rounds coordinates to a tenth of a pixel, so that they are short and the same on every machine. */
 export const round = (value: number): number => Math.round(value * 10) / 10;
 
-/** The axis of values: lines across the plot, each with its text on the left. */
+/** The value axis: lines across the plot, each labelled on the left. */
 export function ValueAxis({
   plot,
   ticks,
@@ -115,7 +115,7 @@ export function ValueAxis({
   );
 }
 
-/** The axis of time, under the plot. */
+/** The time axis, below the plot. */
 export function TimeAxis({
   plot,
   ticks,

@@ -13,9 +13,9 @@ import {
 } from './frame.tsx';
 import { longDay, percent, SCENARIO_TITLES, sharesOf, shortDay, withoutControls } from './text.ts';
 
-/** What stood from a moment on. */
+/** The probabilities that apply from a time on. */
 export type HistoryStep = { version: number; publishedAt: Date; probabilities: Fractions };
-/** Something that happened to the outlook, beside its versions. */
+/** An event of the outlook other than a version. */
 export type HistoryMark = { at: Date; kind: 'evidence' | 'triggered' | 'resolved'; text: string };
 export type HistoryData = {
   title: string;
@@ -25,7 +25,7 @@ export type HistoryData = {
   marks: readonly HistoryMark[];
 };
 
-/** How the probabilities moved: steps stacked to 100 %, with the versions and what else happened marked. */
+/** How the probabilities moved: steps stacked to 100 %, with marks for versions and other events. */
 export function historyChart(data: HistoryData, look: ChartLook): string {
   const { title, symbol, steps, marks } = data;
   const [first, last] = [steps[0], steps.at(-1)];
@@ -64,7 +64,7 @@ function Steps({ data: { steps, marks }, look }: { data: HistoryData; look: Char
           .curve(curveStepAfter)
           .digits(1);
         const end = layer.at(-1);
-        // The last step goes on to the edge.
+        // The last step extends to the edge.
         const ending = end && `M${round(x(end.data.publishedAt))},${round(y(end[0]))}`;
         const [low, high] = end ?? [0, 0];
         return (
@@ -103,7 +103,7 @@ function Steps({ data: { steps, marks }, look }: { data: HistoryData; look: Char
 const DAY = 86_400_000;
 type TimeScale = ReturnType<typeof scaleUtc<number>>;
 
-/** From the first version to the last thing that happened, and a little more, so that its step is seen. */
+/** From the first version to a little after the last event, so that the last step is visible. */
 function timeScale(
   steps: readonly HistoryStep[],
   marks: readonly HistoryMark[],
@@ -117,14 +117,14 @@ function timeScale(
   return scaleUtc([new Date(from), new Date(to + more)], [plot.left, plot.right]);
 }
 
-/** Ticks of time, as many as have room. */
+/** Time ticks, as many as fit. */
 export function timeTicks(x: TimeScale, plot: Plot): { x: number; text: string }[] {
   const ticks = x.ticks(Math.max(2, Math.floor((plot.right - plot.left) / 110)));
   const write = x.tickFormat();
   return ticks.map((tick) => ({ x: x(tick), text: write(tick) }));
 }
 
-/** Of what would fall on one pixel, the last: a picture does not grow with the number of versions. */
+/** Keeps the last step per pixel, so that the size of a chart does not grow with the number of versions. */
 function perPixel<Item>(items: readonly Item[], x: (item: Item) => number): Item[] {
   return items.filter((item, index) => {
     const next = items[index + 1];
@@ -132,10 +132,10 @@ function perPixel<Item>(items: readonly Item[], x: (item: Item) => number): Item
   });
 }
 
-/** How far marks of versions are apart at least, and numbers of versions, in pixels. */
+/** The minimum distance between version marks, and between version numbers, in pixels. */
 const [LINES_APART, NUMBERS_APART] = [8, 34];
 
-/** A line where a version was published, with its number, each as far as there is room for it. */
+/** A line where a version was published, with its number, where they fit. */
 function VersionMarks(props: { steps: readonly HistoryStep[]; x: TimeScale; plot: Plot }) {
   const { steps, x, plot } = props;
   return (
@@ -161,7 +161,7 @@ function VersionMarks(props: { steps: readonly HistoryStep[]; x: TimeScale; plot
   );
 }
 
-/** Of steps, the first and each that is far enough from the one before. */
+/** The first step and each one far enough from the previous one. */
 function apart(steps: readonly HistoryStep[], pixels: number, x: TimeScale): HistoryStep[] {
   let taken = -Infinity;
   return steps.filter(({ publishedAt }) => {
@@ -171,7 +171,7 @@ function apart(steps: readonly HistoryStep[], pixels: number, x: TimeScale): His
   });
 }
 
-/** A dot for evidence, a triangle for a condition that was triggered, a square for a resolution, with what it says. */
+/** A dot for evidence, a triangle for a triggered condition, a square for a resolution, each with its text. */
 function Mark({ mark: { kind, text, at }, x, plot }: { mark: HistoryMark; x: number; plot: Plot }) {
   const base = plot.bottom + 40;
   const shapes = {

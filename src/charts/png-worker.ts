@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { Resvg } from '@resvg/resvg-js';
 
 const require = createRequire(import.meta.url);
-// A font of our own: pictures are the same on every machine, also on one that has no font.
+// Our own font, so that charts are the same on every machine, even one without fonts.
 const fontFiles = ['DejaVuSans.ttf', 'DejaVuSans-Bold.ttf'].map((name) =>
   require.resolve(`dejavu-fonts-ttf/ttf/${name}`),
 );
@@ -13,7 +13,7 @@ const FONT = {
   sansSerifFamily: 'DejaVu Sans',
 };
 
-/** An SVG document as a PNG of its own size; what charts/png.ts has a thread do. */
+/** Renders an SVG document as a PNG of its own size. Runs in the worker thread of charts/png.ts. */
 export default function render(svg: string): Uint8Array {
   return new Resvg(svg, { font: FONT }).render().asPng();
 }

@@ -1,11 +1,11 @@
 import { Piscina } from 'piscina';
 
-/** How many pictures may be wanted at once: what one thread makes in the time that anybody waits. */
+/** The maximum queue length: what one thread can render in an acceptable time. */
 const MOST_WANTED = 20;
 
-// One thread, so that pictures never take more than one core from all else. It ends when nobody wants any.
+// One thread, so that charts never use more than one core. It ends when idle.
 const pool = new Piscina<string, Uint8Array>({
-  // As the build made it, wherever this module runs from.
+  // The built file, wherever this module runs from.
   filename: new URL('../../dist/charts/png-worker.js', import.meta.url).href,
   minThreads: 0,
   maxThreads: 1,
@@ -14,12 +14,12 @@ const pool = new Piscina<string, Uint8Array>({
 
 let wanted = 0;
 
-/** More pictures are wanted than can be made in a time that anybody waits. */
+/** The render queue is full. */
 export class TooManyPictures extends Error {}
 
 /**
- * A picture with its SVG document made into a PNG of its own size, by a thread beside this one.
- * @param draw makes the document, once it is known that there is room
+ * Renders a chart's SVG document as a PNG of its own size, in a worker thread.
+ * @param draw makes the document, once there is room in the queue
  * @throws TooManyPictures before anything is drawn
  */
 export async function asPng<Drawn extends { body: string }>(

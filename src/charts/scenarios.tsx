@@ -3,19 +3,19 @@ import { type Fractions, SCENARIO_NAMES, type ScenarioName } from '../domain/pro
 import { type ChartLook, HEADING, Label, renderChart, round } from './frame.tsx';
 import { longDay, percent, points, SCENARIO_TITLES, sharesOf } from './text.ts';
 
-/** What a version says, as far as its picture shows. */
+/** The parts of a version that its chart shows. */
 export type ScenariosData = {
   title: string;
   symbol: string;
   version: number;
   publishedAt: Date;
   probabilities: Fractions;
-  /** How far each moved with the version; null for the first one. */
+  /** How far the version moved each probability; null for the first version. */
   deltas: Fractions | null;
   scenarioTitles: Record<ScenarioName, string>;
 };
 
-/** The three probabilities of a version as bars from 0 to 100 %, with how far they moved. */
+/** The three probabilities of a version as bars from 0 to 100 %, with their changes. */
 export function scenariosChart(data: ScenariosData, look: ChartLook): string {
   const { title, symbol, version, publishedAt, probabilities } = data;
   const description = `${sharesOf(probabilities)}. ${movement(data)}`;

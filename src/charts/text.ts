@@ -2,7 +2,7 @@ import { format } from 'd3-format';
 import { utcFormat } from 'd3-time-format';
 import { type Fractions, SCENARIO_NAMES, type ScenarioName } from '../domain/probabilities.ts';
 
-/** What scenarios are called where people read. */
+/** The display names of scenarios. */
 export const SCENARIO_TITLES: Record<ScenarioName, string> = {
   bear: 'Bear',
   base: 'Base',
@@ -16,7 +16,7 @@ export function sharesOf(probabilities: Fractions): string {
   ).join(', ');
 }
 
-/** A text in its paragraphs, which blank lines part. */
+/** Splits a text into paragraphs, which blank lines separate. */
 export function paragraphsOf(text: string): string[] {
   const lines = text.replaceAll('\r\n', '\n');
   return lines.split(/\n[ \t]*\n/).filter((one) => one.trim() !== '');
@@ -28,8 +28,8 @@ const WIDE =
   /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Extended_Pictographic}]/u;
 
 /**
- * A text that takes no more than a width, with an ellipsis where it is cut. By an estimate that is on the
- * safe side, as nobody knows in which font a chart will be shown.
+ * Truncates a text to a width, with an ellipsis. The width is a safe estimate, because the font in which a
+ * chart is shown is unknown.
  * @param width in pixels
  * @param size of the font, in pixels
  */
@@ -47,16 +47,16 @@ export function fitText(text: string, width: number, size: number): string {
   return kept;
 }
 
-/** Text as XML 1.0 can hold it: without the control characters that it can't (2.2). */
+/** Removes the control characters that XML 1.0 does not allow (2.2). */
 export function withoutControls(text: string): string {
   // oxlint-disable-next-line no-control-regex
   return text.replaceAll(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\ufffe\uffff]/g, '\ufffd');
 }
 
-/** A number with thousands apart and at most four decimals: `2,861.99`. */
+/** A number with thousands separators and at most four decimals: `2,861.99`. */
 export const decimal = format(',.4~f');
 
-/** A fraction as a percentage: 0.3 is `30%`. Nothing of a basis point is lost. */
+/** A fraction as a percentage: 0.3 is `30%`. Exact to the basis point. */
 export function percent(fraction: number): string {
   return `${decimal(Math.round(fraction * 1e8) / 1e6)}%`;
 }
@@ -73,9 +73,9 @@ export function points(difference: number): string {
   return `${rounded > 0 ? '+' : ''}${decimal(rounded)}`;
 }
 
-/** A day as people write it in English: `20 November 2026`. */
+/** A day as written in English: `20 November 2026`. */
 export const longDay = utcFormat('%-d %B %Y');
 /** The same, shorter: `20 Nov 2026`. */
 export const shortDay = utcFormat('%-d %b %Y');
-/** With the time, in UTC. */
+/** A day and time in UTC: `20 Nov 2026, 16:31 UTC`. */
 export const moment = utcFormat('%-d %b %Y, %H:%M UTC');

@@ -1,7 +1,8 @@
 import { parseArgs } from 'node:util';
+import type pg from 'pg';
 import { issueKey, listKeys, revokeKey } from '../access/api-keys.ts';
 import { appendAudit, localWrite } from '../access/audit-log.ts';
-import { type Database, inTransaction, onSession } from '../postgres/pool.ts';
+import { inTransaction } from '../postgres/pool.ts';
 import { keyState, ROLES } from '../domain/api-keys.ts';
 import { keyRequest } from '../access/key-routes.ts';
 import { newKey } from '../access/key-schemas.ts';
@@ -16,13 +17,13 @@ await runCommand({
 
 ${DATABASE_USAGE}`,
   read: commandOf,
-  work: async (database, command) => {
-    await command(database, new Date());
+  work: async ({ pool }, command) => {
+    await command(pool, new Date());
     return true;
   },
 });
 
-type Command = (database: Database, now: Date) => Promise<void>;
+type Command = (pool: pg.Pool, now: Date) => Promise<void>;
 
 function commandOf(args: string[]): Command {
   const [verb, ...rest] = args;
@@ -44,9 +45,9 @@ function issueCommand(args: string[]): Command {
   const { values } = parseArgs({ args, options: { name: text, role: text, expires: text } });
   const { name, role, expires: expiresAt } = values;
   const request = parse(newKey, { name, role, expiresAt });
-  return async ({ pool }, now) => {
+  return async (pool, now) => {
     const { key, issued } = await inTransaction(pool, async (session) => {
-      const made = await issueKey(onSession(session), keyRequest(request, now), now);
+      const made = await issueKey(session, keyRequest(request, now), now);
       await appendAudit(session, [localWrite(`/v1/keys/${made.issued.id} (issued)`, now)]);
       return made;
     });
@@ -56,10 +57,10 @@ function issueCommand(args: string[]): Command {
   };
 }
 
-async function list({ db }: Database, now: Date): Promise<void> {
+async function list(pool: pg.Pool, now: Date): Promise<void> {
   let after: { createdAt: Date; id: string } | null = null;
   do {
-    const keys = await listKeys(db, { after, limit: 100 });
+    const keys = await listKeys(pool, { after, limit: 100 });
     for (const key of keys) {
       const used = key.lastUsedAt?.toISOString() ?? 'never used';
       print(
@@ -77,9 +78,9 @@ function revokeCommand(args: string[]): Command {
   if (id === undefined || more.length > 0 || !isId.test(id)) {
     throw new UsageError('revoke takes the id of one key, as list prints it.');
   }
-  return async ({ pool }, now) => {
+  return async (pool, now) => {
     await inTransaction(pool, async (session) => {
-      await revokeKey(onSession(session), id, now);
+      await revokeKey(session, id, now);
       await appendAudit(session, [localWrite(`/v1/keys/${id} (revoked)`, now)]);
     });
     print(`Revoked ${id}.`);

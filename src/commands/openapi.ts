@@ -8,11 +8,11 @@ import { connect } from '../postgres/pool.ts';
 const FILE = new URL('../../openapi/openapi.json', import.meta.url);
 
 // Describing the routes runs no query, so nothing connects to this database.
-const database = connect({ max: 1 }, () => {});
+const pool = connect({ max: 1 }, () => {});
 const app = await buildApp({
   config: readConfig({}),
-  database,
-  feed: new ChangeFeed(database.pool, () => {}),
+  pool,
+  feed: new ChangeFeed(pool, () => {}),
   now: () => new Date(),
   logger: pino({ level: 'silent' }),
 });

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 export const ROLES = ['analyst', 'feed', 'admin'] as const;
 export type Role = (typeof ROLES)[number];
 
-/** An `admin` may do all; every other role only its own. */
+/** An `admin` may do everything; every other role only its own work. */
 export function roleAllows(held: Role, needed: Role): boolean {
   return held === needed || held === 'admin';
 }
@@ -21,14 +21,14 @@ export function keyHint(key: string): string {
   return key.slice(0, 8);
 }
 
-/** SHA-256 of the whole key: all that is stored of it. */
+/** SHA-256 of the whole key. Nothing else of the key is stored. */
 export function keyHash(key: string): Buffer {
   return createHash('sha256').update(key).digest();
 }
 
 export type KeyState = 'active' | 'expired' | 'revoked';
 
-/** A key expires at the very moment of `expiresAt`; null never expires. */
+/** A key expires exactly at `expiresAt`; null never expires. */
 export function keyState(
   key: { expiresAt: Date | null; revokedAt: Date | null },
   now: Date,

@@ -1,25 +1,25 @@
-/** How many buckets probabilities are sorted into: [0, 0.1), [0.1, 0.2), … [0.9, 1]. */
+/** The number of buckets for probabilities: [0, 0.1), [0.1, 0.2), … [0.9, 1]. */
 export const BUCKETS = 10;
 
-/** Whether what was given a probability around a bucket's came about as often. */
+/** How often events forecast with the probabilities of a bucket occurred. */
 export type CalibrationBucket = {
   /** The bucket [from, to); the last one holds 1. */
   from: number;
   to: number;
-  /** How many outlooks had a probability in the bucket for a part of their time. */
+  /** The number of outlooks with a probability in the bucket for a part of their time. */
   n: number;
-  /** What those parts sum to, each outlook's whole time being 1. */
+  /** The sum of those parts, where the whole time of an outlook is 1. */
   weight: number;
-  /** Weighted means of the probabilities and of what came about. */
+  /** Weighted means of the probabilities and of the outcomes. */
   predictedMean: number;
   realisedRate: number;
-  /** Where the rate lies with 95 % confidence: Wilson 1927, at Kish's effective sample size. */
+  /** The 95 % confidence interval of the rate: Wilson 1927, at Kish's effective sample size. */
   interval: { low: number; high: number };
 };
 
 /**
- * Murphy's decomposition (1973) of the mean of (p − o)² over a partition into buckets. It is exact where all
- * forecasts of a bucket are equal; `withinBuckets` is what they differ by (Stephenson, Coelho and Jolliffe
+ * Murphy's decomposition (1973) of the mean of (p − o)² over a partition into buckets. It is exact if all
+ * forecasts of a bucket are equal; `withinBuckets` is their variation (Stephenson, Coelho and Jolliffe
  * 2008): score = reliability − resolution + uncertainty + withinBuckets.
  */
 export type Decomposition = {
@@ -29,11 +29,11 @@ export type Decomposition = {
   withinBuckets: number;
 };
 
-/** What fell into a bucket: weights, weighted probabilities and outcomes. */
+/** The sums of a bucket: weights, weighted probabilities and outcomes. */
 type Sums = { weight: number; predicted: number; realised: number };
-/** All outlooks', and that of the one that is being added. */
+/** Over all outlooks, and over the one being added. */
 type Bucket = Sums & {
-  /** Of the weights of outlooks, their squares. */
+  /** The sum of the squared weights of outlooks. */
   squared: number;
   n: number;
   added: Sums;
@@ -41,17 +41,17 @@ type Bucket = Sums & {
 const noSums = (): Sums => ({ weight: 0, predicted: 0, realised: 0 });
 const empty = (): Bucket => ({ ...noSums(), squared: 0, n: 0, added: noSums() });
 
-// 0.3 · 10 is 3.0000000000000004 or less: what stands on an edge belongs above it.
+// 0.3 · 10 is 3.0000000000000004 or less; a value on an edge belongs to the bucket above it.
 const bucketOf = (p: number): number => Math.min(BUCKETS - 1, Math.floor(p * BUCKETS + 1e-9));
 
-/** Sums up probabilities of events and what came about, a few of each outlook. */
+/** Sums up probabilities of events and their outcomes, a few per outlook. */
 export class Calibration {
   readonly #buckets = Array.from({ length: BUCKETS }, empty);
   #error = 0;
   #addedError = 0;
 
   /**
-   * Adds what fell into a bucket: its weight, and the weighted sum of its probabilities.
+   * Adds to a bucket: a weight, and the weighted sum of its probabilities.
    * @param happened 1 or 0
    */
   add(bucket: number, weight: number, predicted: number, happened: number): void {
@@ -62,12 +62,12 @@ export class Calibration {
     added.realised += weight * happened;
   }
 
-  /** Adds the weighted sum of (p − o)² of all that was added. */
+  /** Adds the weighted sum of (p − o)² of everything added. */
   addError(error: number): void {
     this.#addedError += error;
   }
 
-  /** Adds an outlook of which there is one event. */
+  /** Adds an outlook with a single event. */
   addEvent(p: number, happened: number): void {
     const bucket = this.#buckets[bucketOf(p)];
     if (!bucket) throw new RangeError(`${p} is not a probability`);
@@ -79,7 +79,7 @@ export class Calibration {
     this.#error += (p - happened) * (p - happened);
   }
 
-  /** Adds what another has of the outlook that is being added. */
+  /** Adds the sums that another instance has for the outlook being added. */
   include(other: Calibration): void {
     for (const [index, { added }] of this.#buckets.entries()) {
       const included = other.#buckets[index]?.added ?? noSums();
@@ -91,8 +91,8 @@ export class Calibration {
   }
 
   /**
-   * All of an outlook was added: it counts as one, as its parts share one outcome.
-   * @param whole what its weights count as 1
+   * Ends an outlook. It counts as one, because its parts share one outcome.
+   * @param whole the weight that counts as 1
    */
   endOutlook(whole: number): void {
     for (const bucket of this.#buckets) {
@@ -110,7 +110,7 @@ export class Calibration {
     this.#addedError = 0;
   }
 
-  /** Those that anything fell into, ascending. */
+  /** The buckets that are not empty, ascending. */
   buckets(): CalibrationBucket[] {
     return this.#buckets.flatMap(({ weight, predicted, realised, squared, n }, bucket) => {
       if (n === 0) return [];
@@ -129,7 +129,7 @@ export class Calibration {
     });
   }
 
-  /** Null where nothing was added. */
+  /** Null if nothing was added. */
   decomposition(): Decomposition | null {
     const used = this.#buckets.filter(({ n }) => n > 0);
     const total = used.reduce((sum, { weight }) => sum + weight, 0);

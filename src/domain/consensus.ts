@@ -13,19 +13,19 @@ import { distanceOf } from './scoring.ts';
 export const POOL_METHODS = ['linear', 'logarithmic'] as const;
 export type PoolMethod = (typeof POOL_METHODS)[number];
 export const POOL_WEIGHTS = ['equal', 'recency', 'skill'] as const;
-/** What gives a view its weight; see {@link recencyWeights} and {@link skillWeights}. */
+/** How views are weighted; see {@link recencyWeights} and {@link skillWeights}. */
 export type PoolWeights = (typeof POOL_WEIGHTS)[number];
 
-/** After this many days a view weighs half of one that was recorded with the newest. */
+/** A view this many days older than the newest one has half its weight. */
 export const HALF_LIFE_DAYS = 30;
-/** How many scored outlooks an analyst's skill is shrunk by: with as many, it counts half. */
+/** Shrinks an analyst's skill: with this many scored outlooks, it counts half. */
 export const SKILL_SHRINKAGE = 10;
 
 const DAY = 86_400_000;
 
 /**
- * 2^(−age / {@link HALF_LIFE_DAYS}), where the age is that against the newest view: what the views weigh among
- * themselves changes with views only, not with the hour at which one asks.
+ * 2^(−age / {@link HALF_LIFE_DAYS}), where the age is relative to the newest view. So the weights depend
+ * only on the views, not on the time of the request.
  */
 export function recencyWeights(recordedAt: readonly Date[]): number[] {
   const newest = Math.max(...recordedAt.map(Number));
@@ -34,7 +34,7 @@ export function recencyWeights(recordedAt: readonly Date[]): number[] {
 
 /**
  * max(0, skill) · n / (n + {@link SKILL_SHRINKAGE}) of the mean Brier score against uniform thirds over the n
- * outlooks that were scored for an analyst: who did no better than chance, or was never scored, weighs nothing.
+ * scored outlooks of an analyst. An analyst who did no better than chance or was never scored gets weight 0.
  * @param records null for an analyst who was never scored
  */
 export function skillWeights(records: readonly ({ n: number; skill: number } | null)[]): number[] {
@@ -43,7 +43,7 @@ export function skillWeights(records: readonly ({ n: number; skill: number } | n
   );
 }
 
-/** Weights that sum to 1; null where all are 0, and so nobody has any. */
+/** Weights scaled to sum to 1; null if all are 0. */
 export function normalised(weights: readonly number[]): number[] | null {
   const sum = weights.reduce((a, b) => a + b, 0);
   return sum > 0 ? weights.map((weight) => weight / sum) : null;
@@ -52,9 +52,9 @@ export function normalised(weights: readonly number[]): number[] | null {
 /**
  * Pools distributions by weights that sum to 1.
  * - `linear`: Σ w_i p_i (Stone 1961)
- * - `logarithmic`: ∝ Π p_ik^w_i, renormalised (Genest and Zidek 1986). A view with weight that gives a scenario 0
- *   rules it out for all; one without weight has no say, even where it gives 0.
- * @returns null where the logarithmic pool does not exist, as each scenario is ruled out by a view
+ * - `logarithmic`: ∝ Π p_ik^w_i, renormalised (Genest and Zidek 1986). A view with a positive weight and probability 0 for a
+ *   scenario rules that scenario out; a view with weight 0 has no effect.
+ * @returns null if the logarithmic pool does not exist, because the views rule out every scenario
  */
 export function pool(
   method: PoolMethod,
@@ -66,7 +66,7 @@ export function pool(
       views.reduce((sum, view, index) => sum + (weights[index] ?? 0) * view[name], 0),
     );
   }
-  // With weights that sum to 1 no product of anything above 0 is rounded away.
+  // With weights that sum to 1, no product of positive factors underflows to 0.
   const raised = byScenario((name) =>
     views.reduce((product, view, index) => product * view[name] ** (weights[index] ?? 0), 1),
   );
@@ -76,11 +76,11 @@ export function pool(
 
 /**
  * A distribution in whole basis points that sum to exactly 10000, by the largest remainder (Hamilton): each is
- * cut to whole points, and those that lost most get one more; of equal ones, the first of bear, base, bull.
+ * rounded down, and those that lost most get one point more; ties go to the first of bear, base, bull.
  */
 export function inBasisPoints(distribution: Readonly<Fractions>): Probabilities {
   const exact = byScenario((name) => distribution[name] * WHOLE);
-  // What is whole but for the last binary digits is whole.
+  // A value that is whole except for its last binary digits counts as whole.
   const points = byScenario((name) => Math.floor(exact[name] + 1e-7));
   const left = WHOLE - points.bear - points.base - points.bull;
   const remainder = (name: (typeof SCENARIO_NAMES)[number]) => exact[name] - points[name];
@@ -92,22 +92,22 @@ export function inBasisPoints(distribution: Readonly<Fractions>): Probabilities 
   return probabilitiesOf(points);
 }
 
-/** How far the views lie apart in the probability of a scenario, fractions. */
+/** How far the views differ in the probability of a scenario, as fractions. */
 export type Spread = { min: number; max: number; standardDeviation: number };
 
 export type Consensus = {
-  /** As pooled. */
+  /** The pooled probabilities, unrounded. */
   exact: Fractions;
   probabilities: Probabilities;
-  /** Of each scenario; the standard deviation is weighted and around the linear pool. */
+  /** Per scenario; the standard deviation is weighted and around the linear pool. */
   spread: ByScenario<Spread>;
-  /** Of each view, in their order: the total variation distance to the pool, 0–1. */
+  /** Per view, in their order: the total variation distance to the pool, 0–1. */
   distances: number[];
 };
 
 /**
- * What views add up to.
- * @param views one at least
+ * The consensus of views.
+ * @param views at least one
  * @param weights of the views, which sum to 1
  * @returns null as {@link pool}
  */

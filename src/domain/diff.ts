@@ -3,16 +3,16 @@ import type { Headwind } from './headwinds.ts';
 import { type Alteration, alterations, diffLists, type ListDiff } from './list-diff.ts';
 import { type Probabilities, SCENARIO_NAMES, type ScenarioName } from './probabilities.ts';
 
-/** A version, as far as it is compared with another. */
+/** The parts of a version that a diff compares. */
 export type Comparable = { probabilities: Probabilities; framework: Framework };
 
-/** How the numbers moved, all in basis points. */
+/** How the probabilities moved, all in basis points. */
 export type ProbabilitiesDiff = {
   from: Probabilities;
   to: Probabilities;
   /** Signed; they sum to 0. */
   deltas: Record<ScenarioName, number>;
-  /** Half the sum of the absolute deltas: the probability that changed hands. */
+  /** Half the sum of the absolute deltas: the total variation distance. */
   totalVariation: number;
 };
 
@@ -21,16 +21,16 @@ export type ListName = {
   [Name in keyof Framework]: Framework[Name] extends readonly unknown[] ? Name : never;
 }[keyof Framework];
 
-/** What leads from one version to another: all of it, and nothing that stays. */
+/** The difference between two versions: all changes, and nothing that stays. */
 export type VersionDiff = {
   probabilities: ProbabilitiesDiff;
-  /** What is no list, in the order of a framework; `path` is from the framework. */
+  /** Members that are not lists, in the order of a framework; `path` starts at the framework. */
   fields: Alteration[];
-  /** Headwinds in the order of their ranks, whatever order they were sent in. */
+  /** Headwinds by rank, in whatever order they were sent. */
   lists: { [Name in ListName]: ListDiff<Framework[Name][number]> };
 };
 
-/** Compares any two versions, in either order; `diffVersions(b, a)` is the exact way back. */
+/** Compares any two versions, in either order; `diffVersions(b, a)` is the exact reverse. */
 export function diffVersions(from: Comparable, to: Comparable): VersionDiff {
   return {
     probabilities: diffProbabilities(from.probabilities, to.probabilities),
@@ -45,7 +45,7 @@ function diffProbabilities(from: Probabilities, to: Probabilities): Probabilitie
     base: to.base - from.base,
     bull: to.bull - from.bull,
   };
-  // Whole: deltas that sum to 0 have absolute values of an even sum.
+  // A whole number: if deltas sum to 0, the sum of their absolute values is even.
   const totalVariation =
     (Math.abs(deltas.bear) + Math.abs(deltas.base) + Math.abs(deltas.bull)) / 2;
   return { from, to, deltas, totalVariation };

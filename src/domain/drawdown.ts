@@ -2,10 +2,10 @@ import { type Fault, repeated } from './errors.ts';
 import { countUntil, type Observation } from './series.ts';
 
 /**
- * What a fall of the instrument is called. `minDepth` is the drawdown from the running peak, a
- * fraction in (0, 1], from which the label applies. One that is told by its speed, as a crash is, has a
- * `speed` instead: so deep, a fraction in (0, 1], below the highest close of a day and the `days` calendar
- * days before it. Both null: told by neither, and so by no computation.
+ * The name for a fall of the instrument. `minDepth` is the drawdown from the running peak, a
+ * fraction in (0, 1], from which the label applies. A label defined by speed, such as a crash, has a
+ * `speed` instead: at least `depth`, a fraction in (0, 1], below the highest close of a day and the `days`
+ * calendar days before it. A label with neither is never computed.
  */
 export type DrawdownLabel = {
   key: string;
@@ -16,7 +16,7 @@ export type DrawdownLabel = {
   implication: string;
 };
 
-/** Keys are used once, the depths that are given grow from each label to the next, and none has two tests. */
+/** Keys are unique, depths increase from label to label, and no label has both a depth and a speed. */
 export function drawdownLabelFaults(labels: readonly Partial<DrawdownLabel>[]): Fault[] {
   const faults = repeated(labels, 'key');
   let deepest = 0;
@@ -47,27 +47,27 @@ export type DrawdownEpisode = {
   /** The last day at the peak. */
   peakDate: string;
   peakValue: number;
-  /** The first day of the lowest close. */
+  /** The first day with the lowest close. */
   troughDate: string;
   troughValue: number;
   /** The first day back at the peak or above; null while under water. */
   recoveryDate: string | null;
-  /** −D at the trough, a fraction of the peak; above 1 where a close is negative. */
+  /** −D at the trough, a fraction of the peak; above 1 if a close is negative. */
   depth: number;
   daysToTrough: number;
-  /** Until the recovery, or the last close. */
+  /** Up to the recovery, or to the last close while under water. */
   daysUnderWater: number;
 };
 
 export type Drawdown = {
   last: Observation;
-  /** The highest close, on the last day that had it. */
+  /** The highest close, on the last day that reached it. */
   peak: Observation;
   /** −D of the last close; 0 at the peak. */
   depth: number;
-  /** The episode that is open. */
+  /** The open episode. */
   current: DrawdownEpisode | null;
-  /** The deepest; of several as deep, the first. */
+  /** The deepest episode; the first of several that are equally deep. */
   deepest: DrawdownEpisode | null;
   /** In the order of their peaks. */
   episodes: DrawdownEpisode[];
@@ -76,9 +76,9 @@ export type Drawdown = {
 /**
  * The drawdowns of closes: D_t = P_t / max_{s ≤ t} P_s − 1, of which depths are the negation.
  *
- * Closes before the first above zero are passed over, as no fall from such a peak can be told.
+ * Closes before the first positive one are skipped, because a fall from such a peak has no depth.
  * @param closes ascending by date, each day once
- * @returns null where there is none above zero
+ * @returns null if no close is positive
  */
 export function drawdownOf(closes: readonly Observation[]): Drawdown | null {
   const start = closes.findIndex(({ value }) => value > 0);
@@ -102,7 +102,7 @@ export function drawdownOf(closes: readonly Observation[]): Drawdown | null {
   return { last, peak, depth: depthOf(peak.value, last.value), current, deepest, episodes };
 }
 
-/** How deep each close is below the highest until then, from the first above zero on; 0 at a peak. */
+/** How far each close is below the highest so far, from the first positive close on; 0 at a peak. */
 export function depthsOf(closes: readonly Observation[]): Observation[] {
   const start = closes.findIndex(({ value }) => value > 0);
   let peak = 0;
@@ -135,13 +135,13 @@ const DAY = 86_400_000;
 const daysBetween = (from: string, to: string): number =>
   Math.round((Date.parse(to) - Date.parse(from)) / DAY);
 
-// A fall from 2,861.99 to nine tenths of it is one of 0.1, whatever its last binary digit says.
+// A fall from 2,861.99 to nine tenths of it is exactly 0.1, despite binary rounding.
 const ROUNDING = 1e-12;
 const reaches = (depth: number, least: number): boolean => depth >= least - ROUNDING;
 
 /**
- * The label that the last close has by an outlook's framework: of those that apply, the last in its list,
- * which goes from shallow to deep. Null for none.
+ * The label for the last close in an outlook's framework: the last in its list that applies.
+ * The list goes from shallow to deep. Null if none applies.
  * @param closes as for {@link drawdownOf}
  */
 export function labelOf(
@@ -157,7 +157,7 @@ export function labelOf(
   return labels.findLast(applies) ?? null;
 }
 
-/** How deep the last close is below the highest of its day and so many calendar days before. */
+/** How far the last close is below the highest close of its day and that many calendar days before. */
 function fallWithin(closes: readonly Observation[], last: Observation, days: number): number {
   const before = new Date(Date.parse(last.date) - (days + 1) * DAY).toISOString().slice(0, 10);
   let highest = last.value;

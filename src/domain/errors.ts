@@ -1,9 +1,9 @@
-/** What is wrong with one field: where it stands in the document, and how to mend it. */
+/** A faulty field: its place in the document, and how to fix it. */
 export type Fault = { path: readonly (string | number)[]; detail: string };
 
 /**
- * A fault at each entry whose `member` an earlier entry already has. An entry that lacks it is
- * passed over: what is wrong with one entry must not hide what is wrong between the others.
+ * A fault at each entry whose `member` an earlier entry already has. An entry without it is
+ * skipped, so that a fault in one entry does not hide the faults between the others.
  */
 export function repeated<Member extends string>(
   entries: readonly Partial<Readonly<Record<Member, unknown>>>[],
@@ -58,7 +58,7 @@ export type DomainErrorCode =
   | 'no-pool'
   | 'outlook-closed';
 
-/** A refusal by a rule of the ledger. `code` is stable; the http layer gives it a status. */
+/** A request that breaks a rule of the ledger. `code` is stable; the http layer maps it to a status. */
 export class DomainError extends Error {
   readonly code: DomainErrorCode;
   readonly faults: readonly Fault[];

@@ -7,7 +7,7 @@ export type ClaimTargetKind = (typeof CLAIM_TARGET_KINDS)[number];
 export const CLAIM_HORIZONS = ['days', 'weeks', 'months', 'quarters'] as const;
 export type ClaimHorizon = (typeof CLAIM_HORIZONS)[number];
 
-/** A sentiment as its provider gave it, never derived anew: −0.15 is "mildly negative" to one only. */
+/** A sentiment as its provider states it, never recomputed: only one provider calls −0.15 "mildly negative". */
 export type Sentiment = {
   score: number;
   label: string;
@@ -15,26 +15,26 @@ export type Sentiment = {
   provider: string;
 };
 
-/** What an item of evidence says of a traded symbol, as its provider gave it; relevance in [0, 1]. */
+/** What an item of evidence says about a traded symbol, as its provider states it; relevance in [0, 1]. */
 export type Ticker = {
   symbol: string;
   sentiment: { score: number; label: string } | null;
   relevance: number | null;
 };
 
-/** What an item of evidence says for or against a part of an outlook. */
+/** A statement of an item of evidence that supports or weakens a part of an outlook. */
 export type Claim = {
   statement: string;
   effect: ClaimEffect;
   target: { kind: ClaimTargetKind; key: string };
-  /** Over which span the claim is made. */
+  /** The period that the claim is about. */
   horizon: ClaimHorizon;
-  /** What must be the case for it to hold; null where it holds as it stands. */
+  /** What the claim depends on; null if it is unconditional. */
   condition: string | null;
   range: { min: number; max: number; unit: string } | null;
 };
 
-/** The score lies on its scale, which runs upwards. */
+/** The score is within its scale, and the scale's min is below its max. */
 export function sentimentFaults({ score, scale }: Pick<Sentiment, 'score' | 'scale'>): Fault[] {
   if (scale.min >= scale.max) {
     return [{ path: ['scale', 'max'], detail: `must be greater than min, ${scale.min}` }];

@@ -3,24 +3,24 @@ import { type Probabilities, SCENARIO_NAMES, type ScenarioName, WHOLE } from './
 import type { ReturnBand, Scenarios } from './scenarios.ts';
 import { type Scored, some } from './scoring.ts';
 
-/** What return bands and probabilities together imply; all returns over the horizon, as fractions. */
+/** What return bands and probabilities imply together. All returns are over the horizon, as fractions. */
 export type ExpectedOutcome = {
   /**
-   * The bounds of the probability-weighted return: Σ p · min and Σ p · max of the bands. None where a scenario
-   * with weight is open at that end.
+   * The bounds of the probability-weighted return: Σ p · min and Σ p · max of the bands. Null if a scenario
+   * with a positive probability is open at that end.
    */
   range: { min: Scored; max: Scored };
   /**
-   * The chance that the horizon ends with a return below −minDepth of a drawdown label: at least that of the
-   * bands that lie wholly below it, at most that of all that reach below it. A drawdown that deep is as likely
-   * as `atLeast`, or more so, as the market may fall so far and recover.
+   * The probability that the horizon ends with a return below −minDepth of a drawdown label: at least that of
+   * the bands entirely below it, at most that of all bands that reach below it. A drawdown this deep is at least
+   * as likely as `atLeast`, because the market may fall that far and recover.
    */
   thresholds: { key: string; label: string; minDepth: number; atLeast: number; atMost: number }[];
 };
 
 /**
- * What an outlook's bands imply. Where a band is open nothing is put in place of its end.
- * @returns null where the scenarios have no return bands
+ * What an outlook's bands imply. The open end of a band is not replaced by a number.
+ * @returns null if the scenarios have no return bands
  */
 export function expectedOutcome(
   probabilities: Probabilities,

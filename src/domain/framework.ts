@@ -19,7 +19,7 @@ export const PROVENANCES = ['sourced', 'editorial', 'illustrative', 'computed'] 
 
 export type Provenance = (typeof PROVENANCES)[number];
 
-/** A figure the outlook rests on; a qualitative one has no `value` and is read from `display`. */
+/** A figure that the outlook rests on. A qualitative metric has no `value` and shows its `display`. */
 export type Metric = {
   name: string;
   value: number | null;
@@ -30,7 +30,7 @@ export type Metric = {
   provenance: Provenance;
 };
 
-/** The qualitative part of an outlook. Revised as a whole, never in place. */
+/** The qualitative part of an outlook. It is replaced as a whole, never edited in place. */
 export type Framework = {
   title: string;
   summary: string;
@@ -47,7 +47,7 @@ export type Framework = {
   references: Reference[];
 };
 
-/** A framework as it was published; what it says is read where it is asked for. */
+/** A published framework. Its content is read on demand. */
 export type PublishedFramework = { readonly hash: string; readonly read: () => Framework };
 
 /** Calendar days, `YYYY-MM-DD`, half-open: [from, to). */
@@ -56,7 +56,7 @@ export type Horizon = { from: string; to: string };
 /** What an outlook is about; fixed when it is created. */
 export type Subject = { instrument: string; horizon: Horizon };
 
-/** A qualitative metric is read from `display`; a sourced one names its source and its date. */
+/** A metric without a value requires `display`; a sourced metric requires its source and date. */
 export function metricFaults(metric: Partial<Metric>): Fault[] {
   const faults: Fault[] = [];
   if (metric.value === null && metric.display === null) {
@@ -71,17 +71,17 @@ export function metricFaults(metric: Partial<Metric>): Fault[] {
 }
 
 /**
- * SHA-256 of the framework together with what the outlook is about, so that the chain of versions
- * also covers the horizon and the instrument, which no version repeats.
+ * SHA-256 of the framework together with the outlook's subject, so that the hash chain also covers
+ * the horizon and the instrument, which versions do not repeat.
  */
 export function hashFramework(framework: Framework, subject: Subject): string {
-  // By rank, as every answer lists them: in whatever order they were sent, the hash can be recomputed.
+  // By rank, as responses list them, so that clients can recompute the hash whatever order was sent.
   const headwinds = framework.headwinds.toSorted((a, b) => a.rank - b.rank);
   return hashDocument(withoutEmpty({ ...framework, headwinds, ...subject }));
 }
 
-// A member that a later release adds is null or an empty list in every framework before it. Left
-// out, it can't change the hash that those were published with.
+// A member that a later release adds is null or empty in all older frameworks. Leaving it out keeps
+// their hashes unchanged.
 function withoutEmpty(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutEmpty);
   if (typeof value !== 'object' || value === null) return value;

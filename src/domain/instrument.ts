@@ -9,11 +9,11 @@ export const INSTRUMENT_KINDS = [
 ] as const;
 export type InstrumentKind = (typeof INSTRUMENT_KINDS)[number];
 
-/** What outlooks are about, by the symbol that the desk's data vendor uses. */
+/** The subject of outlooks, identified by the symbol that the desk's data vendor uses. */
 export type Instrument = {
   symbol: string;
   name: string;
   kind: InstrumentKind;
-  /** The key of the series that holds its closes; null where none is named. */
+  /** The key of the series that holds its closes; null if none is set. */
   closes: string | null;
 };

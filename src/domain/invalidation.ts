@@ -5,7 +5,7 @@ import { countUntil, type Observation } from './series.ts';
 export const OPERATORS = ['lt', 'lte', 'gt', 'gte', 'crossesAbove', 'crossesBelow'] as const;
 export type Operator = (typeof OPERATORS)[number];
 
-/** A series, by its key, compared with a threshold on its newest `forObservations` (from 1) in a row. */
+/** Compares the newest `forObservations` (at least 1) of a series with a threshold. */
 export type Comparison = {
   series: string;
   operator: Operator;
@@ -13,10 +13,10 @@ export type Comparison = {
   forObservations: number;
 };
 
-/** One comparison, or several of which all or any must hold. */
+/** One comparison, or several: all of them or any of them must hold. */
 export type Rule = Comparison | { all: Comparison[] } | { any: Comparison[] };
 
-/** What would show a scenario to be wrong: as a rule tells, or, without one, as an analyst assesses. */
+/** What would prove a scenario wrong. A rule decides it, or without one an analyst. */
 export type InvalidationCondition = {
   key: string;
   invalidates: ScenarioName;
@@ -32,13 +32,13 @@ export function comparisonsOf(rule: Rule): readonly Comparison[] {
   return 'any' in rule ? rule.any : [rule];
 }
 
-/** What is known of each series, by its key, ascending by date. */
+/** The known observations of each series, by key, ascending by date. */
 export type Known = ReadonlyMap<string, readonly Observation[]>;
 
 /**
- * Whether a rule holds as of a day, by the observations dated until then. A comparison holds where there
- * are as many observations as it asks for and each compares so; a crossing, where moreover the one before
- * them is there and is not beyond the threshold.
+ * Whether a rule holds as of a day, given the observations dated up to then. A comparison holds if enough
+ * observations exist and each one meets it. A crossing also requires the observation before them to exist
+ * and not to be beyond the threshold.
  */
 export function holds(rule: Rule, known: Known, day: string): boolean {
   const isMet = (comparison: Comparison) => compares(comparison, known, day);
@@ -73,13 +73,13 @@ const BEYOND: Record<Operator, (value: number, threshold: number) => boolean> = 
   crossesBelow: (value, threshold) => value < threshold,
 };
 
-/** Where a condition stands that observations are judged for. */
+/** The state of a condition whose rule is evaluated. */
 export type Watched =
   | { state: 'untriggered' }
-  /** `day`: of the observations that triggered it; null where an analyst did. */
+  /** `day`: the day of the observations that triggered it; null if an analyst did. */
   | { state: 'triggered'; day: string | null; isAnswered: boolean };
 
-/** A change of state, with the newest values that it went by. */
+/** A change of state, with the newest values that caused it. */
 export type Transition = {
   state: 'triggered' | 'untriggered';
   day: string;
@@ -87,13 +87,13 @@ export type Transition = {
 };
 
 /**
- * What observations of one series that came in, or were revised, do to a condition: first what a revised
- * value takes away, then in the order of days.
+ * The transitions of a condition after observations of one series were added or revised: first the
+ * clearing caused by a revised value, then day by day.
  *
- * Only days of the horizon whose windows a changed day reaches, and the first after them, are judged. A
- * condition triggers on a day on which its rule comes to hold. Triggered and not answered it stays, unless
- * a revised value takes the rule's hold on that very day away; answered, it is armed again on the first
- * day after on which the rule does not hold, or did not before it comes to hold anew.
+ * Only days of the horizon whose windows include a changed day, and the first day after them, are
+ * evaluated. A condition triggers on a day on which its rule starts to hold. An unanswered trigger stays,
+ * unless a revised value means that the rule did not hold on that day. An answered one is armed again on
+ * the first later day on which the rule does not hold, or did not before it starts to hold again.
  */
 export function evaluate(
   rule: Rule,
@@ -129,8 +129,9 @@ export function evaluate(
 }
 
 /**
- * Whether a rule holds on a day and, by what was known `before`, did not: or did only in going on from a day
- * on which it holds no more, or from one before `from`, on which nothing is judged.
+ * Whether a rule starts to hold on a day: it holds now and, with the observations known `before`, did not.
+ * It also starts if it held before only as a continuation from a day on which it no longer holds, or from a
+ * day before `from`, which is not evaluated.
  */
 function comesToHold(rule: Rule, before: Known, after: Known, day: string, from: string): boolean {
   if (!holds(rule, after, day)) return false;
@@ -147,7 +148,7 @@ function isObserved(rule: Rule, known: Known, day: string): boolean {
   });
 }
 
-/** The newest day before `day` on which some series of a rule has an observation; '' for none. */
+/** The newest day before `day` on which any series of a rule has an observation; '' if there is none. */
 function dayBefore(rule: Rule, known: Known, day: string): string {
   return comparisonsOf(rule).reduce((newest, { series }) => {
     const observations = known.get(series) ?? [];
@@ -173,8 +174,8 @@ function valuesOf(rule: Rule, known: Known, day: string, state: Transition['stat
 }
 
 /**
- * The days on which some series of a rule has an observation and a changed day is looked back at, and
- * the first after each row of them, on which the rule may hold anew.
+ * The days on which any series of a rule has an observation and whose window includes a changed day, and
+ * the first day after each run of them, on which the rule may start to hold again.
  */
 function evaluatedDays(
   rule: Rule,
@@ -191,7 +192,7 @@ function evaluatedDays(
       return Math.max(most, forObservations + (isCrossing ? 1 : 0));
     }, 0);
   if (reach === 0) return [];
-  // Each changed day is seen from its own until before that of `reach` observations later.
+  // A changed day affects the days from its own up to, not including, that of `reach` observations later.
   const spans = changed.dates.toSorted().map((day) => {
     const end = own[countUntil(own, day) - 1 + reach]?.date ?? null;
     return { day, end };
@@ -201,7 +202,7 @@ function evaluatedDays(
     for (const { date } of known.get(series) ?? []) if (date >= from && date < to) days.add(date);
   }
   let open = 0;
-  let latest: string | null = ''; // until where the spans reach that began; null is for ever
+  let latest: string | null = ''; // the end of the spans that have begun; null is unbounded
   return [...days].toSorted().filter((day) => {
     for (; open < spans.length && (spans[open]?.day ?? '') <= day; open += 1) {
       const end = spans[open]?.end ?? null;
@@ -211,7 +212,7 @@ function evaluatedDays(
   });
 }
 
-/** Keys are used once. */
+/** Keys are unique. */
 export function invalidationConditionFaults(
   conditions: readonly Partial<InvalidationCondition>[],
 ): Fault[] {

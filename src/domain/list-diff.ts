@@ -1,31 +1,31 @@
 import canonicalize from 'canonicalize';
 
-/** A member whose value differs; `path` leads to it from what holds it. */
+/** A member with different values; `path` starts at its container. */
 export type Alteration = {
   path: readonly (string | number)[];
   before: unknown;
   after: unknown;
 };
 
-/** What an entry is told by: its key and, as a key may be used again, which use it is, from 1 on. */
+/** What identifies an entry: its key and, because keys may repeat, the number of the occurrence, from 1. */
 export type Identity = { key: string; occurrence: number };
 
-/** An entry that one of the lists lacks, and where it stands in the other, from 0 on. */
+/** An entry that only one of the lists has, with its index there, from 0. */
 export type Placed<Entry> = Identity & { index: number; entry: Entry };
 
-/** An entry of both lists whose members differ. */
+/** An entry of both lists with different members. */
 export type Altered = Identity & { fields: Alteration[] };
 
-/** An entry of both lists, and where it stands in each. */
+/** An entry of both lists, with its index in each. */
 export type Move = Identity & { from: number; to: number };
 
 /**
- * What leads from one list to another. The way back holds the same, with the sides swapped:
- * - `added` by their place in the later list, `removed` by theirs in the earlier one
+ * The difference between two lists. The reverse diff has the same entries, with the sides swapped:
+ * - `added` in the order of the later list, `removed` in the order of the earlier one
  * - `altered` and `moved` by key, then occurrence, which are the same on both sides
  *
- * `moved` are the fewest entries that, taken out, leave the others of both lists in one order:
- * where one entry is carried past many, only that one.
+ * `moved` is the smallest set of entries whose removal leaves the others of both lists in the same
+ * order: if one entry moves past many, only that one.
  */
 export type ListDiff<Entry> = {
   added: Placed<Entry>[];
@@ -35,9 +35,9 @@ export type ListDiff<Entry> = {
 };
 
 /**
- * Compares two lists whose entries are told apart by `key`: the nth entry of a key is the nth
- * entry of it in the other list.
- * @param members what is compared of an entry, in the order it is told
+ * Compares two lists of entries that `key` identifies: the nth entry with a key corresponds to the
+ * nth entry with that key in the other list.
+ * @param members the members of an entry to compare, in the order of the report
  */
 export function diffLists<Key extends string, Entry extends Readonly<Record<Key, string>>>(
   from: readonly Entry[],
@@ -70,12 +70,12 @@ export function alterations<Part extends object>(
     .map((member) => ({ path: [member], before: before[member], after: after[member] }));
 }
 
-// As the hash of a version tells values apart: nothing to it is the order of members.
+// Like the hash of a version, this ignores the order of members.
 function same(a: unknown, b: unknown): boolean {
   return a === b || canonicalize(a) === canonicalize(b);
 }
 
-/** Entries in their order, by what names their identity. */
+/** Entries in their order, by identity. */
 function placed<Key extends string, Entry extends Readonly<Record<Key, string>>>(
   entries: readonly Entry[],
   member: Key,
@@ -91,7 +91,7 @@ function placed<Key extends string, Entry extends Readonly<Record<Key, string>>>
   );
 }
 
-/** The entries of both lists, each as it stands in either, by identity. */
+/** The entries of both lists, with their versions in each, by identity. */
 function paired<Entry>(
   before: ReadonlyMap<string, Placed<Entry>>,
   after: ReadonlyMap<string, Placed<Entry>>,
@@ -104,7 +104,7 @@ function paired<Entry>(
     .toSorted(([a], [b]) => byIdentity(a, b));
 }
 
-/** By key in code units, whatever the locale, then by occurrence. */
+/** Sorts by key in code units, independent of the locale, then by occurrence. */
 function byIdentity(a: Identity, b: Identity): number {
   if (a.key !== b.key) return a.key < b.key ? -1 : 1;
   return a.occurrence - b.occurrence;
@@ -122,21 +122,21 @@ function moved<Entry>(kept: readonly [Placed<Entry>, Placed<Entry>][]): Move[] {
 }
 
 /**
- * The entries of one longest common subsequence of the two orders; of several, the one whose
- * identities read first, so that it is the same one on the way back.
+ * The entries of one longest common subsequence of the two orders. Of several, it takes the one that
+ * sorts first by identity, so that the reverse diff finds the same one.
  */
 function unmoved(moves: readonly Move[]): Set<Move> {
   const reaches = new Map<Move, number>();
   const reach = (move: Move) => reaches.get(move) ?? 0;
-  // The longest common subsequence that starts with each entry, from the last entry on.
+  // The length of the longest common subsequence that starts with each entry, computed from the last entry back.
   for (const move of moves.toSorted((a, b) => b.from - a.from)) {
     const next = moves.filter((later) => follows(later, move)).map(reach);
     reaches.set(move, 1 + Math.max(0, ...next));
   }
   const chosen = new Set<Move>();
   let last: Move | undefined;
-  // What follows an entry reaches less far than it, and some of it just one less: so the first
-  // that follows the last one chosen is the first in identity of those that lose no length.
+  // Every successor of an entry has a shorter subsequence, and some are shorter by just one: so the
+  // first such successor of the last chosen entry sorts first among those that lose no length.
   for (const move of moves.toSorted((a, b) => reach(b) - reach(a) || byIdentity(a, b))) {
     if (last && !follows(move, last)) continue;
     chosen.add(move);

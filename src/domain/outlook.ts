@@ -23,7 +23,7 @@ export type PublishedConsensus = {
   views: readonly { analyst: { id: string; name: string }; version: number; weight: number }[];
 };
 
-/** What came about, as an outlook tells it in short. */
+/** The outcome in brief, as an outlook shows it. */
 export type Resolution = {
   number: number;
   outcome: ScenarioName | 'void';
@@ -32,23 +32,23 @@ export type Resolution = {
   resolvedAt: Date;
 };
 
-/** One version of an outlook, read whole. */
+/** One complete version of an outlook. */
 export type OutlookVersion = {
   slug: string;
   instrument: { symbol: string; name: string };
   horizon: Horizon;
   status: OutlookStatus;
-  /** Why the desk owes a revision; empty where it owes none. */
+  /** Why a review is due; empty if none is. */
   reviewReasons: readonly string[];
-  /** By key; a condition that is left out is untriggered. */
+  /** By key; conditions that are left out are untriggered. */
   conditionStates: Readonly<Record<string, ConditionState>>;
-  /** What the version cites. */
+  /** The evidence that the version cites. */
   evidence: readonly { id: string; headline: string }[];
-  /** How the version answered conditions that stood triggered. */
+  /** How the version answered triggered conditions. */
   answers: readonly { condition: string; way: AnswerWay; reason: string | null }[];
-  /** Where its probabilities are the consensus of views: how they were pooled, and from which. */
+  /** If the probabilities are a consensus: the views and how they were pooled. */
   consensus: PublishedConsensus | null;
-  /** What came about, as far as that is known. */
+  /** The outcome, if it is recorded. */
   resolution: Resolution | null;
   /** The newest version at the time of reading. */
   latestVersion: number;
@@ -64,7 +64,7 @@ export type OutlookVersion = {
   framework: PublishedFramework;
 };
 
-/** What stands, as far as the next version depends on it. */
+/** The current state, as far as the next version depends on it. */
 export type Head = {
   slug: string;
   status: OutlookStatus;
@@ -73,20 +73,20 @@ export type Head = {
   hash: string;
   probabilities: Probabilities;
   frameworkHash: string;
-  /** What the next version has to answer. */
+  /** The triggered conditions that the next version must answer. */
   openTriggers: readonly OpenTrigger[];
 };
 
-/** What an author wants to stand next; a part that is left out stays as it is. */
+/** What an author proposes for the next version. A part that is left out stays unchanged. */
 export type Proposal = {
   authorId: string;
   rationale: string;
   probabilities?: Probabilities | undefined;
   frameworkHash?: string | undefined;
   acknowledges?: readonly Acknowledgement[] | undefined;
-  /** Whether the probabilities are what views add up to, and not what the author sent. */
+  /** Whether the probabilities are a consensus of views instead of sent by the author. */
   isPooled?: boolean | undefined;
-  /** Ends the outlook. What stands is neither changed nor answered for. */
+  /** Ends the outlook. The version changes nothing and answers no condition. */
   withdraws?: true | undefined;
 };
 
@@ -103,7 +103,7 @@ export type NewVersion = {
   hash: string;
 };
 
-/** A version, and how it answers the conditions that stood triggered. */
+/** A version, and how it answers triggered conditions. */
 export type Decision = { next: NewVersion; answers: readonly ConditionAnswer[] };
 
 /** Version 1 of an outlook. */
@@ -127,10 +127,10 @@ export function firstVersion(
 /**
  * Decides the version that follows `current`.
  *
- * It is published at `now`, or at the moment of the version before where the clock has gone back
- * since: versions never stand in another order than their times.
- * @throws DomainError `outlook-closed` where the outlook is no longer open, `no-change` where the
- *   proposal asks for what already stands and answers no condition, or what {@link answersTo} throws
+ * It is published at `now`, or at the time of the previous version if the clock has gone back since,
+ * so that the order of versions is the order of their times.
+ * @throws DomainError `outlook-closed` if the outlook is not open, `no-change` if the proposal equals
+ *   the current version and answers no condition, or what {@link answersTo} throws
  */
 export function decideRevision(current: Head, proposal: Proposal, now: Date): Decision {
   if (current.status !== 'open') {

@@ -25,8 +25,8 @@ export function byScenario<Value>(of: (name: ScenarioName) => Value): ByScenario
 export type Fractions = Record<ScenarioName, number>;
 
 /**
- * Says what keeps `value` from being a probability (a number in [0, 1] with at most four decimals),
- * in words that tell how to mend it; null where nothing does.
+ * Says why `value` is not a probability (a number in [0, 1] with at most four decimals) and how to
+ * fix it; null if it is one.
  */
 export function probabilityFault(value: unknown): string | null {
   if (value === undefined) return 'is required';
@@ -42,7 +42,7 @@ export function probabilityFault(value: unknown): string | null {
   return `has more than four decimals; the smallest step is 0.0001, so write ${nearest}`;
 }
 
-/** A fraction as whole basis points; exact for values without a {@link probabilityFault}. */
+/** A fraction as whole basis points. Exact for values without a {@link probabilityFault}. */
 export function basisPoints(fraction: number): number {
   return Math.round(fraction * WHOLE) + 0; // + 0 turns -0 into 0
 }
@@ -50,7 +50,7 @@ export function basisPoints(fraction: number): number {
 /** Why three probabilities do not sum to 1. `sum` and `excess` are fractions; excess is signed. */
 export type SumFault = { sum: number; excess: number; detail: string; correction: string };
 
-/** Judges the sum of three values in basis points; null where it is exactly 10000. */
+/** Checks the sum of three values in basis points; null if it is exactly 10000. */
 export function sumFault(points: Readonly<Record<ScenarioName, number>>): SumFault | null {
   const sum = points.bear + points.base + points.bull;
   if (sum === WHOLE) return null;
@@ -67,7 +67,7 @@ export function sumFault(points: Readonly<Record<ScenarioName, number>>): SumFau
 
 /**
  * Basis points as {@link Probabilities}.
- * @throws RangeError where one is no whole number in 0–10000 or the sum is not 10000
+ * @throws RangeError if one is not a whole number in 0–10000 or the sum is not 10000
  */
 export function probabilitiesOf(points: Readonly<Record<ScenarioName, number>>): Probabilities {
   const { bear, base, bull } = points;

@@ -4,7 +4,7 @@ import type { ScenarioName } from './probabilities.ts';
 import type { Frequency, Observation } from './series.ts';
 import { startOf } from './time-weighting.ts';
 
-/** The base scenario's band of returns, half-open [low, high): bear lies below it, bull from its end on. */
+/** The base scenario's return band, half-open [low, high): bear is below it, bull starts at its end. */
 export type BaseBand = { low: number; high: number };
 
 /** The scenario that a return over the horizon, a fraction, falls into. */
@@ -13,7 +13,7 @@ export function outcomeOfReturn({ low, high }: BaseBand, value: number): Scenari
   return value < high ? 'base' : 'bull';
 }
 
-/** What the closes of the instrument say of a horizon that is over. */
+/** The return over a finished horizon, computed from the instrument's closes. */
 export type HorizonReturn = {
   /** The last close before the first day of the horizon, and the last one within it. */
   start: Observation;
@@ -22,8 +22,8 @@ export type HorizonReturn = {
   value: number;
 };
 
-// How old the last close before a day may be to stand for it: some days without trading, or, for a series
-// that is rarer than daily, twice the time between two observations.
+// The maximum age of the close that is used for a day: some days without trading or, for a series that
+// is less frequent than daily, twice the time between two observations.
 const STALE_AFTER_DAYS: Record<Frequency, number> = {
   daily: 10,
   weekly: 14,
@@ -35,7 +35,7 @@ const STALE_AFTER_DAYS: Record<Frequency, number> = {
 };
 const DAY = 86_400_000;
 
-/** The return over a horizon [from, to), or why the closes don't tell it. */
+/** The return over a horizon [from, to), or why closes can't decide it. */
 export function returnOver(
   horizon: Horizon,
   frequency: Frequency,
@@ -65,30 +65,30 @@ export function returnOver(
   return { start, end, value: ratio - 1 };
 }
 
-/** What an analyst says came about. */
+/** The outcome that an analyst records. */
 export type ResolutionRequest = {
-  /** Left out, it is what the closes say or, where they don't, the return that is sent. */
+  /** Left out: decided by the closes or, without them, by `realisedReturn`. */
   outcome?: ScenarioName | 'void' | undefined;
-  /** Over the horizon, a fraction; null where none is stated. */
+  /** Over the horizon, a fraction; null if not stated. */
   realisedReturn: number | null;
   reason: string | null;
   /** The number of the resolution that it corrects. */
   supersedes: number | null;
 };
 
-/** What an outlook is resolved on. */
+/** The facts that a resolution depends on. */
 export type Resolvable = {
   slug: string;
   horizon: Horizon;
-  /** Of the framework that stands; null where it has no return bands. */
+  /** Of the current framework; null if it has no return bands. */
   band: BaseBand | null;
-  /** By the closes, or why they don't tell it. */
+  /** Computed from closes, or why that is impossible. */
   computed: HorizonReturn | { missing: string };
-  /** The number of the resolution that stands. */
+  /** The number of the current resolution. */
   standing: number | null;
 };
 
-/** A resolution as it is appended. A void one has no outcome. */
+/** A resolution to append. A void one has no outcome. */
 export type Decided = {
   number: number;
   outcome: ScenarioName | null;
@@ -98,7 +98,7 @@ export type Decided = {
   computed: HorizonReturn | null;
 };
 
-/** A resolution that contradicts what the closes, or its own return, say of the outcome. */
+/** A resolution whose outcome contradicts the closes or its own return. */
 export class ContradictedOutcome extends DomainError {
   readonly computed: HorizonReturn | null;
 
@@ -109,10 +109,10 @@ export class ContradictedOutcome extends DomainError {
 }
 
 /**
- * Decides how an outlook is resolved.
- * @throws DomainError `already-resolved` where one stands that the request does not name, `resolution-refused`
- *   where the outcome is left out and the closes don't tell it, `reason-required` for one that is void, early
- *   or corrects another, or {@link ContradictedOutcome}
+ * Decides the resolution of an outlook.
+ * @throws DomainError `already-resolved` if the outlook has a resolution that the request does not name,
+ *   `resolution-refused` if the outcome is left out and cannot be computed, `reason-required` for a void, early
+ *   or correcting resolution without a reason, or {@link ContradictedOutcome}
  */
 export function decideResolution(
   outlook: Resolvable,

@@ -4,29 +4,29 @@ import { type Probabilities, type ScenarioName, WHOLE } from './probabilities.ts
 
 export const CHANGE_CAUSES = ['observations', 'assessment', 'framework', 'horizon'] as const;
 /**
- * What changed the state of a condition: observations that came in, an analyst's assessment, a framework
- * whose rule held or no longer held when it was published, the end of the horizon.
+ * What changed the state of a condition: new observations, an analyst's assessment, the publication of a
+ * framework with a rule, or the end of the horizon.
  */
 export type ChangeCause = (typeof CHANGE_CAUSES)[number];
 
-/** A value that a rule went by. */
+/** A value that a rule was evaluated with. */
 export type SeriesValue = { series: string; date: string; value: number };
 
-/** A condition that was triggered and that no version has answered yet. */
+/** A triggered condition that no version has answered yet. */
 export type OpenTrigger = {
-  /** Of the change that triggered it. */
+  /** The id of the change that triggered it. */
   changeId: number;
   key: string;
   invalidates: ScenarioName;
   statement: string;
-  /** In words. */
+  /** Why it was triggered, as a sentence. */
   reason: string;
   /** When the ledger recorded it. */
   triggeredAt: string;
 };
 
 export const ANSWER_WAYS = ['weight', 'acknowledged'] as const;
-/** The invalidated scenario lost weight, or the desk said why it did not. */
+/** The version lowered the probability of the invalidated scenario, or gave a reason for keeping it. */
 export type AnswerWay = (typeof ANSWER_WAYS)[number];
 export type ConditionAnswer = {
   changeId: number;
@@ -35,10 +35,10 @@ export type ConditionAnswer = {
   reason: string | null;
 };
 
-/** What an author says of a condition whose scenario keeps its weight. */
+/** An author's reason for keeping the probability of an invalidated scenario. */
 export type Acknowledgement = { condition: string; reason: string };
 
-/** Open conditions that a proposal leaves unanswered. */
+/** Triggered conditions that a proposal leaves unanswered. */
 export class UnansweredConditions extends DomainError {
   readonly conditions: readonly OpenTrigger[];
 
@@ -49,10 +49,10 @@ export class UnansweredConditions extends DomainError {
 }
 
 /**
- * How a proposal answers the conditions that stand triggered: each by less weight for the scenario that it
+ * How a proposal answers the triggered conditions: each by a lower probability of the scenario that it
  * invalidates, or by a reason.
- * @throws UnansweredConditions where one is left unanswered; DomainError `nothing-to-acknowledge` where a
- *   reason is given for a condition that wants no answer
+ * @throws UnansweredConditions if one is left unanswered; DomainError `nothing-to-acknowledge` if a
+ *   reason is given for a condition that needs no answer
  */
 export function answersTo(
   open: readonly OpenTrigger[],
@@ -123,7 +123,7 @@ export function wordsOf(rule: Rule): string {
   return said.join('any' in rule ? ' or ' : ' and ');
 }
 
-/** Why a rule changed the state of a condition, in words for whoever has to answer it. */
+/** Why a rule changed the state of a condition, as a sentence for the analyst who must answer it. */
 export function reasonOf(
   key: string,
   rule: Rule,

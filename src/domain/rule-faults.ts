@@ -3,7 +3,7 @@ import type { Horizon } from './framework.ts';
 import { type Comparison, comparisonsOf, type Operator, type Rule } from './invalidation.ts';
 import { type Frequency, mostObservations } from './series.ts';
 
-/** Comparisons that all must hold leave some number, and none stands twice. Paths are within the rule. */
+/** Comparisons under `all` do not contradict each other, and none is repeated. Paths start at the rule. */
 export function ruleFaults(rule: Rule): Fault[] {
   const [part] = 'series' in rule ? [] : Object.keys(rule);
   if (part === undefined) return [];
@@ -30,7 +30,7 @@ const BOUNDS: Record<Operator, Bound> = {
   crossesBelow: { side: 'below', isOpen: true },
 };
 
-/** Whether no newest value satisfies both; for crossings the other way at once, no value before it. */
+/** Whether no newest value can satisfy both or, for opposite crossings, no value before it. */
 function contradicts(one: Comparison, other: Comparison): boolean {
   if (one.series !== other.series) return false;
   const [first, second] = [BOUNDS[one.operator], BOUNDS[other.operator]];
@@ -43,8 +43,8 @@ function contradicts(one: Comparison, other: Comparison): boolean {
 }
 
 /**
- * A rule asks for no more observations than its series can have within the horizon.
- * @param frequencyOf that of a series by its key; undefined for one that is unknown, which is not judged
+ * A rule requires no more observations than its series can have within the horizon.
+ * @param frequencyOf the frequency of a series by key; undefined for an unknown series, which is skipped
  */
 export function unreachableFaults(
   rule: Rule,

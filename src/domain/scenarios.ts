@@ -4,7 +4,7 @@ import { type Probabilities, SCENARIO_NAMES, type ScenarioName, WHOLE } from './
 export const DIRECTIONS = ['lower', 'sideways', 'higher'] as const;
 export type Direction = (typeof DIRECTIONS)[number];
 
-/** Where a scenario points unless the desk says otherwise. */
+/** The direction of a scenario unless the desk sets another. */
 export const DEFAULT_DIRECTIONS: Record<ScenarioName, Direction> = {
   bear: 'lower',
   base: 'sideways',
@@ -12,7 +12,7 @@ export const DEFAULT_DIRECTIONS: Record<ScenarioName, Direction> = {
 };
 
 /**
- * Returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open
+ * The returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open
  * [min, max); null is an open end.
  */
 export type ReturnBand = { min: number | null; max: number | null };
@@ -27,7 +27,7 @@ export type Scenario = {
 };
 export type Scenarios = Record<ScenarioName, Scenario>;
 
-/** The weight of each direction, a fraction: the sum of the scenarios that point to it. */
+/** The probability of each direction, a fraction: the sum over the scenarios with that direction. */
 export function directionsOf(
   probabilities: Probabilities,
   directions: Readonly<Record<ScenarioName, Direction>>,
@@ -42,9 +42,8 @@ export function directionsOf(
 }
 
 /**
- * Return bands are given for all three scenarios or for none. Given, they partition the line of
- * returns in the order bear, base, bull: open at both ends, each next band starting where the last
- * one ends.
+ * Return bands are given for all three scenarios or for none. They cover all returns in the order
+ * bear, base, bull: open at both ends, with each band starting where the previous one ends.
  */
 export function returnBandFaults(
   scenarios: Readonly<Record<ScenarioName, Pick<Scenario, 'returnBand'>>>,

@@ -4,21 +4,21 @@ export const SCORE_NAMES = ['brier', 'logarithmic', 'rankedProbability'] as cons
 export type ScoreName = (typeof SCORE_NAMES)[number];
 
 /**
- * What an outcome says of a forecast by three proper scoring rules; of each, lower is better and 0 is best.
+ * Three proper scoring rules for a forecast and its outcome; for each, lower is better and 0 is best.
  * - `brier`: multi-category, Σ_k (p_k − o_k)², 0–2 (Brier 1950)
- * - `logarithmic`: −ln p of the outcome; infinite where that was given 0 (Good 1952)
+ * - `logarithmic`: −ln p of the outcome; infinite if its probability was 0 (Good 1952)
  * - `rankedProbability`: Σ_{k<K} (F_k − O_k)² of the cumulative distributions in the order bear < base < bull,
  *   0–2 (Epstein 1969; Murphy 1971)
  */
 export type Scores = Readonly<Record<ScoreName, number>>;
 
-/** The forecast of whoever knows nothing: a third for each scenario. */
+/** The forecast without any knowledge: a third for each scenario. */
 export const UNIFORM: Fractions = { bear: 1 / 3, base: 1 / 3, bull: 1 / 3 };
 
-/** Scores a forecast, fractions that sum to 1, by what came about. */
+/** Scores a forecast, fractions that sum to 1, against the outcome. */
 export function scoresOf(forecast: Readonly<Fractions>, outcome: ScenarioName): Scores {
   const { bear, base, bull } = forecast;
-  // Differences of the probabilities, and of the cumulative ones, to what came about.
+  // Differences between the (cumulative) probabilities and the outcome.
   const dBear = outcome === 'bear' ? bear - 1 : bear;
   const dBase = outcome === 'base' ? base - 1 : base;
   const dBull = outcome === 'bull' ? bull - 1 : bull;
@@ -30,7 +30,7 @@ export function scoresOf(forecast: Readonly<Fractions>, outcome: ScenarioName): 
   };
 }
 
-/** A score, or why there is none: it is infinite, or does not exist. */
+/** A score, or why it is missing: it is infinite or undefined. */
 export type Scored = { value: number; reason: null } | { value: null; reason: string };
 
 const none = (reason: string): Scored => ({ value: null, reason });
@@ -53,13 +53,13 @@ export function skillOf(score: number, reference: number): Scored {
   return some(1 - score / reference);
 }
 
-/** What scores and skill a forecast has where none can be told. */
+/** The scores and skill of a forecast that cannot be scored. */
 export function unscored(reason: string): Record<ScoreName, Scored> {
   const missing = none(reason);
   return { brier: missing, logarithmic: missing, rankedProbability: missing };
 }
 
-/** One value for each scoring rule. */
+/** One value per scoring rule. */
 export function byScore<Value>(of: (name: ScoreName) => Value): Record<ScoreName, Value> {
   const [brier, logarithmic, rankedProbability] = SCORE_NAMES.map(of) as [Value, Value, Value];
   return { brier, logarithmic, rankedProbability };

@@ -29,7 +29,7 @@ export function mostObservations(
 ): number {
   const days = (Date.parse(to) - Date.parse(from)) / DAY;
   const apart = DAYS_APART[frequency];
-  if (apart !== undefined) return Math.ceil(days / apart); // instruments there are that trade every day
+  if (apart !== undefined) return Math.ceil(days / apart); // some instruments trade every day
   const period = (at: number) => {
     const day = new Date(at);
     return Math.floor(
@@ -39,7 +39,7 @@ export function mostObservations(
   return period(Date.parse(to) - DAY) - period(Date.parse(from)) + 1;
 }
 
-/** How many observations, ascending by date, are dated until `day`, inclusive. */
+/** The number of observations, ascending by date, that are dated `day` or earlier. */
 export function countUntil(observations: readonly Observation[], day: string): number {
   let [low, high] = [0, observations.length];
   while (low < high) {

@@ -2,14 +2,14 @@ import type { Horizon } from './framework.ts';
 import type { ByScenario, ScenarioName } from './probabilities.ts';
 import type { ScoreName, Scores } from './scoring.ts';
 
-/** The first moment of a day in UTC, in milliseconds since 1970. */
+/** The start of a day in UTC, in milliseconds since 1970. */
 export const startOf = (day: string): number => Date.parse(`${day}T00:00:00.000Z`);
 
 /**
- * The part of the whole horizon that each version stood, a fraction: from its publication, or the first moment
- * of the horizon, until the next one, the moment the outlook was closed or the horizon's end.
- * @param publishedAt moments in ascending order
- * @param closedAt null for an outlook that is open
+ * The share of the horizon during which each version was current, a fraction: from its publication, or the
+ * start of the horizon, until the next version, the closing of the outlook or the end of the horizon.
+ * @param publishedAt times in ascending order
+ * @param closedAt null for an open outlook
  */
 export function sharesOf(
   publishedAt: readonly Date[],
@@ -26,17 +26,17 @@ export function sharesOf(
 }
 
 /**
- * Sums up scores over the time that each forecast stood. `timeWeighted` is Σ score × share of the whole horizon
- * (Metaculus), to be read with the `coverage`, the sum of the shares: what is not covered adds nothing.
- * `mean` is its quotient by the coverage, which compares across outlooks; NaN where nothing is covered.
+ * Sums up scores, weighted by how long each forecast was current. `timeWeighted` is Σ score × share of the
+ * horizon (Metaculus). Read it with the `coverage`, the sum of the shares: uncovered time adds nothing.
+ * `mean` is timeWeighted ÷ coverage, comparable across outlooks; NaN if nothing is covered.
  */
 export class StandingScores {
   coverage = 0;
   readonly timeWeighted = { brier: 0, logarithmic: 0, rankedProbability: 0 };
 
-  /** @param share of the horizon that the forecast stood; one that never did weighs nothing */
+  /** @param share of the horizon during which the forecast was current; 0 adds nothing */
   add(share: number, { brier, logarithmic, rankedProbability }: Scores): void {
-    if (share === 0) return; // else what is infinite would count, too
+    if (share === 0) return; // otherwise an infinite score would count
     this.addSum(share, {
       brier: share * brier,
       logarithmic: share * logarithmic,
@@ -44,7 +44,7 @@ export class StandingScores {
     });
   }
 
-  /** Adds scores that are weighted and summed up already. */
+  /** Adds scores that are already weighted and summed. */
   addSum(share: number, scores: Scores): void {
     this.coverage += share;
     this.timeWeighted.brier += scores.brier;
@@ -58,8 +58,8 @@ export class StandingScores {
 }
 
 /**
- * What forecasts that stood within a horizon sum up to, whatever came about: with the shares w of the whole
- * horizon that they stood, Σ w and, of each scenario, Σ w p, Σ w p² and −Σ w ln p.
+ * Sums over the forecasts within a horizon that do not depend on the outcome: with the shares w of the
+ * horizon during which they were current, Σ w and, per scenario, Σ w p, Σ w p² and −Σ w ln p.
  */
 export type ForecastSums = {
   share: number;
@@ -68,12 +68,12 @@ export type ForecastSums = {
   surprise: ByScenario<number>;
 };
 
-/** Σ w × score of such forecasts by an outcome, by the definitions of {@link scoresOf} multiplied out. */
+/** Σ w × score of such forecasts for an outcome: the definitions of {@link scoresOf}, multiplied out. */
 export function scoresOfSums(
   { share, weighted, squared, surprise }: ForecastSums,
   outcome: ScenarioName,
 ): Scores {
-  // Σ w (F − 1)² where the event is within F, else Σ w F²; the second F is 1 − p of bull.
+  // Σ w (F − 1)² if F includes the event, else Σ w F²; the second F is 1 − p of bull.
   const untilBear = errorOf(squared.bear, weighted.bear, share, outcome === 'bear');
   const untilBase = errorOf(squared.bull, weighted.bull, share, outcome === 'bull');
   return {

@@ -20,21 +20,21 @@ import {
 import { errorOf, type ForecastSums, scoresOfSums, StandingScores } from './time-weighting.ts';
 
 export const FORECAST_SOURCES = ['version', 'view'] as const;
-/** Whether a forecast is a version that the forecaster wrote or a view that an analyst held. */
+/** Whether a forecast is a published version or an analyst's view. */
 export type ForecastSource = (typeof FORECAST_SOURCES)[number];
 
-/** What a forecaster said of an outlook over its horizon, summed up. */
+/** The sums of one forecaster's forecasts for an outlook over its horizon. */
 export type SummedForecast = ForecastSums & {
-  /** What of its time each scenario's probability was in which tenth, and Σ w p of it. */
+  /** Per scenario and tenth: the share of time in which the probability was there, and Σ w p of it. */
   buckets: readonly { scenario: ScenarioName; bucket: number; weight: number; predicted: number }[];
-  /** What stood at each tenth of the horizon's course, from its start to its end; null for nothing. */
+  /** The forecast that was current at each tenth of the horizon, from start to end; null if there was none. */
   leads: readonly (Fractions | null)[];
 };
 
-/** A mean over outlooks, its standard error, and the skill it shows. */
+/** A mean over outlooks, its standard error and its skill. */
 export type MeanScore = { mean: Scored; standardError: Scored; skill: Scored; skillError: Scored };
 
-/** How forecasts did that stood when a part of the horizon was left. */
+/** The accuracy of forecasts that were current when a given part of the horizon was left. */
 export type LeadTime = {
   /** The part that was left: 1 at its start, 0 at its end. */
   lead: number;
@@ -45,9 +45,9 @@ export type LeadTime = {
 };
 
 export type TrackRecord = {
-  /** How many outlooks are scored. */
+  /** The number of scored outlooks. */
   n: number;
-  /** The mean part of the horizons that forecasts stood; null where n is 0. */
+  /** The mean share of the horizon during which a forecast was current; null if n is 0. */
   coverage: number | null;
   scores: Record<ScoreName, MeanScore> | null;
   calibration: ByScenario<CalibrationBucket[]> & { overall: CalibrationBucket[] };
@@ -55,16 +55,16 @@ export type TrackRecord = {
   leadTimes: LeadTime[];
 };
 
-/** How many equal parts horizons are cut into for lead times. */
+/** The number of equal parts of the horizon for lead times. */
 const LEADS = 10;
 
 /**
- * Sums up scored forecasts into a track record. Each outlook counts once: by its scores' mean over the time
- * that the forecaster's forecasts stood, whatever part of the horizon that was.
+ * Sums up scored forecasts into a track record. Each outlook counts once: with its mean score over the time
+ * during which the forecaster had a forecast, however short.
  * @param reference what skill is measured against, fractions that sum to 1
  */
 export class TrackRecorder {
-  /** What the reference scores by each outcome. */
+  /** The scores of the reference for each outcome. */
   readonly #referred: ByScenario<Scores>;
   readonly #scores = byScore(() => new Paired());
   readonly #scenarios = byScenario(() => new Calibration());
@@ -75,7 +75,7 @@ export class TrackRecorder {
   }));
   #coverage = 0;
   #n = 0;
-  // Of the outlook that is being added.
+  // For the outlook being added.
   #standing = new StandingScores();
   #reference = new StandingScores();
 
@@ -83,7 +83,7 @@ export class TrackRecorder {
     this.#referred = byScenario((outcome) => scoresOf(reference, outcome));
   }
 
-  /** Adds forecasts of one outlook by one forecaster; {@link endOutlook} follows the last ones. */
+  /** Adds one forecaster's forecasts for one outlook. Call {@link endOutlook} after its last forecasts. */
   add(forecast: SummedForecast, outcome: ScenarioName): void {
     const { share, weighted, squared, buckets, leads } = forecast;
     this.#standing.addSum(share, scoresOfSums(forecast, outcome));
@@ -156,12 +156,12 @@ export class TrackRecorder {
   }
 }
 
-/** Sums up scores beside those of a reference. */
+/** Sums up scores together with those of a reference. */
 class Paired {
   n = 0;
   #infinite = 0;
   #hasInfiniteReference = false;
-  // Around the first value, so that nothing is lost where all are about the same.
+  // Sums are relative to the first value, so that nearly equal values lose no precision.
   #origin: { score: number; reference: number } | null = null;
   readonly #sums = { x: 0, r: 0, xx: 0, rr: 0, xr: 0 };
 

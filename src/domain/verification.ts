@@ -1,7 +1,7 @@
 import { hashVersion, type VersionKind } from './hash-chain.ts';
 import { type Probabilities, type ScenarioName, sumFault } from './probabilities.ts';
 
-/** A version as it is found, whatever became of it. */
+/** A version as found in the database, possibly altered. */
 export type FoundVersion = {
   slug: string;
   version: number;
@@ -13,16 +13,16 @@ export type FoundVersion = {
   points: Readonly<Record<ScenarioName, number>>;
   hash: string;
   previousHash: string | null;
-  /** As it is stored, and as it follows from what the framework says. */
+  /** The stored hash, and the hash of the framework's content. */
   frameworkHash: { stored: string; recomputed: string };
-  /** How many events tell of it. */
+  /** The number of events that report it. */
   events: number;
 };
 
 /**
- * What of a version is not as the ledger wrote it; null where all is. Whoever altered it and knew how could have
- * mended its hash, and those after it, but not what others noted of them.
- * @param before the version before it, as found; null for the first
+ * The first difference between a version and what the ledger wrote; null if there is none. An attacker could also
+ * have rewritten its hash and all later ones, but not the copies that others noted.
+ * @param before the previous version, as found; null for the first
  */
 export function versionFault(before: FoundVersion | null, found: FoundVersion): string | null {
   const due = (before?.version ?? 0) + 1;
@@ -41,7 +41,7 @@ export function versionFault(before: FoundVersion | null, found: FoundVersion): 
   }
   if (found.events !== 1) return `has ${found.events} events instead of 1`;
   const { points, ...rest } = found;
-  // What was found to sum to 1 is what the brand says of probabilities.
+  // The sum was checked above, so the brand holds.
   const hash = hashVersion({
     ...rest,
     probabilities: points as Probabilities,

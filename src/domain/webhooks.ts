@@ -1,22 +1,22 @@
 import { createHmac } from 'node:crypto';
 
-/** Random bytes of a signing secret; the specification asks for 24–64. */
+/** Random bytes of a signing secret; the specification requires 24–64. */
 export const SECRET_BYTES = 32;
 
-/** For how long both secrets sign once another was issued, in milliseconds. */
+/** How long both secrets sign after a rotation, in milliseconds. */
 export const ROTATION_TIME = 24 * 3_600_000;
 
-/** After so long a time of nothing but failures a webhook is disabled, in milliseconds. */
+/** A webhook is disabled after this long with failures only, in milliseconds. */
 const GIVEN_UP_AFTER = 5 * 24 * 3_600_000;
 
 export const DISABLED_REASONS = ['asked', 'gone', 'failing', 'restored'] as const;
 /**
- * Why nothing is delivered: an admin asked for it, the receiver answered 410, all failed for days, or the ledger was
- * restored from a backup.
+ * Why a webhook is disabled: an admin did it, the receiver answered 410, all attempts failed for days, or the
+ * ledger was restored from a backup.
  */
 export type DisabledReason = (typeof DISABLED_REASONS)[number];
 
-/** A secret as receivers take it. */
+/** A secret in the form that receivers use. */
 export function secretText(secret: Buffer): string {
   return `whsec_${secret.toString('base64')}`;
 }
@@ -39,7 +39,7 @@ export function signaturesOf(
 }
 
 const [SECOND, MINUTE, HOUR] = [1_000, 60_000, 3_600_000];
-/** Between one attempt and the next, as the specification proposes; the last one goes on. */
+/** The waits between attempts, as the specification proposes; the last one repeats. */
 const WAITS = [
   5 * SECOND,
   5 * MINUTE,
@@ -51,12 +51,12 @@ const WAITS = [
   20 * HOUR,
   24 * HOUR,
 ] as const;
-/** By how much a wait may be longer, so that what failed together does not come again together. */
+/** The random extra wait, as a fraction, so that attempts that failed together do not repeat together. */
 const JITTER = 0.1;
 
 /**
  * How long to wait after a failed attempt, in milliseconds.
- * @param attempts how many there were, from 1
+ * @param attempts the number of attempts so far, from 1
  * @param chance a random number in 0–1
  */
 export function retryAfter(attempts: number, chance: number): number {
@@ -64,7 +64,7 @@ export function retryAfter(attempts: number, chance: number): number {
   return Math.round(wait * (1 + JITTER * chance));
 }
 
-/** Whether a webhook that just failed has done nothing else for too long. */
+/** Whether a webhook has had failures only for too long. */
 export function isGivenUp(failingSince: Date, now: Date): boolean {
   return now.getTime() - failingSince.getTime() >= GIVEN_UP_AFTER;
 }

@@ -1,9 +1,8 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { DrizzleQueryError } from 'drizzle-orm/errors';
 import pg from 'pg';
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { causeOf, Busy } from '../postgres/pool.ts';
+import { Busy } from '../postgres/pool.ts';
 import { DomainError } from '../domain/errors.ts';
 import { ContradictedOutcome } from '../domain/resolution.ts';
 import { type OpenTrigger, UnansweredConditions } from '../domain/review.ts';
@@ -38,7 +37,7 @@ export function toldProblem(error: unknown, request: FastifyRequest): Problem {
   const problem = problemOf(error, request);
   if (PROBLEMS[problem.code].status >= 500) {
     const level = PROBLEMS[problem.code].status === 503 ? 'warn' : 'error';
-    request.log[level]({ reqId: request.id, ...loggable(error) }, 'the request failed');
+    request.log[level]({ reqId: request.id, err: error }, 'the request failed');
   }
   return problem;
 }
@@ -127,33 +126,24 @@ const REFUSED_WRITES: Partial<Record<string, Unavailability>> = {
 };
 
 function sqlStateOf(error: unknown): string {
-  const cause = causeOf(error);
-  return (cause instanceof pg.DatabaseError && cause.code) || '';
+  return (error instanceof pg.DatabaseError && error.code) || '';
 }
 
 /** Whether a database error passes by itself. */
 export function isUnavailable(error: unknown): boolean {
-  const cause = causeOf(error);
-  if (!(cause instanceof Error)) return false;
-  if (cause instanceof Busy) return true;
-  if (POOL_MESSAGES.test(cause.message)) return true;
-  // What opening a connection meets comes as it is, and as several where a name has several addresses.
-  if (cause instanceof AggregateError) return cause.errors.some(isUnavailable);
-  const isOfDatabase =
-    error instanceof DrizzleQueryError || cause instanceof pg.DatabaseError || 'syscall' in cause;
-  return isOfDatabase && 'code' in cause && NOT_NOW.test(String(cause.code));
+  if (!(error instanceof Error)) return false;
+  if (error instanceof Busy) return true;
+  if (POOL_MESSAGES.test(error.message)) return true;
+  // A host name with several addresses fails once for each.
+  if (error instanceof AggregateError) return error.errors.some(isUnavailable);
+  const isOfDatabase = error instanceof pg.DatabaseError || 'syscall' in error;
+  return isOfDatabase && 'code' in error && NOT_NOW.test(String(error.code));
 }
 
 /** Fails as what takes too long does, after so many milliseconds. */
 export async function notBefore(ms: number): Promise<never> {
   await delay(ms, undefined, { ref: false });
   throw new Busy();
-}
-
-/** An error for the log: with its query, without the query's parameters, which hold what clients sent. */
-function loggable(error: unknown): Record<string, unknown> {
-  if (error instanceof DrizzleQueryError) return { err: error.cause, query: error.query };
-  return { err: error };
 }
 
 const SOCKET_FAULTS: Record<string, { status: string; detail: string }> = {

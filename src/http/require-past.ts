@@ -7,7 +7,7 @@ import { Problem } from './problems.ts';
  */
 export function requirePast(name: string, moment: Date | undefined, now: Date): void {
   if (moment === undefined || moment <= now) return;
-  const detail = `must not be in the future; the service's clock says ${now.toISOString()}`;
+  const detail = `must not be in the future; the server time is ${now.toISOString()}`;
   throw new Problem('invalid-request', 'The requested time is in the future.', {
     errors: [{ pointer: `/${name}`, detail, in: 'query' }],
   });

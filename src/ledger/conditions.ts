@@ -14,13 +14,13 @@ import { requireEvidence } from './evidence.ts';
 import { lockOutlook, requireOutlook } from './find-outlook.ts';
 import { RULE_OF_CONDITION } from './rules.ts';
 
-/** How the state of a condition came to be. */
+/** A change of a condition's state, and why it happened. */
 export type ConditionChange = {
   id: number;
   state: ConditionState;
   cause: ChangeCause;
   reason: string;
-  /** The day of the observations that it went by; null where it went by none. */
+  /** The day of the observations that caused it; null if none did. */
   day: string | null;
   observations: readonly SeriesValue[];
   version: number;
@@ -36,7 +36,7 @@ export type ConditionChange = {
 
 export type Condition = InvalidationCondition & {
   state: ConditionState;
-  /** Null for a condition whose state never changed. */
+  /** Null if the state never changed. */
   lastChange: ConditionChange | null;
 };
 
@@ -72,7 +72,7 @@ const changeOf = (stored: StoredChange): ConditionChange => ({
 });
 
 /**
- * The conditions of the version that stands, in its order, or the one of that key.
+ * The conditions of the current version, in its order, or only the one with that key.
  * @throws DomainError `outlook-not-found`
  */
 export async function readConditions(
@@ -103,7 +103,7 @@ export async function readCondition(
   throw new DomainError('condition-not-found', `"${slug}" has no condition "${key}".`);
 }
 
-/** The changes of a condition, newest first, those older than `before`; at most `limit`. */
+/** The changes of a condition before the id `before`, newest first; at most `limit`. */
 export async function listChanges(
   session: Session,
   slug: string,
@@ -122,7 +122,7 @@ export async function listChanges(
   return rows.map(({ change }) => changeOf(change));
 }
 
-/** The conditions of a locked outlook that stand triggered without an answer. */
+/** The triggered conditions of a locked outlook that no version has answered. */
 export async function readOpenTriggers(
   session: Session,
   outlookId: number,
@@ -143,7 +143,10 @@ export async function readOpenTriggers(
   return rows.map((row) => ({ ...row, triggeredAt: row.triggeredAt.toISOString() }));
 }
 
-/** Records how a version answers conditions: before the version that they make way for, which Postgres refuses while an answer is owed. */
+/**
+ * Records how a version answers conditions. Call it before the version is inserted, which Postgres refuses while a
+ * triggered condition has no answer.
+ */
 export async function appendAnswers(
   session: Session,
   outlookId: number,
@@ -160,20 +163,20 @@ export async function appendAnswers(
   );
 }
 
-/** What an analyst says of a condition. */
+/** An analyst's assessment of a condition. */
 export type Assessment = {
   state: ConditionState;
   rationale: string;
   evidence: readonly string[];
-  /** Why it goes before the condition's rule; null for a condition without one. */
+  /** Why it overrides the condition's rule; null for a condition without a rule. */
   overrideReason: string | null;
   author: OutlookVersion['author'];
 };
 
 /**
- * Changes the state of a condition by an analyst's judgement. Call it in a transaction.
+ * Changes the state of a condition by an analyst's assessment. Call it in a transaction.
  * @throws DomainError `outlook-not-found`, `condition-not-found`, `outlook-closed`, `unknown-evidence`, or
- *   `assessment-refused` where it changes nothing, or a rule judges it and no reason is given
+ *   `assessment-refused` if it changes nothing, or overrides a rule without a reason
  */
 export async function assessCondition(
   session: pg.PoolClient,

@@ -12,17 +12,17 @@ import type { Session } from '../postgres/pool.ts';
 import { readSkills } from './track-records.ts';
 import { listViews, type View } from './views.ts';
 
-/** What the views of an outlook add up to, and how. */
+/** The consensus of an outlook's views, and the weight of each. */
 export type PooledViews = {
   consensus: Consensus;
-  /** Each with its weight; they sum to 1. */
+  /** The weights sum to 1. */
   views: readonly (View & { weight: number })[];
 };
 
 /**
- * Pools the views that are held of an outlook: now, or at a moment, by the records of then.
- * @throws DomainError `no-views`, `no-weights` where no view has any weight, or `no-pool` where the logarithmic
- *   pool does not exist
+ * Pools the views of an outlook: the current ones, or those held at a moment, weighted by the track records of then.
+ * @throws DomainError `no-views`, `no-weights` if no view has any weight, or `no-pool` if the logarithmic pool
+ *   does not exist
  */
 export async function readConsensus(
   session: Session,
@@ -70,7 +70,7 @@ async function weigh(
   return skillWeights(ids.map((id) => records.get(id) ?? null));
 }
 
-/** Records the views that a version pooled; call it once the version is there. */
+/** Records the views that a version pooled. Call it after the version is inserted. */
 export async function recordPooledViews(
   session: Session,
   outlookId: number,

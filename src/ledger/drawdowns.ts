@@ -5,8 +5,8 @@ import type { Session } from '../postgres/pool.ts';
 import { readKnown, readCurrentObservations } from './observation-reads.ts';
 
 /**
- * The closes of an instrument from a day on: what is known now, or was at a moment.
- * @throws DomainError `no-closes` where the instrument names no series of them
+ * The closes of an instrument from a day on, as known now or at a moment.
+ * @throws DomainError `no-closes` if the instrument names no series of closes
  */
 export async function readCloses(
   session: Session,
@@ -32,9 +32,9 @@ export async function readCloses(
 type Labelled = { id: number; slug: string; horizon_from: string; labels: DrawdownLabel[] };
 
 /**
- * Tells the outlooks, which are locked, whose drawdown has another label by the closes that were just
- * stored. A drawdown counts from the first day of the outlook's horizon.
- * @returns the slugs of those outlooks
+ * Records new drawdown labels for those of the locked outlooks whose label changes with the closes just stored. A
+ * drawdown counts from the first day of the outlook's horizon.
+ * @returns the slugs of the outlooks whose label changed
  */
 export async function evaluateDrawdowns(
   session: Session,

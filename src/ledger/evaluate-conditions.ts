@@ -14,7 +14,7 @@ import type { Observation } from '../domain/series.ts';
 import type { Session } from '../postgres/pool.ts';
 import { RULE_OF_CONDITION } from './rules.ts';
 
-/** New or revised observations of one series; `before` is what was known of the day, null for nothing. */
+/** New or revised observations of one series; `before` is the day's previous value, null if it had none. */
 export type Arrival = {
   series: string;
   changed: readonly { date: string; before: number | null; value: number }[];
@@ -22,8 +22,8 @@ export type Arrival = {
 };
 
 /**
- * Judges the conditions of locked outlooks by observations that were just stored, and appends what
- * changes. Call it in the transaction that stores them, so that none is missed.
+ * Evaluates the conditions of locked outlooks against observations just stored, and records the changes. Call it in the
+ * transaction that stores the observations, so that none is missed.
  * @returns the slugs of the outlooks with a condition that changed
  */
 export async function evaluateConditions(
@@ -97,8 +97,8 @@ async function readWatching(
 }
 
 /**
- * What is known of each series that the rules go by: from the first day on which something can change,
- * and as much before as a rule looks back. No more than a horizon holds, however long the series is.
+ * The current observations of each series that the rules use: from the first day on which a state can change, plus as
+ * many before it as a rule looks back. A horizon bounds them, however long the series is.
  */
 async function readWindows(
   session: Session,
@@ -117,17 +117,17 @@ async function readWindows(
   return windows;
 }
 
-/** How many observations before a day rules look at, by series. */
+/** How many observations before a day the rules need, by series. */
 function reachesOf(rules: readonly Rule[]): Map<string, number> {
   const reaches = new Map<string, number>();
   for (const { series, forObservations } of rules.flatMap(comparisonsOf)) {
-    // One more than are compared, for a crossing.
+    // One more than are compared: a crossing needs the one before.
     reaches.set(series, Math.max(reaches.get(series) ?? 0, forObservations + 1));
   }
   return reaches;
 }
 
-/** Observations since a day and the `reach` before it, both by observations_standing. */
+/** Observations from a day on and the `reach` before it. The index observations_standing finds both. */
 const READ_WINDOW = {
   name: 'read-window',
   text: `
@@ -156,7 +156,7 @@ async function readWindow(
   return rows;
 }
 
-/** What was known before observations came in. */
+/** The observations as they were before the arrival. */
 function undone(
   after: readonly Observation[],
   changed: Arrival['changed'],
@@ -191,7 +191,7 @@ function changeOf(
   return { outlook_id, key, state, cause, invalidates, reason, day, observations };
 }
 
-// Triggers set the version and tell of each change; the outlook's own row follows.
+// Triggers set the version, add an event for each change and update the outlook's row.
 async function appendChanges(
   session: Session,
   changes: readonly NewChange[],
@@ -210,22 +210,22 @@ async function appendChanges(
   });
 }
 
-/** What an outlook's conditions are at, and why a revision is owed. */
+/** The states of an outlook's conditions, and why a review is due. */
 export type Review = {
   conditionStates: Readonly<Record<string, ConditionState>>;
   reviewReasons: readonly string[];
 };
 
 /**
- * Judges the rules that a new framework brings or alters by the newest observations, and appends what
- * changes. Call it in the transaction that published the framework, while observations are held off.
+ * Evaluates the rules that a new framework adds or changes against the newest observations, and records the changes.
+ * Call it in the transaction that published the framework, after {@link lockOutObservations}.
  */
 export async function evaluateFramework(
   session: Session,
   published: {
     outlookId: number;
     framework: Framework;
-    /** What stood before; null for version 1. */
+    /** The previous framework; null for version 1. */
     before: Framework | null;
     horizon: Horizon;
     recordedAt: Date;

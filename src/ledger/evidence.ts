@@ -12,7 +12,7 @@ import {
 import type { Session } from '../postgres/pool.ts';
 import { lockOutlook } from './find-outlook.ts';
 
-/** News or data, as whoever published it said it. */
+/** News or data, in its publisher's words. */
 export type NewEvidence = {
   headline: string;
   summary: string;
@@ -22,7 +22,7 @@ export type NewEvidence = {
   sentiment: Sentiment | null;
   tickers: readonly Ticker[];
   claims: readonly Claim[];
-  /** The id of an earlier item that it corrects. */
+  /** The id of the earlier item that it corrects. */
   corrects: string | null;
 };
 
@@ -33,14 +33,14 @@ export type Evidence = NewEvidence & {
   correctedBy: string | null;
   addedBy: OutlookVersion['author'];
   addedAt: Date;
-  /** The versions that cite it, and what each changed; fractions. */
+  /** The versions that cite it, with the changes of their probabilities as fractions. */
   moved: readonly { version: number; publishedAt: Date; deltas: Fractions }[];
 };
 
 /**
  * Adds an item of evidence to an outlook. Call it in a transaction.
- * @throws DomainError `outlook-not-found`, or `evidence-refused` where it comes from the future, a claim is
- *   about what the outlook does not have, or what it corrects is not there to be corrected
+ * @throws DomainError `outlook-not-found`, or `evidence-refused` if its date is in the future, a claim is about something
+ *   that the outlook lacks, or the item it corrects is missing or already corrected
  */
 export async function addEvidence(
   session: pg.PoolClient,
@@ -67,7 +67,7 @@ export async function addEvidence(
 
 function momentFaults({ publishedAt }: NewEvidence, now: Date): Fault[] {
   if (publishedAt <= now) return [];
-  const detail = `must not be in the future; the service's clock says ${now.toISOString()}`;
+  const detail = `must not be in the future; the server time is ${now.toISOString()}`;
   return [{ path: ['publishedAt'], detail }];
 }
 
@@ -113,7 +113,7 @@ async function correctionFaults(
   ];
 }
 
-// The outlook is locked, and a trigger numbers the item.
+// A trigger numbers the item; the outlook's lock keeps the numbers unique.
 async function insertEvidence(
   session: Session,
   outlookId: number,
@@ -179,7 +179,7 @@ type EvidenceRow = Omit<Evidence, 'moved'> & {
   })[];
 };
 
-// What cites an item is found by version_evidence_once, the version before by its key.
+// The index version_evidence_once finds the citing versions, the primary key the versions before them.
 const OF_OUTLOOK = `
     select e.id, e.number, e.headline, e.summary, e.publisher, e.url, e.published_at as "publishedAt",
       case when e.sentiment_score is not null then json_build_object('score', e.sentiment_score,
@@ -208,8 +208,8 @@ const OF_OUTLOOK = `
    where e.outlook_id = (select id from outlooks where slug = $1)`;
 
 /**
- * The evidence of an outlook, newest first: what has a number below `before`, or all; at most `limit`.
- * None for an outlook that does not exist.
+ * The evidence of an outlook with numbers below `before`, newest first; at most `limit`. Empty for an outlook that does
+ * not exist.
  */
 export async function listEvidence(
   session: Session,
@@ -218,7 +218,7 @@ export async function listEvidence(
 ): Promise<Evidence[]> {
   const { rows } = await session.query<EvidenceRow>({
     name: 'list-evidence',
-    // Not `$2 is null or …`, which no index serves once Postgres plans for any values.
+    // Not `$2 is null or …`: a generic plan could not use the index for it.
     text: `${OF_OUTLOOK} and e.number < coalesce($2::bigint, 2147483648)
       order by e.number desc limit $3`,
     values: [slug, before, limit],
@@ -226,7 +226,7 @@ export async function listEvidence(
   return rows.map(evidenceOf);
 }
 
-/** An item of evidence; undefined where the outlook has none of that id, or does not exist. */
+/** An item of evidence; undefined if the outlook has none with that id, or does not exist. */
 export async function readEvidence(
   session: Session,
   slug: string,
@@ -254,7 +254,7 @@ function evidenceOf({ moved, ...row }: EvidenceRow): Evidence {
   };
 }
 
-/** @throws DomainError `unknown-evidence`, with a fault for each id that is no evidence of the outlook */
+/** @throws DomainError `unknown-evidence`, with a fault for each id that the outlook's evidence lacks */
 export async function requireEvidence(
   session: Session,
   outlookId: number,
@@ -275,7 +275,7 @@ export async function requireEvidence(
   throw new DomainError('unknown-evidence', 'Some of the cited evidence does not exist.', faults);
 }
 
-/** Records what a version cites; call it once the version is there. */
+/** Records the evidence that a version cites. Call it after the version is inserted. */
 export async function citeEvidence(
   session: Session,
   outlookId: number,

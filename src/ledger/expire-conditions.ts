@@ -1,12 +1,11 @@
 import type pg from 'pg';
 import { inTransaction } from '../postgres/pool.ts';
 
-/** How many outlooks one transaction lets expire. */
+/** The most outlooks in one transaction. */
 const EXPIRED_AT_ONCE = 100;
 
 /**
- * Lets the conditions of outlooks whose horizon is over expire, those that were not triggered by then.
- * Several instances may do so at once.
+ * Expires the untriggered conditions of outlooks whose horizon is over. Several instances may do so at once.
  * @returns the slugs of the outlooks with a condition that changed
  */
 export async function expireConditions(pool: pg.Pool, now: Date): Promise<string[]> {
@@ -34,7 +33,7 @@ async function expireSome(session: pg.PoolClient, now: Date): Promise<string[]> 
     [today],
   );
   if (locked.length === 0) return [];
-  // Read once they are locked: what another instance did meanwhile is seen, and not done again.
+  // A second statement, after the lock: it sees what another instance expired in the meantime.
   const { rows: expired } = await session.query<{ id: number }>(
     `insert into condition_changes (outlook_id, key, state, cause, invalidates, version, reason,
        observations, recorded_at)

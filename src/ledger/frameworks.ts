@@ -1,21 +1,13 @@
-import { sql } from 'drizzle-orm';
 import type { LRUCache } from 'lru-cache';
+import type pg from 'pg';
 import type { Framework, PublishedFramework } from '../domain/framework.ts';
 import { comparisonsOf, type Rule } from '../domain/invalidation.ts';
 import { SCENARIO_NAMES, type ScenarioName } from '../domain/probabilities.ts';
 import type { Direction, Scenario } from '../domain/scenarios.ts';
-import type { Db, Session } from '../postgres/pool.ts';
+import type { Session } from '../postgres/pool.ts';
 import { RULE_OF_CONDITION, type RuleSeries } from './rules.ts';
-import { conditionComparisons } from '../postgres/tables/conditions.ts';
-import {
-  drawdownLabels,
-  frameworks,
-  headwinds,
-  invalidationConditions,
-  scenarios,
-} from '../postgres/tables/frameworks.ts';
 
-/** A framework as it is kept in memory: as the text that Postgres answered, the least that holds it. */
+/** A framework in memory, as the JSON text from Postgres, which takes the least space. */
 export class StoredFramework implements PublishedFramework {
   readonly hash: string;
   readonly #text: Buffer;
@@ -35,88 +27,125 @@ export class StoredFramework implements PublishedFramework {
   }
 }
 
-/** Frameworks by id. They never change, so what was read once is right for ever. */
+/** Frameworks by id. They never change, so a cached one is always right. */
 export type FrameworkCache = LRUCache<number, StoredFramework>;
 
 /**
  * Appends a framework to an outlook. Call it in the transaction that appends the version.
- * @param series those that its rules go by
+ * @param series the ids of the series that its rules use
+ * @returns the framework's id
  */
 export async function appendFramework(
-  tx: Db,
+  session: pg.PoolClient,
   outlookId: number,
   framework: Framework,
   hash: string,
   series: RuleSeries,
 ): Promise<number> {
-  const next = await tx.execute<{ id: string }>(
-    sql`select nextval(pg_get_serial_sequence('frameworks', 'id')) as id`,
+  const { rows } = await session.query<{ id: number }>(
+    `select nextval(pg_get_serial_sequence('frameworks', 'id')) as id`,
   );
-  const id = Number(next.rows[0]?.id);
-  await appendParts(tx, id, framework, series);
-  // Last, because this row seals the parts (migrations/0001_guards.sql).
-  await tx.insert(frameworks).values({
-    id,
-    outlookId,
-    hash,
-    title: framework.title,
-    summary: framework.summary,
-    methodology: framework.methodology,
-    disclaimer: framework.disclaimer,
-    risks: framework.risks,
-    positioning: framework.positioning,
-    metrics: framework.metrics,
-    faqs: framework.faqs,
-    references: framework.references,
-  });
+  const [next] = rows;
+  if (!next) throw new Error('the sequence of frameworks gave no id');
+  const { id } = next;
+  for (const [table, parts] of Object.entries(partsOf(id, framework, series))) {
+    await insertRows(session, table, parts);
+  }
+  // Last, because a trigger takes no more parts after this row (migrations/0001_guards.sql).
+  const { title, summary, methodology, disclaimer, ...lists } = framework;
+  const { risks, positioning, metrics, faqs, references } = lists;
+  await session.query(
+    `insert into frameworks (id, outlook_id, hash, title, summary, methodology, disclaimer, risks,
+       positioning, metrics, faqs, "references")
+     values ($1, $2, decode($3, 'hex'), $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+    [
+      id,
+      outlookId,
+      hash.slice('sha256:'.length),
+      title,
+      summary,
+      methodology,
+      disclaimer,
+      ...[risks, positioning, metrics, faqs, references].map((list) => JSON.stringify(list)),
+    ],
+  );
   return id;
 }
 
-async function appendParts(
-  tx: Db,
-  frameworkId: number,
+/** The rows of a framework's parts, by table. */
+function partsOf(
+  framework_id: number,
   framework: Framework,
   series: RuleSeries,
-): Promise<void> {
-  await tx.insert(scenarios).values(
-    SCENARIO_NAMES.map((name) => {
-      const { returnBand, ...scenario } = framework.scenarios[name];
-      const [returnMin, returnMax] = [returnBand?.min ?? null, returnBand?.max ?? null];
-      return { ...scenario, frameworkId, name, returnMin, returnMax };
-    }),
-  );
-  if (framework.headwinds.length > 0) {
-    await tx.insert(headwinds).values(framework.headwinds.map((row) => ({ ...row, frameworkId })));
-  }
-  const placed = <Row>(rows: readonly Row[]) =>
-    rows.map((row, index) => ({ ...row, frameworkId, position: index + 1 }));
-  if (framework.drawdownLabels.length > 0) {
-    const rows = placed(framework.drawdownLabels).map(({ speed, ...label }) => ({
-      ...label,
-      speedDepth: speed?.depth ?? null,
-      speedDays: speed?.days ?? null,
-    }));
-    await tx.insert(drawdownLabels).values(rows);
-  }
-  if (framework.invalidationConditions.length > 0) {
-    const rows = placed(framework.invalidationConditions).map(({ rule, ...condition }) => ({
-      ...condition,
-      combination: combinationOf(rule),
-    }));
-    await tx.insert(invalidationConditions).values(rows);
-  }
-  const comparisons = framework.invalidationConditions.flatMap(({ key, rule }) =>
-    (rule ? comparisonsOf(rule) : []).map((comparison, index) => ({
-      frameworkId,
-      conditionKey: key,
-      position: index + 1,
-      seriesId: idOf(series, comparison.series),
-      operator: comparison.operator,
-      threshold: comparison.threshold,
-      forObservations: comparison.forObservations,
+): Record<string, object[]> {
+  const { scenarios, headwinds, drawdownLabels, invalidationConditions: conditions } = framework;
+  return {
+    scenarios: SCENARIO_NAMES.map((name) => scenarioRow(framework_id, name, scenarios[name])),
+    headwinds: headwinds.map(({ key, rank, title, description }) => ({
+      framework_id,
+      key,
+      rank,
+      title,
+      description,
     })),
+    drawdown_labels: drawdownLabels.map(({ key, label, speed, ...rest }, index) => ({
+      framework_id,
+      key,
+      position: index + 1,
+      label,
+      min_depth: rest.minDepth,
+      speed_depth: speed?.depth ?? null,
+      speed_days: speed?.days ?? null,
+      typical_cause: rest.typicalCause,
+      implication: rest.implication,
+    })),
+    invalidation_conditions: conditions.map(({ key, invalidates, statement, rule }, index) => ({
+      framework_id,
+      key,
+      position: index + 1,
+      invalidates,
+      statement,
+      combination: combinationOf(rule),
+    })),
+    condition_comparisons: conditions.flatMap(({ key, rule }) =>
+      (rule ? comparisonsOf(rule) : []).map((comparison, index) => ({
+        framework_id,
+        condition_key: key,
+        position: index + 1,
+        series_id: idOf(series, comparison.series),
+        operator: comparison.operator,
+        threshold: comparison.threshold,
+        for_observations: comparison.forObservations,
+      })),
+    ),
+  };
+}
+
+function scenarioRow(framework_id: number, name: ScenarioName, scenario: Scenario): object {
+  const { title, outcome, conditions, direction, directionComment, returnBand } = scenario;
+  return {
+    framework_id,
+    name,
+    title,
+    outcome,
+    conditions,
+    direction,
+    direction_comment: directionComment,
+    return_min: returnBand?.min ?? null,
+    return_max: returnBand?.max ?? null,
+  };
+}
+
+/** Inserts rows into a table. Their members are columns, the same in each row. */
+async function insertRows(session: Session, table: string, rows: readonly object[]): Promise<void> {
+  const [first] = rows;
+  if (!first) return;
+  const columns = Object.keys(first).join(', ');
+  await session.query(
+    `insert into ${table} (${columns})
+     select ${columns} from json_populate_recordset(null::${table}, $1)`,
+    [JSON.stringify(rows)],
   );
-  if (comparisons.length > 0) await tx.insert(conditionComparisons).values(comparisons);
 }
 
 function combinationOf(rule: Rule | null): 'all' | 'any' | null {
@@ -168,7 +197,7 @@ const READ_FRAMEWORKS = {
     from frameworks f where f.id = any($1)`,
 };
 
-/** The frameworks of those ids; from memory where they were read before. */
+/** The frameworks with those ids, from the cache or from Postgres. */
 export async function readFrameworks(
   session: Session,
   cache: FrameworkCache,
@@ -194,7 +223,7 @@ export async function readFrameworks(
   return read;
 }
 
-/** The framework of that id; from memory where it was read before. */
+/** The framework with that id, from the cache or from Postgres. */
 export async function readFramework(
   session: Session,
   cache: FrameworkCache,

@@ -3,13 +3,13 @@ import { requireOutlook } from './find-outlook.ts';
 import type { Probabilities } from '../domain/probabilities.ts';
 import { probabilitiesOf } from '../domain/probabilities.ts';
 
-/** What a version said, and from when on. */
+/** The probabilities of a version, and when it was published. */
 export type HistoryPoint = { version: number; publishedAt: Date; probabilities: Probabilities };
 
 type Row = [version: number, publishedAt: number, bear: number, base: number, bull: number];
 
-// All columns stand in outlook_versions_as_of, in this order: the index alone answers, and nothing is
-// sorted. It starts at the last version before `from`, which is what stood then.
+// The index outlook_versions_as_of holds all columns in this order: Postgres reads nothing else and sorts nothing. The
+// rows start at the last version before `from`, the current one at that moment.
 const READ_HISTORY = {
   name: 'read-history',
   rowMode: 'array' as const,
@@ -24,8 +24,8 @@ const READ_HISTORY = {
 };
 
 /**
- * How an outlook's probabilities moved: what was published in [from, to), oldest first, and before it
- * what stood at `from`; null where nothing did, or where the history starts with the outlook.
+ * How an outlook's probabilities moved: `points` are the versions published in [from, to), oldest first; `opening` is
+ * the version current at `from`, null if there was none or `from` is undefined.
  * @throws DomainError `outlook-not-found`
  */
 export async function readHistory(
@@ -50,22 +50,21 @@ function pointOf([version, publishedAt, bear, base, bull]: Row): HistoryPoint {
   };
 }
 
-/** What happened to an outlook beside its versions, as far as a picture of its history marks it. */
+/** Something that a history chart marks beside the versions. */
 export type HistoryEvent = {
   at: Date;
   kind: 'evidence' | 'triggered' | 'resolved';
-  /** A headline, the key of a condition, or what came about. */
+  /** A headline, the key of a condition, or an outcome. */
   subject: string;
 };
 
-/** How many of each kind are told, the newest. */
+/** The most events of each kind; the newest ones. */
 const MOST_EVENTS = 50;
 
 /**
- * The evidence that versions of an outlook cite, its conditions that were triggered, and what it was resolved as;
- * ascending by time.
- * @param version the newest that counts
- * @param until a moment, or now; null for what was the case when the version was published, which never changes
+ * The evidence that versions of an outlook cite, its triggered conditions and its resolutions, oldest first.
+ * @param version the newest version to consider
+ * @param until the last moment to consider; null for the time at which the version was current, which never changes
  */
 export async function readHistoryEvents(
   session: Session,
@@ -90,7 +89,7 @@ export async function readHistoryEvents(
          from resolutions r where r.outlook_id = (select id from o) and r.recorded_at <= $3
         order by r.number desc limit $4)
       order by at`,
-    // Now is whatever is recorded: clocks of instances differ a little.
+    // 'now' has no bound in time: the clocks of instances differ a little.
     values: [
       slug,
       version,

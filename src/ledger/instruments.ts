@@ -1,35 +1,34 @@
-import { asc, eq, gt } from 'drizzle-orm';
+import type pg from 'pg';
 import { DomainError } from '../domain/errors.ts';
 import type { Instrument } from '../domain/instrument.ts';
-import type { Db } from '../postgres/pool.ts';
-import { instruments } from '../postgres/tables/instruments.ts';
-import { series } from '../postgres/tables/series.ts';
+import type { Session } from '../postgres/pool.ts';
 
-const columns = {
-  symbol: instruments.symbol,
-  name: instruments.name,
-  kind: instruments.kind,
-  closes: series.key,
-};
+const READ = `select i.symbol, i.name, i.kind, s.key as closes
+  from instruments i left join series s on s.id = i.closes_id`;
 
 /** @throws DomainError `symbol-taken` or `unknown-series` */
-export async function createInstrument(db: Db, instrument: Instrument, now: Date): Promise<void> {
-  const { closes, ...named } = instrument;
-  const closesId = closes === null ? null : await seriesId(db, closes);
-  const inserted = await db
-    .insert(instruments)
-    .values({ ...named, closesId, createdAt: now })
-    .onConflictDoNothing({ target: instruments.symbol })
-    .returning({ id: instruments.id });
-  if (inserted.length === 0) {
-    throw new DomainError('symbol-taken', `The instrument "${instrument.symbol}" already exists.`, [
-      { path: ['symbol'], detail: 'is taken; use that instrument or another symbol' },
-    ]);
-  }
+export async function createInstrument(
+  session: Session,
+  { symbol, name, kind, closes }: Instrument,
+  now: Date,
+): Promise<void> {
+  const closesId = closes === null ? null : await seriesId(session, closes);
+  const { rowCount } = await session.query(
+    `insert into instruments (symbol, name, kind, closes_id, created_at)
+     values ($1, $2, $3, $4, $5) on conflict (symbol) do nothing`,
+    [symbol, name, kind, closesId, now.toISOString()],
+  );
+  if (rowCount === 1) return;
+  throw new DomainError('symbol-taken', `The instrument "${symbol}" already exists.`, [
+    { path: ['symbol'], detail: 'is taken; use that instrument or another symbol' },
+  ]);
 }
 
-async function seriesId(db: Db, key: string): Promise<number> {
-  const [found] = await db.select({ id: series.id }).from(series).where(eq(series.key, key));
+async function seriesId(session: Session, key: string): Promise<number> {
+  const { rows } = await session.query<{ id: number }>('select id from series where key = $1', [
+    key,
+  ]);
+  const [found] = rows;
   if (found) return found.id;
   throw new DomainError('unknown-series', `There is no series "${key}".`, [
     { path: ['closes'], detail: `"${key}" is unknown; create it with POST /v1/series` },
@@ -38,19 +37,21 @@ async function seriesId(db: Db, key: string): Promise<number> {
 
 /**
  * Names the series that holds the closes of an instrument, for good. Call it in a transaction.
- * @throws DomainError `instrument-not-found`, `unknown-series`, or `closes-named` where it is another
+ * @throws DomainError `instrument-not-found`, `unknown-series`, or `closes-named` if the instrument already names
+ *   another series
  */
-export async function nameCloses(db: Db, symbol: string, closes: string): Promise<Instrument> {
-  const closesId = await seriesId(db, closes);
-  const [locked] = await db
-    .select({ id: instruments.id, closesId: instruments.closesId })
-    .from(instruments)
-    .where(eq(instruments.symbol, symbol))
-    .for('no key update');
-  if (locked && locked.closesId === null) {
-    await db.update(instruments).set({ closesId }).where(eq(instruments.id, locked.id));
-  }
-  const instrument = await readInstrument(db, symbol);
+export async function nameCloses(
+  session: pg.PoolClient,
+  symbol: string,
+  closes: string,
+): Promise<Instrument> {
+  const closesId = await seriesId(session, closes);
+  // Of two callers at once, the second waits for the first and then changes nothing.
+  await session.query(
+    'update instruments set closes_id = $2 where symbol = $1 and closes_id is null',
+    [symbol, closesId],
+  );
+  const instrument = await readInstrument(session, symbol);
   if (instrument.closes === closes) return instrument;
   throw new DomainError(
     'closes-named',
@@ -60,26 +61,21 @@ export async function nameCloses(db: Db, symbol: string, closes: string): Promis
 }
 
 /** @throws DomainError `instrument-not-found` */
-export async function readInstrument(db: Db, symbol: string): Promise<Instrument> {
-  const [found] = await db
-    .select(columns)
-    .from(instruments)
-    .leftJoin(series, eq(series.id, instruments.closesId))
-    .where(eq(instruments.symbol, symbol));
+export async function readInstrument(session: Session, symbol: string): Promise<Instrument> {
+  const { rows } = await session.query<Instrument>(`${READ} where i.symbol = $1`, [symbol]);
+  const [found] = rows;
   if (!found) throw new DomainError('instrument-not-found', `There is no instrument "${symbol}".`);
   return found;
 }
 
-/** Instruments by symbol, those behind `after` first; at most `limit`. */
+/** Instruments in the order of their symbols, those after `after`; at most `limit`. */
 export async function listInstruments(
-  db: Db,
-  page: { after: string | null; limit: number },
+  session: Session,
+  { after, limit }: { after: string | null; limit: number },
 ): Promise<Instrument[]> {
-  return db
-    .select(columns)
-    .from(instruments)
-    .leftJoin(series, eq(series.id, instruments.closesId))
-    .where(page.after === null ? undefined : gt(instruments.symbol, page.after))
-    .orderBy(asc(instruments.symbol))
-    .limit(page.limit);
+  const { rows } = await session.query<Instrument>(
+    `${READ} where $1::text is null or i.symbol > $1 order by i.symbol limit $2`,
+    [after, limit],
+  );
+  return rows;
 }

@@ -3,10 +3,10 @@ import type { Observation } from '../domain/series.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { Session } from '../postgres/pool.ts';
 
-// All read by observations_standing, which has one entry a day: what is read costs the same whatever
-// vintages there are. What was known at a moment is one step down the primary key for each day.
+// Every query reads the index observations_standing, which has one entry a day, so earlier vintages cost nothing. The
+// value known at a moment takes one step down the primary key for each day.
 
-/** What is known now of the days from `from` on, ascending; at most `limit`, null for all. */
+/** The current observations from the day `from` on, oldest first; at most `limit`, null for all. */
 export async function readCurrentObservations(
   session: Session,
   seriesId: number,
@@ -30,7 +30,7 @@ const KNOWN = `
      order by k.recorded_at desc limit 1) k
  where o.series_id = $1 and o.superseded_at is null and o.date >= $2::date`;
 
-/** What was known at a moment of the days from `from` on, ascending; at most `limit`. */
+/** The observations known at a moment, from the day `from` on, oldest first; at most `limit`. */
 export async function readKnown(
   session: Session,
   seriesId: number,
@@ -44,7 +44,7 @@ export async function readKnown(
   return rows;
 }
 
-/** One vintage of a day. */
+/** One recorded value of a day; a later vintage supersedes it. */
 export type Vintage = Observation & {
   provenance: Provenance;
   note: string | null;
@@ -52,7 +52,7 @@ export type Vintage = Observation & {
   supersededAt: Date | null;
 };
 
-/** Which vintages to list: days in [from, to), those behind `after`; at most `limit`. */
+/** Which vintages to list: days in [from, to), those after `after`; at most `limit`. */
 export type VintagePage = {
   from: string;
   to: string;
@@ -64,7 +64,7 @@ const COLUMNS = `o.date, o.value, o.provenance, o.note, o.recorded_at as "record
   o.superseded_at as "supersededAt"`;
 
 /**
- * What is known of a series, ascending by date: now, or at a moment; or all vintages that there ever were.
+ * The observations of a series in the order of their dates: those known now or at a moment, or all vintages.
  * @throws DomainError `series-not-found`
  */
 export async function listObservations(

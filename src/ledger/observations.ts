@@ -13,17 +13,17 @@ export type Recorded = {
   added: number;
   revised: number;
   unchanged: number;
-  /** When; null where nothing was new. */
+  /** Null if nothing was new. */
   recordedAt: Date | null;
   /** The outlooks with a condition or a drawdown label that changed. */
   slugs: readonly string[];
 };
 
 /**
- * Records observations of a series, each day once: a day without any gets its first vintage, one with
- * another value, provenance or note its next, and the rest stays, so that sending them again changes
- * nothing. Call it in a transaction: the conditions that watch the series are judged with them, and the
- * drawdowns of the instruments whose closes it holds.
+ * Records observations of a series, at most one a day. A new day gets its first vintage; a day with another value,
+ * provenance or note gets its next one; an unchanged day stays as it is, so sending the same again changes nothing. Call
+ * it in a transaction: it also evaluates the conditions that watch the series, and the drawdowns of the instruments whose
+ * closes it holds.
  * @throws DomainError `series-not-found`
  */
 export async function recordObservations(
@@ -80,7 +80,7 @@ async function readDays(
   return new Map(rows.map((row) => [row.date, row]));
 }
 
-// Later than every vintage of the series, whatever the clock did: as-of reads tell them apart.
+// Later than every other vintage of the series even if the clock went back, so that as-of reads tell them apart.
 async function appendVintages(
   session: Session,
   seriesId: number,
@@ -106,7 +106,7 @@ async function evaluateArrival(
   session: Session,
   arrival: Arrival & { seriesId: number },
 ): Promise<string[]> {
-  // Locked in one order, whoever else does so; a revision then waits, and finds what was judged.
+  // Locked in the order of ids, which avoids deadlocks. A revision waits, and then sees the new states.
   const { rows } = await session.query<{ id: number }>(
     `select id from outlooks
       where status = 'open' and id in (

@@ -1,10 +1,9 @@
-import { type SQL, sql } from 'drizzle-orm';
-import { PgDialect } from 'drizzle-orm/pg-core';
 import type { OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
 import { probabilitiesOf, type ScenarioName } from '../domain/probabilities.ts';
 import type { Direction } from '../domain/scenarios.ts';
-import type { Db, Session } from '../postgres/pool.ts';
+import type { Session } from '../postgres/pool.ts';
 import {
+  type Bind,
   type ListPosition,
   type ListQuery,
   orderBy,
@@ -16,7 +15,7 @@ import {
 } from './outlook-list-page.ts';
 import { joinVersion, reasonsAsOf, statusAsOf } from './versions.ts';
 
-/** An outlook as the list tells it. */
+/** An outlook as lists show it. */
 export type OutlookSummary = Omit<
   OutlookVersion,
   | 'framework'
@@ -31,16 +30,15 @@ export type OutlookSummary = Omit<
   | 'resolution'
 > & { title: string; scenarioDirections: Record<ScenarioName, Direction> };
 
-const dialect = new PgDialect();
-/** How many rows are asked for: a few sizes only, as each is a statement that Postgres plans. */
+/** The sizes of pages in SQL: few, because Postgres plans a statement for each. */
 const SIZES = [21, 51, 101] as const;
 
 /**
- * The outlooks that match, at most `limit` (up to 100), each as the version that is seen: its newest or, with
- * `asOf`, the newest that was recorded until then. An outlook without one is not shown.
+ * The matching outlooks, at most `limit` (up to 100), each with its newest version or, with `asOf`, its newest version
+ * of then. Outlooks that had no version then are left out.
  *
- * The first page sees what stands. Later ones see what stood then: an outlook that was revised since
- * keeps its place and is neither skipped nor shown twice. One created since is not shown.
+ * Later pages show the ledger of the first page: an outlook revised since keeps its place, so none is skipped or shown
+ * twice, and one created since is left out.
  */
 export async function listOutlooks(
   session: Session,
@@ -48,13 +46,14 @@ export async function listOutlooks(
   { after, limit, now }: { after: ListPosition | null; limit: number; now: Date },
 ): Promise<{ summaries: OutlookSummary[]; next: ListPosition | null }> {
   const startedAt = after?.startedAt ?? now;
-  // One more than asked for tells whether another page follows.
+  // One row more than the page tells whether another page follows.
   const size = SIZES.find((rows) => rows > limit) ?? limit + 1;
-  const placed = placedOutlooks(query, { after, startedAt, limit: size });
-  const { asOf } = query;
-  const reasons = asOf === null ? sql`o.review_reasons` : asOfMoment(reasonsAsOf, asOf);
-  const status = asOf === null ? sql`o.status` : asOfMoment(statusAsOf, asOf);
-  const { sql: text, params } = dialect.sqlToQuery(sql`
+  const values: unknown[] = [];
+  const bind: Bind = (value) => `$${values.push(value)}`;
+  const asOf = query.asOf && moment(query.asOf, bind);
+  const status = asOf === null ? 'o.status' : statusAsOf(asOf);
+  const reasons = asOf === null ? 'o.review_reasons' : reasonsAsOf(asOf);
+  const text = `
     select o.id, o.slug, placed.rank, f.title, ${status} as status, ${reasons} as review_reasons,
       i.symbol, i.name as instrument_name, o.horizon_from, o.horizon_to,
       v.version, v.kind, (extract(epoch from v.recorded_at) * 1000)::float8 as published_at,
@@ -64,20 +63,20 @@ export async function listOutlooks(
       (select json_object_agg(s.name, s.direction)
          from scenarios s where s.framework_id = f.id) as directions,
       pg_current_snapshot() as snapshot
-    from (${placed}) placed
+    from (${placedOutlooks(query, { after, startedAt, limit: size }, bind)}) placed
     join outlooks o on o.id = placed.id
-    ${sql.raw(joinVersion('placed.version'))}
+    ${joinVersion('placed.version')}
     join instruments i on i.id = o.instrument_id
     join analysts a on a.id = v.author_id
     join frameworks f on f.id = v.framework_id
-    order by ${orderBy(query.sort, 'placed.')}`);
-  // Planning takes three times as long as the rest; but each connection keeps what it has planned.
+    order by ${orderBy(query.sort, 'placed.')}`;
+  // Planning takes three times as long as running. A named statement is planned once a connection.
   const isCommon = !isFiltered(query);
   const name = `list-${query.sort}-${size}-${after !== null}-${query.asOf !== null}`;
   const { rows } = await session.query<SummaryRow>({
     ...(isCommon && { name }),
     text,
-    values: params,
+    values,
   });
   const shown = rows.slice(0, limit);
   const last = rows.length > limit ? shown.at(-1) : undefined;
@@ -89,17 +88,11 @@ export async function listOutlooks(
   return { summaries: shown.map(summaryOf), next: next ?? null };
 }
 
-function asOfMoment(text: (moment: string) => string, asOf: Date): SQL {
-  const parts = text('?')
-    .split('?')
-    .map((part) => sql.raw(part));
-  return sql.join(parts, moment(asOf));
-}
-
-/** Whether a search has a word to find anything by: punctuation and stop words are none. */
-export async function hasSearchWord(db: Db, search: string): Promise<boolean> {
-  const { rows } = await db.execute<{ found: boolean }>(
-    sql`select numnode(${searchedWords(search)}) > 0 as found`,
+/** Whether a search has a word to look for: punctuation and stop words do not count. */
+export async function hasSearchWord(session: Session, search: string): Promise<boolean> {
+  const { rows } = await session.query<{ found: boolean }>(
+    `select numnode(${searchedWords(search, () => '$1')}) > 0 as found`,
+    [search],
   );
   return rows[0]?.found ?? false;
 }

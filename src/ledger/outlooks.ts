@@ -1,13 +1,10 @@
-import { eq } from 'drizzle-orm';
 import type pg from 'pg';
 import { DomainError, type Fault } from '../domain/errors.ts';
 import { type Framework, type Horizon, hashFramework } from '../domain/framework.ts';
 import { firstVersion, type OutlookVersion } from '../domain/outlook.ts';
 import type { Probabilities } from '../domain/probabilities.ts';
-import { type Db, onSession } from '../postgres/pool.ts';
+import type { Session } from '../postgres/pool.ts';
 import { appendFramework } from './frameworks.ts';
-import { instruments } from '../postgres/tables/instruments.ts';
-import { outlooks } from '../postgres/tables/outlooks.ts';
 import { appendVersions } from './append-version.ts';
 import { evaluateFramework } from './evaluate-conditions.ts';
 import { hasRules, lockOutObservations, findRuleSeries } from './rules.ts';
@@ -33,13 +30,12 @@ export async function createOutlook(
 ): Promise<OutlookVersion> {
   const { slug, horizon, author, rationale, probabilities, framework } = request;
   if (hasRules(framework)) await lockOutObservations(session);
-  const tx = onSession(session);
   const { series, faults } = await findRuleSeries(session, framework, horizon);
-  const instrument = await instrumentOf(tx, request.instrument, faults);
+  const instrument = await instrumentOf(session, request.instrument, faults);
   const now = clock();
-  const outlookId = await takeSlug(tx, request, instrument.id, now);
+  const outlookId = await takeSlug(session, request, instrument.id, now);
   const frameworkHash = hashFramework(framework, { instrument: instrument.symbol, horizon });
-  const frameworkId = await appendFramework(tx, outlookId, framework, frameworkHash, series);
+  const frameworkId = await appendFramework(session, outlookId, framework, frameworkHash, series);
   const proposal = { authorId: author.id, rationale, probabilities, frameworkHash };
   const first = firstVersion(slug, proposal, now);
   await appendVersions(session, [{ outlookId, next: first, frameworkId, before: null }]);
@@ -64,9 +60,17 @@ export async function createOutlook(
   };
 }
 
-/** @param others faults that are told beside its own */
-async function instrumentOf(tx: Db, symbol: string, others: readonly Fault[]) {
-  const [instrument] = await tx.select().from(instruments).where(eq(instruments.symbol, symbol));
+/** @param others faults to report beside an unknown instrument */
+async function instrumentOf(
+  session: Session,
+  symbol: string,
+  others: readonly Fault[],
+): Promise<{ id: number; symbol: string; name: string }> {
+  const { rows } = await session.query<{ id: number; symbol: string; name: string }>(
+    'select id, symbol, name from instruments where symbol = $1',
+    [symbol],
+  );
+  const [instrument] = rows;
   if (!instrument) {
     const detail = `"${symbol}" is unknown; create it with POST /v1/instruments`;
     const fault = { path: ['instrument'], detail };
@@ -80,22 +84,17 @@ async function instrumentOf(tx: Db, symbol: string, others: readonly Fault[]) {
 }
 
 async function takeSlug(
-  tx: Db,
+  session: Session,
   { slug, horizon }: NewOutlook,
   instrumentId: number,
   now: Date,
 ): Promise<number> {
-  const [inserted] = await tx
-    .insert(outlooks)
-    .values({
-      slug,
-      instrumentId,
-      horizonFrom: horizon.from,
-      horizonTo: horizon.to,
-      publishedAt: now,
-    })
-    .onConflictDoNothing({ target: outlooks.slug })
-    .returning({ id: outlooks.id });
+  const { rows } = await session.query<{ id: number }>(
+    `insert into outlooks (slug, instrument_id, horizon_from, horizon_to, published_at)
+     values ($1, $2, $3, $4, $5) on conflict (slug) do nothing returning id`,
+    [slug, instrumentId, horizon.from, horizon.to, now.toISOString()],
+  );
+  const [inserted] = rows;
   if (inserted) return inserted.id;
   throw new DomainError('slug-taken', `The outlook "${slug}" already exists.`, [
     { path: ['slug'], detail: 'is taken; choose another slug, or revise the outlook that has it' },

@@ -14,18 +14,18 @@ import { requireEvidence } from './evidence.ts';
 import { outlookNotFound } from './find-outlook.ts';
 import { bandOf } from './track-records.ts';
 
-/** What came about, and who says so. */
+/** The outcome of an outlook, and who decided it. */
 export type FullResolution = {
   number: number;
   outcome: ScenarioName | 'void';
   realisedReturn: number | null;
   reason: string | null;
-  /** What the closes said; null where they said nothing, or the horizon was not over. */
+  /** The first and last close of the horizon; null if there were none, or the horizon was not over. */
   closes: Pick<HorizonReturn, 'start' | 'end'> | null;
   evidence: readonly string[];
   resolvedBy: OutlookVersion['author'];
   resolvedAt: Date;
-  /** When the next one came; null while it stands. */
+  /** When the next resolution replaced it; null for the current one. */
   supersededAt: Date | null;
 };
 
@@ -71,7 +71,7 @@ type OutlookRow = {
 };
 
 /**
- * Records what came about, which closes the outlook. Call it in a transaction.
+ * Records the outcome, which closes the outlook. Call it in a transaction.
  * @throws DomainError `outlook-not-found`, `unknown-evidence`, or what {@link decideResolution} throws
  */
 export async function resolveOutlook(
@@ -80,7 +80,7 @@ export async function resolveOutlook(
   request: ResolutionRequest & { evidence: readonly string[]; author: OutlookVersion['author'] },
   clock: () => Date,
 ): Promise<Resolutions> {
-  // Locked first, so that what is read then is what stands when the resolution is stored.
+  // Locked by a statement of its own: the next one then reads what nobody can change before the commit.
   await session.query('select from outlooks where slug = $1 for no key update', [slug]);
   const { rows } = await session.query<OutlookRow>(
     `select o.id, o.horizon_from, o.horizon_to, b.return_min as low, b.return_max as high,

@@ -9,7 +9,7 @@ import {
 } from '../domain/outlook.ts';
 import type { Probabilities } from '../domain/probabilities.ts';
 import type { Acknowledgement } from '../domain/review.ts';
-import { onSession, type Session } from '../postgres/pool.ts';
+import type { Session } from '../postgres/pool.ts';
 import { appendFramework, type FrameworkCache } from './frameworks.ts';
 import { type VersionToAppend, appendVersions } from './append-version.ts';
 import { appendAnswers, readOpenTriggers } from './conditions.ts';
@@ -180,7 +180,7 @@ async function publishFramework(
   hash: string,
 ): Promise<number> {
   const series = await requireRuleSeries(session, framework, subjectOf(row).horizon);
-  return appendFramework(onSession(session), row.id, framework, hash, series);
+  return appendFramework(session, row.id, framework, hash, series);
 }
 
 /** The version that a revision appends that {@link isPlain}, whole. */

@@ -6,7 +6,7 @@ import { unreachableFaults } from '../domain/rule-faults.ts';
 import type { Frequency } from '../domain/series.ts';
 import type { Session } from '../postgres/pool.ts';
 
-/** The rule of an invalidation condition `c` as JSON, in SQL; null where it has none. */
+/** The rule of an invalidation condition `c` as JSON, in SQL; null if it has none. */
 export const RULE_OF_CONDITION = `(
   select case count(*) when 0 then null when 1 then json_agg(r.comparison) -> 0
       else json_build_object(c.combination, json_agg(r.comparison order by r.position)) end
@@ -16,18 +16,18 @@ export const RULE_OF_CONDITION = `(
         from condition_comparisons p join series s on s.id = p.series_id
        where p.framework_id = c.framework_id and p.condition_key = c.key) r)`;
 
-/** The ids of the series that a framework's rules go by, by their keys. */
+/** The ids of the series that a framework's rules use, by key. */
 export type RuleSeries = ReadonlyMap<string, number>;
 
 /**
- * Keeps observations out until the transaction ends, so that what its rules say of them is not overtaken;
- * those that come in share the lock among themselves. Take it before any row is locked.
+ * Makes new observations wait until the transaction ends, so that it evaluates its rules against the newest. Call it
+ * before any row is locked. Writers of observations share the lock; see {@link lockOutRuleChanges}.
  */
 export async function lockOutObservations(session: pg.PoolClient): Promise<void> {
   await session.query(`select pg_advisory_xact_lock(hashtextextended('outlook-ledger rules', 0))`);
 }
 
-/** Lets observations in beside each other, and rules not at the same time. */
+/** Makes transactions that may change rules wait. Writers of observations do not wait for each other. */
 export async function lockOutRuleChanges(session: pg.PoolClient): Promise<void> {
   await session.query(
     `select pg_advisory_xact_lock_shared(hashtextextended('outlook-ledger rules', 0))`,
@@ -39,8 +39,8 @@ export function hasRules({ invalidationConditions }: Framework): boolean {
 }
 
 /**
- * The series that a framework's rules go by, as {@link findRuleSeries}.
- * @throws DomainError `unknown-series` where there is a fault
+ * The series that a framework's rules use, as {@link findRuleSeries}.
+ * @throws DomainError `unknown-series` if there is a fault
  */
 export async function requireRuleSeries(
   session: Session,
@@ -54,8 +54,8 @@ export async function requireRuleSeries(
 }
 
 /**
- * The series that a framework's rules go by, and a fault for each that does not exist, or that can not
- * have as many observations within the horizon as a rule asks for.
+ * The series that a framework's rules use, and a fault for each series that does not exist or has too few days in the
+ * horizon for the observations that a rule needs.
  */
 export async function findRuleSeries(
   session: Session,

@@ -7,21 +7,21 @@ import { bandOf, outcomeFor, type ResolvedBy } from './track-records.ts';
 import { outlookNotFound } from './find-outlook.ts';
 import { missingVersionError } from './versions.ts';
 
-/** A version as it is scored. */
+/** A version, with what its score needs. */
 export type ScorableVersion = {
   version: number;
   publishedAt: Date;
   probabilities: Probabilities;
-  /** The part of the whole horizon that it stood; null while the outlook is open. */
+  /** The fraction of the horizon during which it was current; null while the outlook is open. */
   share: number | null;
-  /** What came about, by the return bands that it had; null where that is not known. */
+  /** The outcome by its own return bands; null if unknown. */
   outcome: ScenarioName | null;
 };
 
 export type Scorable = {
   status: OutlookStatus;
   horizon: Horizon;
-  /** The resolution that is scored by: its number and outcome; null before there is one. */
+  /** The resolution to score by; null before the first. */
   resolution: { number: number; outcome: ScenarioName | 'void' } | null;
   versions: ScorableVersion[];
 };
@@ -62,7 +62,7 @@ type VersionRow = Record<ScenarioName, number> & {
 };
 
 /**
- * What is scored of an outlook: its versions, oldest first; as of a moment, or now.
+ * The versions of an outlook to score, oldest first, as of a moment or now.
  * @throws DomainError `outlook-not-found` or `nothing-stood`
  */
 export async function readScorable(

@@ -1,8 +1,6 @@
-import { asc, eq, gt } from 'drizzle-orm';
 import { DomainError } from '../domain/errors.ts';
 import type { Frequency } from '../domain/series.ts';
-import type { Db } from '../postgres/pool.ts';
-import { series } from '../postgres/tables/series.ts';
+import type { Session } from '../postgres/pool.ts';
 
 /** A time series, in FRED's words. */
 export type Series = {
@@ -13,43 +11,43 @@ export type Series = {
   source: string;
 };
 
-const columns = {
-  key: series.key,
-  name: series.name,
-  unit: series.unit,
-  frequency: series.frequency,
-  source: series.source,
-};
-
 /** @throws DomainError `series-taken` */
-export async function createSeries(db: Db, created: Series, now: Date): Promise<void> {
-  const inserted = await db
-    .insert(series)
-    .values({ ...created, createdAt: now })
-    .onConflictDoNothing({ target: series.key })
-    .returning({ id: series.id });
-  if (inserted.length > 0) return;
-  throw new DomainError('series-taken', `The series "${created.key}" already exists.`, [
+export async function createSeries(
+  session: Session,
+  { key, name, unit, frequency, source }: Series,
+  now: Date,
+): Promise<void> {
+  const { rowCount } = await session.query(
+    `insert into series (key, name, unit, frequency, source, created_at)
+     values ($1, $2, $3, $4, $5, $6) on conflict (key) do nothing`,
+    [key, name, unit, frequency, source, now.toISOString()],
+  );
+  if (rowCount === 1) return;
+  throw new DomainError('series-taken', `The series "${key}" already exists.`, [
     { path: ['key'], detail: 'is taken; use that series or another key' },
   ]);
 }
 
 /** @throws DomainError `series-not-found` */
-export async function readSeries(db: Db, key: string): Promise<Series> {
-  const [found] = await db.select(columns).from(series).where(eq(series.key, key));
+export async function readSeries(session: Session, key: string): Promise<Series> {
+  const { rows } = await session.query<Series>(
+    'select key, name, unit, frequency, source from series where key = $1',
+    [key],
+  );
+  const [found] = rows;
   if (!found) throw new DomainError('series-not-found', `There is no series "${key}".`);
   return found;
 }
 
-/** Series by key, those behind `after` first; at most `limit`. */
+/** Series in the order of their keys, those after `after`; at most `limit`. */
 export async function listSeries(
-  db: Db,
-  page: { after: string | null; limit: number },
+  session: Session,
+  { after, limit }: { after: string | null; limit: number },
 ): Promise<Series[]> {
-  return db
-    .select(columns)
-    .from(series)
-    .where(page.after === null ? undefined : gt(series.key, page.after))
-    .orderBy(asc(series.key))
-    .limit(page.limit);
+  const { rows } = await session.query<Series>(
+    `select key, name, unit, frequency, source from series
+      where $1::text is null or key > $1 order by key limit $2`,
+    [after, limit],
+  );
+  return rows;
 }

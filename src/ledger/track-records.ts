@@ -19,24 +19,24 @@ import {
 } from '../domain/track-record.ts';
 import type { Session } from '../postgres/pool.ts';
 
-/** Whose forecasts, of what, and when: days of the horizon's end in [from, to); null keeps all. */
+/** Whose forecasts of which outlooks; the horizon ends in [from, to). A filter that is null lets all pass. */
 export type RecordScope = {
-  /** Null for outlooks as a whole, whoever wrote their versions. */
+  /** Null for whole outlooks, whoever wrote their versions. */
   analystId: string | null;
   source: ForecastSource;
   /** The symbol of an instrument. */
   instrument: string | null;
   from: string | null;
   to: string | null;
-  /** Only what was recorded until then; null is now. */
+  /** Leaves out what was recorded later; null leaves out nothing. */
   asOf: Date | null;
 };
 
 export type RecordOfForecaster = TrackRecord & { counts: Record<OutlookStatus, number> };
 
 /**
- * How the forecasts of a scope did.
- * @param reference what skill is measured against
+ * The track record of the forecasts in a scope.
+ * @param reference the forecast that skill is measured against
  */
 export async function readTrackRecord(
   session: Session,
@@ -49,8 +49,8 @@ export async function readTrackRecord(
 }
 
 /**
- * The skill of analysts by their mean Brier scores against uniform thirds, over all their forecasts that are
- * scored, versions and views; by id. Who has none is not in it.
+ * The skill of analysts by id: their mean Brier scores against uniform thirds, over all their scored versions and views.
+ * Analysts without a scored forecast are left out.
  */
 export async function readSkills(
   session: Session,
@@ -71,7 +71,7 @@ export async function readSkills(
   return skills;
 }
 
-/** How many sums are read at once, which bounds what is held in memory and for how long nobody else is served. */
+/** Sums in one read: a bound for the memory it takes, and for the time in which no other request is served. */
 const PAGE = 1_000;
 
 type SumsRow = ResolvedBy & {
@@ -82,11 +82,11 @@ type SumsRow = ResolvedBy & {
   packed: Buffer;
 };
 
-/** Where a page ended. */
+/** The last row of a page. */
 type Place = { outlookId: number; position: number };
 const START: Place = { outlookId: 0, position: 0 };
 
-/** Adds what was forecast of each outlook of a scope that is resolved, with what came about, outlook by outlook. */
+/** Adds the forecasts and the outcome of each resolved outlook in a scope, outlook by outlook. */
 async function addForecasts(
   session: Session,
   scope: RecordScope,
@@ -99,9 +99,9 @@ async function addForecasts(
   while (page) {
     const rows: SumsRow[] = await page;
     const last: SumsRow | undefined = rows.length < PAGE ? undefined : rows.at(-1);
-    // Asked for before this one is added up, which takes this process as long as Postgres to find it.
+    // Requested before this page is added up, which takes as long as Postgres takes to read the next.
     page = last ? read({ outlookId: last.outlook_id, position: last.position }) : null;
-    page?.catch(() => {}); // it is looked at when it is awaited
+    page?.catch(() => {}); // handled where it is awaited
     for (const row of rows) {
       if (row.outlook_id !== outlookId && outlookId > 0) recorder.endOutlook();
       outlookId = row.outlook_id;
@@ -111,7 +111,7 @@ async function addForecasts(
   if (outlookId > 0) recorder.endOutlook();
 }
 
-/** The statement has only the filters that are asked for, so that Postgres plans by the index that serves them. */
+/** A filter that is not set is left out of the text, so that Postgres picks the index for those that are. */
 function sumsQuery(
   { analystId, source, instrument, from, to, asOf }: RecordScope,
   after: Place,
@@ -119,7 +119,7 @@ function sumsQuery(
   const values: unknown[] = [after.outlookId, after.position, source];
   const sent = (value: unknown): string => `$${values.push(value)}`;
   const filters = [
-    // Told of both tables, so that each is entered where the page before ended.
+    // A bound for both tables, so that both scans start where the page before ended.
     `(f.outlook_id, f.position) > ($1, $2) and r.outlook_id >= $1`,
     'f.source = $3',
     analystId === null ? 'f.analyst_id is null' : `f.analyst_id = ${sent(analystId)}`,
@@ -144,14 +144,14 @@ const standsAsOf = (moment: string): string[] => [
   `(r.superseded_at is null or r.superseded_at > ${moment})`,
 ];
 
-// In one piece, as ten thousand rows of twenty columns take longer to be read than to be found.
+// In one column: parsing ten thousand rows of twenty columns takes longer than finding them.
 const NUMBERS =
   'share bear base bull bear_squared base_squared bull_squared bear_log base_log bull_log'.split(
     ' ',
   );
 const PACKED = `${NUMBERS.map((name) => `float8send(f.${name})`).join(' || ')} || f.leads || f.buckets`;
 const NUMBER_BYTES = 8;
-// What sum_up_forecasts() packs (src/postgres/tables/resolutions.ts).
+// The layout that sum_up_forecasts() packs (src/postgres/tables/resolutions.ts).
 const LEADS_AT = NUMBERS.length * NUMBER_BYTES;
 const LEAD_BYTES = 4;
 const LEAD_COUNT = 11;
@@ -189,7 +189,7 @@ function standingOf(bear: number, base: number): Fractions | null {
   return bear === -1 ? null : fractionsOf({ bear, base, bull: WHOLE - bear - base });
 }
 
-/** What a resolution says of what came about. */
+/** What a resolution says about the outcome. */
 export type ResolvedBy = {
   outcome: ScenarioName;
   realised_return: number | null;
@@ -198,9 +198,8 @@ export type ResolvedBy = {
 };
 
 /**
- * What came about, for a forecast with a band of its own. An outcome that the return over the horizon decided is
- * decided by that return for each version, by the bands that it had: none is helped, or harmed, by bands that
- * were moved after it.
+ * The outcome for a forecast with a band of its own. If the return over the horizon decided the resolution, it decides
+ * for each version by that version's own bands. Bands that moved later neither help nor harm it.
  */
 export function outcomeFor(resolved: ResolvedBy, band: BaseBand | null): ScenarioName {
   const { outcome, realised_return: value } = resolved;

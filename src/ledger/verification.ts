@@ -7,10 +7,10 @@ import { type FoundVersion, versionFault } from '../domain/verification.ts';
 import { inTransaction, type Session } from '../postgres/pool.ts';
 import { type FrameworkCache, readFrameworks } from './frameworks.ts';
 
-/** What is not as the ledger wrote it. */
+/** A version that is not as the ledger wrote it. */
 export type LedgerFault = { slug: string; version: number; fault: string };
 
-/** How many versions are read at once. */
+/** Versions in one read. */
 const PAGE = 500;
 
 type VersionRow = Record<ScenarioName, number> & {
@@ -44,10 +44,10 @@ const READ_PAGE = `
  order by v.outlook_id, v.version limit ${PAGE}`;
 
 /**
- * Recomputes the chain of every outlook, as of one moment, and looks for what else the ledger holds by constraints,
- * which whoever owns the database can take away.
- * @returns how many versions there are, and the first fault of each outlook that has any, in the order in which
- *   outlooks were created
+ * Recomputes the hash chain of every outlook, as of one moment, and checks the rules that constraints enforce, which the
+ * database's owner can remove.
+ * @returns the number of versions, and the first fault of each outlook that has one, in the order in which the outlooks
+ *   were created
  */
 export async function verifyLedger(
   pool: pg.Pool,
@@ -122,7 +122,7 @@ async function foundOf(
   });
 }
 
-// Each tells of the version at which something is wrong. Faults of one outlook come in the order of these.
+// Each query returns the version at which something is wrong. The faults of an outlook come in this order.
 const OTHER_RULES: Record<string, string> = {
   'does not match the current state of the outlook': `
     select o.id, o.slug, o.latest_version as version from outlooks o
@@ -159,7 +159,7 @@ async function otherFaults(session: Session): Promise<(LedgerFault & { outlook_i
   return faults;
 }
 
-/** The version that has a hash; null where none has it. */
+/** The version with a hash; null if none has it. */
 export async function findByHash(
   session: Session,
   hash: string,

@@ -1,7 +1,7 @@
 import type { OutlookVersion } from '../domain/outlook.ts';
 import { probabilitiesOf, type ScenarioName } from '../domain/probabilities.ts';
 
-/** A version as the list of an outlook's versions tells it. */
+/** A version as the list of an outlook's versions shows it. */
 export type VersionEntry = Pick<
   OutlookVersion,
   | 'version'
@@ -25,7 +25,7 @@ export type EntryRow = Record<ScenarioName, number> & {
   previous_bull: number | null;
 };
 
-/** What a row says of a version and of the one before it. */
+/** The version and its predecessor's probabilities from a row. */
 export function entryOf(row: EntryRow): VersionEntry {
   const { previous_bear: bear, previous_base: base, previous_bull: bull } = row;
   return {

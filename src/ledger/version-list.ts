@@ -5,7 +5,7 @@ import { joinVersion } from './versions.ts';
 
 const NEWEST_THERE_CAN_BE = 2_147_483_647;
 
-// Versions have no gaps, so their numbers are known before they are looked up.
+// Version numbers have no gaps, so the statement knows them before it looks them up.
 const LIST_VERSIONS = {
   name: 'list-versions',
   text: `
@@ -23,7 +23,7 @@ const LIST_VERSIONS = {
 };
 
 /**
- * The versions of an outlook, newest first, those older than `before`; at most `limit`.
+ * The versions of an outlook before the version `before`, newest first; at most `limit`.
  * @throws DomainError `outlook-not-found`
  */
 export async function listVersions(

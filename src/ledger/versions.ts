@@ -13,7 +13,7 @@ import { outlookNotFound } from './find-outlook.ts';
 import { batchCalls } from '../postgres/batching.ts';
 import { type EntryRow, entryOf } from './version-entries.ts';
 
-/** Which version of an outlook to read: the newest, one by its number, or what stood at a moment. */
+/** Which version of an outlook to read: the newest, one by its number, or the newest at a moment. */
 export type VersionSelector = 'newest' | { version: number } | { asOf: Date };
 
 const COLUMNS = `
@@ -36,17 +36,16 @@ const COLUMNS = `
             'version', w.view_version, 'weight', w.weight) order by h.name)
           from version_views w join analysts h on h.id = w.analyst_id
          where w.outlook_id = o.id and w.version = v.version)) end as consensus`;
-/** The states of the conditions of an outlook `o` by the changes `n` that are seen, newest of each key. */
+/** The states of the conditions of an outlook `o`: by the newest change `n` of each key that counts. */
 const statesBy = (isSeen: string) => `
     (select json_object_agg(s.key, s.state) from (
        select distinct on (n.key) n.key, n.state from condition_changes n
         where n.outlook_id = o.id and ${isSeen} order by n.key, n.id desc) s
       where s.state <> 'untriggered')`;
 /**
- * Joins the version `v` of an outlook `o` that has a number, and the one before it, `p`. Both are asked for
- * by order, so that they are one step down the primary key: by a number alone Postgres may look through
- * all entries that outlook_versions_as_of has of the outlook, or through all its versions. The hash,
- * which always is there, is in no other index, so that none will do instead.
+ * Joins the version `v` with a number of an outlook `o`, and the one before it, `p`. An order and a limit make each one
+ * step down the primary key: for a number alone, Postgres may scan all entries of the outlook in outlook_versions_as_of,
+ * or all its versions. No other index holds the hash, so none can serve instead; it is never null.
  */
 export const joinVersion = (number: string): string => `
   cross join lateral (select ${number} as version) numbered
@@ -62,20 +61,20 @@ const JOIN_PEOPLE = `
   join instruments i on i.id = o.instrument_id
   join analysts a on a.id = v.author_id`;
 
-/** The status of an outlook `o` when a version `v` of it stood at a moment. */
+/** The status of an outlook `o` at a moment; `v` is its version of then. */
 export const statusAsOf = (moment: string): string => `
     case when v.kind = 'withdrawn' then 'withdrawn' else coalesce((
       select case when r.outcome is null then 'void' else 'resolved' end from resolutions r
        where r.outlook_id = o.id and r.recorded_at <= ${moment} order by r.number desc limit 1),
       'open') end`;
-/** The newest resolution of an outlook `o` of those that are seen; null where there is none. */
+/** The newest resolution of an outlook `o` that counts; null if there is none. */
 const resolutionBy = (isSeen: string) => `
     (select json_build_object('number', r.number, 'outcome', coalesce(r.outcome, 'void'),
         'realisedReturn', r.realised_return, 'reason', r.reason,
         'resolvedAt', (extract(epoch from r.recorded_at) * 1000)::float8)
        from resolutions r where r.outlook_id = o.id and ${isSeen} order by r.number desc limit 1)`;
 
-/** Why a review was due when a version `v` of an outlook `o` stood at a moment; null where it was not. */
+/** Why a review of an outlook `o` was due at a moment, null if none was; `v` is its version of then. */
 export const reasonsAsOf = (moment: string): string => `
     (select array_agg(s.reason order by s.id) filter (where ${statusAsOf(moment)} = 'open') from (
        select distinct on (n.key) n.id, n.reason, n.state from condition_changes n
@@ -98,7 +97,7 @@ const READ_VERSIONS = {
     join outlooks o on o.slug = wanted.slug
     ${joinVersion('coalesce(wanted.version, o.latest_version)')} ${JOIN_PEOPLE}`,
 };
-// By outlook_versions_as_of: one step down the index, however many versions there are.
+// One step down outlook_versions_as_of, however many versions there are.
 const READ_AS_OF = {
   name: 'read-as-of',
   text: `select ${COLUMNS}, ${statesBy('n.recorded_at <= $2')} as condition_states,
@@ -131,10 +130,10 @@ type VersionRow = EntryRow & {
   previous_hash: string | null;
 };
 
-/** A version by its number, or the newest where it is null. */
+/** A version by its number; null is the newest. */
 type Numbered = { slug: string; version: number | null };
 
-/** The versions that are wanted, in that order; undefined for one that does not exist. */
+/** The versions in the order of `wanted`; undefined for one that does not exist. */
 async function readNumbered(
   session: Session,
   cache: FrameworkCache,
@@ -158,7 +157,7 @@ async function readNumbered(
 }
 
 /**
- * One version of an outlook, whole.
+ * One version of an outlook, with all its parts.
  * @throws DomainError `outlook-not-found`, `version-not-found` or `nothing-stood`
  */
 export async function readVersion(
@@ -186,11 +185,11 @@ async function readAsOf(session: Session, cache: FrameworkCache, slug: string, a
   return row && versionOf(row, await readFramework(session, cache, row.framework_id));
 }
 
-/** Reads versions from Postgres, many that are asked for at the same time in one query. */
+/** Reads versions from Postgres; one query serves many calls at the same time. */
 export type VersionReader = {
   /** As {@link readVersion}. */
   read: (slug: string, wanted: VersionSelector) => Promise<OutlookVersion>;
-  /** The newest versions of those that exist of some outlooks, by slug. */
+  /** The newest versions of outlooks, by slug; without outlooks that do not exist. */
   readNewest: (slugs: readonly string[]) => Promise<Map<string, OutlookVersion>>;
 };
 

@@ -10,7 +10,7 @@ import {
 import type { Session } from '../postgres/pool.ts';
 import { lockOutlook } from './find-outlook.ts';
 
-/** What an analyst thinks of an outlook, by a version of the view. */
+/** A version of an analyst's own view of an outlook. */
 export type View = {
   analyst: OutlookVersion['author'];
   version: number;
@@ -29,8 +29,8 @@ function viewOf({ analyst, version, rationale, recordedAt, ...points }: ViewRow)
 }
 
 /**
- * Records what an analyst thinks of an outlook, as the next version of the view. One that says what it said
- * already stays as it is, so that a request may be sent again. Call it in a transaction.
+ * Records an analyst's view of an outlook as its next version. A view that repeats the current one changes nothing, so a
+ * request may be sent again. Call it in a transaction.
  * @throws DomainError `outlook-not-found` or `outlook-closed`
  */
 export async function holdView(
@@ -73,7 +73,7 @@ export async function holdView(
   return { view, isNew: true };
 }
 
-/** The versions of an analyst's view, newest first, those older than `before`; at most `limit`. */
+/** The versions of an analyst's view before the version `before`, newest first; at most `limit`. */
 export async function listViewVersions(
   session: Session,
   slug: string,
@@ -92,8 +92,8 @@ export async function listViewVersions(
 }
 
 /**
- * The views that are held, one an analyst, in the order of the analysts' ids: of the analysts behind `after`, at
- * most `limit`. With `asOf`, what was held then.
+ * The current views of an outlook, one for each analyst, in the order of the analysts' ids: those after the id `after`,
+ * at most `limit`. With `asOf`, the views of then.
  */
 export async function listViews(
   session: Session,
@@ -102,7 +102,7 @@ export async function listViews(
 ): Promise<View[]> {
   const { rows } = await session.query<ViewRow>({
     name: 'list-views',
-    // Who holds one is listed in forecasters; the newest version is one step down the key for each.
+    // forecasters lists the analysts with a view; the newest version of each is one step down the key.
     text: `select ${COLUMNS} from outlooks o
        join forecasters f on f.outlook_id = o.id and f.source = 'view'
        join analysts a on a.id = f.analyst_id

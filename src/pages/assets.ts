@@ -10,8 +10,8 @@ import type { Api } from '../http/routing.ts';
 const require = createRequire(import.meta.url);
 const ours = (path: string): URL => new URL(`../../${path}`, import.meta.url);
 
-// What pages are made of. The scripts are those that the build made of src/browser, and so modules that
-// import each other by name.
+// The assets of pages. The scripts are modules that the build made from src/browser; they import each
+// other by name.
 const ASSETS: Record<string, { type: MediaType; file: URL | string }> = {
   'icon.svg': { type: SVG_TYPE, file: ours('assets/icon.svg') },
   'page.css': { type: CSS_TYPE, file: ours('assets/page.css') },
@@ -34,9 +34,9 @@ const ASSETS: Record<string, { type: MediaType; file: URL | string }> = {
 type Asset = { type: MediaType; body: Buffer };
 
 /**
- * Serves what pages are made of, under a digest of all of it: so it may be kept for ever, and a page never gets
- * a part of another release.
- * @returns where it is found, from the root
+ * Serves the assets of pages under a digest of all of them, so that they may be cached forever and a page
+ * never gets assets of another release.
+ * @returns their path, from the root
  */
 export function assetRoutes(api: Api, { cache }: { cache: ResponseCache }): string {
   const assets = new Map<string, Asset>(

@@ -7,7 +7,7 @@ import { Badge, Chart, Day, Moment, Prose, Section, Table, Text } from './parts.
 
 export type Outlook = z.output<typeof outlookSchema>;
 
-/** What is said of an outlook above all else. */
+/** The head of the page of an outlook. */
 export function Heading({ outlook }: { outlook: Outlook }): VNode {
   const { instrument, horizon, status, review, version, publishedAt, author } = outlook;
   return (
@@ -51,7 +51,7 @@ function Resolution({ resolution }: { resolution: NonNullable<Outlook['resolutio
   );
 }
 
-/** The probabilities and what each scenario says. */
+/** The probabilities and the text of each scenario. */
 export function CurrentVersion({ outlook }: { outlook: Outlook }): VNode {
   const { slug, version, scenarios, directions, change, probabilities } = outlook;
   const directionsOf = (direction: string) =>
@@ -105,7 +105,7 @@ function ScenarioHead({ name, title }: { name: ScenarioName; title: string }): V
   );
 }
 
-/** What the version changed, why, on what evidence, and how it answered what was triggered. */
+/** What the version changed, why, its evidence, and its answers to triggered conditions. */
 export function LastChange({ outlook }: { outlook: Outlook }): VNode {
   const { version, change, rationale, evidence, answers, author, publishedAt, consensus } = outlook;
   const moved = change.deltas

@@ -3,7 +3,7 @@ import { decimal } from '../charts/text.ts';
 import { Day, Outside, Prose, Section, Table, Text } from './parts.tsx';
 import type { Outlook } from './current.tsx';
 
-/** Figures that an outlook rests on. */
+/** The figures that an outlook rests on. */
 export function Metrics({ metrics }: { metrics: Outlook['metrics'] }): VNode | null {
   if (metrics.length === 0) return null;
   return (
@@ -98,7 +98,7 @@ export function Positioning(props: { positioning: Outlook['positioning'] }): VNo
   );
 }
 
-/** What stands at the end of an outlook: questions, sources, how to read it. */
+/** The end of the page of an outlook: questions, sources, methodology and disclaimer. */
 export function Endnotes({ outlook }: { outlook: Outlook }): VNode {
   const { faqs, references, methodology, disclaimer } = outlook;
   return (

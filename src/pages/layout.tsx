@@ -2,19 +2,19 @@ import type { ComponentChildren, VNode } from 'preact';
 import { renderToString } from 'preact-render-to-string';
 import { withoutControls } from '../charts/text.ts';
 
-/** What a page says of itself to browsers, search engines and whoever unfolds a link to it. */
+/** The metadata of a page for browsers, search engines and link previews. */
 export type Head = {
   title: string;
   description: string;
-  /** Where it stands, from the root. */
+  /** Its path, from the root. */
   path: string;
-  /** The picture that a link to it unfolds with, from the root. */
+  /** The path of the image for link previews, from the root. */
   image?: { path: string; alt: string };
-  /** Other forms of the same. */
+  /** Other formats of the same content. */
   alternates?: readonly { type: string; title: string; path: string }[];
 };
 
-/** Of pages: what they are made of comes from the service itself, and nothing is inline. */
+/** The policy of pages: assets come from the service itself, and nothing is inline. */
 export const PAGE_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -26,13 +26,13 @@ export const PAGE_POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-/** How long a description is, at the most, in characters. */
+/** The maximum length of a description, in characters. */
 const DESCRIPTION = 200;
 
 /**
  * A page as an HTML document.
- * @param assets where what pages are made of is found, from the root
- * @param publicUrl what addresses in the head start with, which must be whole there
+ * @param assets the path of the assets, from the root
+ * @param publicUrl the start of URLs in the head, which must be absolute
  */
 export function renderPageOf(
   head: Head,

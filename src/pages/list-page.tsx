@@ -10,9 +10,9 @@ type Summary = z.output<typeof outlookSummary>;
 
 export type ListPageData = {
   items: readonly Summary[];
-  /** The page after this one, from the root; null on the last. */
+  /** The path of the next page, from the root; null on the last. */
   next: string | null;
-  /** What was asked for. */
+  /** The filters of the request. */
   asked: { q?: string | undefined; status?: string | undefined; reviewDue?: boolean | undefined };
 };
 

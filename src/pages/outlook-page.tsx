@@ -23,17 +23,17 @@ import {
   EvidenceList,
 } from './watch.tsx';
 
-/** All that the page of an outlook shows. */
+/** Everything that the page of an outlook shows. */
 export type OutlookPageData = {
   outlook: Outlook;
   latestVersion: number;
-  /** Of the version that stands; null on the page of a past one, which can't be revised. */
+  /** The ETag of the current version; null on the page of a past one, which can't be revised. */
   etag: string | null;
-  /** The moment that is shown; null for now. */
+  /** The time that the page shows; null for now. */
   asOf: string | null;
-  /** What its pictures show, in a few characters, so that they have another address when that changes; null where it does not. */
+  /** A short digest of the charts' content, so that their URLs change with it; null if it never changes. */
   pictures: string | null;
-  /** The day in the picker. */
+  /** The day in the date picker. */
   day: string | null;
   versions: readonly VersionEntry[];
   olderThan: number | null;
@@ -45,7 +45,7 @@ export type OutlookPageData = {
   diff: Diff | null;
 };
 
-/** What the page of an outlook says of itself. */
+/** The metadata of the page of an outlook. */
 export function headOf({ outlook, etag }: OutlookPageData): Head {
   const { slug, title, summary, version } = outlook;
   const shares = sharesOf(outlook.probabilities);
@@ -132,7 +132,7 @@ export function OutlookPage({ data }: { data: OutlookPageData }): VNode {
   );
 }
 
-/** The other forms of the same. */
+/** Links to the other formats. */
 function Forms({ slug, version }: { slug: string; version: number }): VNode {
   const at = `/v1/outlooks/${slug}`;
   return (

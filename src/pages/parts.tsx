@@ -2,12 +2,12 @@ import type { ComponentChildren, VNode } from 'preact';
 import { moment, paragraphsOf, shortDay } from '../charts/text.ts';
 import { EVENT_KINDS } from '../domain/events.ts';
 
-/** A sentence or a title of an analyst: whatever direction it is written in, what stands around it keeps its own. */
+/** A sentence or title by an analyst. Its writing direction does not affect the text around it. */
 export function Text({ children }: { children: string }): VNode {
   return <bdi>{children}</bdi>;
 }
 
-/** Text of an analyst in its paragraphs, which blank lines part. */
+/** Text by an analyst, as paragraphs that blank lines separate. */
 export function Prose({ text }: { text: string }): VNode {
   return (
     <>
@@ -18,7 +18,7 @@ export function Prose({ text }: { text: string }): VNode {
   );
 }
 
-/** A moment, to the minute, in UTC. */
+/** A time in UTC, to the minute. */
 export function Moment({ at }: { at: string }): VNode {
   return <time dateTime={at}>{moment(new Date(at))}</time>;
 }
@@ -27,7 +27,7 @@ export function Day({ day }: { day: string }): VNode {
   return <time dateTime={day}>{shortDay(new Date(`${day}T00:00:00Z`))}</time>;
 }
 
-/** A part of the page under its heading. */
+/** A section of the page with its heading. */
 export function Section(props: { id: string; title: string; children: ComponentChildren }): VNode {
   const { id, title, children } = props;
   return (
@@ -41,9 +41,9 @@ export function Section(props: { id: string; title: string; children: ComponentC
 }
 
 /**
- * A table. On a narrow screen its rows are stacked, each cell under the name of its column, so roles say what
- * CSS takes away.
- * @param rows cells in the order of the columns, the first of which heads its row
+ * A table. On a narrow screen its rows are stacked, with each cell under its column's name. The explicit roles
+ * restore the semantics that CSS removes.
+ * @param rows cells in the order of the columns; the first cell is the row header
  */
 export function Table(props: {
   caption: string;
@@ -81,7 +81,7 @@ export function Table(props: {
   );
 }
 
-/** An address outside, which gets nothing told of where it was linked from. */
+/** A link to another site, which gets no referrer. */
 export function Outside({ url, children }: { url: string; children: string }): VNode {
   return (
     <a href={url} rel="nofollow noopener noreferrer">
@@ -90,15 +90,15 @@ export function Outside({ url, children }: { url: string; children: string }): V
   );
 }
 
-/** A word that says in what state something is. */
+/** A word for the state of something. */
 export function Badge({ kind, children }: { kind: string; children: ComponentChildren }): VNode {
   return <span class={`badge badge-${kind}`}>{children}</span>;
 }
 
-/** The width of a picture on a phone, in pixels: what is written in it stays readable. */
+/** The width of a chart on a phone, in pixels, at which its text stays readable. */
 const NARROW = 400;
 
-/** A picture of an outlook; what it shows stands in words beside it. */
+/** A chart of an outlook. The text beside it says the same in words. */
 export function Chart(props: {
   slug: string;
   query: Record<string, string | number>;
@@ -126,9 +126,9 @@ export function Chart(props: {
 }
 
 /**
- * The part of a page that is kept as it stands while it is open.
- * @param events the stream that tells of changes; null where it can't change
- * @param news what is told to who follows the page once this is shown
+ * The part of a page that stays up to date while it is open.
+ * @param events the event stream of its changes; null if it can't change
+ * @param news what screen readers announce once this is shown
  */
 export function Live(props: {
   events: string | null;

@@ -12,14 +12,14 @@ export type VersionEntry = z.output<typeof versionEntry>;
 export type Diff = z.output<typeof outlookDiff>;
 export type Scores = z.output<typeof outlookScores>;
 
-/** How the probabilities moved, version by version, with ways to any of them. */
+/** How the probabilities moved, version by version, with links to each. */
 export function History(props: {
   outlook: Outlook;
   latestVersion: number;
-  /** As the page has it. */
+  /** The same as on the page. */
   pictures: string | null;
   versions: readonly VersionEntry[];
-  /** The version before which the list goes on; null where it does not. */
+  /** The version before which the list continues; null if this is its end. */
   olderThan: number | null;
 }): VNode {
   const { outlook, latestVersion, pictures, versions, olderThan } = props;
@@ -65,7 +65,7 @@ export function History(props: {
   );
 }
 
-/** Steps to the neighbours of a version, to any moment, and to a comparison; forms, so that they work everywhere. */
+/** Navigation to the adjacent versions, to any time and to a comparison; forms, so that it works without JavaScript. */
 export function TimeTravel(props: {
   outlook: Outlook;
   latestVersion: number;
@@ -135,7 +135,7 @@ const LISTS: Record<keyof Diff['lists'], string> = {
   references: 'References',
 };
 
-/** What leads from one version to another. */
+/** The difference between two versions. */
 export function Comparison({ diff }: { diff: Diff }): VNode {
   const { from, to, probabilities, fields, lists } = diff;
   const changed = Object.entries(LISTS).flatMap(([name, title]) => {
@@ -199,7 +199,7 @@ function listRows(list: Diff['lists'][keyof Diff['lists']]): ComponentChildren[]
   ];
 }
 
-/** A value of a field, or the parts of an entry. */
+/** A value of a field, or the members of an entry. */
 function Value({ value }: { value: unknown }): VNode {
   if (value === null || value === undefined) return <span>–</span>;
   if (typeof value === 'string') return <Text>{value}</Text>;
@@ -229,7 +229,7 @@ const RULE_NAMES = Object.keys(RULES) as Rule[];
 const scoreText = (value: number | null): string =>
   value === null ? '–' : decimal(Math.round(value * 1e4) / 1e4);
 
-/** How the versions of a resolved outlook scored. */
+/** The scores of the versions of a resolved outlook. */
 export function ScoreTable(props: {
   scores: Scores;
   slug: string;
@@ -278,7 +278,7 @@ export function ScoreTable(props: {
   );
 }
 
-/** How many versions' scores are shown, the newest. */
+/** The number of newest versions whose scores are shown. */
 const MOST_SCORED = 20;
 
 function shareText(share: number | null): string {

@@ -3,7 +3,7 @@ import { PROBLEMS } from '../http/problem-catalogue.ts';
 import type { Problem } from '../http/problems.ts';
 import { Text } from './parts.tsx';
 
-/** What a reader is told who can't be shown what the address asks for. */
+/** The page for a reader whose request failed. */
 export function ProblemPage({ problem }: { problem: Problem }): VNode {
   return (
     <>

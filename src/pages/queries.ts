@@ -3,8 +3,8 @@ import { day, queryMoment, queryVersion, withRule } from '../http/fields.ts';
 import { listQuery } from '../api/schemas/outlook-list.ts';
 
 /**
- * What a page takes of a query: not what a form left blank, nor what it does not know, as whoever shares a link adds to it
- * (`utm_source`).
+ * The parts of a query that a page reads. It ignores blank form fields and unknown parameters, because shared links
+ * often carry some (`utm_source`).
  */
 const known =
   (names: readonly string[]) =>
@@ -15,10 +15,10 @@ const known =
         )
       : query;
 
-/** What the page of the list is asked for: as the API's list. */
+/** The query of the list page: the same as the API's list. */
 export const listPageQuery = z.preprocess(known(Object.keys(listQuery.shape)), listQuery);
 
-/** A moment, or a day, of which its end is meant. */
+/** A time, or a day, which means its end. */
 const dayOrMoment = z.string({ error: 'must be given once' }).transform((text, context) => {
   if (day.safeParse(text).success) return text;
   const moment = queryMoment.safeParse(text);
@@ -29,7 +29,7 @@ const dayOrMoment = z.string({ error: 'must be given once' }).transform((text, c
   return z.NEVER;
 });
 
-/** What the page of an outlook is asked for. */
+/** The query of the page of an outlook. */
 export const outlookPageQuery = z.preprocess(
   known(['version', 'asOf', 'against', 'olderThan']),
   withRule(
@@ -47,8 +47,8 @@ export const outlookPageQuery = z.preprocess(
 );
 
 /**
- * The moment that is meant; undefined for now.
- * @param asOf a day stands for its last millisecond in UTC, and the day that it is now for this moment
+ * The requested time; undefined for now.
+ * @param asOf a day means its last millisecond in UTC, and today means now
  */
 export function momentOf(asOf: string | Date | undefined, now: Date): Date | undefined {
   if (typeof asOf !== 'string') return asOf;

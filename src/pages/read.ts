@@ -26,14 +26,14 @@ export type PageReadDeps = {
   versions: VersionReader;
 };
 
-/** How many versions are listed at once. */
+/** The number of versions per list. */
 const VERSIONS = 20;
-/** How many items of evidence are shown, the newest. */
+/** The number of newest items of evidence that are shown. */
 const EVIDENCE = 10;
 
 /**
- * All that the page of an outlook shows.
- * @throws DomainError `outlook-not-found` or `version-not-found`; Problem where there is nothing to compare
+ * Reads everything that the page of an outlook shows.
+ * @throws DomainError `outlook-not-found` or `version-not-found`; Problem if there is nothing to compare
  */
 export async function readOutlookPage(
   ledger: PageReadDeps,
@@ -80,7 +80,7 @@ export async function readOutlookPage(
   };
 }
 
-/** Null where the instrument names no closes, or has more than are looked at. */
+/** Null if the instrument has no series of closes, or more closes than the limit. */
 async function readDrawdown(
   { pool }: PageReadDeps,
   outlook: OutlookVersion,
@@ -95,7 +95,7 @@ async function readDrawdown(
   }
 }
 
-/** What leads to a version from the one that was asked for; unasked, from the one before where the wording changed. */
+/** The diff with the requested version; by default with the previous one if the wording changed. */
 async function readDiff(
   { versions }: PageReadDeps,
   found: OutlookVersion,

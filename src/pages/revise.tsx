@@ -6,9 +6,9 @@ import type { Outlook } from './current.tsx';
 import type { Condition, Evidence } from './watch.tsx';
 
 /**
- * A form by which an analyst revises the probabilities. It needs JavaScript, which shows it: a key must be
- * sent in a header, and three sliders must move together.
- * @param etag of the version that stands, which a revision is for
+ * The form for revising the probabilities. JavaScript shows it, because a key must be sent in a header and
+ * three sliders must move together.
+ * @param etag of the current version, which the revision is based on
  */
 export function Revise(props: {
   outlook: Outlook;

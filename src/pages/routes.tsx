@@ -1,7 +1,6 @@
 import type { VersionReader } from '../ledger/versions.ts';
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type pg from 'pg';
-import type { Db } from '../postgres/pool.ts';
 import { z } from 'zod';
 import { KEEP_CLOSES_FOR } from '../api/charts.ts';
 import { toldProblem } from '../http/errors.ts';
@@ -23,7 +22,6 @@ import { listPageQuery, momentOf, outlookPageQuery } from './queries.ts';
 import { readOutlookPage } from './read.ts';
 
 export type PageDeps = {
-  db: Db;
   pool: pg.Pool;
   cache: ResponseCache;
   versions: VersionReader;
@@ -31,10 +29,10 @@ export type PageDeps = {
   publicUrl: string;
 };
 
-/** Where a page's parts and addresses are. */
+/** The path of the assets and the public URL. */
 type Place = { assets: string; publicUrl: string };
 
-/** The pages, and what they are made of. */
+/** The pages and their assets. */
 export function pageRoutes(api: Api, ledger: PageDeps): void {
   const { publicUrl } = ledger;
   const place = { assets: assetRoutes(api, ledger), publicUrl };
@@ -106,7 +104,7 @@ function outlookRoute(api: Api, ledger: PageDeps, place: Place): void {
   });
 }
 
-/** Whoever reads pages is told what is wrong by one. */
+/** Shows errors to readers of pages as a page. */
 function answerProblemsAsPages(api: Api, place: Place): void {
   api.setErrorHandler((error, request, reply) => {
     const problem = toldProblem(error, request);

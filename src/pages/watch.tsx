@@ -13,15 +13,15 @@ export type Condition = z.output<typeof conditionSchema>;
 export type Evidence = z.output<typeof evidenceSchema>;
 
 /**
- * What falls are called, and where the instrument stands.
- * @param drawdown null where the instrument names no closes
- * @param asOf the moment that it is told of, where that is past
+ * The drawdown labels and the current drawdown of the instrument.
+ * @param drawdown null if the instrument has no series of closes
+ * @param asOf the time that the page shows, if it is past
  */
 export function Drawdowns(props: {
   outlook: Outlook;
   drawdown: Drawdown | null;
   asOf: string | null;
-  /** As the page has it. */
+  /** The same as on the page. */
   pictures: string | null;
 }): VNode | null {
   const { outlook, drawdown, asOf, pictures } = props;
@@ -65,7 +65,7 @@ export function Drawdowns(props: {
   );
 }
 
-/** Where an instrument stands below its peak, in words. */
+/** How far an instrument is below its peak, as a sentence. */
 export function standingOf({ instrument, last, peak, depth, label, since }: Drawdown): string {
   if (!last || !peak || depth === null) {
     return `There are no closes of ${instrument.symbol} since ${since}.`;
@@ -77,8 +77,8 @@ export function standingOf({ instrument, last, peak, depth, label, since }: Draw
 }
 
 /**
- * What would show a scenario to be wrong, and where it stands.
- * @param isPast whether it is told of a moment of the past, of which only the states are known
+ * What would prove a scenario wrong, and the state of each condition.
+ * @param isPast whether the page shows a past time, for which only the states are known
  */
 export function Conditions(props: {
   conditions: readonly Condition[];
@@ -132,7 +132,7 @@ function Change({ change }: { change: NonNullable<Condition['lastChange']> }): V
   );
 }
 
-/** News and data, and what each item claims. */
+/** News and data, with the claims of each item. */
 export function EvidenceList(props: {
   outlook: Outlook;
   evidence: readonly Evidence[];

@@ -7,8 +7,8 @@ import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
 import split2 from 'split2';
 import { migrationTexts, NO_LIMITS, requireLatest } from './migrate.ts';
 
-// PostgreSQL's own pg_dump is not among the binaries from npm that the embedded database runs on. The file is plain
-// SQL all the same, for psql as well as for restore below.
+// npm ships no pg_dump with the binaries of the embedded database. The file is plain SQL all the same: psql reads it as
+// well as restore() below.
 const FIRST_LINE = '-- A backup of Outlook Ledger';
 const LAST_LINE = 'COMMIT;';
 const END_OF_ROWS = String.raw`\.`;
@@ -16,21 +16,21 @@ const END_OF_ROWS = String.raw`\.`;
 type Table = { name: string; columns: string[] };
 
 /**
- * Writes all that a ledger holds, as of one moment, as SQL that an empty database of a PostgreSQL from version 15 on
- * takes. The file is for its owner's eyes: it holds the hashes of keys, and what webhooks sign with.
- * @returns how many rows were written
- * @throws Error where the file exists, or the database is not at this release's schema
+ * Writes everything a ledger holds, as of one moment, as SQL for an empty database on PostgreSQL 15 or newer. Only the
+ * file's owner may read it: it holds the hashes of keys and the secrets of webhooks.
+ * @returns the number of rows written
+ * @throws Error if the file exists, or the database is not at this release's schema
  */
 export async function backUp(pool: pg.Pool, file: string, now: Date): Promise<number> {
   if (existsSync(file)) throw new Error(`${file} is there already`);
-  const part = `${file}.part`; // has its name once it is whole
+  const part = `${file}.part`; // renamed once it is complete
   const output = await open(part, 'w', 0o600);
   const client = new pg.Client({ ...pool.options, ...NO_LIMITS });
-  client.on('error', () => {}); // the statement under way tells of it
+  client.on('error', () => {}); // the running statement reports it
   try {
     await client.connect();
     await client.query('begin isolation level repeatable read, read only');
-    // The role or the database may have limits of its own.
+    // The role or the database may set limits of its own.
     await client.query('set local statement_timeout = 0; set local lock_timeout = 0');
     await requireLatest(client);
     let rows = 0;
@@ -71,7 +71,7 @@ CREATE TABLE drizzle.__drizzle_migrations (id SERIAL PRIMARY KEY, hash text NOT 
     { name: 'drizzle.__drizzle_migrations', columns: ['hash', 'created_at'] },
   ];
   const ours = tables.filter(({ name }) => name.startsWith('public.'));
-  // The rows were judged when they were written. Whatever CHECKs, keys and foreign keys say holds here, too.
+  // The triggers checked the rows when they were written. CHECKs, keys and foreign keys hold here, too.
   for (const { name } of ours) yield `ALTER TABLE ${name} DISABLE TRIGGER USER;\n`;
   for (const { name, columns } of tables) {
     const rows = `${name} (${columns.join(', ')})`;
@@ -86,7 +86,7 @@ CREATE TABLE drizzle.__drizzle_migrations (id SERIAL PRIMARY KEY, hash text NOT 
   for (const { name, last } of await sequences(client)) {
     yield `SELECT setval('${name}', ${last});\n`;
   }
-  // The ledger that was backed up may go on telling its webhooks. Which of the two does is for an admin to say.
+  // The original ledger may still send to these webhooks. An admin decides which of the two does.
   yield `UPDATE webhooks SET disabled_at = date_trunc('milliseconds', now()), disabled_reason = 'restored'
  WHERE disabled_at IS NULL;
 `;
@@ -94,8 +94,8 @@ CREATE TABLE drizzle.__drizzle_migrations (id SERIAL PRIMARY KEY, hash text NOT 
 }
 
 /**
- * The ledger's tables, those that others point to first. Without the columns that say which transaction wrote a row: in
- * another server they would speak of other transactions.
+ * The ledger's tables, referenced tables first. It leaves out the columns that hold transaction ids: they mean nothing
+ * on another server.
  */
 async function tablesInOrder(client: pg.Client): Promise<Table[]> {
   const { rows: tables } = await client.query<Table & { needs: string[] }>(`
@@ -128,20 +128,20 @@ async function sequences(client: pg.Client): Promise<{ name: string; last: numbe
 }
 
 /**
- * Reads a file of {@link backUp} into an empty database, as one transaction. Its statements are carried out as they
- * are: give it only files that you made.
- * @throws Error where the database is not empty, or the file is not a whole backup
+ * Reads a file of {@link backUp} into an empty database, in one transaction. It runs the file's statements unchecked:
+ * give it only files that you made.
+ * @throws Error if the database is not empty, or the file is not a complete backup
  */
 export async function restore(pool: pg.Pool, file: string): Promise<void> {
   const client = new pg.Client({ ...pool.options, ...NO_LIMITS });
-  client.on('error', () => {}); // the statement under way tells of it
+  client.on('error', () => {}); // the running statement reports it
   await client.connect();
   try {
     await requireEmpty(client);
     const lines = createReadStream(file).pipe(split2('\n'))[Symbol.asyncIterator]();
     await takeLines(client, lines as AsyncIterator<string>);
   } finally {
-    await client.end(); // and with the session what was not committed
+    await client.end(); // rolls back what is not committed
   }
 }
 
@@ -169,7 +169,7 @@ async function takeLines(client: pg.Client, lines: AsyncIterator<string>): Promi
       last = line;
       continue;
     }
-    // The transaction must not be over before all was taken.
+    // The transaction must not end before the last row is read.
     await client.query(statements);
     statements = '';
     await pipeline(Readable.from(rowsOf(lines)), client.query(copyFrom(line)));

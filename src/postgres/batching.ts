@@ -1,6 +1,6 @@
 import { Busy } from './pool.ts';
 
-/** How long a question may wait to be asked, in milliseconds; as long as for a connection of the pool. */
+/** How long a call may wait for its batch, in milliseconds; as long as for a connection of the pool. */
 const ASKED_WITHIN = 5_000;
 
 type Waiting<Question, Answer> = {
@@ -11,12 +11,13 @@ type Waiting<Question, Answer> = {
 };
 
 /**
- * Asks in one go for all who ask while the answer to earlier questions is on its way: alone a question
- * goes out at once, and under load a statement and its commit serve many. Written here because what is
- * published for this (dataloader) gathers by the tick, whatever is under way.
- * @param ask answers in the order of the questions; an Error is for that question alone
- * @param most questions in one go
- * @param atOnce how many goes may be under way
+ * Makes one call of the calls that arrive while an earlier batch runs. A lone call goes out at once; under load, one
+ * statement and its commit serve many. The published package for this (dataloader) batches by the tick of the event
+ * loop, whether a batch runs or not.
+ * @param ask answers a batch in the order of its questions; an Error fails that question alone
+ * @param most questions in a batch
+ * @param atOnce batches that may run at the same time
+ * @throws Busy for a call that waited too long
  */
 export function batchCalls<Question, Answer>(
   ask: (questions: Question[]) => Promise<readonly (Answer | Error)[]>,
@@ -44,7 +45,7 @@ export function batchCalls<Question, Answer>(
 
   const refuseLate = (now: number) => {
     while (waiting[0] && now - waiting[0].since > ASKED_WITHIN) {
-      waiting.shift()?.reject(new Busy('asked of nobody in time'));
+      waiting.shift()?.reject(new Busy('no batch had room in time'));
     }
   };
 
@@ -55,6 +56,6 @@ export function batchCalls<Question, Answer>(
       waiting.push({ question, since, resolve, reject });
       if (underWay >= atOnce) return;
       underWay += 1;
-      setImmediate(() => void go()); // with what else arrived in this turn of the event loop
+      setImmediate(() => void go()); // takes along whatever else arrives in this turn of the event loop
     });
 }

@@ -5,11 +5,11 @@ import { type LedgerEvent, readEvents, sequenceEvents } from './outbox.ts';
 
 /** Any name, as long as all releases use the same one. */
 const CHANNEL = 'outlook_ledger_events';
-/** How often the events are asked for though no notice came, in milliseconds. */
+/** How often to look for events without a notice, in milliseconds. */
 const POLL_EVERY = 500;
 /**
- * At least this long between two looks at the table, and between two notices, in milliseconds: what is
- * committed meanwhile shares them, as each look at new events is a commit of its own.
+ * The least time between two looks at the table, and between two notices, in milliseconds. Each look at new events is a
+ * commit of its own; events committed in the meantime share one.
  */
 const PAUSE = 10;
 /** How long an answer may take before the connection counts as lost, in milliseconds. */
@@ -20,16 +20,16 @@ const BATCH = 500;
 export type Follower = {
   /** Events in the order of their positions, each once. */
   onEvents: (events: readonly LedgerEvent[]) => void;
-  /** From now on events come late, until `onCurrent`. */
+  /** Events come late from now on, until `onCurrent`. */
   onLost: () => void;
-  /** All events committed before now were handed over, and those to come will be within moments. */
+  /** All events committed so far were handed over; later ones follow within moments of their commit. */
   onCurrent: () => void;
 };
 
 /**
- * Follows the events table on a connection of its own. The table is the truth: a notice, which any
- * instance sends after it committed, only says that it is worth a look, and the table is looked at
- * without one, too. What is lost with a connection is asked for on the next.
+ * Follows the events table on a connection of its own. The table is the truth: a notice, which any instance sends after
+ * a commit, only says that a look is worthwhile. The feed also looks at the table without one, and so misses nothing
+ * when a connection breaks.
  */
 export class ChangeFeed {
   readonly #settings: pg.ClientConfig;
@@ -48,7 +48,7 @@ export class ChangeFeed {
   #wait = RECONNECT_AFTER.least;
   #timer: NodeJS.Timeout | null = null;
 
-  /** @param pool whose database to follow; a connection that breaks is reported and replaced */
+  /** @param pool of the database to follow; the feed reports a connection that breaks, and replaces it */
   constructor(pool: pg.Pool, onError: (error: Error) => void) {
     this.#settings = pool.options;
     this.#onError = onError;
@@ -59,7 +59,7 @@ export class ChangeFeed {
     return this.#isCurrent;
   }
 
-  /** When, by `performance.now()`, all events committed until then had last been handed over. */
+  /** The last time, by `performance.now()`, up to which all committed events were handed over. */
   get heardAt(): number {
     return this.#heardAt;
   }
@@ -74,7 +74,7 @@ export class ChangeFeed {
     if (this.#isCurrent) follower.onCurrent();
   }
 
-  /** Connects; where that fails it goes on trying, and `isCurrent` says so. */
+  /** Connects. If that fails, it keeps trying; `isCurrent` tells. */
   async start(): Promise<void> {
     await this.#connect();
   }
@@ -89,10 +89,10 @@ export class ChangeFeed {
     this.#socket?.destroy();
   }
 
-  /** Tells all instances that something was committed. Those that come meanwhile share one notice. */
+  /** Tells all instances that something was committed. Calls during a pause share one notice. */
   announce(): void {
     const client = this.#client;
-    if (!client) return; // whoever is connected finds it by asking
+    if (!client) return; // instances that are connected find it by their next look
     this.#isNoticeWanted = true;
     if (!this.#isNoticeSent) void this.#notify(client);
   }
@@ -117,7 +117,7 @@ export class ChangeFeed {
       ...this.#settings,
       application_name: 'outlook-ledger events',
       query_timeout: ANSWER_WITHIN,
-      // Ours to destroy: a frozen connection doesn't end by being asked to.
+      // Kept to be destroyed: a frozen connection does not end when asked to.
       stream: () => (this.#socket = new Socket()),
     });
     client.on('error', (error) => this.#lose(client, error));
@@ -133,7 +133,7 @@ export class ChangeFeed {
       this.#wait = RECONNECT_AFTER.least;
       this.#isCurrent = true;
       for (const follower of this.#followers) follower.onCurrent();
-      this.announce(); // what was committed without a connection
+      this.announce(); // for commits made without a connection
       this.#poll(client);
     } catch (error) {
       this.#lose(client, error as Error);
@@ -149,7 +149,7 @@ export class ChangeFeed {
     this.#timer.unref();
   }
 
-  /** Reads what is new; a call while one runs makes it look once more. */
+  /** Reads new events; a call during a read makes it read once more. */
   #read(client: pg.Client): void {
     if (this.#client !== client || !this.#isCurrent) return;
     this.#isReadWanted = true;

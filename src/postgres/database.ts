@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { connect, type Database, reasonOf } from './pool.ts';
+import type pg from 'pg';
+import { connect, reasonOf } from './pool.ts';
 import {
   type Connection,
   type EmbeddedPostgres,
@@ -9,10 +10,10 @@ import {
 import { migrateToLatest } from './migrate.ts';
 
 export type DatabaseSettings = {
-  /** Where the database is; null starts the embedded one in `dataDir`. */
+  /** The URL of the database; null starts the embedded one in `dataDir`. */
   databaseUrl: string | null;
   dataDir: string;
-  /** Connections that this process may hold. */
+  /** The most connections that this process may open. */
   databasePoolMax: number;
 };
 
@@ -21,29 +22,30 @@ export type DatabaseEvents = {
   onConnectionError: (error: Error) => void;
   /** A line that the embedded PostgreSQL logged. */
   onEmbeddedLog: (line: string) => void;
-  /** The embedded PostgreSQL ended by itself, or could not be started again yet. */
+  /** The embedded PostgreSQL ended by itself, or a restart failed. */
   onEmbeddedExit: (message: string) => void;
 };
 
-/** Between two starts of an embedded PostgreSQL that ended by itself, in milliseconds. */
+/** The wait before an embedded PostgreSQL that ended by itself is restarted, in milliseconds. */
 const RESTART_AFTER = { least: 100, most: 5_000 };
 
-export type OpenDatabase = Database & {
-  /** Ends the connections once they are idle, then the embedded PostgreSQL. */
+export type OpenDatabase = {
+  pool: pg.Pool;
+  /** Ends the connections once they are idle, then stops the embedded PostgreSQL. */
   close: () => Promise<void>;
 };
 
 export type Opening = {
-  /** Whether an embedded one that another process has started is used as it runs. */
+  /** Whether to use an embedded PostgreSQL that another process runs. */
   join?: boolean;
-  /** Whether it is brought to this release's schema first. */
+  /** Whether to bring the database to this release's schema first. */
   migrates?: boolean;
 };
 
 /**
- * Opens the ledger's database at this release's schema: the one that DATABASE_URL names, or else the
- * embedded one, which is started.
- * @throws EmbeddedPostgresError or Error in words for whoever starts the service
+ * Opens the ledger's database at this release's schema: the one that DATABASE_URL names, or else the embedded one, which
+ * it starts.
+ * @throws EmbeddedPostgresError or Error, with a message for the operator
  */
 export async function openDatabase(
   settings: DatabaseSettings,
@@ -83,22 +85,22 @@ async function openAt(
   { migrates, stop }: { migrates: boolean; stop: () => Promise<void> },
 ): Promise<OpenDatabase> {
   let closed: Promise<void> | undefined;
-  // The pool's end doesn't wait for its sockets, so Postgres may be the one to end the last of them.
+  // pool.end() does not wait for its sockets, so Postgres may end the last ones: no error to report.
   const report = (error: Error) => void (closed ?? onConnectionError(error));
-  const close = () => (closed ??= database.pool.end().then(stop));
-  const database = connect({ ...target, max }, report);
+  const close = () => (closed ??= pool.end().then(stop));
+  const pool = connect({ ...target, max }, report);
   try {
-    if (migrates) await migrateToLatest(database.pool);
+    if (migrates) await migrateToLatest(pool);
   } catch (error) {
     await close();
     throw error;
   }
-  return { ...database, close };
+  return { pool, close };
 }
 
 /**
- * Starts the embedded PostgreSQL and keeps it up: one that ends by itself, or can't start again at once, as on a
- * full disk, is started until it stands.
+ * Starts the embedded PostgreSQL and keeps it up. If it ends by itself, it is restarted until that works, which may take
+ * a while, as on a full disk.
  */
 async function keepEmbedded(
   { dataDir }: DatabaseSettings,

@@ -1,7 +1,7 @@
 import type { EventKind } from '../domain/events.ts';
 import type { Session } from './pool.ts';
 
-/** An event as it was stored, at its place in the order that all followers share. */
+/** A stored event, at its position in the order that all followers share. */
 export type LedgerEvent = {
   /** Counts from 1 without gaps. */
   position: number;
@@ -13,8 +13,8 @@ export type LedgerEvent = {
 };
 
 /**
- * Gives events that were committed since the last call their positions.
- * @returns the last position given; 0 where there is no event
+ * Gives positions to the events committed since the last call.
+ * @returns the last position; 0 if there is no event
  */
 export async function sequenceEvents(session: Session): Promise<number> {
   const { rows } = await session.query<{ last: number | null }>({
@@ -37,7 +37,7 @@ const READ_OF_OUTLOOK_AFTER = {
   text: `${READ} where o.slug = $3 and e.position > $1 order by e.position limit $2`,
 };
 
-/** The events behind a position, in order, of all outlooks or of one; at most `limit`. */
+/** The events after a position, in order, of all outlooks or of one; at most `limit`. */
 export async function readEvents(
   session: Session,
   page: { after: number; limit: number; slug: string | null },

@@ -5,9 +5,9 @@ type Query = (...args: unknown[]) => unknown;
 type Config = string | { text?: string; name?: string; submit?: unknown };
 
 /**
- * A span for each statement, below that of the request it serves; of one that serves several, the first. It holds the
- * statement, and none of its parameters, which are what clients sent. Written here for the reason told in
- * http/tracing.ts.
+ * Adds a span for each statement, as a child of its request's span; a statement that serves several requests belongs to
+ * the first. The span holds the statement without its parameters, which clients sent. http/tracing.ts says why no
+ * package does this.
  */
 export function traceStatements(pool: pg.Pool): void {
   const tracer = trace.getTracer('outlook-ledger');
@@ -45,7 +45,7 @@ export function traceStatements(pool: pg.Pool): void {
 function end(span: Span, error: unknown): void {
   if (error) {
     span.setStatus({ code: SpanStatusCode.ERROR });
-    // Its message may quote what was sent.
+    // The message may quote what a client sent.
     span.setAttribute('error.type', (error as { code?: string }).code ?? 'unknown');
   }
   span.end();

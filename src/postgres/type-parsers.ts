@@ -3,21 +3,21 @@ import pg from 'pg';
 const { DATE, INT8 } = pg.types.builtins;
 
 /**
- * How values arrive where pg's own parsers lose something: an int8 (which pg hands over as text) as a number, a date
- * (which pg turns into a moment of the process's time zone) as `YYYY-MM-DD`. For the `types` of a pool or a client.
+ * The `types` of every client of the pool. An int8, which pg leaves as text, becomes a number. A date, which pg turns
+ * into midnight in the process's time zone, stays text: `YYYY-MM-DD`.
  */
 export const TYPE_PARSERS = new pg.TypeOverrides();
 TYPE_PARSERS.setTypeParser(INT8, safeInteger);
 TYPE_PARSERS.setTypeParser(DATE, isoDate);
 
-/** @throws RangeError for an integer that a number would round */
+/** @throws RangeError for an integer that a number can't hold exactly */
 function safeInteger(text: string): number {
   const value = Number(text);
   if (Number.isSafeInteger(value)) return value;
   throw new RangeError(`the integer ${text} is beyond what a number holds exactly`);
 }
 
-/** @throws RangeError for a date that the session writes in another style */
+/** @throws RangeError for a date in another style than ISO */
 function isoDate(text: string): string {
   if (/^\d{4}-\d\d-\d\d$/.test(text)) return text;
   throw new RangeError(`the date ${text} is not YYYY-MM-DD: set DateStyle to ISO`);

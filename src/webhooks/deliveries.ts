@@ -1,16 +1,16 @@
 import type pg from 'pg';
 import { type DisabledReason, isGivenUp } from '../domain/webhooks.ts';
-import { inTransaction } from '../postgres/pool.ts';
+import { inTransaction, type Session } from '../postgres/pool.ts';
 import type { LedgerEvent } from '../postgres/outbox.ts';
 import { type Receiver, secretsAt } from './webhooks.ts';
 
-/** How many events one transaction looks at for a webhook. */
+/** Events of a webhook that one transaction plans. */
 const PLANNED_AT_ONCE = 500;
 
 /**
- * Gives the next events up to a position their deliveries, for the webhooks that have not seen them. Several instances may
- * do so at once: those of a webhook are planned by one, and what it passes over it finds the next time.
- * @returns whether there are more; not all at once, so that a webhook that missed much holds up no other
+ * Plans the deliveries of events up to a position, for every webhook that is behind. Several instances may do so at once:
+ * one of them plans for a webhook, the others skip it.
+ * @returns whether more remain: a call plans a bounded number, so that a webhook far behind holds up no other
  */
 export async function planDeliveries(pool: pg.Pool, newest: number, now: Date): Promise<boolean> {
   const { rows: behind } = await pool.query<{ id: string }>({
@@ -26,8 +26,8 @@ export async function planDeliveries(pool: pg.Pool, newest: number, now: Date): 
   return isMore;
 }
 
-// The first of an outlook that has nothing undelivered is due. Read once the webhook is locked, as is whoever finishes a
-// delivery: what that made due, or left to be made due, is seen.
+// An outlook's first event is due if no earlier one of it is undelivered. The statement runs after the webhook is locked;
+// finish() takes the same lock, so each sees what the other made due.
 const PLAN = `
   insert into webhook_deliveries (webhook_id, position, outlook_id, planned_at, due_at)
   select w.id, e.position, e.outlook_id, $3,
@@ -40,7 +40,7 @@ const PLAN = `
      and (w.outlook_id is null or e.outlook_id = w.outlook_id)
    order by e.position`;
 
-/** @returns whether there is no more to do for the webhook, or another instance does it */
+/** @returns whether the webhook is up to date, or left to another instance */
 async function planSome(
   session: pg.PoolClient,
   id: string,
@@ -59,11 +59,11 @@ async function planSome(
   return until === newest;
 }
 
-/** A delivery that an instance has taken to carry out. */
+/** A delivery that an instance has claimed. */
 export type Claim = Receiver & {
   id: string;
   webhookId: string;
-  /** Which attempt it is, from 1. */
+  /** The number of the attempt, from 1. */
   attempt: number;
   event: LedgerEvent;
 };
@@ -93,18 +93,18 @@ const CLAIM = `
     join events e on e.position = c.position join outlooks o on o.id = e.outlook_id`;
 
 /**
- * Takes deliveries that are due, those of idle webhooks first. Nobody else takes them until the lease is over, and they
- * hold no lock meanwhile.
+ * Claims deliveries that are due, those of idle webhooks first. No other instance claims them until the lease ends, and
+ * no lock is held in the meantime.
  * @param busy how many requests the instance has under way, by the id of the webhook
  * @param limits of one webhook, deliveries under way included, and of all together
  */
 export async function claimDeliveries(
-  pool: pg.Pool,
+  session: Session,
   { now, leaseUntil }: { now: Date; leaseUntil: Date },
   busy: ReadonlyMap<string, number>,
   limits: { perWebhook: number; total: number },
 ): Promise<Claim[]> {
-  const { rows } = await pool.query<ClaimRow>({
+  const { rows } = await session.query<ClaimRow>({
     name: 'claim-webhook-deliveries',
     text: CLAIM,
     values: [
@@ -126,7 +126,7 @@ export async function claimDeliveries(
   }));
 }
 
-/** What came of an attempt. */
+/** The outcome of an attempt. */
 export type Outcome = {
   milliseconds: number;
   status: number | null;
@@ -137,10 +137,10 @@ export type Outcome = {
 };
 
 /**
- * Records what came of an attempt: the next event of the outlook is due, or the same again.
- * @param again when it is to be tried again after a failure; null where that says nothing of the receiver, as when the
- *   service stops: at once
- * @returns why the webhook is disabled by it; null where it is not
+ * Records the outcome of an attempt. After a success the outlook's next event is due, after a failure the same again.
+ * @param again when to try again after a failure; null to try at once, because the receiver did not cause it, as when
+ *   the service stops
+ * @returns the reason if this disabled the webhook, else null
  */
 export async function recordOutcome(
   pool: pg.Pool,
@@ -155,7 +155,7 @@ export async function recordOutcome(
       [claim.webhookId],
     );
     const [webhook] = rows;
-    if (!webhook) return null; // it was deleted meanwhile, and the delivery with it
+    if (!webhook) return null; // deleted in the meantime, with its deliveries
     const { milliseconds, status, fault } = outcome;
     await session.query(
       `update webhook_attempts set milliseconds = $3, status = $4, fault = $5
@@ -176,7 +176,7 @@ export async function recordOutcome(
   });
 }
 
-/** Whoever took the delivery over after the lease meanwhile finds it delivered. */
+/** An instance that claimed the delivery again after the lease finds it delivered. */
 async function finish(
   session: pg.PoolClient,
   { id, webhookId }: Pick<Claim, 'id' | 'webhookId'>,

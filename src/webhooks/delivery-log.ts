@@ -1,4 +1,4 @@
-import type pg from 'pg';
+import type { Session } from '../postgres/pool.ts';
 
 /** A delivery, for people. */
 export type Delivery = {
@@ -9,7 +9,7 @@ export type Delivery = {
   plannedAt: Date;
   deliveredAt: Date | null;
   dueAt: Date | null;
-  /** The newest ones, the last one first. */
+  /** The newest attempts, newest first. */
   attempts: {
     number: number;
     startedAt: string;
@@ -19,16 +19,16 @@ export type Delivery = {
   }[];
 };
 
-/** How many attempts are told of one delivery. */
+/** The most attempts to show of one delivery; the newest. */
 const TOLD_ATTEMPTS = 20;
 
-/** Deliveries of a webhook, the newest events first, those before `before`; at most `limit`. */
+/** Deliveries of a webhook for events before the position `before`, newest first; at most `limit`. */
 export async function listDeliveries(
-  pool: pg.Pool,
+  session: Session,
   webhookId: string,
   { before, limit }: { before: number | null; limit: number },
 ): Promise<Delivery[]> {
-  const { rows } = await pool.query<Delivery>(
+  const { rows } = await session.query<Delivery>(
     `select d.id, d.position, e.kind, o.slug, d.planned_at as "plannedAt",
        d.delivered_at as "deliveredAt", d.due_at as "dueAt",
        coalesce((select json_agg(json_build_object('number', a.number, 'startedAt', a.started_at,
@@ -44,11 +44,11 @@ export async function listDeliveries(
   return rows;
 }
 
-/** What waits at webhooks that are not disabled, and how many are that nobody asked to be. */
+/** The undelivered events of enabled webhooks, and the number of webhooks that were disabled unasked. */
 export type Backlog = { waiting: number; oldest: Date | null; disabled: number };
 
-export async function readBacklog(pool: pg.Pool): Promise<Backlog> {
-  const { rows } = await pool.query<Backlog>(
+export async function readBacklog(session: Session): Promise<Backlog> {
+  const { rows } = await session.query<Backlog>(
     `select count(*) as waiting, min(d.planned_at) as oldest,
        (select count(*) from webhooks where disabled_reason <> 'asked') as disabled
        from webhook_deliveries d join webhooks w on w.id = d.webhook_id and w.disabled_at is null
@@ -61,9 +61,9 @@ export async function readBacklog(pool: pg.Pool): Promise<Backlog> {
 const DELETED_AT_ONCE = 1_000;
 
 /** Deletes what was delivered before a time. Several instances may do so at once. */
-export async function deleteOldDeliveries(pool: pg.Pool, before: Date): Promise<void> {
+export async function deleteOldDeliveries(session: Session, before: Date): Promise<void> {
   for (;;) {
-    const { rowCount } = await pool.query(
+    const { rowCount } = await session.query(
       `delete from webhook_deliveries where id in (
          select id from webhook_deliveries where delivered_at < $1
           order by delivered_at limit ${DELETED_AT_ONCE} for update skip locked)`,
@@ -74,9 +74,9 @@ export async function deleteOldDeliveries(pool: pg.Pool, before: Date): Promise<
 }
 
 /** Deletes what was delivered to one webhook, in several statements, because one could run into its timeout. */
-export async function deleteDeliveriesOf(pool: pg.Pool, webhookId: string): Promise<void> {
+export async function deleteDeliveriesOf(session: Session, webhookId: string): Promise<void> {
   for (;;) {
-    const { rowCount } = await pool.query(
+    const { rowCount } = await session.query(
       `delete from webhook_deliveries where id in (
          select id from webhook_deliveries where webhook_id = $1 and delivered_at is not null
           limit ${DELETED_AT_ONCE} for update skip locked)`,

@@ -1,5 +1,4 @@
 import type { WebhookDispatcher } from './dispatcher.ts';
-import type { Db } from '../postgres/pool.ts';
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { type Delivery, listDeliveries } from './delivery-log.ts';
@@ -19,7 +18,6 @@ import { type Api, problemResponses } from '../http/routing.ts';
 import { delivery, webhookTest } from './schemas.ts';
 
 export type DeliveryDeps = WriteDeps & {
-  db: Db;
   webhooks: WebhookDispatcher;
 };
 
@@ -32,7 +30,7 @@ export function deliveryRoutes(api: Api, ledger: DeliveryDeps): void {
   testRoute(api, ledger);
 }
 
-function listRoute(api: Api, { db, pool }: DeliveryDeps): void {
+function listRoute(api: Api, { pool }: DeliveryDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/webhooks/:id/deliveries',
@@ -49,7 +47,7 @@ function listRoute(api: Api, { db, pool }: DeliveryDeps): void {
       response: { 200: pageContent(delivery), ...problemResponses(401, 403, 404, 422) },
     },
     handler: async (request, reply) => {
-      const { id } = await readWebhook(db, request.params.id);
+      const { id } = await readWebhook(pool, request.params.id);
       const page = await keysetPage(request.query, {
         cursorScope: ['deliveries', id],
         position: idPosition,

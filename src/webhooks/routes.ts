@@ -1,6 +1,5 @@
 import type { WebhookDispatcher } from './dispatcher.ts';
 import { z } from 'zod';
-import { onSession, type Db } from '../postgres/pool.ts';
 import { deleteDeliveriesOf } from './delivery-log.ts';
 import {
   changeWebhook,
@@ -30,7 +29,6 @@ import { addressesOf, AddressRefused, type AddressPolicy } from './addresses.ts'
 import { deliveryRoutes } from './delivery-routes.ts';
 
 export type WebhookDeps = WriteDeps & {
-  db: Db;
   webhooks: WebhookDispatcher;
 };
 
@@ -113,7 +111,7 @@ async function requireReachable(url: string, addressPolicy: AddressPolicy): Prom
   }
 }
 
-function listRoute(api: Api, { db }: WebhookDeps): void {
+function listRoute(api: Api, { pool }: WebhookDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/webhooks',
@@ -131,7 +129,7 @@ function listRoute(api: Api, { db }: WebhookDeps): void {
       const page = await keysetPage(request.query, {
         cursorScope: 'webhooks',
         position: creationPosition,
-        fetch: (after, limit) => listWebhooks(db, { after, limit }),
+        fetch: (after, limit) => listWebhooks(pool, { after, limit }),
         positionOf: ({ createdAt, id }) => ({ createdAt, id }),
         represent,
       });
@@ -141,7 +139,7 @@ function listRoute(api: Api, { db }: WebhookDeps): void {
   });
 }
 
-function oneRoute(api: Api, { db }: WebhookDeps): void {
+function oneRoute(api: Api, { pool }: WebhookDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/webhooks/:id',
@@ -156,7 +154,7 @@ function oneRoute(api: Api, { db }: WebhookDeps): void {
       response: { 200: webhook, ...problemResponses(401, 403, 404, 422) },
     },
     handler: async (request, reply) => {
-      const found = await readWebhook(db, request.params.id);
+      const found = await readWebhook(pool, request.params.id);
       forbidStoring(reply);
       return reply.send(represent(found));
     },
@@ -216,9 +214,8 @@ function rotateRoute(api: Api, ledger: WebhookDeps): void {
       forbidStoring(reply);
       await runWrite(request, reply, ledger, {
         work: async (session) => {
-          const db = onSession(session);
-          const secret = await rotateSecret(db, id, ledger.now());
-          return { webhook: await readWebhook(db, id), secret };
+          const secret = await rotateSecret(session, id, ledger.now());
+          return { webhook: await readWebhook(session, id), secret };
         },
         respond: ({ webhook: rotated, secret }) => ({
           status: 200,
@@ -250,7 +247,7 @@ function deleteRoute(api: Api, ledger: WebhookDeps): void {
       const { id } = request.params;
       await deleteDeliveriesOf(ledger.pool, id);
       await runWrite(request, reply, ledger, {
-        work: (session) => deleteWebhook(onSession(session), id),
+        work: (session) => deleteWebhook(session, id),
         respond: () => ({ status: 204, body: null }),
         ignoresKey: true,
       });

@@ -1,24 +1,21 @@
 import { randomBytes } from 'node:crypto';
 import type pg from 'pg';
-import { desc, eq, sql } from 'drizzle-orm';
 import { DomainError } from '../domain/errors.ts';
 import type { EventKind } from '../domain/events.ts';
 import { type DisabledReason, ROTATION_TIME, SECRET_BYTES } from '../domain/webhooks.ts';
-import { type Db, onSession, type Session } from '../postgres/pool.ts';
+import type { Session } from '../postgres/pool.ts';
 import { sequenceEvents } from '../postgres/outbox.ts';
-import { outlooks } from '../postgres/tables/outlooks.ts';
-import { webhooks } from '../postgres/tables/webhooks.ts';
 
-/** All that is told of a webhook; what it signs with is not. */
+/** A webhook without its secrets. */
 export type Webhook = {
   id: string;
   url: string;
-  /** Null for all. */
+  /** The kinds of events that it receives; null for all. */
   kinds: EventKind[] | null;
-  /** The slug of the only outlook that it is about; null for all. */
+  /** The slug of the only outlook whose events it receives; null for all outlooks. */
   outlook: string | null;
   description: string | null;
-  /** Until when the secret before signs, too; may be over. */
+  /** When the previous secret stops signing; may be in the past. */
   previousSecretUntil: Date | null;
   createdAt: Date;
   failingSince: Date | null;
@@ -26,47 +23,44 @@ export type Webhook = {
   disabledReason: DisabledReason | null;
 };
 
-const columns = {
-  id: webhooks.id,
-  url: webhooks.url,
-  kinds: webhooks.kinds,
-  outlook: outlooks.slug,
-  description: webhooks.description,
-  previousSecretUntil: webhooks.previousSecretUntil,
-  createdAt: webhooks.createdAt,
-  failingSince: webhooks.failingSince,
-  disabledAt: webhooks.disabledAt,
-  disabledReason: webhooks.disabledReason,
-};
+const READ = `
+  select w.id, w.url, w.kinds, o.slug as outlook, w.description,
+    w.previous_secret_until as "previousSecretUntil", w.created_at as "createdAt",
+    w.failing_since as "failingSince", w.disabled_at as "disabledAt",
+    w.disabled_reason as "disabledReason"
+  from webhooks w left join outlooks o on o.id = w.outlook_id`;
 
 export type NewWebhook = Pick<Webhook, 'url' | 'kinds' | 'outlook' | 'description'>;
 
 /**
- * Creates a webhook that is told of the events that come after it. Call it in a transaction.
- * @returns it, and its secret
+ * Creates a webhook that receives the events committed after it. Call it in a transaction.
+ * @returns the webhook and its secret
  * @throws DomainError `unknown-outlook`
  */
 export async function createWebhook(
   session: pg.PoolClient,
-  { outlook, ...given }: NewWebhook,
+  { url, kinds, outlook, description }: NewWebhook,
   now: Date,
 ): Promise<{ webhook: Webhook; secret: Buffer }> {
-  const db = onSession(session);
-  const outlookId = outlook === null ? null : await outlookOf(db, outlook);
+  const outlookId = outlook === null ? null : await outlookIdOf(session, outlook);
   const secret = randomBytes(SECRET_BYTES);
-  // Also of what is committed and has no position yet: it was before.
+  // Gives positions to all committed events first: they come before the webhook.
   const position = await sequenceEvents(session);
-  const row = { ...given, outlookId, secret, position, createdAt: now };
-  const [added] = await db.insert(webhooks).values(row).returning({ id: webhooks.id });
+  const { rows } = await session.query<{ id: string }>(
+    `insert into webhooks (url, kinds, outlook_id, description, secret, position, created_at)
+     values ($1, $2, $3, $4, $5, $6, $7) returning id`,
+    [url, kinds, outlookId, description, secret, position, now.toISOString()],
+  );
+  const [added] = rows;
   if (!added) throw new Error('a webhook was inserted but not returned');
-  return { webhook: await readWebhook(db, added.id), secret };
+  return { webhook: await readWebhook(session, added.id), secret };
 }
 
-async function outlookOf(db: Db, slug: string): Promise<number> {
-  const [found] = await db
-    .select({ id: outlooks.id })
-    .from(outlooks)
-    .where(eq(outlooks.slug, slug));
+async function outlookIdOf(session: Session, slug: string): Promise<number> {
+  const { rows } = await session.query<{ id: number }>('select id from outlooks where slug = $1', [
+    slug,
+  ]);
+  const [found] = rows;
   if (found) return found.id;
   throw new DomainError('unknown-outlook', `There is no outlook "${slug}".`, [
     { path: ['outlook'], detail: 'must be the slug of an outlook that exists, or be left out' },
@@ -74,12 +68,9 @@ async function outlookOf(db: Db, slug: string): Promise<number> {
 }
 
 /** @throws DomainError `webhook-not-found` */
-export async function readWebhook(db: Db, id: string): Promise<Webhook> {
-  const [found] = await db
-    .select(columns)
-    .from(webhooks)
-    .leftJoin(outlooks, eq(outlooks.id, webhooks.outlookId))
-    .where(eq(webhooks.id, id));
+export async function readWebhook(session: Session, id: string): Promise<Webhook> {
+  const { rows } = await session.query<Webhook>(`${READ} where w.id = $1`, [id]);
+  const [found] = rows;
   if (!found) throw missing(id);
   return found;
 }
@@ -88,25 +79,20 @@ function missing(id: string): DomainError {
   return new DomainError('webhook-not-found', `There is no webhook "${id}".`);
 }
 
-/** Webhooks, newest first, those behind `after`; at most `limit`. */
+/** Webhooks, newest first, those after the webhook `after`; at most `limit`. */
 export async function listWebhooks(
-  db: Db,
+  session: Session,
   { after, limit }: { after: { createdAt: Date; id: string } | null; limit: number },
 ): Promise<Webhook[]> {
-  return db
-    .select(columns)
-    .from(webhooks)
-    .leftJoin(outlooks, eq(outlooks.id, webhooks.outlookId))
-    .where(
-      after
-        ? sql`(${webhooks.createdAt}, ${webhooks.id}) < (${after.createdAt.toISOString()}::timestamptz, ${after.id}::uuid)`
-        : undefined,
-    )
-    .orderBy(desc(webhooks.createdAt), desc(webhooks.id))
-    .limit(limit);
+  const { rows } = await session.query<Webhook>(
+    `${READ} where $1::timestamptz is null or (w.created_at, w.id) < ($1, $2::uuid)
+      order by w.created_at desc, w.id desc limit $3`,
+    [after?.createdAt.toISOString(), after?.id, limit],
+  );
+  return rows;
 }
 
-/** What may be changed of a webhook; what is undefined stays. */
+/** Changes to a webhook; a member that is undefined stays. */
 export type WebhookChange = {
   url?: string | undefined;
   kinds?: EventKind[] | null | undefined;
@@ -115,34 +101,46 @@ export type WebhookChange = {
 };
 
 /**
- * Changes a webhook. Disabled, it keeps what waits; enabled, it goes on with that, at once. Call it in a transaction.
+ * Changes a webhook. A disabled one keeps its undelivered events; enabled again, it sends them at once. Call it in a
+ * transaction.
  * @throws DomainError `webhook-not-found`
  */
 export async function changeWebhook(
   session: pg.PoolClient,
   id: string,
-  { enabled, ...given }: WebhookChange,
+  { url, kinds, description, enabled }: WebhookChange,
   now: Date,
 ): Promise<Webhook> {
-  const db = onSession(session);
-  const before = await readWebhook(db, id);
+  const before = await readWebhook(session, id);
   const state =
     enabled === undefined || (!enabled && before.disabledAt !== null) ? {} : stateOf(enabled, now);
-  const change = Object.entries({ ...given, ...state }).filter(([, value]) => value !== undefined);
-  if (change.length > 0) {
-    await db.update(webhooks).set(Object.fromEntries(change)).where(eq(webhooks.id, id));
-  }
+  await updateColumns(session, id, { url, kinds, description, ...state });
   if (enabled) await makeDue(session, id, now);
-  return readWebhook(db, id);
+  return readWebhook(session, id);
 }
 
 function stateOf(enabled: boolean, now: Date) {
   return enabled
-    ? { disabledAt: null, disabledReason: null, failingSince: null }
-    : { disabledAt: now, disabledReason: 'asked' as const };
+    ? { disabled_at: null, disabled_reason: null, failing_since: null }
+    : { disabled_at: now.toISOString(), disabled_reason: 'asked' };
 }
 
-/** What waits for another attempt waits no longer; what is under way goes on. */
+/** @param change values by column; a column that is undefined stays */
+async function updateColumns(
+  session: Session,
+  id: string,
+  change: Record<string, unknown>,
+): Promise<void> {
+  const changed = Object.entries(change).filter(([, value]) => value !== undefined);
+  if (changed.length === 0) return;
+  const assignments = changed.map(([column], index) => `${column} = $${index + 2}`);
+  await session.query(`update webhooks set ${assignments.join(', ')} where id = $1`, [
+    id,
+    ...changed.map(([, value]) => value),
+  ]);
+}
+
+/** Makes waiting deliveries due now; attempts under way go on. */
 async function makeDue(session: pg.PoolClient, id: string, now: Date): Promise<void> {
   await session.query(
     `update webhook_deliveries d set due_at = $2
@@ -154,38 +152,31 @@ async function makeDue(session: pg.PoolClient, id: string, now: Date): Promise<v
 }
 
 /**
- * Gives a webhook another secret; for a day the one before signs, too. Call it in a transaction.
- * @returns the secret
+ * Gives a webhook a new secret; the previous one signs, too, for another day. Call it in a transaction.
+ * @returns the new secret
  * @throws DomainError `webhook-not-found`
  */
-export async function rotateSecret(db: Db, id: string, now: Date): Promise<Buffer> {
+export async function rotateSecret(session: pg.PoolClient, id: string, now: Date): Promise<Buffer> {
   const secret = randomBytes(SECRET_BYTES);
-  const changed = await db
-    .update(webhooks)
-    .set({
-      secret,
-      previousSecret: sql`${webhooks.secret}`,
-      previousSecretUntil: new Date(now.getTime() + ROTATION_TIME),
-    })
-    .where(eq(webhooks.id, id))
-    .returning({ id: webhooks.id });
-  if (changed.length === 0) throw missing(id);
+  const { rowCount } = await session.query(
+    `update webhooks set secret = $2, previous_secret = secret, previous_secret_until = $3
+      where id = $1`,
+    [id, secret, new Date(now.getTime() + ROTATION_TIME).toISOString()],
+  );
+  if (rowCount === 0) throw missing(id);
   return secret;
 }
 
 /**
- * Deletes a webhook, with all that it was sent and was to be sent.
+ * Deletes a webhook with its deliveries, done or not.
  * @throws DomainError `webhook-not-found`
  */
-export async function deleteWebhook(db: Db, id: string): Promise<void> {
-  const deleted = await db
-    .delete(webhooks)
-    .where(eq(webhooks.id, id))
-    .returning({ id: webhooks.id });
-  if (deleted.length === 0) throw missing(id);
+export async function deleteWebhook(session: Session, id: string): Promise<void> {
+  const { rowCount } = await session.query('delete from webhooks where id = $1', [id]);
+  if (rowCount === 0) throw missing(id);
 }
 
-/** Where a webhook is, and what it signs with at a moment. */
+/** The URL of a webhook, and the secrets that sign at a moment. */
 export type Receiver = { url: string; secrets: Buffer[] };
 
 /** @throws DomainError `webhook-not-found` */
@@ -198,14 +189,14 @@ export async function readReceiver(session: Session, id: string, now: Date): Pro
   return rows[0];
 }
 
-/** The secrets of `webhooks w` that sign at a moment, given as a parameter. */
+/** The secrets of `webhooks w` that sign at the moment in a parameter. */
 export const secretsAt = (parameter: string) => `
   case when w.previous_secret_until > ${parameter} then array[w.secret, w.previous_secret]
     else array[w.secret] end`;
 
 /** Deletes the secrets that no longer sign. */
-export async function deleteExpiredSecrets(pool: pg.Pool, now: Date): Promise<void> {
-  await pool.query(
+export async function deleteExpiredSecrets(session: Session, now: Date): Promise<void> {
+  await session.query(
     `update webhooks set previous_secret = null, previous_secret_until = null
       where previous_secret_until <= $1`,
     [now.toISOString()],

@@ -167,7 +167,7 @@ describe('a refusal', () => {
     );
     expect(items.map(({ analyst }) => analyst !== null)).toEqual([true, false, false]);
     const hint = ledger.keys.feed.slice(0, 8);
-    const forbidden = `This takes a key of the role admin; ${hint}… has the role feed.`;
+    const forbidden = `This requires a key with the role admin; ${hint}… has the role feed.`;
     const unsent = 'No key was sent. Send it as Authorization: Bearer olk_….';
     const where = ['/v1/keys', '192.0.2.7'];
     expect(told.toReversed()).toEqual([

@@ -66,7 +66,7 @@ describe.each(KEYED)('$method $path', (operation) => {
     expect(answer.statusCode === 403).toBe(!allowed);
     expect(answer.statusCode).not.toBe(401);
     const hint = ledger.keys[role].slice(0, 8);
-    const detail = `This takes a key of the role ${needed === 'admin' ? 'admin' : `${needed} or admin`}; ${hint}… has the role ${role}.`;
+    const detail = `This requires a key with the role ${needed === 'admin' ? 'admin' : `${needed} or admin`}; ${hint}… has the role ${role}.`;
     expect(answer.body.includes(detail)).toBe(!allowed);
   });
 
@@ -83,7 +83,7 @@ describe.each(KEYED)('$method $path', (operation) => {
 });
 
 describe('a key is refused', () => {
-  const MALFORMED = 'The Authorization header must read Bearer, a space and a key (olk_…).';
+  const MALFORMED = 'The Authorization header must be "Bearer", a space and a key (olk_…).';
   const key = `olk_${'a'.repeat(43)}`;
   test.for([
     ['unknown', `Bearer ${key}`, 'The key is unknown.'],

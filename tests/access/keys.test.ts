@@ -100,12 +100,12 @@ describe('issuing', () => {
     [
       'an expiry at this very moment',
       { expiresAt: '2026-11-20T16:00:00.000Z' },
-      { '/expiresAt': 'must be after now, 2026-11-20T16:00:00.000Z' },
+      { '/expiresAt': 'must be in the future; the server time is 2026-11-20T16:00:00.000Z' },
     ],
     [
       'a key of its own',
       { key: 'olk_mine' },
-      { '/key': 'unknown property "key"; known here: name, role, expiresAt' },
+      { '/key': 'unknown property "key"; allowed here: name, role, expiresAt' },
     ],
   ])('with %s is refused', async ([, change, faults]) => {
     const before = await stored(ledger);

@@ -150,7 +150,7 @@ describe('a token of the configured issuer', () => {
       const answer = await revise(await signed(claims({ realm_access: { roles } })));
       expect([answer.statusCode, answer.json()]).toMatchObject([
         403,
-        { detail: 'The token of ada holds no role of this service.' },
+        { detail: 'The token of ada grants no role in this service.' },
       ]);
     }
     const { rows } = await ledger.pool.query(`select from analysts where name like 'Ada%'`);
@@ -315,7 +315,7 @@ describe('a token is refused', () => {
     const answer = await revise(await signed());
     expect([answer.statusCode, answer.json()]).toMatchObject([
       401,
-      { detail: 'The Authorization header must read Bearer, a space and a key (olk_…).' },
+      { detail: 'The Authorization header must be "Bearer", a space and a key (olk_…).' },
     ]);
   });
 });

@@ -112,7 +112,7 @@ describe('refused', () => {
         asOf: 'must be a timestamp with an offset, such as 2026-11-20T16:31:00Z',
         limit: 'must be a whole number in 1–100',
         colour: expect.stringMatching(
-          /^unknown query parameter "colour"; known here: instrument, .*asOf/,
+          /^unknown query parameter "colour"; allowed here: instrument, .*asOf/,
         ) as string,
       },
     ],

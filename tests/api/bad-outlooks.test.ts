@@ -48,12 +48,14 @@ const OUTLOOKS: Case[] = [
   [
     'an unknown property',
     { colour: 'red' },
-    { '/colour': expect.stringMatching(/^unknown property "colour"; known here: slug, /) as never },
+    {
+      '/colour': expect.stringMatching(/^unknown property "colour"; allowed here: slug, /) as never,
+    },
   ],
   [
     'an unknown property deep within',
     { faqs: [{ question: 'Q', answer: 'A', note: 'N' }] },
-    { '/faqs/0/note': 'unknown property "note"; known here: question, answer' },
+    { '/faqs/0/note': 'unknown property "note"; allowed here: question, answer' },
   ],
   [
     'a duplicate headwind key',
@@ -70,7 +72,7 @@ const OUTLOOKS: Case[] = [
     { drawdownLabels: [label('bear-market', 0.2), label('correction', 0.1)] },
     {
       '/drawdownLabels/1/minDepth':
-        'must be deeper than the 0.2 of the label before: list labels from shallow to deep',
+        'must be greater than 0.2, the previous depth: list labels from shallow to deep',
     },
   ],
   [

@@ -54,7 +54,7 @@ const PROBABILITIES: Case[] = [
   [
     'a fourth scenario',
     { ...good, crash: 0 },
-    { crash: 'unknown property "crash"; known here: bear, base, bull' },
+    { crash: 'unknown property "crash"; allowed here: bear, base, bull' },
   ],
 ];
 

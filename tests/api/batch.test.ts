@@ -83,6 +83,6 @@ test.for<[details: string[], query: string]>([
 test('an unknown parameter is refused by name', async () => {
   const answer = await ledger.call({ url: '/v1/batch/outlooks?slugs=a&slug=b' });
   expect(answer.json()).toMatchObject({
-    errors: [{ pointer: '/slug', detail: 'unknown query parameter "slug"; known here: slugs' }],
+    errors: [{ pointer: '/slug', detail: 'unknown query parameter "slug"; allowed here: slugs' }],
   });
 });

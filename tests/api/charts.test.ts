@@ -121,7 +121,7 @@ describe('a chart', () => {
     });
     const drawdown = await read('?kind=drawdown&version=1');
     expect(faultsOf(drawdown.json())).toEqual({
-      '/version': 'says nothing of drawdown: leave it out, or use asOf',
+      '/version': 'does not apply to drawdown: leave it out, or use asOf',
     });
   });
 

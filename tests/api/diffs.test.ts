@@ -483,7 +483,7 @@ describe('is refused', () => {
     [2, 'against=latest', { '/against': WHOLE }],
     [2, 'against=1&against=1', { '/against': WHOLE }],
     [2, 'against=2147483648', { '/against': 'must be at most 2147483647' }],
-    [2, 'from=1', { '/from': 'unknown query parameter "from"; known here: against' }],
+    [2, 'from=1', { '/from': 'unknown query parameter "from"; allowed here: against' }],
   ])('of version %i: %s', async ([version, query, faults]) => {
     const answer = await read(version, query);
     expect(answer.statusCode).toBe(422);

@@ -94,7 +94,7 @@ describe('an item', () => {
     expect(right).toMatchObject({ corrects: wrong.id, correctedBy: null });
     expect((await read(`/${wrong.id}`)).json()).toEqual({ ...wrong, correctedBy: right.id });
     expect(faultsOf((await add({ ...BRIEF, corrects: wrong.id })).json())).toEqual({
-      '/corrects': `is corrected already, by ${right.id}: correct that one`,
+      '/corrects': `is already corrected by ${right.id}: correct that item instead`,
     });
     expect(faultsOf((await add({ ...BRIEF, corrects: wrong.id }, 'other')).json())).toEqual({
       '/corrects': 'must be the id of evidence of this outlook',
@@ -209,7 +209,7 @@ describe('is refused', () => {
     [
       'what comes from the future',
       { publishedAt: '2026-11-23T12:00:00.001Z' },
-      { '/publishedAt': 'must not be in the future: it is 2026-11-23T12:00:00.000Z here' },
+      { '/publishedAt': 'must not be in the future; the server time is 2026-11-23T12:00:00.000Z' },
     ],
     [
       'claims about what the outlook does not have, and the future, all at once',
@@ -224,13 +224,13 @@ describe('is refused', () => {
         ],
       },
       {
-        '/publishedAt': 'must not be in the future: it is 2026-11-23T12:00:00.000Z here',
+        '/publishedAt': 'must not be in the future; the server time is 2026-11-23T12:00:00.000Z',
         '/corrects': 'must be the id of evidence of this outlook',
         '/claims/0/target/key':
-          'there is no headwind "nonsense"; there is higher-for-longer-rates, weakening-domestic-demand, balance-sheet-fragility, narrower-breadth, market-structure-and-liquidity',
-        '/claims/2/target/key': 'there is no scenario "crash"; there is bear, base, bull',
+          'there is no headwind "nonsense"; use one of higher-for-longer-rates, weakening-domestic-demand, balance-sheet-fragility, narrower-breadth, market-structure-and-liquidity',
+        '/claims/2/target/key': 'there is no scenario "crash"; use one of bear, base, bull',
         '/claims/3/target/key':
-          'there is no condition "x"; there is rate-relief, domestic-breadth, financing-access, orders-and-spending, earnings-revisions, balance-sheet-repair, persistently-high-rates, refinancing-stress, weak-domestic-demand, narrower-earnings-breadth',
+          'there is no condition "x"; use one of rate-relief, domestic-breadth, financing-access, orders-and-spending, earnings-revisions, balance-sheet-repair, persistently-high-rates, refinancing-stress, weak-domestic-demand, narrower-earnings-breadth',
       },
     ],
     [
@@ -244,7 +244,7 @@ describe('is refused', () => {
     [
       'a range that runs backwards',
       { claims: [{ ...claim, range: { min: 5, max: 3, unit: 'percent' } }] },
-      { '/claims/0/range/max': 'must not be below the min, 5' },
+      { '/claims/0/range/max': 'must not be less than min, 5' },
     ],
     [
       'a symbol that stands twice, and a relevance that is no share',
@@ -272,7 +272,7 @@ describe('is refused', () => {
       { author: 'Me' },
       {
         '/author':
-          'unknown property "author"; known here: headline, summary, publisher, url, publishedAt, sentiment, tickers, claims, corrects',
+          'unknown property "author"; allowed here: headline, summary, publisher, url, publishedAt, sentiment, tickers, claims, corrects',
       },
     ],
   ])('%s', async ([, change, faults]) => {

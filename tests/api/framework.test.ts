@@ -185,7 +185,7 @@ describe('is refused, and nothing is stored,', () => {
       'invalid-request',
       {
         '/__proto__': expect.stringMatching(
-          /^unknown property "__proto__"; known here: /,
+          /^unknown property "__proto__"; allowed here: /,
         ) as string,
       },
     ],
@@ -216,10 +216,10 @@ describe('is refused, and nothing is stored,', () => {
       422,
       'invalid-request',
       {
-        '/sumary': expect.stringMatching(/^unknown property "sumary"; known here: /) as string,
-        '/slug': expect.stringMatching(/^unknown property "slug"; known here: /) as string,
-        '/scenarios/sideways': 'unknown property "sideways"; known here: bear, base, bull',
-        '/scenarios/bear/titel': `unknown property "titel"; known here: ${SCENARIO}`,
+        '/sumary': expect.stringMatching(/^unknown property "sumary"; allowed here: /) as string,
+        '/slug': expect.stringMatching(/^unknown property "slug"; allowed here: /) as string,
+        '/scenarios/sideways': 'unknown property "sideways"; allowed here: bear, base, bull',
+        '/scenarios/bear/titel': `unknown property "titel"; allowed here: ${SCENARIO}`,
       },
     ],
     [
@@ -227,7 +227,9 @@ describe('is refused, and nothing is stored,', () => {
       { horizon: { from: '2026-03-31', to: '2028-03-31' } },
       422,
       'invalid-request',
-      { '/horizon': expect.stringMatching(/^unknown property "horizon"; known here: /) as string },
+      {
+        '/horizon': expect.stringMatching(/^unknown property "horizon"; allowed here: /) as string,
+      },
     ],
     [
       'a constructor',

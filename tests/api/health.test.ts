@@ -1,5 +1,6 @@
+import type pg from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { connect, type Database } from '../../src/postgres/pool.ts';
+import { connect } from '../../src/postgres/pool.ts';
 import { openSession } from '../support/plain-sql.ts';
 import { buildSilentApp, SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { assertDescribed } from '../support/openapi.ts';
@@ -7,18 +8,18 @@ import { Proxy } from '../support/proxy.ts';
 
 describe('a service whose database goes away', () => {
   let ledger: TestLedger;
-  let database: Database;
+  let pool: pg.Pool;
   let way: Proxy;
   let app: Awaited<ReturnType<typeof buildSilentApp>>;
   beforeEach(async () => {
     ledger = await startLedger();
     way = new Proxy(ledger.url);
-    database = connect({ connectionString: await way.listen(), max: 3 }, () => {});
-    app = await buildSilentApp(database, { now: () => ledger.clock.now });
+    pool = connect({ connectionString: await way.listen(), max: 3 }, () => {});
+    app = await buildSilentApp(pool, { now: () => ledger.clock.now });
   });
   afterEach(async () => {
     await app.close();
-    await database.pool.end();
+    await pool.end();
     await way.close();
     await ledger.close();
   });

@@ -113,7 +113,7 @@ test('from a moment that has not come yet it is refused', async () => {
         {
           pointer: '/from',
           in: 'query',
-          detail: `must not be in the future: it is ${at(4000)} here`,
+          detail: `must not be in the future; the server time is ${at(4000)}`,
         },
       ],
     },
@@ -192,7 +192,7 @@ describe('a part of a history', () => {
     ['from=2026-11-20T16:00:00.0001Z', { '/from': 'must have at most three decimals' }],
     ['to=9999-12-31T23:59:59-00:01', { '/to': 'must lie in the years 1–9999' }],
     [`to=${at(0)}&to=${at(0)}`, { '/to': 'must be given once' }],
-    ['since=0', { '/since': 'unknown query parameter "since"; known here: from, to, format' }],
+    ['since=0', { '/since': 'unknown query parameter "since"; allowed here: from, to, format' }],
   ])('is refused: %s', async ([query, faults]) => {
     const answer = await read(query);
     expect(answer.statusCode).toBe(422);
@@ -246,7 +246,7 @@ describe('the format', () => {
         expect([time, answer.statusCode]).toEqual([time, 406]);
         expect(answer.json()).toMatchObject({
           type: '/problems/not-acceptable',
-          detail: 'This URL is served as application/json or text/csv.',
+          detail: 'This URL is available as application/json or text/csv.',
         });
         await fill(query);
       }

@@ -130,7 +130,7 @@ describe('a list as of a moment', () => {
     const answer = await ledger.call({ url: `/v1/outlooks?asOf=${at(4001)}` });
     expect(answer.statusCode).toBe(422);
     expect(faultsOf(answer.json())).toEqual({
-      '/asOf': `must not be in the future: it is ${at(4000)} here`,
+      '/asOf': `must not be in the future; the server time is ${at(4000)}`,
     });
     expect(await asOf(4000)).toEqual(await list(''));
   });

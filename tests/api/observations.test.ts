@@ -169,7 +169,7 @@ describe('observations', () => {
       '/from': 'must not be after to, 2026-01-01',
     });
     expect(await refused('asOf=2026-11-20T16:00:00.001Z')).toEqual({
-      '/asOf': 'must not be in the future: it is 2026-11-20T16:00:00.000Z here',
+      '/asOf': 'must not be in the future; the server time is 2026-11-20T16:00:00.000Z',
     });
     expect(await refused('vintages=all&asOf=2026-11-20T16:00:00Z')).toEqual({
       '/vintages': 'cannot be combined with asOf: leave one of them out',
@@ -276,7 +276,7 @@ describe('observations in CSV', () => {
         '/observations/4/date':
           'line 6, column date: is the date of line 5, too: send each day once',
         '/observations/4/value': 'line 6, column value: must be a finite number, such as 2793.3',
-        '/observations/5': 'line 7: has 1 columns where the header has 2',
+        '/observations/5': 'line 7: has 1 columns, but the header has 2',
         '/observations/5/value':
           'line 7, column value: "" is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value',
       },
@@ -294,7 +294,7 @@ describe('observations in CSV', () => {
       'date,value\n2026-11-21,1\n2026-11-22,1\n',
       {
         '/observations/1/date':
-          'line 3, column date: lies in the future: it is 2026-11-20T16:00:00.000Z here',
+          'line 3, column date: must not be in the future; the server time is 2026-11-20T16:00:00.000Z',
       },
     ],
   ])('is refused: %s', async ([, text, faults]) => {
@@ -333,7 +333,7 @@ test.for<[string, unknown, Record<string, string>]>([
     },
     {
       '/observations/1/value': 'must be a finite number, such as 2793.3',
-      '/observations/2/date': 'is the date of entry 0, too: send each day once',
+      '/observations/2/date': 'repeats the date of entry 0: send each day once',
     },
   ],
   [
@@ -342,8 +342,8 @@ test.for<[string, unknown, Record<string, string>]>([
     {
       '/observations/0/date': 'must be a valid date, such as 2026-03-31',
       '/observations/0/volume':
-        'unknown property "volume"; known here: date, value, provenance, note',
-      '/as': 'unknown property "as"; known here: observations',
+        'unknown property "volume"; allowed here: date, value, provenance, note',
+      '/as': 'unknown property "as"; allowed here: observations',
     },
   ],
 ])('a batch is refused whole: %s', async ([, body, faults]) => {

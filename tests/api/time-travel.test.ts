@@ -117,7 +117,7 @@ describe('as of a moment', () => {
         errors: [
           {
             pointer: '/asOf',
-            detail: `must not be in the future: it is ${new Date(now).toISOString()} here`,
+            detail: `must not be in the future; the server time is ${new Date(now).toISOString()}`,
             in: 'query',
           },
         ],
@@ -219,7 +219,7 @@ describe('a moment is refused', () => {
   test('where the name is another', async () => {
     const answer = await read(`?as_of=${at(0)}`);
     expect(faultsOf(answer.json())).toEqual({
-      '/as_of': 'unknown query parameter "as_of"; known here: asOf, minVersion, format',
+      '/as_of': 'unknown query parameter "as_of"; allowed here: asOf, minVersion, format',
     });
   });
 });
@@ -449,7 +449,7 @@ describe('nothing is back-dated', () => {
       expect(answer.statusCode).toBe(422);
       expect(faultsOf(answer.json())).toEqual({
         [`/${name}`]: expect.stringMatching(
-          `^unknown property "${name}"; known here: .*probabilities`,
+          `^unknown property "${name}"; allowed here: .*probabilities`,
         ) as string,
       });
       expect(await stored(ledger)).toEqual(before);

@@ -54,7 +54,7 @@ describe('npm run verify', () => {
   );
 
   test('names the version that was altered, and trusts no hash behind it', async () => {
-    const { pool } = openDatabase(url, 1);
+    const pool = openDatabase(url, 1);
     await pool.query('set session_replication_role = replica');
     await pool.query(`update outlook_versions set rationale = 'Never said'`);
     await pool.end();

@@ -237,7 +237,7 @@ describe('a record', () => {
     const { scores } = recorder.result();
     expect(scores?.logarithmic.mean).toEqual({
       value: null,
-      reason: '1 of 2 outlooks gave their outcome probability 0, so the mean is infinite',
+      reason: '1 of 2 outlooks gave the outcome probability 0, so the mean is infinite',
     });
     expect(scores?.brier.mean.value).not.toBeNull();
   });

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { issueKey } from '../../src/access/api-keys.ts';
-import type { Database } from '../../src/postgres/pool.ts';
 import { cleanUp, isAlive, run, type Service, startService } from '../support/service.ts';
 import { createDatabase, openDatabase } from '../support/database.ts';
 import { Proxy, type Weather } from '../support/proxy.ts';
@@ -13,7 +13,7 @@ const POOL = 5;
 const LONGEST = 27_000;
 
 let url = '';
-let database: Database;
+let pool: pg.Pool;
 let proxy: Proxy;
 let service: Service;
 let target: Target;
@@ -26,17 +26,13 @@ beforeAll(async () => {
     LOAD_SAMPLES: 'true',
     LOG_LEVEL: 'fatal',
   });
-  database = openDatabase(url, 2);
-  const issued = await issueKey(
-    database.db,
-    { name: 'Desk', role: 'admin', expiresAt: null },
-    new Date(),
-  );
+  pool = openDatabase(url, 2);
+  const issued = await issueKey(pool, { name: 'Desk', role: 'admin', expiresAt: null }, new Date());
   target = { origin: service.origin, key: issued.key };
 });
 afterAll(async () => {
   await cleanUp();
-  await database.pool.end();
+  await pool.end();
   await proxy.close();
 });
 

@@ -1,7 +1,7 @@
-import type pg from 'pg';
 import type { LightMyRequestResponse } from 'fastify';
 import { pino } from 'pino';
 import { parse } from 'csv-parse/sync';
+import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readConfig } from '../../src/config.ts';
 import { buildApp } from '../../src/app.ts';
@@ -150,10 +150,10 @@ test('a fault of our own tells its client nothing, and the log all but what was 
     { level: 'trace', serializers: LOG_SERIALIZERS },
     { write: (line: string) => void lines.push(line) },
   );
-  const { db, pool, feed } = ledger;
+  const { pool, feed } = ledger;
   const app = await buildApp({
     config: readConfig({}),
-    database: { db, pool },
+    pool,
     feed,
     logger,
     now: () => ledger.clock.now,

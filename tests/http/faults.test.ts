@@ -48,7 +48,7 @@ test('a request with many faults is told each of them, a faulty sum among them',
   expect(refused.statusCode).toBe(422);
   expect(refused.json()).toMatchObject({
     type: '/problems/invalid-request',
-    detail: "23 fields can't be accepted; see errors. Nothing was stored.",
+    detail: 'Validation failed for 23 fields; see `errors`. Nothing was stored.',
   });
   expect(pointersOf(refused)).toEqual(
     [
@@ -110,7 +110,7 @@ test('unknown query parameters are told all at once, by name', async () => {
     { pointer: '/limit', detail: 'must be a whole number in 1–100', in: 'query' },
     ...['colour', 'a/b'].map((name) => ({
       pointer: `/${name.replace('/', '~1')}`,
-      detail: `unknown query parameter "${name}"; known here: instrument, status, reviewDue, scenario, minProbability, maxProbability, updatedSince, q, sort, asOf, limit, cursor, format`,
+      detail: `unknown query parameter "${name}"; allowed here: instrument, status, reviewDue, scenario, minProbability, maxProbability, updatedSince, q, sort, asOf, limit, cursor, format`,
       in: 'query',
     })),
   ]);
@@ -155,7 +155,7 @@ test('of more faults than can be read, the first hundred are told', async () => 
   const names = Array.from({ length: 5000 }, (_, index) => [`odd-${index}`, index] as const);
   const refused = await createOutlook(ledger, { slug: 'many', ...Object.fromEntries(names) });
   expect(refused.json()).toMatchObject({
-    detail: "5000 fields can't be accepted; the first 100 are in errors. Nothing was stored.",
+    detail: 'Validation failed for 5000 fields; `errors` lists the first 100. Nothing was stored.',
   });
   expect(faultsOf(refused)).toHaveLength(100);
 });

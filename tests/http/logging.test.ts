@@ -10,15 +10,15 @@ test('the log tells each request with its id, and no key, wherever a client puts
     { level: 'trace', serializers: LOG_SERIALIZERS },
     { write: (line: string) => void lines.push(line) },
   );
-  const database = openDatabase(await createDatabase());
-  const app = await buildSilentApp(database, { requireKeyForReads: true, logger });
+  const pool = openDatabase(await createDatabase());
+  const app = await buildSilentApp(pool, { requireKeyForReads: true, logger });
   const key = `olk_${'k'.repeat(43)}`;
   await app.inject({
     url: `/v1/outlooks/${key}?key=${key}`,
     headers: { authorization: `Bearer ${key}`, cookie: key, 'x-request-id': 'the-request' },
   });
   await app.close();
-  await database.pool.end();
+  await pool.end();
   const told = lines.join('');
   expect(told).toContain('/v1/outlooks/olk_…?key=olk_…');
   expect(told).toContain('"reqId":"the-request"');

@@ -43,18 +43,16 @@ describe('refused', () => {
     },
   });
   const MALFORMED = 'The URL is malformed, or a part of it is too long.';
-  const UNREADABLE = expect.stringMatching(
-    /^The body is not JSON that can be read: .+\.$/,
-  ) as string;
+  const UNREADABLE = expect.stringMatching(/^The body is not valid JSON: .+\.$/) as string;
 
   test.for<[string, Request, number, keyof typeof PROBLEMS, string]>([
-    ['an unknown URL', { url: '/v2/x?y=1' }, 404, 'not-found', 'There is nothing at GET /v2/x.'],
+    ['an unknown URL', { url: '/v2/x?y=1' }, 404, 'not-found', 'No route matches GET /v2/x.'],
     [
       'an unknown URL to write to',
       { method: 'POST', url: '/v1' },
       404,
       'not-found',
-      'There is nothing at POST /v1.',
+      'No route matches POST /v1.',
     ],
     ['a URL of bad escapes', { url: '/v1/outlooks/%E0%A4%A' }, 400, 'malformed-request', MALFORMED],
     ['a URL of a stray percent', { url: '/v1/outlooks/100%' }, 400, 'malformed-request', MALFORMED],
@@ -118,7 +116,7 @@ describe('refused', () => {
       { url: '/v1/outlooks', headers: { accept: 'text/html' } },
       406,
       'not-acceptable',
-      'This URL is served as application/json or text/csv.',
+      'This URL is available as application/json or text/csv.',
     ],
     [
       'an Accept of anything but JSON',
@@ -128,7 +126,7 @@ describe('refused', () => {
       },
       406,
       'not-acceptable',
-      'This URL is served as application/json.',
+      'This URL is available as application/json.',
     ],
   ])('is %s, as %4$s', async ([, request, status, code, detail]) => {
     const answer = await ledger.call(request);

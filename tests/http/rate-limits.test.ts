@@ -48,7 +48,7 @@ describe('an address', () => {
     expect(told(refused)).toEqual([429, policy, '"address";r=0;t=40', '40']);
     expect(refused.json()).toMatchObject({
       type: '/problems/rate-limited',
-      detail: 'Your address has sent more than 2 requests within a minute; go on in 40 s.',
+      detail: 'Your address has sent more than 2 requests within a minute; try again in 40 s.',
     });
     expect((await ask('127.0.0.2')).statusCode).toBe(200);
     vi.setSystemTime(new Date('2026-11-20T16:01:00Z'));
@@ -124,7 +124,7 @@ describe('of requests at work at once', () => {
       '1',
       expect.objectContaining({
         type: '/problems/rate-limited',
-        detail: 'Your address has 2 requests at work; wait for answers before you send more.',
+        detail: 'Your address has 2 requests in progress; wait for responses before you send more.',
       }),
     ]);
     const ofAnother = [ask('127.0.0.2'), ask('127.0.0.2')];

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
+import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Database, inTransaction } from '../../src/postgres/pool.ts';
+import { inTransaction } from '../../src/postgres/pool.ts';
 import { recordObservations } from '../../src/ledger/observations.ts';
 import { loadSamples } from '../../src/first-start.ts';
 import { createDatabase, openDatabase } from '../support/database.ts';
@@ -10,13 +11,12 @@ const VERSIONS = 5_000;
 /** More than are read at once for a track record. */
 const OUTLOOKS = 1_200;
 
-let database: Database;
+let pool: pg.Pool;
 let app: FastifyInstance;
 beforeAll(async () => {
   // One connection, so that what it counts can be asked for.
-  database = openDatabase(await createDatabase(), 1);
-  await loadSamples(database, new Date('2026-11-20T16:00:00.000Z'));
-  const { pool } = database;
+  pool = openDatabase(await createDatabase(), 1);
+  await loadSamples(pool, new Date('2026-11-20T16:00:00.000Z'));
   // What it looks at would be counted, too.
   for (const table of ['outlook_versions', 'observations', 'forecast_sums']) {
     await pool.query(`alter table ${table} set (autovacuum_enabled = false)`);
@@ -27,11 +27,11 @@ beforeAll(async () => {
   await addVintages();
   await pool.query('reset session_replication_role');
   await pool.query('vacuum (analyze)');
-  app = await buildSilentApp(database);
+  app = await buildSilentApp(pool);
 });
 afterAll(async () => {
   await app.close();
-  await database.pool.end();
+  await pool.end();
 });
 
 /** Copies of the sample outlook, with a version each: most outlooks of a ledger have few. */
@@ -52,7 +52,7 @@ async function addVersions(last: number): Promise<void> {
     previous_hash: hash('n'),
   };
   await copyRows('outlook_versions', 'outlook_id = 1', replaced, last - 1);
-  await database.pool.query(
+  await pool.query(
     `update outlooks o set latest_version = v.version, published_at = v.recorded_at, hash = v.hash
        from outlook_versions v
       where o.id = 1 and v.outlook_id = 1 and v.version = $1`,
@@ -65,7 +65,7 @@ const VINTAGES = 20;
 
 /** The series of closes: three thousand days before today, each revised time and again. */
 async function addVintages(): Promise<void> {
-  await database.pool.query(
+  await pool.query(
     `insert into observations (series_id, date, recorded_at, value, provenance, superseded_at)
      select s.id, date '2026-11-20' - day, timestamptz '2026-11-20 16:00Z' + vintage * interval '1 second',
          100 + day % 7, 'sourced',
@@ -83,13 +83,13 @@ async function copyRows(
   replaced: Record<string, string>,
   count: number,
 ): Promise<void> {
-  const { rows } = await database.pool.query<{ name: string }>(
+  const { rows } = await pool.query<{ name: string }>(
     `select column_name as name from information_schema.columns
       where table_schema = 'public' and table_name = $1 and is_generated = 'NEVER'`,
     [table],
   );
   const names = rows.map(({ name }) => name);
-  await database.pool.query(
+  await pool.query(
     `insert into ${table} (${names.map((name) => `"${name}"`).join(', ')}) overriding system value
      select ${names.map((name) => replaced[name] ?? `s."${name}"`).join(', ')}
        from (select * from ${table} where ${where}) s cross join generate_series(1, ${count}) n`,
@@ -98,8 +98,8 @@ async function copyRows(
 
 /** How many pages of a table and of its indexes were looked at so far. */
 async function pagesRead(table: string): Promise<number> {
-  await database.pool.query('select pg_stat_force_next_flush()');
-  const { rows } = await database.pool.query<{ pages: number }>(
+  await pool.query('select pg_stat_force_next_flush()');
+  const { rows } = await pool.query<{ pages: number }>(
     `select (heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read)::int as pages
        from pg_statio_user_tables where relname = $1`,
     [table],
@@ -140,7 +140,6 @@ test.each([
 });
 
 test('observations that come in are judged by a few of many', async () => {
-  const { pool } = database;
   const now = () => new Date('2026-11-21T00:00:00Z');
   for (let turn = 0; turn < 7; turn += 1) {
     const before = await pagesRead('observations');
@@ -158,7 +157,6 @@ test('observations that come in are judged by a few of many', async () => {
 
 /** Resolves all outlooks but one, of which one is on an instrument of its own. */
 async function resolveOutlooks(): Promise<void> {
-  const { pool } = database;
   await pool.query(`insert into instruments (symbol, name, kind, created_at)
     values ('OWN', 'Own', 'index', '2026-11-20Z')`);
   await pool.query('set session_replication_role = replica');
@@ -191,7 +189,7 @@ test('a track record goes through what it is about, page by page', async () => {
   expect(own.pages).toBeLessThan(20);
   const nobody = await record('/v1/instruments/RUT/track-record?to=2027-01-01');
   expect(nobody.n).toBe(0);
-  const { rows } = await database.pool.query<{ id: string }>('select id from analysts limit 1');
+  const { rows } = await pool.query<{ id: string }>('select id from analysts limit 1');
   const author = await record(`/v1/analysts/${rows[0]?.id}/track-record`);
   expect([author.n, author.scores]).toEqual([OUTLOOKS, all.scores]);
   // Where there are many a page is entered by its key: what it costs is what it has.

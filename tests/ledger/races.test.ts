@@ -106,7 +106,7 @@ test('of writers who read the same version, If-Match lets one through', async ()
 test('keys issued at once under one new name are of one analyst', async () => {
   const now = new Date();
   const issue = () =>
-    issueKey(ledger.db, { name: 'Night desk', role: 'analyst', expiresAt: null }, now);
+    issueKey(ledger.pool, { name: 'Night desk', role: 'analyst', expiresAt: null }, now);
   const issued = await Promise.all(Array.from({ length: 8 }, issue));
   expect(new Set(issued.map(({ key }) => key)).size).toBe(8);
   expect(new Set(issued.map((each) => each.issued.analyst.id)).size).toBe(1);

@@ -1,7 +1,6 @@
 import type pg from 'pg';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { findByHash, verifyLedger } from '../../src/ledger/verification.ts';
-import type { Database } from '../../src/postgres/pool.ts';
 import { createDatabase, openDatabase } from '../support/database.ts';
 import { SLUG, startLedger } from '../support/ledger.ts';
 import { patchFramework } from '../support/requests.ts';
@@ -11,7 +10,7 @@ import { openSession } from '../support/plain-sql.ts';
 /** The database that each test alters a copy of, and the hash of a version in it. */
 let intact = '';
 let noted = '';
-let database: Database;
+let pool: pg.Pool;
 let owner: pg.Client;
 beforeAll(async () => {
   const ledger = await startLedger();
@@ -30,12 +29,12 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   const url = await createDatabase({ from: intact });
-  database = openDatabase(url);
+  pool = openDatabase(url);
   owner = await openSession(url);
 });
 afterEach(async () => {
   await owner.end();
-  await database.pool.end();
+  await pool.end();
 });
 
 /** As a superuser does it: no trigger runs, and no constraint stands in the way. */
@@ -51,7 +50,7 @@ const another = `(select id from outlooks where slug = 'another')`;
 const ofVersion = (version: number) => `outlook_id = ${another} and version = ${version}`;
 
 test('an untouched ledger is whole', async () => {
-  expect(await verifyLedger(database.pool)).toEqual({ versions: 11, faults: [] });
+  expect(await verifyLedger(pool)).toEqual({ versions: 11, faults: [] });
 });
 
 test.each<[what: string, statement: string, version: number, fault: RegExp]>([
@@ -142,7 +141,7 @@ test.each<[what: string, statement: string, version: number, fault: RegExp]>([
   ],
 ])('%s that was altered is found, at its version', async (_, statement, version, fault) => {
   await tamper(statement);
-  const { faults } = await verifyLedger(database.pool);
+  const { faults } = await verifyLedger(pool);
   expect(faults).toEqual([{ slug: 'another', version, fault: expect.stringMatching(fault) }]);
 });
 
@@ -150,13 +149,13 @@ test('a view whose versions have a gap is found', async () => {
   await tamper(
     `update views set version = 2 where outlook_id = (select id from outlooks where slug = '${SLUG}')`,
   );
-  const { faults } = await verifyLedger(database.pool);
+  const { faults } = await verifyLedger(pool);
   expect(faults).toMatchObject([{ slug: SLUG, fault: expect.stringContaining('a view') }]);
 });
 
 test('each outlook is told of, with what is wrong first', async () => {
   await tamper(`update outlook_versions set rationale = 'Never said'`);
-  const { faults } = await verifyLedger(database.pool);
+  const { faults } = await verifyLedger(pool);
   expect(faults.map(({ slug, version }) => [slug, version])).toEqual([
     [SLUG, 1],
     ['resolved-case', 1],
@@ -165,7 +164,7 @@ test('each outlook is told of, with what is wrong first', async () => {
 });
 
 test('a hash that was noted is found where it stands', async () => {
-  expect(await findByHash(database.pool, noted)).toEqual({ slug: 'another', version: 3 });
+  expect(await findByHash(pool, noted)).toEqual({ slug: 'another', version: 3 });
   await tamper(`update outlook_versions set hash = sha256('other') where ${ofVersion(3)}`);
-  expect(await findByHash(database.pool, noted)).toBeNull();
+  expect(await findByHash(pool, noted)).toBeNull();
 });

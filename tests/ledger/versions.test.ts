@@ -16,7 +16,7 @@ let ledger: TestLedger;
 let other: FastifyInstance;
 beforeAll(async () => {
   ledger = await startLedger();
-  other = await buildSilentApp(ledger);
+  other = await buildSilentApp(ledger.pool);
 });
 afterAll(async () => {
   await other.close();

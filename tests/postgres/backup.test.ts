@@ -61,7 +61,7 @@ async function walk({ call }: TestLedger): Promise<string[]> {
 
 async function restored(from = file): Promise<{ url: string; pool: pg.Pool }> {
   const url = await createDatabase({ empty: true });
-  const { pool } = openDatabase(url, 2);
+  const pool = openDatabase(url, 2);
   try {
     await restore(pool, from);
     await migrateToLatest(pool);
@@ -145,7 +145,7 @@ describe('a backup', () => {
     const before = readFileSync(file);
     await expect(backUp(ledger.pool, file, NOW)).rejects.toThrow(`${file} is there already`);
     expect(readFileSync(file).equals(before)).toBe(true);
-    const { pool } = openDatabase(await createDatabase({ empty: true }), 1);
+    const pool = openDatabase(await createDatabase({ empty: true }), 1);
     const none = path.join(folder, 'none.sql');
     await expect(backUp(pool, none, NOW)).rejects.toThrow('Migrations of this release');
     await pool.end();
@@ -251,7 +251,7 @@ describe('a restore', () => {
     const text = cut(whole);
     expect(text).not.toBe(whole);
     writeFileSync(bad, text);
-    const { pool } = openDatabase(await createDatabase({ empty: true }), 1);
+    const pool = openDatabase(await createDatabase({ empty: true }), 1);
     await expect(restore(pool, bad)).rejects.toThrow(reason);
     const { rowCount } = await pool.query(
       `select from pg_class where relnamespace = 'public'::regnamespace`,

@@ -6,7 +6,7 @@ import { createDatabase, openDatabase } from '../support/database.ts';
 
 const FILE = new URL('../../migrations/schema.sql', import.meta.url);
 
-const { pool } = openDatabase(await createDatabase(), 1);
+const pool = openDatabase(await createDatabase(), 1);
 afterAll(() => pool.end());
 
 const { rows } = await pool.query<{ version: number }>(
@@ -22,11 +22,11 @@ describe.runIf(rows[0]?.version === 18)('migrations/schema.sql', () => {
   test('creates the schema that the migrations create', async () => {
     const loaded = openDatabase(await createDatabase({ empty: true }), 1);
     try {
-      await loaded.pool.query(await readFile(FILE, 'utf8'));
-      expect(await dumpSchema(loaded.pool)).toBe(await dumpSchema(pool));
-      expect(await allObjects(loaded.pool)).toEqual(await allObjects(pool));
+      await loaded.query(await readFile(FILE, 'utf8'));
+      expect(await dumpSchema(loaded)).toBe(await dumpSchema(pool));
+      expect(await allObjects(loaded)).toEqual(await allObjects(pool));
     } finally {
-      await loaded.pool.end();
+      await loaded.end();
     }
   });
 

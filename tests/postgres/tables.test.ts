@@ -37,13 +37,13 @@ test('the migrations make the tables that the schema describes', async () => {
   const described = openDatabase(await createDatabase({ empty: true }), 1);
   const migrated = openDatabase(await createDatabase(), 1);
   try {
-    await described.pool.query(await drizzleKit('export', ...SCHEMA, '--sql'));
-    const made = await catalogue(migrated.pool);
+    await described.query(await drizzleKit('export', ...SCHEMA, '--sql'));
+    const made = await catalogue(migrated);
     // The only thing that was trimmed by hand.
     const undeferred = made.map((line) => line.replace(/ DEFERRABLE INITIALLY DEFERRED$/, ''));
-    expect(undeferred).toEqual(await catalogue(described.pool));
+    expect(undeferred).toEqual(await catalogue(described));
     expect(made.filter((line) => line.endsWith('DEFERRED'))).toHaveLength(6);
   } finally {
-    await Promise.all([described.pool.end(), migrated.pool.end()]);
+    await Promise.all([described.end(), migrated.end()]);
   }
 });

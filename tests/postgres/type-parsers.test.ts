@@ -5,7 +5,7 @@ import { createDatabase, openDatabase } from '../support/database.ts';
 let pool: pg.Pool;
 
 beforeAll(async () => {
-  ({ pool } = openDatabase(await createDatabase({ empty: true }), 1));
+  pool = openDatabase(await createDatabase({ empty: true }), 1);
 });
 afterAll(() => pool.end());
 

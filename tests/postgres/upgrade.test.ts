@@ -51,12 +51,12 @@ const LEDGER = `
   select sequence_events()`;
 
 test('a ledger of the release before is read, found and goes on', async () => {
-  const database = openDatabase(await createDatabase({ empty: true }), 3);
-  const app = await buildSilentApp(database);
+  const pool = openDatabase(await createDatabase({ empty: true }), 3);
+  const app = await buildSilentApp(pool);
   try {
-    await migrateTo(database.pool, 2);
-    await database.pool.query(`begin; ${LEDGER}; commit`);
-    await migrateToLatest(database.pool);
+    await migrateTo(pool, 2);
+    await pool.query(`begin; ${LEDGER}; commit`);
+    await migrateToLatest(pool);
 
     const one = await app.inject('/v1/outlooks/one');
     expect(one.json()).toMatchObject({ version: 2, title: 'Stormy', probabilities: { bear: 0.4 } });
@@ -69,7 +69,7 @@ test('a ledger of the release before is read, found and goes on', async () => {
     expect(await found('q=elsewhere')).toEqual(['two']);
     expect(await found('scenario=bear&minProbability=0.3')).toEqual(['one']);
     expect(await found('sort=slug&reviewDue=false')).toEqual(['one', 'two']);
-    await database.pool.query(
+    await pool.query(
       `insert into outlook_versions (outlook_id, version, kind, framework_id, bear_bps, base_bps,
           bull_bps, author_id, rationale, recorded_at, hash, previous_hash)
         select outlook_id, 3, 'probabilities', framework_id, 0, 5000, 5000, author_id, 'R', recorded_at,
@@ -78,11 +78,11 @@ test('a ledger of the release before is read, found and goes on', async () => {
     expect((await app.inject('/v1/outlooks/one')).json()).toMatchObject({ version: 3 });
     expect(await found('scenario=bear&maxProbability=0')).toEqual(['one']);
     // Who wrote what is known of what was written before, too.
-    const { rows } = await database.pool.query<{ id: string }>('select id from analysts');
+    const { rows } = await pool.query<{ id: string }>('select id from analysts');
     const record = await app.inject(`/v1/analysts/${rows[0]?.id}/track-record`);
     expect(record.json()).toMatchObject({ n: 0, counts: { open: 2 } });
   } finally {
     await app.close();
-    await database.pool.end();
+    await pool.end();
   }
 });

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { issueKey } from '../../src/access/api-keys.ts';
-import type { Database } from '../../src/postgres/pool.ts';
 import { createDatabase, openDatabase } from '../support/database.ts';
 import { SLUG } from '../support/http-client.ts';
 import { cleanUp, type Service, startService } from '../support/service.ts';
@@ -10,22 +10,22 @@ const WRITERS = 20;
 const BATCHES = 60;
 const SERIES = 'us-30y-yield';
 
-let database: Database;
+let pool: pg.Pool;
 let services: Service[];
 const keys = { analyst: '', feed: '' };
 beforeAll(async () => {
   const url = await createDatabase({ empty: true });
   const settings = { DATABASE_URL: url, LOAD_SAMPLES: 'true' };
   services = await Promise.all([startService(settings), startService(settings)]);
-  database = openDatabase(url, 2);
+  pool = openDatabase(url, 2);
   for (const role of ['analyst', 'feed'] as const) {
     const issued = { name: role, role, expiresAt: null };
-    keys[role] = (await issueKey(database.db, issued, new Date())).key;
+    keys[role] = (await issueKey(pool, issued, new Date())).key;
   }
 });
 afterAll(async () => {
   await cleanUp();
-  await database.pool.end();
+  await pool.end();
 });
 
 async function post(index: number, role: keyof typeof keys, path: string, body: object) {
@@ -42,7 +42,7 @@ const observe = (date: string, value: number) =>
 
 /** Whether the outlook is due, and whether it has something to answer, at one moment. */
 async function owed(): Promise<{ due: boolean; open: boolean }> {
-  const { rows } = await database.pool.query<{ due: boolean; open: boolean }>(
+  const { rows } = await pool.query<{ due: boolean; open: boolean }>(
     `select o.review_reasons <> '{}' as due, exists (
         select from (select distinct on (c.key) c.* from condition_changes c
                       where c.outlook_id = o.id order by c.key, c.id desc) newest
@@ -106,7 +106,7 @@ test('no revision passes a trigger without answering it, and nothing is owed wit
     expect(['accepted', '422 /problems/no-change', ...refused]).toContain(outcome);
   }
 
-  const { rows } = await database.pool.query<{
+  const { rows } = await pool.query<{
     triggered: number;
     passed: number;
     answered: number;

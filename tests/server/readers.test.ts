@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { issueKey } from '../../src/access/api-keys.ts';
-import type { Database } from '../../src/postgres/pool.ts';
 import { SAMPLE_OUTLOOK } from '../../src/http/openapi/examples.ts';
 import { distinctRevision } from '../support/outlooks.ts';
 import { createDatabase, openDatabase } from '../support/database.ts';
@@ -12,21 +12,21 @@ const REVISIONS = 2_000;
 const WRITERS = 10;
 const SLUGS = [SLUG, 'other'];
 
-let database: Database;
+let pool: pg.Pool;
 let services: Service[];
 let key: string;
 beforeAll(async () => {
   const url = await createDatabase({ empty: true });
   const settings = { DATABASE_URL: url, LOAD_SAMPLES: 'true' };
   services = await Promise.all([startService(settings), startService(settings)]);
-  database = openDatabase(url, 2);
+  pool = openDatabase(url, 2);
   const issued = { name: 'Desk', role: 'analyst' as const, expiresAt: null };
-  ({ key } = await issueKey(database.db, issued, new Date()));
+  ({ key } = await issueKey(pool, issued, new Date()));
   await post('/v1/outlooks', { ...SAMPLE_OUTLOOK, slug: 'other' });
 });
 afterAll(async () => {
   await cleanUp();
-  await database.pool.end();
+  await pool.end();
 });
 
 const writing = () => services[0]?.origin ?? '';
@@ -141,7 +141,7 @@ test('nor where the connections that listen are cut at random', async () => {
     let cuts = 0;
     while (!isOver()) {
       await delay(Math.random() * 200);
-      const { rowCount } = await database.pool.query(
+      const { rowCount } = await pool.query(
         `select pg_terminate_backend(pid) from pg_stat_activity
           where application_name = 'outlook-ledger events' and datname = current_database()
             and random() < 0.5`,

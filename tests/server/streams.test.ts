@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { issueKey } from '../../src/access/api-keys.ts';
-import type { Database } from '../../src/postgres/pool.ts';
 import { SAMPLE_OUTLOOK } from '../../src/http/openapi/examples.ts';
 import { distinctRevision } from '../support/outlooks.ts';
 import { createDatabase, openDatabase } from '../support/database.ts';
@@ -17,16 +17,16 @@ const OTHER_EVENTS = 1;
 const ALL = '/v1/events';
 const ONE = '/v1/outlooks/two/events';
 
-let database: Database;
+let pool: pg.Pool;
 let services: Service[];
 let key: string;
 beforeAll(async () => {
   const url = await createDatabase({ empty: true });
   const settings = { DATABASE_URL: url, LOAD_SAMPLES: 'true' };
   services = await Promise.all([startService(settings), startService(settings)]);
-  database = openDatabase(url, 1);
+  pool = openDatabase(url, 1);
   const issued = { name: 'Desk', role: 'analyst' as const, expiresAt: null };
-  ({ key } = await issueKey(database.db, issued, new Date()));
+  ({ key } = await issueKey(pool, issued, new Date()));
   for (const slug of SLUGS.slice(1)) await post('/v1/outlooks', { ...SAMPLE_OUTLOOK, slug });
   for (const { origin } of services) {
     const client = await new EventClient(origin + ALL, { lastEventId: '0' }).connect();
@@ -36,7 +36,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await cleanUp();
-  await database.pool.end();
+  await pool.end();
 });
 
 /** One of the services, by turns or at random. */
@@ -102,7 +102,7 @@ test('clients that are cut off at random miss nothing and are told nothing twice
     await Promise.all(disturbances);
   }
 
-  const { rows } = await database.pool.query<{ id: string; slug: string; version: number }>(
+  const { rows } = await pool.query<{ id: string; slug: string; version: number }>(
     `select e.position::text as id, o.slug, e.version
        from events e join outlooks o on o.id = e.outlook_id order by e.position`,
   );

@@ -29,8 +29,8 @@ beforeAll(async () => {
     OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
     OTEL_RESOURCE_ATTRIBUTES: 'deployment.environment.name=a-test',
   });
-  const { db, pool } = openDatabase(url, 1);
-  const issued = await issueKey(db, { name: 'D', role: 'analyst', expiresAt: null }, new Date());
+  const pool = openDatabase(url, 1);
+  const issued = await issueKey(pool, { name: 'D', role: 'analyst', expiresAt: null }, new Date());
   key = issued.key;
   await pool.end();
 });

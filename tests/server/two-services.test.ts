@@ -1,6 +1,6 @@
+import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { issueKey } from '../../src/access/api-keys.ts';
-import type { Database } from '../../src/postgres/pool.ts';
 import { chainFault, type Outlook } from '../support/chain.ts';
 import { distinctRevision, historyOf } from '../support/outlooks.ts';
 import { createDatabase, openDatabase } from '../support/database.ts';
@@ -9,20 +9,20 @@ import { cleanUp, type Service, startService } from '../support/service.ts';
 
 // Started at the same moment, on a database that nobody has migrated.
 
-let database: Database;
+let pool: pg.Pool;
 let services: Service[];
 let key: string;
 beforeAll(async () => {
   const url = await createDatabase({ empty: true });
   const settings = { DATABASE_URL: url, LOAD_SAMPLES: 'true' };
   services = await Promise.all([startService(settings), startService(settings)]);
-  database = openDatabase(url, 1);
+  pool = openDatabase(url, 1);
   const issued = { name: 'Desk', role: 'analyst' as const, expiresAt: null };
-  ({ key } = await issueKey(database.db, issued, new Date()));
+  ({ key } = await issueKey(pool, issued, new Date()));
 });
 afterAll(async () => {
   await cleanUp();
-  await database.pool.end();
+  await pool.end();
 });
 
 const originOf = (index: number) => services[index % 2]?.origin ?? '';
@@ -81,7 +81,7 @@ test('both stop with code 0, and leave no session behind', async () => {
   for (const { kill } of services) kill('SIGTERM');
   for (const { ended } of services) expect(await ended).toEqual({ code: 0, signal: null });
   const sessions = () =>
-    database.pool.query(
+    pool.query(
       `select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`,
     );
   await expect.poll(async () => (await sessions()).rowCount).toBe(0);

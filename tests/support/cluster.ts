@@ -41,8 +41,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
     { connectionString: databaseUrl(serverUrl, prefix + TEMPLATE), max: 1 },
     () => {},
   );
-  await migrateToLatest(template.pool);
-  await template.pool.end();
+  await migrateToLatest(template);
+  await template.end();
   project.provide('serverUrl', serverUrl);
   project.provide('prefix', prefix);
 

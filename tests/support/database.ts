@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { inject } from 'vitest';
-import { connect, type Database } from '../../src/postgres/pool.ts';
+import { connect } from '../../src/postgres/pool.ts';
 
 export const TEMPLATE = 'template';
 
@@ -47,6 +47,6 @@ async function isCreated(client: pg.Client, statement: string): Promise<boolean>
 }
 
 /** Opens a database of {@link createDatabase}; end its pool after the tests. */
-export function openDatabase(url: string, max = 10): Database {
+export function openDatabase(url: string, max = 10): pg.Pool {
   return connect({ connectionString: url, max }, () => {});
 }

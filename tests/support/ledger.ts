@@ -1,5 +1,6 @@
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
 import { pino } from 'pino';
+import type pg from 'pg';
 import { buildApp } from '../../src/app.ts';
 import { type Config, readConfig } from '../../src/config.ts';
 import type { Role } from '../../src/domain/api-keys.ts';
@@ -10,7 +11,6 @@ import type { Resolve } from '../../src/webhooks/addresses.ts';
 import { series } from '../../src/api/schemas/series.ts';
 import { parse } from '../../src/http/validation.ts';
 import { ChangeFeed } from '../../src/postgres/change-feed.ts';
-import type { Database } from '../../src/postgres/pool.ts';
 import { loadSamples } from '../../src/first-start.ts';
 import { createDatabase, openDatabase } from './database.ts';
 import { assertDescribed } from './openapi.ts';
@@ -18,7 +18,8 @@ import { assertDescribed } from './openapi.ts';
 export const SLUG = 'russell-2000-downside';
 
 /** A service on a database of its own, with the sample in it and a key of each role. */
-export type TestLedger = Database & {
+export type TestLedger = {
+  pool: pg.Pool;
   app: FastifyInstance;
   feed: ChangeFeed;
   url: string;
@@ -34,13 +35,13 @@ export type TestLedger = Database & {
 
 /** The service on a database, with a change feed that is not started: nothing is served from memory. */
 export function buildSilentApp(
-  database: Database,
+  pool: pg.Pool,
   { requireKeyForReads = false, now = () => new Date(), logger = pino({ level: 'silent' }) } = {},
 ): Promise<FastifyInstance> {
   return buildApp({
     config: { ...readConfig({}), requireKeyForReads, cacheMaxBytes: 0 },
-    database,
-    feed: new ChangeFeed(database.pool, () => {}),
+    pool,
+    feed: new ChangeFeed(pool, () => {}),
     now,
     logger,
   });
@@ -70,19 +71,19 @@ function preparedDatabase(samples: boolean): Promise<Prepared> {
 
 async function prepareDatabase(samples: boolean): Promise<Prepared> {
   const template = await createDatabase();
-  const database = openDatabase(template, 1);
-  if (samples) await loadSamples(database, START);
+  const pool = openDatabase(template, 1);
+  if (samples) await loadSamples(pool, START);
   else
     for (const sample of SAMPLE_SERIES.series)
-      await createSeries(database.db, parse(series, sample), START);
+      await createSeries(pool, parse(series, sample), START);
   const issue = async (role: Role) =>
-    (await issueKey(database.db, { name: `${role} desk`, role, expiresAt: null }, START)).key;
+    (await issueKey(pool, { name: `${role} desk`, role, expiresAt: null }, START)).key;
   const keys = {
     analyst: await issue('analyst'),
     feed: await issue('feed'),
     admin: await issue('admin'),
   };
-  await database.pool.end();
+  await pool.end();
   return { template, keys };
 }
 
@@ -103,14 +104,14 @@ export async function startLedger({
 } = {}): Promise<TestLedger> {
   const { template, keys } = await preparedDatabase(samples);
   const url = await createDatabase({ from: template });
-  const database = openDatabase(through ? await through(url) : url);
+  const pool = openDatabase(through ? await through(url) : url);
   const clock = { now: new Date(START) };
   const now = () => clock.now;
-  const feed = new ChangeFeed(database.pool, () => {});
+  const feed = new ChangeFeed(pool, () => {});
   if (followsEvents) await feed.start();
   const app = await buildApp({
     config: { ...readConfig(SETTINGS), ...settings },
-    database,
+    pool,
     feed,
     now,
     resolve,
@@ -126,7 +127,7 @@ export async function startLedger({
     return response;
   };
   return {
-    ...database,
+    pool,
     feed,
     app,
     url,
@@ -144,7 +145,7 @@ export async function startLedger({
     close: async () => {
       await app.close();
       await feed.close();
-      await database.pool.end();
+      await pool.end();
     },
   };
 }

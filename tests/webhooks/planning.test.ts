@@ -259,7 +259,7 @@ test('what is recorded of a webhook that was deleted meanwhile is nothing', asyn
   await plan();
   const [one] = await claim();
   if (!one) throw new Error('nothing was due');
-  await deleteWebhook(ledger.db, webhook);
+  await deleteWebhook(ledger.pool, webhook);
   expect(await fail(one)).toBeNull();
   expect(await deliveries()).toEqual([]);
 });

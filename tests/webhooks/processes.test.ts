@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { generate } from 'selfsigned';
+import type pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { issueKey } from '../../src/access/api-keys.ts';
-import type { Database } from '../../src/postgres/pool.ts';
 import { SAMPLE_OUTLOOK } from '../../src/http/openapi/examples.ts';
 import { distinctRevision } from '../support/outlooks.ts';
 import { createDatabase, openDatabase } from '../support/database.ts';
@@ -14,7 +14,7 @@ const SLUGS = ['one', 'two', 'three', 'four', 'five'];
 
 let certificate: Certificate;
 let settings: Record<string, string>;
-let database: Database;
+let pool: pg.Pool;
 let services: Service[] = [];
 let key = '';
 let receiver: Receiver;
@@ -32,9 +32,9 @@ beforeAll(async () => {
   const trusted = path.join(newFolder(), 'trusted.pem');
   writeFileSync(trusted, certificate.cert);
   const url = await createDatabase();
-  database = openDatabase(url, 2);
+  pool = openDatabase(url, 2);
   const issued = { name: 'Desk', role: 'admin' as const, expiresAt: null };
-  ({ key } = await issueKey(database.db, issued, new Date()));
+  ({ key } = await issueKey(pool, issued, new Date()));
   settings = {
     DATABASE_URL: url,
     LOAD_SAMPLES: 'true',
@@ -47,7 +47,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await cleanUp();
-  await database.pool.end();
+  await pool.end();
 });
 
 beforeEach(async () => {
@@ -55,7 +55,7 @@ beforeEach(async () => {
   secret = await subscribe(`${receiver.url}?token=hush`);
 });
 afterEach(async () => {
-  await database.pool.query('delete from webhooks');
+  await pool.query('delete from webhooks');
   await receiver.kill();
 });
 
@@ -105,7 +105,7 @@ async function revise(times: number): Promise<Record<string, string[]>> {
 
 /** What is undelivered, in the order of its events. */
 async function waiting(): Promise<{ due: boolean; fault: string | null }[]> {
-  const { rows } = await database.pool.query<{ due: boolean; fault: string | null }>(
+  const { rows } = await pool.query<{ due: boolean; fault: string | null }>(
     `select d.due_at <= now() as due, a.fault from webhook_deliveries d
        left join webhook_attempts a on a.delivery_id = d.id and a.number = d.attempts
       where d.delivered_at is null order by d.position`,
@@ -152,7 +152,7 @@ test('kill -9 amidst deliveries loses nothing', async () => {
   const told = await revise(2);
   expect((await waiting()).filter(({ due }) => due)).toEqual([]);
   // A minute and a half, in which nobody else may go on.
-  await database.pool.query(
+  await pool.query(
     `update webhook_deliveries set due_at = due_at - interval '90 seconds' where due_at is not null`,
   );
   const all = Object.fromEntries(

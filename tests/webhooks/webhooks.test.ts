@@ -151,7 +151,7 @@ describe('creating', () => {
     [
       'a secret of its own',
       { secret: 'whsec_mine' },
-      { '/secret': 'unknown property "secret"; known here: url, kinds, outlook, description' },
+      { '/secret': 'unknown property "secret"; allowed here: url, kinds, outlook, description' },
     ],
   ])('with %s is refused', async ([, change, faults]) => {
     const before = await stored(ledger);

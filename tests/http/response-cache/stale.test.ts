@@ -145,8 +145,8 @@ test('once the database is back nothing of before is served, whatever its events
 
 /** Another instance on the same database revises the outlook. */
 async function publishElsewhere() {
-  const database = openDatabase(ledger.url);
-  const other = await buildSilentApp(database, { now: () => ledger.clock.now });
+  const pool = openDatabase(ledger.url);
+  const other = await buildSilentApp(pool, { now: () => ledger.clock.now });
   try {
     return await other.inject({
       method: 'POST',
@@ -156,7 +156,7 @@ async function publishElsewhere() {
     });
   } finally {
     await other.close();
-    await database.pool.end();
+    await pool.end();
   }
 }
 
