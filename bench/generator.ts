@@ -1,9 +1,10 @@
 // The load generator. It is a process of its own, so that its CPU is not counted with the service's.
+import { randomUUID } from 'node:crypto';
 import { Agent, get } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import autocannon from 'autocannon';
 import { type Figures, percentiles } from './figures.ts';
-import type { FullSpeed, Paced, Shots } from './load.ts';
+import type { FullSpeed, Paced, Shot, Shots } from './load.ts';
 import { cpuOf } from './processes.ts';
 import { answerJobs } from './workers.ts';
 
@@ -22,6 +23,7 @@ async function shoot(
   seconds: number | 'once',
   status: number,
 ): Promise<Heard> {
+  etags.clear(); // what was cut off at the end may have been published
   const wrong = new Map<number, number>();
   const latencies: number[] = [];
   const began = performance.now();
@@ -38,7 +40,7 @@ async function shoot(
         sampleInt: 20, // milliseconds after which it sees that it is done
         // Copies, because autocannon keeps state in each. Not `requests`: all connections would start with the first.
         setupClient: (client) =>
-          client.setRequests((dealt[hands++ % dealt.length] ?? []).map((shot) => ({ ...shot }))),
+          client.setRequests((dealt[hands++ % dealt.length] ?? []).map(requestOf)),
       },
       (error: Error | null, result) => (error ? reject(error) : resolve(result)),
     );
@@ -53,6 +55,28 @@ async function shoot(
   if (result.errors > 0) faults.push(`${result.errors} errors`);
   if (faults.length > 0) throw new Error(`not every response was ${status}: ${faults.join(', ')}`);
   return { latencies, elapsed: ended - began };
+}
+
+/** The ETags of the last answers, by path. */
+const etags = new Map<string, string>();
+
+function requestOf({ isGuarded, ...shot }: Shot): autocannon.Request {
+  if (!isGuarded) return { ...shot };
+  const { path, headers } = shot;
+  return {
+    ...shot,
+    setupRequest: (request) => {
+      const etag = etags.get(path);
+      const condition = etag === undefined ? {} : { 'if-match': etag };
+      const key = `"${randomUUID()}"`;
+      return { ...request, headers: { ...headers, ...condition, 'idempotency-key': key } };
+    },
+    onResponse: (_status, _body, _context, answered = {}) => {
+      const [, etag] =
+        Object.entries(answered).find(([name]) => name.toLowerCase() === 'etag') ?? [];
+      if (typeof etag === 'string') etags.set(path, etag);
+    },
+  };
 }
 
 /**

@@ -6,6 +6,8 @@ export type Shot = {
   method?: 'GET' | 'POST';
   headers?: Record<string, string>;
   body?: string;
+  /** Whether each request has an `Idempotency-Key` of its own and, as If-Match, the ETag of the last answer to its path. */
+  isGuarded?: boolean;
 };
 
 /** Requests by connection; each connection repeats its own in order. */

@@ -23,6 +23,12 @@ export const revisionCases: Case[] = [
     goal: { atLeast: 0.8 },
     measure: (bench) => measure(bench, bench.ledgers.ordinaryOf('standard').slice(2, 3)),
   },
+  {
+    name: 'revisions-guarded',
+    title: 'Revisions with Idempotency-Key and If-Match, against plain ones',
+    goal: { atLeast: 0.9 },
+    measure: measureGuarded,
+  },
 ];
 
 async function measure(bench: Bench, slugs: string[]): Promise<Outcome> {
@@ -52,6 +58,30 @@ async function measure(bench: Bench, slugs: string[]): Promise<Outcome> {
   } finally {
     worker.stop();
   }
+}
+
+/** Outlooks of each side, few enough that nearly all requests know an ETag. */
+const GUARDED = 128;
+
+async function measureGuarded(bench: Bench): Promise<Outcome> {
+  const { seconds, connections } = bench.options;
+  const ledger = await bench.ledgers.standard();
+  const { origin, pid, clearLog } = await ledger.serve({});
+  const slugs = bench.ledgers.ordinaryOf('standard');
+  const side = (own: string[], isGuarded: boolean) => () => {
+    clearLog();
+    const shots = () =>
+      deal(own, connections).map((dealt) =>
+        shotsAt(dealt, ledger.key).map((shot) => ({ ...shot, isGuarded })),
+      );
+    const warmUp = { origin, dealt: shots(), seconds: seconds / 5 };
+    const job = { origin, dealt: shots(), pid, seconds, status: 201, warmUp };
+    return fire(bench.generator, { kind: 'full-speed', ...job });
+  };
+  const plain = side(slugs.slice(0, GUARDED), false);
+  return comparedRates(
+    await takeTurns(bench, plain, side(slugs.slice(GUARDED, 2 * GUARDED), true)),
+  );
 }
 
 /** Revises each outlook again and again, or the only one by turns with the other connections. */

@@ -159,7 +159,7 @@ CREATE TABLE idempotency_keys (
   request_hash bytea NOT NULL,
   status integer NOT NULL,
   headers json NOT NULL,
-  body bytea NOT NULL,
+  body bytea STORAGE EXTERNAL NOT NULL,
   recorded_at timestamp(3) with time zone NOT NULL,
   CONSTRAINT idempotency_keys_analyst_id_key_pk PRIMARY KEY (analyst_id, key),
   CONSTRAINT idempotency_keys_analyst_id_analysts_id_fk FOREIGN KEY (analyst_id) REFERENCES analysts(id),

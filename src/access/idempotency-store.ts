@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { Session } from '../postgres/pool.ts';
+import { appendAuditRows, auditRows, type NewAuditEntry } from './audit-log.ts';
 
 /** A write that is sent with an idempotency key. */
 export type Attempt = {
@@ -90,22 +91,24 @@ async function deleteKeys(session: Session, attempts: readonly ResponseRow[]): P
 
 export type NewResponse = { attempt: Attempt; response: StoredResponse; recordedAt: Date };
 
-// The bodies come as one, because the driver sends a single one as it is, but those in an array in hexadecimal.
+// With the audit entries, so that both take one round trip. The bodies come as one, because the driver sends a single one as
+// it is, but those in an array in hexadecimal.
 const STORE_RESPONSES = {
   name: 'store-idempotent-responses',
-  text: `insert into idempotency_keys (analyst_id, key, request_hash, status, headers, body, recorded_at)
+  text: `with audit as (${appendAuditRows('$3')})
+    insert into idempotency_keys (analyst_id, key, request_hash, status, headers, body, recorded_at)
     select "analystId", key, decode("requestHash", 'hex'), status, headers,
         substring($2::bytea from start for length), "recordedAt"
       from json_to_recordset($1) as given ("analystId" uuid, key text, "requestHash" text, status int,
         headers json, start int, length int, "recordedAt" timestamptz)`,
 };
 
-/** Stores responses, in the transaction that did what they tell of. */
+/** Stores responses and the audit entries of a transaction, in the transaction that they are about. */
 export async function storeResponses(
   session: Session,
   responses: readonly NewResponse[],
+  audit: readonly NewAuditEntry[],
 ): Promise<void> {
-  if (responses.length === 0) return;
   let end = 0;
   const rows = responses.map(({ attempt, response: { status, headers, body }, recordedAt }) => {
     const { analystId, key, requestHash } = attempt;
@@ -116,7 +119,8 @@ export async function storeResponses(
     return { analystId, key, requestHash: hash, status, headers, start, length, recordedAt };
   });
   const bodies = Buffer.concat(responses.map(({ response }) => response.body));
-  await session.query({ ...STORE_RESPONSES, values: [JSON.stringify(rows), bodies] });
+  const values = [JSON.stringify(rows), bodies, auditRows(audit)];
+  await session.query({ ...STORE_RESPONSES, values });
 }
 
 /** The most responses that one statement deletes. */

@@ -89,7 +89,8 @@ export class WriteRecords {
 
   /** Stores what was added. */
   async store(): Promise<void> {
-    await storeResponses(this.#session, this.#responses);
-    if (this.#audit.length > 0) await appendAudit(this.#session, this.#audit);
+    if (this.#responses.length > 0) {
+      await storeResponses(this.#session, this.#responses, this.#audit);
+    } else if (this.#audit.length > 0) await appendAudit(this.#session, this.#audit);
   }
 }

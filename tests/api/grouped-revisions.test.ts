@@ -256,8 +256,8 @@ describe('the ETag that If-Match is compared with', () => {
 
   test('is that of an outlook that is closed, too, whose resolution may be corrected', async () => {
     const service = instance();
-    for (const outcome of ['bear', 'bull']) {
-      const resolution = { outcome, reason: 'R' };
+    const resolutions = [{ outcome: 'bear' }, { outcome: 'bull', supersedes: 1 }];
+    for (const resolution of resolutions.map((one) => ({ ...one, reason: 'R' }))) {
       const resolved = await send(ledger, 'POST', '/v1/outlooks/a/resolution', resolution);
       expect(resolved.statusCode).toBe(201);
       const [refused] = await together([{ slug: 'a', bear: 40, ifMatch: '"other"' }], service);
