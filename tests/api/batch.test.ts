@@ -68,9 +68,9 @@ test.for<[details: string[], query: string]>([
   [[`"a\\u0000" ${FORM}`], 'slugs=a%00'],
   [['"a" appears more than once', '"b" appears more than once'], 'slugs=a,b,a,b,a'],
   [[`"${'x'.repeat(100)}" must have at most 100 characters`], `slugs=${'x'.repeat(101)}`],
-  [['must name at most 100 slugs, not 101'], `slugs=${many.join(',')}`],
+  [['must contain at most 100 slugs, not 101'], `slugs=${many.join(',')}`],
   [
-    ['must name at most 100 slugs, not 103', '"s0" appears more than once', `"A" ${FORM}`],
+    ['must contain at most 100 slugs, not 103', '"s0" appears more than once', `"A" ${FORM}`],
     `slugs=${many.join(',')},s0,A`,
   ],
 ])('refuses slugs: %j', async ([details, query]) => {

@@ -180,7 +180,7 @@ describe('a chart', () => {
 
   test('of the calibration tells of all that the author of the version forecast', async () => {
     const { body } = await read('?kind=calibration', {}, '/v1/outlooks/marked/chart.svg');
-    expect(described(body)).toMatch(/^1 resolved outlook: given /);
+    expect(described(body)).toMatch(/^1 resolved outlook: forecast /);
     // Of all that its author wrote: another outlook is resolved.
     await createOutlook(ledger, { slug: 'marked-too', title: 'Marked, too' });
     ledger.clock.now = new Date(ledger.clock.now.getTime() + 86_400_000);
@@ -190,7 +190,7 @@ describe('a chart', () => {
     await read('?kind=calibration', {}, '/v1/outlooks/marked/chart.svg');
     await send(ledger, 'POST', path, resolution);
     const both = await read('?kind=calibration', {}, '/v1/outlooks/marked/chart.svg');
-    expect(described(both.body)).toMatch(/^2 resolved outlooks: given /);
+    expect(described(both.body)).toMatch(/^2 resolved outlooks: forecast /);
     const unscored = await startLedger();
     const { body: none } = await unscored.call({ url: `${URL}?kind=calibration` });
     expect(described(none)).toBe('No outlook is resolved yet.');

@@ -491,7 +491,7 @@ describe('an assessment', () => {
     [
       'that changes nothing',
       { state: 'untriggered' },
-      { '/state': 'the condition is untriggered already' },
+      { '/state': 'the condition is already untriggered' },
     ],
     [
       'that goes before a rule that is not there',
@@ -670,7 +670,7 @@ describe('a rule is refused', () => {
       { ...comparison, forObservations: 366 },
       {
         [`${at}/forObservations`]:
-          'us-30y-yield is daily and can have 365 at most within the horizon',
+          'us-30y-yield is daily and can have at most 365 observations within the horizon',
       },
     ],
     [
@@ -686,7 +686,7 @@ describe('a rule is refused', () => {
     [
       'that says the same twice',
       { any: [comparison, { ...comparison, forObservations: 1 }] },
-      { [`${at}/any/1`]: 'says the same as entry 0' },
+      { [`${at}/any/1`]: 'repeats entry 0' },
     ],
     [
       'of one among several',

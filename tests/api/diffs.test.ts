@@ -472,8 +472,8 @@ test('where only words changed, nothing moved', async () => {
 describe('is refused', () => {
   const WHOLE = 'must be a whole number of at least 1';
   test.for<[version: number, query: string, faults: Record<string, string>]>([
-    [2, 'against=2', { '/against': 'is the version itself: name another than 2' }],
-    [1, 'against=1', { '/against': 'is the version itself: name another than 1' }],
+    [2, 'against=2', { '/against': 'must be another version than 2' }],
+    [1, 'against=1', { '/against': 'must be another version than 1' }],
     [1, '', { '/against': 'is required, because version 1 has no previous version' }],
     [2, 'against=0', { '/against': WHOLE }],
     [1, 'against=0', { '/against': WHOLE }],

@@ -152,13 +152,7 @@ describe('is refused, and nothing is stored,', () => {
       'invalid-request',
       { '/rationale': 'is required' },
     ],
-    [
-      'what stands already',
-      {},
-      422,
-      'no-change',
-      { '': 'equals version 1; change something or send nothing' },
-    ],
+    ['what stands already', {}, 422, 'no-change', { '': 'equals version 1; change something' }],
     [
       'probabilities that do not sum to 1',
       { probabilities: { bear: 0.5, base: 0.5, bull: 0.5 } },

@@ -274,7 +274,7 @@ describe('observations in CSV', () => {
         '/observations/3/value':
           'line 5, column value: " 4" is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value',
         '/observations/4/date':
-          'line 6, column date: is the date of line 5, too: send each day once',
+          'line 6, column date: repeats the date of line 5: send each day once',
         '/observations/4/value': 'line 6, column value: must be a finite number, such as 2793.3',
         '/observations/5': 'line 7: has 1 columns, but the header has 2',
         '/observations/5/value':

@@ -113,9 +113,7 @@ test('the probabilities that stand already are no revision', async () => {
   expect(refused.json()).toMatchObject({
     type: '/problems/no-change',
     detail: 'The request equals version 1.',
-    errors: [
-      { pointer: '/probabilities', detail: 'equals version 1; change something or send nothing' },
-    ],
+    errors: [{ pointer: '/probabilities', detail: 'equals version 1; change something' }],
   });
   expect(await stored(ledger)).toEqual(before);
 });

@@ -218,7 +218,7 @@ test.concurrent.each([
   [
     'an expiry that is no date',
     ['issue', '--name', 'D', '--role', 'feed', '--expires', 'soon'],
-    'expiresAt must be a moment',
+    'expiresAt must be a timestamp such as',
   ],
   ['a word after list', ['list', 'all'], 'all'],
   ['no id', ['revoke'], 'revoke takes the id of one key'],

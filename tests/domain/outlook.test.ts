@@ -120,7 +120,7 @@ describe('a revision', () => {
     expect(refusal).toMatchObject({
       code: 'no-change',
       message: 'The request equals version 7.',
-      faults: [{ path, detail: 'equals version 7; change something or send nothing' }],
+      faults: [{ path, detail: 'equals version 7; change something' }],
     });
   });
 

@@ -94,7 +94,7 @@ test.each<[what: string, statement: string, version: number, fault: RegExp]>([
     'the newest version, which is gone',
     `delete from outlook_versions where ${ofVersion(7)}`,
     7,
-    /^is not what the outlook has as its newest$/,
+    /^does not match the current state of the outlook$/,
   ],
   [
     'a version and its hash',
@@ -119,13 +119,13 @@ test.each<[what: string, statement: string, version: number, fault: RegExp]>([
     'the horizon',
     `update outlooks set horizon_to = horizon_to + 1 where slug = 'another'`,
     1,
-    /^has a framework whose hash is /,
+    /^has a framework with the stored hash /,
   ],
   [
     'what stands',
     `update outlooks set bear_bps = bear_bps + 1 where slug = 'another'`,
     7,
-    /^is not what the outlook has as its newest$/,
+    /^does not match the current state of the outlook$/,
   ],
   [
     'an event, which is gone',

@@ -101,7 +101,7 @@ describe('the page of an outlook', () => {
     // Unasked, where the wording changed.
     expect((await page(PATH)).$('#diff h2').text()).toBe('From version 2 to version 3');
     const { $: same } = await page(`${PATH}?version=2&against=2`, 422);
-    expect(same('main').text()).toContain('is the version itself: name another than 2');
+    expect(same('main').text()).toContain('must be another version than 2');
   });
 
   test('as of a day is what stood at its end, and of today current version', async () => {
@@ -118,7 +118,7 @@ describe('the page of an outlook', () => {
     expect(before('h1').text()).toBe('Not found');
     expect((await page(`${PATH}?asOf=2026-11-20T16:00:00Z`)).$('#live').length).toBe(1);
     const { $: odd } = await page(`${PATH}?asOf=yesterday&version=2`, 422);
-    expect(odd('main').text()).toContain('must be a day such as 2026-11-20, or a moment');
+    expect(odd('main').text()).toContain('must be a date such as 2026-11-20, or a timestamp');
   });
 
   test('follows each version, state and close at once', async () => {

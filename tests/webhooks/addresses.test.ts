@@ -129,10 +129,10 @@ test.each(['93.184.216.34', '[2606:4700::1111]', '100.128.0.1', '172.32.0.1'])(
     expect(await judge(`https://${host}/`)).toBe('allowed');
     expect(await judge(`https://${host}/`, nobody, true)).toBe('allowed');
     expect(await judge(`http://${host}/`)).toBe('must be an https URL');
-    expect(await judge(`http://${host}/`, nobody, true)).toMatch(/^must be an https URL, as /);
+    expect(await judge(`http://${host}/`, nobody, true)).toMatch(/^must be an https URL, because /);
     const resolve = named(host.replace(/^\[(.*)\]$/, '$1'));
     expect(await judge('http://desk.example/', resolve, true)).toMatch(
-      /^must be an https URL, as /,
+      /^must be an https URL, because /,
     );
   },
 );

@@ -237,7 +237,7 @@ test('a receiver that is away, cuts off, hangs, redirects or talks nonsense gets
       () => void (receiver.answer = (_, response) => response.destroy()),
     ],
     [
-      'no complete response came within 15 s',
+      'no complete response within 15 s',
       // One outlook's delivery gets half an answer, the other's none.
       () =>
         void (receiver.answer = ({ payload }, response) =>
@@ -545,7 +545,7 @@ describe('a test delivery', () => {
     names = { 'hooks.desk.example': '93.184.216.34' };
     expect(await tested(id)).toMatchObject({
       fault:
-        'the URL must be an https URL, as hooks.desk.example is 93.184.216.34, which is a public address',
+        'the URL must be an https URL, because hooks.desk.example is 93.184.216.34, which is a public address',
     });
   });
 });
