@@ -97,7 +97,9 @@ describe('outlook revise', () => {
     const unanswered = await write(...reviseArgs('--yes'));
     expect(unanswered.code).toBe(1);
     expect(unanswered.stderr).toContain('A triggered condition needs an answer (422)');
-    expect(unanswered.stderr).toContain('  /probabilities/bear: analyst desk assessed "domestic-breadth" as triggered');
+    expect(unanswered.stderr).toContain(
+      '  /probabilities/bear: analyst desk assessed "domestic-breadth" as triggered',
+    );
     const { code, stdout } = await write(
       ...reviseArgs('--yes', '--json', '--evidence', id),
       '--acknowledge',
