@@ -261,7 +261,7 @@ test('a receiver that is away, cuts off, hangs, redirects or talks nonsense gets
       () => void (receiver.answer = (_, response) => response.socket?.end('nonsense\r\n\r\n')),
     ],
     [
-      'answered 99, which is not a status',
+      'answered 99, which is not an HTTP status',
       () =>
         void (receiver.answer = (_, response) =>
           response.socket?.end('HTTP/1.1 099 X\r\nContent-Length: 0\r\n\r\n')),
