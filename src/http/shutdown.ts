@@ -1,6 +1,9 @@
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 
+/** How long a connection that opens during a stop may take to send a request, in milliseconds. */
+const REQUEST_WITHIN = 100;
+
 /**
  * Lets a stop wait for requests in flight and for nothing else. Node itself waits, too, for connections
  * that have not sent a whole request yet, and keeps alive those whose request it answers meanwhile.
@@ -12,6 +15,8 @@ export function endConnectionsOnClose(app: FastifyInstance): void {
   app.server.on('connection', (socket: Socket) => {
     connections.add(socket);
     socket.once('close', () => connections.delete(socket));
+    // The server still listens while other parts close. Such a connection may send a request, but nobody waits for one.
+    if (isClosing) setTimeout(() => busy.has(socket) || socket.destroy(), REQUEST_WITHIN).unref();
   });
   app.addHook('onRequest', (request, _reply, done) => {
     busy.add(request.raw.socket);
