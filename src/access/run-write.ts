@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type pg from 'pg';
+import pg from 'pg';
 import { DomainError } from '../domain/errors.ts';
 import { isUnavailable } from '../http/errors.ts';
 import { Problem } from '../http/problems.ts';
@@ -147,10 +147,16 @@ async function commitTogether<Item, Result>(
       return outcomes;
     });
   } catch (error) {
-    // What fails takes the others' transaction with it, but not the others: it was rolled back.
-    if (group.length > 1 && !isUnavailable(error)) return group.map(() => null);
+    // The shared transaction was rolled back. Whatever made it fail may concern one member only, so each is tried alone.
+    const mayBeOfOne = isLockFailure(error) || !isUnavailable(error);
+    if (group.length > 1 && mayBeOfOne) return group.map(() => null);
     throw error;
   }
+}
+
+/** Whether a transaction waited for a row that another one holds: too long (55P03), or in a deadlock (40P01). */
+function isLockFailure(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && ['55P03', '40P01'].includes(error.code ?? '');
 }
 
 function orRefusal<Outcome>(decide: () => Outcome): Outcome | Error {

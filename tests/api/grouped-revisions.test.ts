@@ -187,6 +187,25 @@ describe('in one group', () => {
     expect(again).toEqual({ ...(other as object), isNew: false });
   });
 
+  test('that waits too long for a row of one member, each takes a transaction of its own', async () => {
+    await together([{ slug: 'a', bear: 20, key: 'old' }]);
+    await ledger.pool.query(
+      `update idempotency_keys set recorded_at = recorded_at - interval '3 days'`,
+    );
+    const holder = await ledger.pool.connect();
+    await holder.query('begin');
+    await holder.query(`select from idempotency_keys where key = 'old' for update`);
+    const outcomes = await together([
+      { slug: 'a', bear: 31, key: 'old' },
+      { slug: 'b', bear: 32 },
+      { slug: 'c', bear: 33, key: 'new' },
+    ]);
+    await holder.query('rollback');
+    holder.release();
+    expect(outcomes).toEqual(['alone', 'alone', 'alone']);
+    expect((await read('/v1/outlooks/b')).version).toBe(1);
+  });
+
   test('one of an outlook that another transaction holds, or that owes a review, is left to one of its own', async () => {
     const assess = { state: 'triggered', rationale: 'R' };
     await send(ledger, 'POST', '/v1/outlooks/d/conditions/watched/assessments', assess);
