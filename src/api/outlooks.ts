@@ -70,7 +70,7 @@ function createRoute(api: Api, ledger: OutlookDeps): void {
 
 /**
  * Creates the outlook that a request describes. Call it in a transaction.
- * @throws DomainError as {@link createOutlook} does; Problem where no slug is given nor can be made
+ * @throws DomainError as {@link createOutlook} does; Problem if no slug is given and none can be made from the title
  */
 export async function publishOutlook(
   session: pg.PoolClient,
