@@ -3,20 +3,20 @@ import type { Role } from '../domain/api-keys.ts';
 import type { Analyst } from './api-keys.ts';
 import type { Session } from '../postgres/pool.ts';
 
-/** What is recorded of a write, or of requests that were refused for who sent them. */
+/** The record of a write, or of requests that were refused because of their sender (401, 403). */
 export type NewAuditEntry = {
   recordedAt: Date;
   kind: 'write' | 'refusal';
   analystId: string | null;
   role: Role | null;
-  /** The id of a key, or the issuer and the subject of a token; null where none was recognised. */
+  /** The id of a key, or the issuer and the subject of a token; null if none was valid. */
   credential: string | null;
   method: string;
   path: string;
   status: number;
   problem: string | null;
   detail: string | null;
-  /** Null, as is the analyst, where the ledger was written to on its own machine. */
+  /** Null, like the analyst, for a command on the ledger's own machine. */
   address: string | null;
   requestId: string | null;
   times: number;
@@ -24,7 +24,7 @@ export type NewAuditEntry = {
 
 export type AuditEntry = Omit<NewAuditEntry, 'analystId'> & { id: number; analyst: Analyst | null };
 
-// Longer ones are cut, so that no entry is refused for what a client sent.
+// Longer texts are truncated, so that nothing that a client sends makes an entry fail.
 const LONGEST = { path: 1_000, detail: 1_000, credential: 1_000, address: 100, requestId: 100 };
 
 /** Entries as {@link appendAuditRows} takes them. */
@@ -52,7 +52,7 @@ export const appendAuditRows = (parameter: string) => `
 
 const APPEND = { name: 'append-audit', text: appendAuditRows('$1') };
 
-/** Records entries; of a write, in its transaction. */
+/** Records entries. For a write, call it in the transaction of the write. */
 export async function appendAudit(
   session: Session,
   entries: readonly NewAuditEntry[],
@@ -60,7 +60,7 @@ export async function appendAudit(
   await session.query({ ...APPEND, values: [auditRows(entries)] });
 }
 
-/** What was written on the ledger's own machine, by whoever may run its programs. */
+/** The entry for a command on the ledger's own machine, where there is no caller. */
 export function localWrite(path: string, now: Date): NewAuditEntry {
   return {
     recordedAt: now,

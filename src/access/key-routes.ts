@@ -61,8 +61,8 @@ function issueRoute(api: Api, ledger: KeyDeps): void {
 }
 
 /**
- * What a request for a key asks to be issued.
- * @throws Problem where the key would be expired from the start
+ * The key that a request asks for.
+ * @throws Problem if the key would be expired from the start
  */
 export function keyRequest(body: z.output<typeof newKey>, now: Date) {
   const expiresAt = body.expiresAt === null ? null : new Date(body.expiresAt);
