@@ -4,7 +4,7 @@ import { DomainError } from '../domain/errors.ts';
 import type { Session } from '../postgres/pool.ts';
 
 // Every query reads the index observations_standing, which has one entry a day, so earlier vintages cost nothing. The
-// value known at a moment takes one step down the primary key for each day.
+// value known at a given time takes one step down the primary key for each day.
 
 /** The current observations from the day `from` on, oldest first; at most `limit`, null for all. */
 export async function readCurrentObservations(
@@ -30,7 +30,7 @@ const KNOWN = `
      order by k.recorded_at desc limit 1) k
  where o.series_id = $1 and o.superseded_at is null and o.date >= $2::date`;
 
-/** The observations known at a moment, from the day `from` on, oldest first; at most `limit`. */
+/** The observations known at a given time, from the day `from` on, oldest first; at most `limit`. */
 export async function readKnown(
   session: Session,
   seriesId: number,
@@ -64,7 +64,7 @@ const COLUMNS = `o.date, o.value, o.provenance, o.note, o.recorded_at as "record
   o.superseded_at as "supersededAt"`;
 
 /**
- * The observations of a series in the order of their dates: those known now or at a moment, or all vintages.
+ * The observations of a series in the order of their dates: those known now or at a given time, or all vintages.
  * @throws DomainError `series-not-found`
  */
 export async function listObservations(
