@@ -60,7 +60,7 @@ export async function appendAudit(
   await session.query({ ...APPEND, values: [auditRows(entries)] });
 }
 
-/** The entry for a command on the ledger's own machine, where there is no caller. */
+/** The entry for a command on the ledger's own machine, which has no caller. */
 export function localWrite(path: string, now: Date): NewAuditEntry {
   return {
     recordedAt: now,

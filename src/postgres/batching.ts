@@ -11,7 +11,7 @@ type Waiting<Question, Answer> = {
 };
 
 /**
- * Makes one call of the calls that arrive while an earlier batch runs. A lone call goes out at once; under load, one
+ * Merges the calls that arrive while an earlier batch runs into one. A lone call goes out at once; under load, one
  * statement and its commit serve many. The published package for this (dataloader) batches by the tick of the event
  * loop, whether a batch runs or not.
  * @param ask answers a batch in the order of its questions; an Error fails that question alone
