@@ -61,7 +61,7 @@ describe('a chart', () => {
     expect((await read('', { accept: 'application/json' })).statusCode).toBe(406);
   });
 
-  test('has the size that is asked for, within bounds', async () => {
+  test('has the requested size, within bounds', async () => {
     const png = await read('?format=png&width=600&height=315&scale=2');
     expect([png.rawPayload.readUInt32BE(16), png.rawPayload.readUInt32BE(20)]).toEqual([1200, 630]);
     const large = await read('?format=png&width=1600&height=1200&scale=2');
@@ -80,7 +80,7 @@ describe('a chart', () => {
     ]);
   });
 
-  test('is not made for more than anybody waits for', async () => {
+  test('is refused if too many wait for theirs', async () => {
     const answers = await Promise.all(
       Array.from({ length: 40 }, (_, index) => read(`?format=png&width=${400 + index}`)),
     );
@@ -94,7 +94,7 @@ describe('a chart', () => {
     expect((await read('?format=png&width=400')).statusCode).toBe(200);
   });
 
-  test('of a version never changes; that of what stands follows it', async () => {
+  test('of a version never changes; that of the current version follows it', async () => {
     const [first, history] = [await read('?version=1'), await read('?kind=history&version=1')];
     expect(first.headers['cache-control']).toBe('public, max-age=31536000, immutable');
     const current = await read();
@@ -142,7 +142,7 @@ describe('a chart', () => {
     expect(described(before.body)).toContain('no closes of RUT');
   });
 
-  test('of the history marks what was triggered and how it ended', async () => {
+  test('of the history marks triggered conditions and the resolution', async () => {
     await createOutlook(ledger, { slug: 'marked', title: 'Marked' });
     const assess = '/v1/outlooks/marked/conditions/domestic-breadth/assessments';
     await send(ledger, 'POST', assess, { state: 'triggered', rationale: 'Breadth is wide.' });
@@ -178,7 +178,7 @@ describe('a chart', () => {
     expect(described(resolved.body)).toContain('resolved: bear on 21 November 2026.');
   });
 
-  test('of the calibration tells of all that the author of the version forecast', async () => {
+  test("of the calibration covers all forecasts of the version's author", async () => {
     const { body } = await read('?kind=calibration', {}, '/v1/outlooks/marked/chart.svg');
     expect(described(body)).toMatch(/^1 resolved outlook: forecast /);
     // Of all that its author wrote: another outlook is resolved.
@@ -197,7 +197,7 @@ describe('a chart', () => {
     await unscored.close();
   });
 
-  test('is refused where the instrument has no closes, and where there is no outlook', async () => {
+  test('is refused if the instrument has no closes, or the outlook does not exist', async () => {
     await send(ledger, 'POST', '/v1/instruments', { symbol: 'BARE', name: 'Bare', kind: 'index' });
     await createOutlook(ledger, { slug: 'bare', title: 'Bare', instrument: 'BARE' });
     const refused = await read('?kind=drawdown', {}, '/v1/outlooks/bare/chart.svg');

@@ -139,7 +139,7 @@ const alteration = (pointer: string, before: unknown, after: unknown) => ({
 const first = (key: string) => ({ key, occurrence: 1 });
 
 describe('a diff', () => {
-  test('tells all that a patch changed, and nothing else', async () => {
+  test('has everything that a patch changed, and nothing else', async () => {
     const [one, two] = [await outlookAt(1), await outlookAt(2)];
     expect((await read(2)).json()).toStrictEqual({
       slug: 'compared',
@@ -213,7 +213,7 @@ describe('a diff', () => {
     expect([one.author.name, two.author.name]).toEqual(['analyst desk', 'admin desk']);
   });
 
-  test('tells of a revision how the numbers moved', async () => {
+  test('shows how a revision moved the numbers', async () => {
     expect((await read(3)).json()).toMatchObject({
       from: { version: 2 },
       to: { version: 3 },
@@ -228,7 +228,7 @@ describe('a diff', () => {
     });
   });
 
-  test('is against the version before, unless another is given', async () => {
+  test('compares with the previous version unless another is given', async () => {
     for (const version of [2, 3, NEWEST]) {
       expect((await read(version)).body).toBe((await read(version, `against=${version - 1}`)).body);
     }
@@ -457,7 +457,7 @@ test.for<[before: Numbers, after: Numbers, totalVariation: number]>([
   expect(back.probabilities.totalVariation).toBe(totalVariation);
 });
 
-test('where only words changed, nothing moved', async () => {
+test('shows no movement if only the wording changed', async () => {
   const slug = `moved-${(slugs += 1)}`;
   await createOutlook(ledger, { slug });
   await patchFramework(ledger, { title: 'Reworded', rationale: 'R' }, { slug });
@@ -511,7 +511,7 @@ describe('is refused', () => {
     expect(answer.headers['cache-control']).toBe('no-store');
   });
 
-  test('as not found where there is no such outlook, or no such path', async () => {
+  test('as not found if the outlook or the path does not exist', async () => {
     const unknown = await read(2, '', 'nowhere');
     expect([unknown.statusCode, unknown.json()]).toMatchObject([
       404,
@@ -527,7 +527,7 @@ describe('is refused', () => {
   });
 });
 
-test('may be kept for ever, and stays the same whatever is published', async () => {
+test('may be cached for ever, and stays the same whatever is published', async () => {
   const slug = 'lasting';
   await createOutlook(ledger, { slug });
   const revised = (bear: number) =>

@@ -122,7 +122,7 @@ async function holdKey(key: string): Promise<() => Promise<void>> {
 }
 
 describe('in one group', () => {
-  test('each is refused, answered again or done by itself, on what the one before left', async () => {
+  test('each is refused, answered again or done by itself, on the state that the previous one left', async () => {
     const [earlier] = await together([{ slug: 'b', bear: 10, key: 'earlier' }]);
     const [atFirst, ofB] = [await etagOf('a'), await etagOf('b')];
     const release = await holdKey('held');
@@ -176,7 +176,7 @@ describe('in one group', () => {
     expect(rows).toEqual([{ audited: 5, keys: ['earlier', 'guarded', 'one', 'same'] }]);
   });
 
-  test('one whose key is old is done anew', async () => {
+  test('one whose key is old is done again', async () => {
     const [first] = await together([{ slug: 'a', bear: 31, key: 'k' }]);
     ledger.clock.now = new Date(ledger.clock.now.getTime() + 24 * 3_600_000 + 1);
     const [other, again] = await together([
@@ -187,7 +187,7 @@ describe('in one group', () => {
     expect(again).toEqual({ ...(other as object), isNew: false });
   });
 
-  test('one of an outlook that another transaction holds, or that owes a review, is left to one of its own', async () => {
+  test('one whose outlook is locked elsewhere or owes a review gets a transaction of its own', async () => {
     const assess = { state: 'triggered', rationale: 'R' };
     await send(ledger, 'POST', '/v1/outlooks/d/conditions/watched/assessments', assess);
     const holder = await ledger.pool.connect();
@@ -234,7 +234,7 @@ describe('in one group', () => {
 describe('the ETag that If-Match is compared with', () => {
   const ETAG = { slug: 'a', ifMatch: '"other"' };
 
-  test('is that of the current view, whoever changed it', async () => {
+  test('is that of the current version, whoever changed it', async () => {
     const [here, there] = [instance(), instance()];
     const refused = async (bear: number) => {
       const [outcome] = await together([{ ...ETAG, bear }], here);
@@ -266,7 +266,7 @@ describe('the ETag that If-Match is compared with', () => {
   });
 });
 
-test('any group is answered as its requests are one after the other', async () => {
+test('any group gets the same responses as its requests one after the other', async () => {
   type Asked = { outlook: number; bear: number; key: string | undefined; ifMatch: string };
   const request: fc.Arbitrary<Asked> = fc.record({
     outlook: fc.constantFrom(0, 1),

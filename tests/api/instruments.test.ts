@@ -22,7 +22,7 @@ test.for(INSTRUMENT_KINDS)('an instrument of the kind %s is added and read', asy
   expect([read.body, read.headers.etag]).toEqual([added.body, added.headers.etag]);
 });
 
-test('a symbol is taken once, whoever asks', async () => {
+test('a symbol can be used only once', async () => {
   const before = await stored(ledger);
   const refused = await add('RUT');
   expect(refused.statusCode).toBe(409);

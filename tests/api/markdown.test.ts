@@ -33,7 +33,7 @@ function textsOf(value: unknown): string[] {
 const inLine = (text: string) => text.replaceAll(/\s+/g, ' ').trim();
 
 describe('the sample as Markdown', () => {
-  test('holds every figure of its sources', async () => {
+  test('has every figure of its sources', async () => {
     const { body, headers } = await markdown(`/v1/outlooks/${SLUG}`);
     expect(headers['content-type']).toBe('text/markdown; charset=utf-8; variant=GFM');
     const figures = ['25.72%', '0.89%', '$0.967B', '30%', '45%', '25%', '2.4 percent', '2,793.30'];
@@ -44,7 +44,7 @@ describe('the sample as Markdown', () => {
     expect(body).toContain('provenance' in SAMPLE_OUTLOOK ? '' : 'sourced');
   });
 
-  test('has all its tables whole, and all else that the outlook says', async () => {
+  test('has complete tables, and everything else in the outlook', async () => {
     const { body } = await markdown(`/v1/outlooks/${SLUG}`);
     const $ = rendered(body);
     const sizes = $('table')
@@ -74,7 +74,7 @@ describe('the sample as Markdown', () => {
     }
   });
 
-  test('is kept, conditional, and follows the next version', async () => {
+  test('is cached, supports conditional requests, and follows the next version', async () => {
     const first = await markdown(`/v1/outlooks/${SLUG}`);
     const etag = String(first.headers.etag);
     const again = await ledger.call({
@@ -102,7 +102,7 @@ describe('the sample as Markdown', () => {
   });
 });
 
-test('what only GitHub would take for markup is escaped, too; lines may end as on Windows', async () => {
+test('markup of GitHub only is escaped, too; lines may end as on Windows', async () => {
   const rationale =
     '~~struck~~ www.evil.example https://evil.example a@evil.example\r\n\r\nsecond [^1]';
   await createOutlook(ledger, { slug: 'github', title: 'G', rationale });
@@ -117,7 +117,7 @@ test('what only GitHub would take for markup is escaped, too; lines may end as o
   ).toEqual(['~~struck~~ www.evil.example https://evil.example a@evil.example', 'second [^1]']);
 });
 
-test('text of analysts is text in Markdown, whatever it would be there', async () => {
+test('text of analysts is never markup', async () => {
   const sent = nastyOutlook('nasty');
   const item = nastyEvidence();
   expect((await createOutlook(ledger, sent)).statusCode).toBe(201);
