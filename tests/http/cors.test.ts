@@ -51,7 +51,7 @@ describe('a page of any origin', () => {
     expect(headers['access-control-allow-credentials']).toBeUndefined();
   });
 
-  test('may ask to read with a condition', async () => {
+  test('may send conditional reads', async () => {
     const { headers, statusCode } = await preflight(open, STRANGER, 'GET');
     expect(statusCode).toBe(204);
     expect(allows(headers)).toEqual({ origin: '*', methods: ['GET', 'HEAD'] });
@@ -72,7 +72,7 @@ describe('a page of any origin', () => {
     expect(headers['access-control-allow-origin']).toBe('*');
   });
 
-  test('may not read where reads need a key', async () => {
+  test('may not read if reads need a key', async () => {
     const options: InjectOptions = { url: URL, headers: { origin: STRANGER } };
     const { headers } = await closed.call({ ...options, as: 'analyst' });
     expect(headers['access-control-allow-origin']).toBeUndefined();
@@ -93,13 +93,13 @@ describe('a page of a configured origin', () => {
     }
   });
 
-  test('is told apart from others in caches, where reads need a key', async () => {
+  test('is distinguished from others in caches, if reads need a key', async () => {
     const { headers } = await closed.call({ url: URL, as: 'feed', headers: { origin: DESK } });
     expect(headers['access-control-allow-origin']).toBe(DESK);
     expect(String(headers.vary).split(', ')).toContain('Origin');
   });
 
-  test('gets the open reads that any page gets; who is no page gets no word of it', async () => {
+  test('gets the public reads that any page gets; requests without an origin get no CORS headers', async () => {
     for (const _ of ['made', 'kept']) {
       const asked = async (headers: Record<string, string>) =>
         (await open.call({ url: URL, headers })).headers;
