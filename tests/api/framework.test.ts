@@ -270,7 +270,7 @@ describe('is refused, and nothing is stored,', () => {
   );
 });
 
-test('a merge patch may say its charset', async () => {
+test('a merge patch may declare its charset', async () => {
   const type = 'application/merge-patch+json; charset=utf-8';
   expect((await patch({ summary: 'Shorter.' }, { type })).statusCode).toBe(201);
 });
