@@ -362,7 +362,7 @@ const LACKING = OPERATIONS.flatMap(({ method, path, url }) => {
   );
 });
 
-test.for(LACKING)('%s %s says what %s requires', async ([method, url, body, type, names]) => {
+test.for(LACKING)('%s %s says what %s lacks', async ([method, url, body, type, names]) => {
   const headers = { 'content-type': type };
   const answer = await ledger.call({ method, url, as: 'admin', headers, payload: body });
   expect(answer.statusCode, answer.body).toBe(422);
