@@ -20,7 +20,7 @@ afterAll(async () => {
   await ledger.close();
 });
 
-test('a version, with its event, that breaks no rule is taken', async () => {
+test('a version that breaks no rule is accepted, with its event', async () => {
   expect(await attempt(owner, event())).toBeNull();
 });
 
@@ -107,7 +107,7 @@ test('of two versions in one statement the second must follow the first', async 
   expect(await refusal(owner, twice)).toBe('outlook_versions_gapless');
 });
 
-test('a version tells its own transaction, whatever is sent', async () => {
+test('a version records its own transaction, whatever is sent', async () => {
   await owner.query('begin');
   await owner.query(version({ transaction_id: `'1'` }));
   const { rows } = await owner.query(

@@ -199,7 +199,7 @@ test.each([
   expect(await refusal(owner, statement)).toBe(rule);
 });
 
-test('sums are those of what stood within the horizon', async () => {
+test('sums cover the versions that were current within the horizon', async () => {
   const { rows } = await owner.query<Record<string, number> & { source: string; leads: Buffer }>(
     `select * from forecast_sums
       where outlook_id = ${outlook('resolved-case')} order by source, analyst_id nulls first`,

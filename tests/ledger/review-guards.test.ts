@@ -360,7 +360,7 @@ describe('is refused', () => {
   });
 });
 
-test('what is owed follows the conditions and their answers', async () => {
+test('a due review follows from the conditions and their answers', async () => {
   const owed = async () =>
     (
       await owner.query<{ review_reasons: string[]; condition_states: object }>(
@@ -393,7 +393,7 @@ test('what is owed follows the conditions and their answers', async () => {
   }
 });
 
-test('a rule is part of its framework, whole and sealed', async () => {
+test('a rule is part of its framework, complete and sealed', async () => {
   const framework = `(select framework_id from outlooks where slug = '${SLUG}')`;
   const comparison = insert('condition_comparisons', {
     framework_id: framework,

@@ -12,7 +12,7 @@ afterEach(() => ledger.close());
 
 const revision = { probabilities: { bear: 0.35, base: 0.4, bull: 0.25 }, rationale: 'Why.' };
 
-test('an outlook that somebody holds locked takes no other outlook down with it', async () => {
+test('an outlook that stays locked affects no other outlook', async () => {
   await createOutlook(ledger, { slug: 'other' });
   const holder = new pg.Client({ connectionString: ledger.url });
   await holder.connect();

@@ -50,7 +50,7 @@ const LEDGER = `
       from outlook_versions;
   select sequence_events()`;
 
-test('a ledger of the release before is read, found and goes on', async () => {
+test('a ledger of the previous release can be read, searched and revised', async () => {
   const pool = openDatabase(await createDatabase({ empty: true }), 3);
   const app = await buildSilentApp(pool);
   try {

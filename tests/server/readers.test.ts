@@ -136,7 +136,7 @@ test('no reader sees a version go backwards, and each sees the last', async () =
   expect(await readWhileWriting(() => Promise.resolve(0))).toBe(0);
 });
 
-test('nor where the connections that listen are cut at random', async () => {
+test('nor if the listening connections are cut at random', async () => {
   const cut = async (isOver: () => boolean) => {
     let cuts = 0;
     while (!isOver()) {

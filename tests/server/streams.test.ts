@@ -91,7 +91,7 @@ async function writeAll(): Promise<void> {
   await Promise.all(Array.from({ length: WRITERS }, write));
 }
 
-test('clients that are cut off at random miss nothing and are told nothing twice', async () => {
+test('clients that are cut off at random miss nothing and get nothing twice', async () => {
   const followed = await Promise.all([ALL, ALL, ONE, ONE].map(follow));
   let isOver = false;
   const disturbances = followed.map((one) => disturb(one, () => isOver));

@@ -42,7 +42,7 @@ test('neither prints a key', () => {
   }
 });
 
-test('200 revisions by 20 clients over both leave no gap, each version whole', async () => {
+test('200 revisions by 20 clients over both leave no gap, each version complete', async () => {
   const answered: Outlook[] = [];
   const client = async (_: unknown, index: number) => {
     for (let turn = 0; turn < 10; turn += 1) {
@@ -64,7 +64,7 @@ test('200 revisions by 20 clients over both leave no gap, each version whole', a
   for (const answer of answered) expect(history[answer.version - 1]).toEqual(answer);
 });
 
-test('what one wrote the other reads at once where it is asked for it, and from then on', async () => {
+test('what one wrote the other returns at once with minVersion, and from then on', async () => {
   const body = {
     probabilities: { bear: 0.35, base: 0.4, bull: 0.25 },
     rationale: 'Yields jumped.',
