@@ -456,7 +456,7 @@ describe('nothing is back-dated', () => {
     });
   });
 
-  test('without a clock that goes back, each is published at the time of the clock', async () => {
+  test('without such members, each is published at the time of the clock', async () => {
     for (const [operation, body] of Object.entries(WRITES)) {
       wait(7);
       const [method, url] = operation.split(' ') as ['POST' | 'PATCH', string];

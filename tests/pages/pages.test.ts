@@ -195,7 +195,7 @@ describe('the page of an outlook', () => {
     ).toEqual([told('image:width'), told('image:height')]);
   });
 
-  test('shows everything else if an instrument has no closes, and long lists in part', async () => {
+  test('shows everything else if an instrument has no closes, and replaces control characters', async () => {
     await send(ledger, 'POST', '/v1/instruments', { symbol: 'BARE', name: 'Bare', kind: 'index' });
     const rationale = 'Before \u0001 and \u001b[31m after.';
     await createOutlook(ledger, { slug: 'bare', title: 'Bare', instrument: 'BARE', rationale });
