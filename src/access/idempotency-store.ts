@@ -22,7 +22,7 @@ export function attemptId({ analystId, key }: Pick<Attempt, 'analystId' | 'key'>
   return `${analystId} ${key}`;
 }
 
-const TAKE_KEYS = {
+const LOCK_KEYS = {
   name: 'take-idempotency-keys',
   text: `select id, pg_try_advisory_xact_lock(hashtextextended('outlook-ledger attempt ' || id, 0)) as taken
     from unnest($1::text[]) as given (id)`,
@@ -56,7 +56,7 @@ export async function takeKeys(
   if (attempts.length === 0) return known;
   const given = new Map(attempts.map((attempt) => [attemptId(attempt), attempt]));
   const { rows: locks } = await session.query<{ id: string; taken: boolean }>({
-    ...TAKE_KEYS,
+    ...LOCK_KEYS,
     values: [[...given.keys()]],
   });
   for (const { id, taken } of locks) {

@@ -55,7 +55,7 @@ function toProblem(error: unknown, request: FastifyRequest): Problem {
     });
   }
   if (isUnavailable(error)) {
-    const { code, detail, after } = REFUSED_WRITES[sqlStateOf(error)] ?? AWAY;
+    const { code, detail, after } = REFUSED_WRITES[sqlStateOf(error)] ?? UNREACHABLE;
     return new Problem(code, detail, { headers: { 'retry-after': after } });
   }
   return frameworkProblem(error as FastifyError, request);
@@ -99,14 +99,14 @@ function contentTypeHint(request: FastifyRequest): string {
 // SQLSTATEs and system errors after which a retry may succeed: connection trouble (08), resources
 // (53), a missing role or database (28, 3D), shutdown and cancellation (57), lock timeout (55P03), a
 // primary that became a standby (25006), deadlock and serialization (40).
-const NOT_NOW =
+const UNAVAILABLE_CODES =
   /^(08...|53...|57...|55P03|25006|25P0[34]|40...|28000|28P01|3D000|ECONN\w+|ENOENT|ENOTFOUND|ENETUNREACH|EPIPE|ETIMEDOUT|EHOSTUNREACH|EAI_\w+)$/;
 const POOL_MESSAGES =
   /^(timeout exceeded when trying to connect|Query read timeout|Connection terminated|Client has encountered a connection error)/;
 
 type Unavailability = { code: ProblemCode; detail: string; after: string };
 
-const AWAY: Unavailability = {
+const UNREACHABLE: Unavailability = {
   code: 'unavailable',
   detail: 'The database is unreachable or busy; try again.',
   after: '2',
@@ -137,7 +137,7 @@ export function isUnavailable(error: unknown): boolean {
   // A host name with several addresses fails with an error for each.
   if (error instanceof AggregateError) return error.errors.some(isUnavailable);
   const isOfDatabase = error instanceof pg.DatabaseError || 'syscall' in error;
-  return isOfDatabase && 'code' in error && NOT_NOW.test(String(error.code));
+  return isOfDatabase && 'code' in error && UNAVAILABLE_CODES.test(String(error.code));
 }
 
 /** Rejects after `ms` milliseconds, with the error of a query that takes too long. */

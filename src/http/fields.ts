@@ -73,7 +73,7 @@ const NUL = '\u0000';
 
 // Leading and trailing spaces, control characters, line breaks, zero-width spaces, and marks that override the direction
 // of writing.
-const UNSEEN = /^\s|\s$|[\p{Cc}\u2028\u2029\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069]/u;
+const INVISIBLE = /^\s|\s$|[\p{Cc}\u2028\u2029\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069]/u;
 
 /** Text that Postgres can store and a reader can see. */
 const text = (maxLength: number) =>
@@ -89,7 +89,7 @@ const text = (maxLength: number) =>
     });
 
 /** A title, a name or a label: one line without invisible characters, by which two could look the same. */
-export const line = text(300).refine((value) => !UNSEEN.test(value), {
+export const line = text(300).refine((value) => !INVISIBLE.test(value), {
   error:
     'must be one line without control or invisible characters and without leading or trailing space',
 });
@@ -142,7 +142,7 @@ export const queryVersion = z.preprocess(
 );
 
 /** A timestamp, at most to the millisecond: a finer one would lose its last digits. */
-const momentWith = (faultOf: (input: unknown) => string) =>
+const timestampWith = (faultOf: (input: unknown) => string) =>
   z.iso
     .datetime({ offset: true, error: ({ input }) => faultOf(input) })
     .refine((text) => !/\.\d{4}/.test(text), {
@@ -155,17 +155,19 @@ const momentWith = (faultOf: (input: unknown) => string) =>
       error: 'must lie in the years 1–9999',
     });
 
-const NO_MOMENT = 'must be a timestamp with an offset, such as 2026-11-20T16:31:00Z';
+const NO_TIMESTAMP = 'must be a timestamp with an offset, such as 2026-11-20T16:31:00Z';
 
 /** A timestamp in a body. */
-export const bodyMoment = momentWith((input) => (input === undefined ? 'is required' : NO_MOMENT));
+export const bodyMoment = timestampWith((input) =>
+  input === undefined ? 'is required' : NO_TIMESTAMP,
+);
 
 /** A timestamp in a query. */
-export const queryMoment = momentWith((input) => {
+export const queryMoment = timestampWith((input) => {
   if (typeof input !== 'string') return 'must be given once';
   if (/^[^T]*T\S* \d\d:\d\d$/.test(input))
     return 'must be a timestamp; write the + of its offset as %2B';
-  return NO_MOMENT;
+  return NO_TIMESTAMP;
 });
 const FIRST_MOMENT = Date.parse('0001-01-01T00:00:00Z');
 const LAST_MOMENT = Date.parse('9999-12-31T23:59:59.999Z');

@@ -23,7 +23,7 @@ export async function readCurrentObservations(
   return rows;
 }
 
-const KNOWN = `
+const FROM_KNOWN = `
   from observations o cross join lateral (
     select k.value, k.provenance, k.note, k.recorded_at from observations k
      where k.series_id = o.series_id and k.date = o.date and k.recorded_at <= $3
@@ -38,7 +38,7 @@ export async function readKnown(
 ): Promise<Observation[]> {
   const { rows } = await session.query<Observation>({
     name: 'read-known-observations',
-    text: `select o.date, k.value ${KNOWN} order by o.date limit $4`,
+    text: `select o.date, k.value ${FROM_KNOWN} order by o.date limit $4`,
     values: [seriesId, from, asOf.toISOString(), limit],
   });
   return rows;
@@ -100,7 +100,7 @@ export async function listObservations(
   }
   const { rows } = await session.query<Vintage>(
     `select o.date, k.value, k.provenance, k.note, k.recorded_at as "recordedAt",
-        null as "supersededAt" ${KNOWN} and o.date < $4::date and ($5::date is null or o.date > $5::date)
+        null as "supersededAt" ${FROM_KNOWN} and o.date < $4::date and ($5::date is null or o.date > $5::date)
       order by o.date limit $6`,
     [seriesId, from, which.asOf.toISOString(), to, behind, limit],
   );

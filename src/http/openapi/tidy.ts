@@ -29,7 +29,7 @@ export function tidy(document: OpenAPIV3_1.Document): OpenAPIV3_1.Document {
   const tidied = document as OpenAPIV3_1.Document & {
     components: { schemas: Record<string, Schema> };
   };
-  tidied.components.schemas = oneComponentAConcept(document.paths, tidied.components.schemas);
+  tidied.components.schemas = mergeComponents(document.paths, tidied.components.schemas);
   tidied.components.parameters = PARAMETERS;
   tidied.components.headers = HEADERS;
   return tidied;
@@ -82,7 +82,7 @@ const PATH_EXAMPLES: Record<string, unknown> = {
 };
 
 /** Operations that call another service outside any transaction, so a retry calls it again. */
-const NOT_ONCE = new Set(['testWebhook']);
+const IGNORING_KEY = new Set(['testWebhook']);
 
 function completeOperation(operation: Operation, method: string, path: string): void {
   for (const part of operation.parameters ?? []) {
@@ -109,7 +109,7 @@ function completeOperation(operation: Operation, method: string, path: string): 
     operation.parameters = [...(operation.parameters ?? []), parameter(condition)];
     if (!isStream) responses['304'] = { description: '', headers: { ETag: header('ETag') } };
   }
-  if ((method === 'post' || method === 'patch') && !NOT_ONCE.has(operation.operationId)) {
+  if ((method === 'post' || method === 'patch') && !IGNORING_KEY.has(operation.operationId)) {
     operation.parameters = [...(operation.parameters ?? []), parameter('IdempotencyKey')];
     responses['409'] ??= { description: '', ...problem };
   }
@@ -155,7 +155,7 @@ function addExamples(operation: Operation, path: string): void {
  * used ones, under one name. Components of requests only are closed to unknown members; those of
  * responses are open, so that a client does not break when a release adds a member.
  */
-function oneComponentAConcept(
+function mergeComponents(
   paths: OpenAPIV3_1.PathsObject | undefined,
   schemas: Record<string, Schema>,
 ): Record<string, Schema> {
