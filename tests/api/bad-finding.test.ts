@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, faultsOf } from '../support/requests.ts';
 
-// What the list of outlooks does not take, and how it says so.
+// Queries that the list of outlooks refuses, and how.
 
 let ledger: TestLedger;
 beforeAll(async () => {

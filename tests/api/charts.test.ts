@@ -24,7 +24,7 @@ const observe = (values: Record<string, number>) =>
     { as: 'feed' },
   );
 
-/** Waits until the service has heard of all that happened, so that what it keeps from then on is not dropped for it. */
+/** Waits until the service has received all events, so that they drop nothing that it caches from then on. */
 const hearAll = () =>
   vi.waitFor(async () => {
     const { rows } = await ledger.pool.query<{ newest: number; waiting: number }>(
@@ -110,7 +110,7 @@ describe('a chart', () => {
     );
     expect((await read('?version=1')).body).toBe(first.body);
     expect((await read('?kind=history&version=1')).body).toBe(history.body);
-    // Drawn anew, not kept.
+    // Drawn again, not cached.
     expect((await read('?kind=history&version=1&v=anew')).body).toBe(history.body);
     const moment = '2026-11-20T16:00:30Z';
     expect((await read(`?asOf=${moment}`)).body).toBe(first.body);
@@ -135,7 +135,7 @@ describe('a chart', () => {
     );
     await hearAll();
     await read('?kind=drawdown');
-    // The label stays, so no event tells of it.
+    // The label stays the same, so no event reports it.
     await observe({ '2026-11-19': 2650 });
     expect(described((await read('?kind=drawdown')).body)).toContain('RUT closed at 2,650');
     const before = await read('?kind=drawdown&asOf=2026-11-20T16:00:30Z');
@@ -181,7 +181,7 @@ describe('a chart', () => {
   test("of the calibration covers all forecasts of the version's author", async () => {
     const { body } = await read('?kind=calibration', {}, '/v1/outlooks/marked/chart.svg');
     expect(described(body)).toMatch(/^1 resolved outlook: forecast /);
-    // Of all that its author wrote: another outlook is resolved.
+    // It covers everything by its author: another outlook is resolved.
     await createOutlook(ledger, { slug: 'marked-too', title: 'Marked, too' });
     ledger.clock.now = new Date(ledger.clock.now.getTime() + 86_400_000);
     const path = '/v1/outlooks/marked-too/resolution';

@@ -66,7 +66,7 @@ async function view(query = '', slug = SLUG) {
 
 const NOT_DUE = { due: false, reasons: [] };
 
-/** An outlook with one condition, against its bear scenario, that goes by a rule. */
+/** An outlook with one condition with a rule, against its bear scenario. */
 async function withRule(rule: Rule, slug = 'ruled'): Promise<void> {
   const condition = { key: 'met', invalidates: 'bear', statement: 'It is met.', rule };
   const created = await createOutlook(ledger, { slug, invalidationConditions: [condition] });
@@ -237,7 +237,7 @@ describe('while a condition is triggered', () => {
     expect((await conditionOf('rate-relief')).lastChange).toMatchObject({
       answer: { version: 2, way: 'weight', reason: null },
     });
-    // Once answered, it is of no concern to the next.
+    // Once answered, the next version need not answer it.
     expect((await revise({ bear: 0.5, base: 0.25, bull: 0.25 })).statusCode).toBe(201);
   });
 
@@ -372,7 +372,7 @@ describe('while a condition is triggered', () => {
       review: NOT_DUE,
       states: ['rate-relief triggered'],
     });
-    // By its number a version tells the state in which it was published, for good.
+    // A numbered version always shows the state in which it was published.
     expect(await view('/versions/1')).toMatchObject({ review: NOT_DUE, states: [] });
     expect(await view('/versions/2')).toMatchObject({
       review: NOT_DUE,
@@ -479,7 +479,7 @@ describe('an assessment', () => {
     expect(forced.json()).toMatchObject({
       lastChange: { assessment: { overrideReason: 'Announced today.' } },
     });
-    // It was not observations that triggered it, so none takes that away.
+    // Observations did not trigger it, so none clears it.
     await observe(YIELD, ['2026-11-18', 5]);
     expect(await view()).toMatchObject({ states: ['rate-relief triggered'] });
     await revise({ bear: 0.2, base: 0.5, bull: 0.3 });
@@ -556,7 +556,7 @@ describe('at the end of the horizon', () => {
       },
     ]);
     expect(await expireConditions(ledger.pool, day('2027-04-01'))).toEqual([]);
-    // What has expired no observation wakes.
+    // No observation triggers an expired condition.
     ledger.clock.now = day('2027-04-02');
     await observe(
       YIELD,

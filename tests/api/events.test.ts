@@ -34,7 +34,7 @@ const follow = async (path = ALL, options: Parameters<typeof connect>[1] = {}) =
   clients.push(client);
   return client;
 };
-/** Follows from an event on that was told before. */
+/** Follows the stream from an event that was sent before. */
 const resume = (lastEventId: string, path = ALL) => follow(path, { lastEventId });
 
 /** Publishes the next version of the sample, whose bear case is this likely. */
@@ -48,7 +48,7 @@ const changeState = (change: string, slug = SLUG) =>
   changeStateOf(ledger.pool, change, `slug = '${slug}'`);
 
 /**
- * Changes the review reasons of the sample and of another outlook in turns, `count` times in all.
+ * Changes the review reasons of the sample and of another outlook alternately, `count` times in all.
  * Commits in between, as the rows that one transaction leaves behind slow it down more and more.
  */
 const changeOften = (count: number, reason = "'reason ' || i") =>
@@ -65,7 +65,7 @@ const changeOften = (count: number, reason = "'reason ' || i") =>
     alter table outlooks enable trigger guard_outlook;
   end $$`);
 
-/** When something was recorded, as an event says it. */
+/** The time at which something was recorded, from its event. */
 async function recordedAt(position: number): Promise<string> {
   const { rows } = await ledger.pool.query<{ at: Date }>(
     'select recorded_at as at from events where position = $1',
@@ -74,7 +74,7 @@ async function recordedAt(position: number): Promise<string> {
   return rows[0]?.at.toISOString() ?? '';
 }
 
-/** Waits until the service has heard of all events up to this one. */
+/** Waits until the service has received all events up to this one. */
 const heard = async (position: number) => {
   await expect.poll(() => ledger.feed.position).toBe(position);
 };
@@ -82,7 +82,7 @@ const heard = async (position: number) => {
 const idsOf = (events: readonly ToldEvent[]) => events.map(({ id }) => Number(id));
 const upTo = (last: number, first = 1) =>
   Array.from({ length: last - first + 1 }, (_, index) => first + index);
-/** Whether it ends before the service gives up a client that does not read. */
+/** Whether it ends before the service cuts off a client that does not read. */
 const isFinished = async (work: Promise<unknown>) =>
   Promise.race([work.then(() => true), delay(20_000, false)]);
 
@@ -602,7 +602,7 @@ describe('clients that do not read', () => {
 
   const address = () => server.address() as AddressInfo;
 
-  /** Asks for a stream, and reads nothing of it. By HTTP/1.0, where a body goes as it is. */
+  /** Requests a stream and reads nothing of it. By HTTP/1.0, which has no chunks. */
   async function ask(): Promise<Socket> {
     const socket = connectSocket(address().port, '127.0.0.1').pause();
     await once(socket, 'connect');
@@ -610,7 +610,7 @@ describe('clients that do not read', () => {
     return socket;
   }
 
-  /** What the network still has of the answer. */
+  /** The part of the response that is still in the network. */
   async function readAll(socket: Socket): Promise<EventReader> {
     const pieces: Buffer[] = [];
     socket.on('data', (piece) => void pieces.push(piece)).on('error', () => {});
@@ -639,7 +639,7 @@ describe('clients that do not read', () => {
 
     expect(idsOf(told)).toEqual(upTo(EVENTS + 2));
     expect(streams.size).toBe(1);
-    // Else the network took it all, and nobody was slow.
+    // Otherwise the network buffered everything, and no client was slow.
     expect(waiting).toBeGreaterThan(SIZE);
     expect(waiting).toBeLessThan(200 * (SIZE + 1_000));
 
@@ -661,7 +661,7 @@ describe('clients that do not read', () => {
     const waiting = () => response?.writableLength ?? 0;
     for (let turn = 0; turn < 20_000 && waiting() === 0; turn += 1) {
       response?.write(`:${'.'.repeat(2_000)}\n`);
-      await delay(turn % 50 === 0 ? 5 : 0); // for what the network takes
+      await delay(turn % 50 === 0 ? 5 : 0); // so that the network can take the data
     }
     expect(waiting()).toBeGreaterThan(0);
     expect(response?.writableNeedDrain).toBe(false);

@@ -75,7 +75,7 @@ test('a feed has twenty entries at the most', async () => {
       probabilities,
       rationale: '…',
     });
-    // The twentieth asks for what already stood at first, but no longer does.
+    // The twentieth sends the first probabilities, which are no longer current.
     expect(answer.statusCode).toBe(201);
   }
   expect((await atom('/v1/outlooks/another/feed.atom'))('entry')).toHaveLength(20);

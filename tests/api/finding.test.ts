@@ -161,7 +161,7 @@ describe('the filters', () => {
   });
 });
 
-// One by one: what the parser of searches, SQL and URLs take for more than a letter.
+// Characters that are special in searches, SQL or URLs, one by one.
 const SPECIAL = `ab '"\\-&|!():*<>\u0000%;,`.split('');
 
 describe('a search', () => {

@@ -16,8 +16,8 @@ import { historyOf } from '../support/outlooks.ts';
 import { changeState } from '../support/plain-sql.ts';
 import { createOutlook, send, stored } from '../support/requests.ts';
 
-// Revisions that join in one turn of the event loop are one group, so what arrives together is given here, and not left to
-// the time that requests take.
+// Revisions that join in one turn of the event loop are one group, so the tests decide what arrives together, and not
+// the duration of requests.
 
 let ledger: TestLedger;
 let author: { id: string; name: string };
@@ -38,13 +38,13 @@ afterEach(() => ledger.close());
 
 /** A revision of an outlook to a bear of so many percent, with a bull of 25. */
 type Sent = { slug: string; bear: number; key?: string | undefined; ifMatch?: string | undefined };
-/** An answer, a refusal, or that it takes a transaction of its own. */
+/** A response, a refusal, or null for a revision that needs a transaction of its own. */
 type Outcome =
   | { status: number; body: string; etag: string; isNew: boolean }
   | { refused: string; etag: string | undefined }
   | 'alone';
 
-/** An instance of the service, as far as it groups revisions. */
+/** The part of an instance that groups revisions. */
 function instance(): (sent: Sent) => Promise<Outcome> {
   const now = () => ledger.clock.now;
   const frameworks = new LRUCache<number, StoredFramework>({ max: 100 });
@@ -107,7 +107,7 @@ async function transactions(): Promise<number> {
   return rows[0]?.count ?? 0;
 }
 
-/** Holds an idempotency key of the analyst in a transaction, as another instance at work on it does. */
+/** Locks an idempotency key of the analyst in a transaction, like another instance that runs its request. */
 async function holdKey(key: string): Promise<() => Promise<void>> {
   const holder = await ledger.pool.connect();
   await holder.query('begin');
@@ -283,7 +283,7 @@ test('any group gets the same responses as its requests one after the other', as
       ifMatch: ifMatch === 'none' ? undefined : ifMatch === 'current' ? current[outlook] : ifMatch,
     }));
   };
-  /** What two pairs of outlooks have in common that have gone through the same. */
+  /** The members that are equal in two pairs of outlooks with the same history. */
   const seen = (outcomes: Outcome[]) => {
     const bodies = outcomes.map((outcome) => versionOf(outcome) && JSON.stringify(outcome));
     return outcomes.map((outcome, index) => {

@@ -131,7 +131,7 @@ describe('a database that takes no writes', () => {
     const { rows } = await owner.query<{ name: string }>('select current_database() as name');
     const name = rows[0]?.name ?? '';
     await owner.query(`alter database ${name} set default_transaction_read_only = on`);
-    // As in a failover: the primary that was is away, and what is connected to anew takes no writes.
+    // As in a failover: the former primary is gone, and new connections lead to a server that takes no writes.
     await owner.query(
       `select pg_terminate_backend(pid) from pg_stat_activity
         where datname = current_database() and pid <> pg_backend_pid()`,
@@ -149,7 +149,7 @@ describe('a database that takes no writes', () => {
     }
     await owner.query(`alter database ${name} reset default_transaction_read_only`);
     await owner.end();
-    // No connection is told to end: those that were refused are replaced.
+    // Connections need not be ended: those whose write was refused are replaced.
     await expect.poll(async () => (await ledger.revise(REVISION)).statusCode).toBe(201);
     await expect.poll(async () => (await ready()).writes).toBe('accepted');
   });

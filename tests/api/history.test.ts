@@ -204,7 +204,7 @@ describe('a part of a history', () => {
 });
 
 describe('the format', () => {
-  /** Asks in both formats, so that the next who asks may be answered from memory. */
+  /** Reads both formats, so that the next read may come from the cache. */
   async function fill(query: string): Promise<void> {
     for (const accept of ['application/json', 'text/csv']) await read(query, { accept });
   }
@@ -347,7 +347,7 @@ describe('of ten thousand versions', () => {
   beforeAll(async () => {
     ledger.clock.now = new Date(START + BEGIN);
     await createOutlook(ledger, { slug: 'long' });
-    // Past the service, and through every guard. Committed often, as each moves the outlook's row.
+    // Without the service, but with all guards. Committed often, because each version updates the outlook's row.
     await ledger.pool.query(`do $$
       declare
         last outlook_versions;

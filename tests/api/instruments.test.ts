@@ -72,7 +72,7 @@ test.for([1, 2, 3, 7, 100])('the list by symbol, walked by %i, shows each once',
     const { items } = answer.json<{ items: { symbol: string }[] }>();
     seen.push(...items.map(({ symbol }) => symbol));
     url = /^<(.+)>; rel="next"$/.exec(String(answer.headers.link))?.[1] ?? '';
-    await add(`A${limit}${seen.length}`); // before what is still to come, so not to be seen
+    await add(`A${limit}${seen.length}`); // sorts before the rest of the walk, so it must not appear
   }
   expect(seen.filter((symbol) => rows.some((row) => row.symbol === symbol))).toEqual(
     rows.map((row) => row.symbol),

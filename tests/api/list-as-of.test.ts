@@ -143,7 +143,7 @@ describe('a list as of a given time', () => {
 
 describe('a list as of any time', () => {
   const TITLES = ['Zircon', 'Gallium', 'Zircon and gallium'];
-  // Few waits, and none often, so that versions share their moments.
+  // Few and rare waits, so that versions share their times.
   const step = fc.record({
     which: fc.nat(4),
     bear: fc.integer({ min: 0, max: 5000 }),
@@ -151,7 +151,7 @@ describe('a list as of any time', () => {
     wait: fc.constantFrom(0, 0, 1, 500, 86_400_000),
   });
   const question = fc.record({
-    /** Where in the time that the steps took, in thousandths; -1 is just before. */
+    /** The place in the time that the steps took, in thousandths; -1 is just before. */
     place: fc.integer({ min: -1, max: 1000 }),
     limit: fc.integer({ min: 1, max: 4 }),
     sort: fc.constantFrom('-publishedAt', 'publishedAt', 'slug'),
@@ -163,7 +163,7 @@ describe('a list as of any time', () => {
   type Question = typeof question extends fc.Arbitrary<infer One> ? One : never;
   let rounds = 0;
 
-  /** Takes the steps on outlooks of their own. Answers all that was recorded, by outlook. */
+  /** Takes the steps on new outlooks, and returns everything that was recorded, by outlook. */
   async function record(steps: readonly Step[]): Promise<Item[][]> {
     rounds += 1;
     const slugs = new Set<string>();
@@ -183,7 +183,7 @@ describe('a list as of any time', () => {
     return Promise.all(histories);
   }
 
-  /** What the list has to show, from the histories alone. */
+  /** The expected list, computed from the histories alone. */
   function expected(histories: readonly Item[][], then: string, asked: Question): Item[] {
     const { scenario, min, q, sort } = asked;
     const seen = histories.flatMap((versions, id) => {

@@ -19,11 +19,11 @@ beforeAll(async () => {
 afterAll(() => ledger.close());
 
 const markdown = (url: string) => ledger.call({ url, headers: { accept: 'text/markdown' } });
-// HTML in the source would come out as such, were it not escaped.
+// HTML in the source would be rendered as such if it were not escaped.
 const parser = new MarkdownIt({ html: true, linkify: false });
 const rendered = (source: string) => load(parser.render(source));
 
-/** Texts of a JSON value, wherever they stand. */
+/** All texts in a JSON value. */
 function textsOf(value: unknown): string[] {
   if (typeof value === 'string') return [value];
   if (typeof value !== 'object' || value === null) return [];
@@ -127,7 +127,7 @@ test('text of analysts is never markup', async () => {
   expect(body).not.toContain('&#xA;');
   const $ = rendered(body);
   expect($('script, b, i, del, pre, img:not([alt^="Bear"])').toArray()).toEqual([]);
-  // Emphasis, quotations, headings and lists are those of the article, and never of a text.
+  // Emphasis, quotations, headings and lists come from the article, never from a text.
   expect($('h1')).toHaveLength(1);
   expect($('a').toArray()).toEqual([]);
   expect($('hr').toArray()).toEqual([]);
@@ -136,7 +136,7 @@ test('text of analysts is never markup', async () => {
     expect($(row).children()).toHaveLength(columns);
   }
   const text = inLine($('body').text());
-  // A unit is not told beside what a figure is displayed as.
+  // A figure with a display text has no unit beside it.
   const { metrics, ...rest } = sent;
   const figures = (metrics as { name: string; display: string; source: string }[]).map(
     ({ name, display, source }) => [name, display, source],

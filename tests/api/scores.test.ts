@@ -277,7 +277,7 @@ test('bands that moved after a version do not affect its score', async () => {
   at(5);
   await post('/framework', { rationale: 'R', scenarios: banded(-0.3, 0.1) }, 'PATCH');
   at(11);
-  // By what stands it is base; by what was said first, bear.
+  // By the current closes it is base; by the first ones, bear.
   await resolve('base', { realisedReturn: -0.2 });
   const { versions, outlook } = await scores();
   expect(versions.map(({ outcome }) => outcome)).toEqual(['bear', 'base']);
@@ -286,7 +286,7 @@ test('bands that moved after a version do not affect its score', async () => {
     '/v1/track-record?from=2026-12-11&to=2026-12-12&asOf=' + ledger.clock.now.toISOString();
   const record = (await ledger.call({ url })).json<{ n: number }>();
   expect(record.n).toBeGreaterThan(0);
-  // An outcome that goes against the return is everybody's.
+  // An outcome that contradicts the return applies to all versions.
   at(12);
   await resolve('bull', { realisedReturn: -0.2, supersedes: 1 });
   expect((await scores()).versions.map(({ outcome }) => outcome)).toEqual(['bull', 'bull']);

@@ -210,7 +210,7 @@ describe('a time is refused', () => {
     ]);
   });
 
-  // The space stands before the time, where no plus belongs.
+  // The space is before the time, where a plus can't be.
   test('with a space instead of its T with the usual detail', async () => {
     const answer = await read('?asOf=2026-11-20%2016:00');
     expect(faultsOf(answer.json())).toEqual({ '/asOf': MOMENT });
@@ -226,7 +226,7 @@ describe('a time is refused', () => {
 
 describe('as of any time', () => {
   const step = fc.record({
-    // Few waits, and none often, so that versions share their moments.
+    // Few and rare waits, so that versions share their times.
     wait: fc.constantFrom(0, 0, 1, 2, 1000, 86_400_000),
     isReworded: fc.boolean(),
   });
@@ -238,7 +238,7 @@ describe('as of any time', () => {
   const question = fc.record({ moment, offset: fc.integer({ min: -1439, max: 1439 }) });
   let rounds = 0;
 
-  /** A moment as the clock on a wall shows it where it is `offset` minutes later than in UTC. */
+  /** A time as local clocks show it, `offset` minutes ahead of UTC. */
   function written(milliseconds: number, offset: number): string {
     const local = new Date(milliseconds + 60_000 * offset).toISOString().slice(0, -1);
     const [hours, minutes] = [Math.floor(Math.abs(offset) / 60), Math.abs(offset) % 60];
@@ -261,7 +261,7 @@ describe('as of any time', () => {
             else if (isReworded) await patchFramework(ledger, { title, rationale: 'R' }, { slug });
             else await revise(slug);
             times.push(ledger.clock.now.getTime());
-            // Kept from now on, and outdated where the next step takes no time.
+            // Cached from now on, and stale if the next step takes no time.
             expect(await versionOf(`?asOf=${written(times.at(-1) ?? 0, 0)}`, slug)).toBe(index + 1);
           }
           wait(2);
@@ -388,7 +388,7 @@ describe('minVersion', () => {
 
   test('bypasses the cache for a version that another instance published', async () => {
     await revise(SLUG);
-    await ledger.pool.query(thirdOfSample()); // and no event tells of it
+    await ledger.pool.query(thirdOfSample()); // which no event reports
     expect(await versionOf('', SLUG)).toBe(2);
     expect(await versionOf('?minVersion=3', SLUG)).toBe(3);
   });

@@ -37,7 +37,7 @@ type TrackRecord = {
 const DAY = 86_400_000;
 const near = (value: number) => expect.closeTo(value, 10);
 
-/** A ledger with a key for each name, and what they do in it. */
+/** A ledger with a key for each name, and functions to write with them. */
 async function startDesks<Name extends string>(names: readonly Name[]) {
   const ledger = await startLedger();
   const keys = new Map<Name, { id: string; authorization: string }>();
@@ -133,7 +133,7 @@ describe('a simulated history of 240 outlooks, posted through the API', () => {
 
   test('ranks the analysts by their expected scores', async () => {
     const records = await all('?source=view');
-    // Half of the time each of the two forecasts stands, and what is known is the true distribution.
+    // Each of the two forecasts is current for half the time, and uses what is known of the true distribution then.
     const expected = (name: Forecaster) =>
       CASES.flatMap(({ known }) => known).reduce((sum, truth) => {
         const said = fractionsOf(SAYS[name](truth));
@@ -172,7 +172,7 @@ describe('a simulated history of 240 outlooks, posted through the API', () => {
     expect(outside('calibrated')).toEqual([]);
     const strayed = outside('overconfident');
     expect(strayed.length).toBeGreaterThanOrEqual(2);
-    // What is said to be sure comes about less often, what is ruled out more often.
+    // Outcomes that are forecast as certain happen less often, those that are ruled out more often.
     for (const { predictedMean, realisedRate } of strayed) {
       expect(Math.sign(realisedRate - predictedMean)).toBe(predictedMean < 1 / 3 ? 1 : -1);
     }

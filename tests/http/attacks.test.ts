@@ -14,7 +14,7 @@ import { DOCUMENT } from '../support/openapi.ts';
 import { OPERATIONS } from '../support/operations.ts';
 import { createOutlook, MERGE_PATCH, send, stored } from '../support/requests.ts';
 
-// What SECURITY.md promises, where no other test holds it.
+// The promises of SECURITY.md that no other test checks.
 
 let ledger: TestLedger;
 beforeAll(async () => {

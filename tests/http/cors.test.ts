@@ -60,7 +60,7 @@ describe('a page of any origin', () => {
   test.for(['POST', 'PATCH', 'DELETE', 'PUT'])('may not %s', async (method) => {
     const { headers } = await preflight(open, STRANGER, method);
     expect(allows(headers).methods).not.toContain(method);
-    // POST needs no leave of its own; a key and a content type do.
+    // CORS always allows POST, but a key and a content type need permission.
     expect(headers['access-control-allow-headers']).toBe(
       'If-None-Match, Last-Event-ID, X-Request-Id',
     );

@@ -24,7 +24,7 @@ const read = (url: string, headers: Record<string, string> = {}) =>
 type Row = Record<string, string>;
 const rowsOf = (body: string): Row[] => parse(body, { columns: true }) as Row[];
 
-/** What a member of an item is as a cell. */
+/** The cell for a member of an item. */
 function cell(item: Record<string, unknown>, column: string): string {
   const value = column
     .split('.')
@@ -72,7 +72,7 @@ describe.each(LISTS)('$operationId', ({ url }) => {
         expect([column, value.replace(/^'(?=[=+\-@])/, '')]).toEqual([column, told]);
       }
     }
-    // An audit trail grows by the reads of admins no more than any list does.
+    // Reads by admins do not add to the audit trail.
     const named = await read(`${url}${url.includes('?') ? '&' : '?'}format=csv`);
     expect(named.body).toBe(csv.body);
     expect(String(csv.headers.vary)).toContain('Accept,');
@@ -111,7 +111,7 @@ test('any text comes back unchanged', async () => {
   });
   expect(revised.statusCode).toBe(201);
   const { body } = await read('/v1/outlooks/nasty/versions?format=csv');
-  // A reader that takes a lone line break for the end of a row must not.
+  // Some readers take a lone CR or LF for the end of a row, so it must be quoted.
   expect(body).toContain(`"${rationale}"`);
   const versions = rowsOf(body);
   expect(versions.map((row) => row['rationale'])).toEqual([

@@ -5,8 +5,8 @@ import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { OPERATIONS, READS } from '../support/operations.ts';
 import { MERGE_PATCH } from '../support/requests.ts';
 
-// Whatever is sent, the service has no fault of its own, `call` finds each answer described, and what was refused
-// left nothing behind.
+// Whatever is sent, there is no 500, `call` checks each response against its schema, and refused requests
+// store nothing.
 
 /** How many times as many requests as usual are sent (vitest.faults.config.ts). */
 const FACTOR = Number(process.env['FUZZ_FACTOR'] ?? 1);

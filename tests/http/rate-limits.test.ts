@@ -21,7 +21,7 @@ afterEach(async () => {
   await ledger.close();
 });
 
-/** A read that no memory answers. */
+/** A read that is never cached. */
 let moment = 0;
 const ask = (remoteAddress = '127.0.0.1', headers: Record<string, string> = {}) =>
   ledger.call({
