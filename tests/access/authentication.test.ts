@@ -17,7 +17,7 @@ afterAll(async () => {
   await closed.close();
 });
 
-// What each operation takes, by hand: the document says only that a key is needed.
+// The required role of each operation, by hand: the document says only that a key is needed.
 const ROLE_OF: Record<string, Role> = {
   createOutlook: 'analyst',
   reviseOutlook: 'analyst',

@@ -33,7 +33,7 @@ type Sent = [method: 'POST' | 'PATCH', url: string, body: unknown];
 const keyed = ([method, url, body]: Sent, key: string, headers = {}) =>
   send(ledger, method, url, body, { as: 'admin', headers: { 'idempotency-key': key, ...headers } });
 
-/** What a client sees of an answer, but for what belongs to the request. */
+/** The parts of a response that a client sees, without those that belong to the request. */
 function seen({ statusCode, headers, body }: LightMyRequestResponse) {
   const { date: _, 'x-request-id': __, ...rest } = headers;
   return { statusCode, headers: rest, body };

@@ -155,7 +155,7 @@ describe('reading', () => {
   test('lists keys newest first, without the keys themselves, by pages of any size', async () => {
     for (let index = 0; index < 3; index += 1) {
       ledger.clock.now = new Date(ledger.clock.now.getTime() + 1000);
-      await Promise.all([issue({}), issue({})]); // two of one moment
+      await Promise.all([issue({}), issue({})]); // two at the same time
     }
     const all = (await admin('/v1/keys?limit=100')).json<{ items: Key[] }>().items;
     expect(all.map(({ createdAt }) => createdAt)).toEqual(

@@ -23,7 +23,7 @@ type Pair = { publicKey: CryptoKey; privateKey: CryptoKey };
 let pair: Pair;
 let other: Pair;
 let extractable: Pair;
-/** An identity provider: what it publishes, and how often it was asked. */
+/** An identity provider: its documents, and how often they were fetched. */
 let provider: Server;
 let issuer = '';
 let published: { kid: string; key: CryptoKey }[] = [];
@@ -215,7 +215,7 @@ describe('a token of the configured issuer', () => {
     const token = await signed();
     const read = () => withToken(`/v1/outlooks/${SLUG}`, token);
     expect((await read()).statusCode).toBe(200);
-    ledger.clock.now = new Date('2026-11-20T16:05:29Z'); // within what clocks may differ by
+    ledger.clock.now = new Date('2026-11-20T16:05:29Z'); // within the tolerance for clocks
     expect((await read()).statusCode).toBe(200);
     ledger.clock.now = new Date('2026-11-20T16:05:30Z');
     const late = await read();

@@ -16,7 +16,7 @@ import { drawdownOf } from '../../src/domain/drawdown.ts';
 const LOOK: ChartLook = { width: 720, height: 400, scale: 1, theme: 'auto' };
 const THIRDS = { bear: 0.3, base: 0.45, bull: 0.25 };
 
-/** What a chart tells in words. It must be well-formed XML. */
+/** The text description of a chart. It must be well-formed XML. */
 function told(svg: string) {
   expect(XMLValidator.validate(svg)).toBe(true);
   expect(svg).not.toContain(']]>');

@@ -93,7 +93,7 @@ describe('return bands', () => {
       ['bull', 'max'],
     ) as fc.Arbitrary<['bear' | 'base' | 'bull', 'min' | 'max']>;
     const other = fc.option(fc.double({ min: -1, max: 1000, noNaN: true }), { nil: null });
-    // Where two bands touch, either end may be the wrong one: the fault stands at the later.
+    // Where two bands touch, either end may be the wrong one: the fault is at the later.
     const told: Record<string, string[]> = {
       'bear/min': ['bear/returnBand/min'],
       'bear/max': ['bear/returnBand/max', 'base/returnBand/min'],

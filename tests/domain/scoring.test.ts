@@ -38,7 +38,7 @@ test.each(VECTORS)('$forecast scores for $outcome', (vector) => {
   const uniform = scoresOf(UNIFORM, outcome);
   expect(scores.brier).toBeCloseTo(vector.brier, 12);
   expect(scores.rankedProbability).toBeCloseTo(vector.rankedProbability, 12);
-  // toBeCloseTo takes Infinity for close to itself only.
+  // toBeCloseTo accepts Infinity only for Infinity.
   expect(scores.logarithmic).toBeCloseTo(vector.logarithmic ?? Infinity, 12);
   expect(skillOf(scores.brier, uniform.brier).value).toBeCloseTo(vector.brierSkill, 12);
   expect(skillOf(scores.rankedProbability, uniform.rankedProbability).value).toBeCloseTo(
@@ -91,7 +91,7 @@ test('each is proper: its expectation is best at the true distribution', () => {
       for (const name of SCORE_NAMES) {
         expect(honest[name]).toBeLessThanOrEqual(dishonest[name] + 1e-12);
       }
-      // Strictly, where they differ by a basis point or more.
+      // Strictly better if they differ by a basis point or more.
       const differs = truth.bear !== other.bear || truth.base !== other.base;
       const isStrict = SCORE_NAMES.map((name) => honest[name] < dishonest[name]);
       expect(isStrict).toEqual(SCORE_NAMES.map(() => differs));

@@ -14,7 +14,7 @@ const OUTLOOKS = 1_200;
 let pool: pg.Pool;
 let app: FastifyInstance;
 beforeAll(async () => {
-  // One connection, so that what it counts can be asked for.
+  // One connection, so that its statistics can be read.
   pool = openDatabase(await createDatabase(), 1);
   await loadSamples(pool, new Date('2026-11-20T16:00:00.000Z'));
   // What it looks at would be counted, too.
@@ -192,6 +192,6 @@ test('a track record reads only its own outlooks, page by page', async () => {
   const { rows } = await pool.query<{ id: string }>('select id from analysts limit 1');
   const author = await record(`/v1/analysts/${rows[0]?.id}/track-record`);
   expect([author.n, author.scores]).toEqual([OUTLOOKS, all.scores]);
-  // Where there are many a page is entered by its key: what it costs is what it has.
+  // With many rows a page starts at its key, so its cost depends only on its own rows.
   expect(author.pages).toBeLessThan(2 * all.pages + 100);
 });

@@ -5,7 +5,7 @@ import { publish, publishSecond } from '../support/outlooks.ts';
 import { attempt, openSession, refusal } from '../support/plain-sql.ts';
 import { event, outlook, version } from '../support/rows.ts';
 
-// Each statement here differs in one thing from one that the database takes.
+// Each statement here differs in one thing from one that the database accepts.
 
 let ledger: TestLedger;
 let owner: pg.Client;

@@ -37,7 +37,7 @@ afterEach(async () => {
   await pool.end();
 });
 
-/** As a superuser does it: no trigger runs, and no constraint stands in the way. */
+/** As a superuser: no trigger runs, and no constraint is checked. */
 async function tamper(statement: string): Promise<void> {
   await owner.query('set session_replication_role = replica');
   await owner.query(

@@ -98,7 +98,7 @@ describe('the page of an outlook', () => {
     const told = inLine($('#diff').text());
     expect(told).toContain('Reworded.');
     expect(told).toContain('absent');
-    // Unasked, where the wording changed.
+    // Shown by default if the wording changed.
     expect((await page(PATH)).$('#diff h2').text()).toBe('From version 2 to version 3');
     const { $: same } = await page(`${PATH}?version=2&against=2`, 422);
     expect(same('main').text()).toContain('must be another version than 2');

@@ -34,7 +34,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** All rows of all tables as text, but for what says which transaction wrote them. */
+/** All rows of all tables as text, without transaction ids. */
 async function contents(pool: pg.Pool): Promise<Record<string, string[]>> {
   const tables = [...TABLES, ...SWEPT].map(async (table) => {
     const { rows } = await pool.query<{ row: string }>(

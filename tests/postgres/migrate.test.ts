@@ -95,7 +95,7 @@ describe.each([
     const journal = (await pool.query(JOURNAL)).rows;
     await expect(migrateToLatest(pool)).rejects.toThrow(new Error(line));
     expect((await pool.query(JOURNAL)).rows).toEqual(journal);
-    // An instance that runs already serves on while a newer release takes over.
+    // A running instance continues while a newer release takes over.
     expect(await readiness(pool)).toEqual(
       line === AHEAD
         ? { status: 200, detail: undefined }

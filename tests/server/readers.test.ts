@@ -42,7 +42,7 @@ async function post(path: string, body: object): Promise<number> {
 
 type Body = { version?: number; items?: { slug?: string; version: number }[] };
 
-/** The version that an answer tells of an outlook; null for a 304. */
+/** The version of an outlook in a response; null for a 304. */
 async function seen(origin: string, path: string, slug: string, etag?: string) {
   const condition = etag ? { 'if-none-match': etag } : undefined;
   const { status, headers, text } = await exchange('GET', origin + path, { ...condition });

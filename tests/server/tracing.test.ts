@@ -6,7 +6,7 @@ import { createDatabase, openDatabase } from '../support/database.ts';
 import { SLUG } from '../support/http-client.ts';
 import { cleanUp, run, type Service, startService } from '../support/service.ts';
 
-/** What takes traces: keeps what it was sent, as it came. */
+/** A collector of traces that stores what it gets. */
 let collector: Server;
 let received = Buffer.alloc(0);
 let paths: string[] = [];

@@ -7,7 +7,7 @@ import { createDatabase, openDatabase } from '../support/database.ts';
 import { get, revise, SLUG } from '../support/http-client.ts';
 import { cleanUp, type Service, startService } from '../support/service.ts';
 
-// Started at the same moment, on a database that nobody has migrated.
+// Started at the same time, on a database that nobody has migrated.
 
 let pool: pg.Pool;
 let services: Service[];

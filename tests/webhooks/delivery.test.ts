@@ -33,7 +33,7 @@ afterAll(() => ledger.close());
 
 let receiver: Receiver;
 beforeEach(async () => {
-  // Receivers compare what is signed with their own clocks.
+  // Receivers compare the signed time with their own clocks.
   ledger.clock.now = new Date();
   [names, lookups] = [{}, []];
   receiver = await new Receiver().open();
@@ -70,12 +70,12 @@ async function revise(slug: string): Promise<void> {
   const answer = await send(ledger, 'POST', `/v1/outlooks/${slug}/revisions`, body);
   expect(answer.statusCode, answer.body).toBe(201);
 }
-/** What a receiver is to be told of revisions of an outlook. */
+/** The events that a receiver must get for the revisions of an outlook. */
 const published = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, index) => `outlook.version.published ${from + index}`);
 const KINDS = { kinds: ['outlook.version.published'] };
 
-/** Waits until all was taken up that is due by now: what came about after it has arrived at somebody else. */
+/** Waits until everything that is due was claimed: a later event has arrived at another receiver. */
 async function settled(): Promise<void> {
   const other = await new Receiver().open();
   const { id } = await subscribe(ledger, other.url, { kinds: ['outlook.created'] });
@@ -339,7 +339,7 @@ test('a slow receiver delays only itself', async () => {
 test('another instance delivers what a lost one had claimed, once the lease ends', async () => {
   const { id } = await subscribe(ledger, receiver.url, KINDS);
   const [slug = ''] = await outlooks(1);
-  // Takes what the service would, and ends without a word.
+  // Claims what the service would, and ends without recording an outcome.
   await ledger.pool.query('select sequence_events()');
   await ledger.pool.query('update webhooks set position = (select max(position) from events)');
   await ledger.pool.query(
@@ -431,7 +431,7 @@ describe('a webhook is disabled', () => {
         at: ledger.clock.now.toISOString(),
         reason: 'failing',
       });
-    // It starts anew: another failure does not disable it at once.
+    // The count starts again: another failure does not disable it at once.
     expect((await patch(id, { enabled: true })).statusCode).toBe(200);
     await expect.poll(attempts).toBe(5);
     expect(await webhook(id)).toMatchObject({
@@ -596,7 +596,7 @@ test('without permission no private address is reached, by any name', async () =
     .toBe(
       'the URL must point to a public address; hooks.desk.example is 127.0.0.1, which is not public (loopback)',
     );
-  // As where the setting was another one before.
+  // As if the setting had been different before.
   await strict.pool.query('update webhooks set url = $1', [receiver.url]);
   const test = await strict.call({ method: 'POST', url: `/v1/webhooks/${id}/test`, as: 'admin' });
   expect(test.json()).toMatchObject({ delivered: false, fault: 'the URL must be an https URL' });

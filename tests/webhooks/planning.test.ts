@@ -25,7 +25,7 @@ beforeAll(async () => {
   ledger = await startLedger({ samples: true });
   await publish(ledger, ...Array.from({ length: OUTLOOKS - 1 }, (_, index) => `case-${index}`));
   writer = await openSession(ledger.url);
-  // Events without anything behind them.
+  // Events without versions.
   await writer.query('set session_replication_role = replica');
 });
 afterAll(async () => {
@@ -190,7 +190,7 @@ test('the outcome of an attempt that was thought lost counts if it is a success'
     return rows[0];
   };
   expect(await state(late.id)).toEqual({ delivered: true, due: null });
-  // Whoever has it now goes on undisturbed.
+  // The instance that has it now continues undisturbed.
   const lease = new Date(NOW.getTime() + 2_000);
   expect(await state(failed.id)).toEqual({ delivered: false, due: lease });
   for (const one of again) await succeed(one);

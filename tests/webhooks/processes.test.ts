@@ -83,7 +83,7 @@ async function subscribe(url: string): Promise<string> {
 }
 
 let revisions = 0;
-/** Revises all outlooks at once; answers what is to be told of it, by outlook. */
+/** Revises all outlooks at once; returns the expected events, by outlook. */
 async function revise(times: number): Promise<Record<string, string[]>> {
   const told = await Promise.all(
     SLUGS.map(async (slug, index) => {

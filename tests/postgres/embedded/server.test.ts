@@ -341,7 +341,7 @@ describe.concurrent('the service', () => {
       const { connection, pid } = await service.said;
       await query(connection, 'create table entries (n int)');
       let acknowledged = 0;
-      // The next server takes the same socket, so a writer that met no gap would go on with it.
+      // The next server uses the same socket, so a writer that noticed no gap would continue with it.
       const writing = (async () => {
         while (!service.process.killed) {
           await query(connection, `insert into entries values (${++acknowledged})`);
