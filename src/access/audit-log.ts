@@ -85,10 +85,10 @@ export async function listAudit(
   filter: { kind: NewAuditEntry['kind'] | null; analystId: string | null },
   page: { before: number | null; limit: number },
 ): Promise<AuditEntry[]> {
-  const wanted = ['true'];
+  const conditions = ['true'];
   const values: unknown[] = [page.limit];
   const add = (condition: (parameter: string) => string, value: unknown) => {
-    if (value !== null) wanted.push(condition(`$${values.push(value)}`));
+    if (value !== null) conditions.push(condition(`$${values.push(value)}`));
   };
   add((parameter) => `e.kind = ${parameter}`, filter.kind);
   add((parameter) => `e.analyst_id = ${parameter}`, filter.analystId);
@@ -98,7 +98,7 @@ export async function listAudit(
        e.method, e.path, e.status, e.problem, e.detail, e.address, e.request_id as "requestId", e.times,
        case when a.id is not null then json_build_object('id', a.id, 'name', a.name) end as analyst
      from audit_entries e left join analysts a on a.id = e.analyst_id
-     where ${wanted.join(' and ')} order by e.id desc limit $1`,
+     where ${conditions.join(' and ')} order by e.id desc limit $1`,
     values,
   );
   return rows;

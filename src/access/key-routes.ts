@@ -44,10 +44,10 @@ function issueRoute(api: Api, ledger: KeyDeps): void {
     },
     handler: async (request, reply) => {
       const at = ledger.now();
-      const asked = keyRequest(request.body, at);
+      const requested = keyRequest(request.body, at);
       forbidStoring(reply);
       await runWrite(request, reply, ledger, {
-        work: (session) => issueKey(session, asked, at),
+        work: (session) => issueKey(session, requested, at),
         respond: ({ key: text, issued }) => ({
           status: 201,
           headers: { location: `/v1/keys/${issued.id}` },

@@ -77,7 +77,7 @@ function readinessRoute(api: Api, { pool, feed }: HealthDeps, isStorageFull: () 
     return { isReadOnly: await isReadOnly(pool) };
   };
   // Anyone may ask, without a limit, so simultaneous requests share one check.
-  let asked: ReturnType<typeof ask> | null = null;
+  let pending: ReturnType<typeof ask> | null = null;
 
   api.route({
     method: 'GET',
@@ -100,8 +100,8 @@ function readinessRoute(api: Api, { pool, feed }: HealthDeps, isStorageFull: () 
       },
     },
     handler: async (_request, reply) => {
-      asked ??= ask().finally(() => (asked = null));
-      const { isReadOnly } = await asked;
+      pending ??= ask().finally(() => (pending = null));
+      const { isReadOnly } = await pending;
       forbidStoring(reply);
       return reply.send({
         status: 'ready',
