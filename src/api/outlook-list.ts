@@ -63,7 +63,7 @@ function listRoute(api: Api, ledger: OutlookListDeps): void {
 type OutlookPageOf = { items: z.output<typeof outlookSummary>[]; nextCursor: string | null };
 
 /**
- * A function that reads a page of the list of outlooks; it throws the same problem if the query searches for no word.
+ * Prepares a read of a page of the list of outlooks. The read throws the same problem if a search has no searchable word.
  * @throws Problem `invalid-request` if `asOf` is in the future, or the cursor belongs to another query
  */
 export function outlookPageReader(
