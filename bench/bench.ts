@@ -4,7 +4,7 @@ import type { Ledgers } from './ledgers.ts';
 import { deal, type FullSpeed, type Generator, type Shot } from './load.ts';
 import type { Options } from './options.ts';
 
-/** What every case gets. */
+/** The tools that every case gets. */
 export type Bench = {
   options: Options;
   ledgers: Ledgers;
@@ -38,7 +38,7 @@ export type Outcome = {
 
 export type Pair = { reference: Figures; service: Figures };
 
-/** Measures both sides by turns. */
+/** Measures both sides alternately. */
 export async function takeTurns(
   { options, report }: Bench,
   reference: (round: number) => Promise<Figures>,

@@ -7,7 +7,7 @@ export type Figures = {
   /** Latencies in milliseconds. */
   p50: number;
   p99: number;
-  /** Milliseconds of CPU that the measured process used for a request; null where the system doesn't report it. */
+  /** Milliseconds of CPU that the measured process used for a request; null if the system doesn't report it. */
   cpu: number | null;
   /** The share of one core that the generator used. */
   generator: number;

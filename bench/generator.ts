@@ -23,7 +23,7 @@ async function shoot(
   seconds: number | 'once',
   status: number,
 ): Promise<Heard> {
-  etags.clear(); // what was cut off at the end may have been published
+  etags.clear(); // a request that was cut off at the end may have published a version
   const wrong = new Map<number, number>();
   const latencies: number[] = [];
   const began = performance.now();
@@ -57,7 +57,7 @@ async function shoot(
   return { latencies, elapsed: ended - began };
 }
 
-/** The ETags of the last answers, by path. */
+/** The ETags of the last responses, by path. */
 const etags = new Map<string, string>();
 
 function requestOf({ isGuarded, ...shot }: Shot): autocannon.Request {
@@ -120,7 +120,7 @@ function read({ origin, path }: Paced, agent: Agent): Promise<void> {
   });
 }
 
-/** Counts the CPU that the measured process and the generator use meanwhile. */
+/** Counts the CPU that the measured process and the generator use during the work. */
 async function metered(pid: number, work: () => Promise<Heard>): Promise<Figures> {
   const [before, own] = [cpuOf(pid), process.cpuUsage()];
   const { latencies, elapsed } = await work();

@@ -6,7 +6,7 @@ import type { Group } from './seed.ts';
 export const COMPARED = 32;
 export const SHORT_VERSIONS = 10;
 export const SMALL_OUTLOOKS = 100;
-/** Lots of versions that are read once each to warm up, a lot being what a round takes. */
+/** How many rounds' worth of versions are read to warm up, each version once. */
 export const WARM_UP_LOTS = 10;
 
 /**

@@ -6,7 +6,7 @@ export type Shot = {
   method?: 'GET' | 'POST';
   headers?: Record<string, string>;
   body?: string;
-  /** Whether each request has an `Idempotency-Key` of its own and, as If-Match, the ETag of the last answer to its path. */
+  /** Whether each request has an `Idempotency-Key` of its own and, as If-Match, the ETag of the last response for its path. */
   isGuarded?: boolean;
 };
 

@@ -24,7 +24,7 @@ export type PlainJob = {
   warmUp: number;
 };
 
-// With what the audit trail gets, so that there is no statement that could be left out.
+// Includes the audit entry, so that it has every statement that the service needs.
 const APPEND = {
   name: 'append-audited',
   text: APPEND_VERSIONS.text.replace(/^with /, `with audit as (${appendAuditRows('$3')}), `),

@@ -6,21 +6,20 @@ export type BasisPoints = { bear: number; base: number; bull: number };
 export const RATIONALE =
   'Long-term yields jumped; financing pressure on small caps rises with them.';
 
-/** Probabilities by number, each number's others than any other's. */
+/** Probabilities by number; each number has different ones. */
 export function split(number: number): BasisPoints {
   const bear = number % 4_000;
   const base = 1_000 + Math.floor(number / 4_000);
   return { bear, base, bull: 10_000 - bear - base };
 }
 
-/** What the plain loop goes back and forth between. */
+/** The probabilities between which the plain loop alternates. */
 export const PLAIN_SPLITS: [BasisPoints, BasisPoints] = [split(0), split(1)];
 
 let last = 1;
 
 /**
- * The request that revises an outlook to probabilities that no other request gives, so that whatever
- * stands by then, it changes something.
+ * A revision to probabilities that no other request sends, so that it always changes something.
  */
 export function revisionShot(slug: string, key: string): Shot & { body: string } {
   const { bear, base, bull } = split((last += 1));

@@ -37,7 +37,7 @@ export async function seed(
   await client.query('checkpoint');
 }
 
-/** Built once at the end, the index of words takes a fraction of the time. */
+/** Drops the index of words: to build it once at the end takes a fraction of the time. */
 async function dropSearchIndex(client: pg.Client): Promise<() => Promise<void>> {
   const { rows } = await client.query<{ definition: string }>(
     `select indexdef as definition from pg_indexes where indexname = 'frameworks_search'`,

@@ -73,14 +73,14 @@ const { version } = JSON.parse(
 export type AppOptions = {
   config: Config;
   pool: pg.Pool;
-  /** What caches and streams follow; whoever made it starts and closes it. */
+  /** The events that caches and streams follow. The caller starts and closes it. */
   feed: ChangeFeed;
-  /** The clock. Everything that the ledger records or judges by time asks it. */
+  /** The clock. Every time that the ledger records or decides by comes from it. */
   now: () => Date;
   logger: FastifyBaseLogger;
-  /** Whether requests are traced, by what OpenTelemetry's own settings say. */
+  /** Whether requests are traced. OpenTelemetry's own settings say where to. */
   isTraced?: boolean;
-  /** How the names of webhooks are looked up; as the machine does it unless given. */
+  /** Resolves the host names of webhooks; by the machine's resolver unless given. */
   resolve?: Resolve;
 };
 
@@ -89,14 +89,14 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { config, logger } = options;
   const app = fastify({
     loggerInstance: logger,
-    // http/logging.ts tells of requests, by their ids. A logger for each costs more than a kept reply.
+    // http/logging.ts logs requests with their ids. A logger for each request would cost more than a cached response.
     logController: new LogController({ disableRequestLogging: true }),
     childLoggerFactory: (parent) => parent,
     genReqId: requestId,
     trustProxy: config.trustedProxies.length > 0 && [...config.trustedProxies],
     bodyLimit: 1_048_576,
     requestTimeout: 30_000,
-    http: { connectionsCheckingInterval: 5_000 }, // how exact that is
+    http: { connectionsCheckingInterval: 5_000 }, // the precision of these timeouts
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 200 },
@@ -138,8 +138,8 @@ function servicesOf(app: FastifyInstance, options: AppOptions) {
   const { requireKeyForReads, cacheMaxBytes, oidc } = config;
   const frameworks: FrameworkCache = new LRUCache({
     maxSize: Math.max(1, 0.5 * cacheMaxBytes),
-    // The text, what is rendered of it, the objects around both, and as much again, as what is dropped
-    // stays until it is collected.
+    // The text, its rendered JSON and the objects around both, times two, because a dropped framework stays in memory
+    // until it is collected as garbage.
     sizeCalculation: (stored) => 4 * stored.size + 4_000,
   });
   const addressPolicy = { resolve, allowsPrivate: config.webhookPrivateAddresses };
@@ -208,7 +208,7 @@ async function mountRoutes(
   refuseRemainingMethods();
 }
 
-/** The client's request id where it is fit for a log line and a header, else one of our own. */
+/** The client's request id if it is fit for a log line and a header, else one of our own. */
 function requestId(request: { headers: Record<string, string | string[] | undefined> }): string {
   const sent = request.headers['x-request-id'];
   return typeof sent === 'string' && /^[\w.:-]{1,100}$/.test(sent) ? sent : randomUUID();

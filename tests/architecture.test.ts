@@ -108,7 +108,7 @@ test.each([
   expect(wrong).toBe(`${name} imports ${imports[0]}`);
 });
 
-test('there is no room but these', () => {
+test('there are no other rooms', () => {
   expect(new Set(modules.map(({ room }) => room))).toEqual(new Set([...ROOMS, 'browser']));
 });
 
@@ -119,7 +119,7 @@ test('no modules import each other in a circle', () => {
   expect([...left.keys()]).toEqual([]);
 });
 
-test('no module only gathers others', () => {
+test('no module only re-exports others', () => {
   expect(modules.filter(({ name }) => path.basename(name) === 'index.ts')).toEqual([]);
 });
 

@@ -5,7 +5,7 @@ import { fetchWithRetries } from './requests.ts';
 
 /**
  * A client of the service at a base URL, with the user's key.
- * @throws UsageError where the URL can't be that of a service, or the key would be sent unencrypted
+ * @throws UsageError if the URL can't be that of a service, or the key would be sent unencrypted
  */
 export function apiClient(url: string): Client {
   const base = parseBaseUrl(url);

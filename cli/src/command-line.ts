@@ -34,7 +34,7 @@ const EPILOGUE = `Exit codes: 0 success, 1 rejected by the service, 2 usage erro
 Writes need a key: set OUTLOOK_KEY, or store the key with "outlook login".`;
 
 /**
- * The parser of the command line. It runs the command that it parses, and throws what goes wrong.
+ * The parser of the command line. It runs the command that it parses, and throws its errors.
  * @param shell the shell that a completion script is for
  * @param slugs the slugs to offer as completions
  */
@@ -82,7 +82,7 @@ export function commandLine(
     .epilogue(EPILOGUE);
 }
 
-/** The URL of the service where `--url` is not given. */
+/** The URL of the service if `--url` is not given. */
 export function serviceUrl(): string {
   return process.env['OUTLOOK_URL'] || 'http://127.0.0.1:3000';
 }
@@ -101,7 +101,7 @@ type DefaultCompletions = (
   done: (error: Error | null, completions: string[] | undefined) => void,
 ) => void;
 
-/** Completes with the slugs, or where there are none, with what yargs itself offers. */
+/** Completes with the slugs, or if there are none, with what yargs itself offers. */
 function offer(slugs: readonly string[]) {
   return (
     _current: string,

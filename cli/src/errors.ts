@@ -35,7 +35,7 @@ export class ProblemError extends Error {
 
 /**
  * The data of a response.
- * @throws ProblemError where the service sent a problem, UnavailableError where the response is not the service's
+ * @throws ProblemError if the service sent a problem, UnavailableError if the response is not the service's
  */
 export function dataOrThrow<Data>(
   result:

@@ -28,7 +28,7 @@ type Position = { lastEventId: string | null };
 /**
  * Yields each event from now on, once. After a lost connection it continues after the last event. An EventSource
  * would forget the id that the service sends before the first event, and would give up at a 503.
- * @throws ProblemError, UnavailableError where the first connection fails; ProblemError later where a retry can't help
+ * @throws ProblemError, UnavailableError if the first connection fails; ProblemError later where a retry can't help
  */
 export async function* followEvents(client: Client, options: Options): AsyncGenerator<LedgerEvent> {
   const { signal } = options;

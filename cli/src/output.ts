@@ -47,7 +47,7 @@ function formatProblem({ problem, locate }: ProblemError): string {
 
 /**
  * To be called before a command that asks for confirmation does anything.
- * @throws UsageError where there is no terminal to ask on
+ * @throws UsageError if there is no terminal to ask on
  */
 export function requireTerminal({ yes }: { yes: boolean }): void {
   if (yes || (process.stdin.isTTY && process.stderr.isTTY)) return;

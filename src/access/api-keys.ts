@@ -15,7 +15,7 @@ import { batchCalls } from '../postgres/batching.ts';
 
 export type Analyst = { id: string; name: string };
 
-/** What the ledger stores of a key, but for its hash; the key itself it never stores. */
+/** A key as the ledger stores it, without its hash. The key itself is never stored. */
 export type ApiKey = {
   id: string;
   analyst: Analyst;
@@ -38,7 +38,7 @@ function keyOf({ analystId, analystName, ...key }: KeyRow): ApiKey {
   return { ...key, analyst: { id: analystId, name: analystName } };
 }
 
-/** The analyst of that name, who is added if there is none yet. */
+/** The analyst with that name, who is added if there is none yet. */
 export async function analystNamed(session: Session, name: string, now: Date): Promise<Analyst> {
   await session.query(
     'insert into analysts (name, created_at) values ($1, $2) on conflict do nothing',
@@ -53,9 +53,9 @@ export async function analystNamed(session: Session, name: string, now: Date): P
 }
 
 /**
- * Issues a key to the analyst of that name. Call it in a transaction. A second key with the same name acts for the same
+ * Issues a key to the analyst with that name. Call it in a transaction. A second key with the same name acts for the same
  * analyst, so replacing a key does not change the author of past versions.
- * @returns the key, which nobody can read again
+ * @returns the key, which can't be read again
  */
 export async function issueKey(
   session: Session,
@@ -104,7 +104,7 @@ export async function listKeys(
 }
 
 /**
- * Revokes a key for good; once revoked, doing so again changes nothing.
+ * Revokes a key for good. Revoking it again changes nothing.
  * @throws DomainError `key-not-found`
  */
 export async function revokeKey(session: Session, id: string, now: Date): Promise<void> {
@@ -133,8 +133,8 @@ export type KeyFinder = (
 ) => Promise<{ key: ApiKey; state: KeyState } | null>;
 
 /**
- * Finds keys by their hashes, so the time that the index takes tells nothing of a key that the caller does not hold.
- * Nothing is remembered: a key that any instance revokes is refused from then on.
+ * Finds keys by their hashes, so that the duration of the look-up reveals nothing about other keys. Nothing is cached, so
+ * a key that any instance revokes is refused from then on.
  */
 export function keyFinder(pool: pg.Pool): KeyFinder {
   const find = batchCalls<Buffer, ApiKey | null>(
@@ -158,7 +158,7 @@ export function keyFinder(pool: pg.Pool): KeyFinder {
   };
 }
 
-/** How exact `lastUsedAt` is, in milliseconds: one write a key and minute, not one a request. */
+/** The precision of `lastUsedAt`, in milliseconds: each key is written at most once a minute, not at each request. */
 const LAST_USED_STEP = 60_000;
 
 /** Records that a key was used. */

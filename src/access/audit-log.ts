@@ -3,20 +3,20 @@ import type { Role } from '../domain/api-keys.ts';
 import type { Analyst } from './api-keys.ts';
 import type { Session } from '../postgres/pool.ts';
 
-/** What is recorded of a write, or of requests that were refused for who sent them. */
+/** The record of a write, or of requests that were refused because of their sender (401, 403). */
 export type NewAuditEntry = {
   recordedAt: Date;
   kind: 'write' | 'refusal';
   analystId: string | null;
   role: Role | null;
-  /** The id of a key, or the issuer and the subject of a token; null where none was recognised. */
+  /** The id of a key, or the issuer and the subject of a token; null if none was valid. */
   credential: string | null;
   method: string;
   path: string;
   status: number;
   problem: string | null;
   detail: string | null;
-  /** Null, as is the analyst, where the ledger was written to on its own machine. */
+  /** Null, like the analyst, for a command on the ledger's own machine. */
   address: string | null;
   requestId: string | null;
   times: number;
@@ -24,7 +24,7 @@ export type NewAuditEntry = {
 
 export type AuditEntry = Omit<NewAuditEntry, 'analystId'> & { id: number; analyst: Analyst | null };
 
-// Longer ones are cut, so that no entry is refused for what a client sent.
+// Longer texts are truncated, so that nothing that a client sends makes an entry fail.
 const LONGEST = { path: 1_000, detail: 1_000, credential: 1_000, address: 100, requestId: 100 };
 
 /** Entries as {@link appendAuditRows} takes them. */
@@ -52,7 +52,7 @@ export const appendAuditRows = (parameter: string) => `
 
 const APPEND = { name: 'append-audit', text: appendAuditRows('$1') };
 
-/** Records entries; of a write, in its transaction. */
+/** Records entries. For a write, call it in the transaction of the write. */
 export async function appendAudit(
   session: Session,
   entries: readonly NewAuditEntry[],
@@ -60,7 +60,7 @@ export async function appendAudit(
   await session.query({ ...APPEND, values: [auditRows(entries)] });
 }
 
-/** What was written on the ledger's own machine, by whoever may run its programs. */
+/** The entry for a command on the ledger's own machine, which has no caller. */
 export function localWrite(path: string, now: Date): NewAuditEntry {
   return {
     recordedAt: now,
@@ -85,10 +85,10 @@ export async function listAudit(
   filter: { kind: NewAuditEntry['kind'] | null; analystId: string | null },
   page: { before: number | null; limit: number },
 ): Promise<AuditEntry[]> {
-  const wanted = ['true'];
+  const conditions = ['true'];
   const values: unknown[] = [page.limit];
   const add = (condition: (parameter: string) => string, value: unknown) => {
-    if (value !== null) wanted.push(condition(`$${values.push(value)}`));
+    if (value !== null) conditions.push(condition(`$${values.push(value)}`));
   };
   add((parameter) => `e.kind = ${parameter}`, filter.kind);
   add((parameter) => `e.analyst_id = ${parameter}`, filter.analystId);
@@ -98,7 +98,7 @@ export async function listAudit(
        e.method, e.path, e.status, e.problem, e.detail, e.address, e.request_id as "requestId", e.times,
        case when a.id is not null then json_build_object('id', a.id, 'name', a.name) end as analyst
      from audit_entries e left join analysts a on a.id = e.analyst_id
-     where ${wanted.join(' and ')} order by e.id desc limit $1`,
+     where ${conditions.join(' and ')} order by e.id desc limit $1`,
     values,
   );
   return rows;

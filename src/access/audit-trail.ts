@@ -5,7 +5,7 @@ import { withoutKeys } from '../http/logging.ts';
 import { PROBLEMS } from '../http/problem-catalogue.ts';
 import { pathOf, type Problem } from '../http/problems.ts';
 
-/** What the audit trail keeps of a write; recorded in its transaction. */
+/** The audit entry of a write, to record in the transaction of the write. */
 export function writeOf(request: FastifyRequest, status: number, now: Date): NewAuditEntry {
   return { ...entryOf(request, now), kind: 'write', status };
 }
@@ -27,14 +27,15 @@ function entryOf(request: FastifyRequest, now: Date): Omit<NewAuditEntry, 'kind'
   };
 }
 
-/** How often refusals are written, in milliseconds, and how many different ones are told apart till then. */
+/** How often refusals are written, in milliseconds. */
 const WRITE_EVERY = 5_000;
+/** How many different refusals get an entry of their own in that time. */
 const MOST = 100;
 
 /**
- * Records who was refused for who they are (401, 403). Anyone may be refused as often as they like, so those that differ
- * in nothing but their moment become one entry, and the entries between two writes are bounded: what is more
- * is counted in one that tells nothing of whom.
+ * Records the requests that were refused because of their sender (401, 403). Anyone can cause any number of refusals, so
+ * those that differ only in their time share one entry, and the number of entries between two writes is limited: refusals
+ * beyond it are counted in one entry that names no sender.
  */
 export class RefusalTrail {
   readonly #pool: pg.Pool;
@@ -51,7 +52,7 @@ export class RefusalTrail {
     app.addHook('onClose', () => this.write());
   }
 
-  /** Takes a refusal for {@link write}. */
+  /** Adds a refusal, for {@link write} to record. */
   add(request: FastifyRequest, problem: Problem): void {
     const entry: NewAuditEntry = {
       ...entryOf(request, this.#now()),
@@ -71,12 +72,12 @@ export class RefusalTrail {
     if (known) known.times += entry.times;
     else if (this.#entries.size < MOST) this.#entries.set(key, { ...entry });
     else {
-      const rest = this.#entries.get('') ?? { ...entry, ...UNTOLD, times: 0 };
+      const rest = this.#entries.get('') ?? { ...entry, ...UNLISTED, times: 0 };
       this.#entries.set('', { ...rest, times: rest.times + entry.times });
     }
   }
 
-  /** Writes what was taken; what can't be written is kept for the next time. */
+  /** Records the refusals so far. If that fails, the next call tries again. */
   async write(): Promise<void> {
     this.#writing = this.#writing.then(() => this.#write());
     await this.#writing;
@@ -98,8 +99,8 @@ export class RefusalTrail {
   }
 }
 
-/** What an entry for refusals of many kinds leaves out. */
-const UNTOLD = {
+/** The members of the entry for all refusals without an entry of their own. */
+const UNLISTED = {
   analystId: null,
   role: null,
   credential: null,

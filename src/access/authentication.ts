@@ -10,7 +10,7 @@ import type { TokenVerifier } from './tokens.ts';
 
 /**
  * Who may use a route: anyone; anyone unless reads need a key; or keys of one role (and admins).
- * Every route says so in its config.
+ * Every route declares it in its config.
  */
 export type Access = 'public' | 'read' | Role;
 
@@ -19,25 +19,25 @@ declare module 'fastify' {
     access?: Access;
   }
   interface FastifyRequest {
-    /** Who was let in; null where nobody was asked who they are. */
+    /** The authenticated sender; null if the route needs no authentication. */
     caller: Caller | null;
   }
 }
 
-/** Who sent a request, by the key that it carries. */
+/** The sender of a request, by its key or token. */
 export type Caller = {
   analyst: Analyst;
   role: Role;
-  /** Tells what opened the service from anything else that does. */
+  /** Identifies the key or token among all others. */
   id: string;
-  /** The same in a few characters, for people; nothing that opens anything. */
+  /** A short name of the key or token, for people. It is not secret. */
   hint: string;
 };
 
-/** Tokens of an identity provider, which open the service as keys do. */
+/** The accepted tokens of an identity provider, besides keys. */
 export type Tokens = { issuer: string; verify: TokenVerifier };
 
-/** How callers are told. */
+/** The means to authenticate a caller. */
 export type Authenticators = {
   pool: pg.Pool;
   findKey: KeyFinder;
@@ -51,12 +51,12 @@ type Guarded = Authenticators & { requireKeyForReads: boolean };
 const BEARER =
   /^Bearer +(?:(olk_[A-Za-z0-9_-]{1,200})|([A-Za-z0-9_-]{1,2000}\.[A-Za-z0-9_-]{1,8000}\.[A-Za-z0-9_-]{1,2000})) *$/i;
 
-// A key as a browser or a feed reader sends it that was asked for a name and a password (RFC 7617).
+// A key as the password of HTTP Basic (RFC 7617), which browsers and feed readers send.
 const BASIC = /^Basic +([A-Za-z0-9+/]{1,400}={0,2}) *$/i;
 
 /**
- * The key or the token that a request carries. A read may carry a key as its sender's password, or name, which a browser
- * sends by itself once it was entered; as a page of another origin can make it do so, too, it opens no write.
+ * The key or token of a request. A read may send a key as the password, or as the name, of HTTP Basic. For a write that is
+ * not enough: a browser sends such a key by itself, so a page of another origin could write with it.
  */
 function credentialsOf(
   authorization: string | undefined,
@@ -72,10 +72,10 @@ function credentialsOf(
   return { key, token };
 }
 
-/** Lets requests in by the `access` of their route, before their bodies are read. */
+/** Authenticates and authorizes requests by the `access` of their route, before their bodies are read. */
 export function authorize(
   app: FastifyInstance,
-  { requireKeyForReads, refusalTrail, ...ways }: Guarded & { refusalTrail: RefusalTrail },
+  { requireKeyForReads, refusalTrail, ...authenticators }: Guarded & { refusalTrail: RefusalTrail },
   countKey: (request: FastifyRequest, reply: FastifyReply) => Promise<void>,
 ): void {
   app.addHook('onRoute', (route) => {
@@ -87,11 +87,11 @@ export function authorize(
     if (access === undefined || access === 'public') return;
     if (access === 'read' && !requireKeyForReads) return;
     try {
-      request.caller = await authenticate(request, access, ways);
+      request.caller = await authenticate(request, access, authenticators);
       await countKey(request, reply);
       requireRole(request.caller, access);
     } catch (error) {
-      if (!(error instanceof Problem) || !isOfAuthority(error)) throw error;
+      if (!(error instanceof Problem) || !isRefusal(error)) throw error;
       refusalTrail.add(request, error);
       throw error.code === 'unauthorized' && isBrowsed(request) ? askedByBrowser(error) : error;
     }
@@ -99,8 +99,8 @@ export function authorize(
 }
 
 /**
- * Whether a browser or a feed reader wants it, which can ask its user for a key but send no header of its choice: pages and
- * what they link to, pictures, feeds, streams. Not what a script asks for, whose user would be asked as well.
+ * Whether a request is for something that a browser or a feed reader opens by itself: a page, a chart, a feed, a stream.
+ * These can't set headers but can ask their user for a key. Scripts that read JSON must not cause such a dialog.
  */
 function isBrowsed(request: FastifyRequest): boolean {
   const { access, serves = ONLY_JSON } = request.routeOptions.config;
@@ -110,7 +110,7 @@ function isBrowsed(request: FastifyRequest): boolean {
   );
 }
 
-/** A refusal upon which a browser asks its user for a key. */
+/** The problem with a header that makes a browser ask its user for a key. */
 function askedByBrowser({ code, message, headers }: Problem): Problem {
   const basic = 'Basic realm="Outlook Ledger", charset="UTF-8"';
   return new Problem(code, message, {
@@ -126,21 +126,21 @@ function requireRole(caller: Caller, access: 'read' | Role): void {
   );
 }
 
-function isOfAuthority({ code }: Problem): boolean {
+function isRefusal({ code }: Problem): boolean {
   return code === 'unauthorized' || code === 'forbidden';
 }
 
 /**
- * Whether a read that goes on for long may do so: its key may have been revoked or have expired.
- * @throws Error where that can't be found out now
+ * Whether a long read may continue: its key may have expired or been revoked.
+ * @throws Error if that is unknown because the database or the identity provider is unavailable
  */
 export async function isStillAllowed(
   request: FastifyRequest,
-  { requireKeyForReads, ...ways }: Guarded,
+  { requireKeyForReads, ...authenticators }: Guarded,
 ): Promise<boolean> {
   if (!requireKeyForReads) return true;
   try {
-    await authenticate(request, 'read', ways);
+    await authenticate(request, 'read', authenticators);
     return true;
   } catch (error) {
     if (error instanceof Problem) return false;
@@ -148,24 +148,26 @@ export async function isStillAllowed(
   }
 }
 
-/** The analyst behind a request to a route of a role. */
+/** The analyst who sent a request to a route that requires a role. */
 export function authorOf(request: FastifyRequest): Analyst {
   if (!request.caller)
     throw new Error('a route that needs an author must declare a role as its access');
   return request.caller.analyst;
 }
 
-/** @param access what the request is for; of several roles that a token holds, one that may do it is taken */
+/** @param access the access that the request needs; if a token has several roles, one that allows it is used */
 async function authenticate(
   request: FastifyRequest,
   access: 'read' | Role,
-  ways: Authenticators,
+  authenticators: Authenticators,
 ): Promise<Caller> {
   const { authorization } = request.headers;
   const { key, token } = credentialsOf(authorization, access);
-  if (key !== undefined) return byKey(request, key, ways);
-  const { tokens } = ways;
-  if (token !== undefined && tokens !== null) return byToken(token, access, { ...ways, tokens });
+  if (key !== undefined) return byKey(request, key, authenticators);
+  const { tokens } = authenticators;
+  if (token !== undefined && tokens !== null) {
+    return byToken(token, access, { ...authenticators, tokens });
+  }
   if (authorization === undefined) {
     throw unauthorized('No key was sent. Send it as Authorization: Bearer olk_….');
   }
@@ -188,7 +190,7 @@ async function byKey(
   if (state === 'expired') {
     throw unauthorized(`The key ${key.hint}… expired at ${key.expiresAt?.toISOString()}.`);
   }
-  // Not worth refusing a request for.
+  // A failure here must not fail the request.
   await touchKey(pool, key, at).catch((error: unknown) =>
     request.log.warn({ reqId: request.id, err: error }, 'could not record the use of a key'),
   );

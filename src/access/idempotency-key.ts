@@ -4,13 +4,13 @@ import { Problem } from '../http/problems.ts';
 import { authorOf } from './authentication.ts';
 import type { Attempt } from './idempotency-store.ts';
 
-// A string of structured fields (RFC 9651), as the draft has it, or the bare characters that many clients send.
+// A structured-field string (RFC 9651), as the draft requires, or the bare characters that many clients send.
 const KEY =
   /^(?:"([\x20\x21\x23-\x5b\x5d-\x7e]{1,255})"|([\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]{1,255}))$/;
 
 /**
- * The attempt that a request makes by its `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header-07); null where it
- * has none.
+ * The attempt that a request with an `Idempotency-Key` makes (draft-ietf-httpapi-idempotency-key-header-07); null if it has
+ * no key.
  * @throws Problem `invalid-request` for a key that is malformed
  */
 export function attemptOf(request: FastifyRequest): Attempt | null {
@@ -37,7 +37,7 @@ function idempotencyKeyOf(request: FastifyRequest): string | null {
   });
 }
 
-/** Of the request as it was understood: spaces and the order of members make no other request of it. */
+/** The hash of the parsed request, so that neither white space nor the order of members makes it another request. */
 function hashOf({ method, url, body, headers }: FastifyRequest): Buffer {
   const sent = JSON.stringify([method, url, headers['if-match'] ?? null, body]);
   return createHash('sha256').update(sent).digest();

@@ -4,31 +4,31 @@ import { appendAuditRows, auditRows, type NewAuditEntry } from './audit-log.ts';
 
 /** A write that is sent with an idempotency key. */
 export type Attempt = {
-  /** Whose key opened the service; each analyst has idempotency keys of their own. */
+  /** The author; each analyst has their own idempotency keys. */
   analystId: string;
   key: string;
-  /** SHA-256 of what was sent. */
+  /** SHA-256 of the request. */
   requestHash: Buffer;
 };
 
 /** A response as it was sent, or would have been; the body is empty for a 204. */
 export type StoredResponse = { status: number; headers: Record<string, string>; body: Buffer };
 
-/** What was sent by a key before, and how it was answered. */
+/** The hash of an earlier request with the same key, and its response. */
 export type EarlierAttempt = { requestHash: Buffer; response: StoredResponse };
 
-/** Identifies the key of an attempt among those of all analysts. */
+/** Identifies an idempotency key among those of all analysts. */
 export function attemptId({ analystId, key }: Pick<Attempt, 'analystId' | 'key'>): string {
   return `${analystId} ${key}`;
 }
 
-const TAKE_KEYS = {
+const LOCK_KEYS = {
   name: 'take-idempotency-keys',
   text: `select id, pg_try_advisory_xact_lock(hashtextextended('outlook-ledger attempt ' || id, 0)) as taken
     from unnest($1::text[]) as given (id)`,
 };
-// A statement of its own: it sees what the transaction that held a key before has committed. One key is looked up after the
-// other, by the primary key, however small Postgres takes the table to be.
+// A statement of its own, after the locks: so it sees what the previous holder of a key committed. It looks up one key at a
+// time, so that Postgres uses the primary key even if it thinks that the table is small.
 const FIND_RESPONSES = {
   name: 'find-idempotent-responses',
   text: `select k.analyst_id as "analystId", k.key, k.request_hash as "requestHash", k.status, k.headers,
@@ -42,10 +42,10 @@ const FIND_RESPONSES = {
 type ResponseRow = StoredResponse & Attempt & { isOld: boolean };
 
 /**
- * Takes the keys of attempts for the transaction, before anything else is done in it: until it ends, another attempt by one
- * of them finds it in flight.
- * @param since responses from before are forgotten
- * @returns by {@link attemptId}, what is known of a key; nothing for a new one
+ * Locks the idempotency keys of attempts until the transaction ends: in the meantime, another attempt with one of them
+ * finds it in flight. Call it before anything else in the transaction.
+ * @param since responses stored before this time do not count
+ * @returns what is known of each key, by {@link attemptId}; no entry for a new key
  */
 export async function takeKeys(
   session: Session,
@@ -56,7 +56,7 @@ export async function takeKeys(
   if (attempts.length === 0) return known;
   const given = new Map(attempts.map((attempt) => [attemptId(attempt), attempt]));
   const { rows: locks } = await session.query<{ id: string; taken: boolean }>({
-    ...TAKE_KEYS,
+    ...LOCK_KEYS,
     values: [[...given.keys()]],
   });
   for (const { id, taken } of locks) {
@@ -91,8 +91,8 @@ async function deleteKeys(session: Session, attempts: readonly ResponseRow[]): P
 
 export type NewResponse = { attempt: Attempt; response: StoredResponse; recordedAt: Date };
 
-// With the audit entries, so that both take one round trip. The bodies come as one, because the driver sends a single one as
-// it is, but those in an array in hexadecimal.
+// Together with the audit entries, so that both take one round trip. The bodies are sent as one buffer, because the driver
+// sends a single buffer as it is, but an array of buffers in hexadecimal.
 const STORE_RESPONSES = {
   name: 'store-idempotent-responses',
   text: `with audit as (${appendAuditRows('$3')})
@@ -103,7 +103,7 @@ const STORE_RESPONSES = {
         headers json, start int, length int, "recordedAt" timestamptz)`,
 };
 
-/** Stores responses and the audit entries of a transaction, in the transaction that they are about. */
+/** Stores responses and audit entries, in the transaction of their writes. */
 export async function storeResponses(
   session: Session,
   responses: readonly NewResponse[],

@@ -10,8 +10,8 @@ export type Identity = { issuer: string; subject: string; name: string };
 export type IdentityFinder = (identity: Identity, now: Date) => Promise<Analyst>;
 
 /**
- * Finds analysts by their identities, and adds those who come for the first time. A newcomer whose name is taken gets
- * one with the subject behind it, so nobody passes for another analyst.
+ * Finds analysts by their identities, and adds new ones. If the name of a new analyst is taken, the subject is appended to
+ * it, so that nobody can pass for another analyst.
  */
 export function identityFinder(pool: pg.Pool): IdentityFinder {
   // An identity stays with its analyst for good, so a found analyst may be cached.
@@ -42,7 +42,7 @@ function add(pool: pg.Pool, identity: Identity, now: Date): Promise<Analyst> {
       [issuer, subject],
     );
     const there = await find(session, identity);
-    if (there) return there; // added meanwhile
+    if (there) return there; // added in the meantime
     const analyst = await insertAnalyst(session, identity, now);
     await session.query(
       'insert into analyst_identities (issuer, subject, analyst_id) values ($1, $2, $3)',
@@ -57,7 +57,7 @@ async function insertAnalyst(
   { subject, name }: Identity,
   now: Date,
 ): Promise<Analyst> {
-  // Each candidate that is taken belongs to someone, so this ends.
+  // Each taken candidate belongs to an analyst, so this ends.
   for (let attempt = 1; ; attempt += 1) {
     const { rows } = await session.query<Analyst>(
       `insert into analysts (name, created_at) values ($1, $2)
@@ -68,10 +68,10 @@ async function insertAnalyst(
   }
 }
 
-/** `Ada`, then `Ada (subject)`, then `Ada (subject, 2)` and so on; at most 300 characters, as the table has it. */
+/** `Ada`, then `Ada (subject)`, then `Ada (subject, 2)` and so on; at most 300 characters, the limit of the table. */
 function candidateName(name: string, subject: string, attempt: number): string {
   if (attempt === 1) return name;
-  const start = (length: number) => Array.from(name).slice(0, length).join(''); // no half of a surrogate pair
+  const start = (length: number) => Array.from(name).slice(0, length).join(''); // never half of a surrogate pair
   if (attempt === 2) return `${start(40)} (${subject})`;
   return `${start(30)} (${subject}, ${attempt - 1})`;
 }

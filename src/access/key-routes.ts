@@ -44,10 +44,10 @@ function issueRoute(api: Api, ledger: KeyDeps): void {
     },
     handler: async (request, reply) => {
       const at = ledger.now();
-      const asked = keyRequest(request.body, at);
+      const requested = keyRequest(request.body, at);
       forbidStoring(reply);
       await runWrite(request, reply, ledger, {
-        work: (session) => issueKey(session, asked, at),
+        work: (session) => issueKey(session, requested, at),
         respond: ({ key: text, issued }) => ({
           status: 201,
           headers: { location: `/v1/keys/${issued.id}` },
@@ -61,8 +61,8 @@ function issueRoute(api: Api, ledger: KeyDeps): void {
 }
 
 /**
- * What a request for a key asks to be issued.
- * @throws Problem where the key would be expired from the start
+ * The key that a request asks for.
+ * @throws Problem if the key would be expired from the start
  */
 export function keyRequest(body: z.output<typeof newKey>, now: Date) {
   const expiresAt = body.expiresAt === null ? null : new Date(body.expiresAt);

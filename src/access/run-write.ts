@@ -15,7 +15,7 @@ export type WriteDeps = {
   idempotencyHours: number;
 };
 
-/** A response before it is sent: a body as it is, what is to be written as JSON, or none. */
+/** A response before it is sent: with a body as bytes, with a value to write as JSON, or without a body. */
 export type WriteResponse = {
   status: number;
   headers?: Record<string, string>;
@@ -23,28 +23,28 @@ export type WriteResponse = {
 };
 
 export type Write<Result> = {
-  /** Does it all in the transaction of the session. */
+  /** Does the write, in the transaction of the session. */
   work: (session: pg.PoolClient) => Promise<Result>;
   respond: (result: Result) => WriteResponse;
-  /** What follows the commit, before the response is sent. A response that it gives is sent instead of that of `respond`. */
+  /** Runs after the commit, before the response is sent. If it returns a response, that one is sent instead. */
   afterCommit?: (result: Result) => void | Promise<WriteResponse>;
-  /** Whether the response holds a secret, so that nobody else may read what is stored of it. */
+  /** Whether the response has a secret, so that it is stored encrypted. */
   isSecret?: true;
-  /** Whether the request is carried out each time that it is sent, whatever its `Idempotency-Key`. */
+  /** Whether every request is carried out, even with the same `Idempotency-Key`. */
   ignoresKey?: true;
-  /** Tries the write in a transaction that it shares; see {@link groupWrites}. */
+  /** Tries the write in a shared transaction; null if it needs its own. See {@link groupWrites}. */
   join?: (write: WriteRequest) => Promise<Committed<Result> | null>;
 };
 
-/** A write that is committed; without a result where it was done before. */
+/** A committed write. It has no result if an earlier request did it. */
 type Committed<Result> = { response: StoredResponse; result?: Result };
 
 /**
- * Carries out a write once: in one transaction with its audit entry and, where the client sent an `Idempotency-Key`, its
- * response, so that no crash can part them. Sent again, the request is answered as it was the first time, byte for byte. What
- * was refused left nothing, so it is tried anew.
- * @throws Problem `idempotency-key-reused` where the key was sent with something else, `idempotency-key-in-flight`
- *   where it is at work right now, `invalid-request` for a malformed key
+ * Carries out a write once, in one transaction with its audit entry and, if the client sent an `Idempotency-Key`, its
+ * response: a crash can't separate them. A retry gets the first response, byte for byte. A refused write stores nothing, so
+ * a retry of it is tried again.
+ * @throws Problem `idempotency-key-reused` if the key was sent with another request, `idempotency-key-in-flight` if its
+ *   request is still running, `invalid-request` for a malformed key
  */
 export async function runWrite<Result>(
   request: FastifyRequest,
@@ -81,30 +81,30 @@ function commitAlone<Result>(
   });
 }
 
-/** How writes are done that share a transaction. */
+/** How to carry out writes that share a transaction. */
 export type GroupedWrites<Item, Result> = {
-  /** Locks what the items are about. */
+  /** Locks what the items change. */
   open: (session: pg.PoolClient, items: readonly Item[]) => Promise<OpenGroup<Item, Result>>;
   respond: (result: Result) => WriteResponse;
 };
 
 export type OpenGroup<Item, Result> = {
   /**
-   * Decides on an item by what those before it left, and writes nothing yet; null for one that takes a transaction of its
-   * own. A DomainError or a Problem refuses this item alone.
+   * Decides an item after those before it, without writing it yet; null if it needs a transaction of its own. A DomainError
+   * or a Problem refuses only this item.
    */
   decide: (item: Item) => Result | null;
-  /** Writes all that was decided. */
+  /** Writes all decided items. */
   append: () => Promise<void>;
 };
 
-/** How many writes share a transaction at the most. */
+/** The most writes that share a transaction. */
 const MOST = 64;
 
 /**
- * Puts the writes that arrive while others are on their way into one transaction, where each is decided and answered as if
- * it came alone after those before it: refused, answered again, or done.
- * @returns joins a group; null for a write that takes a transaction of its own
+ * Carries out the writes that arrive while others run in one transaction. Each gets the same result as if it came alone,
+ * after those before it: it is done, refused, or answered with an earlier response.
+ * @returns a function that adds a write to a group; it gives null if the write needs a transaction of its own
  */
 export function groupWrites<Item, Result>(
   deps: WriteDeps,

@@ -2,8 +2,8 @@ import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:cr
 import type { FastifyRequest } from 'fastify';
 import { Problem } from '../http/problems.ts';
 
-// A response that holds a secret is stored so that only who sent the request can read it: enciphered by what they
-// sent, of which the ledger stores nothing but a hash.
+// A response with a secret is stored so that only the sender of its request can read it: encrypted with a key that is
+// derived from the request's credentials, of which the ledger stores only hashes.
 const CIPHER = 'aes-256-gcm';
 const [NONCE_BYTES, TAG_BYTES] = [12, 16];
 
@@ -12,7 +12,7 @@ function cipherKey({ headers }: FastifyRequest, key: string): Buffer {
   return Buffer.from(hkdfSync('sha256', secret, key, 'outlook-ledger answer', 32));
 }
 
-/** Seals a body, so that it is read only by a request with the same credentials and idempotency key. */
+/** Encrypts a body, so that only a request with the same credentials and idempotency key can read it. */
 export function sealed(body: Buffer, request: FastifyRequest, key: string): Buffer {
   const nonce = randomBytes(NONCE_BYTES);
   const cipher = createCipheriv(CIPHER, cipherKey(request, key), nonce);
@@ -22,7 +22,7 @@ export function sealed(body: Buffer, request: FastifyRequest, key: string): Buff
 
 /**
  * The body that was {@link sealed}.
- * @throws Problem `idempotency-key-reused` where the request carries other credentials
+ * @throws Problem `idempotency-key-reused` if the request has other credentials
  */
 export function unsealed(stored: Buffer, request: FastifyRequest, key: string): Buffer {
   const nonce = stored.subarray(0, NONCE_BYTES);

@@ -4,42 +4,42 @@ import type { Role } from '../domain/api-keys.ts';
 import { line } from '../http/fields.ts';
 import { Problem, unauthorized } from '../http/problems.ts';
 
-/** Whose tokens open the service, and what they have to say for it. */
+/** The accepted issuer of tokens, and what its tokens must contain. */
 export type Issuer = {
   issuer: string;
   audience: string;
-  /** The one algorithm that signatures are taken of; a token has no say in it. */
+  /** The only accepted signature algorithm, whatever a token's header says. */
   algorithm: string;
-  /** Where its keys are; null finds that out from its discovery document. */
+  /** The URL of its keys; null to read it from the discovery document. */
   jwksUrl: string | null;
-  /** The claim that lists roles, and which of ours each of them is. */
+  /** The claim that lists roles; `roles` maps them to ours. */
   rolesClaim: string;
   roles: Readonly<Record<string, Role>>;
 };
 
-/** Whom a token speaks of. */
+/** The holder of a valid token. */
 export type TokenHolder = { subject: string; name: string; roles: Role[] };
 
 export type TokenVerifier = (token: string, now: Date) => Promise<TokenHolder>;
 
-/** Clocks of issuers may be off by so much, in seconds. */
+/** How far the issuer's clock may differ from ours, in seconds. */
 const CLOCK_TOLERANCE = 30;
 /** How long an issuer may take to answer, in milliseconds. */
 const ANSWER_WITHIN = 5_000;
 const subjectText = z.string().max(255).pipe(line);
 
 /**
- * Checks tokens (JWT, RFC 7519) of an OpenID Connect issuer by the keys that it publishes, which are fetched when
- * they are first needed, and again where a token names one that is not known.
- * @throws Problem `unauthorized` for a token that is none, not for this service, or not in force; `unavailable` where
- *   the issuer's keys can't be had
+ * Verifies tokens (JWT, RFC 7519) of an OpenID Connect issuer with the keys that it publishes. They are fetched when they
+ * are first needed, and again if a token names an unknown one.
+ * @throws Problem `unauthorized` for a token that is malformed, expired or for another service; `unavailable` if the
+ *   issuer's keys can't be fetched
  */
 export function tokenVerifier(settings: Issuer): TokenVerifier {
   const { issuer, audience, algorithm } = settings;
   let keys: Promise<JWTVerifyGetKey> | null = null;
   const findKeys = () => {
     keys ??= keysOf(settings).catch((error: unknown) => {
-      keys = null; // asked again for the next token
+      keys = null; // so that the next token tries again
       throw error;
     });
     return keys;
@@ -68,7 +68,7 @@ async function keysOf({ issuer, jwksUrl }: Issuer): Promise<JWTVerifyGetKey> {
 
 const discovery = z.object({ issuer: z.string(), jwks_uri: z.url() });
 
-/** Where an issuer's keys are, by OpenID Connect Discovery 1.0. */
+/** The URL of an issuer's keys, by OpenID Connect Discovery 1.0. */
 async function discovered(issuer: string): Promise<string> {
   const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
   const response = await fetch(url, {

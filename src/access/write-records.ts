@@ -14,12 +14,12 @@ import {
 } from './idempotency-store.ts';
 import { sealed, unsealed } from './sealed-responses.ts';
 
-/** A request to write; its attempt is null where no idempotency key is honoured. */
+/** A request to write; its attempt is null if it has no idempotency key or ignores it. */
 export type WriteRequest = { request: FastifyRequest; attempt: Attempt | null };
 
 /**
- * What a transaction records of its writes beside what they do: who did each, and the responses to those that were sent with
- * an idempotency key.
+ * What a transaction records about its writes: the audit entry of each, and the responses to those with an idempotency
+ * key.
  */
 export class WriteRecords {
   readonly #session: Session;
@@ -38,7 +38,7 @@ export class WriteRecords {
     this.#attempts = attempts;
   }
 
-  /** Takes the idempotency keys of all writes for the transaction, before anything else is done in it. */
+  /** Locks the idempotency keys of all writes. Call it before anything else in the transaction. */
   static async open(
     session: Session,
     { now, idempotencyHours }: { now: () => Date; idempotencyHours: number },
@@ -50,9 +50,9 @@ export class WriteRecords {
   }
 
   /**
-   * How a write was answered before; null for one that is yet to be done.
-   * @throws Problem `idempotency-key-reused` where its key was sent with something else, `idempotency-key-in-flight` where
-   *   another transaction is at work on it
+   * The response to an earlier request with the same key; null if the write has yet to be done.
+   * @throws Problem `idempotency-key-reused` if the key was sent with another request, `idempotency-key-in-flight` if another
+   *   transaction holds the key
    */
   earlierResponse(
     { request, attempt }: WriteRequest,
@@ -72,7 +72,7 @@ export class WriteRecords {
     return isSecret ? { ...response, body: unsealed(response.body, request, key) } : response;
   }
 
-  /** Adds a write that is done; from then on it is the earlier one of its key. */
+  /** Adds a write that is done. From then on, a write with the same key gets its response. */
   add(
     { request, attempt }: WriteRequest,
     response: StoredResponse,
@@ -87,7 +87,7 @@ export class WriteRecords {
     this.#attempts.set(attemptId(attempt), { requestHash, response: stored });
   }
 
-  /** Stores what was added. */
+  /** Stores the added writes. */
   async store(): Promise<void> {
     if (this.#responses.length > 0) {
       await storeResponses(this.#session, this.#responses, this.#audit);

@@ -113,7 +113,7 @@ async function drawPng(
 }
 
 const tagsOf = (kind: ChartKind, name: string): readonly string[] => {
-  if (kind === 'calibration') return WHOLE_LEDGER; // of all outlooks of an author
+  if (kind === 'calibration') return WHOLE_LEDGER; // it covers all outlooks of an author
   return kind === 'drawdown' ? [name, ANY_SERIES] : [name];
 };
 
@@ -140,7 +140,7 @@ async function drawSvg(
     isFinal,
     headers: {
       'content-security-policy': chartPolicy(theme),
-      // For pages that take nothing from elsewhere that does not say so; none where a browser sends a key by itself.
+      // Pages with a strict embedder policy may show the chart, except where browsers send a key by themselves.
       'cross-origin-resource-policy': ledger.requireKeyForReads ? 'same-origin' : 'cross-origin',
     },
     ...(kind === 'drawdown' && { keepFor: KEEP_CLOSES_FOR }),

@@ -137,7 +137,7 @@ function assessRoute(api: Api, ledger: ConditionDeps): void {
   });
 }
 
-/** A condition as the API answers it. */
+/** A condition as the API returns it. */
 export function representCondition({ lastChange, ...rest }: Condition): z.output<typeof condition> {
   return { ...rest, lastChange: lastChange && representChange(lastChange) };
 }

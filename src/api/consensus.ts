@@ -42,7 +42,7 @@ function readRoute(api: Api, { pool, cache, now }: RevisionDeps): void {
       const { slug: name } = request.params;
       const { method, weights, asOf = null } = request.query;
       requirePast('asOf', asOf ?? undefined, now());
-      // Skill is shown in other outlooks, too.
+      // Skill also depends on other outlooks.
       const tags = weights === 'skill' ? WHOLE_LEDGER : [name];
       return cache.answer(request, reply, { tags }, async () => {
         const pooled = await readConsensus(pool, name, { method, weights, asOf }).catch(

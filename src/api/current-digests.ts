@@ -6,10 +6,10 @@ import type { Session } from '../postgres/pool.ts';
 import { renderOutlook } from './outlook-json.ts';
 
 /**
- * The digests of current views, which their ETags are made of, as `GET /v1/outlooks/:slug` answers them.
+ * The digests of current versions, from which `GET /v1/outlooks/:slug` makes their ETags.
  *
- * All that changes in the view of an open outlook is on its row: the version, whose hash never comes again, and the states
- * of the conditions. So the digest of a state that was rendered before needs no read.
+ * While an outlook is open, its row determines its JSON: the version, whose hash is unique, and the states of the
+ * conditions. So a state that was rendered before needs no read.
  */
 export class CurrentDigests {
   readonly #frameworks: FrameworkCache;
@@ -19,7 +19,7 @@ export class CurrentDigests {
     this.#frameworks = frameworks;
   }
 
-  /** The digests of locked outlooks, by slug; those that are not known are read at once. */
+  /** The digests of locked outlooks, by slug; one query reads all unknown ones. */
   async of(session: Session, outlooks: readonly CurrentOutlook[]): Promise<Map<string, string>> {
     const digests = new Map<string, string>();
     const unknown = new Map<string, CurrentOutlook>();
@@ -41,9 +41,9 @@ export class CurrentDigests {
     return digests;
   }
 
-  /** Notes the digest of an outlook's current view. */
+  /** Notes the digest of an outlook's current version. */
   note(outlook: CurrentOutlook, digest: string): void {
-    // How one was resolved may be corrected, of which its row tells nothing.
+    // A resolution may be superseded, which the outlook's row does not show.
     if (outlook.row.status === 'open') this.#byState.set(stateOf(outlook), digest);
   }
 }

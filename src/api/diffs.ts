@@ -49,7 +49,7 @@ export function diffRoutes(api: Api, { versions, cache }: DiffDeps): void {
   });
 }
 
-/** @throws Problem `invalid-request` where two versions are none, or there is no earlier one */
+/** @throws Problem `invalid-request` if both versions are the same, or there is no earlier one */
 export function requireOtherVersion(version: number, against: number): void {
   const detail =
     against === version
@@ -61,7 +61,7 @@ export function requireOtherVersion(version: number, against: number): void {
   });
 }
 
-/** What leads from one version to another, as the API answers it. */
+/** The difference between two versions, as the API returns it. */
 export function representDiff(
   from: OutlookVersion,
   to: OutlookVersion,

@@ -20,7 +20,7 @@ export type DrawdownDeps = {
   requireKeyForReads: boolean;
 };
 
-/** How many closes one answer is computed from, at the most: 270 years of trading days. */
+/** The most closes that one response is computed from: 270 years of trading days. */
 const MOST_CLOSES = 70_000;
 
 export function drawdownRoutes(
@@ -52,12 +52,12 @@ export function drawdownRoutes(
   });
 }
 
-/** Where an outlook's instrument stands, by these closes. */
+/** How far an outlook's instrument is below its peak, and the closes that show it. */
 export type MeasuredDrawdown = {
   series: string;
   since: string;
   closes: Observation[];
-  /** Null where there are no closes. */
+  /** Null if there are no closes. */
   found: Drawdown | null;
   label: DrawdownLabel | null;
 };
@@ -65,7 +65,7 @@ export type MeasuredDrawdown = {
 /**
  * Measures the drawdown of an outlook's instrument, and names it by the outlook's own labels.
  * @param since the first day that counts; undefined for the first of the horizon
- * @throws DomainError `no-closes` where the instrument names no series of closes; Problem where there are too many
+ * @throws DomainError `no-closes` if the instrument names no series of closes; Problem if there are too many closes
  */
 export async function measureDrawdown(
   pool: Session,
@@ -83,7 +83,7 @@ export async function measureDrawdown(
   return { series, since, closes, found: drawdownOf(closes), label };
 }
 
-/** A drawdown as the API answers it, with the episodes of a depth. */
+/** A drawdown as the API returns it, with the episodes of at least a given depth. */
 export function representDrawdown(
   { instrument }: OutlookVersion,
   { series, since, found, label }: MeasuredDrawdown,

@@ -5,19 +5,19 @@ import type { ChangeFeed } from '../postgres/change-feed.ts';
 import { type LedgerEvent, readEvents } from '../postgres/outbox.ts';
 import { renderEvent } from './event-text.ts';
 
-/** Between comments that keep a silent stream open and find out that its client is gone, in ms. */
+/** How often a comment keeps a silent stream open, or finds that its client is gone, in milliseconds. */
 const HEARTBEAT_EVERY = 15_000;
-/** How many of the newest events are kept in memory, for streams to go on from. */
+/** How many of the newest events stay in memory, so that streams need no read. */
 const RECENT = 2_000;
-/** How many events are read or written at once; what a slow client has waiting is no more than this. */
+/** The most events to read or write at once, and so the most that wait for a slow client. */
 const BATCH = 200;
 
 type Stream = {
   response: ServerResponse;
   slug: string | null;
-  /** All events up to this position were written, or are not of this stream. */
+  /** All events up to this position were written, or do not belong to this stream. */
   position: number;
-  /** Whether its client may still read; asked at each heartbeat. */
+  /** Whether the client may still read; checked at each heartbeat. */
   isAllowed: () => Promise<boolean>;
   /** Ends the wait for something to write. */
   wake: () => void;
@@ -27,10 +27,10 @@ type Stream = {
 type Recent = { position: number; slug: string; text: string };
 
 /**
- * Server-Sent Events from the stored events, each exactly once and in order. A stream pulls: it writes
- * what it has not written yet, from memory or else from Postgres, as fast as its client reads, so
- * nothing queues for a slow one. Written here because the published plugin waits for ever on a client
- * that vanished and holds up a stop (`@fastify/sse` 0.6).
+ * Server-Sent Events from the stored events, each exactly once and in order. A stream pulls the events that it has not
+ * written yet from memory, or else from Postgres, as fast as its client reads, so nothing queues for a slow client.
+ * Written here because the published plugin (`@fastify/sse` 0.6) waits for ever for a client that vanished, and so
+ * delays a shutdown.
  */
 export class EventStreams {
   readonly #pool: pg.Pool;
@@ -66,7 +66,7 @@ export class EventStreams {
     return this.#streams.size;
   }
 
-  /** Takes one of the streams that an address may have; false where it has all of them. */
+  /** Counts a new stream of an address; false if the address has as many as it may have. */
   admit(address: string): boolean {
     const open = this.#perAddress.get(address) ?? 0;
     if (open >= this.#maxPerAddress) return false;
@@ -74,7 +74,7 @@ export class EventStreams {
     return true;
   }
 
-  /** Gives back what {@link admit} took. */
+  /** Ends what {@link admit} counted. */
   leave(address: string): void {
     const open = (this.#perAddress.get(address) ?? 1) - 1;
     if (open === 0) this.#perAddress.delete(address);
@@ -82,7 +82,7 @@ export class EventStreams {
   }
 
   /**
-   * Writes events to a response whose head was sent, until it is closed.
+   * Writes events to a response until it is closed. Its head was sent before.
    * @param position the last event that the client has
    */
   async follow(
@@ -101,7 +101,7 @@ export class EventStreams {
     // A first id, so that a client that is cut off before its first event resumes from here.
     response.write(`retry: 1000\nid: ${position}\n\n`);
     try {
-      if (this.#isClosed) end(response); // it started while the others ended
+      if (this.#isClosed) end(response); // it started while the others were being ended
       while (!closed.signal.aborted && !response.writableEnded) await this.#advance(stream);
     } finally {
       this.#streams.delete(stream);
@@ -130,7 +130,7 @@ export class EventStreams {
     }
   }
 
-  /** The text of the next events of a stream, whose position moves behind them; null for none. */
+  /** The text of a stream's next events, and moves its position past them; null if there are none. */
   async #next(stream: Stream): Promise<string | null> {
     const { slug, position } = stream;
     const newest = this.#feed.position ?? 0;
@@ -147,7 +147,7 @@ export class EventStreams {
     const page = { after: stream.position, limit: BATCH, slug: stream.slug };
     const events = await readEvents(this.#pool, page);
     const last = events.at(-1)?.position ?? stream.position;
-    // A page that is not full holds all there were when it was asked for.
+    // A page that is not full has all events that there were when it was read.
     stream.position = events.length < BATCH ? Math.max(last, newest) : last;
     return events.map(renderEvent).join('');
   }
@@ -156,7 +156,7 @@ export class EventStreams {
     for (const event of events) {
       this.#recent.push({ position: event.position, slug: event.slug, text: renderEvent(event) });
     }
-    // Twice as many before any go, so that it is not done at each event.
+    // Trimmed at twice the size, so that it does not happen at each event.
     if (this.#recent.length > 2 * RECENT) this.#recent = this.#recent.slice(-RECENT);
     for (const stream of this.#streams) stream.wake();
   }

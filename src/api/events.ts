@@ -122,7 +122,7 @@ async function stream(
       await streams.follow(reply.raw, { slug: slugOrAll, position, isAllowed });
     }
   } catch (error) {
-    // Nobody is there to be told; the client resumes from the last id it has.
+    // The response can no longer change; the client resumes from the last id it has.
     request.log.debug({ reqId: request.id, err: error }, 'an event stream broke off');
   } finally {
     streams.leave(addressOf(request));
@@ -134,14 +134,14 @@ function headersOf(reply: FastifyReply): OutgoingHttpHeaders {
     ...(reply.getHeaders() as OutgoingHttpHeaders),
     'content-type': EVENT_STREAM_TYPE,
     'cache-control': 'no-store',
-    connection: 'close', // once it ends; nothing else is sent on it
-    'x-accel-buffering': 'no', // else nginx keeps events back
+    connection: 'close', // when the stream ends; nothing else uses the connection
+    'x-accel-buffering': 'no', // otherwise nginx buffers events
   };
 }
 
 /**
- * The position behind which a stream starts.
- * @throws Problem `unknown-event` for the id of an event that never was
+ * The position after which a stream starts.
+ * @throws Problem `unknown-event` for the id of an event that never existed
  */
 async function startOf(
   request: FastifyRequest,
@@ -153,7 +153,7 @@ async function startOf(
   if (sent === undefined) return feed.isCurrent ? (feed.position ?? 0) : sequenceEvents(pool);
   const position = /^\d{1,15}$/.test(sent) ? Number(sent) : Infinity;
   if (position <= (feed.position ?? 0)) return position;
-  // Another instance may have told of it before this one heard.
+  // The client may have it from another instance before this one followed.
   const newest = await sequenceEvents(pool);
   if (position <= newest) return position;
   const detail = `must be the id of an event; the newest is ${newest}. Leave it out to start with the next event`;

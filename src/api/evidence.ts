@@ -61,7 +61,7 @@ function addRoute(api: Api, ledger: EvidenceDeps): void {
   });
 }
 
-// Up to what Postgres numbers items by.
+// The range of the column.
 const itemNumber = z.int().min(1).max(2_147_483_647);
 
 function listRoute(api: Api, { pool, cache }: EvidenceDeps): void {
@@ -125,7 +125,7 @@ function oneRoute(api: Api, { pool, cache }: EvidenceDeps): void {
   });
 }
 
-/** An item of evidence as the API answers it. */
+/** An item of evidence as the API returns it. */
 export function representEvidence(item: Evidence): z.output<typeof evidence> {
   return {
     id: item.id,

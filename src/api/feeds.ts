@@ -23,7 +23,7 @@ export type FeedDeps = {
   publicUrl: string;
 };
 
-/** How many versions a feed tells of, the newest. */
+/** How many versions a feed has; the newest. */
 const ITEMS = 20;
 
 type Entry = Pick<
@@ -33,18 +33,18 @@ type Entry = Pick<
 
 type Feed = {
   title: string;
-  /** Where people read the same, and where it stands itself; from the root. */
+  /** The paths of the page for people, and of the feed itself. */
   page: string;
   path: string;
   entries: readonly Entry[];
 };
 
-/** The forms of a feed: how each ends its path, what it is, and how it is written. */
-const FORMS = {
+/** The formats of a feed: the end of its path, its media type, and how it is written. */
+const FORMATS = {
   atom: { types: [ATOM_TYPE, XML_TYPE], write: atomOf, name: 'Atom (RFC 4287)' },
   json: { types: [JSON_FEED_TYPE, JSON_TYPE], write: jsonFeedOf, name: 'JSON Feed 1.1' },
 } as const;
-type FeedFormat = keyof typeof FORMS;
+type FeedFormat = keyof typeof FORMATS;
 
 export function feedRoutes(api: Api, ledger: FeedDeps): void {
   for (const format of ['atom', 'json'] as const) {
@@ -58,11 +58,11 @@ function allRoute(api: Api, ledger: FeedDeps, format: FeedFormat): void {
   api.route({
     method: 'GET',
     url: path,
-    config: { access: 'read', serves: FORMS[format].types },
+    config: { access: 'read', serves: FORMATS[format].types },
     schema: {
       operationId: format === 'atom' ? 'getAtomFeed' : 'getJsonFeed',
       tags: ['Feeds'],
-      summary: `Follow all outlooks in a feed reader: ${FORMS[format].name}`,
+      summary: `Follow all outlooks in a feed reader: ${FORMATS[format].name}`,
       description:
         'The current version of each outlook, newest first, at most 20. Its URLs are absolute and start with the setting `PUBLIC_URL`.',
       response: { ...responseOf(format), ...problemResponses(422) },
@@ -79,11 +79,11 @@ function oneRoute(api: Api, ledger: FeedDeps, format: FeedFormat): void {
   api.route({
     method: 'GET',
     url: `/v1/outlooks/:slug/feed.${format}`,
-    config: { access: 'read', serves: FORMS[format].types },
+    config: { access: 'read', serves: FORMATS[format].types },
     schema: {
       operationId: format === 'atom' ? 'getOutlookAtomFeed' : 'getOutlookJsonFeed',
       tags: ['Feeds'],
-      summary: `Follow an outlook in a feed reader: ${FORMS[format].name}`,
+      summary: `Follow an outlook in a feed reader: ${FORMATS[format].name}`,
       description:
         'The versions of the outlook, newest first, at most 20, each with its change and rationale. Its URLs are absolute and start with the setting `PUBLIC_URL`.',
       params: z.strictObject({ slug }),
@@ -108,7 +108,7 @@ function oneRoute(api: Api, ledger: FeedDeps, format: FeedFormat): void {
 }
 
 function responseOf(format: FeedFormat) {
-  const { types, name } = FORMS[format];
+  const { types, name } = FORMATS[format];
   const text = z.string().meta({ description: `${name}, as XML.` });
   const schema = format === 'json' ? jsonFeed : text;
   return { 200: { content: Object.fromEntries(types.map((type) => [type, { schema }])) } };
@@ -121,7 +121,7 @@ function sendFeed(
   read: () => Promise<Feed>,
 ): Promise<void> {
   return cache.answer(request, reply, { tags }, async () => {
-    const body = FORMS[format].write(await read(), publicUrl);
+    const body = FORMATS[format].write(await read(), publicUrl);
     const type = wantedType(request, undefined);
     return { body, type, freshness: 'revalidate', hasAlternatives: true };
   });
@@ -146,7 +146,7 @@ async function newestEntries({ pool, now, versions }: FeedDeps): Promise<Entry[]
   });
 }
 
-/** What a version says, in one line: `Version 2: Bear 35% (+5), Base 40% (−5), Bull 25%`. */
+/** A version in one line: `Version 2: Bear 35% (+5), Base 40% (−5), Bull 25%`. */
 function summaryLine({ version, probabilities, previousProbabilities: before }: Entry): string {
   const fractions = fractionsOf(probabilities);
   const deltas = before && deltasOf(before, probabilities);
@@ -163,7 +163,7 @@ const addressOf = (publicUrl: string, { slug: name, version }: Entry) => ({
   image: `${publicUrl}/v1/outlooks/${name}/chart.svg?version=${version}&format=png`,
 });
 
-/** A moment for who has no entry yet: a feed must tell when it last changed (RFC 4287, 4.1.1). */
+/** For a feed without entries: a feed must say when it last changed (RFC 4287, 4.1.1). */
 const NEVER = new Date(0);
 
 const xml = new XMLBuilder({
@@ -199,7 +199,7 @@ function atomOf({ title, page, path, entries }: Feed, publicUrl: string): string
   return xml.build({ '?xml': { '@version': '1.0', '@encoding': 'UTF-8' }, feed });
 }
 
-/** Text that stands for itself, and is no markup. */
+/** Plain text, without markup. */
 const textOf = (value: string) => ({ '@type': 'text', '#': withoutControls(value) });
 
 function jsonFeedOf({ title, page, path, entries }: Feed, publicUrl: string): string {

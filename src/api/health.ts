@@ -20,24 +20,24 @@ export function healthRoutes(api: Api, ledger: HealthDeps): void {
 
 async function isReadOnly(pool: pg.Pool): Promise<boolean> {
   const session = await pool.connect();
-  let isOld = true; // what may have been a primary isn't asked again
+  let isUnusable = true; // a connection that failed, or leads to a standby, must not return to the pool
   try {
     const { rows } = await session.query<{ isReadOnly: boolean }>(
       `select current_setting('transaction_read_only') = 'on' as "isReadOnly"`,
     );
-    isOld = rows[0]?.isReadOnly === true;
-    return isOld;
+    isUnusable = rows[0]?.isReadOnly === true;
+    return isUnusable;
   } finally {
-    session.release(isOld);
+    session.release(isUnusable);
   }
 }
 
 const WRITES = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
 
-/** @returns whether the last write that got as far as the disk found it full */
+/** @returns whether the last write that reached the disk found it full */
 function watchStorage(api: Api): () => boolean {
   let isFull = false;
-  // Kept replies never come by here.
+  // Cached responses do not run this hook.
   api.addHook('onSend', (request, reply, payload, done) => {
     if (request.problem === 'storage-full') isFull = true;
     else if (WRITES.has(request.method) && reply.statusCode < 300) isFull = false;
@@ -76,8 +76,8 @@ function readinessRoute(api: Api, { pool, feed }: HealthDeps, isStorageFull: () 
     }
     return { isReadOnly: await isReadOnly(pool) };
   };
-  // Anyone may ask, and no limit holds: those who do at once share an answer.
-  let asked: ReturnType<typeof ask> | null = null;
+  // Anyone may ask, without a limit, so simultaneous requests share one check.
+  let pending: ReturnType<typeof ask> | null = null;
 
   api.route({
     method: 'GET',
@@ -100,8 +100,8 @@ function readinessRoute(api: Api, { pool, feed }: HealthDeps, isStorageFull: () 
       },
     },
     handler: async (_request, reply) => {
-      asked ??= ask().finally(() => (asked = null));
-      const { isReadOnly } = await asked;
+      pending ??= ask().finally(() => (pending = null));
+      const { isReadOnly } = await pending;
       forbidStoring(reply);
       return reply.send({
         status: 'ready',

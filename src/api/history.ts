@@ -84,7 +84,7 @@ function representPoint({ version, publishedAt, probabilities }: HistoryPoint) {
   return { version, publishedAt: publishedAt.toISOString(), ...fractionsOf(probabilities) };
 }
 
-// Numbers and timestamps only, which need no quotes.
+// Numbers and timestamps need no quotes.
 function csvOf(points: readonly HistoryPoint[]): string {
   const lines = points.map((point) => Object.values(representPoint(point)).join(','));
   return ['version,publishedAt,bear,base,bull', ...lines, ''].join('\r\n');

@@ -23,7 +23,7 @@ export async function instrumentRoutes(api: Api, ledger: InstrumentDeps): Promis
   listRoute(api, ledger);
   oneRoute(api, ledger);
   createRoute(api, ledger);
-  // A scope of its own, because only this route takes merge patches, and takes nothing else.
+  // A scope of its own, because only this route takes merge patches, and it takes nothing else.
   await api.register(async (scope) => patchRoute(scope, ledger));
 }
 

@@ -1,7 +1,7 @@
 /**
  * Whether `text` is a Postgres snapshot, `xmin:xmax:xip,…`, as `pg_current_snapshot()` writes it.
- * Checked here because a cursor passes through the client's hands, and Postgres answers a snapshot
- * that it can't read with an error.
+ * Checked here because a client may send any cursor, and Postgres fails on a snapshot that it can't
+ * read.
  */
 export function isSnapshot(text: string): boolean {
   const parts = /^(\d{1,18}):(\d{1,18}):((?:\d{1,18}(?:,\d{1,18})*)?)$/.exec(text);

@@ -4,7 +4,7 @@ import { type FieldError, jsonPointer, Problem } from '../http/problems.ts';
 import { MOST_OBSERVATIONS, newObservations } from './schemas/series.ts';
 import { invalidRequest, parse } from '../http/validation.ts';
 
-/** A body of the type text/csv, not read yet. */
+/** A body of the type text/csv, not parsed yet. */
 export class CsvText {
   readonly text: string;
 
@@ -16,7 +16,7 @@ export class CsvText {
 const COLUMNS = ['date', 'value', 'provenance', 'note'];
 const HEADERS = [COLUMNS.slice(0, 2), COLUMNS];
 
-/** Observations, and in CSV the line that each stands on. */
+/** Observations and, for CSV, the line of each. */
 export type SentObservations = z.output<typeof newObservations> & {
   lines: readonly number[] | null;
 };
@@ -41,7 +41,7 @@ export function readObservations(body: unknown): SentObservations {
   throw invalidRequest(errors);
 }
 
-/** Where an observation stands in a body, for the detail of a fault. */
+/** The place of an observation in a body, for the detail of a fault. */
 export function placeOf(lines: readonly number[] | null, index: number, column: string): string {
   return lines === null ? '' : `line ${lines[index]}, column ${column}: `;
 }
@@ -77,7 +77,7 @@ function recordsOf(text: string): { record: string[]; info: Info }[] {
       info: true,
       relax_column_count: true,
       skip_empty_lines: true,
-      to: MOST_OBSERVATIONS + 2, // the header, and one that is too many
+      to: MOST_OBSERVATIONS + 2, // the header, and one row too many
     }) as unknown as { record: string[]; info: Info }[];
   } catch (error) {
     if (!(error instanceof CsvError)) throw error;
@@ -85,7 +85,7 @@ function recordsOf(text: string): { record: string[]; info: Info }[] {
   }
 }
 
-/** A number as CSV writes it; the text itself where it is none. */
+/** Parses a number; returns the text itself if it is not one. */
 function numberOf(text: string): number | string {
   return /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i.test(text) ? Number(text) : text;
 }

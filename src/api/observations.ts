@@ -25,12 +25,12 @@ export type ObservationDeps = WriteDeps & {
 
 const TAG = 'Series';
 const params = z.strictObject({ key: slug });
-/** What 10,000 observations with a note each take, in bytes. */
+/** In bytes: enough for 10,000 observations, each with a note. */
 const BODY_LIMIT = 4_194_304;
 
 export async function observationRoutes(api: Api, ledger: ObservationDeps): Promise<void> {
   listRoute(api, ledger);
-  // A scope of its own, because only this route takes CSV.
+  // A scope of its own, because only this route accepts CSV.
   await api.register(async (scope) => recordRoute(scope, ledger));
 }
 
@@ -60,7 +60,7 @@ function recordRoute(api: Api, ledger: ObservationDeps): void {
       body: newObservations,
       response: { 200: recorded, ...problemResponses(400, 401, 403, 404, 413, 415, 422) },
     },
-    // In CSV faults are told by line and column.
+    // The faults of CSV name a line and a column.
     validatorCompiler: (route) =>
       route.httpPart === 'body'
         ? (body: unknown) => validated(body)
@@ -101,7 +101,7 @@ function validated(body: unknown): { value: SentObservations } | { error: Proble
   }
 }
 
-/** How far the day can have come anywhere on earth, ahead of UTC, in milliseconds. */
+/** How far local time may be ahead of UTC, in milliseconds. */
 const AHEAD = 14 * 3_600_000;
 
 function refuseFuture(

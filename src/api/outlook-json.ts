@@ -26,9 +26,9 @@ export function representOutlook(version: OutlookVersion): Json<typeof outlook> 
 }
 
 /**
- * The JSON of {@link representOutlook} as bytes, with the digest that its ETag is made of. The part of the framework is
- * rendered once for all its versions; here only what changes with each version is. The digest is of digests, so that the
- * shared part is not digested again.
+ * The JSON of {@link representOutlook} as bytes, with the digest for its ETag. A framework's part is rendered once for all
+ * its versions; only the rest is rendered for each version. The digest is made of the parts' digests, so that the shared
+ * part is not digested again.
  */
 export function renderOutlook(version: OutlookVersion): RenderedOutlook {
   const { titleAndDirections, pieces, digest, conditionsOf } = renderFramework(version.framework);
@@ -70,17 +70,17 @@ type Tail = Pick<
   | 'disclaimer'
 >;
 
-/** What the head of a version takes from its framework. */
+/** The members of a framework that the head of a version contains. */
 type TitleAndDirections = {
   title: string;
   directions: Record<ScenarioName, Direction>;
 };
 
-/** The JSON of a framework, cut where the probabilities and the conditions of a version go. */
+/** The JSON of a framework, split where the probabilities and the conditions of a version go. */
 type RenderedFramework = {
   titleAndDirections: TitleAndDirections;
   pieces: readonly [Buffer, Buffer, Buffer, Buffer, Buffer];
-  /** Of the pieces. */
+  /** The digest of the pieces. */
   digest: string;
   /** The JSON of the conditions in their states. */
   conditionsOf: (states: OutlookVersion['conditionStates']) => { bytes: Buffer; digest: string };
@@ -165,7 +165,7 @@ function renderConditions(
   return { bytes, digest: digestOf(bytes) };
 }
 
-/** What a scenario says, without its probability. */
+/** The text of a scenario, without its probability. */
 function scenarioText(scenario: Scenario) {
   const { title, outcome, conditions, direction, directionComment, returnBand } = scenario;
   return { title, outcome, conditions, direction, directionComment, returnBand };

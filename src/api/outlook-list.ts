@@ -63,9 +63,8 @@ function listRoute(api: Api, ledger: OutlookListDeps): void {
 type OutlookPageOf = { items: z.output<typeof outlookSummary>[]; nextCursor: string | null };
 
 /**
- * What reads a page of the list of outlooks.
- * @throws Problem `invalid-request` where the query asks for a future moment, or has the cursor of another; what it
- *   returns, where the query searches for nothing
+ * Prepares a read of a page of the list of outlooks. The read throws the same problem if a search has no searchable word.
+ * @throws Problem `invalid-request` if `asOf` is in the future, or the cursor belongs to another query
  */
 export function outlookPageReader(
   { pool, now }: Pick<OutlookListDeps, 'pool' | 'now'>,
@@ -102,7 +101,7 @@ function listQueryOf(sent: z.output<typeof listQuery>): ListQuery {
 }
 
 /**
- * Refuses a search that can find nothing, to be called where one found nothing.
+ * Refuses a search without a word to look for. Call it when a search found nothing.
  * @throws Problem `invalid-request`
  */
 async function requireWord(pool: pg.Pool, search: string | null): Promise<void> {

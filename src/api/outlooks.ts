@@ -70,7 +70,7 @@ function createRoute(api: Api, ledger: OutlookDeps): void {
 
 /**
  * Creates the outlook that a request describes. Call it in a transaction.
- * @throws DomainError as {@link createOutlook} does; Problem where no slug is given nor can be made
+ * @throws DomainError as {@link createOutlook} does; Problem if no slug is given and none can be made from the title
  */
 export async function publishOutlook(
   session: pg.PoolClient,
@@ -78,8 +78,8 @@ export async function publishOutlook(
   author: OutlookVersion['author'],
   now: () => Date,
 ): Promise<OutlookVersion> {
-  const { slug: wanted, instrument, horizon, rationale, probabilities, ...framework } = body;
-  const subject = { slug: wanted ?? slugOf(framework.title), instrument, horizon };
+  const { slug: givenSlug, instrument, horizon, rationale, probabilities, ...framework } = body;
+  const subject = { slug: givenSlug ?? slugOf(framework.title), instrument, horizon };
   return createOutlook(session, { ...subject, author, rationale, probabilities, framework }, now);
 }
 
@@ -139,8 +139,8 @@ function currentRoute(api: Api, ledger: OutlookDeps): void {
           throw await missingVersionError(pool, name, { version: minVersion });
         }
         const type = wantedType(request, format);
-        const wanted = { isPast: asOf !== undefined, type, format };
-        return versionDraft(ledger, found, 'revalidate', wanted);
+        const options = { isPast: asOf !== undefined, type, format };
+        return versionDraft(ledger, found, 'revalidate', options);
       });
     },
   });

@@ -42,7 +42,7 @@ const params = z.strictObject({ slug });
 
 export async function revisionRoutes(api: Api, ledger: RevisionDeps): Promise<void> {
   reviseRoute(api, ledger);
-  // A scope of its own, because only this route takes merge patches, and takes nothing else.
+  // A scope of its own, because only this route takes merge patches, and it takes nothing else.
   await api.register(async (scope) => reviseFrameworkRoute(scope, ledger));
 }
 
@@ -81,12 +81,12 @@ function reviseRoute(api: Api, ledger: RevisionDeps): void {
   });
 }
 
-/** New probabilities of an outlook, and the ETags of which it must have one. */
+/** New probabilities of an outlook; `ifMatch` lists the ETags of which it must have one. */
 type NewNumbers = { slug: string; ifMatch: string | undefined; revision: RevisionRequest };
 
 type GroupDeps = WriteDeps & Pick<RevisionDeps, 'reviser' | 'digests'>;
 
-/** Puts the revisions of numbers that arrive together into one transaction; see {@link groupWrites}. */
+/** Publishes new probabilities that arrive at the same time in one transaction; see {@link groupWrites}. */
 export function groupRevisions(ledger: GroupDeps) {
   return groupWrites<NewNumbers, PublishedVersion>(ledger, {
     open: (session, revisions) => openGroup(session, ledger, revisions),
@@ -94,7 +94,7 @@ export function groupRevisions(ledger: GroupDeps) {
   });
 }
 
-/** Locks outlooks, each of which then takes its revisions one after the other. */
+/** Locks outlooks; each then takes its revisions one after the other. */
 async function openGroup(
   session: Session,
   { reviser, digests }: GroupDeps,
@@ -137,7 +137,7 @@ function reviseFrameworkRoute(api: Api, ledger: RevisionDeps): void {
       body: frameworkPatch,
       response: { 201: outlook, ...problemResponses(400, 401, 403, 404, 409, 412, 413, 415, 422) },
     },
-    // A patch can only be judged by what it makes of the framework that stands.
+    // A patch can be validated only after it is applied to the current framework.
     validatorCompiler: (route) =>
       route.httpPart === 'body'
         ? (value: unknown) => ({ value })
@@ -156,7 +156,7 @@ function reviseFrameworkRoute(api: Api, ledger: RevisionDeps): void {
   });
 }
 
-/** @throws Problem `precondition-failed` where If-Match names another ETag than the current one */
+/** @throws Problem `precondition-failed` if If-Match does not name the current ETag */
 export async function requireMatchOf(
   request: FastifyRequest,
   { digests }: Pick<RevisionDeps, 'digests'>,
@@ -169,7 +169,7 @@ export async function requireMatchOf(
   requireMatch(ifMatch, found.get(current.row.slug) ?? '');
 }
 
-/** Appends the version that `prepare` answers to the outlook as it is, and answers its author. */
+/** Appends the version that `prepare` makes from the current outlook, and sends the response. */
 export function answerRevision(
   request: FastifyRequest,
   reply: FastifyReply,

@@ -74,7 +74,7 @@ export function withReasons<Group extends string>(
   return { ...values, missing };
 }
 
-/** The scores of an outlook as the API answers them. */
+/** The scores of an outlook as the API returns them. */
 export function representScores(
   name: string,
   { status, horizon, resolution, versions }: Scorable,
@@ -128,7 +128,7 @@ function scoresOfVersion(
   return { scores: values, skill: byScore((name) => skillOf(scores[name], referred[name])) };
 }
 
-/** The first version has no previous one to be compared with; it is scored all the same. */
+/** The first version has no previous one to compare with; it is scored all the same. */
 function representWhole(
   versions: readonly VersionWithReference[],
   why: string,

@@ -119,7 +119,7 @@ type RecordQuery = {
 };
 type Analyst = z.output<typeof trackRecord>['analyst'];
 
-/** @param subject throws where there is no such instrument or analyst */
+/** @param subject throws if the instrument or analyst does not exist */
 function answerRecord(
   request: FastifyRequest,
   reply: FastifyReply,
@@ -128,7 +128,7 @@ function answerRecord(
   subject: () => Promise<Analyst>,
 ): Promise<void> {
   requirePast('asOf', asOf, now());
-  // Any event may change it, if only its counts.
+  // Any event may change a record, or at least its counts.
   return cache.answer(request, reply, { tags: WHOLE_LEDGER }, async () => {
     const analyst = await subject();
     const scope: RecordScope = {
@@ -147,7 +147,7 @@ function answerRecord(
   });
 }
 
-/** Below it, a record says that it is small. */
+/** With fewer outlooks, a record says that its sample is small. */
 const FEW = 30;
 
 function represent(

@@ -21,8 +21,8 @@ export type VersionResponseDeps = {
 type VersionDraft = ResponseDraft & { body: Buffer; digest: string };
 
 /**
- * A version of an outlook as a read answers it, with links to its neighbours. One of the past stays as it
- * is when the next one comes, but for the link to that.
+ * The response to a read of a version, with links to its neighbours. When the next version comes, a past version changes
+ * in nothing but its links.
  */
 export function draftOf(
   version: OutlookVersion,
@@ -33,10 +33,10 @@ export function draftOf(
   return { body, digest, freshness, link: versionLinks(version), linkMayChange: isPast };
 }
 
-/** What a version is served as. */
+/** The media types of a version. */
 export const VERSION_TYPES = [JSON_TYPE, MARKDOWN_TYPE] as const;
 
-/** A version of an outlook as a response of the document. */
+/** The response with a version, for the OpenAPI document. */
 export const versionContent = {
   content: {
     [JSON_TYPE]: { schema: outlook },
@@ -54,7 +54,7 @@ export const versionFormat = z.enum(['json', 'md']).optional().meta({
   description: 'Overrides the Accept header, for use in links.',
 });
 
-/** A version as the media type that a request prefers. An article of the current version lists the newest evidence. */
+/** A version in the media type that a request prefers. The article of the current version lists the newest evidence. */
 export async function versionDraft(
   { pool, publicUrl }: Pick<VersionResponseDeps, 'pool' | 'publicUrl'>,
   version: OutlookVersion,
@@ -74,7 +74,7 @@ export async function versionDraft(
   return { body, type, freshness, link, linkMayChange: isPast, hasAlternatives };
 }
 
-/** How many items of evidence an article has, the newest. */
+/** How many items of evidence an article lists; the newest. */
 const EVIDENCE = 10;
 
 /** Link relations between versions (RFC 5829). */
@@ -97,7 +97,7 @@ export function renderPublished(published: OutlookVersion): PublishedVersion {
   return { slug, version, draft: draftOf(published, 'revalidate', { isPast: false }) };
 }
 
-/** How the author of a version that was just published is answered. */
+/** The response to the author of a version that was just published. */
 export function publishedResponse(
   { draft: { body, digest, link = '' } }: PublishedVersion,
   location: string,
@@ -106,7 +106,7 @@ export function publishedResponse(
 }
 
 /**
- * Announces a version that is committed: from then on no read here answers with an older one, and other
+ * Announces a committed version: from then on no read on this instance returns an older one, and the other
  * instances are woken.
  */
 export function announceVersion(

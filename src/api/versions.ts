@@ -76,8 +76,8 @@ function oneRoute(api: Api, ledger: VersionDeps): void {
         const found = await versions.read(name, { version });
         const isFinal = version < found.latestVersion;
         const { format } = request.query;
-        const wanted = { isPast: true, type: wantedType(request, format), format };
-        return { ...(await versionDraft(ledger, found, 'immutable', wanted)), isFinal };
+        const options = { isPast: true, type: wantedType(request, format), format };
+        return { ...(await versionDraft(ledger, found, 'immutable', options)), isFinal };
       });
     },
   });

@@ -117,11 +117,11 @@ function holdRoute(api: Api, ledger: ViewDeps): void {
       forbidStoring(reply); // whose it is, is in the key
       await runWrite(request, reply, ledger, {
         work: (session) => holdView(session, name, { ...request.body, author }, ledger.now),
-        respond: ({ view: held, isNew }) => ({
-          ...(isNew && held.version === 1
+        respond: ({ view: current, isNew }) => ({
+          ...(isNew && current.version === 1
             ? { status: 201, headers: { location: `/v1/outlooks/${name}/views/${author.id}` } }
             : { status: 200 }),
-          body: represent(held),
+          body: represent(current),
         }),
         afterCommit: ({ isNew }) => {
           if (!isNew) return;
@@ -174,12 +174,12 @@ async function noView(pool: pg.Pool, name: string, analyst: string): Promise<Dom
   return new DomainError('view-not-found', `The analyst ${analyst} has no view of "${name}".`);
 }
 
-function represent(held: View): z.output<typeof view> {
+function represent(current: View): z.output<typeof view> {
   return {
-    analyst: held.analyst,
-    version: held.version,
-    recordedAt: held.recordedAt.toISOString(),
-    probabilities: fractionsOf(held.probabilities),
-    rationale: held.rationale,
+    analyst: current.analyst,
+    version: current.version,
+    recordedAt: current.recordedAt.toISOString(),
+    probabilities: fractionsOf(current.probabilities),
+    rationale: current.rationale,
   };
 }

@@ -11,14 +11,14 @@ declare const Idiomorph: {
 };
 
 /** The wait before retrying a failed stream or page, in milliseconds; a random wait of up to the same length is added. */
-const TRY_AGAIN_AFTER = 3_000;
+const RETRY_AFTER = 3_000;
 /**
  * When to request the page again after an event, in milliseconds: the first response may come from an instance that
  * had not received the event yet.
  */
-const ONCE_MORE_AFTER = 1_500;
+const REREAD_AFTER = 1_500;
 /** How often to request the page without an event, in milliseconds: new closes cause no event. */
-const LOOK_EVERY = 60_000;
+const POLL_EVERY = 60_000;
 
 /**
  * Keeps the page up to date while it is visible: on each event it requests the page again and applies the
@@ -41,7 +41,7 @@ export function followEvents(
   document.addEventListener('visibilitychange', listen);
   setInterval(() => {
     if (!document.hidden) page.refresh();
-  }, LOOK_EVERY);
+  }, POLL_EVERY);
   listen();
 }
 
@@ -55,12 +55,12 @@ function open(
   source.addEventListener('open', () => page.refresh());
   const heard = (): void => {
     page.refresh();
-    setTimeout(() => page.refresh(), ONCE_MORE_AFTER);
+    setTimeout(() => page.refresh(), REREAD_AFTER);
   };
   for (const kind of kinds) source.addEventListener(kind, heard);
   source.addEventListener('error', () => {
     // A browser reconnects by itself unless the server refused the stream.
-    if (source.readyState === EventSource.CLOSED) setTimeout(again, byChance(TRY_AGAIN_AFTER));
+    if (source.readyState === EventSource.CLOSED) setTimeout(again, byChance(RETRY_AFTER));
   });
   return source;
 }
@@ -92,7 +92,7 @@ class LivePage {
       try {
         await this.#replace();
       } catch {
-        setTimeout(() => this.refresh(), byChance(TRY_AGAIN_AFTER));
+        setTimeout(() => this.refresh(), byChance(RETRY_AFTER));
       }
     }
   }

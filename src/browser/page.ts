@@ -1,18 +1,18 @@
 import { followEvents } from './live.ts';
 import { letRevise } from './revise.ts';
 
-const tell = (news: string): void => {
+const announce = (news: string): void => {
   const place = document.querySelector('#news');
   if (place) place.textContent = news;
 };
 
 const panel = document.querySelector<HTMLElement>('#revise-panel');
-const onShown = panel ? letRevise(panel, tell) : () => {};
+const onShown = panel ? letRevise(panel, announce) : () => {};
 const live = document.querySelector<HTMLElement>('#live');
 if (live) {
   let told = live.dataset['news'];
   followEvents(live, (next, { dataset: { news } }) => {
-    tell(news && news !== told ? news : 'The page was updated.');
+    announce(news && news !== told ? news : 'The page was updated.');
     told = news;
     onShown(next);
   });

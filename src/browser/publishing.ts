@@ -17,7 +17,7 @@ export type Draft = {
   };
 };
 
-/** The version that was published, or why none was; `isUnknown` where the service may have published it. */
+/** The version that was published, or why none was; `isUnknown` if the service may have published it. */
 export type PublishResult = { version: number } | (Refusal & { isUnknown: boolean });
 export type Refusal = { sentence: string; errors: { pointer: string; detail: string }[] };
 

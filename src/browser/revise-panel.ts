@@ -36,7 +36,7 @@ export function panelOf(root: HTMLElement): Panel {
 }
 
 /** The current probabilities, as on the page. */
-export function standing({ dataset }: HTMLFormElement): Points {
+export function currentPoints({ dataset }: HTMLFormElement): Points {
   return {
     bear: Number(dataset['bear']),
     base: Number(dataset['base']),
@@ -92,7 +92,7 @@ export function draftOf(form: HTMLFormElement, points: Points): Draft {
 }
 
 export function preview(panel: Panel, points: Points, { body }: Draft): void {
-  const before = standing(panel.form);
+  const before = currentPoints(panel.form);
   panel.rows.replaceChildren(
     ...NAMES.map((name) =>
       row(

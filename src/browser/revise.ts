@@ -11,28 +11,28 @@ import {
   refuse,
   replacePart,
   showPoint,
-  standing,
+  currentPoints,
 } from './revise-panel.ts';
 
 /**
  * Lets an analyst revise the probabilities: three linked sliders, a preview of the change, then the service's
  * response.
- * @param tell announces something to screen readers
+ * @param announce announces something to screen readers
  * @returns a function to call with each changed page
  */
 export function letRevise(
   root: HTMLElement,
-  tell: (news: string) => void,
+  announce: (news: string) => void,
 ): (next: Document) => void {
-  const revising = new Revising(root, tell);
+  const revising = new Revising(root, announce);
   root.hidden = false;
-  return (next) => revising.stands(next.querySelector<HTMLFormElement>('#revise-form'));
+  return (next) => revising.update(next.querySelector<HTMLFormElement>('#revise-form'));
 }
 
 class Revising {
   readonly #root: HTMLElement;
   readonly #panel: Panel;
-  readonly #tell: (news: string) => void;
+  readonly #announce: (news: string) => void;
   #points: Points;
   /** The slider that is moving, and the points before it started. */
   #moving: { name: Name | null; from: Points };
@@ -43,12 +43,12 @@ class Revising {
   /** The newer page that waits for a pending response; null if the outlook is closed. */
   #next: HTMLFormElement | null | undefined;
 
-  constructor(root: HTMLElement, tell: (news: string) => void) {
+  constructor(root: HTMLElement, announce: (news: string) => void) {
     this.#root = root;
-    this.#tell = tell;
+    this.#announce = announce;
     this.#panel = panelOf(root);
     const { form, publish, back } = this.#panel;
-    this.#points = standing(form);
+    this.#points = currentPoints(form);
     this.#moving = { name: null, from: this.#points };
     this.#show(this.#points); // a browser may restore other values when it returns to the page
     form.addEventListener('input', ({ target }) => this.#move(target));
@@ -64,7 +64,7 @@ class Revising {
   }
 
   /** Takes the form of an updated page; null if the page has none. */
-  stands(form: HTMLFormElement | null): void {
+  update(form: HTMLFormElement | null): void {
     this.#next = form;
     if (!this.#isSent) this.#takeOver();
   }
@@ -77,12 +77,12 @@ class Revising {
     if (next === null) return;
     const { form } = this.#panel;
     const before = { etag: form.dataset['etag'], version: form.dataset['version'] };
-    const isUntouched = areSame(standing(form), this.#points);
+    const isUntouched = areSame(currentPoints(form), this.#points);
     const isWriting = !isUntouched || control(form, 'rationale').value !== '';
     Object.assign(form.dataset, next.dataset);
     for (const id of ['owed', 'citable']) replacePart(form, next, id);
     if (before.etag === form.dataset['etag']) return;
-    if (isUntouched) this.#show(standing(form));
+    if (isUntouched) this.#show(currentPoints(form));
     const wasLookedAt = this.#draft !== null;
     if (wasLookedAt) this.#edit();
     if (!wasLookedAt && !isWriting) return;
@@ -139,7 +139,7 @@ class Revising {
       for (const name of NAMES) form.dataset[name] = String(this.#points[name]);
       form.dataset['version'] = String(result.version);
       this.#edit();
-      this.#tell(`You published version ${result.version}.`);
+      this.#announce(`You published version ${result.version}.`);
       heading.focus();
       return;
     }

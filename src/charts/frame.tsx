@@ -45,7 +45,7 @@ export function renderChart(
       {drawing}
     </svg>
   );
-  // Of XML's three that text can't hold (2.4), the one that HTML has no use for.
+  // XML does not allow `]]>` in text (2.4). Preact escapes for HTML, which does.
   return renderToString(chart).replaceAll(']]>', ']]&gt;');
 }
 

@@ -1,7 +1,7 @@
 import { Piscina } from 'piscina';
 
 /** The maximum queue length: what one thread can render in an acceptable time. */
-const MOST_WANTED = 20;
+const MOST_WAITING = 20;
 
 // One thread, so that charts never use more than one core. It ends when idle.
 const pool = new Piscina<string, Uint8Array>({
@@ -12,7 +12,7 @@ const pool = new Piscina<string, Uint8Array>({
   idleTimeout: 30_000,
 });
 
-let wanted = 0;
+let waiting = 0;
 
 /** The render queue is full. */
 export class TooManyPictures extends Error {}
@@ -25,13 +25,13 @@ export class TooManyPictures extends Error {}
 export async function asPng<Drawn extends { body: string }>(
   draw: () => Promise<Drawn>,
 ): Promise<Omit<Drawn, 'body'> & { body: Buffer }> {
-  if (wanted >= MOST_WANTED) throw new TooManyPictures();
-  wanted += 1;
+  if (waiting >= MOST_WAITING) throw new TooManyPictures();
+  waiting += 1;
   try {
     const drawn = await draw();
     const { buffer, byteOffset, byteLength } = await pool.run(drawn.body);
     return { ...drawn, body: Buffer.from(buffer, byteOffset, byteLength) };
   } finally {
-    wanted -= 1;
+    waiting -= 1;
   }
 }

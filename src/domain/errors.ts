@@ -58,7 +58,7 @@ export type DomainErrorCode =
   | 'no-pool'
   | 'outlook-closed';
 
-/** A request that breaks a rule of the ledger. `code` is stable; the http layer maps it to a status. */
+/** A request that breaks a rule of the ledger. `code` is stable; http/problem-catalogue.ts maps it to a problem. */
 export class DomainError extends Error {
   readonly code: DomainErrorCode;
   readonly faults: readonly Fault[];

@@ -11,5 +11,5 @@ export const EVENT_KINDS = [
   'drawdown.label.changed',
   'view.published',
 ] as const;
-/** What the ledger tells its followers of. Later releases add kinds. */
+/** The kinds of events. Later releases add some. */
 export type EventKind = (typeof EVENT_KINDS)[number];

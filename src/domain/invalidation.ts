@@ -159,11 +159,11 @@ function dayBefore(rule: Rule, known: Known, day: string): string {
 }
 
 function valuesOf(rule: Rule, known: Known, day: string, state: Transition['state']) {
-  const isTold = (comparison: Comparison) =>
+  const isReported = (comparison: Comparison) =>
     state === 'untriggered' || !('any' in rule) || compares(comparison, known, day);
   const keys = new Set(
     comparisonsOf(rule)
-      .filter(isTold)
+      .filter(isReported)
       .map(({ series }) => series),
   );
   return [...keys].flatMap((series) => {

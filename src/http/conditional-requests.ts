@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Problem } from './problems.ts';
 
-/** What clients may keep of an answer. Where reads need a key, shared caches may keep nothing. */
+/** How clients may cache a response. If reads need a key, shared caches may store nothing. */
 export type Freshness = 'revalidate' | 'immutable';
 
 const CACHE_CONTROL: Record<Freshness, { shared: string; keyed: string }> = {
@@ -28,30 +28,30 @@ export function setFreshness(
   reply.header('vary', [byCors, 'Authorization'].flat().join(', '));
 }
 
-/** For answers that nobody may keep: of the moment, or secret. */
+/** For responses that no cache may store: they are secret or out of date at once. */
 export function forbidStoring(reply: FastifyReply): void {
   reply.header('cache-control', 'no-store');
 }
 
-/** What an ETag is made of: a digest of the very bytes, so the same on every instance. */
+/** The digest of a body, from which its ETag is made: the same on every instance. */
 export function digestOf(body: string | Buffer): string {
   return createHash('sha256').update(body).digest('base64url').slice(0, 27);
 }
 
-/** Gives every representation that is answered its ETag, and a GET 304 where the client already has it. */
+/** Adds an ETag to every representation that is sent. Answers a GET with 304 if the client already has it. */
 export function answerConditionally(app: FastifyInstance): void {
   app.addHook('onSend', async (request, reply, payload) => {
     const read = request.method === 'GET' || request.method === 'HEAD';
     const body = typeof payload === 'string' || Buffer.isBuffer(payload) ? payload : null;
     if (body === null || reply.statusCode >= 300) return payload;
-    // Of what is not read: a created, put or patched representation.
+    // Besides reads, only the response to a create, put or patch is a representation.
     if (!read && reply.statusCode !== 201 && !['PATCH', 'PUT'].includes(request.method))
       return payload;
     const etag = String(reply.getHeader('etag') ?? `"${digestOf(body)}"`);
     reply.header('etag', etag);
     if (!read || !noneMatchHolds(request.headers['if-none-match'], etag)) return payload;
     reply.code(304).removeHeader('content-type').removeHeader('content-length');
-    // Fastify measures what HEAD leaves out, and can't measure nothing.
+    // For HEAD, Fastify needs the body for Content-Length and then leaves it out.
     return request.method === 'HEAD' ? payload : null;
   });
 }
@@ -64,8 +64,8 @@ export function noneMatchHolds(header: string | undefined, etag: string): boolea
 }
 
 /**
- * Whether If-Match names `etag`: strong comparison, lists and `*` (RFC 9110, 13.1.1). Whoever read the
- * body compressed has read it as well.
+ * Whether If-Match names `etag`: strong comparison, lists and `*` (RFC 9110, 13.1.1). The ETag of a
+ * compressed body counts, too, as its reader has read the same.
  */
 export function matchHolds(header: string, etag: string): boolean {
   if (header.trim() === '*') return true;
@@ -78,15 +78,15 @@ function entityTags(header: string): string[] {
   return header.match(/(?:W\/)?"[^"]*"/g) ?? [];
 }
 
-/** The If-Match header of a write that is only for the outlook that its author has read. */
+/** The If-Match header, by which an author writes only to the state that they have read. */
 export function ifMatchOf({ headers }: FastifyRequest): string | undefined {
   return headers['if-match'];
 }
 
 /**
- * Guards a write against a state that its author has not read.
+ * Refuses a write to a state that its author has not read.
  * @param ifMatch the header
- * @throws Problem `precondition-failed` where the header names another ETag than the current one
+ * @throws Problem `precondition-failed` if the header does not name the current ETag
  */
 export function requireMatch(ifMatch: string, currentDigest: string): void {
   const etag = `"${currentDigest}"`;

@@ -11,7 +11,7 @@ export function corsOf(config: { corsOrigins: readonly string[]; requireKeyForRe
   const readers = {
     origin: '*',
     methods: ['GET', 'HEAD'],
-    // Without Authorization: its page can't write, whatever key it has.
+    // Without Authorization, so that pages of any other origin can't write, whatever key they have.
     allowedHeaders: ['If-None-Match', 'Last-Event-ID', 'X-Request-Id'],
     exposedHeaders,
   };
@@ -35,9 +35,9 @@ export function corsOf(config: { corsOrigins: readonly string[]; requireKeyForRe
   ): void => {
     const { origin } = request.headers;
     const isTrusted = origin !== undefined && config.corsOrigins.includes(origin);
-    // Any other OPTIONS asks what the URL takes (http/routing.ts).
+    // Any other OPTIONS asks for the allowed methods (http/routing.ts).
     const preflight = request.headers['access-control-request-method'] !== undefined;
-    // Open reads answer pages of every origin the same.
+    // Public reads get the same response from pages of every origin.
     const isRead = request.method === 'GET' || request.method === 'HEAD';
     const isOpen = !config.requireKeyForReads && (isRead || !isTrusted);
     callback(null, { ...(isOpen ? readers : trusted), preflight });

@@ -1,14 +1,14 @@
 import { stringify } from 'csv-stringify/sync';
 import { z } from 'zod';
 
-/** A column: its name, and where its value is found in an item. */
+/** A column: its name, and the path of its value in an item. */
 type Column = { name: string; path: readonly string[] };
 
 const known = new WeakMap<z.ZodObject, Column[]>();
 
 /**
- * The columns of items by their schema, so that they are the same whatever items there are: a member each, those of
- * objects inside by their path (`author.name`).
+ * The columns by the schema of the items, so that they do not depend on the items: one for each member; those of nested
+ * objects have a path as their name (`author.name`).
  */
 function columnsOf(item: z.ZodObject): Column[] {
   const columns = known.get(item) ?? membersOf(item, []);
@@ -38,8 +38,8 @@ export function csvHeader(item: z.ZodObject): string {
 }
 
 /**
- * Items as CSV (RFC 4180) with a header line and CRLF. Texts in lists are joined by "; ", other lists and rules are
- * JSON. A text that a spreadsheet would take for a formula gets an apostrophe before it (OWASP, CSV injection).
+ * Items as CSV (RFC 4180) with a header line and CRLF. A list of texts is joined by "; "; other lists and rules are
+ * JSON. A text that a spreadsheet would read as a formula gets an apostrophe before it (OWASP, CSV injection).
  */
 export function csvOf(item: z.ZodObject, items: readonly object[]): string {
   const columns = columnsOf(item);
@@ -48,7 +48,7 @@ export function csvOf(item: z.ZodObject, items: readonly object[]): string {
     header: true,
     columns: columns.map(({ name }) => name),
     record_delimiter: 'windows',
-    quote_record_delimiter: true, // a lone line break, too, which reads as one
+    quote_record_delimiter: true, // also quotes a lone CR or LF, which readers take for a line break
     escape_formulas: true,
     cast: { boolean: String },
   });

@@ -9,7 +9,7 @@ import { type OpenTrigger, UnansweredConditions } from '../domain/review.ts';
 import { domainProblem, type ProblemCode, PROBLEMS } from './problem-catalogue.ts';
 import { jsonPointer, pathOf, Problem, sendProblem } from './problems.ts';
 
-/** Answers every error of a route with a problem. An unexpected error is logged; its client learns no details. */
+/** Answers every error of a route with a problem. An unexpected error is logged; the client gets no details. */
 export function handleErrors(app: FastifyInstance): void {
   app.decorateRequest('problem', null);
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply));
@@ -22,13 +22,13 @@ export function handleErrors(app: FastifyInstance): void {
   );
 }
 
-/** Answers an error with a problem: of a route, or of Fastify before a route is found (`frameworkErrors`). */
+/** Answers with a problem an error of a route, or of Fastify before it finds a route (`frameworkErrors`). */
 export function answerError(
   error: unknown,
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
-  reply.header('x-request-id', request.id); // no hook runs where the URL can't be read
+  reply.header('x-request-id', request.id); // no hook runs if the URL can't be parsed
   return sendProblem(request, reply, problemFor(error, request));
 }
 
@@ -55,7 +55,7 @@ function toProblem(error: unknown, request: FastifyRequest): Problem {
     });
   }
   if (isUnavailable(error)) {
-    const { code, detail, after } = REFUSED_WRITES[sqlStateOf(error)] ?? AWAY;
+    const { code, detail, after } = REFUSED_WRITES[sqlStateOf(error)] ?? UNREACHABLE;
     return new Problem(code, detail, { headers: { 'retry-after': after } });
   }
   return frameworkProblem(error as FastifyError, request);
@@ -96,17 +96,17 @@ function contentTypeHint(request: FastifyRequest): string {
     : `Send ${wanted}, not ${sent}.`;
 }
 
-// SQLSTATEs and system errors that say "not now" rather than "never": connection trouble (08),
-// resources (53), a role or database that is away (28, 3D), shutdown and cancellation (57), locks not
-// had in time (55P03), a primary that became a standby (25006), deadlock and serialization (40).
-const NOT_NOW =
+// SQLSTATEs and system errors after which a retry may succeed: connection trouble (08), resources
+// (53), a missing role or database (28, 3D), shutdown and cancellation (57), lock timeout (55P03), a
+// primary that became a standby (25006), deadlock and serialization (40).
+const UNAVAILABLE_CODES =
   /^(08...|53...|57...|55P03|25006|25P0[34]|40...|28000|28P01|3D000|ECONN\w+|ENOENT|ENOTFOUND|ENETUNREACH|EPIPE|ETIMEDOUT|EHOSTUNREACH|EAI_\w+)$/;
 const POOL_MESSAGES =
   /^(timeout exceeded when trying to connect|Query read timeout|Connection terminated|Client has encountered a connection error)/;
 
 type Unavailability = { code: ProblemCode; detail: string; after: string };
 
-const AWAY: Unavailability = {
+const UNREACHABLE: Unavailability = {
   code: 'unavailable',
   detail: 'The database is unreachable or busy; try again.',
   after: '2',
@@ -129,18 +129,18 @@ function sqlStateOf(error: unknown): string {
   return (error instanceof pg.DatabaseError && error.code) || '';
 }
 
-/** Whether an error says that the database can't be used now, and may be later. */
+/** Whether an error says that the database is unavailable for now. */
 export function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (error instanceof Busy) return true;
   if (POOL_MESSAGES.test(error.message)) return true;
-  // A host name with several addresses fails once for each.
+  // A host name with several addresses fails with an error for each.
   if (error instanceof AggregateError) return error.errors.some(isUnavailable);
   const isOfDatabase = error instanceof pg.DatabaseError || 'syscall' in error;
-  return isOfDatabase && 'code' in error && NOT_NOW.test(String(error.code));
+  return isOfDatabase && 'code' in error && UNAVAILABLE_CODES.test(String(error.code));
 }
 
-/** Rejects after `ms` milliseconds, as a query that takes too long does. */
+/** Rejects after `ms` milliseconds, with the error of a query that takes too long. */
 export async function failAfter(ms: number): Promise<never> {
   await delay(ms, undefined, { ref: false });
   throw new Busy();
@@ -157,7 +157,7 @@ const SOCKET_FAULTS: Record<string, { status: string; detail: string }> = {
   },
 };
 
-/** Answers bytes that are not an HTTP request, on the socket itself: there is no reply yet. */
+/** Answers bytes that are not an HTTP request. It writes to the socket, because there is no reply yet. */
 export function handleClientError(error: Error & { code?: string }, socket: Socket): void {
   if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy();

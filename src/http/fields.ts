@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Fault } from '../domain/errors.ts';
 
-/** Adds a rule of the domain to a schema: a fault for each field that breaks it. */
+/** Adds the faults of a domain rule to a schema: one for each field that breaks it. */
 export function addFaults(context: z.core.$RefinementCtx, faults: readonly Fault[]): void {
   for (const { path, detail } of faults) {
     context.addIssue({ code: 'custom', path: [...path], message: detail });
@@ -11,8 +11,9 @@ export function addFaults(context: z.core.$RefinementCtx, faults: readonly Fault
 type Issues = z.core.ParsePayload['issues'];
 
 /**
- * Adds a rule between the members of an object. The rule sees the members that parsed, whatever is wrong with the others.
- * A bare `superRefine` runs on the text of a member that failed a check, and does not run where a member has a wrong type.
+ * Adds a rule between the members of an object. The rule sees only the members that parsed, whatever is wrong with the
+ * others. A bare `superRefine` would also see the raw text of a member that failed a check, and would not run at all if a
+ * member has a wrong type.
  */
 export function withRule<Schema extends z.ZodObject>(
   schema: Schema,
@@ -28,8 +29,8 @@ export function withRule<Schema extends z.ZodObject>(
 }
 
 /**
- * A list of at most 100 entries, with a rule between them. As in {@link withRule}, the rule sees of each entry the members
- * that parsed.
+ * A list of at most 100 entries, with a rule between them. As in {@link withRule}, the rule sees only those members of
+ * each entry that parsed.
  */
 export function listOf<Entry extends z.ZodType>(
   entry: Entry,
@@ -63,16 +64,16 @@ function membersBut<Value>(faulty: ReadonlySet<unknown> = new Set(), value: Valu
   return Object.fromEntries(members) as Partial<Value>;
 }
 
-/** Makes a check run only on what passed those before it. */
+/** Runs a check only on a value that passed the checks before it. */
 export const ifValid = {
   when: ({ issues }: z.core.ParsePayload): boolean => issues.length === 0,
 };
 
 const NUL = '\u0000';
 
-// Controls, line breaks, and what is drawn as nothing or turns the text around it: space of no width,
-// and marks that override the direction of writing.
-const UNSEEN = /^\s|\s$|[\p{Cc}\u2028\u2029\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069]/u;
+// Leading and trailing spaces, control characters, line breaks, zero-width spaces, and marks that override the direction
+// of writing.
+const INVISIBLE = /^\s|\s$|[\p{Cc}\u2028\u2029\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069]/u;
 
 /** Text that Postgres can store and a reader can see. */
 const text = (maxLength: number) =>
@@ -87,12 +88,12 @@ const text = (maxLength: number) =>
       }
     });
 
-/** A title, a name, a label: one line, that no other looks the same as by what can't be seen. */
-export const line = text(300).refine((value) => !UNSEEN.test(value), {
+/** A title, a name or a label: one line without invisible characters, by which two could look the same. */
+export const line = text(300).refine((value) => !INVISIBLE.test(value), {
   error:
     'must be one line without control or invisible characters and without leading or trailing space',
 });
-/** A paragraph or several. */
+/** One or more paragraphs. */
 export const prose = text(20_000);
 export const optionalLine = line.nullable().default(null);
 export const optionalProse = prose.nullable().default(null);
@@ -108,7 +109,7 @@ export const symbol = z.string().regex(/^[A-Z0-9][A-Z0-9._-]{0,31}$/, {
   error: 'must be 1–32 upper-case letters, digits, dots, underscores or hyphens, such as RUT',
 });
 
-/** A day, `YYYY-MM-DD`. Year 0 is none to Postgres. */
+/** A day, `YYYY-MM-DD`. Postgres has no year 0. */
 export const day = z.iso
   .date({ error: (issue) => dayFault(issue.input) })
   .refine((value) => value >= '0001-01-01', { error: 'must not be before 0001-01-01', ...ifValid });
@@ -134,14 +135,14 @@ export const versionNumber = z
   .min(1, { error: versionFault })
   .max(2_147_483_647, { error: 'must be at most 2147483647' });
 
-/** The number of a version, as a path or a query writes it. */
+/** The number of a version in a path or a query. */
 export const queryVersion = z.preprocess(
   (text) => (typeof text === 'string' && /^[1-9]\d{0,9}$/.test(text) ? Number(text) : text),
   versionNumber,
 );
 
-/** A moment; the ledger counts in milliseconds, so a finer one would be cut short. */
-const momentWith = (faultOf: (input: unknown) => string) =>
+/** A timestamp, at most to the millisecond: a finer one would lose its last digits. */
+const timestampWith = (faultOf: (input: unknown) => string) =>
   z.iso
     .datetime({ offset: true, error: ({ input }) => faultOf(input) })
     .refine((text) => !/\.\d{4}/.test(text), {
@@ -154,22 +155,24 @@ const momentWith = (faultOf: (input: unknown) => string) =>
       error: 'must lie in the years 1–9999',
     });
 
-const NO_MOMENT = 'must be a timestamp with an offset, such as 2026-11-20T16:31:00Z';
+const NO_TIMESTAMP = 'must be a timestamp with an offset, such as 2026-11-20T16:31:00Z';
 
-/** A moment in a body. */
-export const bodyMoment = momentWith((input) => (input === undefined ? 'is required' : NO_MOMENT));
+/** A timestamp in a body. */
+export const bodyMoment = timestampWith((input) =>
+  input === undefined ? 'is required' : NO_TIMESTAMP,
+);
 
-/** A moment in a query. */
-export const queryMoment = momentWith((input) => {
+/** A timestamp in a query. */
+export const queryMoment = timestampWith((input) => {
   if (typeof input !== 'string') return 'must be given once';
   if (/^[^T]*T\S* \d\d:\d\d$/.test(input))
     return 'must be a timestamp; write the + of its offset as %2B';
-  return NO_MOMENT;
+  return NO_TIMESTAMP;
 });
 const FIRST_MOMENT = Date.parse('0001-01-01T00:00:00Z');
 const LAST_MOMENT = Date.parse('9999-12-31T23:59:59.999Z');
 
-/** A moment as answers write it: RFC 3339 in UTC, to the millisecond. */
+/** A timestamp in a response: RFC 3339 in UTC, to the millisecond. */
 export const timestamp = z.iso.datetime({ precision: 3 });
 
 export const sha256 = z.string().regex(/^sha256:[0-9a-f]{64}$/);

@@ -3,15 +3,15 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Problem } from './problems.ts';
 
 /**
- * Makes `app` read bodies of one media type as JSON, and of no other type. Nothing that a client wrote
- * is lost on the way: bytes that are not UTF-8 and members that appear twice are refused, where
- * JSON.parse would put a replacement character and keep the last. A member named `__proto__` is one
- * like any other, for the schemas to refuse by its name.
+ * Makes `app` accept bodies of one media type only, and read them as JSON. It refuses bytes that are
+ * not UTF-8 and members that appear twice, because JSON.parse would silently put a replacement
+ * character or keep only the last one. A member named `__proto__` is an ordinary one, which the
+ * schemas refuse as unknown.
  */
 export function readJsonBodies(app: FastifyInstance, mediaType: string): void {
   app.removeAllContentTypeParsers();
   const parser = async (request: FastifyRequest, body: Buffer) => {
-    // Clients that name a type on every request have nothing to send with this one.
+    // Some clients send a Content-Type with every request, even one without a body.
     if (body.length === 0 && request.method === 'DELETE') return undefined;
     return valueOf(textOf(request, body));
   };
@@ -20,7 +20,7 @@ export function readJsonBodies(app: FastifyInstance, mediaType: string): void {
 
 /**
  * The text of a body.
- * @throws Problem where it is not UTF-8
+ * @throws Problem if it is not UTF-8
  */
 export function textOf(request: FastifyRequest, body: Buffer): string {
   const charset = /;\s*charset="?([^";\s]+)/i.exec(request.headers['content-type'] ?? '')?.[1];

@@ -1,12 +1,12 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { stdSerializers } from 'pino';
 
-/** A text without the keys in it, wherever a client put them. */
+/** Removes API keys from a text, wherever a client put them. */
 export function withoutKeys(text: string): string {
   return text.replaceAll(/olk_[\w-]+/g, 'olk_…');
 }
 
-/** What requests and errors are to the log: never a key, wherever a client put it. */
+/** How the log writes requests and errors: never with a key, wherever a client put it. */
 export const LOG_SERIALIZERS = {
   req: ({ method, url, ip }: FastifyRequest) => ({
     method,
@@ -14,15 +14,15 @@ export const LOG_SERIALIZERS = {
     ip,
   }),
   err: (error: Error & { client?: unknown }) => {
-    // pg's pool hangs the broken client on the error, with what could cancel its queries.
+    // pg's pool attaches the broken client to the error, with the secret that can cancel its queries.
     const { client: _, ...serialized } = stdSerializers.err(error);
     return serialized;
   },
 };
 
 /**
- * A line a request, once it was answered: writes and refusals at `info`, reads that were answered at
- * `debug`, as they are many and a line costs more than a cached answer.
+ * Logs one line for each response: writes and refusals at `info`, successful reads at `debug`, because
+ * they are many and a line costs more than a cached response.
  */
 export function logRequests(app: FastifyInstance): void {
   app.addHook('onResponse', (request, reply, done) => {

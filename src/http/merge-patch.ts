@@ -1,9 +1,9 @@
-/** Deeper than any framework; below it a patch can only hold what validation refuses. */
+/** Deeper than any framework: validation refuses whatever a patch has below. */
 const MOST_DEPTH = 16;
 
 /**
- * Applies a JSON Merge Patch: the procedure of RFC 7396, section 2, on copies. What a null takes away
- * stays as undefined, so that a name that was never there can still be told.
+ * Applies a JSON Merge Patch: the procedure of RFC 7396, section 2, on copies. A member that null
+ * removes stays as undefined, so that validation still sees a name that is unknown.
  *
  * Written here because the published package changes its target in place and recurses as deep as the
  * client's document goes.

@@ -7,10 +7,10 @@ import type { ChangeFeed } from '../postgres/change-feed.ts';
 import type { Api } from './routing.ts';
 import type { ResponseCache } from './response-cache/response-cache.ts';
 
-// Prometheus asks for the second.
+// Prometheus requests the second one.
 const TYPES = ['text/plain', 'text/plain; version=0.0.4'];
 
-/** What is measured besides requests. */
+/** The parts that are measured besides requests. */
 export type Measured = {
   pool: pg.Pool;
   feed: ChangeFeed;
@@ -22,7 +22,7 @@ export type Measured = {
   };
 };
 
-/** What the process as a whole takes; once a process, however many services it holds. */
+/** The metrics of the process: registered once, however many services run in it. */
 let ofProcess: Registry | null = null;
 function processMetrics(): Registry {
   if (ofProcess) return ofProcess;
@@ -31,7 +31,7 @@ function processMetrics(): Registry {
   return ofProcess;
 }
 
-/** Requests by what they were and how they were answered: counted by hand, as a kept reply takes microseconds. */
+/** Requests by method, route and status. Counted by hand, because a cached response takes microseconds. */
 type Counts = Map<string, { method: string; route: string; status: number; count: number }>;
 
 /**
@@ -88,7 +88,7 @@ export function measure(app: FastifyInstance, measured: Measured): (api: Api) =>
   return (api) => metricsRoute(api, registry);
 }
 
-/** What the service holds at the moment. */
+/** The metrics that are read when they are asked for. */
 function stateOf({ pool, cache, streams, feed, webhooks }: Measured): (Counter | Gauge)[] {
   const gauge = (name: string, help: string, value: () => number) =>
     new Gauge({
@@ -177,7 +177,7 @@ function metricsRoute(api: Api, registry: Registry): void {
     method: 'GET',
     url: '/metrics',
     config: { access: 'public', serves: TYPES, isUnlimited: true },
-    // For whoever runs the service, not for clients.
+    // For operators, not for clients.
     schema: { hide: true },
     handler: async (_request, reply) => {
       forbidStoring(reply);

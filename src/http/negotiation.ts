@@ -14,7 +14,7 @@ export const CSS_TYPE = 'text/css' as const;
 export const JAVASCRIPT_TYPE = 'text/javascript' as const;
 export const EVENT_STREAM_TYPE = 'text/event-stream' as const;
 
-/** The media types that reads are rendered as, each with how it is written in Content-Type. */
+/** The media types of reads, each with its Content-Type. */
 export const CONTENT_TYPES = {
   [JSON_TYPE]: 'application/json; charset=utf-8',
   [CSV_TYPE]: 'text/csv; charset=utf-8; header=present',
@@ -30,10 +30,10 @@ export const CONTENT_TYPES = {
 } as const;
 export type MediaType = keyof typeof CONTENT_TYPES;
 
-/** What a route is served as where it says nothing else. */
+/** The media types of a route that declares none. */
 export const ONLY_JSON: readonly string[] = [JSON_TYPE];
 
-/** A media type as `Accept` may name it: also with the parameters that it is served with. */
+/** Media types as `Accept` may name them: bare, or with the parameters of their Content-Type. */
 export const offered = (types: readonly string[]): string[] =>
   types.flatMap((type) => {
     const [, ...parameters] = (CONTENT_TYPES[type as MediaType] ?? type).split('; ');
@@ -42,29 +42,29 @@ export const offered = (types: readonly string[]): string[] =>
     );
   });
 
-/** Content codings that replies are kept in, besides their plain form. */
+/** The content codings in which responses are cached, besides the plain one. */
 export const CODINGS = ['br', 'gzip'] as const;
 export type Coding = (typeof CODINGS)[number] | 'identity';
 
-/** A header's value is parsed once; there are few of them, and clients can't make this grow. */
-function remembered<Answer extends string>(
-  read: (request: FastifyRequest) => Answer,
+/** Parses each header value once. The memory is bounded, so clients can't make it grow. */
+function remembered<Parsed extends string>(
+  parse: (request: FastifyRequest) => Parsed,
   headerOf: (request: FastifyRequest) => string,
-): (request: FastifyRequest) => Answer {
-  const known = new LRUCache<string, Answer>({ max: 500 });
+): (request: FastifyRequest) => Parsed {
+  const known = new LRUCache<string, Parsed>({ max: 500 });
   return (request) => {
     const header = headerOf(request);
-    const answer = known.get(header);
-    if (answer !== undefined) return answer;
-    const made = read(request);
-    known.set(header, made);
-    return made;
+    const earlier = known.get(header);
+    if (earlier !== undefined) return earlier;
+    const parsed = parse(request);
+    known.set(header, parsed);
+    return parsed;
   };
 }
 
 const preferences = new WeakMap<readonly string[], (request: FastifyRequest) => string>();
 
-/** Of what a route is served as, what the client likes best; none where it takes nothing of it. */
+/** The media type of a route that the client prefers; `none` if it accepts none of them. */
 export function preferredType(request: FastifyRequest, serves: readonly string[]): string {
   const { accept } = request.raw.headers;
   const [first = JSON_TYPE] = serves;
@@ -72,18 +72,18 @@ export function preferredType(request: FastifyRequest, serves: readonly string[]
   let prefer = preferences.get(serves);
   if (!prefer) {
     prefer = remembered(
-      (asking) => {
-        const best = String(asking.accepts().type(offered(serves)));
+      (sender) => {
+        const best = String(sender.accepts().type(offered(serves)));
         return serves.find((type) => best === type || best.startsWith(`${type};`)) ?? 'none';
       },
-      (asking) => asking.raw.headers.accept ?? '*/*',
+      (sender) => sender.raw.headers.accept ?? '*/*',
     );
     preferences.set(serves, prefer);
   }
   return prefer(request);
 }
 
-/** Names of media types in URLs, as for a link or a spreadsheet, which have no say in the header. */
+/** Names of media types in URLs: a link or a spreadsheet can't set the header. */
 export const FORMATS = {
   json: JSON_TYPE,
   csv: CSV_TYPE,
@@ -94,8 +94,8 @@ export const FORMATS = {
 export type Format = keyof typeof FORMATS;
 
 /**
- * What a read is answered as: the format that its URL names, else what the client likes best of what the
- * route is served as.
+ * The media type of the response to a read: the format that its URL names, else the one of the route that
+ * the client prefers.
  */
 export function wantedType(request: FastifyRequest, format: Format | undefined): MediaType {
   if (format !== undefined) return FORMATS[format];
@@ -104,7 +104,7 @@ export function wantedType(request: FastifyRequest, format: Format | undefined):
   return (preferred === 'none' ? serves[0] : preferred) as MediaType;
 }
 
-/** The smallest form that the client takes; the plain one where it likes that best. */
+/** The content coding to send: the smallest that the client accepts, or none if it prefers that. */
 export const acceptedCoding = remembered<Coding>(
   (request) => {
     const accepts = request.accepts();

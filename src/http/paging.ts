@@ -16,7 +16,7 @@ export const pageShape = {
     .meta({ description: 'The maximum number of items to return.' }),
   cursor: z
     .string({ error: 'must be given once' })
-    // Above what the longest snapshot takes (http/outlook-list.ts).
+    // More than the longest snapshot needs (api/list-snapshot.ts).
     .max(12_000, { error: 'is too long to be a cursor of this list' })
     .optional()
     .meta({
@@ -24,7 +24,7 @@ export const pageShape = {
     }),
 };
 
-/** The query parameters of a list that is served as CSV, too. */
+/** The query parameters of a list that is also available as CSV. */
 export const listShape = {
   ...pageShape,
   format: z.enum(['json', 'csv']).optional().meta({
@@ -32,17 +32,17 @@ export const listShape = {
   }),
 };
 
-/** What every list is served as. */
+/** The media types of every list. */
 export const LIST_TYPES = [JSON_TYPE, CSV_TYPE] as const;
 
-/** A page of a list as an answer. */
+/** The schema of a page of a list. */
 export const pageOf = <Item extends z.ZodType>(item: Item) =>
   z.object({
     items: z.array(item),
     nextCursor: z.string().nullable().meta({ description: 'Null on the last page.' }),
   });
 
-/** A page of a list as a response of the document; as JSON `page`, if it is of another form than all. */
+/** The response with a page, for the OpenAPI document. `page` is its JSON schema if that differs from the usual one. */
 export const pageContent = (item: z.ZodObject, page: z.ZodType = pageOf(item)) => ({
   content: {
     [JSON_TYPE]: { schema: page },
@@ -55,13 +55,13 @@ export const pageContent = (item: z.ZodObject, page: z.ZodType = pageOf(item)) =
   },
 });
 
-/** A list that is read a page at a time: each page starts behind the position of the last row before it. */
+/** A list that is read a page at a time: each page starts after the position of the last row of the previous page. */
 type KeysetList<Row, Position, Item> = {
-  /** The list and its filters, as JSON. A cursor is good for the list that it was given for only. */
+  /** The list and its filters, as JSON. A cursor is valid only for the list that gave it. */
   cursorScope: unknown;
   /** Decodes and encodes the position in a cursor. */
   position: z.ZodType<Position>;
-  /** The rows behind `after`, or the first ones where it is null; at most `limit`. */
+  /** The rows after the position `after`, or the first ones if it is null; at most `limit`. */
   fetch: (after: Position | null, limit: number) => Promise<readonly Row[]>;
   positionOf: (row: Row) => Position;
   represent: (row: Row) => Item;
@@ -87,8 +87,8 @@ export async function keysetPage<Row, Position, Item extends object>(
 }
 
 /**
- * A position as text that clients send back as it is.
- * @param cursorScope the list and its filters, as JSON: a cursor is good for these only
+ * A position as opaque text that clients send back unchanged.
+ * @param cursorScope the list and its filters, as JSON: a cursor is valid only for these
  */
 export function encodeCursor<Position>(
   cursorScope: unknown,
@@ -100,7 +100,7 @@ export function encodeCursor<Position>(
 }
 
 /**
- * The position in a cursor; null where none was sent.
+ * The position in a cursor; null if none was sent.
  * @throws Problem `invalid-request` for a cursor that this list did not give
  */
 export function decodeCursor<Position>(
@@ -125,7 +125,7 @@ export function decodeCursor<Position>(
 function decoded(cursor: string): unknown {
   try {
     const bytes = Buffer.from(cursor, 'base64url');
-    // Node's decoder passes over what is not base64url.
+    // Node's decoder skips characters that are not base64url.
     return bytes.toString('base64url') === cursor ? JSON.parse(bytes.toString('utf8')) : null;
   } catch {
     return null;
@@ -140,14 +140,14 @@ function cursorProblem(detail: string): Problem {
 
 type Page = { items: readonly object[]; nextCursor?: string | null };
 
-/** Where the page after this one is, from the root. */
+/** The path of the next page. */
 export function nextUrl({ url }: FastifyRequest, cursor: string): string {
   const next = new URL(url, 'http://relative');
   next.searchParams.set('cursor', cursor);
   return next.pathname + next.search;
 }
 
-/** The value of a Link header to the next page; undefined on the last. */
+/** The value of a Link header to the next page; undefined on the last page. */
 export function nextLink(
   request: FastifyRequest,
   { nextCursor = null }: Pick<Page, 'nextCursor'>,
@@ -162,7 +162,7 @@ type Written = {
   link: string | undefined;
 };
 
-/** As what a page is asked for, and its text. */
+/** The media type that a request asks for, and the page as its text. */
 function writePage(request: FastifyRequest, page: Page, item: z.ZodObject): Written {
   const { format } = request.query as { format?: 'json' | 'csv' };
   const type = wantedType(request, format);
@@ -171,14 +171,14 @@ function writePage(request: FastifyRequest, page: Page, item: z.ZodObject): Writ
 }
 
 /**
- * A page as JSON or CSV, with a Link to the next one, for the rendered replies to keep.
+ * A page as JSON or CSV, with a Link to the next one, for the response cache.
  * @param item the schema of an item
  */
 export function renderPage(request: FastifyRequest, page: Page, item: z.ZodObject): ResponseDraft {
   return { ...writePage(request, page, item), freshness: 'revalidate' };
 }
 
-/** Answers a page that is read afresh each time, as {@link renderPage} renders it. */
+/** Sends a page that is not cached, as {@link renderPage} renders it. */
 export function sendPage(
   request: FastifyRequest,
   reply: FastifyReply,
@@ -192,7 +192,7 @@ export function sendPage(
   return reply.type(CONTENT_TYPES[type]).send(body);
 }
 
-/** A moment in a cursor, in milliseconds since 1970 and within what Postgres can hold. */
+/** A time in a cursor, in milliseconds since 1970 and within the range of timestamps. */
 export const cursorMilliseconds = z.int().min(0).max(253_402_300_799_999);
 /** The same, read as a Date. */
 export const cursorMoment = z.codec(cursorMilliseconds, z.date(), {
@@ -200,7 +200,7 @@ export const cursorMoment = z.codec(cursorMilliseconds, z.date(), {
   encode: (moment) => moment.getTime(),
 });
 
-/** A position in a list by when its rows were created, newest first, and by id among those of one moment. */
+/** A position in a list in the order of creation, newest first, then of ids. */
 export const creationPosition = z.codec(
   z.tuple([cursorMoment, z.uuid()]),
   z.object({ createdAt: z.date(), id: z.uuid() }),
@@ -210,5 +210,5 @@ export const creationPosition = z.codec(
   },
 );
 
-/** A position in a list by ids that Postgres counts up. */
+/** A position in a list in the order of numeric ids. */
 export const idPosition = z.int().min(1);

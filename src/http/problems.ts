@@ -4,20 +4,20 @@ import { type ProblemCode, PROBLEMS } from './problem-catalogue.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** What it was refused with. */
+    /** The problem that it was refused with; null if none. */
     problem: ProblemCode | null;
   }
 }
 
-/** One faulty field. `in` is absent for the body, which `pointer` then points into. */
+/** One faulty field. Without `in`, `pointer` points into the body. */
 export type FieldError = { pointer: string; detail: string; in?: 'query' | 'path' | 'header' };
 
-/** A request that ends in a problem. Thrown in the http layer; rendered in http/errors.ts. */
+/** The problem with which a request ends. Any room may throw it; http/errors.ts renders it. */
 export class Problem extends Error {
   readonly code: ProblemCode;
   readonly errors: readonly FieldError[];
   readonly extensions: Readonly<Record<string, unknown>>;
-  /** A field that is sent several times has several values. */
+  /** An array for a field that is sent several times. */
   readonly headers: Readonly<Record<string, string | string[]>>;
 
   constructor(
@@ -40,7 +40,7 @@ export class Problem extends Error {
   }
 }
 
-/** A request that nobody in force can be recognised by; tells nothing that its sender does not know. */
+/** A request without valid credentials. The detail must not reveal anything that its sender does not know. */
 export function unauthorized(detail: string): Problem {
   return new Problem('unauthorized', detail, {
     headers: { 'www-authenticate': 'Bearer realm="Outlook Ledger"' },

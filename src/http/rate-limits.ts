@@ -5,33 +5,33 @@ import { Problem } from './problems.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Whether the route is answered whatever its client, or the service, is busy with. */
+    /** Whether the route has no limits, as health checks must not. */
     isUnlimited?: boolean;
   }
   interface FastifyRequest {
-    /** What its client may still ask for, a value for each limit that was looked at. */
+    /** What its client has left, one value for each limit that was checked. */
     limits: { policies: string[]; states: string[] };
   }
 }
 
-/** How many requests a minute are taken, 0 for any number, and how many may be at work at once. */
+/** How many requests a minute are accepted, 0 for no limit, and how many are handled at once. */
 type Limits = { rateLimitPerAddress: number; rateLimitPerKey: number; requestsAtOnce: number };
 
 /** The window of the rates, in milliseconds. */
 const WINDOW = 60_000;
 
 /**
- * Whose requests are counted together: an address, or an IPv6 network of 64 bits, as that is what a single
- * client has.
+ * The address whose requests are counted together. For IPv6 it is the /64 network, because a single client usually has
+ * all of it.
  */
 export function addressOf({ ip }: FastifyRequest): string {
   return normalizeIP(ip, 64);
 }
 
 /**
- * Bounds what clients may ask of this instance, by their addresses and altogether. What is kept in memory is
- * answered before, as that costs less than refusing it.
- * @returns what counts a request for the key that opened it
+ * Limits the requests to this instance, by address and in total. Cached responses are sent before any limit, because that
+ * costs less than a refusal.
+ * @returns a function that counts a request against the limit of its key
  */
 export async function limitRequests(
   app: FastifyInstance,
@@ -58,7 +58,7 @@ function counter(
   const count = app.createRateLimit({ max, timeWindow: WINDOW, keyGenerator });
   return async (request: FastifyRequest, reply: FastifyReply) => {
     const counted = await count(request);
-    if (counted.isAllowed) return; // an allow list, which there is none of
+    if (counted.isAllowed) return; // only for the types: there is no allow list
     const { policies, states } = request.limits;
     policies.push(`"${name}";q=${max};w=${WINDOW / 1000}`);
     states.push(`"${name}";r=${counted.remaining};t=${counted.ttlInSeconds}`);
@@ -73,17 +73,17 @@ function counter(
   };
 }
 
-/** The header fields that tell a client what it may still ask for (draft-ietf-httpapi-ratelimit-headers-10). */
+/** The header fields with the limits and what is left of them (draft-ietf-httpapi-ratelimit-headers-10). */
 export function limitFields({ limits: { policies, states } }: FastifyRequest): string[] {
   if (policies.length === 0) return [];
   return ['ratelimit-policy', policies.join(', '), 'ratelimit', states.join(', ')];
 }
 
-/** Refuses what would only wait for what is at work already; one address may have half of that. */
+/** Refuses requests above the number that is handled at once, of which one address may use half. */
 function limitWorkAtOnce(app: FastifyInstance, most: number): void {
   const perAddress = new Map<string, number>();
   let atWork = 0;
-  // Behind the body, so that a client that sends it slowly holds up nobody.
+  // After the body was read, so that a client that sends it slowly takes no place.
   app.addHook('preHandler', async (request, reply) => {
     const { isUnlimited, serves } = request.routeOptions.config;
     // Streams have a limit of their own.

@@ -1,9 +1,9 @@
 import { Problem } from './problems.ts';
 
 /**
- * Refuses a moment of recording that has not come yet: what will stand then is not known.
- * @param name of the query parameter
- * @throws Problem `invalid-request` where it lies in the future by the service's clock
+ * Refuses a time in the future, because nobody knows what the ledger will show then.
+ * @param name the name of the query parameter
+ * @throws Problem `invalid-request` if the time is in the future by the service's clock
  */
 export function requirePast(name: string, moment: Date | undefined, now: Date): void {
   if (moment === undefined || moment <= now) return;

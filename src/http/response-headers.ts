@@ -18,8 +18,8 @@ export const EXPOSED_HEADERS = [
 ];
 
 /**
- * Which response gets which headers, beside `X-Request-Id` and those of its content. The hooks below set them; responses
- * from the cache, which pass by the hooks, take them from here as well.
+ * Which response gets which headers, besides `X-Request-Id` and those of its content. The hooks below set them; cached
+ * responses skip the hooks and take them from here as well.
  */
 export const RESPONSE_HEADERS = {
   /** Every response. Pages and pictures replace the policy by one of their own. */
@@ -39,7 +39,7 @@ export const RESPONSE_HEADERS = {
     },
     // Any page may embed responses; CORS decides what its scripts may read.
     crossOriginResourcePolicy: { policy: 'cross-origin' as const },
-    // Below, over TLS only.
+    // See `overTls` below.
     strictTransportSecurity: false,
     // Obsolete, or covered by the policy above.
     crossOriginOpenerPolicy: false,
@@ -50,7 +50,7 @@ export const RESPONSE_HEADERS = {
     xPermittedCrossDomainPolicies: false,
     xXssProtection: false,
   }),
-  /** Responses over TLS: browsers are to stay with it for a year. */
+  /** Responses over TLS: browsers use only TLS for a year. */
   overTls: { 'strict-transport-security': 'max-age=31536000' },
   /** Public reads, for pages of other origins. Whatever is not cached gets them from the CORS plugin. */
   crossOriginReads: {
@@ -68,8 +68,8 @@ export function setResponseHeaders(app: FastifyInstance): void {
 }
 
 /**
- * The headers of a cached response to a public read that depend on who asks: names and values in turns, as `writeHead`
- * takes them.
+ * The headers of a cached response to a public read that depend on the request: alternately names and values, as
+ * `writeHead` takes them.
  */
 export function requestFields(request: FastifyRequest): string[] {
   const isCrossOrigin = request.raw.headers.origin !== undefined;

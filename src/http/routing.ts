@@ -22,7 +22,7 @@ export type Api = FastifyInstance<
 
 const problem = { content: { 'application/problem+json': { schema: problemDocument } } };
 
-/** The response schemas of the statuses that a route may refuse with. */
+/** The response schemas of the error statuses of a route. */
 export function problemResponses<Status extends number>(
   ...statuses: Status[]
 ): Record<Status, typeof problem> {
@@ -32,7 +32,7 @@ export function problemResponses<Status extends number>(
   >;
 }
 
-/** Makes a route without query parameters refuse them by name, as every other route does. */
+/** Makes routes that declare no query parameters refuse all of them by name, as other routes refuse unknown ones. */
 export function refuseUnknownQueries(app: FastifyInstance): void {
   app.addHook('onRoute', (route) => {
     route.schema = {
@@ -45,7 +45,7 @@ export function refuseUnknownQueries(app: FastifyInstance): void {
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE'];
 
 /**
- * Makes every URL of `app` answer the methods that it does not take: OPTIONS with `Allow`, the
+ * Makes every URL of `app` answer the methods that it does not support: OPTIONS with `Allow`, the
  * others with 405.
  * @returns a function to call once all routes are registered
  */
@@ -64,7 +64,7 @@ export function refuseOtherMethods(app: FastifyInstance): () => void {
         url,
         schema: { hide: true },
         config: { access: 'public' },
-        // Before the body is read: whether it could be read makes no difference.
+        // Before the body is read, because a faulty body must not hide the 405.
         onRequest: async (request, reply) => {
           reply.header('allow', allow);
           if (request.method === 'OPTIONS') return reply.code(204).send();
@@ -81,17 +81,17 @@ export function refuseOtherMethods(app: FastifyInstance): () => void {
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** The media types that the route is served as; JSON where it says nothing. */
+    /** The media types of the route; only JSON if not given. */
     serves?: readonly string[];
   }
 }
 
-/** Refuses an `Accept` header that excludes all that its route is served as. */
+/** Refuses a request whose `Accept` header excludes all media types of its route. */
 export function refuseOtherMediaTypes(app: FastifyInstance): void {
   app.addHook('onRequest', async (request) => {
     if (request.headers.accept === undefined) return;
     const { serves = ONLY_JSON } = request.routeOptions.config;
-    // Who names a format in the URL, as for a link or a spreadsheet, has no say in the header.
+    // A format in the URL overrides the header, which a link or a spreadsheet can't set.
     if (serves.length > 1 && 'format' in (request.query as object)) return;
     if (request.accepts().type([...offered(serves), 'application/problem+json'])) return;
     throw new Problem('not-acceptable', `This URL is available as ${serves.join(' or ')}.`);

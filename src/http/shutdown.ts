@@ -5,8 +5,8 @@ import type { FastifyInstance } from 'fastify';
 const REQUEST_WITHIN = 100;
 
 /**
- * Lets a stop wait for requests in flight and for nothing else. Node itself waits, too, for connections
- * that have not sent a whole request yet, and keeps alive those whose request it answers meanwhile.
+ * Lets a shutdown wait only for requests in flight. Node itself also waits for connections that have
+ * not sent a whole request yet, and keeps connections alive whose requests it answers in the meantime.
  */
 export function endConnectionsOnClose(app: FastifyInstance): void {
   const connections = new Set<Socket>();

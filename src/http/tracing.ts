@@ -4,16 +4,16 @@ import { withoutKeys } from './logging.ts';
 import { pathOf } from './problems.ts';
 
 /**
- * A span for each request, below that of its client where it names one (traceparent). Written here because what is
- * published for it patches modules as they are loaded, which takes a flag at the start of node, or makes a
- * span of each hook (`@fastify/otel`).
+ * Makes a span for each request, as a child of the client's span if it sends one (traceparent). Written here because the
+ * published packages patch modules while they load, which needs a flag when Node starts, or make a span for each hook
+ * (`@fastify/otel`).
  */
 export function traceRequests(app: FastifyInstance): void {
   const tracer = trace.getTracer('outlook-ledger');
   app.addHook('onRequest', (request, reply, done) => {
     const { method } = request;
     const { url: route, config } = request.routeOptions;
-    if (config.isUnlimited) return done(); // asked each few seconds, by machines
+    if (config.isUnlimited) return done(); // machines request these every few seconds
     const parent = propagation.extract(context.active(), request.headers);
     const span = tracer.startSpan(
       route === undefined ? method : `${method} ${route}`,

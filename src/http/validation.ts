@@ -6,10 +6,10 @@ import { type FieldError, jsonPointer, Problem } from './problems.ts';
 type HttpPart = 'body' | 'query' | 'path';
 const PARTS: Record<string, HttpPart> = { body: 'body', querystring: 'query', params: 'path' };
 
-/** The most errors of one problem: a body may hold a hundred thousand. */
+/** The most errors in one problem: a body may have a hundred thousand. */
 export const MOST_ERRORS = 100;
 
-/** Validates requests by their zod schemas; a fault is a {@link Problem} with all faults at once. */
+/** Validates requests by their zod schemas; one {@link Problem} reports all faults at once. */
 export const validatorCompiler: FastifySchemaCompiler<z.ZodType> =
   ({ schema, httpPart }) =>
   (data: unknown) => {
@@ -23,8 +23,8 @@ export const validatorCompiler: FastifySchemaCompiler<z.ZodType> =
 
 /**
  * Parses one part of a request.
- * @throws Problem `invalid-request`, or `probability-sum` where a sum is all that is wrong; for the
- *   path `not-found`, as nothing can stand under it
+ * @throws Problem `invalid-request`, or `probability-sum` if a sum is the only fault; for the path
+ *   `not-found`, because nothing can exist at it
  */
 export function parse<Output>(
   schema: z.ZodType<Output>,
@@ -72,7 +72,7 @@ function fieldErrors(issue: z.core.$ZodIssue, part: HttpPart): FieldError[] {
     }));
   }
   if (issue.code === 'invalid_union') {
-    // What it comes closest to is what was meant.
+    // The branch with the fewest issues is the one that the client meant.
     const branches = issue.errors.map((issues) =>
       issues.flatMap((inner) =>
         fieldErrors({ ...inner, path: [...issue.path, ...inner.path] }, part),
@@ -88,12 +88,12 @@ function issuePath(issue: z.core.$ZodIssue): (string | number)[] {
   return issue.path.map((part) => (typeof part === 'symbol' ? String(part) : part));
 }
 
-/** What an issue that stems from the sum rule carries (http/schemas/probabilities.ts). */
+/** The fault in an issue of the sum rule (api/schemas/probabilities.ts); null for any other issue. */
 function sumFaultOf(issue: z.core.$ZodIssue | undefined): SumFault | null {
   return issue?.code === 'custom' ? ((issue.params?.['sumFault'] as SumFault) ?? null) : null;
 }
 
-/** Words for zod's own issues. A schema that words its issue itself takes precedence. */
+/** The texts of zod's own issues. A schema's own text takes precedence. */
 function describe(issue: z.core.$ZodRawIssue): string | undefined {
   switch (issue.code) {
     case 'invalid_type':

@@ -24,7 +24,7 @@ export const APPEND_VERSIONS = {
      order by version.outlook_id, version.version`,
 };
 
-/** A version to append; `before` is what stood, null for version 1. */
+/** A version to append; `before` is the previous one, null for version 1. */
 export type VersionToAppend = {
   outlookId: number;
   next: NewVersion;
@@ -34,7 +34,7 @@ export type VersionToAppend = {
 };
 
 /**
- * Appends versions and the events that tell of them. Call it in the transaction that decided on them.
+ * Appends versions and their events. Call it in the transaction that decided them.
  * The outlooks' own rows follow by trigger.
  */
 export async function appendVersions(

@@ -20,7 +20,7 @@ export type PooledViews = {
 };
 
 /**
- * Pools the views of an outlook: the current ones, or those held at a moment, weighted by the track records of then.
+ * Pools the views of an outlook: the current ones, or those at a given time, weighted by the track records at that time.
  * @throws DomainError `no-views`, `no-weights` if no view has any weight, or `no-pool` if the logarithmic pool
  *   does not exist
  */

@@ -5,7 +5,7 @@ import type { Session } from '../postgres/pool.ts';
 import { readKnown, readCurrentObservations } from './observation-reads.ts';
 
 /**
- * The closes of an instrument from a day on, as known now or at a moment.
+ * The closes of an instrument from a day on, as known now or at a given time.
  * @throws DomainError `no-closes` if the instrument names no series of closes
  */
 export async function readCloses(

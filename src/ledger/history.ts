@@ -9,7 +9,7 @@ export type HistoryPoint = { version: number; publishedAt: Date; probabilities: 
 type Row = [version: number, publishedAt: number, bear: number, base: number, bull: number];
 
 // The index outlook_versions_as_of holds all columns in this order: Postgres reads nothing else and sorts nothing. The
-// rows start at the last version before `from`, the current one at that moment.
+// rows start at the last version before `from`, which was current at that time.
 const READ_HISTORY = {
   name: 'read-history',
   rowMode: 'array' as const,
@@ -64,7 +64,7 @@ const MOST_EVENTS = 50;
 /**
  * The evidence that versions of an outlook cite, its triggered conditions and its resolutions, oldest first.
  * @param version the newest version to consider
- * @param until the last moment to consider; null for the time at which the version was current, which never changes
+ * @param until the end of the time to consider; null for the time at which the version was current, which never changes
  */
 export async function readHistoryEvents(
   session: Session,

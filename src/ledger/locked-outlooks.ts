@@ -4,7 +4,7 @@ import { probabilitiesOf, type ScenarioName } from '../domain/probabilities.ts';
 import type { Session } from '../postgres/pool.ts';
 import { type FrameworkCache, readFrameworks } from './frameworks.ts';
 
-// All that the next version depends on stands in the row that is locked: a revision is begin, one
+// The locked row has everything that the next version depends on, so a revision takes four round trips: begin, one
 // statement that locks and reads, one that appends, and commit.
 
 const HEAD = `
@@ -40,13 +40,13 @@ export type HeadRow = Record<ScenarioName, number> & {
   framework_id: number;
 };
 
-/** A locked outlook: its current state, but for open triggers, and what goes into every version of it. */
+/** A locked outlook: its current state without open triggers, and what every version of it repeats. */
 export type CurrentOutlook = { row: HeadRow; head: Head; framework: PublishedFramework };
 
 /**
  * Locks outlooks until the transaction ends.
- * @param waits whether to wait for those that another transaction holds; else they are left out
- * @returns those that exist, by slug
+ * @param waits whether to wait for outlooks that another transaction has locked; otherwise they are left out
+ * @returns the outlooks that exist, by slug
  */
 export async function lockOutlooks(
   session: Session,

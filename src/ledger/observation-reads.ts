@@ -4,7 +4,7 @@ import { DomainError } from '../domain/errors.ts';
 import type { Session } from '../postgres/pool.ts';
 
 // Every query reads the index observations_standing, which has one entry a day, so earlier vintages cost nothing. The
-// value known at a moment takes one step down the primary key for each day.
+// value known at a given time takes one step down the primary key for each day.
 
 /** The current observations from the day `from` on, oldest first; at most `limit`, null for all. */
 export async function readCurrentObservations(
@@ -23,14 +23,14 @@ export async function readCurrentObservations(
   return rows;
 }
 
-const KNOWN = `
+const FROM_KNOWN = `
   from observations o cross join lateral (
     select k.value, k.provenance, k.note, k.recorded_at from observations k
      where k.series_id = o.series_id and k.date = o.date and k.recorded_at <= $3
      order by k.recorded_at desc limit 1) k
  where o.series_id = $1 and o.superseded_at is null and o.date >= $2::date`;
 
-/** The observations known at a moment, from the day `from` on, oldest first; at most `limit`. */
+/** The observations known at a given time, from the day `from` on, oldest first; at most `limit`. */
 export async function readKnown(
   session: Session,
   seriesId: number,
@@ -38,7 +38,7 @@ export async function readKnown(
 ): Promise<Observation[]> {
   const { rows } = await session.query<Observation>({
     name: 'read-known-observations',
-    text: `select o.date, k.value ${KNOWN} order by o.date limit $4`,
+    text: `select o.date, k.value ${FROM_KNOWN} order by o.date limit $4`,
     values: [seriesId, from, asOf.toISOString(), limit],
   });
   return rows;
@@ -64,7 +64,7 @@ const COLUMNS = `o.date, o.value, o.provenance, o.note, o.recorded_at as "record
   o.superseded_at as "supersededAt"`;
 
 /**
- * The observations of a series in the order of their dates: those known now or at a moment, or all vintages.
+ * The observations of a series in the order of their dates: those known now or at a given time, or all vintages.
  * @throws DomainError `series-not-found`
  */
 export async function listObservations(
@@ -100,7 +100,7 @@ export async function listObservations(
   }
   const { rows } = await session.query<Vintage>(
     `select o.date, k.value, k.provenance, k.note, k.recorded_at as "recordedAt",
-        null as "supersededAt" ${KNOWN} and o.date < $4::date and ($5::date is null or o.date > $5::date)
+        null as "supersededAt" ${FROM_KNOWN} and o.date < $4::date and ($5::date is null or o.date > $5::date)
       order by o.date limit $6`,
     [seriesId, from, which.asOf.toISOString(), to, behind, limit],
   );

@@ -35,7 +35,7 @@ const SIZES = [21, 51, 101] as const;
 
 /**
  * The matching outlooks, at most `limit` (up to 100), each with its newest version or, with `asOf`, its newest version
- * of then. Outlooks that had no version then are left out.
+ * at that time. Outlooks that had no version yet are left out.
  *
  * Later pages show the ledger of the first page: an outlook revised since keeps its place, so none is skipped or shown
  * twice, and one created since is left out.

@@ -29,7 +29,7 @@ export type RevisionRequest = {
   /** Ids of evidence that the version cites. */
   evidence: readonly string[];
   acknowledges: readonly Acknowledgement[];
-  /** Where the probabilities are the consensus of views. */
+  /** The consensus, if the probabilities are one. */
   consensus?: PublishedConsensus | undefined;
   /** Ends the outlook; see {@link decideRevision}. */
   withdraws?: true | undefined;
@@ -38,12 +38,12 @@ export type RevisionRequest = {
 /** Revisions of several outlooks that are appended by one statement. */
 export type GroupedRevisions = {
   /**
-   * An outlook as the revisions so far leave it; undefined where it takes a transaction of its own: another one holds it, a
-   * review is due, or it does not exist.
+   * An outlook after the revisions so far; undefined if its revision needs a transaction of its own, because another one
+   * has locked it, a review is due, or it does not exist.
    */
   current: (slug: string) => CurrentOutlook | undefined;
   /**
-   * Decides the version that follows by a request that {@link isPlain}. It is appended with the others.
+   * Decides the next version for a request that {@link isPlain}. It is appended with the others.
    * @throws DomainError what {@link decideRevision} throws
    */
   revise: (current: CurrentOutlook, request: RevisionRequest) => OutlookVersion;
@@ -54,8 +54,8 @@ export type Reviser = {
   /** Locks outlooks for revisions that share the transaction. */
   group: (session: Session, slugs: readonly string[]) => Promise<GroupedRevisions>;
   /**
-   * Appends the version that `prepare` answers to the outlook as it is. Call it in a transaction, which is to be rolled back
-   * where it throws. A framework comes only where `mayChangeRules` says that one may.
+   * Appends the version that `prepare` makes from the current outlook. Call it in a transaction, and roll that back if it
+   * throws. The request may have a framework only if `mayChangeRules` is set.
    * @throws DomainError `outlook-not-found`, `unknown-evidence`, `unknown-series`, or what
    *   {@link decideRevision} throws
    */
@@ -73,8 +73,8 @@ export type Prepare = (
 ) => RevisionRequest | Promise<RevisionRequest>;
 
 /**
- * Revises outlooks. A transaction holds the rows of its outlooks, so writers of one take turns and each
- * decides on what the one before left.
+ * Revises outlooks. A transaction locks the rows of its outlooks, so writers of one outlook take turns, and each decides
+ * on the state that the previous one left.
  */
 export function reviser(cache: FrameworkCache, now: () => Date): Reviser {
   return {
@@ -117,7 +117,7 @@ async function groupRevisions(
   };
 }
 
-/** Decides the version that follows, of which nothing is written yet. From then on it is the current one. */
+/** Decides the next version without writing it. From then on it is the current one for the group. */
 function decide(
   current: CurrentOutlook,
   { author, framework, consensus, ...request }: RevisionRequest,
@@ -183,7 +183,7 @@ async function publishFramework(
   return appendFramework(session, row.id, framework, hash, series);
 }
 
-/** The version that a revision appends that {@link isPlain}, whole. */
+/** The complete version that a revision appends if it {@link isPlain}. */
 function published(
   { row, framework }: CurrentOutlook,
   { next, before }: VersionToAppend,

@@ -62,7 +62,7 @@ type VersionRow = Record<ScenarioName, number> & {
 };
 
 /**
- * The versions of an outlook to score, oldest first, as of a moment or now.
+ * The versions of an outlook to score, oldest first, as of a given time or now.
  * @throws DomainError `outlook-not-found` or `nothing-stood`
  */
 export async function readScorable(

@@ -173,7 +173,7 @@ function forecastOf({ packed: { buffer, byteOffset, byteLength } }: SumsRow): Su
   }
   const leads = [];
   for (let at = LEADS_AT; at < BUCKETS_AT; at += LEAD_BYTES) {
-    leads.push(standingOf(view.getInt16(at), view.getInt16(at + 2)));
+    leads.push(leadOf(view.getInt16(at), view.getInt16(at + 2)));
   }
   return {
     share: number(0),
@@ -185,7 +185,7 @@ function forecastOf({ packed: { buffer, byteOffset, byteLength } }: SumsRow): Su
   };
 }
 
-function standingOf(bear: number, base: number): Fractions | null {
+function leadOf(bear: number, base: number): Fractions | null {
   return bear === -1 ? null : fractionsOf({ bear, base, bull: WHOLE - bear - base });
 }
 

@@ -3,7 +3,7 @@ import { type EntryRow, entryOf, type VersionEntry } from './version-entries.ts'
 import { requireOutlook } from './find-outlook.ts';
 import { joinVersion } from './versions.ts';
 
-const NEWEST_THERE_CAN_BE = 2_147_483_647;
+const LARGEST_NUMBER = 2_147_483_647;
 
 // Version numbers have no gaps, so the statement knows them before it looks them up.
 const LIST_VERSIONS = {
@@ -31,7 +31,7 @@ export async function listVersions(
   slug: string,
   { before, limit }: { before: number | null; limit: number },
 ): Promise<VersionEntry[]> {
-  const values = [slug, before === null ? NEWEST_THERE_CAN_BE : before - 1, limit];
+  const values = [slug, before === null ? LARGEST_NUMBER : before - 1, limit];
   const { rows } = await session.query<EntryRow>({ ...LIST_VERSIONS, values });
   if (rows.length === 0) await requireOutlook(session, slug);
   return rows.map(entryOf);

@@ -13,7 +13,7 @@ import { outlookNotFound } from './find-outlook.ts';
 import { batchCalls } from '../postgres/batching.ts';
 import { type EntryRow, entryOf } from './version-entries.ts';
 
-/** Which version of an outlook to read: the newest, one by its number, or the newest at a moment. */
+/** Which version of an outlook to read: the newest, one by its number, or the newest at a given time. */
 export type VersionSelector = 'newest' | { version: number } | { asOf: Date };
 
 const COLUMNS = `
@@ -61,7 +61,7 @@ const JOIN_PEOPLE = `
   join instruments i on i.id = o.instrument_id
   join analysts a on a.id = v.author_id`;
 
-/** The status of an outlook `o` at a moment; `v` is its version of then. */
+/** The status of an outlook `o` at a given time; `v` is its version at that time. */
 export const statusAsOf = (moment: string): string => `
     case when v.kind = 'withdrawn' then 'withdrawn' else coalesce((
       select case when r.outcome is null then 'void' else 'resolved' end from resolutions r
@@ -74,7 +74,7 @@ const resolutionBy = (isSeen: string) => `
         'resolvedAt', (extract(epoch from r.recorded_at) * 1000)::float8)
        from resolutions r where r.outlook_id = o.id and ${isSeen} order by r.number desc limit 1)`;
 
-/** Why a review of an outlook `o` was due at a moment, null if none was; `v` is its version of then. */
+/** Why a review of an outlook `o` was due at a given time, null if none was; `v` is its version at that time. */
 export const reasonsAsOf = (moment: string): string => `
     (select array_agg(s.reason order by s.id) filter (where ${statusAsOf(moment)} = 'open') from (
        select distinct on (n.key) n.id, n.reason, n.state from condition_changes n
@@ -211,7 +211,7 @@ export function versionReader(pool: pg.Pool, cache: FrameworkCache): VersionRead
   };
 }
 
-/** The newest versions of those that exist of some outlooks, by slug. */
+/** The newest versions of outlooks, by slug; without outlooks that do not exist. */
 export async function readNewest(
   session: Session,
   cache: FrameworkCache,

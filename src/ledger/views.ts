@@ -93,7 +93,7 @@ export async function listViewVersions(
 
 /**
  * The current views of an outlook, one for each analyst, in the order of the analysts' ids: those after the id `after`,
- * at most `limit`. With `asOf`, the views of then.
+ * at most `limit`. With `asOf`, the views at that time.
  */
 export async function listViews(
   session: Session,

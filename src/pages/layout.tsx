@@ -47,7 +47,7 @@ export function renderPageOf(
         <meta name="color-scheme" content="light dark" />
         <meta name="referrer" content="no-referrer" />
         <title>{`${head.title} – Outlook Ledger`}</title>
-        <Told head={head} publicUrl={publicUrl} />
+        <Metadata head={head} publicUrl={publicUrl} />
         <link rel="icon" href={`${assets}/icon.svg`} type="image/svg+xml" />
         <link rel="stylesheet" href={`${assets}/pico.css`} />
         <link rel="stylesheet" href={`${assets}/page.css`} />
@@ -79,7 +79,7 @@ export function renderPageOf(
   return withoutControls(`<!doctype html>\n${renderToString(page)}\n`);
 }
 
-function Told({ head, publicUrl }: { head: Head; publicUrl: string }): VNode {
+function Metadata({ head, publicUrl }: { head: Head; publicUrl: string }): VNode {
   const { title, path, image, alternates = [] } = head;
   const description = shortened(head.description);
   return (

@@ -118,7 +118,7 @@ export function OutlookPage({ data }: { data: OutlookPageData }): VNode {
           <EvidenceList outlook={outlook} evidence={evidence.items} hasMore={evidence.hasMore} />
         )}
         <Endnotes outlook={outlook} />
-        <Forms slug={slug} version={outlook.version} />
+        <FormatLinks slug={slug} version={outlook.version} />
       </Live>
       {etag !== null && outlook.status === 'open' && (
         <Revise
@@ -133,7 +133,7 @@ export function OutlookPage({ data }: { data: OutlookPageData }): VNode {
 }
 
 /** Links to the other formats. */
-function Forms({ slug, version }: { slug: string; version: number }): VNode {
+function FormatLinks({ slug, version }: { slug: string; version: number }): VNode {
   const at = `/v1/outlooks/${slug}`;
   return (
     <nav class="parts" aria-label="Other formats">

@@ -1,7 +1,7 @@
 import { Busy } from './pool.ts';
 
 /** How long a call may wait for its batch, in milliseconds; as long as for a connection of the pool. */
-const ASKED_WITHIN = 5_000;
+const LONGEST_WAIT = 5_000;
 
 type Waiting<Question, Answer> = {
   question: Question;
@@ -11,7 +11,7 @@ type Waiting<Question, Answer> = {
 };
 
 /**
- * Makes one call of the calls that arrive while an earlier batch runs. A lone call goes out at once; under load, one
+ * Merges the calls that arrive while an earlier batch runs into one. A lone call goes out at once; under load, one
  * statement and its commit serve many. The published package for this (dataloader) batches by the tick of the event
  * loop, whether a batch runs or not.
  * @param ask answers a batch in the order of its questions; an Error fails that question alone
@@ -44,7 +44,7 @@ export function batchCalls<Question, Answer>(
   };
 
   const refuseLate = (now: number) => {
-    while (waiting[0] && now - waiting[0].since > ASKED_WITHIN) {
+    while (waiting[0] && now - waiting[0].since > LONGEST_WAIT) {
       waiting.shift()?.reject(new Busy('no batch had room in time'));
     }
   };

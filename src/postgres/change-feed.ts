@@ -89,7 +89,7 @@ export class ChangeFeed {
     this.#socket?.destroy();
   }
 
-  /** Tells all instances that something was committed. Calls during a pause share one notice. */
+  /** Notifies all instances of a commit. Calls during a pause share one notice. */
   announce(): void {
     const client = this.#client;
     if (!client) return; // instances that are connected find it by their next look
@@ -117,7 +117,7 @@ export class ChangeFeed {
       ...this.#settings,
       application_name: 'outlook-ledger events',
       query_timeout: ANSWER_WITHIN,
-      // Kept to be destroyed: a frozen connection does not end when asked to.
+      // Stored so that it can be destroyed: a frozen connection does not end when asked to.
       stream: () => (this.#socket = new Socket()),
     });
     client.on('error', (error) => this.#lose(client, error));

@@ -16,12 +16,12 @@ const LIMITS = {
   // readers of other outlooks are refused.
   lock_timeout: 2_000,
   idle_in_transaction_session_timeout: 15_000,
-  // Measured on this side, for a connection that broke silently.
+  // Measured by the client, for a connection that broke silently.
   query_timeout: 20_000,
 };
 
 /**
- * A pool of connections, opened as queries need them. `onError` hears of a connection that breaks; the pool replaces it.
+ * A pool of connections, opened as queries need them. It calls `onError` if a connection breaks, and replaces it.
  */
 export function connect(
   settings: { max: number } & Pick<

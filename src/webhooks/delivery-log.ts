@@ -20,7 +20,7 @@ export type Delivery = {
 };
 
 /** The most attempts to show of one delivery; the newest. */
-const TOLD_ATTEMPTS = 20;
+const SHOWN_ATTEMPTS = 20;
 
 /** Deliveries of a webhook for events before the position `before`, newest first; at most `limit`. */
 export async function listDeliveries(
@@ -34,7 +34,7 @@ export async function listDeliveries(
        coalesce((select json_agg(json_build_object('number', a.number, 'startedAt', a.started_at,
            'milliseconds', a.milliseconds, 'status', a.status, 'fault', a.fault) order by a.number desc)
          from (select * from webhook_attempts where delivery_id = d.id
-                order by number desc limit ${TOLD_ATTEMPTS}) as a), '[]') as attempts
+                order by number desc limit ${SHOWN_ATTEMPTS}) as a), '[]') as attempts
      from webhook_deliveries d join events e on e.position = d.position
      join outlooks o on o.id = d.outlook_id
     where d.webhook_id = $1 and ($2::bigint is null or d.position < $2)

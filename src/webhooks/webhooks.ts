@@ -176,7 +176,7 @@ export async function deleteWebhook(session: Session, id: string): Promise<void>
   if (rowCount === 0) throw missing(id);
 }
 
-/** The URL of a webhook, and the secrets that sign at a moment. */
+/** The URL of a webhook, and the secrets that sign at a given time. */
 export type Receiver = { url: string; secrets: Buffer[] };
 
 /** @throws DomainError `webhook-not-found` */
@@ -189,7 +189,7 @@ export async function readReceiver(session: Session, id: string, now: Date): Pro
   return rows[0];
 }
 
-/** The secrets of `webhooks w` that sign at the moment in a parameter. */
+/** The secrets of `webhooks w` that sign at the time in a parameter. */
 export const secretsAt = (parameter: string) => `
   case when w.previous_secret_until > ${parameter} then array[w.secret, w.previous_secret]
     else array[w.secret] end`;

@@ -117,7 +117,7 @@ describe('a write', () => {
     });
   });
 
-  test('is not there without its record, nor the record without it', async () => {
+  test('has a record if and only if it is committed', async () => {
     await ledger.pool.query(`
       create function refuse_all() returns trigger language plpgsql as $$ begin
         raise exception 'no' using errcode = '55000'; end $$;
@@ -129,7 +129,7 @@ describe('a write', () => {
     expect((await ledger.call({ url: '/v1/outlooks/another' })).statusCode).toBe(404);
   });
 
-  test('of many at once is recorded each', async () => {
+  test('each of many at once is recorded', async () => {
     const before = (await read('?kind=write&limit=100')).items.length;
     const answers = await Promise.all(
       Array.from({ length: 30 }, (_, index) =>
@@ -155,7 +155,7 @@ describe('a refusal', () => {
       headers: authorization === undefined ? {} : { authorization },
     });
 
-  test('for who sent it is recorded, those alike together', async () => {
+  test('because of its sender is recorded; equal ones share an entry', async () => {
     for (let turn = 0; turn < 3; turn += 1) await ask();
     await ask(`Bearer olk_${'a'.repeat(43)}`, '/v1/keys?secret=1');
     await ask(`Bearer ${ledger.keys.feed}`);
@@ -177,7 +177,7 @@ describe('a refusal', () => {
     ]);
   });
 
-  test('holds no key that stood in its URL', async () => {
+  test('does not record a key in the URL', async () => {
     await ask(undefined, `/v1/keys/${ledger.keys.admin}`);
     const { rows } = await ledger.pool.query(
       'select audit_entries::text as entry from audit_entries',
@@ -186,13 +186,13 @@ describe('a refusal', () => {
     expect(JSON.stringify(rows)).not.toContain(ledger.keys.admin.slice(8));
   });
 
-  test('for anything else is none of authority', async () => {
+  test('for another reason is not recorded', async () => {
     await ledger.revise({ probabilities: { ...numbers, bear: 1 }, rationale: 'R' });
     await ledger.call({ url: '/v1/outlooks/nowhere' });
     expect((await read('?kind=refusal')).items).toEqual([]);
   });
 
-  test('is one of so many at the most, and the rest is counted', async () => {
+  test('gets an entry of its own up to a limit; the rest is counted', async () => {
     for (let turn = 0; turn < 150; turn += 1)
       await ask(undefined, `/v1/keys?x=1`, `192.0.2.${turn}`);
     const { items } = await read('?kind=refusal&limit=100');
@@ -207,7 +207,7 @@ describe('a refusal', () => {
     expect(all.find(({ path }) => path === '…')).toMatchObject({ times: 50, address: null });
   });
 
-  test('is written when the service stops, and later where the database is away', async () => {
+  test('is written when the service stops, or later if the database is away', async () => {
     await ask();
     await ledger.pool.query('alter table audit_entries rename to elsewhere');
     expect((await ledger.call({ url: '/v1/audit', as: 'admin' })).statusCode).toBe(500);

@@ -17,7 +17,7 @@ afterAll(async () => {
   await closed.close();
 });
 
-// What each operation takes, by hand: the document says only that a key is needed.
+// The required role of each operation, by hand: the document says only that a key is needed.
 const ROLE_OF: Record<string, Role> = {
   createOutlook: 'analyst',
   reviseOutlook: 'analyst',
@@ -51,7 +51,7 @@ const KEYED = OPERATIONS.filter(({ access }) => access === 'key');
 const call = (at: TestLedger, { method, url }: DocumentedOperation, authorization?: string) =>
   at.call({ method, url, headers: authorization === undefined ? {} : { authorization } });
 
-test('the operations that need a key are those that write, and those on keys', () => {
+test('writes and the operations on keys need a key', () => {
   expect(KEYED.map(({ operationId }) => operationId).toSorted()).toEqual(
     Object.keys(ROLE_OF).toSorted(),
   );
@@ -103,7 +103,7 @@ describe('a key is refused', () => {
     }
   });
 
-  test('from the very moment it expires', async () => {
+  test('from the instant at which it expires', async () => {
     const expiresAt = '2026-11-20T17:00:00.000Z';
     const issued = await send(
       ...([ledger, 'POST', '/v1/keys', { name: 'D', role: 'admin', expiresAt }] as const),
@@ -122,7 +122,7 @@ describe('a key is refused', () => {
     });
   });
 
-  test('before its body is looked at', async () => {
+  test('before its body is read', async () => {
     for (const { method, url } of KEYED.filter((one) => one.method !== 'GET')) {
       const headers = { 'content-type': 'application/json' };
       for (const payload of ['{', '', 'x'.repeat(2_000_000)]) {
@@ -145,20 +145,23 @@ test.for(['bearer', 'BEARER', 'Bearer ', 'Bearer   '])(
 describe('reads', () => {
   const open = READS.filter(({ access }) => access === 'read');
 
-  test.for(open)('of $path need no key, and mind no wrong one', async (operation) => {
+  test.for(open)('of $path need no key, and ignore a wrong one', async (operation) => {
     expect((await call(ledger, operation)).statusCode).toBe(200);
     expect((await call(ledger, operation, 'Bearer nonsense')).statusCode).toBe(200);
   });
 
-  test.for(open)('of $path need a key of any role where the service says so', async (operation) => {
-    expect((await call(closed, operation)).statusCode).toBe(401);
-    expect((await call(closed, operation, 'Bearer nonsense')).statusCode).toBe(401);
-    for (const role of ROLES) {
-      expect((await closed.call({ url: operation.url, as: role })).statusCode).toBe(200);
-    }
-  });
+  test.for(open)(
+    'of $path need a key of any role if the service requires one',
+    async (operation) => {
+      expect((await call(closed, operation)).statusCode).toBe(401);
+      expect((await call(closed, operation, 'Bearer nonsense')).statusCode).toBe(401);
+      for (const role of ROLES) {
+        expect((await closed.call({ url: operation.url, as: role })).statusCode).toBe(200);
+      }
+    },
+  );
 
-  test('of what is not there tell nothing to who has no key', async () => {
+  test('of a missing outlook reveal nothing without a key', async () => {
     for (const url of ['/v1/outlooks/nowhere', '/v1/outlooks?nonsense=1', '/v1/instruments/NONE']) {
       expect((await closed.call({ url })).statusCode).toBe(401);
     }

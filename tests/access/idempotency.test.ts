@@ -33,7 +33,7 @@ type Sent = [method: 'POST' | 'PATCH', url: string, body: unknown];
 const keyed = ([method, url, body]: Sent, key: string, headers = {}) =>
   send(ledger, method, url, body, { as: 'admin', headers: { 'idempotency-key': key, ...headers } });
 
-/** What a client sees of an answer, but for what belongs to the request. */
+/** The parts of a response that a client sees, without those that belong to the request. */
 function seen({ statusCode, headers, body }: LightMyRequestResponse) {
   const { date: _, 'x-request-id': __, ...rest } = headers;
   return { statusCode, headers: rest, body };
@@ -92,7 +92,7 @@ const WRITES: Record<string, () => Sent> = {
 };
 
 describe.each(Object.entries(WRITES))('%s', (_, write) => {
-  test('sent again is answered as it was, and done once', async () => {
+  test('sent again gets the same response, and is done once', async () => {
     await ledger.call({
       method: 'PUT',
       url: `/v1/outlooks/${slug}/views/me`,
@@ -109,7 +109,7 @@ describe.each(Object.entries(WRITES))('%s', (_, write) => {
     expect(await stored(ledger)).toEqual(after);
   });
 
-  test('under the key of something else is refused, and changes nothing', async () => {
+  test('with the key of another request is refused, and changes nothing', async () => {
     const key = randomUUID();
     await keyed(['POST', '/v1/series', { ...seriesBody(), key: `other-${count}` }], key);
     const before = await stored(ledger);
@@ -171,7 +171,7 @@ describe('a key', () => {
     expect(await stored(ledger)).toEqual(before);
   });
 
-  test('is of who sent it: another analyst has it, too', async () => {
+  test('belongs to its sender: another analyst may use the same', async () => {
     const key = randomUUID();
     const first = await keyed(revision(0.35), key);
     const headers = { 'idempotency-key': key };
@@ -180,7 +180,7 @@ describe('a key', () => {
     expect([first.statusCode, second.statusCode]).toEqual([201, 201]);
   });
 
-  test('that is at work is refused until it is answered', async () => {
+  test('whose request is running is refused until that has its response', async () => {
     const key = randomUUID();
     const { rows } = await ledger.pool.query<{ id: string }>(
       `select id from analysts where name = 'admin desk'`,
@@ -202,7 +202,7 @@ describe('a key', () => {
     expect((await keyed(revision(), key)).statusCode).toBe(201);
   });
 
-  test('of twenty at once takes effect once', async () => {
+  test('of twenty requests at once takes effect once', async () => {
     const key = randomUUID();
     const answers = await Promise.all(Array.from({ length: 20 }, () => keyed(revision(), key)));
     const done = answers.filter(({ statusCode }) => statusCode === 201);
@@ -213,7 +213,7 @@ describe('a key', () => {
     expect(outlook.json()).toMatchObject({ version: 2 });
   });
 
-  test('is answered as it was, whatever happened since', async () => {
+  test('gets the first response, whatever happened since', async () => {
     const key = randomUUID();
     const first = await keyed(revision(0.35), key);
     await keyed(revision(0.4), randomUUID());
@@ -221,7 +221,7 @@ describe('a key', () => {
     expect(seen(await keyed(revision(0.35), key))).toEqual(seen(first));
   });
 
-  test('of what was refused is free: it is tried anew', async () => {
+  test('of a refused request is free: a retry is tried again', async () => {
     const key = randomUUID();
     const same = revision(0.3);
     const refused = await keyed(same, key);
@@ -240,7 +240,7 @@ describe('a key', () => {
     expect(again.json()).toMatchObject({ type: '/problems/no-change' });
   });
 
-  test('is swept once it is old, and not before', async () => {
+  test('is deleted once it is old, and not before', async () => {
     const key = randomUUID();
     await keyed(revision(0.35), key);
     const kept = async () => {
@@ -270,7 +270,7 @@ describe('a key', () => {
 describe('an issued key', () => {
   const issue: Sent = ['POST', '/v1/keys', { name: 'A desk', role: 'feed' }];
 
-  test('is kept so that nobody can read it who has not sent the request', async () => {
+  test('is stored so that only the sender of the request can read it', async () => {
     const key = randomUUID();
     const first = await keyed(issue, key);
     const { key: issued } = first.json<{ key: string }>();
@@ -283,7 +283,7 @@ describe('an issued key', () => {
     expect((await keyed(issue, key)).json()).toMatchObject({ key: issued });
   });
 
-  test('is not told to another key of the same analyst', async () => {
+  test('is not shown to another key of the same analyst', async () => {
     const body = { name: 'admin desk', role: 'admin' };
     const second = await send(ledger, 'POST', '/v1/keys', body, { as: 'admin' });
     const key = randomUUID();
@@ -299,7 +299,7 @@ describe('an issued key', () => {
   });
 });
 
-test('an answer that was kept is not altered with plain SQL', async () => {
+test("a stored response can't be altered with plain SQL", async () => {
   await keyed(revision(), randomUUID());
   await expect(ledger.pool.query(`update idempotency_keys set body = ''`)).rejects.toMatchObject({
     constraint: 'idempotency_keys_append_only',

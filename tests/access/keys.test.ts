@@ -120,7 +120,7 @@ describe('issuing', () => {
 });
 
 describe('revoking', () => {
-  test('refuses the key from the next request on, for good, and tells when', async () => {
+  test('refuses the key from the next request on, for good, and says when', async () => {
     const { key, id } = await issue({ role: 'admin' });
     expect((await withKey(key)).statusCode).toBe(200);
     const revoked = await admin(`/v1/keys/${id}`, 'DELETE');
@@ -155,7 +155,7 @@ describe('reading', () => {
   test('lists keys newest first, without the keys themselves, by pages of any size', async () => {
     for (let index = 0; index < 3; index += 1) {
       ledger.clock.now = new Date(ledger.clock.now.getTime() + 1000);
-      await Promise.all([issue({}), issue({})]); // two of one moment
+      await Promise.all([issue({}), issue({})]); // two at the same time
     }
     const all = (await admin('/v1/keys?limit=100')).json<{ items: Key[] }>().items;
     expect(all.map(({ createdAt }) => createdAt)).toEqual(
@@ -177,7 +177,7 @@ describe('reading', () => {
     }
   });
 
-  test('tells when a key was last used, to the minute', async () => {
+  test('says when a key was last used, to the minute', async () => {
     const { key, id } = await issue({ role: 'admin' });
     const used = async () =>
       (await admin(`/v1/keys/${id}`)).json<{ lastUsedAt: string | null }>().lastUsedAt;
@@ -206,7 +206,7 @@ describe('reading', () => {
   });
 });
 
-test('a client that names a type on every request may revoke, with nothing in the body', async () => {
+test('a client that sends a Content-Type with every request may revoke without a body', async () => {
   const { id } = await issue({});
   const revoked = await ledger.call({
     method: 'DELETE',

@@ -23,7 +23,7 @@ type Pair = { publicKey: CryptoKey; privateKey: CryptoKey };
 let pair: Pair;
 let other: Pair;
 let extractable: Pair;
-/** An identity provider: what it publishes, and how often it was asked. */
+/** An identity provider: its documents, and how often they were fetched. */
 let provider: Server;
 let issuer = '';
 let published: { kid: string; key: CryptoKey }[] = [];
@@ -109,7 +109,7 @@ const withToken = (url: string, token: string) =>
   ledger.call({ url, headers: { authorization: `Bearer ${token}` } });
 
 describe('a token of the configured issuer', () => {
-  test('opens what its role may do, as an analyst of its own, each time the same', async () => {
+  test('allows what its role may do, each time as the same analyst', async () => {
     await start();
     const first = await revise(await signed());
     expect([first.statusCode, first.json()]).toMatchObject([201, { author: { name: 'Ada' } }]);
@@ -144,7 +144,7 @@ describe('a token of the configured issuer', () => {
     expect((await withToken('/v1/keys', admin)).statusCode).toBe(200);
   });
 
-  test('without a role of ours opens nothing, and leaves no analyst', async () => {
+  test('without one of our roles allows nothing, and adds no analyst', async () => {
     await start();
     for (const roles of [[], ['owners'], ['constructor', '__proto__'], 'admin', [7], null]) {
       const answer = await revise(await signed(claims({ realm_access: { roles } })));
@@ -157,13 +157,13 @@ describe('a token of the configured issuer', () => {
     expect(rows).toEqual([]);
   });
 
-  test('makes nobody another by the name that it claims', async () => {
+  test('does not act for another analyst whose name it claims', async () => {
     await start();
     const answer = await revise(await signed(claims({ name: 'analyst desk' })));
     expect(answer.json()).toMatchObject({ author: { name: 'analyst desk (ada)' } });
   });
 
-  test('whose name is taken with and without its subject comes in under one that is free', async () => {
+  test('whose name is taken, with and without its subject, gets a free one', async () => {
     await start();
     const taken = ['Ada', 'Ada (ada)', 'Ada (ada, 2)'];
     for (const name of taken) {
@@ -179,7 +179,7 @@ describe('a token of the configured issuer', () => {
     }
   });
 
-  test('finds a free name of at most 300 characters, for several newcomers at once', async () => {
+  test('finds free names of at most 300 characters, for several new analysts at once', async () => {
     await start();
     const find = identityFinder(ledger.pool);
     const [name, subject] = ['\u{1f600}'.repeat(150), 'x'.repeat(255)];
@@ -210,12 +210,12 @@ describe('a token of the configured issuer', () => {
     expect(rows).toHaveLength(2);
   });
 
-  test('opens reads where they need a key, and no longer once it expired', async () => {
+  test('allows reads that need a key, until it expires', async () => {
     await start({}, true);
     const token = await signed();
     const read = () => withToken(`/v1/outlooks/${SLUG}`, token);
     expect((await read()).statusCode).toBe(200);
-    ledger.clock.now = new Date('2026-11-20T16:05:29Z'); // within what clocks may differ by
+    ledger.clock.now = new Date('2026-11-20T16:05:29Z'); // within the tolerance for clocks
     expect((await read()).statusCode).toBe(200);
     ledger.clock.now = new Date('2026-11-20T16:05:30Z');
     const late = await read();
@@ -226,7 +226,7 @@ describe('a token of the configured issuer', () => {
     expect(late.headers['www-authenticate']).toBe('Bearer realm="Outlook Ledger"');
   });
 
-  test('is limited as a key is, by whom it speaks of', async () => {
+  test('is rate-limited like a key, by its subject', async () => {
     await start();
     const limited = await startLedger({
       rateLimitPerKey: 1,
@@ -310,7 +310,7 @@ describe('a token is refused', () => {
     });
   });
 
-  test('where no issuer is configured, as anything else that is no key', async () => {
+  test('if no issuer is configured, like anything else that is not a key', async () => {
     ledger = await startLedger();
     const answer = await revise(await signed());
     expect([answer.statusCode, answer.json()]).toMatchObject([
@@ -320,7 +320,7 @@ describe('a token is refused', () => {
   });
 });
 
-test('a token of another algorithm is refused, whatever the key would do', async () => {
+test('a token of another algorithm is refused, even if the key could verify it', async () => {
   const jwk = await exportJWK(extractable.privateKey);
   published = [{ kid: 'one', key: extractable.publicKey }];
   publishedAlg = undefined;
@@ -332,7 +332,7 @@ test('a token of another algorithm is refused, whatever the key would do', async
 });
 
 describe('an issuer', () => {
-  test('that is away makes its tokens wait, not keys, and is asked again', async () => {
+  test('that is unavailable affects its tokens but not keys, and is asked again', async () => {
     await start();
     isDown = true;
     const answer = await revise(await signed());
@@ -346,7 +346,7 @@ describe('an issuer', () => {
     expect((await withToken(`/v1/outlooks/${SLUG}/views/me`, await signed())).statusCode).toBe(404);
   });
 
-  test('whose discovery document speaks of another is not believed', async () => {
+  test('whose discovery document names another issuer is not trusted', async () => {
     claimsToBe = 'https://other.example';
     await start();
     expect((await revise(await signed())).statusCode).toBe(503);

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, faultsOf } from '../support/requests.ts';
 
-// What the list of outlooks does not take, and how it says so.
+// Queries that the list of outlooks refuses, and how.
 
 let ledger: TestLedger;
 beforeAll(async () => {
@@ -162,7 +162,7 @@ describe('a cursor', () => {
     }
   });
 
-  test('goes on with the same query in other words', async () => {
+  test('continues if the same query is written differently', async () => {
     const cursor = await cursorOf(`${BASE}&asOf=2026-11-20T16:05:00Z`);
     const same = 'minProbability=0.0&sort=relevance&scenario=bear&q=zircon';
     const url = `${same}&asOf=2026-11-20T17:05:00.000%2B01:00&cursor=${cursor}`;

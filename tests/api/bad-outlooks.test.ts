@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, faultsOf, outlookBody, stored } from '../support/requests.ts';
 
-// "What bad input gets", when outlooks are created: nothing is stored, and the answer says how to mend it.
+// "What bad input gets", when outlooks are created: nothing is stored, and the response says how to fix it.
 
 let ledger: TestLedger;
 let before: Record<string, unknown>;
@@ -16,7 +16,7 @@ afterAll(() => ledger.close());
 
 type Case = [name: string, body: Record<string, unknown>, faults: Record<string, string>];
 
-// JSON has no way to write some values that a client may send: § marks what stands unquoted.
+// JSON has no way to write some values that a client may send: § marks text to send without quotes.
 const raw = (body: unknown) => JSON.stringify(body).replace(/"§([^"]*)"/g, '$1');
 
 type Members = Record<string, unknown>;

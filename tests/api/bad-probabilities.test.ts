@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { startLedger, type TestLedger } from '../support/ledger.ts';
 import { faultsOf, outlookBody, patchFramework, stored } from '../support/requests.ts';
 
-// "What bad input gets", of probabilities: nothing is stored, and the answer says how to mend it.
+// "What bad input gets", for probabilities: nothing is stored, and the response says how to fix it.
 
 let ledger: TestLedger;
 let before: Record<string, unknown>;
@@ -58,7 +58,7 @@ const PROBABILITIES: Case[] = [
   ],
 ];
 
-// JSON has no way to write some values that a client may send: § marks what stands unquoted.
+// JSON has no way to write some values that a client may send: § marks text to send without quotes.
 const raw = (body: unknown) => JSON.stringify(body).replace(/"§([^"]*)"/g, '$1');
 
 describe.each([
@@ -84,7 +84,7 @@ describe.each([
       }),
   ],
 ])('the probabilities of %s', (name, sendProbabilities) => {
-  // A merge patch takes what is null away.
+  // A merge patch removes members that are null.
   const cases = PROBABILITIES.filter(([fault]) => name !== 'a patch' || fault !== 'null');
 
   test.for(cases)('may not be %s', async ([, probabilities, faults]) => {

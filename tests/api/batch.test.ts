@@ -19,7 +19,7 @@ async function read(slugs: string): Promise<Batch> {
 }
 
 describe('a batch', () => {
-  test('answers each outlook as it stands, whole, in the order asked', async () => {
+  test("returns each outlook's complete current version, in the requested order", async () => {
     const { items, missing } = await read(`c,${SLUG},a`);
     expect(missing).toEqual([]);
     const each = ['c', SLUG, 'a'].map((slug) => ledger.call({ url: `/v1/outlooks/${slug}` }));
@@ -27,7 +27,7 @@ describe('a batch', () => {
     expect(items[1]?.version).toBe(2);
   });
 
-  test('tells the slugs that no outlook has, in the order asked', async () => {
+  test('lists the slugs that no outlook has, in the requested order', async () => {
     const { items, missing } = await read('z,b,nowhere,a');
     expect(items.map(({ slug }) => slug)).toEqual(['b', 'a']);
     expect(missing).toEqual(['z', 'nowhere']);
@@ -46,7 +46,7 @@ describe('a batch', () => {
     expect(after.headers['cache-control']).toBe('public, no-cache');
   });
 
-  test('takes 100 slugs, of 100 characters, with commas as they are or escaped', async () => {
+  test('takes 100 slugs of 100 characters, with commas plain or escaped', async () => {
     const slugs = Array.from({ length: 100 }, (_, index) => `${index}-`.padEnd(100, 'x'));
     expect((await read(slugs.join(','))).missing).toEqual(slugs);
     expect((await read('a%2Cb')).items).toHaveLength(2);

@@ -146,7 +146,7 @@ test.for([
   expect(toldBy(versions)).toEqual(recomputedFrom(versions));
 });
 
-test('a framework taken back has the hash it had before', async () => {
+test('a framework that is restored has its earlier hash', async () => {
   await createOutlook(ledger, { slug: 'there-and-back' });
   for (const title of ['Another title', 'Russell 2000: the case for more downside']) {
     const body = { rationale: 'Retitled.', title };
@@ -172,7 +172,7 @@ test('the same framework on another instrument or horizon has another hash', asy
   expect(new Set(hashes).size).toBe(changes.length);
 });
 
-test('a rewritten version shows: its hash no longer follows from what is read', async () => {
+test('a rewritten version is noticed: its hash no longer follows from its content', async () => {
   await createOutlook(ledger, { slug: 'tampered' });
   await ledger.pool.query(`
     alter table outlook_versions disable trigger append_only_update;

@@ -24,7 +24,7 @@ const observe = (values: Record<string, number>) =>
     { as: 'feed' },
   );
 
-/** Waits until the service has heard of all that happened, so that what it keeps from then on is not dropped for it. */
+/** Waits until the service has received all events, so that they drop nothing that it caches from then on. */
 const hearAll = () =>
   vi.waitFor(async () => {
     const { rows } = await ledger.pool.query<{ newest: number; waiting: number }>(
@@ -61,7 +61,7 @@ describe('a chart', () => {
     expect((await read('', { accept: 'application/json' })).statusCode).toBe(406);
   });
 
-  test('has the size that is asked for, within bounds', async () => {
+  test('has the requested size, within bounds', async () => {
     const png = await read('?format=png&width=600&height=315&scale=2');
     expect([png.rawPayload.readUInt32BE(16), png.rawPayload.readUInt32BE(20)]).toEqual([1200, 630]);
     const large = await read('?format=png&width=1600&height=1200&scale=2');
@@ -80,7 +80,7 @@ describe('a chart', () => {
     ]);
   });
 
-  test('is not made for more than anybody waits for', async () => {
+  test('is refused if too many wait for theirs', async () => {
     const answers = await Promise.all(
       Array.from({ length: 40 }, (_, index) => read(`?format=png&width=${400 + index}`)),
     );
@@ -94,7 +94,7 @@ describe('a chart', () => {
     expect((await read('?format=png&width=400')).statusCode).toBe(200);
   });
 
-  test('of a version never changes; that of what stands follows it', async () => {
+  test('of a version never changes; that of the current version follows it', async () => {
     const [first, history] = [await read('?version=1'), await read('?kind=history&version=1')];
     expect(first.headers['cache-control']).toBe('public, max-age=31536000, immutable');
     const current = await read();
@@ -110,7 +110,7 @@ describe('a chart', () => {
     );
     expect((await read('?version=1')).body).toBe(first.body);
     expect((await read('?kind=history&version=1')).body).toBe(history.body);
-    // Drawn anew, not kept.
+    // Drawn again, not cached.
     expect((await read('?kind=history&version=1&v=anew')).body).toBe(history.body);
     const moment = '2026-11-20T16:00:30Z';
     expect((await read(`?asOf=${moment}`)).body).toBe(first.body);
@@ -135,14 +135,14 @@ describe('a chart', () => {
     );
     await hearAll();
     await read('?kind=drawdown');
-    // The label stays, so no event tells of it.
+    // The label stays the same, so no event reports it.
     await observe({ '2026-11-19': 2650 });
     expect(described((await read('?kind=drawdown')).body)).toContain('RUT closed at 2,650');
     const before = await read('?kind=drawdown&asOf=2026-11-20T16:00:30Z');
     expect(described(before.body)).toContain('no closes of RUT');
   });
 
-  test('of the history marks what was triggered and how it ended', async () => {
+  test('of the history marks triggered conditions and the resolution', async () => {
     await createOutlook(ledger, { slug: 'marked', title: 'Marked' });
     const assess = '/v1/outlooks/marked/conditions/domestic-breadth/assessments';
     await send(ledger, 'POST', assess, { state: 'triggered', rationale: 'Breadth is wide.' });
@@ -178,10 +178,10 @@ describe('a chart', () => {
     expect(described(resolved.body)).toContain('resolved: bear on 21 November 2026.');
   });
 
-  test('of the calibration tells of all that the author of the version forecast', async () => {
+  test("of the calibration covers all forecasts of the version's author", async () => {
     const { body } = await read('?kind=calibration', {}, '/v1/outlooks/marked/chart.svg');
     expect(described(body)).toMatch(/^1 resolved outlook: forecast /);
-    // Of all that its author wrote: another outlook is resolved.
+    // It covers everything by its author: another outlook is resolved.
     await createOutlook(ledger, { slug: 'marked-too', title: 'Marked, too' });
     ledger.clock.now = new Date(ledger.clock.now.getTime() + 86_400_000);
     const path = '/v1/outlooks/marked-too/resolution';
@@ -197,7 +197,7 @@ describe('a chart', () => {
     await unscored.close();
   });
 
-  test('is refused where the instrument has no closes, and where there is no outlook', async () => {
+  test('is refused if the instrument has no closes, or the outlook does not exist', async () => {
     await send(ledger, 'POST', '/v1/instruments', { symbol: 'BARE', name: 'Bare', kind: 'index' });
     await createOutlook(ledger, { slug: 'bare', title: 'Bare', instrument: 'BARE' });
     const refused = await read('?kind=drawdown', {}, '/v1/outlooks/bare/chart.svg');

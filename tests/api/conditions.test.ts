@@ -66,7 +66,7 @@ async function view(query = '', slug = SLUG) {
 
 const NOT_DUE = { due: false, reasons: [] };
 
-/** An outlook with one condition, against its bear scenario, that goes by a rule. */
+/** An outlook with one condition with a rule, against its bear scenario. */
 async function withRule(rule: Rule, slug = 'ruled'): Promise<void> {
   const condition = { key: 'met', invalidates: 'bear', statement: 'It is met.', rule };
   const created = await createOutlook(ledger, { slug, invalidationConditions: [condition] });
@@ -74,7 +74,7 @@ async function withRule(rule: Rule, slug = 'ruled'): Promise<void> {
 }
 
 describe('a rule', () => {
-  test('that holds by observations that come in triggers its condition and makes a review due', async () => {
+  test('that new observations fulfil triggers its condition and makes a review due', async () => {
     expect(await view()).toMatchObject({ review: NOT_DUE, states: [] });
     await trigger();
     expect(await view()).toEqual({
@@ -103,14 +103,14 @@ describe('a rule', () => {
     expect(items).toMatchObject([{ slug: SLUG, review: { due: true, reasons: [REASON] } }]);
   });
 
-  test('stays quiet while there are too few observations, or one is not beyond the threshold', async () => {
+  test('does not hold with too few observations, or if one is not beyond the threshold', async () => {
     await observe(YIELD, ['2026-11-16', 4.2], ['2026-11-17', 4.2]);
     expect(await view()).toMatchObject({ review: NOT_DUE, states: [] });
     await observe(YIELD, ['2026-11-18', 4.25], ['2026-11-19', 4.2], ['2026-11-20', 4.2]);
     expect(await view()).toMatchObject({ review: NOT_DUE, states: [] });
   });
 
-  test('goes by what comes late, in the middle of what is there', async () => {
+  test('considers an observation that arrives late, between existing ones', async () => {
     await observe(YIELD, ['2026-11-16', 4.2], ['2026-11-18', 4.2], ['2026-11-19', 4.9]);
     expect(await view()).toMatchObject({ states: [] });
     await observe(YIELD, ['2026-11-17', 4.2]);
@@ -140,7 +140,7 @@ describe('a rule', () => {
     expect((await conditionOf('rate-relief')).lastChange).toMatchObject({ day: '2027-03-30' });
   });
 
-  test('over two series triggers with whichever comes last', async () => {
+  test('over two series triggers with the later of them', async () => {
     const [first, ...rest] = ['16', '17', '18', '19', '20'].map((day) => `2026-11-${day}`);
     await observe(SPREAD, ...[first ?? '', ...rest].map((date): Observed => [date, 2.9]));
     expect(await view()).toMatchObject({ states: [] });
@@ -152,7 +152,7 @@ describe('a rule', () => {
     });
   });
 
-  test('is judged when it is published, by what is there', async () => {
+  test('is evaluated when it is published, against the existing observations', async () => {
     await observe(YIELD, ['2026-11-17', 4.9], ['2026-11-18', 5.2]);
     const rule: Rule = {
       series: YIELD,
@@ -191,10 +191,10 @@ describe('a rule', () => {
   });
 });
 
-describe('while a condition stands triggered', () => {
+describe('while a condition is triggered', () => {
   beforeEach(trigger);
 
-  test('a revision that does not answer it is refused, with both ways out', async () => {
+  test('a revision that does not answer it is refused, and says both ways to answer', async () => {
     const refused = await revise({ bear: 0.3, base: 0.4, bull: 0.3 });
     expect(refused.statusCode).toBe(422);
     expect(refused.json()).toEqual({
@@ -222,7 +222,7 @@ describe('while a condition stands triggered', () => {
     expect(await view()).toMatchObject({ version: 1, review: { due: true } });
   });
 
-  test('less weight for its scenario answers it, and the review is over', async () => {
+  test('a lower probability of its scenario answers it, and the review is over', async () => {
     const revised = await revise({ bear: 0.2999, base: 0.45, bull: 0.2501 });
     expect(revised.statusCode, revised.body).toBe(201);
     const answers = [{ condition: 'rate-relief', way: 'weight', reason: null }];
@@ -237,11 +237,11 @@ describe('while a condition stands triggered', () => {
     expect((await conditionOf('rate-relief')).lastChange).toMatchObject({
       answer: { version: 2, way: 'weight', reason: null },
     });
-    // Once answered, it is of no concern to the next.
+    // Once answered, the next version need not answer it.
     expect((await revise({ bear: 0.5, base: 0.25, bull: 0.25 })).statusCode).toBe(201);
   });
 
-  test('a reason answers it, whatever the weight, and even where nothing else changes', async () => {
+  test('a reason answers it, whatever the probability, even if nothing else changes', async () => {
     const acknowledges = [
       { condition: 'rate-relief', reason: 'One auction does not make a trend.' },
     ];
@@ -269,7 +269,7 @@ describe('while a condition stands triggered', () => {
     });
   });
 
-  test('what is acknowledged must be what waits for an answer', async () => {
+  test('only a condition that waits for an answer may be acknowledged', async () => {
     const refused = await revise(STANDS, {
       acknowledges: [
         { condition: 'refinancing-stress', reason: 'R' },
@@ -288,7 +288,7 @@ describe('while a condition stands triggered', () => {
     });
   });
 
-  test('it stays so whatever comes, until it is answered; then it is armed again', async () => {
+  test('it stays triggered until it is answered; then it is armed again', async () => {
     await observe(YIELD, ['2026-11-19', 4.6]);
     expect(await view()).toMatchObject({
       review: { due: true },
@@ -310,7 +310,7 @@ describe('while a condition stands triggered', () => {
     ]);
   });
 
-  test('a batch that brings days on which it does not hold and days on which it does triggers it anew', async () => {
+  test('a batch with days on which it does not hold and days on which it does triggers it again', async () => {
     ledger.clock.now = new Date('2026-11-23T12:00:00.000Z');
     expect((await revise({ bear: 0.2, base: 0.5, bull: 0.3 })).statusCode).toBe(201);
     await observe(
@@ -331,7 +331,7 @@ describe('while a condition stands triggered', () => {
     ]);
   });
 
-  test('a revised vintage by which it would not have triggered clears it; what was known when stays known', async () => {
+  test('a revised value with which it would not have triggered clears it; earlier vintages stay', async () => {
     const triggeredAt = ledger.clock.now;
     await observe(YIELD, ['2026-11-17', 4.3]);
     expect(await view()).toMatchObject({ review: NOT_DUE, states: [], answers: [] });
@@ -356,7 +356,7 @@ describe('while a condition stands triggered', () => {
     expect((await revise({ bear: 0.4, base: 0.35, bull: 0.25 })).statusCode).toBe(201);
   });
 
-  test('as of a moment it is due until the version that answers it', async () => {
+  test('as of a given time, the review is due until the version that answers it', async () => {
     const triggeredAt = ledger.clock.now.toISOString();
     ledger.clock.now = new Date(ledger.clock.now.getTime() + 60_000);
     await revise({ bear: 0.2, base: 0.5, bull: 0.3 });
@@ -372,7 +372,7 @@ describe('while a condition stands triggered', () => {
       review: NOT_DUE,
       states: ['rate-relief triggered'],
     });
-    // By its number a version tells the state in which it was published, for good.
+    // A numbered version always shows the state in which it was published.
     expect(await view('/versions/1')).toMatchObject({ review: NOT_DUE, states: [] });
     expect(await view('/versions/2')).toMatchObject({
       review: NOT_DUE,
@@ -381,7 +381,7 @@ describe('while a condition stands triggered', () => {
     });
   });
 
-  test('a stream tells of all of it, in order', async () => {
+  test('a stream reports all of it, in order', async () => {
     await revise({ bear: 0.2, base: 0.5, bull: 0.3 });
     await observe(YIELD, ['2026-11-19', 4.6]);
     const { rows } = await ledger.pool.query<{ kind: string; version: number }>(
@@ -412,7 +412,7 @@ describe('while a condition stands triggered', () => {
     expect(answered.json()).toMatchObject({ version: 2, review: NOT_DUE });
   });
 
-  test('revisions that are sent at the same time are answered each by what the one before left', async () => {
+  test('each of several simultaneous revisions is decided on the state that the previous one left', async () => {
     const bears = [0.29, 0.31, 0.28, 0.32];
     const answers = await Promise.all(
       bears.map((bear) => revise({ bear, base: 0.4, bull: Number((0.6 - bear).toFixed(2)) })),
@@ -432,7 +432,7 @@ describe('an assessment', () => {
     send(ledger, 'POST', `/v1/outlooks/${slug}/conditions/${key}/assessments`, body);
   const MET = { state: 'triggered', rationale: 'Two strong months.' };
 
-  test('triggers a condition without a rule, cites evidence, and is to be answered', async () => {
+  test('triggers a condition without a rule, cites evidence, and must be answered', async () => {
     const evidence = await send(ledger, 'POST', `/v1/outlooks/${SLUG}/evidence`, {
       headline: 'Orders up',
       summary: 'Twice in a row.',
@@ -469,7 +469,7 @@ describe('an assessment', () => {
     });
   });
 
-  test('of a condition with a rule takes a reason to go before it', async () => {
+  test('of a condition with a rule needs a reason to override it', async () => {
     const refused = await assess('rate-relief', MET);
     expect(faultsOf(refused.json())).toEqual({
       '/overrideReason': 'is required: this condition has a rule; say why you override it',
@@ -479,7 +479,7 @@ describe('an assessment', () => {
     expect(forced.json()).toMatchObject({
       lastChange: { assessment: { overrideReason: 'Announced today.' } },
     });
-    // It was not observations that triggered it, so none takes that away.
+    // Observations did not trigger it, so none clears it.
     await observe(YIELD, ['2026-11-18', 5]);
     expect(await view()).toMatchObject({ states: ['rate-relief triggered'] });
     await revise({ bear: 0.2, base: 0.5, bull: 0.3 });
@@ -518,7 +518,7 @@ describe('an assessment', () => {
     expect(await conditionOf('earnings-revisions')).toMatchObject({ lastChange: null });
   });
 
-  test('of what there is not is answered 404', async () => {
+  test('of a missing condition is a 404', async () => {
     expect((await assess('nonsense', MET)).statusCode).toBe(404);
     expect((await assess('rate-relief', MET, 'nowhere')).statusCode).toBe(404);
     expect((await ledger.call({ url: '/v1/outlooks/nowhere/conditions' })).statusCode).toBe(404);
@@ -536,7 +536,7 @@ describe('an assessment', () => {
 });
 
 describe('at the end of the horizon', () => {
-  test('conditions that were not triggered expire, once, whoever looks', async () => {
+  test('untriggered conditions expire, once, on whichever instance', async () => {
     await trigger();
     const day = (text: string) => new Date(`${text}T00:00:00Z`);
     expect(await expireConditions(ledger.pool, day('2027-03-30'))).toEqual([]);
@@ -556,7 +556,7 @@ describe('at the end of the horizon', () => {
       },
     ]);
     expect(await expireConditions(ledger.pool, day('2027-04-01'))).toEqual([]);
-    // What has expired no observation wakes.
+    // No observation triggers an expired condition.
     ledger.clock.now = day('2027-04-02');
     await observe(
       YIELD,
@@ -566,7 +566,7 @@ describe('at the end of the horizon', () => {
   });
 });
 
-test('what was written here the next read shows, whatever was kept', async () => {
+test('the next read shows what was written here, whatever was cached', async () => {
   const item = { headline: 'H', summary: 'S', publisher: 'P', publishedAt: '2026-11-20T13:30:00Z' };
   const assess = (state: string) =>
     send(ledger, 'POST', `/v1/outlooks/${SLUG}/conditions/earnings-revisions/assessments`, {
@@ -592,10 +592,10 @@ test('what was written here the next read shows, whatever was kept', async () =>
   }
 });
 
-describe('rules and observations that come in at the same time', () => {
+describe('rules and observations that arrive at the same time', () => {
   const rule: Rule = { series: YIELD, operator: 'lt', threshold: 5, forObservations: 1 };
 
-  test('take turns: neither passes over the other', async () => {
+  test('take turns: neither misses the other', async () => {
     for (let turn = 0; turn < 8; turn += 1) {
       const slug = `turn-${turn}`;
       await Promise.all([
@@ -639,7 +639,7 @@ describe('rules and observations that come in at the same time', () => {
     expect((await view()).version).toBe(2);
   });
 
-  test('observations wait for a new rule, and not for each other', async () => {
+  test('observations wait for a new rule, but not for each other', async () => {
     await holding('', () => observe(YIELD, ['2026-11-20', 4]));
     const session = await ledger.pool.connect();
     await session.query('begin');

@@ -17,7 +17,7 @@ import { createOutlook, faultsOf, patchFramework, send } from '../support/reques
 type Diff = z.output<typeof outlookDiff>;
 type Entry = Record<string, unknown>;
 
-/** What the entries of each list are told by. */
+/** The member that identifies the entries of each list. */
 const KEYS: Record<ListName, string> = {
   headwinds: 'key',
   drawdownLabels: 'key',
@@ -139,7 +139,7 @@ const alteration = (pointer: string, before: unknown, after: unknown) => ({
 const first = (key: string) => ({ key, occurrence: 1 });
 
 describe('a diff', () => {
-  test('tells all that a patch changed, and nothing else', async () => {
+  test('has everything that a patch changed, and nothing else', async () => {
     const [one, two] = [await outlookAt(1), await outlookAt(2)];
     expect((await read(2)).json()).toStrictEqual({
       slug: 'compared',
@@ -213,7 +213,7 @@ describe('a diff', () => {
     expect([one.author.name, two.author.name]).toEqual(['analyst desk', 'admin desk']);
   });
 
-  test('tells of a revision how the numbers moved', async () => {
+  test('shows how a revision moved the numbers', async () => {
     expect((await read(3)).json()).toMatchObject({
       from: { version: 2 },
       to: { version: 3 },
@@ -228,7 +228,7 @@ describe('a diff', () => {
     });
   });
 
-  test('is against the version before, unless another is given', async () => {
+  test('compares with the previous version unless another is given', async () => {
     for (const version of [2, 3, NEWEST]) {
       expect((await read(version)).body).toBe((await read(version, `against=${version - 1}`)).body);
     }
@@ -296,7 +296,7 @@ describe('a diff', () => {
   });
 });
 
-/** What a JSON Pointer points to, by RFC 6901 and nothing of ours. */
+/** The value that a JSON Pointer points to, by RFC 6901 and without our own code. */
 function resolve(document: unknown, pointer: string): unknown {
   return pathOf(pointer).reduce((node, name) => (node as Entry)[name], document);
 }
@@ -318,7 +318,7 @@ function exactly(fraction: number): number {
   return points + 0;
 }
 
-/** An answer as the domain's diff, of which there is an inverse and a way to apply it. */
+/** A response as the domain's diff, which can be inverted and applied. */
 function decoded({ probabilities, fields, lists }: Diff): VersionDiff {
   const { from, to, deltas, totalVariation } = probabilities;
   const field = ({ pointer, before, after }: Diff['fields'][number]) => {
@@ -340,7 +340,7 @@ function decoded({ probabilities, fields, lists }: Diff): VersionDiff {
   };
 }
 
-/** What two versions are compared by, from an answer that tells one of them. */
+/** The parts of a version that a diff compares, from a response. */
 function comparable(answer: Outlook): Comparable {
   const { probabilities, title, summary, methodology, disclaimer } = answer;
   const lists = Object.fromEntries(LISTS.map((name) => [name, answer[name]])) as never;
@@ -364,7 +364,7 @@ function comparable(answer: Outlook): Comparable {
   };
 }
 
-/** Holds that each diff of two versions leads from the one to the other, and back. */
+/** Checks that each diff of two versions leads from one to the other, and back. */
 async function expectWays(slug: string, newest: number): Promise<void> {
   for (const [from, to] of pairs(newest)) {
     const [way, back] = [await diffOf(from, to, slug), await diffOf(to, from, slug)];
@@ -382,7 +382,7 @@ describe('the way there and the way back', () => {
     await expectWays('compared', NEWEST);
   });
 
-  // With what a pointer or a member could stumble over.
+  // With characters that are special in pointers and members.
   const key = fc.constantFrom('a', 'b', 'A', 'a/b', '~', '~1', '~0/', '__proto__', 'constructor');
   const text = fc.constantFrom('x', 'y');
   const headwinds = fc
@@ -457,7 +457,7 @@ test.for<[before: Numbers, after: Numbers, totalVariation: number]>([
   expect(back.probabilities.totalVariation).toBe(totalVariation);
 });
 
-test('where only words changed, nothing moved', async () => {
+test('shows no movement if only the wording changed', async () => {
   const slug = `moved-${(slugs += 1)}`;
   await createOutlook(ledger, { slug });
   await patchFramework(ledger, { title: 'Reworded', rationale: 'R' }, { slug });
@@ -511,7 +511,7 @@ describe('is refused', () => {
     expect(answer.headers['cache-control']).toBe('no-store');
   });
 
-  test('as not found where there is no such outlook, or no such path', async () => {
+  test('as not found if the outlook or the path does not exist', async () => {
     const unknown = await read(2, '', 'nowhere');
     expect([unknown.statusCode, unknown.json()]).toMatchObject([
       404,
@@ -527,7 +527,7 @@ describe('is refused', () => {
   });
 });
 
-test('may be kept for ever, and stays the same whatever is published', async () => {
+test('may be cached for ever, and stays the same whatever is published', async () => {
   const slug = 'lasting';
   await createOutlook(ledger, { slug });
   const revised = (bear: number) =>

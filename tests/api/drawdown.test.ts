@@ -119,7 +119,7 @@ describe('a drawdown', () => {
     expect(await peaks('minDepth=1')).toEqual([]);
   });
 
-  test('as of a moment is that of the closes and the labels that were known then', async () => {
+  test('as of a given time uses the closes and labels known then', async () => {
     const { slug, series } = await prepare();
     await observe(series, { '2026-04-01': 100, '2026-04-02': 70 });
     const then = ledger.clock.now.toISOString();
@@ -135,7 +135,7 @@ describe('a drawdown', () => {
     });
   });
 
-  test('without a close is none', async () => {
+  test('is null without a close', async () => {
     const { slug } = await prepare();
     expect(await read(slug)).toMatchObject({
       last: null,
@@ -148,7 +148,7 @@ describe('a drawdown', () => {
     });
   });
 
-  test('is refused where the instrument names no closes, until it does', async () => {
+  test('is refused until the instrument names its closes', async () => {
     const { slug, series } = await prepare({ closes: false });
     const url = `/v1/outlooks/${slug}/drawdown`;
     const refused = await ledger.call({ url });
@@ -174,7 +174,7 @@ describe('a drawdown', () => {
     });
   });
 
-  test('is refused of what there is not, and of odd queries', async () => {
+  test('is refused for a missing outlook, and for odd queries', async () => {
     const { slug } = await prepare();
     expect((await ledger.call({ url: '/v1/outlooks/nowhere/drawdown' })).statusCode).toBe(404);
     const faults = async (query: string) =>
@@ -188,7 +188,7 @@ describe('a drawdown', () => {
 });
 
 describe('the label of a drawdown', () => {
-  test('is told whenever it changes, by new closes and by revised ones', async () => {
+  test('is reported whenever it changes, by new or revised closes', async () => {
     const { slug, series } = await prepare();
     await observe(series, { '2026-04-01': 100, '2026-04-02': 95 });
     expect(await labelEvents(slug)).toEqual([]);
@@ -203,7 +203,7 @@ describe('the label of a drawdown', () => {
     ]);
   });
 
-  test('is told to a stream', async () => {
+  test('is reported to a stream', async () => {
     const { slug, series } = await prepare();
     await observe(series, { '2026-04-01': 100, '2026-04-02': 65 });
     const { rows } = await ledger.pool.query<{ data: object }>(

@@ -9,7 +9,7 @@ import { EventStreams } from '../../src/api/event-streams.ts';
 import type { ChangeFeed, Follower } from '../../src/postgres/change-feed.ts';
 import type { LedgerEvent } from '../../src/postgres/outbox.ts';
 
-/** So many that V8 optimizes the code, which then keeps alive only what it still uses. */
+/** So many that V8 optimizes the code, after which it keeps only the references that it still uses. */
 const BATCHES = 3_000;
 
 const eventAt = (position: number): LedgerEvent => ({

@@ -34,7 +34,7 @@ const follow = async (path = ALL, options: Parameters<typeof connect>[1] = {}) =
   clients.push(client);
   return client;
 };
-/** Follows from an event on that was told before. */
+/** Follows the stream from an event that was sent before. */
 const resume = (lastEventId: string, path = ALL) => follow(path, { lastEventId });
 
 /** Publishes the next version of the sample, whose bear case is this likely. */
@@ -48,7 +48,7 @@ const changeState = (change: string, slug = SLUG) =>
   changeStateOf(ledger.pool, change, `slug = '${slug}'`);
 
 /**
- * Changes the review reasons of the sample and of another outlook in turns, `count` times in all.
+ * Changes the review reasons of the sample and of another outlook alternately, `count` times in all.
  * Commits in between, as the rows that one transaction leaves behind slow it down more and more.
  */
 const changeOften = (count: number, reason = "'reason ' || i") =>
@@ -65,7 +65,7 @@ const changeOften = (count: number, reason = "'reason ' || i") =>
     alter table outlooks enable trigger guard_outlook;
   end $$`);
 
-/** When something was recorded, as an event says it. */
+/** The time at which something was recorded, from its event. */
 async function recordedAt(position: number): Promise<string> {
   const { rows } = await ledger.pool.query<{ at: Date }>(
     'select recorded_at as at from events where position = $1',
@@ -74,7 +74,7 @@ async function recordedAt(position: number): Promise<string> {
   return rows[0]?.at.toISOString() ?? '';
 }
 
-/** Waits until the service has heard of all events up to this one. */
+/** Waits until the service has received all events up to this one. */
 const heard = async (position: number) => {
   await expect.poll(() => ledger.feed.position).toBe(position);
 };
@@ -82,14 +82,14 @@ const heard = async (position: number) => {
 const idsOf = (events: readonly ToldEvent[]) => events.map(({ id }) => Number(id));
 const upTo = (last: number, first = 1) =>
   Array.from({ length: last - first + 1 }, (_, index) => first + index);
-/** Whether it ends before the service gives up a client that does not read. */
+/** Whether it ends before the service cuts off a client that does not read. */
 const isFinished = async (work: Promise<unknown>) =>
   Promise.race([work.then(() => true), delay(20_000, false)]);
 
 describe('a stream', () => {
   beforeEach(() => start());
 
-  test('tells of all that happens, in its order', async () => {
+  test('reports everything, in order', async () => {
     const client = await follow();
     await createOutlook(ledger, { slug: OTHER });
     ledger.clock.now = new Date('2026-11-20T16:31:00.000Z');
@@ -178,7 +178,7 @@ describe('a stream', () => {
     }
   });
 
-  test('tells of evidence, of conditions, of what is owed, and of drawdowns', async () => {
+  test('reports evidence, conditions, due reviews and drawdowns', async () => {
     const client = await follow(ONE);
     await fillLedger(ledger);
     const told = await client.told(11);
@@ -279,7 +279,7 @@ describe('a stream', () => {
     ]);
   });
 
-  test('of one outlook tells of no other', async () => {
+  test('of one outlook reports no other', async () => {
     await createOutlook(ledger, { slug: OTHER });
     await heard(2); // a stream that opens before is told of it
     const [one, other] = [await follow(ONE), await follow(`/v1/outlooks/${OTHER}/events`)];
@@ -303,12 +303,12 @@ describe('a stream', () => {
     );
   });
 
-  test('of an outlook that there is not is answered 404', async () => {
+  test('of a missing outlook is a 404', async () => {
     const { statusCode } = await ledger.call({ url: '/v1/outlooks/nowhere/events' });
     expect(statusCode).toBe(404);
   });
 
-  test('has headers that nothing in between keeps it back by', async () => {
+  test('has headers that stop proxies from buffering it', async () => {
     for (const path of [ALL, ONE]) {
       const { headers } = (
         await follow(path, {
@@ -325,7 +325,7 @@ describe('a stream', () => {
     }
   });
 
-  test.each([ALL, ONE])('asked for by HEAD is its head alone: %s', async (path) => {
+  test.each([ALL, ONE])('requested by HEAD is only its head: %s', async (path) => {
     const head = await fetch(origin + path, { method: 'HEAD' });
     expect([head.status, await head.text()]).toEqual([200, '']);
     const { response } = await follow(path);
@@ -459,7 +459,7 @@ describe('where a stream starts', () => {
     },
   );
 
-  test('an id that another instance told of and this one has not heard of is known', async () => {
+  test('accepts an id from another instance that this one has not received yet', async () => {
     await ledger.feed.close();
     await changeState(`status = 'void'`);
     const other = await ledger.call({ url: `/v1/events?lastEventId=5` });
@@ -469,7 +469,7 @@ describe('where a stream starts', () => {
   });
 });
 
-describe('where an address may have 2 streams', () => {
+describe('if an address may have 2 streams', () => {
   beforeEach(() => start({ streamsPerAddress: 2 }));
 
   test('a third is refused until one is closed', async () => {
@@ -489,7 +489,7 @@ describe('where an address may have 2 streams', () => {
     expect((await ledger.call({ url: ALL })).statusCode).toBe(429);
   });
 
-  test('what was refused or asked for by HEAD is none', async () => {
+  test('refused and HEAD requests do not count', async () => {
     for (let round = 0; round < 3; round += 1) {
       await ledger.call({ url: `${ALL}?lastEventId=99` });
       await ledger.call({ url: '/v1/outlooks/nowhere/events' });
@@ -503,7 +503,7 @@ describe('where an address may have 2 streams', () => {
   });
 });
 
-describe('where reads need a key', () => {
+describe('if reads need a key', () => {
   afterEach(() => void vi.useRealTimers());
 
   test('so do streams', async () => {
@@ -536,7 +536,7 @@ describe('where reads need a key', () => {
   });
 });
 
-test('what is older than memory goes back is told whole, while more happens', async () => {
+test('events older than those in memory are all sent, while more happen', async () => {
   await start();
   await createOutlook(ledger, { slug: OTHER });
   await changeOften(4_600);
@@ -602,7 +602,7 @@ describe('clients that do not read', () => {
 
   const address = () => server.address() as AddressInfo;
 
-  /** Asks for a stream, and reads nothing of it. By HTTP/1.0, where a body goes as it is. */
+  /** Requests a stream and reads nothing of it. By HTTP/1.0, which has no chunks. */
   async function ask(): Promise<Socket> {
     const socket = connectSocket(address().port, '127.0.0.1').pause();
     await once(socket, 'connect');
@@ -610,7 +610,7 @@ describe('clients that do not read', () => {
     return socket;
   }
 
-  /** What the network still has of the answer. */
+  /** The part of the response that is still in the network. */
   async function readAll(socket: Socket): Promise<EventReader> {
     const pieces: Buffer[] = [];
     socket.on('data', (piece) => void pieces.push(piece)).on('error', () => {});
@@ -621,7 +621,7 @@ describe('clients that do not read', () => {
     return reader;
   }
 
-  test('are cut off, cost no more than a batch, and hold up nobody', async () => {
+  test('are cut off, cost no more than a batch, and delay nobody', async () => {
     const sockets = await Promise.all(Array.from({ length: SLOW }, ask));
     await expect.poll(() => streams.size).toBe(SLOW);
     const reading = await connect(`http://127.0.0.1:${address().port}`, { lastEventId: '0' });
@@ -639,7 +639,7 @@ describe('clients that do not read', () => {
 
     expect(idsOf(told)).toEqual(upTo(EVENTS + 2));
     expect(streams.size).toBe(1);
-    // Else the network took it all, and nobody was slow.
+    // Otherwise the network buffered everything, and no client was slow.
     expect(waiting).toBeGreaterThan(SIZE);
     expect(waiting).toBeLessThan(200 * (SIZE + 1_000));
 
@@ -654,14 +654,14 @@ describe('clients that do not read', () => {
     }
   });
 
-  test('and have little waiting hold up no stop', async () => {
+  test('and have little waiting do not delay a shutdown', async () => {
     const socket = await ask();
     await expect.poll(() => followed.length).toBe(1);
     const [response] = followed;
     const waiting = () => response?.writableLength ?? 0;
     for (let turn = 0; turn < 20_000 && waiting() === 0; turn += 1) {
       response?.write(`:${'.'.repeat(2_000)}\n`);
-      await delay(turn % 50 === 0 ? 5 : 0); // for what the network takes
+      await delay(turn % 50 === 0 ? 5 : 0); // so that the network can take the data
     }
     expect(waiting()).toBeGreaterThan(0);
     expect(response?.writableNeedDrain).toBe(false);

@@ -32,7 +32,7 @@ const read = (path: string, slug = SLUG) =>
   ledger.call({ url: `/v1/outlooks/${slug}/evidence${path}` });
 
 describe('an item', () => {
-  test('is answered whole, as it was sent, with who added it and when', async () => {
+  test('is returned complete, as it was sent, with who added it and when', async () => {
     const answer = await add(SAMPLE_EVIDENCE);
     expect(answer.statusCode).toBe(201);
     const item = answer.json<Item>();
@@ -60,7 +60,7 @@ describe('an item', () => {
     expect(effects).toEqual(new Set(['supports', 'weakens']));
   });
 
-  test('needs no more than what was said, by whom and when', async () => {
+  test('needs only what was said, by whom and when', async () => {
     expect(await added(BRIEF)).toMatchObject({
       publishedAt: '2026-11-17T13:30:00.000Z',
       sentiment: null,
@@ -70,7 +70,7 @@ describe('an item', () => {
     });
   });
 
-  test('keeps what its provider says of tickers', async () => {
+  test('stores what its provider says about tickers', async () => {
     const tickers = [
       { symbol: 'IWM', sentiment: { score: 7, label: 'good' }, relevance: 1 },
       { symbol: 'iShares/IWN', sentiment: null, relevance: null },
@@ -131,7 +131,7 @@ describe('an item', () => {
     });
   });
 
-  test('that is not there is answered 404', async () => {
+  test('that does not exist is a 404', async () => {
     const own = await added(BRIEF, 'other');
     for (const url of [`/${NOWHERE}`, `/${own.id}`, '/nonsense']) {
       expect((await read(url)).statusCode).toBe(404);
@@ -142,7 +142,7 @@ describe('an item', () => {
   });
 });
 
-test('a list goes newest first, page by page, each item once', async () => {
+test('a list has each item once, newest first, page by page', async () => {
   await createOutlook(ledger, { slug: 'listed' });
   await Promise.all(
     Array.from({ length: 7 }, (_, n) => added({ ...BRIEF, headline: `News ${n}` }, 'listed')),
@@ -167,7 +167,7 @@ test('a list goes newest first, page by page, each item once', async () => {
   expect((await read(`?limit=3&cursor=${nextCursor}`)).statusCode).toBe(422);
 });
 
-test('a stream tells that it was added', async () => {
+test('a stream reports that it was added', async () => {
   const item = await added({ ...BRIEF, headline: 'Told' });
   const { rows } = await ledger.pool.query<{ kind: string; data: object }>(
     'select kind, data from events order by id desc limit 1',
@@ -283,7 +283,7 @@ describe('is refused', () => {
     expect(await stored(ledger)).toEqual(before);
   });
 
-  test('a citation of what is not there, or twice, or of another outlook', async () => {
+  test("a citation of a missing item, of one twice, or of another outlook's", async () => {
     const [own, other] = [await added(BRIEF), await added(BRIEF, 'other')];
     const before = await stored(ledger);
     const probabilities = { bear: 0.1, base: 0.65, bull: 0.25 };

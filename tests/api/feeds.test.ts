@@ -56,7 +56,7 @@ test('an outlook has its versions as feeds, newest first, and follows the next o
   expect([items[0]?.url, items[0]?.content_text]).toEqual([address, rationale]);
 });
 
-test('all outlooks have one, each with the version that stands', async () => {
+test('the feed of all outlooks has the current version of each', async () => {
   ledger.clock.now = new Date('2026-11-20T17:00:00Z');
   await createOutlook(ledger, { slug: 'another', title: 'Another case' });
   const $ = await atom('/v1/feed.atom');
@@ -75,13 +75,13 @@ test('a feed has twenty entries at the most', async () => {
       probabilities,
       rationale: '…',
     });
-    // The twentieth asks for what already stood at first, but no longer does.
+    // The twentieth sends the first probabilities, which are no longer current.
     expect(answer.statusCode).toBe(201);
   }
   expect((await atom('/v1/outlooks/another/feed.atom'))('entry')).toHaveLength(20);
 });
 
-test('text is text in feeds, whatever it is', async () => {
+test('text in feeds is never markup', async () => {
   ledger.clock.now = new Date('2026-11-20T18:00:00Z');
   const sent = nastyOutlook('nasty');
   expect((await createOutlook(ledger, sent)).statusCode).toBe(201);
@@ -101,7 +101,7 @@ test('text is text in feeds, whatever it is', async () => {
   expect(items[0]?.content_text).toBe(rationale);
 });
 
-test('a feed is also what more general readers take', async () => {
+test('a feed is also available as a more general media type', async () => {
   const as = async (url: string, accept: string) => {
     const { statusCode, headers } = await ledger.call({ url, headers: { accept } });
     return [statusCode, headers['content-type']];

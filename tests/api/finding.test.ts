@@ -93,14 +93,14 @@ describe('the filters', () => {
     expect(await slugs(query)).toEqual(found);
   });
 
-  test('tell a review as it is due, with its reasons', async () => {
+  test('show a review while it is due, with its reasons', async () => {
     const [due] = await find('reviewDue=true');
     expect(due?.review).toEqual({ due: true, reasons: ['rates rose'] });
     const [settled] = await find('reviewDue=false');
     expect(settled?.review).toEqual({ due: false, reasons: [] });
   });
 
-  test('keep together what each keeps, in the order asked for', async () => {
+  test('together find what each of them finds, in the requested order', async () => {
     const all = await find('limit=100');
     const choice = fc.record(
       {
@@ -148,7 +148,7 @@ describe('the filters', () => {
     );
   });
 
-  test('look at the version that stands, not at those before', async () => {
+  test('consider the current version, not earlier ones', async () => {
     const body = { probabilities: { bear: 0.6, base: 0.4, bull: 0 }, rationale: 'R' };
     const url = '/v1/outlooks/in-headwind-text';
     expect((await send(ledger, 'POST', `${url}/revisions`, body)).statusCode).toBe(201);
@@ -161,7 +161,7 @@ describe('the filters', () => {
   });
 });
 
-// One by one: what the parser of searches, SQL and URLs take for more than a letter.
+// Characters that are special in searches, SQL or URLs, one by one.
 const SPECIAL = `ab '"\\-&|!():*<>\u0000%;,`.split('');
 
 describe('a search', () => {
@@ -173,14 +173,14 @@ describe('a search', () => {
     'in-headwind-text',
   ];
 
-  test('ranks the title first, then titles of headwinds, then what is said; of equals the newest', async () => {
+  test('ranks the title first, then titles of headwinds, then other text; among equals the newest', async () => {
     expect(await slugs('q=zircon')).toEqual(WEIGHED);
     expect(await slugs('q=zircon&sort=relevance')).toEqual(WEIGHED);
     expect(await slugs('q=zircon&sort=slug')).toEqual(WEIGHED.toSorted());
     expect(await slugs('q=zircon&sort=publishedAt')).toHaveLength(5);
   });
 
-  test('goes on in its order, page by page', async () => {
+  test('continues in its order, page by page', async () => {
     const walked: string[] = [];
     for (let url = '/v1/outlooks?q=zircon&limit=1'; url !== '';) {
       const answer = await ledger.call({ url });
@@ -205,7 +205,7 @@ describe('a search', () => {
     expect(await slugs(`q=${encoded(q)}`)).toEqual(found);
   });
 
-  test('finds by the wording that stands, not by wordings before', async () => {
+  test('finds by the current wording, not by earlier ones', async () => {
     const change = (title: string) =>
       patchFramework(ledger, { rationale: 'R', title }, { slug: 'nowhere' });
     // Nothing there is to answer, whatever its state was made to say.

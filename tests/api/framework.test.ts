@@ -84,7 +84,7 @@ describe('a merge patch', () => {
     });
   });
 
-  test('lets probabilities ride along, told in the deltas', async () => {
+  test('may include probabilities, which the deltas show', async () => {
     const probabilities = { bear: 0.25, base: 0.45, bull: 0.3 };
     const patched = await patch({ summary: 'Shorter.', probabilities });
     expect(patched.json()).toMatchObject({
@@ -110,7 +110,7 @@ describe('a merge patch', () => {
     });
   });
 
-  test('counts as a change of the framework only where the framework differs', async () => {
+  test('counts as a change of the framework only if the framework differs', async () => {
     const { title } = await current();
     const probabilities = { bear: 0.25, base: 0.45, bull: 0.3 };
     expect((await patch({ title, probabilities })).json()).toMatchObject({
@@ -270,7 +270,7 @@ describe('is refused, and nothing is stored,', () => {
   );
 });
 
-test('a merge patch may say its charset', async () => {
+test('a merge patch may declare its charset', async () => {
   const type = 'application/merge-patch+json; charset=utf-8';
   expect((await patch({ summary: 'Shorter.' }, { type })).statusCode).toBe(201);
 });

@@ -16,8 +16,8 @@ import { historyOf } from '../support/outlooks.ts';
 import { changeState } from '../support/plain-sql.ts';
 import { createOutlook, send, stored } from '../support/requests.ts';
 
-// Revisions that join in one turn of the event loop are one group, so what arrives together is given here, and not left to
-// the time that requests take.
+// Revisions that join in one turn of the event loop are one group, so the tests decide what arrives together, and not
+// the duration of requests.
 
 let ledger: TestLedger;
 let author: { id: string; name: string };
@@ -38,13 +38,13 @@ afterEach(() => ledger.close());
 
 /** A revision of an outlook to a bear of so many percent, with a bull of 25. */
 type Sent = { slug: string; bear: number; key?: string | undefined; ifMatch?: string | undefined };
-/** An answer, a refusal, or that it takes a transaction of its own. */
+/** A response, a refusal, or null for a revision that needs a transaction of its own. */
 type Outcome =
   | { status: number; body: string; etag: string; isNew: boolean }
   | { refused: string; etag: string | undefined }
   | 'alone';
 
-/** An instance of the service, as far as it groups revisions. */
+/** The part of an instance that groups revisions. */
 function instance(): (sent: Sent) => Promise<Outcome> {
   const now = () => ledger.clock.now;
   const frameworks = new LRUCache<number, StoredFramework>({ max: 100 });
@@ -107,7 +107,7 @@ async function transactions(): Promise<number> {
   return rows[0]?.count ?? 0;
 }
 
-/** Holds an idempotency key of the analyst in a transaction, as another instance at work on it does. */
+/** Locks an idempotency key of the analyst in a transaction, like another instance that runs its request. */
 async function holdKey(key: string): Promise<() => Promise<void>> {
   const holder = await ledger.pool.connect();
   await holder.query('begin');
@@ -122,7 +122,7 @@ async function holdKey(key: string): Promise<() => Promise<void>> {
 }
 
 describe('in one group', () => {
-  test('each is refused, answered again or done by itself, on what the one before left', async () => {
+  test('each is refused, answered again or done by itself, on the state that the previous one left', async () => {
     const [earlier] = await together([{ slug: 'b', bear: 10, key: 'earlier' }]);
     const [atFirst, ofB] = [await etagOf('a'), await etagOf('b')];
     const release = await holdKey('held');
@@ -176,7 +176,7 @@ describe('in one group', () => {
     expect(rows).toEqual([{ audited: 5, keys: ['earlier', 'guarded', 'one', 'same'] }]);
   });
 
-  test('one whose key is old is done anew', async () => {
+  test('one whose key is old is done again', async () => {
     const [first] = await together([{ slug: 'a', bear: 31, key: 'k' }]);
     ledger.clock.now = new Date(ledger.clock.now.getTime() + 24 * 3_600_000 + 1);
     const [other, again] = await together([
@@ -187,11 +187,9 @@ describe('in one group', () => {
     expect(again).toEqual({ ...(other as object), isNew: false });
   });
 
-  test('that waits too long for a row of one member, each takes a transaction of its own', async () => {
+  test('a lock that one revision waits for in vain leaves each to a transaction of its own', async () => {
     await together([{ slug: 'a', bear: 20, key: 'old' }]);
-    await ledger.pool.query(
-      `update idempotency_keys set recorded_at = recorded_at - interval '3 days'`,
-    );
+    ledger.clock.now = new Date(ledger.clock.now.getTime() + 25 * 3_600_000);
     const holder = await ledger.pool.connect();
     await holder.query('begin');
     await holder.query(`select from idempotency_keys where key = 'old' for update`);
@@ -206,7 +204,7 @@ describe('in one group', () => {
     expect((await read('/v1/outlooks/b')).version).toBe(1);
   });
 
-  test('one of an outlook that another transaction holds, or that owes a review, is left to one of its own', async () => {
+  test('one whose outlook is locked elsewhere or owes a review gets a transaction of its own', async () => {
     const assess = { state: 'triggered', rationale: 'R' };
     await send(ledger, 'POST', '/v1/outlooks/d/conditions/watched/assessments', assess);
     const holder = await ledger.pool.connect();
@@ -253,7 +251,7 @@ describe('in one group', () => {
 describe('the ETag that If-Match is compared with', () => {
   const ETAG = { slug: 'a', ifMatch: '"other"' };
 
-  test('is that of the current view, whoever changed it', async () => {
+  test('is that of the current version, whoever changed it', async () => {
     const [here, there] = [instance(), instance()];
     const refused = async (bear: number) => {
       const [outcome] = await together([{ ...ETAG, bear }], here);
@@ -285,7 +283,7 @@ describe('the ETag that If-Match is compared with', () => {
   });
 });
 
-test('any group is answered as its requests are one after the other', async () => {
+test('any group gets the same responses as its requests one after the other', async () => {
   type Asked = { outlook: number; bear: number; key: string | undefined; ifMatch: string };
   const request: fc.Arbitrary<Asked> = fc.record({
     outlook: fc.constantFrom(0, 1),
@@ -302,7 +300,7 @@ test('any group is answered as its requests are one after the other', async () =
       ifMatch: ifMatch === 'none' ? undefined : ifMatch === 'current' ? current[outlook] : ifMatch,
     }));
   };
-  /** What two pairs of outlooks have in common that have gone through the same. */
+  /** The members that are equal in two pairs of outlooks with the same history. */
   const seen = (outcomes: Outcome[]) => {
     const bodies = outcomes.map((outcome) => versionOf(outcome) && JSON.stringify(outcome));
     return outcomes.map((outcome, index) => {

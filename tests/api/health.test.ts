@@ -6,7 +6,7 @@ import { buildSilentApp, SLUG, startLedger, type TestLedger } from '../support/l
 import { assertDescribed } from '../support/openapi.ts';
 import { Proxy } from '../support/proxy.ts';
 
-describe('a service whose database goes away', () => {
+describe('a service whose database becomes unavailable', () => {
   let ledger: TestLedger;
   let pool: pg.Pool;
   let way: Proxy;
@@ -30,7 +30,7 @@ describe('a service whose database goes away', () => {
     return answer;
   };
 
-  test('is alive, not ready, asks to try again, and is itself again when it is back', async () => {
+  test('is alive but not ready, asks clients to retry, and recovers with the database', async () => {
     expect((await get('/readyz')).json()).toEqual({
       status: 'ready',
       changeFeed: 'away',
@@ -58,7 +58,7 @@ describe('a service whose database goes away', () => {
     expect((await get(`/v1/outlooks/${SLUG}`)).statusCode).toBe(200);
   });
 
-  test('in the middle of a query asks to try again', async () => {
+  test('in the middle of a query asks clients to retry', async () => {
     const locked = await ledger.pool.connect();
     await locked.query('begin');
     await locked.query('lock table instruments');
@@ -79,7 +79,7 @@ describe('a service whose database goes away', () => {
   });
 });
 
-test('a query that the database ends is one to try again', async () => {
+test('a query that the database ends can be retried', async () => {
   const ledger = await startLedger();
   const locked = await ledger.pool.connect();
   await locked.query('begin; lock table instruments');
@@ -126,12 +126,12 @@ describe('a database that takes no writes', () => {
   afterEach(() => ledger.close());
   const ready = async () => (await ledger.call({ url: '/readyz' })).json<{ writes: string }>();
 
-  test('answers reads, refuses writes, says so, and takes them again', async () => {
+  test('serves reads, refuses writes, says so, and accepts them again', async () => {
     const owner = await openSession(ledger.url);
     const { rows } = await owner.query<{ name: string }>('select current_database() as name');
     const name = rows[0]?.name ?? '';
     await owner.query(`alter database ${name} set default_transaction_read_only = on`);
-    // As in a failover: the primary that was is away, and what is connected to anew takes no writes.
+    // As in a failover: the former primary is gone, and new connections lead to a server that takes no writes.
     await owner.query(
       `select pg_terminate_backend(pid) from pg_stat_activity
         where datname = current_database() and pid <> pg_backend_pid()`,
@@ -149,12 +149,12 @@ describe('a database that takes no writes', () => {
     }
     await owner.query(`alter database ${name} reset default_transaction_read_only`);
     await owner.end();
-    // No connection is told to end: those that were refused are replaced.
+    // Connections need not be ended: those whose write was refused are replaced.
     await expect.poll(async () => (await ledger.revise(REVISION)).statusCode).toBe(201);
     await expect.poll(async () => (await ready()).writes).toBe('accepted');
   });
 
-  test('for want of room says so until a write finds some', async () => {
+  test('for lack of space says so until a write succeeds', async () => {
     await ledger.pool.query(`
       create function no_room() returns trigger language plpgsql as $$ begin
         raise exception 'could not extend file' using errcode = '53100'; end $$;

@@ -74,7 +74,7 @@ describe('a history', () => {
     );
   });
 
-  test('tells what each version tells', async () => {
+  test('agrees with each version', async () => {
     const { points } = (await read()).json<History>();
     for (const { version, publishedAt, ...probabilities } of points) {
       const numbered = await ledger.call({ url: `/v1/outlooks/moving/versions/${version}` });
@@ -104,7 +104,7 @@ describe('a history', () => {
   });
 });
 
-test('from a moment that has not come yet it is refused', async () => {
+test('from a time in the future is refused', async () => {
   const answer = await read(`from=${at(4001)}`);
   expect([answer.statusCode, answer.json()]).toMatchObject([
     422,
@@ -166,7 +166,7 @@ describe('a part of a history', () => {
     expect((await read(`${query.toString()}&format=csv`)).body).toBe(csvOf(points));
   });
 
-  test('is the same one by the same moments in other words', async () => {
+  test('is the same if the same times are written differently', async () => {
     const answer = await read('from=2026-11-20T17:00:01%2B01:00&to=2026-11-20T08:00:02.001-08:00');
     expect(answer.body).toBe((await read(`from=${at(1000)}&to=${at(2001)}`)).body);
     expect(answer.json<History>().points).toHaveLength(3);
@@ -204,7 +204,7 @@ describe('a part of a history', () => {
 });
 
 describe('the format', () => {
-  /** Asks in both formats, so that the next who asks may be answered from memory. */
+  /** Reads both formats, so that the next read may come from the cache. */
   async function fill(query: string): Promise<void> {
     for (const accept of ['application/json', 'text/csv']) await read(query, { accept });
   }
@@ -282,7 +282,7 @@ describe('the format', () => {
     }
   });
 
-  test.for(['csv', 'json'])('asked for as %s goes before any header', async (format) => {
+  test.for(['csv', 'json'])('requested as %s takes precedence over any header', async (format) => {
     const query = `format=${format}&to=${at(4000)}`;
     const statuses: number[] = [];
     for (const accept of ['text/html', '*/*', 'text/html']) {
@@ -347,7 +347,7 @@ describe('of ten thousand versions', () => {
   beforeAll(async () => {
     ledger.clock.now = new Date(START + BEGIN);
     await createOutlook(ledger, { slug: 'long' });
-    // Past the service, and through every guard. Committed often, as each moves the outlook's row.
+    // Without the service, but with all guards. Committed often, because each version updates the outlook's row.
     await ledger.pool.query(`do $$
       declare
         last outlook_versions;
@@ -378,7 +378,7 @@ describe('of ten thousand versions', () => {
     expect(gunzipSync(zipped.rawPayload).equals(csv.rawPayload)).toBe(true);
   });
 
-  test('any part is what was published in it, after what stood when it began', async () => {
+  test('any part has what was published in it, after the version current at its start', async () => {
     const moment = fc.integer({ min: BEGIN - 2, max: END + 2 });
     const length = fc.oneof(fc.nat(5), fc.nat(300));
     await fc.assert(

@@ -22,7 +22,7 @@ test.for(INSTRUMENT_KINDS)('an instrument of the kind %s is added and read', asy
   expect([read.body, read.headers.etag]).toEqual([added.body, added.headers.etag]);
 });
 
-test('a symbol is taken once, whoever asks', async () => {
+test('a symbol can be used only once', async () => {
   const before = await stored(ledger);
   const refused = await add('RUT');
   expect(refused.statusCode).toBe(409);
@@ -72,7 +72,7 @@ test.for([1, 2, 3, 7, 100])('the list by symbol, walked by %i, shows each once',
     const { items } = answer.json<{ items: { symbol: string }[] }>();
     seen.push(...items.map(({ symbol }) => symbol));
     url = /^<(.+)>; rel="next"$/.exec(String(answer.headers.link))?.[1] ?? '';
-    await add(`A${limit}${seen.length}`); // before what is still to come, so not to be seen
+    await add(`A${limit}${seen.length}`); // sorts before the rest of the walk, so it must not appear
   }
   expect(seen.filter((symbol) => rows.some((row) => row.symbol === symbol))).toEqual(
     rows.map((row) => row.symbol),

@@ -56,7 +56,7 @@ async function revise(slug: string, bear: number, title: string): Promise<void> 
   expect([201, 422]).toContain(answer.statusCode);
 }
 
-describe('a list as of a moment', () => {
+describe('a list as of a given time', () => {
   beforeAll(async () => {
     ledger.clock.now = new Date(START);
     await publish('one', 0.1, 'Zircon');
@@ -105,7 +105,7 @@ describe('a list as of a moment', () => {
     expect(named(await asOf(milliseconds, `&${query}`))).toEqual(shown);
   });
 
-  test('tells each as it was published, with its title of then', async () => {
+  test('shows each as it was published, with its title at that time', async () => {
     const [two] = await asOf(2000, '&q=gallium');
     expect(two).toMatchObject({ title: 'Gallium', version: 1, publishedAt: at(1000) });
     const whole = await ledger.call({ url: '/v1/outlooks/two/versions/1' });
@@ -115,7 +115,7 @@ describe('a list as of a moment', () => {
     );
   });
 
-  test('finds by the status and the review of now, and shows the state of publication', async () => {
+  test('filters by the current status and review, and shows the state at publication', async () => {
     await changeState(ledger.pool, `status = 'void', review_reasons = '{x}'`, `slug = 'one'`);
     const published = [{ slug: 'one', version: 1, status: 'open', review: { due: false } }];
     expect(await asOf(500, '&status=void')).toMatchObject(published);
@@ -126,7 +126,7 @@ describe('a list as of a moment', () => {
     await changeState(ledger.pool, `status = 'open', review_reasons = '{}'`);
   });
 
-  test('that is still to come is refused', async () => {
+  test('in the future is refused', async () => {
     const answer = await ledger.call({ url: `/v1/outlooks?asOf=${at(4001)}` });
     expect(answer.statusCode).toBe(422);
     expect(faultsOf(answer.json())).toEqual({
@@ -135,15 +135,15 @@ describe('a list as of a moment', () => {
     expect(await asOf(4000)).toEqual(await list(''));
   });
 
-  test('lies anywhere in the years that timestamps can write', async () => {
+  test('may be in any year that timestamps can express', async () => {
     expect(await list('asOf=0001-01-01T00:00:00Z')).toEqual([]);
     expect(await list('asOf=2026-11-20T18:00:00.999%2B02:00')).toEqual(await asOf(999));
   });
 });
 
-describe('a list as of any moment', () => {
+describe('a list as of any time', () => {
   const TITLES = ['Zircon', 'Gallium', 'Zircon and gallium'];
-  // Few waits, and none often, so that versions share their moments.
+  // Few and rare waits, so that versions share their times.
   const step = fc.record({
     which: fc.nat(4),
     bear: fc.integer({ min: 0, max: 5000 }),
@@ -151,7 +151,7 @@ describe('a list as of any moment', () => {
     wait: fc.constantFrom(0, 0, 1, 500, 86_400_000),
   });
   const question = fc.record({
-    /** Where in the time that the steps took, in thousandths; -1 is just before. */
+    /** The place in the time that the steps took, in thousandths; -1 is just before. */
     place: fc.integer({ min: -1, max: 1000 }),
     limit: fc.integer({ min: 1, max: 4 }),
     sort: fc.constantFrom('-publishedAt', 'publishedAt', 'slug'),
@@ -163,7 +163,7 @@ describe('a list as of any moment', () => {
   type Question = typeof question extends fc.Arbitrary<infer One> ? One : never;
   let rounds = 0;
 
-  /** Takes the steps on outlooks of their own. Answers all that was recorded, by outlook. */
+  /** Takes the steps on new outlooks, and returns everything that was recorded, by outlook. */
   async function record(steps: readonly Step[]): Promise<Item[][]> {
     rounds += 1;
     const slugs = new Set<string>();
@@ -183,7 +183,7 @@ describe('a list as of any moment', () => {
     return Promise.all(histories);
   }
 
-  /** What the list has to show, from the histories alone. */
+  /** The expected list, computed from the histories alone. */
   function expected(histories: readonly Item[][], then: string, asked: Question): Item[] {
     const { scenario, min, q, sort } = asked;
     const seen = histories.flatMap((versions, id) => {

@@ -55,7 +55,7 @@ async function walk(query: string): Promise<Item[]> {
 
 const slugsOf = (items: readonly Item[]) => items.map(({ slug }) => slug);
 describe('the list of outlooks', () => {
-  test('tells the newest publication first, each as its current view', async () => {
+  test('shows the newest publication first, each outlook at its current version', async () => {
     tick();
     await revise('case-3');
     const items = await walk('limit=100');
@@ -66,7 +66,7 @@ describe('the list of outlooks', () => {
     }
   });
 
-  test('shows 20 outlooks a page unless told otherwise', async () => {
+  test('shows 20 outlooks a page by default', async () => {
     while (created < 21) await create();
     const first = await page('/v1/outlooks');
     expect(first.items).toHaveLength(20);
@@ -77,7 +77,7 @@ describe('the list of outlooks', () => {
     expect(await walk(`limit=${limit}`)).toEqual(await walk('limit=100'));
   });
 
-  test('goes on by the cursor in the body as by the link', async () => {
+  test('continues by the cursor in the body as by the link', async () => {
     const { nextCursor, next } = await page('/v1/outlooks?limit=5&instrument=RUT');
     const byCursor = await page(`/v1/outlooks?instrument=RUT&limit=5&cursor=${nextCursor}`);
     expect(byCursor.items).toEqual((await page(String(next))).items);
@@ -89,13 +89,13 @@ describe('the list of outlooks', () => {
     expect([...items, ...rest.items]).toEqual(await walk('limit=100'));
   });
 
-  test('has no link behind its last page', async () => {
+  test('has no link after its last page', async () => {
     expect((await ledger.call({ url: '/v1/outlooks?limit=100' })).headers.link).toBeUndefined();
   });
 });
 
 describe('the filters', () => {
-  test('by instrument keep those on it', async () => {
+  test('by instrument find its outlooks', async () => {
     const all = await walk('limit=100');
     const onSpx = slugsOf(await walk('limit=3&instrument=SPX'));
     expect(onSpx.toSorted()).toEqual(['case-2', 'case-4', 'case-6', 'case-8']);
@@ -103,7 +103,7 @@ describe('the filters', () => {
     expect(onRut).toEqual(slugsOf(all).filter((slug) => !onSpx.includes(slug)));
   });
 
-  test('by status keep those of it, alone and with an instrument', async () => {
+  test('by status find its outlooks, alone and with an instrument', async () => {
     await changeState(ledger.pool, `status = 'withdrawn'`, `slug in ('case-2', 'case-5')`);
     expect(slugsOf(await walk('limit=1&status=withdrawn'))).toEqual(['case-5', 'case-2']);
     expect(slugsOf(await walk('status=withdrawn&instrument=SPX'))).toEqual(['case-2']);
@@ -112,7 +112,7 @@ describe('the filters', () => {
     await changeState(ledger.pool, `status = 'open'`);
   });
 
-  test('by an instrument that is not there keep none', async () => {
+  test('by a missing instrument find none', async () => {
     expect(await walk('instrument=NONE')).toEqual([]);
   });
 });

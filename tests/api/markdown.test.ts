@@ -19,11 +19,11 @@ beforeAll(async () => {
 afterAll(() => ledger.close());
 
 const markdown = (url: string) => ledger.call({ url, headers: { accept: 'text/markdown' } });
-// HTML in the source would come out as such, were it not escaped.
+// HTML in the source would be rendered as such if it were not escaped.
 const parser = new MarkdownIt({ html: true, linkify: false });
 const rendered = (source: string) => load(parser.render(source));
 
-/** Texts of a JSON value, wherever they stand. */
+/** All texts in a JSON value. */
 function textsOf(value: unknown): string[] {
   if (typeof value === 'string') return [value];
   if (typeof value !== 'object' || value === null) return [];
@@ -33,7 +33,7 @@ function textsOf(value: unknown): string[] {
 const inLine = (text: string) => text.replaceAll(/\s+/g, ' ').trim();
 
 describe('the sample as Markdown', () => {
-  test('holds every figure of its sources', async () => {
+  test('has every figure of its sources', async () => {
     const { body, headers } = await markdown(`/v1/outlooks/${SLUG}`);
     expect(headers['content-type']).toBe('text/markdown; charset=utf-8; variant=GFM');
     const figures = ['25.72%', '0.89%', '$0.967B', '30%', '45%', '25%', '2.4 percent', '2,793.30'];
@@ -44,7 +44,7 @@ describe('the sample as Markdown', () => {
     expect(body).toContain('provenance' in SAMPLE_OUTLOOK ? '' : 'sourced');
   });
 
-  test('has all its tables whole, and all else that the outlook says', async () => {
+  test('has complete tables, and everything else in the outlook', async () => {
     const { body } = await markdown(`/v1/outlooks/${SLUG}`);
     const $ = rendered(body);
     const sizes = $('table')
@@ -74,7 +74,7 @@ describe('the sample as Markdown', () => {
     }
   });
 
-  test('is kept, conditional, and follows the next version', async () => {
+  test('is cached, supports conditional requests, and follows the next version', async () => {
     const first = await markdown(`/v1/outlooks/${SLUG}`);
     const etag = String(first.headers.etag);
     const again = await ledger.call({
@@ -102,7 +102,7 @@ describe('the sample as Markdown', () => {
   });
 });
 
-test('what only GitHub would take for markup is escaped, too; lines may end as on Windows', async () => {
+test('markup of GitHub only is escaped, too; lines may end as on Windows', async () => {
   const rationale =
     '~~struck~~ www.evil.example https://evil.example a@evil.example\r\n\r\nsecond [^1]';
   await createOutlook(ledger, { slug: 'github', title: 'G', rationale });
@@ -117,7 +117,7 @@ test('what only GitHub would take for markup is escaped, too; lines may end as o
   ).toEqual(['~~struck~~ www.evil.example https://evil.example a@evil.example', 'second [^1]']);
 });
 
-test('text of analysts is text in Markdown, whatever it would be there', async () => {
+test('text of analysts is never markup', async () => {
   const sent = nastyOutlook('nasty');
   const item = nastyEvidence();
   expect((await createOutlook(ledger, sent)).statusCode).toBe(201);
@@ -127,7 +127,7 @@ test('text of analysts is text in Markdown, whatever it would be there', async (
   expect(body).not.toContain('&#xA;');
   const $ = rendered(body);
   expect($('script, b, i, del, pre, img:not([alt^="Bear"])').toArray()).toEqual([]);
-  // Emphasis, quotations, headings and lists are those of the article, and never of a text.
+  // Emphasis, quotations, headings and lists come from the article, never from a text.
   expect($('h1')).toHaveLength(1);
   expect($('a').toArray()).toEqual([]);
   expect($('hr').toArray()).toEqual([]);
@@ -136,7 +136,7 @@ test('text of analysts is text in Markdown, whatever it would be there', async (
     expect($(row).children()).toHaveLength(columns);
   }
   const text = inLine($('body').text());
-  // A unit is not told beside what a figure is displayed as.
+  // A figure with a display text has no unit beside it.
   const { metrics, ...rest } = sent;
   const figures = (metrics as { name: string; display: string; source: string }[]).map(
     ({ name, display, source }) => [name, display, source],

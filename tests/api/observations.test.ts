@@ -34,7 +34,7 @@ async function read(query = ''): Promise<Page> {
 const pairs = ({ items }: Page) => items.map(({ date, value }) => [date, value]);
 
 describe('observations', () => {
-  test('are added, revised and left as they are, and what was known when stays known', async () => {
+  test('are added, revised and left unchanged, and earlier vintages stay', async () => {
     const first = await record(
       { date: '2026-11-18', value: 4.7 },
       { date: '2026-11-17', value: 4.6 },
@@ -122,7 +122,7 @@ describe('observations', () => {
     expect((await read('vintages=all')).items).toHaveLength(20);
   });
 
-  test('never share a moment nor go back in time, whatever the clock does', async () => {
+  test('never share a time nor go back in time, whatever the clock does', async () => {
     await record({ date: '2026-11-17', value: 1 });
     await record({ date: '2026-11-17', value: 2 });
     wait(-3_600_000);
@@ -135,7 +135,7 @@ describe('observations', () => {
     ]);
   });
 
-  test('come up to 10,000 at once, and are read page by page', async () => {
+  test('may be 10,000 at once, and are read page by page', async () => {
     const batch = Array.from({ length: 10_000 }, (_, n) => ({ date: dayAt(-n), value: n / 7 }));
     expect((await record(...batch)).json()).toMatchObject({ added: 10_000 });
     expect((await read('limit=10000')).items).toHaveLength(10_000);
@@ -184,7 +184,7 @@ describe('observations', () => {
     });
   });
 
-  test('of an unknown series are answered 404', async () => {
+  test('of an unknown series are a 404', async () => {
     key = 'nowhere';
     expect((await record({ date: '2026-11-17', value: 1 })).statusCode).toBe(404);
     expect((await ledger.call({ url: '/v1/series/nowhere/observations' })).statusCode).toBe(404);
@@ -196,7 +196,7 @@ function dayAt(index: number): string {
   return new Date(Date.UTC(2026, 0, 1 + index)).toISOString().slice(0, 10);
 }
 
-test('any batches, in any order and sent again at will, read back as they were known at each moment', async () => {
+test('any batches, in any order and repeated, read back as they were known at each time', async () => {
   const batch = fc.uniqueArray(
     fc.record({ day: fc.integer({ min: 0, max: 5 }), value: fc.constantFrom(1, 2, -0.5, 1e300) }),
     { selector: ({ day }) => day, minLength: 1, maxLength: 6 },
@@ -305,7 +305,7 @@ describe('observations in CSV', () => {
     expect(await stored(ledger)).toEqual(before);
   });
 
-  test('that can not be read is told so', async () => {
+  test("that can't be parsed is refused", async () => {
     const refused = await csv('date,value\n"2026-11-17,1\n');
     expect([refused.statusCode, refused.json().type]).toEqual([400, '/problems/malformed-request']);
     expect((await post('<a/>', 'application/xml')).statusCode).toBe(415);

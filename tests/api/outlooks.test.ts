@@ -51,7 +51,7 @@ test("an analyst's day: an instrument, an outlook on it, and what readers then f
   });
 });
 
-test('the sample is answered whole: all that was sent, and what follows from it', async () => {
+test('the response to the sample has everything that was sent, and what follows from it', async () => {
   const { instrument, scenarios, invalidationConditions, ...sent } = outlookBody();
   const sample = (await get(`/v1/outlooks/${SLUG}`)).json<Record<string, unknown>>();
   expect(sample).toMatchObject(sent);
@@ -65,7 +65,7 @@ test('the sample is answered whole: all that was sent, and what follows from it'
   );
 });
 
-describe('the answer to a creation has the bytes and the ETag of the reads that follow', () => {
+describe('the response to a creation has the bytes and the ETag of the next reads', () => {
   const headwind = (rank: number) => ({ key: `k-${rank}`, rank, title: 'T', description: 'D' });
   const reversedMembers = (members: object) =>
     Object.fromEntries(Object.entries(members).toReversed());
@@ -126,7 +126,7 @@ test.for([
   expect((await get(`/v1/outlooks/${slug}`)).json()).toMatchObject({ slug, title });
 });
 
-test('directions that the desk states are answered and weigh in', async () => {
+test('directions that the desk states are returned and counted', async () => {
   const scenarios = withoutDirections();
   const bull = { ...scenarios.bull, direction: 'sideways' };
   const created = await createOutlook(ledger, {
@@ -150,7 +150,7 @@ test('an admin publishes too, under its own name', async () => {
   expect(created.json()).toMatchObject({ author: { name: 'admin desk' } });
 });
 
-test('an outlook that is closed is read with its status, its versions as they were published', async () => {
+test('a closed outlook has its status, and its versions as they were published', async () => {
   await createOutlook(ledger, { slug: 'closed-case' });
   await changeState(ledger.pool, `status = 'resolved'`, `slug = 'closed-case'`);
   const status = async () =>

@@ -76,7 +76,7 @@ async function refused(body: object): Promise<Record<string, unknown> & { errors
 }
 
 describe('a resolution', () => {
-  test('is what the closes say, where nothing is said', async () => {
+  test('is decided by the closes if no outcome is given', async () => {
     await letFall();
     const answer = await resolve({});
     expect(answer.statusCode, answer.body).toBe(201);
@@ -104,7 +104,7 @@ describe('a resolution', () => {
     expect([again.body, again.headers.etag]).toEqual([answer.body, answer.headers.etag]);
   });
 
-  test('goes by closes as they are known now', async () => {
+  test('uses the closes as they are known now', async () => {
     await letFall();
     ledger.clock.now = new Date(OVER.getTime() + 1000);
     await observe({ '2027-03-30': 105 });
@@ -113,7 +113,7 @@ describe('a resolution', () => {
     });
   });
 
-  test('closes the outlook, which says what came about from then on', async () => {
+  test('closes the outlook, which shows the outcome from then on', async () => {
     const first = await read();
     expect(first.json()).toMatchObject({ status: 'open', resolution: null });
     ledger.clock.now = new Date('2026-12-01T00:00:00.000Z');
@@ -156,7 +156,7 @@ describe('a resolution', () => {
     expect(answer.json()).toMatchObject({ resolution: { evidence: [id] } });
   });
 
-  test('tells its followers', async () => {
+  test('is reported to followers', async () => {
     await resolve({ outcome: 'void', reason: 'The index ended.' });
     const { rows } = await ledger.pool.query(
       `select e.kind, e.data from events e join outlooks o on o.id = e.outlook_id
@@ -172,7 +172,7 @@ describe('a resolution', () => {
     ]);
   });
 
-  test('of two at once, one is taken', async () => {
+  test('of two at once, one is accepted', async () => {
     await letFall();
     const answers = await Promise.all(Array.from({ length: 8 }, () => resolve({})));
     const statuses = answers.map(({ statusCode }) => statusCode).toSorted((a, b) => a - b);
@@ -249,14 +249,14 @@ describe('is refused', () => {
     expect(await refused(body)).toMatchObject({ status: 422, errors: [{ pointer }] });
   });
 
-  test('of an outlook that there is not', async () => {
+  test('of a missing outlook', async () => {
     slug = 'nowhere';
     expect(await refused({ outcome: 'bear', reason: 'R' })).toMatchObject({ status: 404 });
     expect((await read('/resolution')).statusCode).toBe(404);
     expect((await read('/scores')).statusCode).toBe(404);
   });
 
-  test('what an outlook takes no more once it is resolved', async () => {
+  test('what an outlook no longer accepts once it is resolved', async () => {
     await resolve({ outcome: 'bull', reason: 'R' });
     const before = await stored(ledger);
     const base = `/v1/outlooks/${slug}`;
@@ -279,7 +279,7 @@ describe('is refused', () => {
 });
 
 describe('a mistaken one', () => {
-  test('is superseded, with why, and both stay', async () => {
+  test('is superseded, with a reason, and both stay', async () => {
     await letFall();
     await resolve({});
     ledger.clock.now = new Date('2027-04-02T00:00:00.000Z');
@@ -315,7 +315,7 @@ describe('a withdrawal', () => {
       { headers },
     );
 
-  test('is a version of its own kind, that says why, and the last', async () => {
+  test('is the last version, of its own kind, with a reason', async () => {
     const [before] = [(await read()).json<Record<string, unknown>>()];
     ledger.clock.now = new Date('2026-12-01T00:00:00.000Z');
     const answer = await withdraw();
@@ -341,7 +341,7 @@ describe('a withdrawal', () => {
     }
   });
 
-  test('needs no answer to a condition that stands triggered, and leaves nothing owed', async () => {
+  test('needs no answer to a triggered condition, and leaves no review due', async () => {
     const url = `/v1/outlooks/${slug}/conditions/watched/assessments`;
     await send(ledger, 'POST', url, { state: 'triggered', rationale: 'R' });
     expect((await read()).json()).toMatchObject({ review: { due: true } });
@@ -352,7 +352,7 @@ describe('a withdrawal', () => {
     });
   });
 
-  test('leaves nothing owed in a resolved outlook, either; what was owed before is still told', async () => {
+  test('leaves no review due in a resolved outlook, either; earlier versions still show one', async () => {
     const url = `/v1/outlooks/${slug}/conditions/watched/assessments`;
     await send(ledger, 'POST', url, { state: 'triggered', rationale: 'R' });
     ledger.clock.now = new Date('2026-12-01T00:00:00.000Z');
@@ -364,7 +364,7 @@ describe('a withdrawal', () => {
     expect(await reviewOf('?asOf=2026-12-01T00:00:00Z')).toBe(false);
   });
 
-  test('with If-Match is for what was read', async () => {
+  test('with If-Match applies only to the state that was read', async () => {
     const etag = String((await read()).headers.etag);
     await revise();
     expect((await withdraw({ 'if-match': etag })).statusCode).toBe(412);
@@ -372,7 +372,7 @@ describe('a withdrawal', () => {
     expect((await withdraw({ 'if-match': fresh })).statusCode).toBe(201);
   });
 
-  test('keeps the record: what was withdrawn is resolved, and scored for the time it stood', async () => {
+  test('keeps the record: a withdrawn outlook is resolved, and scored for the time it was open', async () => {
     ledger.clock.now = new Date('2026-12-20T16:00:00.000Z');
     await withdraw();
     await letFall();

@@ -19,7 +19,7 @@ const reviseOutlook = (slug: string, bear: number, base: number, bull: number) =
     rationale: 'Yields jumped.',
   });
 
-test('a sum of 1.05 is refused as the contract words it', async () => {
+test('a sum of 1.05 is refused with the wording of the contract', async () => {
   const response = await ledger.revise({
     probabilities: { bear: 0.35, base: 0.45, bull: 0.25 },
     rationale: 'Yields jumped.',
@@ -80,7 +80,7 @@ test('a revision is the next version: by whom, why, and how far each probability
   }
 });
 
-test('each step of a run of revisions tells its own deltas, and version 1 stays as it was', async () => {
+test('each of several revisions has its own deltas, and version 1 stays as it was', async () => {
   await createOutlook(ledger, { slug: 'run' });
   const first = await ledger.call({ url: '/v1/outlooks/run/versions/1' });
   const steps: [number, number, number][] = [
@@ -105,7 +105,7 @@ test('each step of a run of revisions tells its own deltas, and version 1 stays 
   expect((await ledger.call({ url: '/v1/outlooks/run/versions/1' })).body).toBe(first.body);
 });
 
-test('the probabilities that stand already are no revision', async () => {
+test('the current probabilities are not a revision', async () => {
   await createOutlook(ledger, { slug: 'still' });
   const before = await stored(ledger);
   const refused = await reviseOutlook('still', 0.3, 0.45, 0.25);
@@ -118,21 +118,24 @@ test('the probabilities that stand already are no revision', async () => {
   expect(await stored(ledger)).toEqual(before);
 });
 
-test.for(['resolved', 'void', 'withdrawn'])('an outlook that is %s takes none', async (status) => {
-  const slug = `is-${status}`;
-  await createOutlook(ledger, { slug });
-  await changeState(ledger.pool, `status = '${status}'`, `slug = '${slug}'`);
-  const before = await stored(ledger);
-  const refused = await reviseOutlook(slug, 0.35, 0.4, 0.25);
-  expect(refused.statusCode).toBe(409);
-  expect(refused.json()).toMatchObject({
-    type: '/problems/outlook-closed',
-    detail: `"${slug}" is ${status} and accepts no further versions.`,
-  });
-  expect(await stored(ledger)).toEqual(before);
-});
+test.for(['resolved', 'void', 'withdrawn'])(
+  'an outlook that is %s accepts none',
+  async (status) => {
+    const slug = `is-${status}`;
+    await createOutlook(ledger, { slug });
+    await changeState(ledger.pool, `status = '${status}'`, `slug = '${slug}'`);
+    const before = await stored(ledger);
+    const refused = await reviseOutlook(slug, 0.35, 0.4, 0.25);
+    expect(refused.statusCode).toBe(409);
+    expect(refused.json()).toMatchObject({
+      type: '/problems/outlook-closed',
+      detail: `"${slug}" is ${status} and accepts no further versions.`,
+    });
+    expect(await stored(ledger)).toEqual(before);
+  },
+);
 
-test('a clock that goes back turns no versions round', async () => {
+test('a clock that goes back does not reorder versions', async () => {
   ledger.clock.now = new Date('2026-12-01T00:00:00.000Z');
   await createOutlook(ledger, { slug: 'back' });
   ledger.clock.now = new Date('2026-11-30T00:00:00.000Z');

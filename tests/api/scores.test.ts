@@ -91,7 +91,7 @@ describe('the scores', () => {
     ]);
   });
 
-  test('of an outlook weigh each version by how long it stood', async () => {
+  test('of an outlook weigh each version by how long it was current', async () => {
     await create();
     at(2);
     await revise(0.5, 0.3, 0.2);
@@ -112,7 +112,7 @@ describe('the scores', () => {
     });
   });
 
-  test('of what stood for a part are told with the part', async () => {
+  test('of a version that was current for a part of the horizon come with that part', async () => {
     at(4);
     await create();
     at(10);
@@ -125,7 +125,7 @@ describe('the scores', () => {
     });
   });
 
-  test('of one that is resolved early end there', async () => {
+  test('of an outlook that is resolved early end there', async () => {
     await create();
     at(3);
     await resolve('bear');
@@ -133,7 +133,7 @@ describe('the scores', () => {
     expect(outlook).toMatchObject({ coverage: near(0.3), mean: { brier: near(0.755) } });
   });
 
-  test('of one that never stood within its horizon are none', async () => {
+  test('of an outlook that had no version within its horizon are null', async () => {
     at(11);
     await create();
     at(12);
@@ -151,7 +151,7 @@ describe('the scores', () => {
 });
 
 describe('skill', () => {
-  test('against the version before is none of the first', async () => {
+  test('against the previous version is null for the first one', async () => {
     await create();
     at(5);
     await revise(0.5, 0.3, 0.2);
@@ -207,8 +207,8 @@ describe('skill', () => {
   });
 });
 
-describe('a score that there is not', () => {
-  test('is null and says that the outcome had no chance', async () => {
+describe('a missing score', () => {
+  test('is null and says that the outcome had probability 0', async () => {
     await create({ probabilities: { bear: 0, base: 0.5, bull: 0.5 } });
     at(10);
     await resolve('bear');
@@ -228,7 +228,7 @@ describe('a score that there is not', () => {
     expect(outlook.mean.brier).toEqual(near(1.5));
   });
 
-  test('is null before the outlook is resolved, and where it is void', async () => {
+  test('is null before the outlook is resolved, and if it is void', async () => {
     await create();
     const open = await scores();
     expect(open).toMatchObject({ resolution: null, outlook: { coverage: null } });
@@ -245,7 +245,7 @@ describe('a score that there is not', () => {
   });
 });
 
-test('a resolution that is superseded changes the scores, and not those of before', async () => {
+test('a superseding resolution changes the scores, but not those as of before', async () => {
   await create();
   at(10);
   await resolve('bear');
@@ -264,7 +264,7 @@ test('a resolution that is superseded changes the scores, and not those of befor
   expect(never.statusCode).toBe(404);
 });
 
-test('bands that were moved after a version do not judge it', async () => {
+test('bands that moved after a version do not affect its score', async () => {
   const banded = (low: number, high: number) => {
     const scenarios = outlookBody()['scenarios'] as Record<'bear' | 'base' | 'bull', object>;
     return {
@@ -277,7 +277,7 @@ test('bands that were moved after a version do not judge it', async () => {
   at(5);
   await post('/framework', { rationale: 'R', scenarios: banded(-0.3, 0.1) }, 'PATCH');
   at(11);
-  // By what stands it is base; by what was said first, bear.
+  // By the current closes it is base; by the first ones, bear.
   await resolve('base', { realisedReturn: -0.2 });
   const { versions, outlook } = await scores();
   expect(versions.map(({ outcome }) => outcome)).toEqual(['bear', 'base']);
@@ -286,7 +286,7 @@ test('bands that were moved after a version do not judge it', async () => {
     '/v1/track-record?from=2026-12-11&to=2026-12-12&asOf=' + ledger.clock.now.toISOString();
   const record = (await ledger.call({ url })).json<{ n: number }>();
   expect(record.n).toBeGreaterThan(0);
-  // An outcome that goes against the return is everybody's.
+  // An outcome that contradicts the return applies to all versions.
   at(12);
   await resolve('bull', { realisedReturn: -0.2, supersedes: 1 });
   expect((await scores()).versions.map(({ outcome }) => outcome)).toEqual(['bull', 'bull']);

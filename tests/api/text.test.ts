@@ -95,7 +95,7 @@ test.for([
   expect(refused.json()).toMatchObject({ errors: [{ pointer: '/title', detail }] });
 });
 
-// What Postgres takes for blank depends on its locale; none of it may end in a fault of ours.
+// What counts as blank in Postgres depends on its locale; none of it may cause a 500.
 const BLANKS =
   '\t\n\u000b\f\r \u001c\u001f\u0085\u00a0\u1680\u180e\u2000\u200b\u2028\u3000\ufeff\u0001\uffff';
 test.for(BLANKS.split(''))(

@@ -62,7 +62,7 @@ const wait = (milliseconds: number) => {
 const versionOf = async (rest: string, slug: string) =>
   (await read(rest, slug)).json<{ version: number }>().version;
 
-describe('as of a moment', () => {
+describe('as of a given time', () => {
   test.for<[milliseconds: number, version: number]>([
     [0, 1],
     [999, 1],
@@ -86,7 +86,7 @@ describe('as of a moment', () => {
     });
   });
 
-  test('before the first version nothing stood, and the answer says since when', async () => {
+  test('before the first version there is nothing, and the response says when it begins', async () => {
     const answer = await read(`?asOf=${at(-1)}`);
     expect(answer.statusCode).toBe(404);
     expect(answer.json()).toEqual({
@@ -105,7 +105,7 @@ describe('as of a moment', () => {
     expect(answer.json()).toMatchObject({ detail: 'There is no outlook "nowhere".' });
   });
 
-  test('that is still to come is refused, until it has', async () => {
+  test('in the future is refused, until it is past', async () => {
     const now = ledger.clock.now.getTime();
     const next = `?asOf=${new Date(now + 1).toISOString()}`;
     for (const url of [next, '?asOf=9999-12-31T23:59:59.999Z']) {
@@ -140,7 +140,7 @@ describe('as of a moment', () => {
     expect((await read(`?asOf=${before}`)).body).toBe((await read('/versions/1')).body);
   });
 
-  test('of the past is answered the same for ever', async () => {
+  test('in the past has the same response for ever', async () => {
     await publish('lasting');
     wait(10);
     const url = `?asOf=${new Date(ledger.clock.now.getTime() - 1).toISOString()}`;
@@ -153,7 +153,7 @@ describe('as of a moment', () => {
     expect([after.body, after.headers.etag]).toEqual([before.body, before.headers.etag]);
   });
 
-  test('that is now is not over: a version of the same millisecond is shown', async () => {
+  test('now is not over: a version of the same millisecond is shown', async () => {
     await publish('present');
     const url = `?asOf=${ledger.clock.now.toISOString()}`;
     for (const version of [1, 2, 3]) {
@@ -162,7 +162,7 @@ describe('as of a moment', () => {
     }
   });
 
-  test('tells the state in which the version was published', async () => {
+  test('shows the state in which the version was published', async () => {
     await publish('closed');
     wait(1);
     const url = `?asOf=${ledger.clock.now.toISOString()}`;
@@ -175,7 +175,7 @@ describe('as of a moment', () => {
   });
 });
 
-describe('a moment is refused', () => {
+describe('a time is refused', () => {
   const MOMENT = 'must be a timestamp with an offset, such as 2026-11-20T16:31:00Z';
   const PLUS = 'must be a timestamp; write the + of its offset as %2B';
   const FINE = 'must have at most three decimals';
@@ -210,8 +210,8 @@ describe('a moment is refused', () => {
     ]);
   });
 
-  // The space stands before the time, where no plus belongs.
-  test('with a space for its T by the same words as any other', async () => {
+  // The space is before the time, where a plus can't be.
+  test('with a space instead of its T with the usual detail', async () => {
     const answer = await read('?asOf=2026-11-20%2016:00');
     expect(faultsOf(answer.json())).toEqual({ '/asOf': MOMENT });
   });
@@ -224,9 +224,9 @@ describe('a moment is refused', () => {
   });
 });
 
-describe('as of any moment', () => {
+describe('as of any time', () => {
   const step = fc.record({
-    // Few waits, and none often, so that versions share their moments.
+    // Few and rare waits, so that versions share their times.
     wait: fc.constantFrom(0, 0, 1, 2, 1000, 86_400_000),
     isReworded: fc.boolean(),
   });
@@ -238,7 +238,7 @@ describe('as of any moment', () => {
   const question = fc.record({ moment, offset: fc.integer({ min: -1439, max: 1439 }) });
   let rounds = 0;
 
-  /** A moment as the clock on a wall shows it where it is `offset` minutes later than in UTC. */
+  /** A time as local clocks show it, `offset` minutes ahead of UTC. */
   function written(milliseconds: number, offset: number): string {
     const local = new Date(milliseconds + 60_000 * offset).toISOString().slice(0, -1);
     const [hours, minutes] = [Math.floor(Math.abs(offset) / 60), Math.abs(offset) % 60];
@@ -246,7 +246,7 @@ describe('as of any moment', () => {
     return encodeURIComponent(`${local}${offset < 0 ? '-' : '+'}${two(hours)}:${two(minutes)}`);
   }
 
-  test('stands the last version published until then', async () => {
+  test('the last version published until then is current', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(step, { minLength: 1, maxLength: 10 }),
@@ -261,7 +261,7 @@ describe('as of any moment', () => {
             else if (isReworded) await patchFramework(ledger, { title, rationale: 'R' }, { slug });
             else await revise(slug);
             times.push(ledger.clock.now.getTime());
-            // Kept from now on, and outdated where the next step takes no time.
+            // Cached from now on, and stale if the next step takes no time.
             expect(await versionOf(`?asOf=${written(times.at(-1) ?? 0, 0)}`, slug)).toBe(index + 1);
           }
           wait(2);
@@ -329,7 +329,7 @@ describe('links (RFC 5829)', () => {
     expect(linked.map(({ statusCode }) => statusCode)).toEqual(urls.map(() => 200));
   });
 
-  test('of what was just written are those of the view that it is', async () => {
+  test('of a version that was just written are those of later reads', async () => {
     expect(linksOf(await publish('written'))).toEqual(links('written', null, null));
     expect(linksOf(await revise('written'))).toEqual(links('written', 1, null));
     const reworded = await patchFramework(
@@ -341,7 +341,7 @@ describe('links (RFC 5829)', () => {
     expect((await read('', 'written')).headers.link).toBe(reworded.headers.link);
   });
 
-  test('gain a successor once there is one; the view itself stays', async () => {
+  test('gain a successor once there is one; the body stays the same', async () => {
     await publish('growing');
     const asOf = `?asOf=${ledger.clock.now.toISOString()}`;
     wait(1);
@@ -362,13 +362,13 @@ describe('links (RFC 5829)', () => {
 });
 
 describe('minVersion', () => {
-  test('is answered with the newest version where it is at least as new', async () => {
+  test('returns the newest version if it is at least as new', async () => {
     const { body } = await read('');
     for (const least of [1, 4, NEWEST])
       expect((await read(`?minVersion=${least}`)).body).toBe(body);
   });
 
-  test('is not found before it is published, and answered right after', async () => {
+  test('is not found before it is published, and found right after', async () => {
     await publish('awaited');
     for (const next of [2, 3, 4]) {
       const [early, far] = [`?minVersion=${next}`, '?minVersion=2147483647'];
@@ -386,9 +386,9 @@ describe('minVersion', () => {
     }
   });
 
-  test('goes past what is kept, to what another instance published', async () => {
+  test('bypasses the cache for a version that another instance published', async () => {
     await revise(SLUG);
-    await ledger.pool.query(thirdOfSample()); // and no event tells of it
+    await ledger.pool.query(thirdOfSample()); // which no event reports
     expect(await versionOf('', SLUG)).toBe(2);
     expect(await versionOf('?minVersion=3', SLUG)).toBe(3);
   });
@@ -456,7 +456,7 @@ describe('nothing is back-dated', () => {
     });
   });
 
-  test('and without them, each is published at the moment of the clock', async () => {
+  test('without such members, each is published at the time of the clock', async () => {
     for (const [operation, body] of Object.entries(WRITES)) {
       wait(7);
       const [method, url] = operation.split(' ') as ['POST' | 'PATCH', string];

@@ -37,7 +37,7 @@ type TrackRecord = {
 const DAY = 86_400_000;
 const near = (value: number) => expect.closeTo(value, 10);
 
-/** A ledger with a key for each name, and what they do in it. */
+/** A ledger with a key for each name, and functions to write with them. */
 async function startDesks<Name extends string>(names: readonly Name[]) {
   const ledger = await startLedger();
   const keys = new Map<Name, { id: string; authorization: string }>();
@@ -131,9 +131,9 @@ describe('a simulated history of 240 outlooks, posted through the API', () => {
     uniform: await desks.recordOf('uniform', query),
   });
 
-  test('ranks the analysts as they are expected to score', async () => {
+  test('ranks the analysts by their expected scores', async () => {
     const records = await all('?source=view');
-    // Half of the time each of the two forecasts stands, and what is known is the true distribution.
+    // Each of the two forecasts is current for half the time, and uses what is known of the true distribution then.
     const expected = (name: Forecaster) =>
       CASES.flatMap(({ known }) => known).reduce((sum, truth) => {
         const said = fractionsOf(SAYS[name](truth));
@@ -172,7 +172,7 @@ describe('a simulated history of 240 outlooks, posted through the API', () => {
     expect(outside('calibrated')).toEqual([]);
     const strayed = outside('overconfident');
     expect(strayed.length).toBeGreaterThanOrEqual(2);
-    // What is said to be sure comes about less often, what is ruled out more often.
+    // Outcomes that are forecast as certain happen less often, those that are ruled out more often.
     for (const { predictedMean, realisedRate } of strayed) {
       expect(Math.sign(realisedRate - predictedMean)).toBe(predictedMean < 1 / 3 ? 1 : -1);
     }
@@ -181,7 +181,7 @@ describe('a simulated history of 240 outlooks, posted through the API', () => {
     expect(records.uniform.decomposition.overall.resolution).toBeCloseTo(0, 10);
   });
 
-  test('tells that what is known halfway tells cases apart better', async () => {
+  test('shows that knowledge at half-time discriminates better', async () => {
     const { calibrated } = await all('?source=view');
     const at = (lead: number) => calibrated.leadTimes.find((one) => one.lead === lead);
     expect(calibrated.leadTimes.map(({ lead }) => lead)).toEqual([
@@ -193,7 +193,7 @@ describe('a simulated history of 240 outlooks, posted through the API', () => {
     expect(at(0.2)?.brier.mean).toBeLessThan(at(0.8)?.brier.mean ?? NaN);
   });
 
-  test('scores versions by who wrote them, and outlooks whoever did', async () => {
+  test('scores versions by author, and outlooks as a whole', async () => {
     const records = await all('');
     for (const name of FORECASTERS) {
       expect(records[name]).toMatchObject({
@@ -213,7 +213,7 @@ describe('a simulated history of 240 outlooks, posted through the API', () => {
     });
   });
 
-  test('is of the scores that its outlooks have', async () => {
+  test('agrees with the scores of its outlooks', async () => {
     const means: number[] = [];
     for (let index = 0; index < 30; index += 1) {
       const { body } = await desks.ledger.call({ url: `/v1/outlooks/case-${index}/scores` });
@@ -225,7 +225,7 @@ describe('a simulated history of 240 outlooks, posted through the API', () => {
     expect(record.scores.brier.mean).toEqual(near(means.reduce((a, b) => a + b, 0) / 30));
   });
 
-  test('is kept as a fixture', async () => {
+  test('is stored as a fixture', async () => {
     const records = await all('?source=view');
     for (const record of Object.values(records)) delete (record.analyst as { id?: string }).id;
     const rounded = JSON.stringify(
@@ -279,7 +279,7 @@ describe('a record', () => {
   const of = (symbol: string, query = '') =>
     desks.record(`/v1/instruments/${symbol}/track-record?${query}`);
 
-  test('splits an outlook by who wrote its versions, each over the time that they stood', async () => {
+  test('splits an outlook by the authors of its versions, each for the time they were current', async () => {
     at(-1);
     const symbol = await create();
     at(4);
@@ -307,7 +307,7 @@ describe('a record', () => {
     expect((await desks.recordOf('Ben', `${query}&source=view`)).n).toBe(0);
   });
 
-  test('of nothing says that there is nothing', async () => {
+  test('of no outlook says so', async () => {
     at(0);
     const symbol = await create();
     const record = await of(symbol);
@@ -326,7 +326,7 @@ describe('a record', () => {
     });
   });
 
-  test('counts what became of outlooks, and scores what was withdrawn', async () => {
+  test('counts the outlooks by status, and scores withdrawn ones', async () => {
     at(0);
     const symbol = await create();
     at(3);
@@ -346,7 +346,7 @@ describe('a record', () => {
     });
   });
 
-  test('scores a withdrawn outlook for the time it stood, once it is resolved', async () => {
+  test('scores a withdrawn outlook for the time it was open, once it is resolved', async () => {
     at(0);
     const symbol = await create();
     at(3);
@@ -362,7 +362,7 @@ describe('a record', () => {
     });
   });
 
-  test('as of a moment stays what it was, whatever is resolved anew', async () => {
+  test('as of a given time stays the same after later resolutions', async () => {
     at(0);
     const symbol = await create();
     at(11);
@@ -401,7 +401,7 @@ describe('a record', () => {
     });
   });
 
-  test('keeps to a period of due dates', async () => {
+  test('can be limited to a period of due dates', async () => {
     at(0);
     const symbol = await create();
     await resolve('bear');
@@ -416,7 +416,7 @@ describe('a record', () => {
     }
   });
 
-  test('measures skill against a reference that is given', async () => {
+  test('measures skill against a given reference', async () => {
     at(0);
     const symbol = await create();
     at(10);
@@ -441,7 +441,7 @@ describe('a record', () => {
     expect(answer.json()).toMatchObject({ status: 422, errors: [{ pointer, in: 'query' }] });
   });
 
-  test('of nobody, and of no instrument, is not found', async () => {
+  test('of a missing analyst or instrument is not found', async () => {
     const nobody = `/v1/analysts/00000000-0000-4000-8000-000000000000/track-record`;
     for (const url of [
       nobody,

@@ -27,7 +27,7 @@ async function page(url: string): Promise<Page & { next: string | null }> {
   return { ...answer.json<Page>(), next };
 }
 
-test('versions are listed newest first, each as its own representation tells it', async () => {
+test('versions are listed newest first, each as in its own representation', async () => {
   const { items } = await page(LIST);
   expect(items.map(({ version }) => version)).toEqual([7, 6, 5, 4, 3, 2, 1]);
   for (const entry of items) {
@@ -49,7 +49,7 @@ test.for([1, 2, 3, 6, 7, 8, 100])('a walk by %i shows each version once', async 
   expect(seen).toEqual([7, 6, 5, 4, 3, 2, 1]);
 });
 
-test('a walk goes on where it was while new versions are published', async () => {
+test('a walk continues at its place while new versions are published', async () => {
   const first = await page(`${LIST}?limit=3`);
   const newest = first.items[0]?.version ?? 0;
   await revise(newest + 1);
@@ -60,7 +60,7 @@ test('a walk goes on where it was while new versions are published', async () =>
   expect(seen).toEqual(Array.from({ length: newest }, (_, index) => newest - index));
 });
 
-test("one outlook's cursor does not go on with another's versions", async () => {
+test("one outlook's cursor does not work for another's versions", async () => {
   const { nextCursor } = await page(`${LIST}?limit=1`);
   const answer = await ledger.call({ url: `/v1/outlooks/another/versions?cursor=${nextCursor}` });
   expect(answer.statusCode).toBe(422);

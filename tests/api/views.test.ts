@@ -64,7 +64,7 @@ const weights = ({ views }: Consensus) =>
   Object.fromEntries(views.map(({ analyst, weight }) => [analyst.name, weight]));
 
 describe('a view', () => {
-  test('is held by who the key is of, and read by anyone', async () => {
+  test('belongs to the analyst of the key, and anyone may read it', async () => {
     const first = await hold('Ada', 0.4, 0.4, 0.2, 'Refinancing.');
     expect(first.statusCode).toBe(201);
     const view = first.json<View>();
@@ -86,7 +86,7 @@ describe('a view', () => {
     expect((await get('/views/me', by('Ben'))).statusCode).toBe(404);
   });
 
-  test('moves in versions, and all stay', async () => {
+  test('has versions, and all stay', async () => {
     const first = (await hold('Ada', 0.4, 0.4, 0.2)).json<View>();
     const second = await hold('Ada', 0.5, 0.3, 0.2);
     expect([second.statusCode, second.json<View>().version]).toEqual([200, 2]);
@@ -110,7 +110,7 @@ describe('a view', () => {
     expect((await hold('Ada', 0.4, 0.4, 0.2, 'Another reason.')).json<View>().version).toBe(2);
   });
 
-  test('by many at once is one after the other', async () => {
+  test('sent many times at once is recorded one after the other', async () => {
     const answers = await Promise.all(
       Array.from({ length: 12 }, (_, index) =>
         hold('Ada', (index + 1) / 100, 0.4, (59 - index) / 100),
@@ -145,7 +145,7 @@ describe('a view', () => {
     expect(await stored(ledger)).toEqual(before);
   });
 
-  test('of an outlook that there is not is refused', async () => {
+  test('of a missing outlook is refused', async () => {
     base = '/v1/outlooks/nowhere';
     const body = { probabilities: { bear: 0.4, base: 0.4, bull: 0.2 }, rationale: 'R' };
     expect((await put('Ada', body)).statusCode).toBe(404);
@@ -173,7 +173,7 @@ describe('a view', () => {
 });
 
 describe('a consensus', () => {
-  test('is the mean of views, with how far they lie apart', async () => {
+  test('is the mean of the views, with their spread', async () => {
     await hold('Ada', 0.3, 0.45, 0.25);
     await hold('Ben', 0.4, 0.4, 0.2);
     const found = await consensus();
@@ -191,7 +191,7 @@ describe('a consensus', () => {
     expect(log.exact['bear']).toBeCloseTo(0.348403, 6);
   });
 
-  test('shows each view that was just held, whatever was kept', async () => {
+  test('shows each view that was just recorded, whatever was cached', async () => {
     for (const [index, name] of ['Ada', 'Ben', 'Cleo'].entries()) {
       await hold(name, 0.3, 0.45, 0.25);
       expect((await consensus()).views).toHaveLength(index + 1);
@@ -199,7 +199,7 @@ describe('a consensus', () => {
     }
   });
 
-  test('weighs what is newer more, where that is asked for', async () => {
+  test('weighs newer views more on request', async () => {
     await hold('Ada', 0.3, 0.45, 0.25);
     later(30);
     await hold('Ben', 0.4, 0.4, 0.2);
@@ -209,7 +209,7 @@ describe('a consensus', () => {
     expect(await consensus('?weights=recency')).toEqual(found);
   });
 
-  test('weighs by skill that was shown, and says where there is none', async () => {
+  test('weighs by proven skill, and says if there is none', async () => {
     await hold('Ada', 0.3, 0.45, 0.25);
     await hold('Ben', 0.4, 0.4, 0.2);
     const nobody = await get('/consensus?weights=skill');
@@ -234,7 +234,7 @@ describe('a consensus', () => {
     expect(then.json()).toMatchObject({ type: '/problems/no-weights' });
   });
 
-  test('as of a moment is of the views of then', async () => {
+  test('as of a given time pools the views at that time', async () => {
     await hold('Ada', 0.3, 0.45, 0.25);
     const then = ledger.clock.now.toISOString();
     later(1);
@@ -246,7 +246,7 @@ describe('a consensus', () => {
     expect(early.json()).toMatchObject({ type: '/problems/no-views', status: 409 });
   });
 
-  test('of nobody, or of views that rule out all, is a problem of its own', async () => {
+  test('without views, or of views that rule out everything, is a problem of its own', async () => {
     expect((await get('/consensus')).json()).toMatchObject({
       type: '/problems/no-views',
       status: 409,
@@ -278,7 +278,7 @@ describe('a revision from the consensus', () => {
       payload: JSON.stringify(body),
     });
 
-  test('publishes what the views add up to, and records them', async () => {
+  test('publishes the pool of the views, and records them', async () => {
     await hold('Ada', 0.3, 0.45, 0.25);
     await hold('Ben', 0.4, 0.4, 0.2);
     await hold('Ben', 0.5, 0.3, 0.2);
@@ -308,7 +308,7 @@ describe('a revision from the consensus', () => {
     expect((await get('/versions/1')).json()).toMatchObject({ consensus: null });
   });
 
-  test('is refused where it changes nothing, and without views', async () => {
+  test('is refused without views, or if it changes nothing', async () => {
     const before = await stored(ledger);
     expect((await publish({ rationale: 'R' })).json()).toMatchObject({
       type: '/problems/no-views',
@@ -327,7 +327,7 @@ describe('a revision from the consensus', () => {
     expect((await publish({ method: 'linear' })).statusCode).toBe(422);
   });
 
-  test('answers a condition that stands triggered as any does', async () => {
+  test('answers a triggered condition like any revision', async () => {
     await hold('Ada', 0.4, 0.4, 0.2);
     const url = `${base}/conditions/watched/assessments`;
     await send(ledger, 'POST', url, { state: 'triggered', rationale: 'R' });
@@ -347,7 +347,7 @@ describe('a revision from the consensus', () => {
     expect((await publish({ rationale: 'R' }, { 'if-match': '"other"' })).statusCode).toBe(412);
   });
 
-  test('is of the views that stand when it is published, whoever writes meanwhile', async () => {
+  test('pools the views that are current when it is published, despite concurrent writes', async () => {
     await hold('Ada', 0.1, 0.8, 0.1);
     const writes = Array.from({ length: 8 }, (_, index) =>
       hold('Ada', (index + 20) / 100, 0.4, (40 - index) / 100),
@@ -364,7 +364,7 @@ describe('a revision from the consensus', () => {
   });
 });
 
-test('what bands imply of the outlook as it stands', async () => {
+test('the bands imply an expected outcome of the current version', async () => {
   const answer = await get('/expected-outcome');
   expect(answer.json()).toMatchObject({
     expectedReturn: { min: null, max: null },

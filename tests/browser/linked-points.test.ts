@@ -16,7 +16,7 @@ const points = fc
     return { bear: low, base: high - low, bull: 10_000 - high };
   });
 
-test('three sliders sum to 10,000 whatever is set, and what is set is what is shown', () => {
+test('three sliders always sum to 10,000, and a set value is the shown one', () => {
   const value = fc.oneof(fc.integer({ min: 0, max: 10_000 }), fc.double(), fc.constant(Number.NaN));
   fc.assert(
     fc.property(points, fc.constantFrom(...NAMES), value, (before, name, set) => {
@@ -31,7 +31,7 @@ test('three sliders sum to 10,000 whatever is set, and what is set is what is sh
   );
 });
 
-test('the two others share what is left as they shared it before', () => {
+test('the two others split the rest in the same ratio as before', () => {
   expect(withPoint({ bear: 3000, base: 4500, bull: 2500 }, 'bear', 6500)).toEqual({
     bear: 6500,
     base: 2250,
@@ -68,7 +68,7 @@ test('a point that comes back leaves the others as they were', () => {
   );
 });
 
-test('a slider comes to rest at half percents, and is never stuck', () => {
+test('a slider stops at half percents, and is never stuck', () => {
   const point = fc.integer({ min: 0, max: 10_000 });
   fc.assert(
     fc.property(point, point, (current, value) => {

@@ -50,7 +50,7 @@ describe('an open page', () => {
     await close();
   });
 
-  test('of a past version stays what it is', async () => {
+  test('of a past version stays the same', async () => {
     const { page, close } = await shown.open(`${PATH}?version=1`);
     expect(await page.locator('#live').getAttribute('data-events')).toBeNull();
     expect(await page.locator('#revise-panel').count()).toBe(0);
@@ -69,7 +69,7 @@ describe('an open page', () => {
 });
 
 describe('the sliders', () => {
-  test('always sum to 100%, whatever is moved or written', async () => {
+  test('always sum to 100%, whatever is moved or typed', async () => {
     const { page, close } = await shown.open(PATH);
     await page.waitForFunction(() => document.querySelector('#revise-panel:not([hidden])'));
     const values = () =>
@@ -154,7 +154,7 @@ describe('an analyst', () => {
     await close();
   });
 
-  test('is told in the words of the service why a revision is refused', async () => {
+  test("reads the service's reason why a revision is refused", async () => {
     const { page, faults } = await shown.open(PATH);
     await page.waitForFunction(() => document.querySelector('#revise-panel:not([hidden])'));
     await page.locator('input[name=key]').fill(shown.keys.analyst);
@@ -183,7 +183,7 @@ describe('an analyst', () => {
     await page.context().close();
   });
 
-  test('is asked to look again where another version came in between', async () => {
+  test('is asked to check again if another version came first', async () => {
     const { page, close } = await shown.open(PATH);
     await page.waitForFunction(() => document.querySelector('#revise-panel:not([hidden])'));
     await page.locator('input[name=key]').fill(shown.keys.analyst);
@@ -205,7 +205,7 @@ describe('an analyst', () => {
   });
 });
 
-describe('who is at work on a page', () => {
+describe('a reader who is using a page', () => {
   const evidence = {
     headline: 'News',
     summary: 'S',
@@ -215,7 +215,7 @@ describe('who is at work on a page', () => {
   const ready = (page: Page) =>
     page.waitForFunction(() => document.querySelector('#revise-panel:not([hidden])'));
 
-  test('keeps what is looked at while something else happens', async () => {
+  test('keeps focus and open parts while the page updates', async () => {
     const { page, close } = await shown.open(PATH);
     await ready(page);
     await page.locator('input[name=key]').fill(shown.keys.analyst);
@@ -238,7 +238,7 @@ describe('who is at work on a page', () => {
     await close();
   });
 
-  test('publishes once though no answer came, and is told nothing untrue after', async () => {
+  test('publishes once without a response, and sees nothing untrue afterwards', async () => {
     const { page, faults } = await shown.open(PATH);
     await ready(page);
     let cut = 1;
@@ -275,7 +275,7 @@ describe('who is at work on a page', () => {
     expect(faults.filter((fault) => !fault.includes('ERR_CONNECTION_RESET'))).toEqual([]);
   });
 
-  test('finds the odds as they stand on the way back', async () => {
+  test('finds the current probabilities after going back', async () => {
     const { page, close } = await shown.open(PATH);
     await ready(page);
     await page.locator('input[name=bear-percent]').fill('77');
@@ -296,7 +296,7 @@ describe('who is at work on a page', () => {
     await close();
   });
 
-  test('takes no connection while nobody looks', async () => {
+  test('uses no connection while the page is hidden', async () => {
     const { page, close } = await shown.open(PATH);
     await ready(page);
     const streams = () =>
@@ -328,7 +328,7 @@ describe('who is at work on a page', () => {
     await close();
   });
 
-  test('sees a picture anew when closes come', async () => {
+  test('sees a new chart when closes arrive', async () => {
     const { page, close } = await shown.open(PATH);
     await ready(page);
     const source = () => page.locator('img[src*="kind=drawdown"]').getAttribute('src');
@@ -346,7 +346,7 @@ describe('who is at work on a page', () => {
     await close();
   });
 
-  test('asks again where the page could not be had', async () => {
+  test('retries if the page could not be loaded', async () => {
     const { page, faults } = await shown.open(PATH);
     await ready(page);
     let failures = 2;
@@ -369,7 +369,7 @@ describe('who is at work on a page', () => {
   });
 });
 
-test('without JavaScript all is there to read, and the forms work', async () => {
+test('without JavaScript everything is readable, and the forms work', async () => {
   const { page, close } = await shown.open(PATH, { javaScriptEnabled: false });
   for (const id of [
     'probabilities',
@@ -396,7 +396,7 @@ test('without JavaScript all is there to read, and the forms work', async () => 
   await close();
 });
 
-test('text of analysts is shown as text', async () => {
+test('text of analysts is never markup', async () => {
   const created = await createOutlook(shown, nastyOutlook('nasty'));
   expect([created.statusCode, created.body.slice(0, 2000)]).toEqual([201, expect.anything()]);
   const added = await send(shown, 'POST', '/v1/outlooks/nasty/evidence', nastyEvidence());
@@ -436,7 +436,7 @@ describe('axe finds nothing on', () => {
     await close();
   });
 
-  test('what is not there', async () => {
+  test('a missing page', async () => {
     const { page } = await shown.open('/outlooks/nowhere');
     expect(await page.locator('h1').textContent()).toBe('Not found');
     expect(await findingsOf(page)).toEqual([]);
@@ -451,7 +451,7 @@ async function resolveOne(): Promise<void> {
   expect(statusCode).toBe(201);
 }
 
-test('where reads need a key, a browser asks for it and the page works with it', async () => {
+test('if reads need a key, a browser asks for it and the page works with it', async () => {
   const closed = await startShown({ requireKeyForReads: true });
   try {
     const refused = await fetch(`${closed.origin}${PATH}`, { headers: { accept: 'text/html' } });

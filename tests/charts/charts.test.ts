@@ -16,7 +16,7 @@ import { drawdownOf } from '../../src/domain/drawdown.ts';
 const LOOK: ChartLook = { width: 720, height: 400, scale: 1, theme: 'auto' };
 const THIRDS = { bear: 0.3, base: 0.45, bull: 0.25 };
 
-/** What a chart tells in words. It must be well-formed XML. */
+/** The text description of a chart. It must be well-formed XML. */
 function told(svg: string) {
   expect(XMLValidator.validate(svg)).toBe(true);
   expect(svg).not.toContain(']]>');
@@ -60,7 +60,7 @@ const history = (count: number, change: Partial<HistoryData> = {}): HistoryData 
 });
 
 describe('a chart', () => {
-  test('tells in words what it shows', () => {
+  test('describes in words what it shows', () => {
     const { title, description } = told(scenariosChart(scenarios(), LOOK));
     expect(title).toBe('A case');
     expect(description).toBe(
@@ -79,7 +79,7 @@ describe('a chart', () => {
     );
   });
 
-  test('is well-formed XML whatever its texts and figures are', () => {
+  test('is well-formed XML for any texts and figures', () => {
     const text = fc.string({ unit: 'binary', maxLength: 400 });
     fc.assert(
       fc.property(
@@ -110,7 +110,7 @@ describe('a chart', () => {
     );
   });
 
-  test('takes no more room than it has, whatever its texts are', () => {
+  test('stays within its size for any texts', () => {
     fc.assert(
       fc.property(
         fc.string({ unit: 'grapheme', maxLength: 200 }),
@@ -141,7 +141,7 @@ describe('a chart', () => {
     expect(sizeOf(40_000)).toBeLessThan(1.5 * sizeOf(1_000));
   });
 
-  test('of one version, or of versions of one moment, fills its width', () => {
+  test('of one version, or of versions of the same time, fills its width', () => {
     const start = new Date('2026-01-01T00:00:00Z');
     const { steps } = history(2);
     for (const some of [
@@ -170,7 +170,7 @@ describe('a chart', () => {
     expect(svg).toContain('The deepest fall was 50%, on 6 November 2016.');
   });
 
-  test('may only use the style that it has', async () => {
+  test('may only use its own style', async () => {
     for (const theme of ['auto', 'light', 'dark'] as const) {
       const svg = scenariosChart(scenarios(), { ...LOOK, theme });
       const [, style = ''] = /<style>(.*)<\/style>/.exec(svg) ?? [];
@@ -184,7 +184,7 @@ describe('a chart', () => {
     expect(chartStyle('dark')).not.toContain('@media');
   });
 
-  test('has 95% intervals around what came about', () => {
+  test('has 95% intervals around the outcomes', () => {
     const calibration = new Calibration();
     for (const happened of [1, 0, 0, 1]) calibration.addEvent(0.35, happened);
     const buckets = calibration.buckets();

@@ -25,7 +25,7 @@ beforeAll(async () => {
 afterAll(() => ledger.close());
 
 describe('the ledger through the client', () => {
-  test('an outlook has its type', async () => {
+  test('the outlook is typed', async () => {
     const { data, error } = await reader.GET('/v1/outlooks/{slug}', { params: { path } });
     expectTypeOf(data).toEqualTypeOf<Outlook | undefined>();
     expectTypeOf(error).toEqualTypeOf<Problem | undefined>();

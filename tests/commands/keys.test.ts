@@ -154,7 +154,7 @@ describe('on the database that DATABASE_URL names', () => {
     expect(new Set(ids)).toEqual(new Set([...made, admin.id, ...before.map(([id]) => id)]));
   });
 
-  test('an expiry in the past is answered by the usage, and no key issued', async () => {
+  test('an expiry in the past shows the usage, and issues no key', async () => {
     const before = await list(settings);
     const past = ['--expires', '2020-01-01T00:00:00Z'];
     const args = ['issue', '--name', 'Late', '--role', 'admin', ...past];
@@ -164,7 +164,7 @@ describe('on the database that DATABASE_URL names', () => {
     expect(await list(settings)).toEqual(before);
   });
 
-  test('an id that no key has is told', async () => {
+  test('an unknown id is reported', async () => {
     const id = '00000000-0000-4000-8000-000000000000';
     expect(await keys(settings, 'revoke', id)).toEqual({
       code: 1,

@@ -22,7 +22,7 @@ async function verify(...args: string[]) {
 }
 
 describe('npm run verify', () => {
-  test('says that an untouched ledger is whole, while the service runs', async () => {
+  test('says that an unaltered ledger is intact, while the service runs', async () => {
     expect(await verify()).toEqual({
       code: 0,
       stdout: 'Verified versions: 1. All are as the ledger wrote them.\n',
@@ -30,7 +30,7 @@ describe('npm run verify', () => {
     });
   });
 
-  test('proves that a hash that was noted still stands', async () => {
+  test('proves that a noted hash is still in the chain', async () => {
     const { code, stdout } = await verify('--against', noted);
     expect([code, stdout.split('\n')[1]]).toEqual([
       0,
@@ -53,7 +53,7 @@ describe('npm run verify', () => {
     },
   );
 
-  test('names the version that was altered, and trusts no hash behind it', async () => {
+  test('names the altered version, and trusts no hash after it', async () => {
     const pool = openDatabase(url, 1);
     await pool.query('set session_replication_role = replica');
     await pool.query(`update outlook_versions set rationale = 'Never said'`);

@@ -37,7 +37,7 @@ const MEANT: Record<string, string> = {
   id: String.raw`[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}`,
 };
 
-/** What a documented text stands for: itself, but with any time for a time and any id for an id. */
+/** A pattern for a documented text: the text, with any time for a time and any id for an id. */
 function patternOf(text: string): string {
   return [...text.matchAll(PARTS)]
     .map(({ 0: character, groups = {} }) => {

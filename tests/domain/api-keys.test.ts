@@ -29,7 +29,7 @@ const random = fc
   .uint8Array({ minLength: KEY_BYTES, maxLength: KEY_BYTES })
   .map((bytes) => Buffer.from(bytes));
 
-test('a key is olk_ and 256 bits, none lost, in characters that need no quoting', () => {
+test('a key is olk_ and all 256 bits, in characters that need no quoting', () => {
   fc.assert(
     fc.property(random, (bytes) => {
       const key = keyText(bytes);
@@ -39,7 +39,7 @@ test('a key is olk_ and 256 bits, none lost, in characters that need no quoting'
   );
 });
 
-test('a hint begins the key and gives 24 of its 256 bits away', () => {
+test('a hint is the start of the key and reveals 24 of its 256 bits', () => {
   fc.assert(
     fc.property(random, (bytes) => {
       const key = keyText(bytes);
@@ -49,7 +49,7 @@ test('a hint begins the key and gives 24 of its 256 bits away', () => {
   );
 });
 
-test('what is stored of a key is the SHA-256 of all of it', () => {
+test('a key is stored as the SHA-256 of all of it', () => {
   const key = keyText(Buffer.alloc(KEY_BYTES, 7));
   expect(keyHash(key)).toEqual(createHash('sha256').update(key, 'utf8').digest());
   expect(keyHash(key).equals(keyHash(`${key.slice(0, -1)}A`))).toBe(false);

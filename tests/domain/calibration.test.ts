@@ -28,7 +28,7 @@ describe('buckets', () => {
     expect(added([p, 1]).buckets()).toEqual([expect.objectContaining({ from, n: 1 })]);
   });
 
-  test('tell the mean that was predicted and the rate that came about', () => {
+  test('have the mean prediction and the observed rate', () => {
     const [bucket] = added([0.31, 1], [0.33, 0], [0.35, 0], [0.37, 1]).buckets();
     expect(bucket).toMatchObject({ n: 4, weight: 4, realisedRate: 0.5 });
     expect(bucket?.predictedMean).toBeCloseTo(0.34, 12);
@@ -37,7 +37,7 @@ describe('buckets', () => {
     expect(bucket?.interval.high).toBeCloseTo(0.84996, 4);
   });
 
-  test('count an outlook once, however many parts of it fell in', () => {
+  test('count an outlook once, however many of its parts they contain', () => {
     const calibration = new Calibration();
     for (let part = 0; part < 100; part += 1) calibration.add(3, 0.01, 0.0035, 1);
     calibration.endOutlook(1);
@@ -78,7 +78,7 @@ test("Murphy's parts add up to the mean of (p − o)²", () => {
   );
 });
 
-test('forecasts that are equal within their buckets leave nothing over', () => {
+test('forecasts that are equal within their buckets leave no variation', () => {
   const all: [number, number][] = [
     [0.25, 0],
     [0.25, 1],
@@ -145,7 +145,7 @@ test('scores of sums are the sums of scores', () => {
   );
 });
 
-test('a record is what its definitions say, worked without them', () => {
+test('a record agrees with its definitions, computed independently', () => {
   fc.assert(
     fc.property(outlooks, (all) => {
       const recorder = new TrackRecorder(UNIFORM);
@@ -230,7 +230,7 @@ describe('a record', () => {
     });
   });
 
-  test('with an outcome that was given 0 has no mean logarithmic score, and says why', () => {
+  test('with an outcome of probability 0 has no mean logarithmic score, and says why', () => {
     const recorder = new TrackRecorder(UNIFORM);
     addAll(recorder, [step(0.5, 'bear')]);
     addAll(recorder, [step(0.5, 'bull')]);
@@ -242,7 +242,7 @@ describe('a record', () => {
     expect(scores?.brier.mean.value).not.toBeNull();
   });
 
-  test('against a reference that gave an outcome 0 has a mean, and no skill', () => {
+  test('against a reference with probability 0 for an outcome has a mean, and no skill', () => {
     const recorder = new TrackRecorder({ bear: 1, base: 0, bull: 0 });
     addAll(recorder, [step(0.5, 'bear')]);
     addAll(recorder, [step(0.5, 'base')]);
@@ -256,7 +256,7 @@ describe('a record', () => {
     expect(scores?.brier.skill.value).toBeCloseTo(1 - 0.5, 12);
   });
 
-  test('tells what stood at the very end, and nothing of what had ended', () => {
+  test('has the forecast at the very end, and none that had ended', () => {
     const recorder = new TrackRecorder(UNIFORM);
     addAll(recorder, [step(0.5, 'bear')]);
     addAll(recorder, [step(0.5, 'bear', 0.45)]);
@@ -277,7 +277,7 @@ describe('a record', () => {
     expect(recorder.result().coverage).toBeCloseTo(0.725, 12);
   });
 
-  test('tells how sure its skill is, where the reference varies with the outcome', () => {
+  test('has an error of its skill if the reference varies with the outcome', () => {
     const reference = { bear: 0.6, base: 0.3, bull: 0.1 };
     const forecasts = [
       [0.5, 'bear'],
@@ -302,7 +302,7 @@ describe('a record', () => {
     expect(skillError?.value).toBeCloseTo(Math.sqrt(squares / 4 / 5) / theirs, 12);
   });
 
-  test('measures skill against the reference that is given', () => {
+  test('measures skill against the given reference', () => {
     const recorder = new TrackRecorder({ bear: 0.5, base: 0.5, bull: 0 });
     for (const outcome of ['bear', 'base'] as const) addAll(recorder, [step(0.5, outcome)]);
     expect(recorder.result().scores?.brier.skill.value).toBeCloseTo(0, 12);

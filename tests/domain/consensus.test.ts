@@ -130,18 +130,18 @@ describe('a logarithmic pool', () => {
   const views = (...points: [number, number, number][]) =>
     points.map(([bear, base, bull]) => fractionsOf({ bear, base, bull }));
 
-  test('gives 0 to what a view rules out', () => {
+  test('gives 0 to a scenario that a view rules out', () => {
     const pooled = pool('logarithmic', views([0, 5000, 5000], [9000, 500, 500]), [0.01, 0.99]);
     expect(pooled).toMatchObject({ bear: 0 });
     expect(pooled?.base).toBeCloseTo(0.5, 12);
   });
 
-  test('minds no view without weight', () => {
+  test('ignores a view without weight', () => {
     const pooled = pool('logarithmic', views([0, 5000, 5000], [9000, 500, 500]), [0, 1]);
     expect(pooled?.bear).toBeCloseTo(0.9, 12);
   });
 
-  test('does not exist where views rule out all between them', () => {
+  test('does not exist if the views together rule out everything', () => {
     expect(pool('logarithmic', views([0, 5000, 5000], [10_000, 0, 0]), [0.5, 0.5])).toBeNull();
     expect(
       consensusOf(
@@ -174,14 +174,14 @@ describe('weights', () => {
     expect(recencyWeights([at(900)])).toEqual([1]);
   });
 
-  test('by skill are shrunk by how few outlooks show it; without any there is no weight', () => {
+  test('by skill shrink with few scored outlooks; without any there is no weight', () => {
     expect(
       skillWeights([{ n: 10, skill: 0.4 }, { n: 90, skill: 0.2 }, { n: 50, skill: -0.1 }, null]),
     ).toEqual([0.2, 0.18, 0, 0]);
   });
 });
 
-test('the spread tells how far views lie apart', () => {
+test('the spread shows how far views differ', () => {
   const views = [
     probabilitiesOf({ bear: 2000, base: 5000, bull: 3000 }),
     probabilitiesOf({ bear: 4000, base: 5000, bull: 1000 }),

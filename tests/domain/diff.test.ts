@@ -71,7 +71,7 @@ function subsequences(letters: string): string[] {
 }
 
 describe('a diff of any two versions', () => {
-  test('leads from the one to the other', () => {
+  test('leads from one to the other', () => {
     fc.assert(
       fc.property(version, version, (from, to) => {
         expect(applyDiff(from, diffVersions(from, to))).toStrictEqual({
@@ -82,7 +82,7 @@ describe('a diff of any two versions', () => {
     );
   });
 
-  test('turned around is the diff the other way, in the same order', () => {
+  test('reversed is the diff the other way, in the same order', () => {
     fc.assert(
       fc.property(version, version, (a, b) => {
         expect(invert(diffVersions(a, b))).toStrictEqual(diffVersions(b, a));
@@ -90,7 +90,7 @@ describe('a diff of any two versions', () => {
     );
   });
 
-  test('is empty where they say the same, in whatever order headwinds and members stand', () => {
+  test('is empty if both say the same, in any order of headwinds and members', () => {
     const turned = (value: unknown): unknown => {
       if (Array.isArray(value)) return value.map(turned);
       if (typeof value !== 'object' || value === null) return value;
@@ -109,7 +109,7 @@ describe('a diff of any two versions', () => {
     );
   });
 
-  test('tells the total variation of the probabilities: what all that rose gained', () => {
+  test('has the total variation of the probabilities: the sum of all increases', () => {
     fc.assert(
       fc.property(version, version, (from, to) => {
         const { deltas, totalVariation } = diffVersions(from, to).probabilities;
@@ -122,7 +122,7 @@ describe('a diff of any two versions', () => {
     );
   });
 
-  test('moves all but the longest common order, of several the one that reads first', () => {
+  test('moves all but the longest common order, of several the first', () => {
     const questions = fc
       .shuffledSubarray(['a', 'b', 'c', 'd', 'e', 'f', 'g'])
       .map((letters) => letters.join(''));
@@ -143,7 +143,7 @@ describe('a diff of any two versions', () => {
   });
 });
 
-describe('a diff tells', () => {
+describe('a diff shows', () => {
   test('how the numbers moved, in basis points', () => {
     const to = { ...blank, probabilities: probabilitiesOf({ bear: 3600, base: 4250, bull: 2150 }) };
     expect(diffVersions(blank, to)).toStrictEqual({
@@ -158,7 +158,7 @@ describe('a diff tells', () => {
     });
   });
 
-  test('what was altered outside the lists, a return band as a whole', () => {
+  test('what changed outside the lists, a return band as a whole', () => {
     const { framework } = blank;
     const banded = { ...silent, returnBand: { min: null, max: -0.1 } };
     const from = { ...framework, scenarios: { ...framework.scenarios, bear: banded } };
@@ -178,7 +178,7 @@ describe('a diff tells', () => {
     ]);
   });
 
-  test('what was altered outside the lists in the order of a framework', () => {
+  test('what changed outside the lists in the order of a framework', () => {
     const said: Scenario = {
       returnBand: { min: null, max: null },
       directionComment: '',
@@ -198,7 +198,7 @@ describe('a diff tells', () => {
     ]);
   });
 
-  test('what was added and removed, and where it stands in the list that has it', () => {
+  test('what was added and removed, and its place in its list', () => {
     const entry = { question: 'b', answer: 'A' };
     const placed = [{ key: 'b', occurrence: 1, index: 1, entry }];
     expect(diffLists({ faqs: faqs('ac') }, { faqs: faqs('abc') })).toStrictEqual({
@@ -211,7 +211,7 @@ describe('a diff tells', () => {
     });
   });
 
-  test('what was altered, by key and not by place; a list within an entry as a whole', () => {
+  test('what changed, by key and not by place; a list within an entry as a whole', () => {
     const trader = { investorType: 'Trader', approach: 'Stops', watchpoints: ['Macro', 'Rates'] };
     const holder = { investorType: 'Holder', approach: 'Wait', watchpoints: [] };
     const swapped = ['Rates', 'Macro'];
@@ -248,12 +248,12 @@ describe('a diff tells', () => {
     });
   });
 
-  test('not that an entry moved because others came or went before it', () => {
+  test('no move of an entry because others were added or removed before it', () => {
     const { moved } = diffLists({ faqs: faqs('abc') }, { faqs: faqs('xybc') }).faqs;
     expect(moved).toEqual([]);
   });
 
-  test('which of the entries of one key it means', () => {
+  test('which of several entries with one key it means', () => {
     const risk = (area: string, currentRead: string) => ({ area, whyItMatters: 'W', currentRead });
     const growth = risk('Growth', 'Slow');
     const from = [risk('Credit', 'Calm'), growth, risk('Credit', 'Tight')];
@@ -272,7 +272,7 @@ describe('a diff tells', () => {
     });
   });
 
-  test('headwinds by rank: a new rank is altered, and moved where it passes others', () => {
+  test('headwinds by rank: a new rank is a change, and a move if it passes others', () => {
     const headwind = (key: string, rank: number) => ({ key, rank, title: 'T', description: 'D' });
     expect(
       diffLists(

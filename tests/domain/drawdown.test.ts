@@ -15,7 +15,7 @@ const labelsOf = (depths: readonly (number | null)[]) =>
   depths.map((minDepth, index) => ({ key: `label-${index}`, label: 'L', minDepth }));
 const depth = fc.double({ min: 0, max: 1, minExcluded: true, noNaN: true });
 
-test('depths that grow stand, with labels told by something else in between', () => {
+test('increasing depths are valid, with labels without a depth in between', () => {
   fc.assert(
     fc.property(fc.uniqueArray(depth), fc.array(fc.nat()), (depths, gaps) => {
       const labels: (number | null)[] = depths.toSorted((a, b) => a - b);
@@ -25,7 +25,7 @@ test('depths that grow stand, with labels told by something else in between', ()
   );
 });
 
-test('a depth is refused exactly where one before it is as deep', () => {
+test('a depth is refused exactly if an earlier one is as deep', () => {
   fc.assert(
     fc.property(fc.array(fc.option(depth, { nil: null })), (depths) => {
       const refused = depths.flatMap((own, index) => {
@@ -55,7 +55,7 @@ test.for([
   },
 );
 
-test('keys are used once, however deep the labels', () => {
+test('keys are unique, whatever the depths', () => {
   const labels = [
     { key: 'fall', minDepth: 0.1 },
     { key: 'fall', minDepth: 0.2 },
@@ -65,7 +65,7 @@ test('keys are used once, however deep the labels', () => {
   ]);
 });
 
-test('a label is told by its depth or by its speed, not by both', () => {
+test('a label has a depth or a speed, not both', () => {
   const speed = { depth: 0.2, days: 10 };
   const labels = [
     { key: 'a', minDepth: 0.1, speed },
@@ -93,7 +93,7 @@ function rounded(drawdown: Drawdown | null): unknown {
   );
 }
 
-test('the figures of the vectors are those of the definition, and of what is served', () => {
+test('the test vectors agree with the definition and with the API', () => {
   expect(vectors.vectors.length).toBeGreaterThanOrEqual(50);
   for (const { observations, expected } of vectors.vectors) {
     const closes = closesOf(observations);
@@ -102,7 +102,7 @@ test('the figures of the vectors are those of the definition, and of what is ser
   }
 });
 
-test('the figures of any path are those of the definition', () => {
+test('any path agrees with the definition', () => {
   const step = fc.record({
     days: fc.integer({ min: 1, max: 40 }),
     // Few values, so that there are ties, and some that are no price.
@@ -155,7 +155,7 @@ test('a fall and its recovery, by hand', () => {
   expect(found?.episodes).toHaveLength(2);
 });
 
-test('without a close above zero there is none', () => {
+test('without a close above zero there is no drawdown', () => {
   expect(drawdownOf([])).toBeNull();
   expect(drawdownOf(daily(0, -1, 0))).toBeNull();
   expect(labelOf(daily(0, -1), [label('any', 0.1)])).toBeNull();
@@ -188,7 +188,7 @@ test.for<[string, number[], string | null]>([
   expect(labelOf(daily(...values), LABELS)?.key ?? null).toBe(key);
 });
 
-test('each tenth below a peak is as deep as it says', () => {
+test('each tenth below a peak is exact', () => {
   for (const peak of [100, 2793.3, 2861.99, 0.07, 1e9]) {
     for (let tenths = 1; tenths < 10; tenths += 1) {
       const depth = tenths / 10;

@@ -26,7 +26,7 @@ const label = (key: string, minDepth: number | null) => ({
 const points = (bear: number, base: number, bull: number) => probabilitiesOf({ bear, base, bull });
 
 describe('the expected return', () => {
-  test('is bounded only where no scenario with weight is open', () => {
+  test('is bounded only if no scenario with a positive probability is open', () => {
     expect(expectedOutcome(points(3000, 4500, 2500), BANDS, [])?.range).toEqual({
       min: { value: null, reason: 'the bear band is open below' },
       max: { value: null, reason: 'the bull band is open above' },
@@ -38,7 +38,7 @@ describe('the expected return', () => {
     expect([all?.min.value, all?.max.value]).toEqual([-0.1, 0.1]);
   });
 
-  test('is none without bands', () => {
+  test('is null without bands', () => {
     expect(expectedOutcome(points(0, 10_000, 0), withBands(null, null, null), [])).toBeNull();
   });
 });
@@ -57,7 +57,7 @@ describe('the chance of a fall', () => {
     expect(chances(depth)).toEqual(expected);
   });
 
-  test('counts a band that ends below', () => {
+  test('counts a band that ends below the label', () => {
     const deep = withBands(
       { min: null, max: -0.3 },
       { min: -0.3, max: -0.2 },
@@ -68,7 +68,7 @@ describe('the chance of a fall', () => {
     expect(chances(0.1, deep)).toEqual([0.75, 1]);
   });
 
-  test('is told of labels that have a depth', () => {
+  test('is given for labels that have a depth', () => {
     const labels = [label('a', 0.1), label('b', null), label('c', 0.2)];
     const found = expectedOutcome(points(3000, 4500, 2500), BANDS, labels);
     expect(found?.thresholds.map(({ key }) => key)).toEqual(['a', 'c']);

@@ -102,7 +102,7 @@ test.for(leaves(document).map((path) => [path.join('/'), path] as const))(
   },
 );
 
-test('a hash covers the framework and its subject, as they are answered', () => {
+test('a hash covers the framework and its subject, as the API returns them', () => {
   const { directionComment: _, ...bear } = framework.scenarios.bear;
   const written = { ...framework, ...subject, methodology: undefined, faqs: undefined };
   const { methodology: __, faqs: ___, ...sparse } = written;
@@ -130,7 +130,7 @@ test('a hash covers the framework and its subject, as they are answered', () => 
   expect(hashFramework(stored, subject)).toBe(hashDocument(hashed));
 });
 
-test('members that are null and lists that are empty, as a later release adds, are not hashed', () => {
+test('null members and empty lists, which later releases add, are not hashed', () => {
   const later = {
     ...framework,
     outlookFor: null,
@@ -140,7 +140,7 @@ test('members that are null and lists that are empty, as a later release adds, a
   expect(hashFramework(later, subject)).toBe(standing);
 });
 
-test('the order of members is nothing to a hash', () => {
+test('the order of members does not affect a hash', () => {
   const reversed = (value: Json): Json => {
     if (Array.isArray(value)) return value.map(reversed);
     if (typeof value !== 'object' || value === null) return value;
@@ -150,7 +150,7 @@ test('the order of members is nothing to a hash', () => {
   expect(hashOf(reversed(document))).toBe(standing);
 });
 
-test('headwinds are hashed by rank, as they are answered, in whatever order they were sent', () => {
+test('headwinds are hashed by rank, as the API returns them, in whatever order they were sent', () => {
   const shuffled = fc.shuffledSubarray(framework.headwinds, { minLength: 2 });
   fc.assert(
     fc.property(shuffled, (headwinds) => {

@@ -24,7 +24,7 @@ test('a document has the SHA-256 of its canonical JSON in UTF-8', () => {
   );
 });
 
-test('the order of members is nothing to a hash', () => {
+test('the order of members does not affect a hash', () => {
   fc.assert(
     fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (document) => {
       const reversed = Object.fromEntries(Object.entries(document).toReversed());
@@ -33,7 +33,7 @@ test('the order of members is nothing to a hash', () => {
   );
 });
 
-test('what is no JSON has no hash', () => {
+test('a value that is not JSON has no hash', () => {
   expect(() => hashDocument(undefined)).toThrow(new TypeError('only a JSON document has a hash'));
 });
 
@@ -69,7 +69,7 @@ test.for<Partial<ChainedVersion>>([
   expect(hashVersion({ ...version, ...change })).not.toBe(hashVersion(version));
 });
 
-test('what a version holds beyond the chain is not hashed', () => {
+test('other members of a version are not hashed', () => {
   const longer = { ...version, hash: 'sha256:0', status: 'open' };
   expect(hashVersion(longer)).toBe(hashVersion(version));
 });

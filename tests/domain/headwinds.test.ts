@@ -5,7 +5,7 @@ import { invalidationConditionFaults } from '../../src/domain/invalidation.ts';
 
 const headwind = (key: string, rank: number) => ({ key, rank, title: 'T', description: 'D' });
 
-test('headwinds of distinct keys and ranks stand, in any order', () => {
+test('headwinds of distinct keys and ranks are valid, in any order', () => {
   const ranks = fc.uniqueArray(fc.integer({ min: 1, max: 1000 }), { maxLength: 30 });
   fc.assert(
     fc.property(ranks, (all) => {
@@ -14,7 +14,7 @@ test('headwinds of distinct keys and ranks stand, in any order', () => {
   );
 });
 
-test('each further use of a key and of a rank is a fault that names the first', () => {
+test('each repeated key or rank is a fault that names the first', () => {
   const headwinds = [headwind('rates', 1), headwind('breadth', 1), headwind('rates', 1)];
   expect(headwindFaults(headwinds)).toEqual([
     { path: [2, 'key'], detail: '"rates" is already used by entry 0' },
@@ -23,7 +23,7 @@ test('each further use of a key and of a rank is a fault that names the first', 
   ]);
 });
 
-test('a repetition is found wherever it stands', () => {
+test('a repetition is found at any place', () => {
   const lists = fc.uniqueArray(fc.integer({ min: 1, max: 1000 }), { minLength: 2, maxLength: 20 });
   fc.assert(
     fc.property(lists, fc.nat(), fc.nat(), (ranks, from, to) => {

@@ -51,7 +51,7 @@ describe('a comparison', () => {
     expect(holds(comparison, known({ a: daily(...values) }), LAST)).toBe(isMet);
   });
 
-  test('looks at nothing after the day', () => {
+  test('ignores everything after the day', () => {
     const series = known({ a: daily(1, 9) });
     expect(holds(over('lt', 3), series, dayAt(0))).toBe(true);
     expect(holds(over('lt', 3), series, dayAt(1))).toBe(false);
@@ -59,7 +59,7 @@ describe('a comparison', () => {
   });
 });
 
-test('all holds where each does, any where one does, each by its own newest', () => {
+test('all holds if each does, any if one does, each with its own newest value', () => {
   const rule = [over('lt', 3), { ...over('gt', 5), series: 'b' }];
   const at = (a: number, b: number) =>
     known({ a: daily(a), b: [{ date: '2025-06-30', value: b }] });
@@ -185,7 +185,7 @@ function naivelyComes(rule: Rule, before: Known, after: Known, day: string, from
   return Boolean(is?.now && (!was?.now || isFirst || (was.earlier && !is.earlier)));
 }
 
-describe('judging', () => {
+describe('evaluation', () => {
   test('follows the definition, day by day, from any state', () => {
     fc.assert(
       fc.property(rules, series, series, batch, watched, (rule, a, b, sent, state) => {
@@ -231,7 +231,7 @@ describe('judging', () => {
     );
   });
 
-  test('new days one by one or at once lead to the same', () => {
+  test('new days one by one or at once have the same result', () => {
     fc.assert(
       fc.property(
         rules,
@@ -272,7 +272,7 @@ describe('judging', () => {
     );
   });
 
-  test('misses no day on which a rule comes to hold, however observations come in', () => {
+  test('misses no day on which a rule starts to hold, in any order of observations', () => {
     fc.assert(
       fc.property(rules, fc.array(batch, { maxLength: 8 }), (rule, batches) => {
         let a: Observation[] = [];
@@ -379,7 +379,7 @@ describe('judging', () => {
     );
   });
 
-  test('triggers on the first day of the horizon by a rule that held before it', () => {
+  test('triggers on the first day of the horizon if the rule already held before', () => {
     const horizon = { from: dayAt(1), to: LAST };
     const judged = (was: number[], is: number[], dates: string[]) =>
       evaluate(
@@ -396,7 +396,7 @@ describe('judging', () => {
     expect(judged([2, 2], [2, 1], [dayAt(1)])).toEqual([]);
   });
 
-  test('tells every series there is where any of them no longer holds', () => {
+  test('gives the values of every series if any of them no longer holds', () => {
     const rule = { any: [LOW, { ...over('gt', 5), series: 'b' }] };
     const b = [{ date: dayAt(-10), value: 4 }];
     const [before, after] = [known({ a: daily(1), b }), known({ a: daily(1, 9), b })];
@@ -413,7 +413,7 @@ describe('judging', () => {
     ]);
   });
 
-  test('tells the newest value of each series, for any only of those that hold', () => {
+  test('gives the newest value of each series; for any, only of those that hold', () => {
     const both = [over('lt', 3), { ...over('gt', 5), series: 'b' }];
     const b = [{ date: dayAt(-10), value: 4 }];
     const told = (rule: Rule) => {
@@ -458,7 +458,7 @@ describe('a rule', () => {
     expect(ruleFaults(rule)).toEqual([{ path: [part, 2], detail: 'repeats entry 0' }]);
   });
 
-  test('that is refused as contradictory never holds', () => {
+  test('that is refused as a contradiction never holds', () => {
     const contradictory = fc
       .record({ all: fc.array(comparison, { minLength: 2, maxLength: 3 }) })
       .filter((rule) => ruleFaults(rule).some(({ detail }) => detail.startsWith('contradicts')));
@@ -472,7 +472,7 @@ describe('a rule', () => {
     );
   });
 
-  test('asks for no more than its series can have within the horizon', () => {
+  test('requires no more observations than its series can have within the horizon', () => {
     const horizon = { from: '2026-03-31', to: '2027-03-31' };
     const faults = (rule: Rule) => unreachableFaults(rule, horizon, () => 'monthly');
     expect(faults(over('lt', 3, 13))).toEqual([]);

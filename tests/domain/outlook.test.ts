@@ -138,14 +138,14 @@ describe('a revision', () => {
     },
   );
 
-  test('is published at the moment of the version before where the clock has gone back', () => {
+  test('is published at the time of the previous version if the clock has gone back', () => {
     const early = new Date(current.publishedAt.getTime() - 1);
     const { next } = decideRevision(current, { ...proposal, probabilities: moved }, early);
     expect(next.publishedAt).toEqual(current.publishedAt);
     expect(next.hash).toBe(recomputed(current.slug, next));
   });
 
-  test('may stand at the very moment of the version before', () => {
+  test('may have the same time as the previous version', () => {
     const { next } = decideRevision(
       current,
       { ...proposal, probabilities: moved },
@@ -154,7 +154,7 @@ describe('a revision', () => {
     expect(next.publishedAt).toEqual(current.publishedAt);
   });
 
-  test('leaves what stood as it was', () => {
+  test('leaves the previous version as it was', () => {
     const frozen = Object.freeze({ ...current });
     decideRevision(frozen, { ...proposal, probabilities: moved }, now);
     expect(frozen).toEqual(current);

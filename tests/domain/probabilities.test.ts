@@ -17,7 +17,7 @@ const finer = (nearest: string) =>
   `has more than four decimals; the smallest step is 0.0001, so write ${nearest}`;
 
 describe('a probability', () => {
-  test('is any basis point, and comes back from its fraction as it went', () => {
+  test('may be any basis point, and survives the conversion to a fraction and back', () => {
     for (let points = 0; points <= 10_000; points += 1) {
       const fraction = points / 10_000;
       expect(probabilityFault(fraction)).toBeNull();
@@ -58,7 +58,7 @@ describe('a probability', () => {
     expect(basisPoints(-0)).toBe(0);
   });
 
-  test('is a double in [0, 1] exactly where it is a basis point', () => {
+  test('is valid for a double in [0, 1] exactly if it is a basis point', () => {
     fc.assert(
       fc.property(fc.double({ min: 0, max: 1, noNaN: true }), (value) => {
         const isBasisPoint = Number.parseFloat(value.toFixed(4)) === value;
@@ -88,12 +88,12 @@ describe('three probabilities', () => {
     );
   });
 
-  test('are taken apart from the object they came in', () => {
+  test('are copied from the object they came in', () => {
     const points = { bear: 3000, base: 4500, bull: 2500, crab: 1 };
     expect(probabilitiesOf(points)).toEqual({ bear: 3000, base: 4500, bull: 2500 });
   });
 
-  test('of any other sum are refused, with the sum and the excess that mends it', () => {
+  test('of any other sum are refused, with the sum and the excess', () => {
     fc.assert(
       fc.property(otherPoints, (points) => {
         const sum = points.bear + points.base + points.bull;
@@ -106,7 +106,7 @@ describe('three probabilities', () => {
     );
   });
 
-  test('of any other sum are told what to take away or to add, without rounding noise', () => {
+  test('of any other sum get the exact correction, without rounding noise', () => {
     fc.assert(
       fc.property(otherPoints, (points) => {
         const { detail, correction } = sumFault(points) ?? { detail: '', correction: '' };
@@ -155,7 +155,7 @@ describe('three probabilities', () => {
     );
   });
 
-  test('come back from their fractions as they went', () => {
+  test('survive the conversion to fractions and back', () => {
     fc.assert(
       fc.property(probabilities, (points) => {
         const { bear, base, bull } = fractionsOf(points);
@@ -171,7 +171,7 @@ describe('three probabilities', () => {
 });
 
 describe('changes of probabilities', () => {
-  test('sum to 0 and lead from the one to the other', () => {
+  test('sum to 0 and lead from one to the other', () => {
     fc.assert(
       fc.property(probabilities, probabilities, (before, after) => {
         const deltas = deltasOf(before, after);
@@ -190,7 +190,7 @@ describe('changes of probabilities', () => {
     expect(deltasOf(before, after)).toEqual({ bear: 0.05, base: -0.05, bull: 0 });
   });
 
-  test('are none exactly where all three stay', () => {
+  test('are 0 exactly if all three stay the same', () => {
     fc.assert(
       fc.property(probabilities, probabilities, (a, b) => {
         expect(sameProbabilities(a, { ...a })).toBe(true);

@@ -58,7 +58,7 @@ describe('the return over a horizon', () => {
       end: end === null ? null : close(end, 150),
     });
 
-  test('runs from the last close before it to the last one within', () => {
+  test('is from the last close before it to the last one within it', () => {
     expect(over('2026-03-30', '2027-03-30')).toEqual({
       start: close('2026-03-30', 200),
       end: close('2027-03-30', 150),
@@ -79,7 +79,7 @@ describe('the return over a horizon', () => {
     });
   });
 
-  test('may rest on rarer closes where the series has no more', () => {
+  test('may use rarer closes if the series has no more', () => {
     const closes = { start: close('2026-03-01', 200), end: close('2027-03-01', 220) };
     expect(returnOver(HORIZON, 'monthly', closes)).toMatchObject({ value: 220 / 200 - 1 });
     expect(returnOver(HORIZON, 'daily', closes)).toHaveProperty('missing');
@@ -102,7 +102,7 @@ describe('the return over a horizon', () => {
 });
 
 describe('an outlook whose horizon is over', () => {
-  test('is resolved by its closes with nothing said', () => {
+  test('is resolved by its closes if nothing is given', () => {
     expect(decideResolution(outlook(), request(), OVER)).toEqual({
       number: 1,
       outcome: 'bear',
@@ -151,7 +151,7 @@ describe('an outlook whose horizon is over', () => {
     expect(error.faults.map(({ path }) => path)).toEqual([['realisedReturn']]);
   });
 
-  test('is resolved by a return that is sent, where closes tell none', () => {
+  test('is resolved by a return that is sent, if closes give none', () => {
     const sent = request({ realisedReturn: 0.14 });
     const without = outlook({ computed: { missing: 'M' } });
     expect(decideResolution(without, sent, OVER)).toMatchObject({
@@ -210,7 +210,7 @@ describe('before the end of its horizon', () => {
 describe('once resolved', () => {
   const standing = 2;
 
-  test('it is corrected by naming what stands, with a reason', () => {
+  test('it is corrected by naming the current resolution, with a reason', () => {
     const sent = request({ outcome: 'bear', supersedes: 2, reason: 'R' });
     expect(decideResolution(outlook({ standing }), sent, OVER)).toMatchObject({ number: 3 });
     expect(refusal(outlook({ standing }), { ...sent, reason: null }, OVER).code).toBe(
@@ -224,7 +224,7 @@ describe('once resolved', () => {
     expect(error.faults[0]?.detail).toContain('{"supersedes": 2}');
   });
 
-  test('what is not resolved has nothing to correct', () => {
+  test('an outlook that is not resolved has nothing to correct', () => {
     const error = refusal(outlook(), request({ supersedes: 1 }), OVER);
     expect([error.code, error.faults[0]?.path]).toEqual(['resolution-refused', ['supersedes']]);
   });

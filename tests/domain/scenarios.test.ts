@@ -14,7 +14,7 @@ describe('directions', () => {
   const direction = fc.constantFrom(...DIRECTIONS);
   const pointing = fc.record({ bear: direction, base: direction, bull: direction });
 
-  test('each weigh the sum of the scenarios that point there, and 1 together', () => {
+  test('each have the sum of the scenarios that point there, and 1 together', () => {
     fc.assert(
       fc.property(probabilities, pointing, (points, directions) => {
         const weights = directionsOf(points, directions);
@@ -38,7 +38,7 @@ describe('directions', () => {
     });
   });
 
-  test('add up without rounding noise where two scenarios point the same way', () => {
+  test('add up without rounding noise if two scenarios point the same way', () => {
     const points = probabilitiesOf({ bear: 1000, base: 2000, bull: 7000 });
     expect(directionsOf(points, { bear: 'lower', base: 'lower', bull: 'higher' })).toEqual({
       lower: 0.3,
@@ -83,7 +83,7 @@ describe('return bands', () => {
     );
   });
 
-  test('are refused, at the end that was moved or its neighbour, once one end moves', () => {
+  test('are refused, at the moved end or its neighbour, if one end moves', () => {
     const ends = fc.constantFrom(
       ['bear', 'min'],
       ['bear', 'max'],
@@ -93,7 +93,7 @@ describe('return bands', () => {
       ['bull', 'max'],
     ) as fc.Arbitrary<['bear' | 'base' | 'bull', 'min' | 'max']>;
     const other = fc.option(fc.double({ min: -1, max: 1000, noNaN: true }), { nil: null });
-    // Where two bands touch, either end may be the wrong one: the fault stands at the later.
+    // Where two bands touch, either end may be the wrong one: the fault is at the later.
     const told: Record<string, string[]> = {
       'bear/min': ['bear/returnBand/min'],
       'bear/max': ['bear/returnBand/max', 'base/returnBand/min'],

@@ -32,13 +32,13 @@ const { scores: VECTORS } = JSON.parse(
   readFileSync(new URL('../vectors/scores.json', import.meta.url), 'utf8'),
 ) as { scores: Vector[] };
 
-test.each(VECTORS)('$forecast scores by $outcome', (vector) => {
+test.each(VECTORS)('$forecast scores for $outcome', (vector) => {
   const { forecast, outcome } = vector;
   const scores = scoresOf(forecast, outcome);
   const uniform = scoresOf(UNIFORM, outcome);
   expect(scores.brier).toBeCloseTo(vector.brier, 12);
   expect(scores.rankedProbability).toBeCloseTo(vector.rankedProbability, 12);
-  // toBeCloseTo takes Infinity for close to itself only.
+  // toBeCloseTo accepts Infinity only for Infinity.
   expect(scores.logarithmic).toBeCloseTo(vector.logarithmic ?? Infinity, 12);
   expect(skillOf(scores.brier, uniform.brier).value).toBeCloseTo(vector.brierSkill, 12);
   expect(skillOf(scores.rankedProbability, uniform.rankedProbability).value).toBeCloseTo(
@@ -65,7 +65,7 @@ test.each([
   expect(found.map((value) => Math.round((value ?? NaN) * 1e6) / 1e6)).toEqual(worked);
 });
 
-test('of uniform thirds all scores are known', () => {
+test('all scores of uniform thirds are as published', () => {
   for (const outcome of SCENARIO_NAMES) {
     const { brier, logarithmic, rankedProbability } = scoresOf(UNIFORM, outcome);
     expect(brier).toBeCloseTo(2 / 3, 12);
@@ -91,7 +91,7 @@ test('each is proper: its expectation is best at the true distribution', () => {
       for (const name of SCORE_NAMES) {
         expect(honest[name]).toBeLessThanOrEqual(dishonest[name] + 1e-12);
       }
-      // Strictly, where they differ by a basis point or more.
+      // Strictly better if they differ by a basis point or more.
       const differs = truth.bear !== other.bear || truth.base !== other.base;
       const isStrict = SCORE_NAMES.map((name) => honest[name] < dishonest[name]);
       expect(isStrict).toEqual(SCORE_NAMES.map(() => differs));
@@ -133,7 +133,7 @@ const relabelled = (
 });
 
 describe('relabelling', () => {
-  test('bear and bull makes no difference to any: the order is only turned round', () => {
+  test('bear and bull changes no score: the order is only reversed', () => {
     fc.assert(
       fc.property(probabilities, (points) => {
         const p = fractionsOf(points);
@@ -147,7 +147,7 @@ describe('relabelling', () => {
     );
   });
 
-  test('anything else makes none to the Brier and the logarithmic score', () => {
+  test('anything else does not change the Brier and the logarithmic score', () => {
     fc.assert(
       fc.property(probabilities, fc.constantFrom(...RELABELLINGS), (points, labels) => {
         const p = fractionsOf(points);
@@ -162,7 +162,7 @@ describe('relabelling', () => {
     );
   });
 
-  test('a near miss and a far one differs to the ranked probability score only', () => {
+  test('only the ranked probability score distinguishes a near miss from a far one', () => {
     const near = { bear: 0, base: 1, bull: 0 };
     const far = { bear: 0, base: 0, bull: 1 };
     const [a, b] = [scoresOf(near, 'bear'), scoresOf(far, 'bear')];
@@ -172,7 +172,7 @@ describe('relabelling', () => {
   });
 });
 
-describe('a score that there is not', () => {
+describe('a missing score', () => {
   test('is null with a reason', () => {
     expect(finite(Infinity)).toEqual({ value: null, reason: expect.stringContaining('infinite') });
     expect(skillOf(0.5, 0)).toEqual({ value: null, reason: expect.stringContaining('perfect') });
@@ -196,7 +196,7 @@ describe('the share of a horizon', () => {
     expect(sharesOf([day(12)], HORIZON, null)).toEqual([0]);
   });
 
-  test('ends where the outlook is closed', () => {
+  test('ends when the outlook is closed', () => {
     expect(sharesOf([day(0), day(4)], HORIZON, day(5))).toEqual([0.4, 0.1]);
     expect(sharesOf([day(0), day(4)], HORIZON, day(3))).toEqual([0.3, 0]);
     expect(sharesOf([day(0)], HORIZON, day(-1))).toEqual([0]);
@@ -207,7 +207,7 @@ describe('the share of a horizon', () => {
     .array(fc.integer({ min: -20 * 86_400, max: 40 * 86_400 }), { minLength: 1, maxLength: 30 })
     .map((seconds) => seconds.toSorted((a, b) => a - b).map((at) => day(at / 86_400)));
 
-  test('of all versions sums to what was covered', () => {
+  test('of all versions sums to the coverage', () => {
     fc.assert(
       fc.property(moments, fc.option(fc.integer({ min: -5, max: 15 })), (published, closed) => {
         const closedAt = closed === null ? null : day(closed);
@@ -227,7 +227,7 @@ describe('the share of a horizon', () => {
     );
   });
 
-  test('weighs scores: their sum is told, and their mean', () => {
+  test('weighs scores: their sum and their mean', () => {
     const standing = new StandingScores();
     for (const [share, bear] of [
       [0.2, 0.5],
@@ -241,7 +241,7 @@ describe('the share of a horizon', () => {
     expect(standing.timeWeighted.logarithmic).toBeCloseTo(0.2 * Math.log(2), 12);
   });
 
-  test('of nothing counts for nothing, however bad', () => {
+  test('of 0 counts for nothing, however bad the score', () => {
     const standing = new StandingScores();
     standing.add(0, scoresOf({ bear: 0, base: 1, bull: 0 }, 'bear'));
     expect(standing.coverage).toBe(0);

@@ -5,7 +5,7 @@ import { isGivenUp, retryAfter, secretText, signaturesOf } from '../../src/domai
 
 const secrets = fc.uint8Array({ minLength: 24, maxLength: 64 }).map((bytes) => Buffer.from(bytes));
 
-test('whatever is signed, the published library accepts it by either secret, and by no other', () => {
+test('the published library accepts every signature by either secret, and by no other', () => {
   fc.assert(
     fc.property(
       fc.tuple(secrets, secrets, secrets),
@@ -50,7 +50,7 @@ test('waits are those of the specification, and at most a tenth longer', () => {
   );
 });
 
-test('a receiver is given up after five days, and no sooner', () => {
+test('a receiver is given up on after five days, and no sooner', () => {
   const since = new Date('2026-11-20T16:00:00.000Z');
   const after = (milliseconds: number) => new Date(since.getTime() + milliseconds);
   expect(isGivenUp(since, after(5 * 86_400_000 - 1))).toBe(false);

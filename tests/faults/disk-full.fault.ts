@@ -15,7 +15,7 @@ import {
 import { keepWriting, publish, type Target, versionsOf } from '../support/writers.ts';
 
 const MEGABYTE = 1_048_576;
-/** What the disk holds: the cluster, and its log for the time of the test. */
+/** The size of the disk: the cluster, and its log during the test. */
 const DISK = 400 * MEGABYTE;
 const SLUGS = ['one', 'two', 'three'];
 /** How long the disk stays full, in milliseconds. */
@@ -48,7 +48,7 @@ afterAll(async () => {
 
 const ballast = () => path.join(disk, 'ballast');
 
-/** Takes all room that is left, to the last byte. */
+/** Fills the remaining space, to the last byte. */
 function fill(): void {
   const file = openSync(ballast(), 'w');
   for (let block = MEGABYTE; block >= 1;) {

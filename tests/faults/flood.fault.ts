@@ -18,13 +18,13 @@ beforeAll(async () => {
 });
 afterAll(cleanUp);
 
-/** What the service's process has in memory, in bytes; only Linux tells. */
+/** The memory of the service's process, in bytes; only on Linux. */
 function memory(): number {
   const status = readFileSync(`/proc/${service.pid}/status`, 'utf8');
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) * 1024;
 }
 
-/** What clients send that mean no good: a byte of a header or of a body now and then, or all they can. */
+/** Malicious clients: a byte of a header or of a body now and then, or as much as they can. */
 const KINDS: ((socket: Socket) => void)[] = [
   (socket) => socket.write('GET /v1/outlooks HTTP/1.1\r\nHost: x\r\nX-Slow: '),
   (socket) =>
@@ -32,7 +32,7 @@ const KINDS: ((socket: Socket) => void)[] = [
       `POST /v1/outlooks/${SLUG}/revisions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${key}\r\n` +
         'Content-Type: application/json\r\nContent-Length: 1000000\r\n\r\n{',
     ),
-  () => {}, // half open: says nothing at all
+  () => {}, // sends nothing at all
   (socket) => socket.write('GET /v1/outlooks?limit=100 HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(50)), // never read
 ];
 

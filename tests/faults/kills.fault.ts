@@ -80,7 +80,7 @@ test('whatever is killed, what was acknowledged is there once', async () => {
     const told = versions.slice(0, -1).map(({ rationale }) => rationale);
     expect(new Set(told).size).toBe(told.length);
     const ours = acknowledged.filter((one) => one.slug === slug);
-    // Nothing that was refused, and nothing that was not sent to the end: all was acknowledged, once.
+    // Nothing was refused or left unsent: everything was acknowledged, once.
     expect(new Set(told)).toEqual(new Set(ours.map(({ id }) => id)));
     for (const { id, version } of ours) {
       expect(versions[versions.length - version]?.rationale).toBe(id);

@@ -9,7 +9,7 @@ import { keepWriting, publish, type Target, versionsOf } from '../support/writer
 
 const SLUGS = ['one', 'two', 'three'];
 const POOL = 5;
-/** Above what waiting for a connection and for a statement take together, in milliseconds. */
+/** Longer than the limits for a connection and a statement together, in milliseconds. */
 const LONGEST = 27_000;
 
 let url = '';
@@ -38,14 +38,14 @@ afterAll(async () => {
 
 type Reading = { statuses: Map<number, number>; longest: number; stale: number; faults: string[] };
 
-/** Reads the outlooks and says what was wrong with any answer. */
+/** Reads the outlooks and reports faulty responses. */
 async function keepReading(isOver: () => boolean): Promise<Reading> {
   const reading: Reading = { statuses: new Map(), longest: 0, stale: 0, faults: [] };
   const newest = new Map<string, number>();
   for (let turn = 0; !isOver(); turn += 1) {
     const slug = SLUGS[turn % SLUGS.length] ?? '';
     const began = performance.now();
-    // Of a moment of its own each time, half of them ask the database.
+    // Half of them have an `asOf` of their own, and so query the database.
     const query = turn % 2 === 0 ? '' : `?asOf=${new Date().toISOString()}`;
     const response = await fetch(`${target.origin}/v1/outlooks/${slug}${query}`);
     const text = await response.text();
@@ -58,7 +58,7 @@ async function keepReading(isOver: () => boolean): Promise<Reading> {
       const age = response.headers.get('age');
       if (age !== null) {
         reading.stale += 1;
-        continue; // says itself that it may be of before
+        continue; // it is marked as stale
       }
       if (answer.version < (newest.get(slug) ?? 0)) reading.faults.push(`${slug} went back`);
       newest.set(slug, answer.version);

@@ -39,7 +39,7 @@ const sent: Sent[] = Array.from({ length: REQUESTS }, (_, index) => {
 });
 
 test('10,000 requests, each sent three times at random concurrency, take effect once each', async () => {
-  // Each three times, the second and third anywhere behind the first.
+  // Each three times; the second and third may come at any later place.
   const queue = sent.flatMap((one, index) => [
     { at: index, one },
     { at: index + randomInt(200), one },

@@ -14,7 +14,7 @@ import { DOCUMENT } from '../support/openapi.ts';
 import { OPERATIONS } from '../support/operations.ts';
 import { createOutlook, MERGE_PATCH, send, stored } from '../support/requests.ts';
 
-// What SECURITY.md promises, where no other test holds it.
+// The promises of SECURITY.md that no other test checks.
 
 let ledger: TestLedger;
 beforeAll(async () => {
@@ -26,7 +26,7 @@ afterAll(() => ledger.close());
 const WRITES = OPERATIONS.filter(({ operationId }) => operationId in REQUEST_EXAMPLES);
 const pointersOf = (answer: LightMyRequestResponse) =>
   answer.json<{ errors: { pointer: string }[] }>().errors.map(({ pointer }) => pointer);
-describe('what the ledger decides itself can not be sent', () => {
+describe("members that the ledger decides can't be sent", () => {
   const OWN = ['authorId', 'hash', 'previousHash', 'recordedAt', 'latestVersion', 'analystId'];
 
   test('the operations that take a body have an example', () => {
@@ -78,7 +78,7 @@ describe('a body', () => {
     },
   );
 
-  test('that names a prototype changes none', async () => {
+  test('that names a prototype changes no prototype', async () => {
     for (const name of ['__proto__', 'constructor', 'prototype']) {
       const answer = await send(
         `{"${name}": {"polluted": true}, "probabilities": {"bear": 0.2, "base": 0.5, "bull": 0.3, "${name}": {"polluted": true}}, "rationale": "R"}`,
@@ -108,7 +108,7 @@ describe('a slug', () => {
     'xn--russell-2000-downside-ab',
     '\u202erussell',
   ];
-  test.each(LOOKALIKES)('%j is no other one, nor the same', async (slug) => {
+  test.each(LOOKALIKES)('%j equals no other slug, and is refused', async (slug) => {
     const refused = await createOutlook(ledger, { slug });
     expect([refused.statusCode, pointersOf(refused)[0]]).toEqual([422, '/slug']);
     const read = await ledger.call({ url: `/v1/outlooks/${encodeURIComponent(slug)}` });
@@ -116,7 +116,7 @@ describe('a slug', () => {
   });
 });
 
-test('no cell of a CSV answer is a formula, whatever stands in the ledger', async () => {
+test('no cell of a CSV response is a formula, whatever is in the ledger', async () => {
   const created = await createOutlook(ledger, nastyOutlook('nasty'));
   const added = await send(ledger, 'POST', '/v1/outlooks/nasty/evidence', nastyEvidence());
   const kind = { name: '=cmd', unit: '+1', frequency: 'daily', source: '@SUM(1)' };
@@ -144,7 +144,7 @@ test('no cell of a CSV answer is a formula, whatever stands in the ledger', asyn
   }
 });
 
-test('a fault of our own tells its client nothing, and the log all but what was sent', async () => {
+test('an internal error shows the client nothing, and the log everything but the request', async () => {
   const lines: string[] = [];
   const logger = pino(
     { level: 'trace', serializers: LOG_SERIALIZERS },

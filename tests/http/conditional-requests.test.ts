@@ -53,7 +53,7 @@ describe.each(READS)('GET $path', ({ url, operationId }) => {
       url: operationId === 'getKey' ? keyUrl : url,
     });
 
-  test('has a strong ETag, of its body, and says who may keep it', async () => {
+  test('has a strong ETag of its body, and says who may cache it', async () => {
     const [first, second] = [await read(), await read()];
     expect(first.statusCode).toBe(200);
     expect(first.headers.etag).toMatch(STRONG);
@@ -61,7 +61,7 @@ describe.each(READS)('GET $path', ({ url, operationId }) => {
     expect(first.headers['cache-control']).toBe(CACHING[operationId] ?? CURRENT);
   });
 
-  test('answers 304 to who has it: no body, the same ETag and Cache-Control', async () => {
+  test('returns 304 to a client that has it: no body, the same ETag and Cache-Control', async () => {
     const whole = await read();
     const etag = String(whole.headers.etag);
     for (const known of [
@@ -81,7 +81,7 @@ describe.each(READS)('GET $path', ({ url, operationId }) => {
     }
   });
 
-  test('answers whole to who has something else', async () => {
+  test('returns the body to a client that has another version', async () => {
     const whole = await read();
     const bare = String(whole.headers.etag).slice(1, -1);
     for (const known of ['"other"', bare, `"${bare}x"`, `"x", W/"y"`, '', '"*"', `'${bare}'`]) {
@@ -127,14 +127,14 @@ test.for(READS.filter(({ access }) => access === 'read'))(
   },
 );
 
-test('refusals are kept by nobody and have no ETag', async () => {
+test('refusals may not be cached and have no ETag', async () => {
   for (const url of ['/v1/outlooks/nowhere', '/v1/outlooks?x=1', '/v1/keys', '/nowhere']) {
     const { headers } = await ledger.call({ url, headers: { 'if-none-match': '*' } });
     expect([headers['cache-control'], headers.etag]).toEqual([SECRET, undefined]);
   }
 });
 
-test('the ETag of a view changes with each version; that of a version never', async () => {
+test('the ETag of an outlook changes with each version; that of a version never', async () => {
   await createOutlook(ledger, { slug: 'changing' });
   const etags = async () =>
     Promise.all(
@@ -196,7 +196,7 @@ describe.each(['revision', 'patch'] as const)('If-Match guards a %s', (kind) => 
     expect(await stored(ledger)).toEqual(before);
   });
 
-  test('the ETag of a creation and of each revision lets the next through, once', async () => {
+  test('the ETag of a creation and of each revision allows the next, once', async () => {
     let etag = await etagOf();
     for (const bear of [0.1, 0.2, 0.3]) {
       const written = await write(etag, bear);
@@ -206,7 +206,7 @@ describe.each(['revision', 'patch'] as const)('If-Match guards a %s', (kind) => 
     }
   });
 
-  test('of ten at once with one ETag, one gets through', async () => {
+  test('of ten at once with one ETag, one succeeds', async () => {
     const etag = await etagOf();
     const bears = Array.from({ length: 10 }, (_, index) => (index + 1) / 100);
     const statuses = (await Promise.all(bears.map((bear) => write(etag, bear)))).map(

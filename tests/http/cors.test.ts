@@ -51,7 +51,7 @@ describe('a page of any origin', () => {
     expect(headers['access-control-allow-credentials']).toBeUndefined();
   });
 
-  test('may ask to read with a condition', async () => {
+  test('may send conditional reads', async () => {
     const { headers, statusCode } = await preflight(open, STRANGER, 'GET');
     expect(statusCode).toBe(204);
     expect(allows(headers)).toEqual({ origin: '*', methods: ['GET', 'HEAD'] });
@@ -60,7 +60,7 @@ describe('a page of any origin', () => {
   test.for(['POST', 'PATCH', 'DELETE', 'PUT'])('may not %s', async (method) => {
     const { headers } = await preflight(open, STRANGER, method);
     expect(allows(headers).methods).not.toContain(method);
-    // POST needs no leave of its own; a key and a content type do.
+    // CORS always allows POST, but a key and a content type need permission.
     expect(headers['access-control-allow-headers']).toBe(
       'If-None-Match, Last-Event-ID, X-Request-Id',
     );
@@ -72,7 +72,7 @@ describe('a page of any origin', () => {
     expect(headers['access-control-allow-origin']).toBe('*');
   });
 
-  test('may not read where reads need a key', async () => {
+  test('may not read if reads need a key', async () => {
     const options: InjectOptions = { url: URL, headers: { origin: STRANGER } };
     const { headers } = await closed.call({ ...options, as: 'analyst' });
     expect(headers['access-control-allow-origin']).toBeUndefined();
@@ -93,13 +93,13 @@ describe('a page of a configured origin', () => {
     }
   });
 
-  test('is told apart from others in caches, where reads need a key', async () => {
+  test('is distinguished from others in caches, if reads need a key', async () => {
     const { headers } = await closed.call({ url: URL, as: 'feed', headers: { origin: DESK } });
     expect(headers['access-control-allow-origin']).toBe(DESK);
     expect(String(headers.vary).split(', ')).toContain('Origin');
   });
 
-  test('gets the open reads that any page gets; who is no page gets no word of it', async () => {
+  test('gets the public reads that any page gets; requests without an origin get no CORS headers', async () => {
     for (const _ of ['made', 'kept']) {
       const asked = async (headers: Record<string, string>) =>
         (await open.call({ url: URL, headers })).headers;

@@ -24,7 +24,7 @@ const read = (url: string, headers: Record<string, string> = {}) =>
 type Row = Record<string, string>;
 const rowsOf = (body: string): Row[] => parse(body, { columns: true }) as Row[];
 
-/** What a member of an item is as a cell. */
+/** The cell for a member of an item. */
 function cell(item: Record<string, unknown>, column: string): string {
   const value = column
     .split('.')
@@ -35,7 +35,7 @@ function cell(item: Record<string, unknown>, column: string): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
-test('every list of the document is one of CSV, too', () => {
+test('every list of the document is also available as CSV', () => {
   expect(LISTS.map(({ operationId }) => operationId).toSorted()).toEqual([
     'getView',
     'listAudit',
@@ -58,7 +58,7 @@ test('every list of the document is one of CSV, too', () => {
 });
 
 describe.each(LISTS)('$operationId', ({ url }) => {
-  test('says as CSV what it says as JSON, by Accept and by format', async () => {
+  test('has the same content as CSV and as JSON, by Accept and by format', async () => {
     const [csv, json] = [await read(url, { accept: 'text/csv' }), await read(url)];
     expect(csv.headers['content-type']).toBe('text/csv; charset=utf-8; header=present');
     expect(csv.headers.etag).not.toBe(json.headers.etag);
@@ -72,7 +72,7 @@ describe.each(LISTS)('$operationId', ({ url }) => {
         expect([column, value.replace(/^'(?=[=+\-@])/, '')]).toEqual([column, told]);
       }
     }
-    // An audit trail grows by the reads of admins no more than any list does.
+    // Reads by admins do not add to the audit trail.
     const named = await read(`${url}${url.includes('?') ? '&' : '?'}format=csv`);
     expect(named.body).toBe(csv.body);
     expect(String(csv.headers.vary)).toContain('Accept,');
@@ -82,7 +82,7 @@ describe.each(LISTS)('$operationId', ({ url }) => {
     expect(asJson.body).toBe(json.body);
   });
 
-  test('has its columns also where there is nothing in it', async () => {
+  test('has its columns even if it is empty', async () => {
     const example = JSON.stringify(
       DOCUMENT.paths[LISTS.find((one) => one.url === url)?.path ?? '']?.['get']?.responses['200']
         ?.content,
@@ -92,7 +92,7 @@ describe.each(LISTS)('$operationId', ({ url }) => {
   });
 });
 
-test('a page of CSV tells where the next one is', async () => {
+test('a page of CSV links to the next one', async () => {
   const first = await read('/v1/series?limit=1&format=csv');
   const [, next = ''] = /<([^>]+)>; rel="next"/.exec(String(first.headers.link)) ?? [];
   expect(next).toContain('format=csv');
@@ -101,7 +101,7 @@ test('a page of CSV tells where the next one is', async () => {
   expect(rowsOf(second.body)[0]?.['key']).not.toBe(rowsOf(first.body)[0]?.['key']);
 });
 
-test('text comes back whole, whatever is in it', async () => {
+test('any text comes back unchanged', async () => {
   const sent = nastyOutlook('nasty');
   expect((await createOutlook(ledger, sent)).statusCode).toBe(201);
   const rationale = 'a\n=HYPERLINK(1)\rb; \u0001 =d';
@@ -111,7 +111,7 @@ test('text comes back whole, whatever is in it', async () => {
   });
   expect(revised.statusCode).toBe(201);
   const { body } = await read('/v1/outlooks/nasty/versions?format=csv');
-  // A reader that takes a lone line break for the end of a row must not.
+  // Some readers take a lone CR or LF for the end of a row, so it must be quoted.
   expect(body).toContain(`"${rationale}"`);
   const versions = rowsOf(body);
   expect(versions.map((row) => row['rationale'])).toEqual([
@@ -124,7 +124,7 @@ test('text comes back whole, whatever is in it', async () => {
   );
 });
 
-test('a kept reply is that of the type that is asked for', async () => {
+test('a cached response has the requested media type', async () => {
   const url = `/v1/outlooks/${SLUG}/versions`;
   const browser = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' };
   for (const _ of [1, 2, 3]) {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, send } from '../support/requests.ts';
 
-// Clients keep cursors over an upgrade, so each list goes on reading what it has always written.
+// Clients keep cursors over an upgrade, so each list must accept the cursors of earlier releases.
 
 const BASE = `/v1/outlooks/${SLUG}`;
 const CONDITION = `${BASE}/conditions/earnings-revisions`;

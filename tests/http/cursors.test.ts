@@ -45,7 +45,7 @@ const refused = (cursor: string) => ({
 });
 
 describe.each(LISTS)('%s', (url) => {
-  test('goes on by a cursor of its own', async () => {
+  test('continues by a cursor of its own', async () => {
     const answer = await list(`${url}?limit=1&cursor=${await cursorOf(url)}`);
     expect(answer.json<{ items: unknown[] }>().items).toHaveLength(1);
   });
@@ -55,7 +55,7 @@ describe.each(LISTS)('%s', (url) => {
     expect(await answerTo(url, cursor)).toMatchObject(refused(cursor));
   });
 
-  test('refuses what never was a cursor', async () => {
+  test('refuses a text that never was a cursor', async () => {
     const own = await cursorOf(url);
     const [query] = decoded(own);
     const never = ['', ' ', '0', 'null', 'next', '%00', '\ud83d\ude00', 'a'.repeat(12_000)];
@@ -78,7 +78,7 @@ describe.each(LISTS)('%s', (url) => {
     }
   });
 
-  test('refuses a cursor that was given twice, and one longer than any', async () => {
+  test('refuses a cursor that is sent twice, and one that is too long', async () => {
     const own = await cursorOf(url);
     const twice = await list(`${url}?cursor=${own}&cursor=${own}`);
     expect(twice.json()).toMatchObject({
@@ -89,7 +89,7 @@ describe.each(LISTS)('%s', (url) => {
     expect(await answerTo(url, long)).toMatchObject(refused(long));
   });
 
-  test('answers any other cursor with a page or a refusal, never with a fault of its own', async () => {
+  test('answers any other cursor with a page or a refusal, never with a 500', async () => {
     const own = await cursorOf(url);
     const [query, position] = decoded(own);
     const odd = fc.oneof(

@@ -19,7 +19,7 @@ const pointersOf = (answer: LightMyRequestResponse) =>
     .toSorted();
 const scenario = { title: 'T', outcome: 'O', conditions: 'C' };
 
-test('a request with many faults is told each of them, a faulty sum among them', async () => {
+test('the response to many faults lists each of them, including a wrong sum', async () => {
   const before = await stored(ledger);
   const refused = await createOutlook(ledger, {
     slug: 'Not a slug',
@@ -80,7 +80,7 @@ test('a request with many faults is told each of them, a faulty sum among them',
   expect(await stored(ledger)).toEqual(before);
 });
 
-test('a faulty sum is told beside a missing rationale, with what mends it', async () => {
+test('a wrong sum is reported beside a missing rationale, with its correction', async () => {
   const probabilities = { bear: 0.35, base: 0.45, bull: 0.25 };
   const refused = await ledger.revise({ probabilities });
   expect(refused.json()).toMatchObject({ type: '/problems/invalid-request' });
@@ -90,19 +90,19 @@ test('a faulty sum is told beside a missing rationale, with what mends it', asyn
   ]);
 });
 
-test('a faulty sum is told beside a fourth scenario', async () => {
+test('a wrong sum is reported beside a fourth scenario', async () => {
   const probabilities = { bear: 0.35, base: 0.45, bull: 0.25, crash: 0 };
   const refused = await ledger.revise({ probabilities, rationale: 'R' });
   expect(pointersOf(refused)).toEqual(['/probabilities', '/probabilities/crash']);
 });
 
-test('faults of a patch are told all at once, too', async () => {
+test('all faults of a patch are reported at once, too', async () => {
   const probabilities = { bear: 0.5, base: 0.5, bull: 0.5 };
   const refused = await patchFramework(ledger, { title: null, probabilities, colour: 'red' });
   expect(pointersOf(refused)).toEqual(['/colour', '/probabilities', '/rationale', '/title']);
 });
 
-test('unknown query parameters are told all at once, by name', async () => {
+test('all unknown query parameters are reported at once, by name', async () => {
   const refused = await ledger.call({ url: '/v1/outlooks?colour=red&limit=0&status=shut&a%2Fb=1' });
   expect(refused.statusCode).toBe(422);
   expect(faultsOf(refused)).toEqual([
@@ -151,7 +151,7 @@ function withProperty(body: Record<string, unknown>, holder: object, name: strin
   return holder === body ? { [name]: 1 } : {};
 }
 
-test('of more faults than can be read, the first hundred are told', async () => {
+test('of very many faults, the first hundred are listed', async () => {
   const names = Array.from({ length: 5000 }, (_, index) => [`odd-${index}`, index] as const);
   const refused = await createOutlook(ledger, { slug: 'many', ...Object.fromEntries(names) });
   expect(refused.json()).toMatchObject({

@@ -4,7 +4,7 @@ import { LOG_SERIALIZERS } from '../../src/http/logging.ts';
 import { createDatabase, openDatabase } from '../support/database.ts';
 import { buildSilentApp } from '../support/ledger.ts';
 
-test('the log tells each request with its id, and no key, wherever a client puts one', async () => {
+test('the log has each request with its id, and no key, wherever a client puts one', async () => {
   const lines: string[] = [];
   const logger = pino(
     { level: 'trace', serializers: LOG_SERIALIZERS },
@@ -25,7 +25,7 @@ test('the log tells each request with its id, and no key, wherever a client puts
   expect(told).not.toContain('kkk');
 });
 
-test('the log tells what is wrong with a connection, and not how to cancel its queries', () => {
+test('the log says what is wrong with a connection, but not how to cancel its queries', () => {
   const error = Object.assign(new Error('terminated'), { code: '57P01', client: { secretKey: 7 } });
   const told = LOG_SERIALIZERS.err(error);
   expect(told).toMatchObject({ message: 'terminated', code: '57P01' });

@@ -32,13 +32,13 @@ describe.each(PATHS)('%s', (_, operations) => {
     expect(await stored(ledger)).toEqual(before);
   });
 
-  test('answers OPTIONS with what it takes', async () => {
+  test('answers OPTIONS with the allowed methods', async () => {
     const answer = await ledger.call({ method: 'OPTIONS', url });
     expect([answer.statusCode, answer.body]).toEqual([204, '']);
     expect(allowedBy(answer.headers)).toEqual(allow);
   });
 
-  test('refuses another method before it looks at the body, the key or the query', async () => {
+  test('refuses another method before it checks the body, the key or the query', async () => {
     const answer = await ledger.call({
       method: taken.has('PUT') ? 'DELETE' : 'PUT',
       url: `${url}?colour=red`,
@@ -52,7 +52,7 @@ describe.each(PATHS)('%s', (_, operations) => {
   });
 });
 
-test('every path is documented with an operation or more', () => {
+test('every path is documented with at least one operation', () => {
   expect(PATHS.length).toBeGreaterThan(10);
 });
 

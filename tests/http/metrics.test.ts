@@ -44,7 +44,7 @@ test('is what Prometheus reads: each metric explained, each value a number', asy
   for (const [, value] of own) expect(value).not.toBeNaN();
 });
 
-test('the alerting rules and the runbooks speak of what there is', async () => {
+test('the alerting rules and the runbooks name existing metrics', async () => {
   const docs = new URL('../../docs/operate/', import.meta.url);
   const rules = readFileSync(new URL('alerts.yml', docs), 'utf8');
   const runbooks = readFileSync(new URL('runbooks/README.md', docs), 'utf8');
@@ -84,7 +84,7 @@ test('counts requests by route and status, whatever the URL was', async () => {
   ).toBe(3);
 });
 
-test('tells what is answered from memory, and does not time it', async () => {
+test('counts responses from the cache, and does not time them', async () => {
   const url = `/v1/outlooks/${SLUG}`;
   await ledger.call({ url });
   const before = await scrape();
@@ -99,7 +99,7 @@ test('tells what is answered from memory, and does not time it', async () => {
   expect(after.get('outlook_ledger_kept_replies_bytes')).toBeGreaterThan(1000);
 });
 
-test('tells of streams, of the change feed and of connections', async () => {
+test('reports streams, the change feed and connections', async () => {
   const origin = await ledger.app.listen({ port: 0, host: '127.0.0.1' });
   const client = await connect(`${origin}/v1/events`);
   const open = await scrape();
@@ -112,7 +112,7 @@ test('tells of streams, of the change feed and of connections', async () => {
   await expect.poll(async () => (await scrape()).get('outlook_ledger_event_streams')).toBe(0);
 });
 
-test('never holds a key, nor what clients wrote', async () => {
+test("never contains a key or a client's text", async () => {
   await ledger.call({ url: `/v1/outlooks/${ledger.keys.admin}`, as: 'admin' });
   await ledger.call({ url: `/${ledger.keys.admin}?${ledger.keys.admin}` });
   const { body } = await ledger.call({ url: '/metrics' });

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, patchFramework, send } from '../support/requests.ts';
 
-// The list of outlooks is ordered and filtered by what writers change. What a walk through it promises
+// Writers change what the list of outlooks is ordered and filtered by. What a walk through it promises
 // meanwhile.
 
 const OUTLOOKS = 10;
@@ -24,7 +24,7 @@ async function create(): Promise<void> {
 
 const slugOf = (which: number) => `case-${(which % OUTLOOKS) + 1}`;
 
-/** Revises one of the first outlooks, whichever `which` comes to. */
+/** Revises one of the first outlooks, chosen by `which`. */
 async function revise(which: number): Promise<void> {
   const url = `/v1/outlooks/${slugOf(which)}`;
   const { version } = (await ledger.call({ url })).json<Item>();
@@ -37,7 +37,7 @@ async function reword(which: number, title: string): Promise<void> {
   await patchFramework(ledger, { title, rationale: 'R' }, { slug: slugOf(which) });
 }
 
-// What revisions change decides on each: where an outlook stands, whether it is shown, or both.
+// Revisions change the place of an outlook in each of these, or whether it is shown, or both.
 const QUERIES = [
   '',
   'sort=publishedAt',
@@ -56,7 +56,7 @@ const query: fc.Arbitrary<() => string> = fc.tuple(fc.constantFrom(...QUERIES), 
       isAsOf ? `${text}&${asOfNow()}` : text,
 );
 
-/** What all pages show; `between` runs before each page but the first. */
+/** The items of all pages; `between` runs before each page but the first. */
 async function walk(
   limit: number,
   between = async (_page: number) => {},

@@ -9,7 +9,7 @@ beforeAll(async () => {
 });
 afterAll(() => ledger.close());
 
-test('the kinds of problems are listed, each with what it means and how to mend it', async () => {
+test('the kinds of problems are listed, each with its meaning and fix', async () => {
   const list = await ledger.call({ url: '/problems' });
   expect(list.json()).toEqual({
     items: Object.entries(PROBLEMS).map(([code, told]) => ({ type: `/problems/${code}`, ...told })),
@@ -139,7 +139,7 @@ describe('refused', () => {
     expect(answer.statusCode).toBe(status);
   });
 
-  test('is a body that is no UTF-8', async () => {
+  test('is a body that is not UTF-8', async () => {
     const bytes = Buffer.from(body).fill(0xff, 11, 14);
     expect((await ledger.call(post(bytes))).json()).toMatchObject({
       type: '/problems/malformed-request',
@@ -212,7 +212,7 @@ describe('the request id', () => {
     },
   );
 
-  test('is made where none is sent, another each time', async () => {
+  test('is generated if none is sent, a different one each time', async () => {
     const [first, second] = [
       await ledger.call({ url: '/healthz' }),
       await ledger.call({ url: '/healthz' }),
@@ -222,7 +222,7 @@ describe('the request id', () => {
   });
 });
 
-test('a fault of our own tells nothing of what is behind it', async () => {
+test('an internal error reveals nothing of its cause', async () => {
   const broken = await startLedger();
   await broken.pool.query('drop table frameworks cascade');
   for (const url of [`/v1/outlooks/${SLUG}`, '/v1/outlooks']) {

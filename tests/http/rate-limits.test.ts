@@ -21,7 +21,7 @@ afterEach(async () => {
   await ledger.close();
 });
 
-/** A read that no memory answers. */
+/** A read that is never cached. */
 let moment = 0;
 const ask = (remoteAddress = '127.0.0.1', headers: Record<string, string> = {}) =>
   ledger.call({
@@ -37,7 +37,7 @@ const told = ({ statusCode, headers }: LightMyRequestResponse) => [
 ];
 
 describe('an address', () => {
-  test('is told what it may ask for, then when to go on, and goes on then', async () => {
+  test('gets its limits, then when to continue, and may continue then', async () => {
     vi.useFakeTimers({ toFake: ['Date'], now: new Date('2026-11-20T16:00:00Z') });
     await start({ rateLimitPerAddress: 2 });
     const policy = '"address";q=2;w=60';
@@ -62,7 +62,7 @@ describe('an address', () => {
     expect((await ask('2001:db8:0:1::1')).statusCode).toBe(200);
   });
 
-  test('that asks too much is still told of the health, and what is kept', async () => {
+  test('that is over its limit still gets the health checks and cached responses', async () => {
     await start({ rateLimitPerAddress: 1 });
     expect((await ledger.call({ url: URL })).statusCode).toBe(200);
     expect((await ask()).statusCode).toBe(429);
@@ -72,14 +72,14 @@ describe('an address', () => {
     }
   });
 
-  test('is counted before its key is looked at, and on URLs that are not there', async () => {
+  test('is counted before its key is checked, and for missing URLs', async () => {
     await start({ rateLimitPerAddress: 1 });
     expect((await ledger.call({ url: '/nowhere' })).statusCode).toBe(404);
     expect((await ledger.call({ url: '/v1/keys' })).statusCode).toBe(429);
   });
 });
 
-test('a key is counted from whatever address it is used, and apart from others', async () => {
+test('a key is counted across addresses, and apart from other keys', async () => {
   await start({ rateLimitPerKey: 1, rateLimitPerAddress: 10 });
   const first = await ledger.revise(revision(0.4));
   expect(told(first).slice(0, 3)).toEqual([
@@ -104,7 +104,7 @@ test('a key is counted from whatever address it is used, and apart from others',
   expect(rows).toEqual([{ latest_version: 2 }]);
 });
 
-test('0 takes any number', async () => {
+test('0 means no limit', async () => {
   await start({});
   const answers = await Promise.all(Array.from({ length: 50 }, () => ask()));
   expect(new Set(answers.map(({ statusCode }) => statusCode))).toEqual(new Set([200]));
@@ -112,7 +112,7 @@ test('0 takes any number', async () => {
 });
 
 describe('of requests at work at once', () => {
-  test('an address has half, others the rest, and both go on when it is over', async () => {
+  test('an address gets half, others the rest, and both continue afterwards', async () => {
     await start({ requestsAtOnce: 4 });
     const owner = await openSession(ledger.url);
     await owner.query('begin; lock table outlooks in access exclusive mode');
@@ -146,13 +146,13 @@ describe('of requests at work at once', () => {
   });
 });
 
-describe('who is behind a proxy', () => {
+describe('a client behind a proxy', () => {
   const by = (forwarded: string, proto = 'http') => ({
     'x-forwarded-for': forwarded,
     'x-forwarded-proto': proto,
   });
 
-  test('is taken at its word only where the proxy is trusted', async () => {
+  test('is identified by its header only if the proxy is trusted', async () => {
     await start({ rateLimitPerAddress: 1, trustedProxies: ['10.0.0.0/8'] });
     expect((await ask('10.1.1.1', by('203.0.113.1'))).statusCode).toBe(200);
     expect((await ask('10.2.2.2', by('203.0.113.2'))).statusCode).toBe(200);
@@ -162,7 +162,7 @@ describe('who is behind a proxy', () => {
     expect((await ask('192.0.2.1', by('203.0.113.4'))).statusCode).toBe(429);
   });
 
-  test('is asked to stay with TLS where that is how they came', async () => {
+  test('gets the header for TLS if it came over TLS', async () => {
     await start({ trustedProxies: ['10.0.0.1'] });
     const field = 'strict-transport-security';
     const read = (remoteAddress: string, proto: string, url = URL) =>

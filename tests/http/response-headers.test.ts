@@ -20,7 +20,7 @@ function commonHeaders(
   return Object.fromEntries(names.map((name) => [name, headers[name]]));
 }
 
-describe.each([false, true])('where reads require a key: %s', (requireKeyForReads) => {
+describe.each([false, true])('if reads require a key: %s', (requireKeyForReads) => {
   let ledger: TestLedger;
   beforeEach(async () => {
     ledger = await startLedger({ requireKeyForReads, trustedProxies: ['127.0.0.1'] });

@@ -99,7 +99,7 @@ async function acceptedQueries(url: string, name: string): Promise<Query[]> {
 }
 
 describe.for(READS)('%s', ([url, names]) => {
-  test.for(names)('%s that is wrong is all that is wrong', async (name) => {
+  test.for(names)('only %s is reported if only that is wrong', async (name) => {
     const refused = await refusedValues(url, name);
     const [companions = {}] = VALID[name] ?? [];
     expect(refused).not.toEqual([]);
@@ -362,7 +362,7 @@ const LACKING = OPERATIONS.flatMap(({ method, path, url }) => {
   );
 });
 
-test.for(LACKING)('%s %s says of %s what is required', async ([method, url, body, type, names]) => {
+test.for(LACKING)('%s %s says what %s lacks', async ([method, url, body, type, names]) => {
   const headers = { 'content-type': type };
   const answer = await ledger.call({ method, url, as: 'admin', headers, payload: body });
   expect(answer.statusCode, answer.body).toBe(422);

@@ -14,7 +14,7 @@ const OUTLOOKS = 1_200;
 let pool: pg.Pool;
 let app: FastifyInstance;
 beforeAll(async () => {
-  // One connection, so that what it counts can be asked for.
+  // One connection, so that its statistics can be read.
   pool = openDatabase(await createDatabase(), 1);
   await loadSamples(pool, new Date('2026-11-20T16:00:00.000Z'));
   // What it looks at would be counted, too.
@@ -114,7 +114,7 @@ const PATHS = [
   `/v1/outlooks/${SLUG}/versions?limit=10`,
   '/v1/outlooks?limit=10',
 ];
-test.each(PATHS)('%s looks at a few of many versions', async (path) => {
+test.each(PATHS)('%s reads a few of many versions', async (path) => {
   // Some for a cold start; then as often as Postgres needs to settle on a plan.
   for (let turn = 0; turn < 10; turn += 1) {
     const before = await pagesRead('outlook_versions');
@@ -139,7 +139,7 @@ test.each([
   }
 });
 
-test('observations that come in are judged by a few of many', async () => {
+test('new observations are evaluated by reading a few of many', async () => {
   const now = () => new Date('2026-11-21T00:00:00Z');
   for (let turn = 0; turn < 7; turn += 1) {
     const before = await pagesRead('observations');
@@ -172,7 +172,7 @@ async function resolveOutlooks(): Promise<void> {
   await pool.query('vacuum (analyze)');
 }
 
-test('a track record goes through what it is about, page by page', async () => {
+test('a track record reads only its own outlooks, page by page', async () => {
   await resolveOutlooks();
   // Each with its versions, and its author with them.
   const record = async (url: string) => {
@@ -192,6 +192,6 @@ test('a track record goes through what it is about, page by page', async () => {
   const { rows } = await pool.query<{ id: string }>('select id from analysts limit 1');
   const author = await record(`/v1/analysts/${rows[0]?.id}/track-record`);
   expect([author.n, author.scores]).toEqual([OUTLOOKS, all.scores]);
-  // Where there are many a page is entered by its key: what it costs is what it has.
+  // With many rows a page starts at its key, so its cost depends only on its own rows.
   expect(author.pages).toBeLessThan(2 * all.pages + 100);
 });

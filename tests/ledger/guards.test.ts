@@ -5,7 +5,7 @@ import { publish, publishSecond } from '../support/outlooks.ts';
 import { attempt, openSession, refusal } from '../support/plain-sql.ts';
 import { event, outlook, version } from '../support/rows.ts';
 
-// Each statement here differs in one thing from one that the database takes.
+// Each statement here differs in one thing from one that the database accepts.
 
 let ledger: TestLedger;
 let owner: pg.Client;
@@ -20,7 +20,7 @@ afterAll(async () => {
   await ledger.close();
 });
 
-test('a version, with its event, that breaks no rule is taken', async () => {
+test('a version that breaks no rule is accepted, with its event', async () => {
   expect(await attempt(owner, event())).toBeNull();
 });
 
@@ -107,7 +107,7 @@ test('of two versions in one statement the second must follow the first', async 
   expect(await refusal(owner, twice)).toBe('outlook_versions_gapless');
 });
 
-test('a version tells its own transaction, whatever is sent', async () => {
+test('a version records its own transaction, whatever is sent', async () => {
   await owner.query('begin');
   await owner.query(version({ transaction_id: `'1'` }));
   const { rows } = await owner.query(

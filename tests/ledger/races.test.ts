@@ -26,7 +26,7 @@ const patch = (body: object) =>
     payload: JSON.stringify(body),
   });
 
-test('200 revisions by 20 clients are versions 2 … 201, each whole', async () => {
+test('200 revisions by 20 clients are versions 2 … 201, each complete', async () => {
   await ledger.app.listen({ host: '127.0.0.1', port: 0 });
   const url = `${ledger.app.listeningOrigin}/v1/outlooks/${SLUG}/revisions`;
   const headers = {
@@ -52,7 +52,7 @@ test('200 revisions by 20 clients are versions 2 … 201, each whole', async () 
   for (const answer of answered) expect(history[answer.version - 1]).toEqual(answer);
 });
 
-test('of two creators of one slug one gets it', async () => {
+test('of two simultaneous creations of one slug, one succeeds', async () => {
   const body = { ...SAMPLE_OUTLOOK, slug: 'contested' };
   const create = () =>
     ledger.call({ method: 'POST', url: '/v1/outlooks', as: 'analyst', payload: body });
@@ -62,7 +62,7 @@ test('of two creators of one slug one gets it', async () => {
   expect(rows).toEqual([{ frameworks: 2 }]);
 });
 
-test('of two creators of one instrument one gets it', async () => {
+test('of two simultaneous creations of one instrument, one succeeds', async () => {
   const payload = { symbol: 'SPX', name: 'S&P 500', kind: 'index' };
   const create = () =>
     ledger.call({ method: 'POST', url: '/v1/instruments', as: 'analyst', payload });
@@ -70,7 +70,7 @@ test('of two creators of one instrument one gets it', async () => {
   expect(statusesOf(answers)).toEqual([201, 409]);
 });
 
-test('framework patches and revisions at once lose nothing of each other', async () => {
+test('simultaneous framework patches and revisions lose nothing of each other', async () => {
   const answers = await Promise.all(
     Array.from({ length: 20 }, (_, index) =>
       index % 2 === 0
@@ -93,7 +93,7 @@ test('framework patches and revisions at once lose nothing of each other', async
   }
 });
 
-test('of writers who read the same version, If-Match lets one through', async () => {
+test('of writers who read the same version, one succeeds with If-Match', async () => {
   const { etag } = (await ledger.call({ url: `/v1/outlooks/${SLUG}` })).headers;
   const headers = { 'if-match': String(etag) };
   const answers = await Promise.all(
@@ -103,7 +103,7 @@ test('of writers who read the same version, If-Match lets one through', async ()
   expect((await read(`/v1/outlooks/${SLUG}`)).version).toBe(2);
 });
 
-test('keys issued at once under one new name are of one analyst', async () => {
+test('keys issued at once under one new name belong to one analyst', async () => {
   const now = new Date();
   const issue = () =>
     issueKey(ledger.pool, { name: 'Night desk', role: 'analyst', expiresAt: null }, now);
@@ -112,7 +112,7 @@ test('keys issued at once under one new name are of one analyst', async () => {
   expect(new Set(issued.map((each) => each.issued.analyst.id)).size).toBe(1);
 });
 
-test('a revocation that races a request stays', async () => {
+test('a revocation that races a request persists', async () => {
   const { rows } = await ledger.pool.query(`select id from api_keys where role = 'feed'`);
   const url = `/v1/keys/${rows[0].id}`;
   const revoke = () => ledger.call({ method: 'DELETE', url, as: 'admin' });
@@ -178,7 +178,7 @@ describe('while another session holds the outlook', () => {
     },
   );
 
-  test('a revision that waits longer than a lock may take is 503', async () => {
+  test('a revision that waits too long for the lock is 503', async () => {
     const { rows } = await ledger.pool.query('show lock_timeout');
     expect(rows).toEqual([{ lock_timeout: '2s' }]);
     await shortenWaits(ledger.pool);
@@ -190,7 +190,7 @@ describe('while another session holds the outlook', () => {
     expect((await read(`/v1/outlooks/${SLUG}`)).version).toBe(2);
   });
 
-  test('reads go on', async () => {
+  test('reads continue', async () => {
     const letGo = await lockOutlook();
     const revising = ledger.revise(distinctRevision(1));
     await waiting();

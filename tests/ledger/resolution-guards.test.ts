@@ -6,7 +6,7 @@ import { fillLedger } from '../support/outlooks.ts';
 import { attempt, openSession, refusal } from '../support/plain-sql.ts';
 import { version } from '../support/rows.ts';
 
-// Each statement here differs in one thing from one that the database takes.
+// Each statement here differs in one thing from one that the database accepts.
 
 let ledger: TestLedger;
 let owner: pg.Client;
@@ -199,12 +199,12 @@ test.each([
   expect(await refusal(owner, statement)).toBe(rule);
 });
 
-test('sums are those of what stood within the horizon', async () => {
+test('sums cover the versions that were current within the horizon', async () => {
   const { rows } = await owner.query<Record<string, number> & { source: string; leads: Buffer }>(
     `select * from forecast_sums
       where outlook_id = ${outlook('resolved-case')} order by source, analyst_id nulls first`,
   );
-  // A millisecond of 365 days, of a version that never stood, the consensus after it, and a view.
+  // A millisecond of 365 days, a version that was never current, the consensus after it, and a view.
   const share = 1 / (365 * 86_400_000);
   expect(rows.map(({ source }) => source)).toEqual(['version', 'version', 'view']);
   for (const row of rows) {

@@ -5,7 +5,7 @@ import { EVIDENCE_ID } from '../support/operations.ts';
 import { fillLedger, publish } from '../support/outlooks.ts';
 import { attempt, openSession, refusal } from '../support/plain-sql.ts';
 
-// Each statement here differs in one thing from one that the database takes.
+// Each statement here differs in one thing from one that the database accepts.
 
 let ledger: TestLedger;
 let owner: pg.Client;
@@ -26,7 +26,7 @@ const insert = (table: string, values: Values) =>
 const outlookId = (slug = SLUG) => `(select id from outlooks where slug = '${slug}')`;
 const author = `(select author_id from outlook_versions limit 1)`;
 
-/** A row that the database takes, with what is changed. */
+/** A row that the database accepts, with changes. */
 const rowOf =
   (table: string, usual: Values) =>
   (change: Values = {}) =>
@@ -360,7 +360,7 @@ describe('is refused', () => {
   });
 });
 
-test('what is owed follows the conditions and their answers', async () => {
+test('a due review follows from the conditions and their answers', async () => {
   const owed = async () =>
     (
       await owner.query<{ review_reasons: string[]; condition_states: object }>(
@@ -393,7 +393,7 @@ test('what is owed follows the conditions and their answers', async () => {
   }
 });
 
-test('a rule is part of its framework, whole and sealed', async () => {
+test('a rule is part of its framework, complete and sealed', async () => {
   const framework = `(select framework_id from outlooks where slug = '${SLUG}')`;
   const comparison = insert('condition_comparisons', {
     framework_id: framework,

@@ -34,7 +34,7 @@ async function transactions(): Promise<number> {
   return rows[0].count;
 }
 
-test('each is judged by itself, on what the one before left', async () => {
+test('each is decided by itself, on the state that the previous one left', async () => {
   await changeState(ledger.pool, `status = 'void'`, `slug = 'closed'`);
   const { probabilities } = (await ledger.call({ url: '/v1/outlooks/same' })).json<Outlook>();
   const statuses = await Promise.all([
@@ -55,7 +55,7 @@ test('each is judged by itself, on what the one before left', async () => {
   expect(await transactions()).toBeLessThan(12);
 });
 
-test('one whose outlook is held waits by itself', async () => {
+test('one whose outlook is locked waits by itself', async () => {
   await owner.query(`begin; select from outlooks where slug = 'held' for update`);
   const held = revise('held', distinctRevision(1));
   const others = await Promise.all(
@@ -66,7 +66,7 @@ test('one whose outlook is held waits by itself', async () => {
   expect(await held).toBe(201);
 });
 
-test('one that Postgres refuses takes no other with it', async () => {
+test('one that Postgres refuses affects no other', async () => {
   await owner.query(
     `create function refuse_some() returns trigger language plpgsql as
        $$ begin perform refuse('some', 'this one'); return null; end $$;

@@ -37,7 +37,7 @@ afterEach(async () => {
   await pool.end();
 });
 
-/** As a superuser does it: no trigger runs, and no constraint stands in the way. */
+/** As a superuser: no trigger runs, and no constraint is checked. */
 async function tamper(statement: string): Promise<void> {
   await owner.query('set session_replication_role = replica');
   await owner.query(
@@ -49,7 +49,7 @@ async function tamper(statement: string): Promise<void> {
 const another = `(select id from outlooks where slug = 'another')`;
 const ofVersion = (version: number) => `outlook_id = ${another} and version = ${version}`;
 
-test('an untouched ledger is whole', async () => {
+test('an unaltered ledger is intact', async () => {
   expect(await verifyLedger(pool)).toEqual({ versions: 11, faults: [] });
 });
 
@@ -153,7 +153,7 @@ test('a view whose versions have a gap is found', async () => {
   expect(faults).toMatchObject([{ slug: SLUG, fault: expect.stringContaining('a view') }]);
 });
 
-test('each outlook is told of, with what is wrong first', async () => {
+test('each outlook is reported, with its first fault', async () => {
   await tamper(`update outlook_versions set rationale = 'Never said'`);
   const { faults } = await verifyLedger(pool);
   expect(faults.map(({ slug, version }) => [slug, version])).toEqual([
@@ -163,7 +163,7 @@ test('each outlook is told of, with what is wrong first', async () => {
   ]);
 });
 
-test('a hash that was noted is found where it stands', async () => {
+test('a noted hash is found in its version', async () => {
   expect(await findByHash(pool, noted)).toEqual({ slug: 'another', version: 3 });
   await tamper(`update outlook_versions set hash = sha256('other') where ${ofVersion(3)}`);
   expect(await findByHash(pool, noted)).toBeNull();

@@ -130,7 +130,7 @@ describe('frameworks', () => {
     }
   });
 
-  test('of a transaction that is undone are not remembered', async () => {
+  test('of a transaction that is rolled back are not cached', async () => {
     const cache = emptyCache();
     await publish(ledger, 'undone');
     const author = { id: '', name: '' };
@@ -153,7 +153,7 @@ describe('frameworks', () => {
     expect((await read('/v1/outlooks/undone')).version).toBe(1);
   });
 
-  test('that are missing are an error, and not an empty view', async () => {
+  test('that are missing are an error, and not an empty outlook', async () => {
     await expect(readFramework(ledger.pool, emptyCache(), -1)).rejects.toThrow('framework -1');
   });
 });
@@ -169,7 +169,7 @@ describe('a history', () => {
     }
   });
 
-  test('is whole and chained, and each version says what stood before', async () => {
+  test('is complete and chained, and each version has the previous probabilities', async () => {
     const history = await historyOf(SLUG_OF_FIVE, read);
     expect(history).toHaveLength(5);
     expect(chainFault(history)).toBeNull();
@@ -221,7 +221,7 @@ test('a clock that goes back leaves the times in the order of the versions', asy
   expect(hours).toEqual([0, 1, 1, 1, 2]);
 });
 
-test('what the owner rewrites with the guards off shows in the chain', async () => {
+test('the chain reveals what the owner rewrites with the guards off', async () => {
   await publish(ledger, 'tampered');
   const payload = distinctRevision(1);
   const url = '/v1/outlooks/tampered/revisions';

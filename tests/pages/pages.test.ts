@@ -50,7 +50,7 @@ describe('the page of an outlook', () => {
     }
   });
 
-  test('says what changed last, on what evidence, and where the conditions and the market stand', async () => {
+  test('shows the last change, its evidence, and the state of the conditions and the market', async () => {
     const { $ } = await page(PATH);
     expect($('#change strong').text()).toBe(
       'Probabilities (in percentage points): Bear +5, Base −5',
@@ -75,7 +75,7 @@ describe('the page of an outlook', () => {
     expect($('#evidence article').text()).toContain('supports bear');
   });
 
-  test('of a past version says what that said, and offers no revision', async () => {
+  test('of a past version shows that version, and offers no revision', async () => {
     const { $, answer } = await page(`${PATH}?version=1`);
     expect($('#probabilities tbody tr').first().text()).toContain('30%');
     expect($('#revise-panel').length + $('#evidence').length).toBe(0);
@@ -98,13 +98,13 @@ describe('the page of an outlook', () => {
     const told = inLine($('#diff').text());
     expect(told).toContain('Reworded.');
     expect(told).toContain('absent');
-    // Unasked, where the wording changed.
+    // Shown by default if the wording changed.
     expect((await page(PATH)).$('#diff h2').text()).toBe('From version 2 to version 3');
     const { $: same } = await page(`${PATH}?version=2&against=2`, 422);
     expect(same('main').text()).toContain('must be another version than 2');
   });
 
-  test('as of a day is what stood at its end, and of today current version', async () => {
+  test('as of a day shows the version at its end, and of today the current one', async () => {
     ledger.clock.now = new Date('2026-11-21T10:00:00Z');
     await ledger.revise({
       probabilities: { bear: 0.32, base: 0.43, bull: 0.25 },
@@ -159,7 +159,7 @@ describe('the page of an outlook', () => {
     expect(next('#history > p a')).toHaveLength(0);
   });
 
-  test('of a resolved outlook says what came about and how it scored', async () => {
+  test('of a resolved outlook shows the outcome and the scores', async () => {
     await createOutlook(ledger, { slug: 'ended', title: 'Ended' });
     ledger.clock.now = new Date('2026-12-21T10:00:00Z');
     const body = { outcome: 'bear', realisedReturn: -0.2, reason: 'It fell by a fifth.' };
@@ -177,7 +177,7 @@ describe('the page of an outlook', () => {
     expect($('#revise-panel')).toHaveLength(0);
   });
 
-  test('unfolds with its picture where a link to it is shared', async () => {
+  test('has a preview with a picture for shared links', async () => {
     const { $ } = await page(PATH);
     const told = (property: string) => $(`meta[property="og:${property}"]`).attr('content');
     expect([told('title'), told('url'), told('type')]).toEqual([
@@ -195,7 +195,7 @@ describe('the page of an outlook', () => {
     ).toEqual([told('image:width'), told('image:height')]);
   });
 
-  test('says what can be said where an instrument has no closes, and shows what no page can hold', async () => {
+  test('shows everything else if an instrument has no closes, and replaces control characters', async () => {
     await send(ledger, 'POST', '/v1/instruments', { symbol: 'BARE', name: 'Bare', kind: 'index' });
     const rationale = 'Before \u0001 and \u001b[31m after.';
     await createOutlook(ledger, { slug: 'bare', title: 'Bare', instrument: 'BARE', rationale });
@@ -206,13 +206,13 @@ describe('the page of an outlook', () => {
     expect(['\u0001', '\u001b'].filter((one) => answer.body.includes(one))).toEqual([]);
   });
 
-  test('minds nothing that whoever shares a link adds to it', async () => {
+  test('ignores what others add to a shared link', async () => {
     for (const url of [PATH, '/']) {
       expect((await page(`${url}?utm_source=x&fbclid=y`)).$('h1').length).toBe(1);
     }
   });
 
-  test('is told of as a page where it can not be shown', async () => {
+  test("is a page with the problem if it can't be shown", async () => {
     const { $, answer } = await page('/outlooks/nowhere', 404);
     expect($('main').text()).toContain('There is no outlook "nowhere".');
     expect(answer.headers['cache-control']).toBe('no-store');
@@ -226,7 +226,7 @@ describe('the page of an outlook', () => {
 });
 
 describe('the list', () => {
-  test('has each outlook, and finds by what is asked', async () => {
+  test('has each outlook, and applies the filters', async () => {
     const { $ } = await page('/');
     expect(
       $('.outlooks h2 a')
@@ -254,14 +254,14 @@ describe('the list', () => {
     await page('/?status=shut', 422);
   });
 
-  test('goes on page by page', async () => {
+  test('continues page by page', async () => {
     const { $ } = await page('/?limit=4');
     const next = $('a[rel=next]').attr('href') ?? '';
     const { $: last } = await page(next);
     expect(last('.outlooks > li')).toHaveLength(1);
   });
 
-  test('of an empty ledger says what comes first', async () => {
+  test('of an empty ledger says what to do first', async () => {
     const empty = await startLedger({ samples: false });
     const { body } = await empty.call({ url: '/' });
     expect(load(body)('.empty').text()).toBe(
@@ -271,7 +271,7 @@ describe('the list', () => {
   });
 });
 
-test('text of analysts is text on pages, in every field', async () => {
+test('text of analysts is never markup, in any field', async () => {
   const [sent, item] = [nastyOutlook('nasty'), nastyEvidence()];
   expect((await createOutlook(ledger, sent)).statusCode).toBe(201);
   expect((await send(ledger, 'POST', '/v1/outlooks/nasty/evidence', item)).statusCode).toBe(201);
@@ -296,8 +296,8 @@ test('text of analysts is text on pages, in every field', async () => {
   expect(list('.outlooks').text()).toContain(String(sent['title']));
 });
 
-describe('what pages are made of', () => {
-  test('is kept for ever, under the digest of all of it', async () => {
+describe('the assets of pages', () => {
+  test('are cached for ever, under the digest of all of them', async () => {
     const { $ } = await page('/');
     const urls = $('link[rel=stylesheet], link[rel=icon], script')
       .toArray()
@@ -329,7 +329,7 @@ describe('what pages are made of', () => {
     }
   });
 
-  test('imports nothing but its own parts', async () => {
+  test('import only each other', async () => {
     const { $ } = await page('/');
     const base = ($('script').last().attr('src') ?? '').replace(/[^/]+$/, '');
     for (const name of [
@@ -375,7 +375,7 @@ describe('a key as a browser sends it', () => {
     expect([asked.statusCode, asked.headers['www-authenticate']]).toEqual([401, challenges]);
   });
 
-  test('opens reads, as the password or as the name', async () => {
+  test('allows reads, as the password or as the name', async () => {
     const named = `Basic ${Buffer.from(`${closed.keys.feed}:`).toString('base64')}`;
     const urls = [PATH, '/', `/v1/outlooks/${SLUG}/chart.svg`, `/v1/outlooks/${SLUG}`];
     for (const url of urls) {
@@ -400,7 +400,7 @@ describe('a key as a browser sends it', () => {
     expect(statusCode).toBe(401);
   });
 
-  test('opens no write, which a page of another origin could make a browser send', async () => {
+  test('allows no write, which a page of another origin could make a browser send', async () => {
     const payload = {
       probabilities: { bear: 0.35, base: 0.4, bull: 0.25 },
       rationale: 'Not mine.',

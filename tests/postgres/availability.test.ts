@@ -12,7 +12,7 @@ afterEach(() => ledger.close());
 
 const revision = { probabilities: { bear: 0.35, base: 0.4, bull: 0.25 }, rationale: 'Why.' };
 
-test('an outlook that somebody holds locked takes no other outlook down with it', async () => {
+test('an outlook that stays locked affects no other outlook', async () => {
   await createOutlook(ledger, { slug: 'other' });
   const holder = new pg.Client({ connectionString: ledger.url });
   await holder.connect();
@@ -34,7 +34,7 @@ test('a write that finds no free connection on the server is 503, as a read is',
   try {
     const url = new URL(ledger.url);
     url.username = 'limited';
-    // A transaction opens its connection itself, and what that meets comes unwrapped.
+    // A transaction opens its connection itself, so its errors are not wrapped.
     await ledger.pool.query('alter role limited connection limit 0');
     const pool = new pg.Pool({ connectionString: url.href });
     const met: unknown = await pool.connect().catch((error: unknown) => error);

@@ -34,7 +34,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** All rows of all tables as text, but for what says which transaction wrote them. */
+/** All rows of all tables as text, without transaction ids. */
 async function contents(pool: pg.Pool): Promise<Record<string, string[]>> {
   const tables = [...TABLES, ...SWEPT].map(async (table) => {
     const { rows } = await pool.query<{ row: string }>(
@@ -86,7 +86,7 @@ describe('a backup', () => {
     await pool.end();
   });
 
-  test('restored goes on: what is written follows, and the guards stand', async () => {
+  test('restored continues: new versions follow, and the guards work', async () => {
     const { url, pool } = await restored();
     await pool.end();
     const other = await startLedger({ through: async () => url });
@@ -111,7 +111,7 @@ describe('a backup', () => {
     await other.close();
   });
 
-  test('restored tells no webhook, until an admin says so', async () => {
+  test('restored sends to no webhook until an admin enables it', async () => {
     const own = await startLedger();
     const payload = { url: 'https://hooks.desk.example' };
     const { id } = (
@@ -134,13 +134,13 @@ describe('a backup', () => {
     await own.close();
   });
 
-  test('says of no row which transaction wrote it, as that is of its server', () => {
+  test('has no transaction ids, which mean nothing on another server', () => {
     const copies = readFileSync(file, 'utf8').match(/^COPY .* FROM stdin;$/gm) ?? [];
     expect(copies.length).toBe(TABLES.length + SWEPT.length + 1);
     expect(copies.filter((line) => line.includes('transaction_id'))).toEqual([]);
   });
 
-  test('is for its owner only, whole or not there, and overwrites nothing', async () => {
+  test('is for its owner only, complete or absent, and overwrites nothing', async () => {
     expect(statSync(file).mode & 0o777).toBe(0o600);
     const before = readFileSync(file);
     await expect(backUp(ledger.pool, file, NOW)).rejects.toThrow(`${file} is there already`);
@@ -152,7 +152,7 @@ describe('a backup', () => {
     expect(readdirSync(folder)).toEqual(['ledger.sql']);
   });
 
-  test('is of the moment when it began, however long it takes', async () => {
+  test('is as of its start, however long it takes', async () => {
     const slow = await startLedger();
     const each = path.join(folder, 'slow.sql');
     const owner = await openSession(slow.url);
@@ -178,7 +178,7 @@ describe('a backup', () => {
     await slow.close();
   });
 
-  test('is of one moment, whatever is written meanwhile', async () => {
+  test('is as of one time, despite concurrent writes', async () => {
     const busy = await startLedger();
     const over = new AbortController();
     const writing = (async () => {
@@ -270,7 +270,7 @@ describe('a restore', () => {
   });
 });
 
-test('a copy from a server that has seen more transactions is walked through whole', async () => {
+test('all pages of a copy from a server with more transactions are complete', async () => {
   const copy = await startLedger();
   for (const slug of ['one', 'two', 'three']) await createOutlook(copy, { slug });
   await copy.pool.query(`

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { batchCalls } from '../../src/postgres/batching.ts';
 
-test('each question gets its own answer, in goes no larger and no more at once than allowed', async () => {
+test('each question gets its own answer, in batches within both limits', async () => {
   const bounds = fc.integer({ min: 1, max: 5 });
   const pauses = fc.array(fc.integer({ min: 0, max: 3 }), { maxLength: 40 });
   await fc.assert(
@@ -43,7 +43,7 @@ test('each question gets its own answer, in goes no larger and no more at once t
   );
 });
 
-test('questions that come while an answer is on its way go together', async () => {
+test('questions that arrive while a batch runs go together', async () => {
   const goes: number[][] = [];
   const ask = batchCalls<number, number>(
     async (questions) => {
@@ -59,7 +59,7 @@ test('questions that come while an answer is on its way go together', async () =
   expect(goes.map(({ length }) => length)).toEqual([1, 10, 2]);
 });
 
-test('where asking fails all who asked are told, and the next is answered', async () => {
+test('if a batch fails, each of its calls does, and the next is answered', async () => {
   let isDown = true;
   const ask = batchCalls<number, number>(
     async (questions) => {

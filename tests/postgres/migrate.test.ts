@@ -89,13 +89,13 @@ describe.each([
     AHEAD,
   ],
 ])('a journal with %s', (_, tamper, line) => {
-  test('is refused in one clear line, and left as it is', async () => {
+  test('is refused with one clear line, and left unchanged', async () => {
     const pool = open(await createDatabase());
     await pool.query(tamper);
     const journal = (await pool.query(JOURNAL)).rows;
     await expect(migrateToLatest(pool)).rejects.toThrow(new Error(line));
     expect((await pool.query(JOURNAL)).rows).toEqual(journal);
-    // An instance that runs already serves on while a newer release takes over.
+    // A running instance continues while a newer release takes over.
     expect(await readiness(pool)).toEqual(
       line === AHEAD
         ? { status: 200, detail: undefined }
@@ -127,7 +127,7 @@ test('readiness follows the database as it is migrated', async () => {
   expect((await readiness(pool)).status).toBe(200);
 });
 
-test('a migration that fails leaves nothing of itself, and the lock free', async () => {
+test('a migration that fails leaves no trace, and releases the lock', async () => {
   const pool = open(await createDatabase({ empty: true }));
   await pool.query('create function seal_framework() returns int return 1');
   await expect(migrateToLatest(pool)).rejects.toThrow(

@@ -119,7 +119,7 @@ test('many callers at once give each event one position', async () => {
   expect(new Set(answers.map((answer) => answer.rows[0]?.last))).toEqual(new Set([rows[0].last]));
 });
 
-test('a transaction of an older snapshot places nothing twice', async () => {
+test('a transaction with an older snapshot gives no event a second position', async () => {
   const old = await openSession(ledger.url);
   try {
     await old.query('begin isolation level repeatable read; select 1 from events');

@@ -20,7 +20,7 @@ async function drizzleKit(...args: string[]): Promise<string> {
 }
 
 test('drizzle-kit finds nothing that the migrations lack', async () => {
-  // A copy, because drizzle-kit writes down what it finds.
+  // A copy, because drizzle-kit writes its findings into the folder.
   const home = await mkdtemp(path.join(tmpdir(), 'outlook-ledger-migrations-'));
   try {
     await cp(path.join(CHECKOUT, 'migrations'), home, { recursive: true });

@@ -24,7 +24,7 @@ afterAll(() => ledger.close());
 const toPublic = (statement: string) =>
   statement.replaceAll(/(into|from) (outlook_versions|outlooks|frameworks)\b/g, '$1 public.$2');
 
-test('one in the place of the outlooks leaves the pointer to the newest version right', async () => {
+test('one that shadows outlooks leaves the pointer to the newest version right', async () => {
   await owner.query('create temporary table outlooks as select * from public.outlooks');
   await owner.query('begin');
   await owner.query(toPublic(version()));
@@ -33,7 +33,7 @@ test('one in the place of the outlooks leaves the pointer to the newest version 
   expect(rows).toEqual([{ latest: 3 }]);
 });
 
-test('one in the place of the versions leaves the chain closed', async () => {
+test('one that shadows the versions leaves the chain closed', async () => {
   await owner.query(`create temporary table outlook_versions as
     select outlook_id, version, kind, framework_id, bear_bps, base_bps, bull_bps, author_id, rationale,
       recorded_at, sha256('forged') as hash, previous_hash from public.outlook_versions`);
@@ -41,7 +41,7 @@ test('one in the place of the versions leaves the chain closed', async () => {
   expect(await refusal(owner, forged)).toBe('outlook_versions_hash_chain');
 });
 
-test('one in the place of the scenarios leaves a framework without any refused', async () => {
+test('one that shadows the scenarios does not admit a framework without any', async () => {
   await owner.query(`create temporary table scenarios as
     select 1000::bigint as framework_id, name, title, outcome, conditions, direction,
       direction_comment, return_min, return_max from public.scenarios`);
@@ -52,14 +52,14 @@ test('one in the place of the scenarios leaves a framework without any refused',
   expect(await refusal(owner, without)).toBe('frameworks_three_scenarios');
 });
 
-test('one in the place of the frameworks leaves those that are published sealed', async () => {
+test('one that shadows the frameworks leaves published ones sealed', async () => {
   await owner.query('create temporary table frameworks (id bigint)');
   const late = `insert into headwinds
     select id, 'late', 99, 'Title', 'Description' from public.frameworks`;
   expect(await refusal(owner, late)).toBe('headwinds_framework_sealed');
 });
 
-test('one in the place of the events leaves every event placed', async () => {
+test('one that shadows the events leaves every event with a position', async () => {
   await owner.query('create temporary table events as select * from public.events where false');
   await owner.query('select sequence_events()');
   const { rows } = await owner.query('select position::int from public.events order by id');

@@ -50,7 +50,7 @@ const LEDGER = `
       from outlook_versions;
   select sequence_events()`;
 
-test('a ledger of the release before is read, found and goes on', async () => {
+test('a ledger of the previous release can be read, searched and revised', async () => {
   const pool = openDatabase(await createDatabase({ empty: true }), 3);
   const app = await buildSilentApp(pool);
   try {
@@ -77,7 +77,7 @@ test('a ledger of the release before is read, found and goes on', async () => {
     );
     expect((await app.inject('/v1/outlooks/one')).json()).toMatchObject({ version: 3 });
     expect(await found('scenario=bear&maxProbability=0')).toEqual(['one']);
-    // Who wrote what is known of what was written before, too.
+    // The authors of versions from before the upgrade are known, too.
     const { rows } = await pool.query<{ id: string }>('select id from analysts');
     const record = await app.inject(`/v1/analysts/${rows[0]?.id}/track-record`);
     expect(record.json()).toMatchObject({ n: 0, counts: { open: 2 } });

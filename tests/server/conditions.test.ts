@@ -93,7 +93,7 @@ test('no revision passes a trigger without answering it, and nothing is owed wit
   })();
   const accepted = () => outcomes.get('accepted') ?? 0;
   const unanswered = () => outcomes.get('422 /problems/condition-unanswered') ?? 0;
-  // On a busy machine fewer of the others come between two batches.
+  // On a busy machine fewer other requests run between two batches.
   const isEnough = () => looks > 50 && accepted() > 20 && unanswered() > 2;
   for (let turn = 0; turn < BATCHES || !isEnough(); turn += 1) {
     // A day that triggers it, and a revised one by which it would not have been, or a new one.

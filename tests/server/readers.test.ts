@@ -42,7 +42,7 @@ async function post(path: string, body: object): Promise<number> {
 
 type Body = { version?: number; items?: { slug?: string; version: number }[] };
 
-/** The version that an answer tells of an outlook; null for a 304. */
+/** The version of an outlook in a response; null for a 304. */
 async function seen(origin: string, path: string, slug: string, etag?: string) {
   const condition = etag ? { 'if-none-match': etag } : undefined;
   const { status, headers, text } = await exchange('GET', origin + path, { ...condition });
@@ -136,7 +136,7 @@ test('no reader sees a version go backwards, and each sees the last', async () =
   expect(await readWhileWriting(() => Promise.resolve(0))).toBe(0);
 });
 
-test('nor where the connections that listen are cut at random', async () => {
+test('nor if the listening connections are cut at random', async () => {
   const cut = async (isOver: () => boolean) => {
     let cuts = 0;
     while (!isOver()) {

@@ -92,7 +92,7 @@ describe('on a folder that was used before', () => {
     await stopService(restarted, dataDir);
   });
 
-  test('PostgreSQL that is killed is started again, and the service goes on', async () => {
+  test('PostgreSQL that is killed is started again, and the service continues', async () => {
     const dataDir = used.copy();
     const service = await startService({ DATA_DIR: dataDir });
     const killed = postmasterOf(dataDir);
@@ -115,7 +115,7 @@ describe('on a folder that was used before', () => {
     await stopService(service, dataDir);
   });
 
-  test('a port in use is told in one line, and PostgreSQL ended', async () => {
+  test('a port in use is reported in one line, and PostgreSQL ends', async () => {
     const dataDir = used.copy();
     const holder = createServer();
     await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve));

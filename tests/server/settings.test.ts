@@ -52,7 +52,7 @@ test.each(['server.js', 'commands/keys.js'])(
   },
 );
 
-test('a database that is not there is told in one line', async () => {
+test('a missing database is reported in one line', async () => {
   const started = run('server.js', [], {
     DATABASE_URL: `postgres://desk:hunter2@127.0.0.1:${await freePort()}/ledger`,
   });

@@ -52,7 +52,7 @@ type Followed = {
   client: EventClient;
   path: string;
   origins: Set<string>;
-  /** How often it was cut off, and how often after it was told of something since it came back. */
+  /** How often it was cut off, and how often after it got an event since it reconnected. */
   cuts: { all: number; amidst: number };
 };
 
@@ -64,7 +64,7 @@ async function follow(path: string): Promise<Followed> {
   return { client, path, origins: new Set([origin]), cuts: { all: 0, amidst: 0 } };
 }
 
-/** Cuts a client off time and again, which comes back to either service. */
+/** Cuts a client off again and again; it reconnects to either service. */
 async function disturb({ client, path, origins, cuts }: Followed, isOver: () => boolean) {
   let before = 0;
   while (!isOver()) {
@@ -91,7 +91,7 @@ async function writeAll(): Promise<void> {
   await Promise.all(Array.from({ length: WRITERS }, write));
 }
 
-test('clients that are cut off at random miss nothing and are told nothing twice', async () => {
+test('clients that are cut off at random miss nothing and get nothing twice', async () => {
   const followed = await Promise.all([ALL, ALL, ONE, ONE].map(follow));
   let isOver = false;
   const disturbances = followed.map((one) => disturb(one, () => isOver));

@@ -6,7 +6,7 @@ import { createDatabase, openDatabase } from '../support/database.ts';
 import { SLUG } from '../support/http-client.ts';
 import { cleanUp, run, type Service, startService } from '../support/service.ts';
 
-/** What takes traces: keeps what it was sent, as it came. */
+/** A collector of traces that stores what it gets. */
 let collector: Server;
 let received = Buffer.alloc(0);
 let paths: string[] = [];
@@ -41,7 +41,7 @@ afterAll(async () => {
   });
 });
 
-test('requests and their statements are traced, below the client, without what was sent', async () => {
+test("requests and their statements are traced, below the client's span, without their contents", async () => {
   const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
   const written = await fetch(`${service.origin}/v1/outlooks/${SLUG}/revisions?x=${key}`, {
     method: 'POST',
@@ -83,7 +83,7 @@ test('requests and their statements are traced, below the client, without what w
   }
 });
 
-test('a collector that is away is told of, and holds up nothing', async () => {
+test('an unavailable collector is reported, and delays nothing', async () => {
   const url = await createDatabase();
   const started = run('server.js', [], {
     DATABASE_URL: url,

@@ -7,7 +7,7 @@ import { createDatabase, openDatabase } from '../support/database.ts';
 import { get, revise, SLUG } from '../support/http-client.ts';
 import { cleanUp, type Service, startService } from '../support/service.ts';
 
-// Started at the same moment, on a database that nobody has migrated.
+// Started at the same time, on a database that nobody has migrated.
 
 let pool: pg.Pool;
 let services: Service[];
@@ -42,7 +42,7 @@ test('neither prints a key', () => {
   }
 });
 
-test('200 revisions by 20 clients over both leave no gap, each version whole', async () => {
+test('200 revisions by 20 clients over both leave no gap, each version complete', async () => {
   const answered: Outlook[] = [];
   const client = async (_: unknown, index: number) => {
     for (let turn = 0; turn < 10; turn += 1) {
@@ -64,7 +64,7 @@ test('200 revisions by 20 clients over both leave no gap, each version whole', a
   for (const answer of answered) expect(history[answer.version - 1]).toEqual(answer);
 });
 
-test('what one wrote the other reads at once where it is asked for it, and from then on', async () => {
+test('what one wrote the other returns at once with minVersion, and from then on', async () => {
   const body = {
     probabilities: { bear: 0.35, base: 0.4, bull: 0.25 },
     rationale: 'Yields jumped.',

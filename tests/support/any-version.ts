@@ -7,7 +7,7 @@ import { SCENARIO_NAMES } from '../../src/domain/probabilities.ts';
 import { DIRECTIONS, type Scenario } from '../../src/domain/scenarios.ts';
 import { probabilities } from './arbitraries.ts';
 
-// Few texts and few keys, so that much is kept, much is altered, and keys are used again.
+// Few texts and few keys, so that many entries stay, many change, and keys repeat.
 const text = fc.constantFrom('', 'x', 'y');
 const optional = fc.constantFrom(null, 'x', 'y');
 const key = fc.constantFrom('a', 'b', 'c', 'd', 'B', '1', '1 a', '__proto__');

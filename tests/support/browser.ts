@@ -10,7 +10,7 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 /** A ledger that listens, and a browser to look at it. */
 export type Shown = TestLedger & {
   origin: string;
-  /** Opens a page and keeps what goes wrong in it; `close` fails where anything did. */
+  /** Opens a page and collects its errors; `close` fails if there are any. */
   open: (path: string, options?: BrowserContextOptions) => Promise<Opened>;
 };
 export type Opened = { page: Page; faults: string[]; close: () => Promise<void> };

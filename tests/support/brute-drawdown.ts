@@ -11,7 +11,7 @@ function daysBetween(from: string, to: string): number {
 }
 
 /**
- * Drawdowns straight from their definition, at whatever cost: D_t = P_t / max_{s ≤ t} P_s − 1 for each day,
+ * Drawdowns directly from their definition, however slow: D_t = P_t / max_{s ≤ t} P_s − 1 for each day,
  * and an episode for each run of days with D_t < 0.
  */
 export function bruteDrawdown(closes: readonly Observation[]): Drawdown | null {

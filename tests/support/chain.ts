@@ -24,7 +24,7 @@ export function recomputedHashes(answer: Outlook): { frameworkHash: string; hash
   return { frameworkHash, hash };
 }
 
-/** Why a history, oldest version first, is not the whole and untouched one; null where it is. */
+/** Why a history, oldest version first, is incomplete or altered; null if it is intact. */
 export function chainFault(history: readonly Outlook[]): string | null {
   for (const [index, answer] of history.entries()) {
     const { version, hash, frameworkHash } = answer;

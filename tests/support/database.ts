@@ -35,7 +35,7 @@ export async function createDatabase({
   return databaseUrl(serverUrl, name);
 }
 
-/** False where the template still has a session, as a pool ends before its sessions do. */
+/** False if the template still has a session, because a pool ends before its sessions do. */
 async function isCreated(client: pg.Client, statement: string): Promise<boolean> {
   try {
     await client.query(statement);

@@ -92,7 +92,7 @@ export function buildWithoutLinks(): { module: string; programs: string } {
   return { module: path.join(home, 'build', MODULE), programs };
 }
 
-/** The build where no package can be found. */
+/** The build in a folder where no package can be found. */
 export function buildAlone(): string {
   fs.cpSync(build, path.join(apart, 'build'), { recursive: true });
   return path.join(apart, 'build', MODULE);

@@ -29,7 +29,7 @@ export class EventReader {
     }
   }
 
-  /** What comes next is another stream: a block that was not whole is forgotten. */
+  /** The next text is from another stream, so an incomplete block is dropped. */
   restart(): void {
     this.#rest = '';
     this.#id = null;
@@ -46,7 +46,7 @@ type Options = {
 /** How a response went: to its end, cut off before that, or left by the client. */
 export type StreamEnd = 'ended' | 'cut off' | 'left';
 
-/** A client of one stream after the other that keeps what it was told, as a page does. */
+/** A client that reads one stream after the other and stores the events, as a page does. */
 export class EventClient {
   readonly #reader = new EventReader();
   readonly #headers: Record<string, string>;
@@ -80,7 +80,7 @@ export class EventClient {
     return this.#end;
   }
 
-  /** Goes on behind the last id there was, at another instance where a URL is given. */
+  /** Resumes after the last id, at another instance if a URL is given. */
   async connect(url = this.#url): Promise<this> {
     this.#url = url;
     this.#leaving = new AbortController();
@@ -103,7 +103,7 @@ export class EventClient {
     await this.#end;
   }
 
-  /** Waits until so many events were told, of all connections together. */
+  /** Waits until this number of events arrived, over all connections together. */
   async told(count: number): Promise<readonly ToldEvent[]> {
     for (const deadline = Date.now() + 60_000; this.events.length < count; await delay(10)) {
       if (Date.now() > deadline) {
@@ -118,7 +118,7 @@ export class EventClient {
     const decoder = new TextDecoder();
     try {
       for await (const bytes of body ?? []) {
-        if (signal.aborted) return 'left'; // what comes no page would see any more
+        if (signal.aborted) return 'left'; // a page would no longer see later events
         this.#reader.feed(decoder.decode(bytes, { stream: true }));
       }
       return 'ended';

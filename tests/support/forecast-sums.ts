@@ -6,7 +6,7 @@ import {
 } from '../../src/domain/probabilities.ts';
 import type { SummedForecast } from '../../src/domain/track-record.ts';
 
-/** What was forecast for a part of a horizon, whose moments are fractions of it, and what came about. */
+/** A forecast for a part of a horizon, with times as fractions of it, and the outcome. */
 export type ForecastStep = {
   start: number;
   end: number;

@@ -97,7 +97,7 @@ export async function startLedger({
 }: Partial<Config> & {
   samples?: boolean;
   followsEvents?: boolean;
-  /** Another way to the database, which the service takes. */
+  /** Another address of the database, which the service uses. */
   through?: (url: string) => Promise<string>;
   /** How names of webhooks are looked up. */
   resolve?: Resolve;

@@ -68,7 +68,7 @@ function nasty(value: unknown, name: string): unknown {
   return LINES.has(name) ? nastyLine(name) : nastyProse(name);
 }
 
-/** The sample with such text in every field that takes any; within one list, fields that tell entries apart differ. */
+/** The sample with such text in every field of text; within a list, the fields that identify entries differ. */
 export function nastyOutlook(slug: string): Record<string, unknown> {
   const made = nasty(structuredClone(SAMPLE_OUTLOOK), '') as Record<string, unknown>;
   return { ...numbered(made), slug };

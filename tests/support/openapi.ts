@@ -34,7 +34,7 @@ function closed(value: unknown): unknown {
   return isObject ? { ...copy, additionalProperties: false } : copy;
 }
 
-/** Throws where the committed document doesn't describe an answer: its status, type and body. */
+/** Throws if the committed document doesn't describe a response: its status, type and body. */
 export function assertDescribed(request: InjectOptions, response: LightMyRequestResponse): void {
   if (typeof request.url !== 'string') throw new Error('give the url as text');
   const url = request.url.split('?', 1)[0] ?? '';

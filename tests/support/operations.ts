@@ -7,7 +7,7 @@ export type DocumentedOperation = {
   /** The path with parameters that name what every test ledger has. */
   url: string;
   operationId: string;
-  /** Whether its answer goes on until the client leaves. */
+  /** Whether its response continues until the client leaves. */
   isStream: boolean;
   /** Who is let in: anyone, anyone unless reads need a key, or keys only. */
   access: 'public' | 'read' | 'key';

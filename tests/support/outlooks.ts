@@ -138,7 +138,7 @@ async function resolveAnother(ledger: TestLedger): Promise<void> {
     await send('PUT', '/views/me', { probabilities, rationale: 'R' }),
     await send('POST', '/consensus', { rationale: 'R' }),
   ];
-  // What stood for no time is not scored.
+  // A version that was current for no time is not scored.
   ledger.clock.now = new Date(now.getTime() + 1);
   answers.push(await send('POST', '/resolution', { outcome: 'bear', reason: 'R', evidence: [id] }));
   ledger.clock.now = now;
@@ -149,7 +149,7 @@ async function resolveAnother(ledger: TestLedger): Promise<void> {
   ]);
 }
 
-/** A webhook that was told of the first event and is disabled since. */
+/** A webhook that got the first event and has been disabled since. */
 async function addWebhook({ pool }: TestLedger): Promise<void> {
   await pool.query('select sequence_events()');
   await pool.query(

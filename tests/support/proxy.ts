@@ -1,9 +1,9 @@
 import { connect, createServer, type NetConnectOpts, type Server, type Socket } from 'node:net';
 
-/** What a proxy does with what passes: nothing, or what bad networks do. */
+/** How a proxy treats traffic: unchanged, or as bad networks do. */
 export type Weather = 'calm' | 'refusing' | 'slow' | 'cutting' | 'frozen';
 
-/** A way to a database that fails as it is told to. */
+/** A proxy before a database that fails on command. */
 export class Proxy {
   weather: Weather = 'calm';
   /** How many connections were asked for. */
@@ -45,7 +45,7 @@ export class Proxy {
   }
 
   #pass(bytes: Buffer, to: Socket): void {
-    if (this.weather === 'frozen') return; // what was sent is lost, and nobody is told
+    if (this.weather === 'frozen') return; // the data is lost silently
     if (this.weather === 'cutting' && Math.random() < 0.2) {
       to.write(bytes.subarray(0, bytes.length / 2), () => to.destroy());
       return;
@@ -54,13 +54,13 @@ export class Proxy {
     else to.write(bytes);
   }
 
-  /** Breaks what is open, and lets nobody through until the weather changes. */
+  /** Breaks open connections, and accepts none until the weather changes. */
   block(): void {
     this.weather = 'refusing';
     this.cut();
   }
 
-  /** Breaks what is open. */
+  /** Breaks open connections. */
   cut(): void {
     for (const socket of this.#sockets) socket.destroy();
   }

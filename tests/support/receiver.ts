@@ -24,9 +24,9 @@ type Answer = (received: Received, response: ServerResponse) => unknown;
 
 const accept: Answer = (_, response) => response.writeHead(204).end();
 
-/** A subscriber on this machine, who answers as a test wants, and remembers what came. */
+/** A receiver on this machine that responds as a test wants, and stores the requests. */
 export class Receiver {
-  /** All that came whole, whatever was answered. */
+  /** All complete requests, whatever the response was. */
   readonly attempts: Received[] = [];
   /** What was answered 204 by {@link accepting}. */
   readonly accepted: Received[] = [];
@@ -90,7 +90,7 @@ async function read(request: IncomingMessage): Promise<Received | null> {
   return { id: String(request.headers['webhook-id']), headers: request.headers, body, payload };
 }
 
-/** What was said of each outlook, in the order in which it came, without what came twice. */
+/** The events of each outlook in their order of arrival, without repetitions. */
 export function perOutlook(received: readonly Received[]): Record<string, string[]> {
   const bySlug: Record<string, string[]> = {};
   const known = new Set<string>();
@@ -102,7 +102,7 @@ export function perOutlook(received: readonly Received[]): Record<string, string
   return bySlug;
 }
 
-/** Verifies as a receiver does that uses the published library; throws where that would refuse. */
+/** Verifies like a receiver that uses the published library; throws if that refuses. */
 export function verify(secret: string, { headers, body }: Received): unknown {
   return new Webhook(secret).verify(body, headers as Record<string, string>);
 }

@@ -1,6 +1,6 @@
 import { SLUG } from './ledger.ts';
 
-// Statements that the database takes as they are, but for what the test changes in them.
+// Statements that the database accepts, unless a test changes something in them.
 
 /** The next version of the sample, its third; `changes` are SQL. */
 export function version(changes: Record<string, string> = {}): string {

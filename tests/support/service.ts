@@ -23,7 +23,7 @@ export type Program = {
 const started: ChildProcess[] = [];
 const folders: string[] = [];
 
-/** A folder that whoever PostgreSQL runs as may enter. */
+/** A folder that PostgreSQL's user may enter. */
 export function newFolder(): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'outlook-ledger-'));
   chmodSync(folder, 0o755);

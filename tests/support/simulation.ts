@@ -18,7 +18,7 @@ export function randomNumbers(seed: number): () => number {
   };
 }
 
-/** What is true of an outlook that nobody sees, and what there is to know at its start and halfway. */
+/** The hidden truth of an outlook, and what can be known at its start and halfway. */
 export type Case = { outcome: ScenarioName; known: [start: Fractions, halfway: Fractions] };
 
 const scaled = (weights: Fractions): Fractions => {
@@ -56,7 +56,7 @@ function drawnFrom({ bear, base }: Fractions, at: number): ScenarioName {
 export const FORECASTERS = ['calibrated', 'overconfident', 'uniform'] as const;
 export type Forecaster = (typeof FORECASTERS)[number];
 
-/** What a synthetic analyst makes of what is known. */
+/** The forecast that a synthetic analyst derives from what is known. */
 export const SAYS: Record<Forecaster, (known: Fractions) => Probabilities> = {
   calibrated: (known) => inBasisPoints(known),
   overconfident: ({ bear, base, bull }) =>

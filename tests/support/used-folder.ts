@@ -13,7 +13,7 @@ import {
 export type UsedFolder = {
   /** The admin key of its first start. */
   key: string;
-  /** A copy, with its owner, of what the first start left. */
+  /** A copy, with its owner, of the folder after the first start. */
   copy: () => string;
 };
 

@@ -2,7 +2,7 @@ import { randomInt, randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { SAMPLE_OUTLOOK } from '../../src/http/openapi/examples.ts';
 
-/** Where the service answers at the moment, and the key to write with. */
+/** The current address of the service, and the key to write with. */
 export type Target = { origin: string; key: string };
 
 /** Publishes the sample, without conditions, under a slug. */

@@ -80,7 +80,7 @@ describe.each(Object.entries(SPELLINGS))('an address that is not public, %s', (_
     );
   });
 
-  test('is refused where a name resolves to it, also among others', async () => {
+  test('is refused if a name resolves to it, also among others', async () => {
     await fc.assert(
       fc.asyncProperty(privateNumber, fc.boolean(), async (value, isFirst) => {
         // What a resolver answers is spelt in one way.
@@ -118,7 +118,7 @@ test('localhost is refused, by whatever name', async () => {
   }
 });
 
-test('what a resolver answers is taken for an address or refused', async () => {
+test('what a resolver returns is an address or refused', async () => {
   expect(await judge('https://desk.example', named('not an address'))).toMatch(REFUSED);
   expect(await judge('https://desk.example', named('fe80::1%eth0'))).toMatch(REFUSED);
 });

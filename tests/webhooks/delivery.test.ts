@@ -33,7 +33,7 @@ afterAll(() => ledger.close());
 
 let receiver: Receiver;
 beforeEach(async () => {
-  // Receivers compare what is signed with their own clocks.
+  // Receivers compare the signed time with their own clocks.
   ledger.clock.now = new Date();
   [names, lookups] = [{}, []];
   receiver = await new Receiver().open();
@@ -70,12 +70,12 @@ async function revise(slug: string): Promise<void> {
   const answer = await send(ledger, 'POST', `/v1/outlooks/${slug}/revisions`, body);
   expect(answer.statusCode, answer.body).toBe(201);
 }
-/** What a receiver is to be told of revisions of an outlook. */
+/** The events that a receiver must get for the revisions of an outlook. */
 const published = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, index) => `outlook.version.published ${from + index}`);
 const KINDS = { kinds: ['outlook.version.published'] };
 
-/** Waits until all was taken up that is due by now: what came about after it has arrived at somebody else. */
+/** Waits until everything that is due was claimed: a later event has arrived at another receiver. */
 async function settled(): Promise<void> {
   const other = await new Receiver().open();
   const { id } = await subscribe(ledger, other.url, { kinds: ['outlook.created'] });
@@ -86,7 +86,7 @@ async function settled(): Promise<void> {
 }
 
 describe('a receiver that uses the published library', () => {
-  test('accepts each delivery, which tells what streams tell', async () => {
+  test('accepts each delivery, which has the data of the event streams', async () => {
     const stream = await connect(`${origin}/v1/events`);
     const { secret } = await subscribe(ledger, receiver.url);
     const [slug = ''] = await outlooks(1);
@@ -132,7 +132,7 @@ describe('a receiver that uses the published library', () => {
   });
 });
 
-test('a webhook is told of what comes after it, of its kinds and its outlook', async () => {
+test('a webhook gets later events, of its kinds and its outlook', async () => {
   const [one = '', two = ''] = await outlooks(2);
   await revise(one);
   const narrow = await new Receiver().open();
@@ -153,7 +153,7 @@ test('a webhook is told of what comes after it, of its kinds and its outlook', a
   await narrow.kill();
 });
 
-test('while an event fails the later ones of its outlook wait, and other outlooks go on', async () => {
+test('while an event fails the later ones of its outlook wait, and other outlooks continue', async () => {
   const { id, secret } = await subscribe(ledger, receiver.url, KINDS);
   const [bad = '', good = ''] = await outlooks(2);
   let isBroken = true;
@@ -212,7 +212,7 @@ test('while an event fails the later ones of its outlook wait, and other outlook
     .toEqual(Array(6).fill('delivered'));
 });
 
-test('a receiver that is away, cuts off, hangs, redirects or talks nonsense gets all of it afterwards', async () => {
+test('a receiver that is down, cuts off, hangs, redirects or sends nonsense gets everything afterwards', async () => {
   const { id } = await subscribe(ledger, receiver.url, KINDS);
   const slugs = await outlooks(2);
   const elsewhere = await new Receiver().open();
@@ -294,7 +294,7 @@ test('a receiver that is away, cuts off, hangs, redirects or talks nonsense gets
   await elsewhere.kill();
 });
 
-test('an answer of any length that begins well is a success, and is not read on', async () => {
+test('a 2xx response of any length is a success, and its rest is not read', async () => {
   let closed = false;
   receiver.answer = (received, response) => {
     receiver.accepted.push(received);
@@ -312,7 +312,7 @@ test('an answer of any length that begins well is a success, and is not read on'
   await expect.poll(() => closed).toBe(true);
 });
 
-test('a slow receiver holds up nobody but itself', async () => {
+test('a slow receiver delays only itself', async () => {
   const held: (() => void)[] = [];
   receiver.answer = (received, response) =>
     void held.push(() => receiver.accepting(received, response));
@@ -336,10 +336,10 @@ test('a slow receiver holds up nobody but itself', async () => {
   await quick.kill();
 });
 
-test('what an instance that is gone had taken is delivered by another once the lease is over', async () => {
+test('another instance delivers what a lost one had claimed, once the lease ends', async () => {
   const { id } = await subscribe(ledger, receiver.url, KINDS);
   const [slug = ''] = await outlooks(1);
-  // Takes what the service would, and ends without a word.
+  // Claims what the service would, and ends without recording an outcome.
   await ledger.pool.query('select sequence_events()');
   await ledger.pool.query('update webhooks set position = (select max(position) from events)');
   await ledger.pool.query(
@@ -378,7 +378,7 @@ describe('a webhook is disabled', () => {
     receiver.answer = (received, response) => receiver.accepting(received, response);
   };
 
-  test('by 410, and enabled goes on where it stopped', async () => {
+  test('by 410, and once enabled continues where it stopped', async () => {
     const { id } = await subscribe(ledger, receiver.url, KINDS);
     const [slug = ''] = await outlooks(1);
     refuse(410);
@@ -401,7 +401,7 @@ describe('a webhook is disabled', () => {
     await expect.poll(() => perOutlook(receiver.accepted)).toEqual({ [slug]: published(2, 3) });
   });
 
-  test('by five days of nothing but failures, not by fewer, nor by some', async () => {
+  test('by five days of only failures, not by fewer days or some failures', async () => {
     const { id } = await subscribe(ledger, receiver.url, KINDS);
     const [bad = '', good = ''] = await outlooks(2);
     const since = ledger.clock.now;
@@ -431,7 +431,7 @@ describe('a webhook is disabled', () => {
         at: ledger.clock.now.toISOString(),
         reason: 'failing',
       });
-    // It starts anew: another failure does not disable it at once.
+    // The count starts again: another failure does not disable it at once.
     expect((await patch(id, { enabled: true })).statusCode).toBe(200);
     await expect.poll(attempts).toBe(5);
     expect(await webhook(id)).toMatchObject({
@@ -440,7 +440,7 @@ describe('a webhook is disabled', () => {
     });
   });
 
-  test('where an admin asks for it; deleted, it is told nothing', async () => {
+  test('if an admin asks for it; a deleted one gets nothing', async () => {
     const { id } = await subscribe(ledger, receiver.url, KINDS);
     const [slug = ''] = await outlooks(1);
     expect((await patch(id, { enabled: false })).json()).toMatchObject({
@@ -458,7 +458,7 @@ describe('a webhook is disabled', () => {
   });
 });
 
-test('enabling what is enabled tries at once what waits', async () => {
+test('enabling an enabled one tries waiting deliveries at once', async () => {
   const { id } = await subscribe(ledger, receiver.url, KINDS);
   const [slug = ''] = await outlooks(1);
   receiver.answer = (_, response) => response.writeHead(500).end();
@@ -495,7 +495,7 @@ describe('a test delivery', () => {
   const tested = async (id: string) =>
     (await adminCall('POST', `/v1/webhooks/${id}/test`)).json<Answer>();
 
-  test('tells what the receiver said, also of a disabled webhook', async () => {
+  test("shows the receiver's response, also for a disabled webhook", async () => {
     const { id, secret } = await subscribe(ledger, receiver.url, KINDS);
     await patch(id, { enabled: false });
     expect(await tested(id)).toMatchObject({ delivered: true, status: 204, fault: null });
@@ -521,7 +521,7 @@ describe('a test delivery', () => {
     expect(await deliveriesOf(ledger, id)).toEqual([]);
   });
 
-  test('goes to the very address that was looked up, once, under the name that was given', async () => {
+  test('goes to the address that was looked up once, under the given name', async () => {
     const { port } = new URL(receiver.url);
     names = { 'hooks.desk.example': '127.0.0.1' };
     const { id } = await subscribe(ledger, `http://hooks.desk.example:${port}/a?b=c`);
@@ -531,7 +531,7 @@ describe('a test delivery', () => {
     expect(receiver.accepted[0]?.headers.host).toBe(`hooks.desk.example:${port}`);
   });
 
-  test('refuses a name that has come to resolve to something else', async () => {
+  test('refuses a name that now resolves to another address', async () => {
     const { port } = new URL(receiver.url);
     names = { 'hooks.desk.example': '127.0.0.1' };
     const { id } = await subscribe(ledger, `http://hooks.desk.example:${port}/`);
@@ -550,7 +550,7 @@ describe('a test delivery', () => {
   });
 });
 
-test('metrics tell how attempts ended, what waits and what is disabled', async () => {
+test('metrics show how attempts ended, what waits and what is disabled', async () => {
   const sample = async (name: string) => {
     const { body } = await adminCall('GET', '/metrics');
     const line = body.split('\n').find((one) => one.startsWith(`outlook_ledger_webhook${name} `));
@@ -583,7 +583,7 @@ test('metrics tell how attempts ended, what waits and what is disabled', async (
   expect((await deliveriesOf(ledger, id)).length).toBe(3);
 });
 
-test('without leave nothing of an own network is reached, by whatever name', async () => {
+test('without permission no private address is reached, by any name', async () => {
   let answered = '93.184.216.34';
   const strict = await startLedger({ resolve: async () => [{ address: answered, family: 4 }] });
   await strict.app.listen({ port: 0, host: '127.0.0.1' });
@@ -596,7 +596,7 @@ test('without leave nothing of an own network is reached, by whatever name', asy
     .toBe(
       'the URL must point to a public address; hooks.desk.example is 127.0.0.1, which is not public (loopback)',
     );
-  // As where the setting was another one before.
+  // As if the setting had been different before.
   await strict.pool.query('update webhooks set url = $1', [receiver.url]);
   const test = await strict.call({ method: 'POST', url: `/v1/webhooks/${id}/test`, as: 'admin' });
   expect(test.json()).toMatchObject({ delivered: false, fault: 'the URL must be an https URL' });
@@ -604,7 +604,7 @@ test('without leave nothing of an own network is reached, by whatever name', asy
   await strict.close();
 });
 
-test('a stop waits for no receiver for long, and another start goes on', async () => {
+test('a shutdown does not wait long for receivers, and the next start continues', async () => {
   const own = await startLedger({ webhookPrivateAddresses: true });
   own.clock.now = new Date();
   await own.app.listen({ port: 0, host: '127.0.0.1' });

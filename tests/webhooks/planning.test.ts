@@ -25,7 +25,7 @@ beforeAll(async () => {
   ledger = await startLedger({ samples: true });
   await publish(ledger, ...Array.from({ length: OUTLOOKS - 1 }, (_, index) => `case-${index}`));
   writer = await openSession(ledger.url);
-  // Events without anything behind them.
+  // Events without versions.
   await writer.query('set session_replication_role = replica');
 });
 afterAll(async () => {
@@ -89,7 +89,7 @@ async function deliveries(
   return rows;
 }
 
-test('what one missed is planned bit by bit, each event once, and of an outlook the first is due', async () => {
+test('missed events are planned in steps, each once, and the first of an outlook is due', async () => {
   const other = await newWebhook();
   await addEvents(1_999);
   const { rows: before } = await ledger.pool.query<{ last: number }>(
@@ -110,7 +110,7 @@ test('what one missed is planned bit by bit, each event once, and of an outlook 
   expect(all.map(({ due }) => due)).toEqual(all.map((_, index) => index < OUTLOOKS));
 });
 
-test('several instances that plan, deliver, fail and vanish at once deliver all of it in order', async () => {
+test('several instances that plan, deliver, fail and vanish at once deliver everything in order', async () => {
   const told: { outlook: string; position: number }[] = [];
   const lost: string[] = [];
   let isWritten = false;
@@ -161,7 +161,7 @@ test('several instances that plan, deliver, fail and vanish at once deliver all 
   }
 });
 
-test('nobody else takes what one has taken, until the lease is over', async () => {
+test('no other instance claims a claimed delivery until the lease ends', async () => {
   await addEvents(OUTLOOKS);
   await plan();
   const first = await claim();
@@ -174,7 +174,7 @@ test('nobody else takes what one has taken, until the lease is over', async () =
   );
 });
 
-test('what comes of an attempt that was thought lost counts, where it is a success', async () => {
+test('the outcome of an attempt that was thought lost counts if it is a success', async () => {
   await addEvents(OUTLOOKS);
   await plan();
   const [late, failed] = await claim();
@@ -190,14 +190,14 @@ test('what comes of an attempt that was thought lost counts, where it is a succe
     return rows[0];
   };
   expect(await state(late.id)).toEqual({ delivered: true, due: null });
-  // Whoever has it now goes on undisturbed.
+  // The instance that has it now continues undisturbed.
   const lease = new Date(NOW.getTime() + 2_000);
   expect(await state(failed.id)).toEqual({ delivered: false, due: lease });
   for (const one of again) await succeed(one);
   expect((await deliveries()).filter(({ delivered }) => !delivered)).toEqual([]);
 });
 
-test('enabling makes due at once what waits, and leaves to others what they have under way', async () => {
+test('enabling makes waiting deliveries due at once, except those under way', async () => {
   await addEvents(OUTLOOKS);
   await plan();
   const [failed, ...underWay] = await claim();
@@ -210,7 +210,7 @@ test('enabling makes due at once what waits, and leaves to others what they have
   expect(underWay.length).toBe(OUTLOOKS - 1);
 });
 
-test('bounds are kept of each webhook and altogether, and idle webhooks come first', async () => {
+test('the limits hold for each webhook and in total, and idle webhooks come first', async () => {
   const other = await newWebhook();
   await addEvents(OUTLOOKS);
   await plan();
@@ -222,7 +222,7 @@ test('bounds are kept of each webhook and altogether, and idle webhooks come fir
   expect(rest.map(({ webhookId }) => webhookId)).toEqual([other, other]);
 });
 
-test('whoever finishes a delivery sees what is planned meanwhile behind it', async () => {
+test('finishing a delivery sees the events that are planned after it in the meantime', async () => {
   await addEvents(OUTLOOKS);
   await plan();
   const [one] = await claim();
@@ -254,7 +254,7 @@ test('whoever finishes a delivery sees what is planned meanwhile behind it', asy
   expect(next.filter(({ due }) => due).length).toBe(OUTLOOKS);
 });
 
-test('what is recorded of a webhook that was deleted meanwhile is nothing', async () => {
+test('nothing is recorded for a webhook that was deleted in the meantime', async () => {
   await addEvents(1);
   await plan();
   const [one] = await claim();

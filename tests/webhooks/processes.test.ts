@@ -83,7 +83,7 @@ async function subscribe(url: string): Promise<string> {
 }
 
 let revisions = 0;
-/** Revises all outlooks at once; answers what is to be told of it, by outlook. */
+/** Revises all outlooks at once; returns the expected events, by outlook. */
 async function revise(times: number): Promise<Record<string, string[]>> {
   const told = await Promise.all(
     SLUGS.map(async (slug, index) => {
@@ -117,7 +117,7 @@ const hold = () => void (receiver.answer = () => {});
 const accept = () =>
   void (receiver.answer = (received, response) => receiver.accepting(received, response));
 
-test('two instances share the work: all of it arrives once, in order, over TLS, and is accepted', async () => {
+test('two instances share the work: everything arrives once, in order, over TLS, and is accepted', async () => {
   const told = await revise(40);
   await expect.poll(() => receiver.accepted.length).toBe(200);
   expect(perOutlook(receiver.accepted)).toEqual(told);
@@ -163,7 +163,7 @@ test('kill -9 amidst deliveries loses nothing', async () => {
   for (const id of ids) expect(receiver.accepted.map((one) => one.id)).toContain(id);
 });
 
-test('a stop cuts off what a receiver leaves open, and the next start sends it at once', async () => {
+test('a shutdown cuts off a receiver that hangs, and the next start sends at once', async () => {
   hold();
   const told = await revise(1);
   await expect.poll(() => receiver.attempts.length).toBe(SLUGS.length);
@@ -177,7 +177,7 @@ test('a stop cuts off what a receiver leaves open, and the next start sends it a
   await expect.poll(() => perOutlook(receiver.accepted)).toEqual(told);
 });
 
-test('logs tell of webhooks, but not their secrets, nor what stands in the query of a URL', async () => {
+test('logs mention webhooks, but not their secrets or the queries of URLs', async () => {
   await revise(1);
   await expect.poll(() => receiver.accepted.length).toBe(SLUGS.length);
   receiver.answer = (_, response) => response.writeHead(500).end();

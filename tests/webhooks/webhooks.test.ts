@@ -31,7 +31,7 @@ const admin = (url: string, method: 'GET' | 'DELETE' | 'POST' = 'GET') =>
   ledger.call({ method, url, as: 'admin' });
 
 describe('creating', () => {
-  test('answers the webhook with its secret, this once', async () => {
+  test('returns the webhook with its secret, only this once', async () => {
     const answer = await create({
       url: URL,
       kinds: ['view.published'],
@@ -58,11 +58,11 @@ describe('creating', () => {
     expect((await admin(`/v1/webhooks/${known.id}`)).json()).toEqual(known);
   });
 
-  test.each(EVENT_KINDS)('takes the kind %s', async (kind) => {
+  test.each(EVENT_KINDS)('accepts the kind %s', async (kind) => {
     expect((await create({ url: URL, kinds: [kind] })).json()).toMatchObject({ kinds: [kind] });
   });
 
-  test('sent again with its key has the same secret, which lies about nowhere', async () => {
+  test('sent again with its key returns the same secret, which is legible in no other table', async () => {
     const headers = { 'idempotency-key': 'once' };
     const first = await create({ url: URL }, headers);
     expect((await create({ url: URL }, headers)).body).toBe(first.body);
@@ -95,7 +95,7 @@ describe('creating', () => {
     expect(await dump('webhooks')).toContain(bytes[2]);
   });
 
-  test('is in the audit trail, without what was sent', async () => {
+  test('is in the audit trail, without its body', async () => {
     const { id } = await subscribe(ledger, `${URL}?token=abc`);
     await admin(`/v1/webhooks/${id}`, 'DELETE');
     const { items } = (await admin('/v1/audit?limit=2')).json<{ items: object[] }>();
@@ -161,7 +161,7 @@ describe('creating', () => {
     expect(await stored(ledger)).toEqual(before);
   });
 
-  test('at a name of its own network is refused, and says why; so is a change to it', async () => {
+  test('at a name in a private network is refused, and says why; so is a change to it', async () => {
     const { id } = await subscribe(ledger, URL);
     addresses = ['93.184.216.34', '10.0.0.7'];
     const fault = {
@@ -175,7 +175,7 @@ describe('creating', () => {
     addresses = ['93.184.216.34'];
   });
 
-  test('at a name that can not be looked up now is taken', async () => {
+  test("at a name that can't be looked up now is accepted", async () => {
     addresses = [];
     expect((await create({ url: URL })).statusCode).toBe(201);
     addresses = ['93.184.216.34'];
@@ -183,7 +183,7 @@ describe('creating', () => {
 });
 
 describe('changing', () => {
-  test('changes what is sent and nothing else', async () => {
+  test('changes the sent members and nothing else', async () => {
     const {
       id,
       secret: _,
@@ -206,7 +206,7 @@ describe('changing', () => {
     }
   });
 
-  test('disables once: who asks again does not change since when', async () => {
+  test('disables once: repeating it does not change the time', async () => {
     const { id } = await subscribe(ledger, URL);
     const at = ledger.clock.now.toISOString();
     await patch(id, { enabled: false });
@@ -230,7 +230,7 @@ describe('changing', () => {
   });
 });
 
-test('what is not there is not found', async () => {
+test('a missing webhook is not found', async () => {
   for (const id of [NOBODY, 'nowhere', '%00']) {
     const url = `/v1/webhooks/${id}`;
     const answers = [
@@ -288,7 +288,7 @@ describe('the log', () => {
     return ids;
   }
 
-  test('is kept for as long as it is said, and what is not delivered until it is', async () => {
+  test('is kept for as long as documented, and undelivered events until they are delivered', async () => {
     for (let index = 0; index < 4; index += 1) {
       const probabilities = { bear: 0.31 + index / 100, base: 0.44 - index / 100, bull: 0.25 };
       await ledger.revise({ probabilities, rationale: 'R' });
@@ -328,7 +328,7 @@ describe('the log', () => {
   });
 });
 
-test('deleting takes all that was and was to be delivered with it, however much', async () => {
+test('deleting removes all its deliveries, however many', async () => {
   const { id } = await subscribe(ledger, URL);
   const other = await subscribe(ledger, URL);
   const session = await openSession(ledger.url);
@@ -353,7 +353,7 @@ test('deleting takes all that was and was to be delivered with it, however much'
   expect(await counts()).toEqual([{ deliveries: 2600, attempts: 2600 }]);
 });
 
-test('a secret that signs no longer is forgotten', async () => {
+test('a secret that no longer signs is deleted', async () => {
   const { id } = await subscribe(ledger, URL);
   await admin(`/v1/webhooks/${id}/secret`, 'POST');
   const previous = async () => {

@@ -40,7 +40,7 @@ export function completionCommand(
 }
 
 /**
- * The slugs to offer where a shell asks for completions. They are read before yargs parses: yargs does not wait for
+ * The slugs to offer if a shell asks for completions. They are read before yargs parses: yargs does not wait for
  * them, but would run the command meanwhile. It also sets SHELL to the shell that asks, since yargs goes by it and it
  * names the login shell. A zsh script sets COMP_LINE, and a fish script leaves out the name of the program.
  */
@@ -54,7 +54,7 @@ export async function completableSlugs(args: readonly string[], url: string): Pr
   return TAKE_SLUG.has(words.slice(0, -1).join(' ')) ? slugsStartingWith(current, url) : [];
 }
 
-/** None where the service does not respond in time. */
+/** None if the service does not respond in time. */
 async function slugsStartingWith(start: string, url: string): Promise<string[]> {
   if (start.startsWith('-')) return [];
   try {

@@ -58,7 +58,7 @@ export function reviseCommand(yargs: Yargs): void {
   );
 }
 
-/** @throws UsageError where it is not KEY=REASON */
+/** @throws UsageError if it is not KEY=REASON */
 function parseAcknowledgement(text: string): { condition: string; reason: string } {
   const [condition = '', ...reason] = text.split('=');
   if (condition !== '' && reason.length > 0) return { condition, reason: reason.join('=') };

@@ -50,7 +50,7 @@ async function readOutlook(
   return dataOrThrow(await client.GET('/v1/outlooks/{slug}/versions/{version}', { params }));
 }
 
-/** Null where the instrument has no series of closes. */
+/** Null if the instrument has no series of closes. */
 async function readDrawdown(
   client: Client,
   slug: string,

@@ -247,21 +247,21 @@ export const patchedFramework = z.strictObject({
 });
 
 /** A member of a patch. It has no default, because a member that is left out stays unchanged. */
-const kept = (schema: z.ZodType): z.ZodType =>
+const patchMember = (schema: z.ZodType): z.ZodType =>
   (schema instanceof z.ZodDefault ? (schema.unwrap() as z.ZodType) : schema).optional();
 
-const keptAll = (shape: Record<string, z.ZodType>) =>
+const patchMembers = (shape: Record<string, z.ZodType>) =>
   z.strictObject(
-    Object.fromEntries(Object.entries(shape).map(([name, schema]) => [name, kept(schema)])),
+    Object.fromEntries(Object.entries(shape).map(([name, schema]) => [name, patchMember(schema)])),
   );
 
-const scenarioPatch = keptAll(newScenario.shape).meta({
+const scenarioPatch = patchMembers(newScenario.shape).meta({
   id: 'ScenarioPatch',
   description: 'Changes to one scenario.',
 });
 
 /** What a patch may contain. For the document only: validation checks the result of the patch. */
-export const frameworkPatch = keptAll({
+export const frameworkPatch = patchMembers({
   ...newFrameworkShape,
   ...reasonsShape,
   probabilities: newProbabilities,

@@ -4,12 +4,12 @@ import { fractionsOf, probabilitiesOf } from '../../domain/probabilities.ts';
 const sampleFile = (name: string): unknown =>
   JSON.parse(readFileSync(new URL(`../../../samples/${name}.json`, import.meta.url), 'utf8'));
 
-/** The bodies of the two requests that put the Russell 2000 outlook into an empty ledger. */
+/** The bodies of the requests that put the Russell 2000 outlook into an empty ledger. */
 export const SAMPLE_INSTRUMENT = sampleFile('instrument-rut') as Record<string, unknown>;
 export const SAMPLE_OUTLOOK = sampleFile('russell-2000-downside') as Record<string, unknown>;
-/** The series that its rules watch, and that of its instrument's closes. */
+/** The series that its rules watch, and the series of its instrument's closes. */
 export const SAMPLE_SERIES = sampleFile('series') as { series: Record<string, unknown>[] };
-/** The news that moved it, and the closes that the news states. */
+/** The news that moved it, and the closes that the news mentions. */
 export const SAMPLE_EVIDENCE = sampleFile('evidence-yield-jump') as Record<string, unknown>;
 export const SAMPLE_CLOSES = sampleFile('rut-closes') as Record<string, unknown>;
 
@@ -174,7 +174,7 @@ export const REQUEST_EXAMPLES: Record<
   },
 };
 
-/** What operations that take CSV take, which zod does not say. */
+/** The CSV bodies of operations, which zod can't describe. */
 export const CSV_BODIES: Record<string, object> = {
   recordObservations: {
     schema: { type: 'string', description: 'RFC 4180, with a header line.' },

@@ -44,7 +44,7 @@ export async function serveSwaggerUi(app: FastifyInstance): Promise<void> {
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     uiConfig: {
-      // Without the bar on top, which holds another project's logo.
+      // Without the bar on top, which shows Swagger's logo.
       layout: 'BaseLayout',
       deepLinking: true,
       displayRequestDuration: true,

@@ -15,8 +15,10 @@ type Operation = OpenAPIV3_1.OperationObject & { operationId: string };
 const REF = '#/components/schemas/';
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'] as const;
 
-/** Turns the generated document into the one that is served: one component a concept, and what
- * holds for all operations said once, here. */
+/**
+ * Turns the generated document into the one that is served: each concept is one component, and what all operations share
+ * is added here.
+ */
 export function tidy(document: OpenAPIV3_1.Document): OpenAPIV3_1.Document {
   for (const [path, item] of Object.entries(document.paths ?? {})) {
     for (const method of METHODS) {
@@ -27,7 +29,7 @@ export function tidy(document: OpenAPIV3_1.Document): OpenAPIV3_1.Document {
   const tidied = document as OpenAPIV3_1.Document & {
     components: { schemas: Record<string, Schema> };
   };
-  tidied.components.schemas = oneComponentAConcept(document.paths, tidied.components.schemas);
+  tidied.components.schemas = mergeComponents(document.paths, tidied.components.schemas);
   tidied.components.parameters = PARAMETERS;
   tidied.components.headers = HEADERS;
   return tidied;
@@ -71,7 +73,7 @@ const HEADERS: Record<string, OpenAPIV3_1.HeaderObject> = {
 const header = (name: string) => ({ $ref: `#/components/headers/${name}` });
 const parameter = (name: string) => ({ $ref: `#/components/parameters/${name}` });
 
-/** What Swagger UI fills in for parts of a path. */
+/** The examples of path parameters in Swagger UI. */
 const PATH_EXAMPLES: Record<string, unknown> = {
   slug: SAMPLE_OUTLOOK['slug'],
   symbol: SAMPLE_INSTRUMENT['symbol'],
@@ -79,8 +81,8 @@ const PATH_EXAMPLES: Record<string, unknown> = {
   code: 'probability-sum',
 };
 
-/** What asks somebody else, for whom no transaction waits: sent again, they are asked again. */
-const NOT_ONCE = new Set(['testWebhook']);
+/** Operations that call another service outside any transaction, so a retry calls it again. */
+const IGNORING_KEY = new Set(['testWebhook']);
 
 function completeOperation(operation: Operation, method: string, path: string): void {
   for (const part of operation.parameters ?? []) {
@@ -89,7 +91,7 @@ function completeOperation(operation: Operation, method: string, path: string): 
     if (example !== undefined) part.example = example;
   }
   const responses = operation.responses as Record<string, OpenAPIV3_1.ResponseObject>;
-  // Reads take a key where the service asks for one, and do without elsewhere.
+  // Whether reads need a key depends on the service's settings.
   operation.security ??= [{}, { key: [] }];
   const problem = {
     content: { 'application/problem+json': { schema: { $ref: `${REF}Problem` } } },
@@ -97,7 +99,7 @@ function completeOperation(operation: Operation, method: string, path: string): 
   if (operation.security.some((requirement) => 'key' in requirement)) {
     responses['401'] ??= { description: '', ...problem };
   }
-  // What stands in a path's parameter may be no URL.
+  // A path parameter may have malformed percent-encoding.
   const malformed = path.includes('{') ? ['400'] : [];
   for (const status of [...malformed, '406', '429', '500', '503'])
     responses[status] ??= { description: '', ...problem };
@@ -107,7 +109,7 @@ function completeOperation(operation: Operation, method: string, path: string): 
     operation.parameters = [...(operation.parameters ?? []), parameter(condition)];
     if (!isStream) responses['304'] = { description: '', headers: { ETag: header('ETag') } };
   }
-  if ((method === 'post' || method === 'patch') && !NOT_ONCE.has(operation.operationId)) {
+  if ((method === 'post' || method === 'patch') && !IGNORING_KEY.has(operation.operationId)) {
     operation.parameters = [...(operation.parameters ?? []), parameter('IdempotencyKey')];
     responses['409'] ??= { description: '', ...problem };
   }
@@ -120,7 +122,7 @@ function completeOperation(operation: Operation, method: string, path: string): 
     if (status === '429') response.headers = { 'Retry-After': header('RetryAfter') };
     if (status === '200' && !isStream) {
       const isList = operation.parameters?.some(isCursor);
-      // What a POST with this status answers is no representation of its URL.
+      // The body of a POST with this status is not a representation of its URL.
       response.headers = {
         ...(method !== 'post' && { ETag: header('ETag') }),
         ...(isList && { Link: header('Link') }),
@@ -149,11 +151,11 @@ function addExamples(operation: Operation, path: string): void {
 }
 
 /**
- * zod writes every component twice, `X` for answers and `XInput` for requests, used or not. Keeps
- * what is used, under one name; closes to unknown members what only requests hold, and opens what
- * answers hold, so that a client does not break when a release adds a member.
+ * zod writes every component twice, `X` for responses and `XInput` for requests, used or not. Keeps the
+ * used ones, under one name. Components of requests only are closed to unknown members; those of
+ * responses are open, so that a client does not break when a release adds a member.
  */
-function oneComponentAConcept(
+function mergeComponents(
   paths: OpenAPIV3_1.PathsObject | undefined,
   schemas: Record<string, Schema>,
 ): Record<string, Schema> {
@@ -195,7 +197,7 @@ function walk(value: unknown, visit: (node: Schema) => void): void {
   for (const child of Object.values(value)) walk(child, visit);
 }
 
-/** A copy in which references to a request's twin go to the concept itself. */
+/** A copy in which references to `XInput` point to `X` if there is an `X`. */
 function renamed(value: unknown, schemas: Record<string, Schema>): unknown {
   return mapped(value, (key, child) => {
     if (key !== '$ref' || typeof child !== 'string' || !child.endsWith('Input')) return child;

@@ -12,7 +12,7 @@ export const ANY_SERIES = 'series:*';
 export type CacheEntry = {
   response: CachedResponse;
   tags: CacheTags;
-  /** By `performance.now()`; undefined where events report all that makes it stale. */
+  /** By `performance.now()`; undefined if events report everything that makes it stale. */
   expiresAt: number | undefined;
 };
 
@@ -20,9 +20,9 @@ export const hasExpired = ({ expiresAt }: CacheEntry): boolean =>
   expiresAt !== undefined && performance.now() > expiresAt;
 
 /**
- * The key of a read, known before anything has looked at the request: its URL for the media type that the route lists
- * first, else the media type that the client prefers and the URL. Null where the client accepts none of them. A URL that
- * names a format is answered in that format, whatever its key.
+ * The key of a read, which needs nothing but the URL and the Accept header: the URL alone for the media type that the
+ * route lists first, else the media type that the client prefers and the URL. Null if the client accepts none of them. The
+ * response to a URL that names a format has that format, whatever its key.
  */
 export function cacheKeyOf(request: FastifyRequest, url: string): string | null {
   const { serves = ONLY_JSON } = request.routeOptions.config;

@@ -14,10 +14,10 @@ import { RESPONSE_HEADERS } from '../response-headers.ts';
 /** The response to a read before it is encoded. */
 export type ResponseDraft = {
   body: string | Buffer;
-  /** What its ETag is made of; the bytes unless it is given. */
+  /** The digest for its ETag; that of the body unless given. */
   digest?: string;
   freshness: Freshness;
-  /** JSON unless it is given. */
+  /** JSON unless given. */
   type?: MediaType;
   /** Whether the URL is also available as other media types. */
   hasAlternatives?: boolean;
@@ -27,9 +27,9 @@ export type ResponseDraft = {
   linkMayChange?: boolean;
   /** Whether no event ever makes it stale. */
   isFinal?: boolean;
-  /** More headers, which replace those of every response. */
+  /** Additional headers, which replace those of every response. */
   headers?: Readonly<Record<string, string>>;
-  /** How long it may be cached, in milliseconds, where events do not report all that makes it stale. */
+  /** How long it may be cached, in milliseconds, if events do not report everything that makes it stale. */
   keepFor?: number;
 };
 
@@ -98,7 +98,7 @@ function encodedBody(
   bytes: Buffer,
 ): EncodedBody {
   const isIdentity = coding === 'identity';
-  // A tag for each coding, as they are different bytes.
+  // Each coding has its own tag, because its bytes differ.
   const etag = isIdentity ? `"${response.digest}"` : `"${response.digest}-${coding}"`;
   const notModifiedFields = ['etag', etag, ...response.fields];
   const fields = [
@@ -113,7 +113,7 @@ function encodedBody(
   return { bytes, etag, fields, notModifiedFields };
 }
 
-/** The body in a coding where it can be sent at once; undefined where it is yet to be compressed. */
+/** The body in a coding if it is ready to send; undefined if it must be compressed first. */
 export function readyBodyOf(response: CachedResponse, wanted: Coding): EncodedBody | undefined {
   const body = response.bodies[codingOf(response, wanted)];
   return body instanceof Promise ? undefined : body;
@@ -121,7 +121,7 @@ export function readyBodyOf(response: CachedResponse, wanted: Coding): EncodedBo
 
 /**
  * The body in a coding, compressed off the event loop the first time that a client asks for it.
- * @param onCompressed called once it was
+ * @param onCompressed called after it was compressed
  */
 export async function bodyOf(
   response: CachedResponse,
@@ -138,7 +138,7 @@ export async function bodyOf(
       onCompressed();
       return body;
     },
-    () => bodies.identity, // better than none
+    () => bodies.identity, // after a failure, uncompressed is better than nothing
   );
   return bodies[coding];
 }
@@ -156,8 +156,8 @@ const COMPRESS = {
 };
 
 /**
- * The memory that a response takes, in bytes: its bodies, the texts and objects around them, and as much again, since what
- * is dropped stays until it is collected.
+ * The memory that a response takes, in bytes: its bodies and the texts and objects around them, times two, because a
+ * dropped response stays in memory until it is collected as garbage.
  */
 export function sizeOf(response: CachedResponse, key: string): number {
   let size = 500 + 2 * key.length;

@@ -33,12 +33,12 @@ declare module 'fastify' {
 type Fill = { tags: CacheTags; isOvertaken: boolean; response: Promise<CachedResponse> };
 
 /**
- * Keeps responses to reads as the very bytes that are sent, in bounded memory, and drops them when the ledger's events
- * report a change. Written here because no published cache of responses knows those events: they make a hot read as cheap
- * as a constant, and never stale on the instance that wrote.
+ * Caches the encoded responses to reads in bounded memory, and drops them when the ledger's events report a change.
+ * Written here because no published response cache knows those events. They make a hot read as cheap as a constant, and
+ * never stale on the instance that wrote.
  *
- * While the change feed is away, each read asks Postgres. Where Postgres doesn't answer either, the last cached response is
- * sent with its age.
+ * While the change feed is disconnected, each read queries Postgres. If Postgres doesn't answer either, the last cached
+ * response is sent with its age.
  */
 export class ResponseCache {
   readonly #entries: LRUCache<string, CacheEntry> | null;
@@ -50,7 +50,7 @@ export class ResponseCache {
   readonly #feed: ChangeFeed;
   readonly #servesStale: boolean;
   #isFollowing = false;
-  /** Until when, by `performance.now()`, Postgres is not asked for what is cached, as it did not answer. */
+  /** Until when, by `performance.now()`, cached reads do not query Postgres, because it did not answer. */
   #postgresIsAwayUntil = 0;
   #served = 0;
   #servedStale = 0;
@@ -90,7 +90,7 @@ export class ResponseCache {
     return this.#served;
   }
 
-  /** How many reads were answered with what may be stale, as Postgres did not answer. */
+  /** How many reads got a response that may be stale, because Postgres did not answer. */
   get servedStale(): number {
     return this.#servedStale;
   }
@@ -123,8 +123,8 @@ export class ResponseCache {
   }
 
   /**
-   * Answers a read from the cache, or with what `render` makes, which is then cached.
-   * @param tags what makes the response stale
+   * Answers a read from the cache, or with the draft of `render`, which it then caches.
+   * @param tags the changes that make the response stale
    */
   async answer(
     request: FastifyRequest,
@@ -147,7 +147,7 @@ export class ResponseCache {
     ]);
   }
 
-  /** What `render` makes; null where Postgres doesn't answer and `cached` may be sent instead. */
+  /** A new response from `render`; null if Postgres doesn't answer and `cached` may be sent instead. */
   async #refresh(
     key: string,
     tags: CacheTags,
@@ -159,7 +159,7 @@ export class ResponseCache {
     try {
       return await Promise.race([this.#fill(key, tags, render), failAfter(STALE_AFTER)]);
     } catch (error) {
-      // It may have been dropped meanwhile, as something newer was seen.
+      // It may have been dropped in the meantime, because a newer version became known.
       if (!isUnavailable(error) || this.#entries?.peek(key)?.response !== cached) throw error;
       this.#postgresIsAwayUntil = performance.now() + ASK_AGAIN_AFTER;
       return null;
@@ -174,8 +174,8 @@ export class ResponseCache {
   }
 
   /**
-   * Stores the current view of a version that was just published here, before its author gets an answer: from then on
-   * nothing older is served.
+   * Stores a version that was just published here, before its author gets the response: from then on nothing older is
+   * served.
    */
   store(slug: string, version: number, current: ResponseDraft): void {
     if (!this.#isNewer(slug, version)) return;
@@ -185,8 +185,8 @@ export class ResponseCache {
   }
 
   /**
-   * Notes the newest version that a read found. Where the events have not reported it yet, the outlook's entries are
-   * dropped: whoever saw it sees nothing older from then on.
+   * Notes the newest version that a read found. If the events have not reported it yet, this drops the outlook's entries,
+   * so that a client that saw it never sees an older one again.
    */
   noteVersion(slug: string, version: number): void {
     const known = this.#newestVersions.get(slug);
@@ -194,7 +194,7 @@ export class ResponseCache {
     this.invalidate(slug);
   }
 
-  /** Drops what depends on an outlook, or on observations with {@link ANY_SERIES}. */
+  /** Drops the entries that depend on an outlook or, with {@link ANY_SERIES}, on observations. */
   invalidate(tag: string): void {
     const tags = tag === ANY_SERIES ? [tag] : [tag, ...WHOLE_LEDGER];
     for (const one of tags) {
@@ -213,14 +213,14 @@ export class ResponseCache {
     }
   }
 
-  /** Whether no version as new is known yet; the events report what was published here, too. */
+  /** Whether a version is newer than the newest known one. The events also report versions that were published here. */
   #isNewer(slug: string, version: number): boolean {
     if (version <= (this.#newestVersions.get(slug) ?? 0)) return false;
     this.#newestVersions.set(slug, version);
     return true;
   }
 
-  /** One fill serves all who ask meanwhile; it is not cached where a change overtook it. */
+  /** Renders once for all requests that arrive in the meantime. The response is not cached if a change overtook it. */
   #fill(
     key: string,
     tags: CacheTags,
@@ -248,7 +248,7 @@ export class ResponseCache {
   #add(key: string, tags: CacheTags, response: CachedResponse, keepFor?: number): void {
     const expiresAt = keepFor === undefined ? undefined : performance.now() + keepFor;
     this.#entries?.set(key, { response, tags, expiresAt });
-    if (!this.#entries?.has(key)) return; // larger than the whole cache
+    if (!this.#entries?.has(key)) return; // it is larger than the whole cache
     for (const tag of tags) {
       const keys = this.#keysByTag.get(tag) ?? new Set();
       this.#keysByTag.set(tag, keys.add(key));
@@ -289,5 +289,5 @@ export class ResponseCache {
 
 /** How long Postgres may take before a cached response is sent instead, in milliseconds. */
 const STALE_AFTER = 1_000;
-/** How long it is then not asked again for what is cached, in milliseconds. */
+/** How long cached reads do not query Postgres after that, in milliseconds. */
 const ASK_AGAIN_AFTER = 1_000;

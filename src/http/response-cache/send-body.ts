@@ -5,8 +5,8 @@ import { requestFields } from '../response-headers.ts';
 import type { EncodedBody } from './encoded-body.ts';
 
 /**
- * Sends a body from the cache, or 304 where the client has it already. It goes straight to the socket, as no hook has
- * anything to add to a public read. Where reads need a key, the headers that hooks set are sent, too.
+ * Sends a body from the cache, or 304 if the client has it already. It goes straight to the socket, because no hook has
+ * anything to add to a public read. If reads need a key, the headers that hooks set are sent, too.
  */
 export function sendBody(
   request: FastifyRequest,
@@ -29,7 +29,7 @@ export function sendBody(
   else response.end(body.bytes);
 }
 
-/** Leaves out what HTTP/1.1 takes for granted: that the connection stays open. */
+/** Leaves out the Keep-Alive headers: with HTTP/1.1, a connection stays open by default. */
 function omitKeepAlive(response: ServerResponse): void {
   if (response.shouldKeepAlive && response.req.httpVersionMinor === 1) {
     response.removeHeader('connection');

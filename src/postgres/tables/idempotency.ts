@@ -11,7 +11,7 @@ export const idempotencyKeys = pgTable(
       .notNull()
       .references(() => analysts.id),
     key: text('key').notNull(),
-    // SHA-256 of the request's method, URL and body.
+    // SHA-256 of the request's method, URL, If-Match and body.
     requestHash: bytea('request_hash').notNull(),
     status: integer('status').notNull(),
     headers: json('headers').$type<Record<string, string>>().notNull(),

@@ -27,7 +27,7 @@ const operations = Object.entries(document.paths).flatMap(([path, item]) =>
   ),
 );
 
-test('the committed document is the one that is served, to anyone', async () => {
+test('the committed document equals the served one, which is public', async () => {
   await ledger.app.ready();
   expect(ledger.app.swagger()).toEqual(DOCUMENT);
   const served = await ledger.call({ url: '/openapi.json' });
@@ -58,7 +58,7 @@ describe('the document', () => {
     expect(new Set(ids).size).toBe(ids.length);
   });
 
-  test('has one component a concept, each described', () => {
+  test('has one component for each concept, each described', () => {
     const { schemas } = document.components;
     expect(Object.keys(schemas).filter((name) => name.endsWith('Input'))).toEqual([]);
     for (const [name, schema] of Object.entries(schemas)) {
@@ -66,7 +66,7 @@ describe('the document', () => {
     }
   });
 
-  test('refers to nothing that it does not hold, and holds nothing that it does not refer to', () => {
+  test('has no missing and no unused components', () => {
     const text = JSON.stringify(document);
     const referred = [...text.matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g)];
     expect([...new Set(referred.map(([, name]) => String(name)))].toSorted()).toEqual(
@@ -74,7 +74,7 @@ describe('the document', () => {
     );
   });
 
-  test('leaves room in answers for what a release adds, and none in requests', () => {
+  test('allows additional members in responses, and none in requests', () => {
     const { schemas } = document.components;
     const closedTo = (name: string) => schemas[name]?.['additionalProperties'];
     for (const name of ['Outlook', 'OutlookSummary', 'Problem', 'Key', 'Scenario']) {
@@ -86,7 +86,7 @@ describe('the document', () => {
   });
 });
 
-test('each example of a body is answered as it says, in the order of a tour', async () => {
+test('each example of a body gets its documented response, in the order of a tour', async () => {
   const own = await startLedger();
   const urls: Record<string, string> = {
     createInstrument: '/v1/instruments',

@@ -12,7 +12,7 @@ const CSP =
   "default-src 'none';script-src 'self';style-src 'self';img-src 'self' data:;connect-src 'self';base-uri 'none';form-action 'none';frame-ancestors 'none'";
 
 describe('Swagger UI', () => {
-  test('is served to anyone, and so is all that its page refers to', async () => {
+  test('is public, like everything that its page refers to', async () => {
     const page = await ledger.call({ url: '/docs' });
     expect(page.statusCode).toBe(200);
     expect(page.headers['content-type']).toContain('text/html');

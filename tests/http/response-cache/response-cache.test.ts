@@ -82,7 +82,7 @@ describe('what was read once', () => {
     expect(await versionOf(`${URL}?minVersion=1`)).toBe(2);
   });
 
-  test('is dropped once another instance published', async () => {
+  test('is dropped once another instance publishes', async () => {
     const urls = [URL, `${URL}?minVersion=1`];
     for (const url of urls) expect(await versionOf(url)).toBe(1);
     await publishElsewhere();
@@ -105,9 +105,9 @@ describe('what was read once', () => {
   });
 });
 
-describe('a read that takes its time', () => {
+describe('a slow read', () => {
   // The version is read first; then its scenarios, which this holds up.
-  test('is made once for all who ask meanwhile', async () => {
+  test('is rendered once for all concurrent requests', async () => {
     const letGo = await holdUpReads('scenarios');
     const asking = Array.from({ length: 20 }, () => get());
     await expect.poll(waitingReads).toBe(1);
@@ -116,7 +116,7 @@ describe('a read that takes its time', () => {
     expect(new Set(answers.map(({ statusCode, body }) => `${statusCode} ${body}`)).size).toBe(1);
   });
 
-  test('and is overtaken by a change is not kept', async () => {
+  test('that a change overtakes is not cached', async () => {
     const letGo = await holdUpReads('scenarios');
     const asking = get();
     await expect.poll(waitingReads).toBe(1);
@@ -131,7 +131,7 @@ describe('a read that takes its time', () => {
   });
 });
 
-test('while the change feed is away each read asks Postgres', async () => {
+test('while the change feed is disconnected each read queries Postgres', async () => {
   expect(await versionOf()).toBe(1);
   await ledger.feed.close();
   await publishElsewhere();
@@ -140,7 +140,7 @@ test('while the change feed is away each read asks Postgres', async () => {
   expect(await versionOf()).toBe(3);
 });
 
-test('what is larger than all that may be kept is answered, too', async () => {
+test('a response larger than the cache is sent, too', async () => {
   const small = await startLedger({ cacheMaxBytes: 16_000 });
   try {
     const [first, second] = [await small.call({ url: URL }), await small.call({ url: URL })];
@@ -177,7 +177,7 @@ describe('content codings', () => {
     },
   );
 
-  test('each has a tag of its own, and only that one is answered 304', async () => {
+  test('each has an ETag of its own, and only that one gets a 304', async () => {
     const codings = ['identity', 'gzip', 'br'];
     const tags = new Map<string, string>();
     for (const coding of codings) tags.set(coding, String((await coded(coding)).headers.etag));
@@ -211,7 +211,7 @@ describe('content codings', () => {
     expect((await coded(accepted)).headers['content-encoding']).toBe(coding);
   });
 
-  test('a short answer is sent as it is', async () => {
+  test('a short response is not compressed', async () => {
     const answer = await get(`${URL}/probabilities`, { 'accept-encoding': 'br' });
     expect(answer.headers['content-encoding']).toBeUndefined();
     expect(answer.headers.vary).toBe('Accept, Accept-Encoding, Origin');
@@ -227,7 +227,7 @@ describe('content codings', () => {
     },
   );
 
-  test('a revision drops every form', async () => {
+  test('a revision drops every coding', async () => {
     for (const coding of ['br', 'gzip', 'identity']) await coded(coding);
     await ledger.revise(revision);
     const br = brotliDecompressSync((await coded('br')).rawPayload).toString();
@@ -244,7 +244,7 @@ test.each(['application/json; charset=utf-8', 'application/json;charset=UTF-8;q=
   },
 );
 
-test('headers that no client should send in such number do no harm', async () => {
+test('very many different headers do no harm', async () => {
   for (let index = 0; index < 1_200; index += 1) {
     const accept = `application/json;v=${index}, */*;q=0.1`;
     const { statusCode } = await get(URL, { accept, 'accept-encoding': `gzip;q=0.${index}` });

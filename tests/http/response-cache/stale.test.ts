@@ -29,7 +29,7 @@ const lose = async () => await expect.poll(() => ledger.feed.isCurrent).toBe(fal
 const regain = async () => await expect.poll(() => ledger.feed.isCurrent).toBe(true);
 const MARK = /^outlook-ledger; hit; ttl=-(\d+); detail=STALE$/;
 
-describe('while Postgres is away', () => {
+describe('while Postgres is unavailable', () => {
   beforeEach(() => start());
 
   // Sooner than a frozen connection is given up.
@@ -63,7 +63,7 @@ describe('while Postgres is away', () => {
     },
   );
 
-  test('what was not read is 503, as are writes, and all heals by itself', async () => {
+  test('uncached reads and writes are 503, and everything recovers by itself', async () => {
     await get();
     way.block();
     await lose();
@@ -84,7 +84,7 @@ describe('while Postgres is away', () => {
     expect((await get()).json()).toMatchObject({ version: 2 });
   });
 
-  test('nothing is stale that this instance has seen to have changed', async () => {
+  test('nothing is served stale that this instance knows has changed', async () => {
     await get();
     await get(`${URL}/versions`);
     await ledger.feed.close();
@@ -93,7 +93,7 @@ describe('while Postgres is away', () => {
     for (const url of [URL, `${URL}/versions`]) expect((await get(url)).statusCode).toBe(503);
   });
 
-  test('nothing is stale that a read found to have changed', async () => {
+  test('nothing is served stale that a read found changed', async () => {
     await get(`${URL}/versions`);
     await ledger.feed.close();
     const { statusCode } = await publishElsewhere();
@@ -104,7 +104,7 @@ describe('while Postgres is away', () => {
   });
 });
 
-test('what is kept is not asked for again and again', async () => {
+test('cached reads do not query Postgres again and again', async () => {
   await start();
   await get();
   await ledger.feed.close();
@@ -115,7 +115,7 @@ test('what is kept is not asked for again and again', async () => {
   expect(way.attempts).toBe(attempts);
 });
 
-test('what changes while a read waits is not served as it was', async () => {
+test("a change during a read's wait is not served stale", async () => {
   await start();
   await get(`${URL}/evidence`);
   await ledger.feed.close();
@@ -128,7 +128,7 @@ test('what changes while a read waits is not served as it was', async () => {
   await owner.end();
 });
 
-test('once the database is back nothing of before is served, whatever its events tell', async () => {
+test('once the database is back no older response is served, whatever the events report', async () => {
   await start();
   const before = await get();
   way.block();
@@ -160,7 +160,7 @@ async function publishElsewhere() {
   }
 }
 
-test('where the service is set to refuse instead, it does', async () => {
+test('if the service is set to refuse instead, it does', async () => {
   await start({ serveStale: false });
   await get();
   way.block();
@@ -168,7 +168,7 @@ test('where the service is set to refuse instead, it does', async () => {
   expect((await get()).statusCode).toBe(503);
 });
 
-test('who has no key that can be checked is shown nothing', async () => {
+test("a client whose key can't be checked gets nothing", async () => {
   await start({ requireKeyForReads: true });
   expect((await ledger.call({ url: URL, as: 'analyst' })).statusCode).toBe(200);
   way.block();

