@@ -15,7 +15,7 @@ import { versionReader } from './ledger/versions.ts';
 import { auditRoutes } from './access/audit-routes.ts';
 import { RefusalTrail } from './access/audit-trail.ts';
 import { authorize } from './access/authentication.ts';
-import { answerConditionally } from './http/conditional-requests.ts';
+import { addETags } from './http/conditional-requests.ts';
 import { chartRoutes } from './api/charts.ts';
 import { CurrentDigests } from './api/current-digests.ts';
 import { corsOf } from './http/cors.ts';
@@ -119,7 +119,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   // Public reads are answered from the cache before anything else looks at the request.
   if (!config.requireKeyForReads) cache.serve(app);
   setResponseHeaders(app);
-  answerConditionally(app);
+  addETags(app);
   await app.register(cors, { delegator: corsOf(config) });
   const countKey = await limitRequests(app, config);
   await describeRoutes(app, version);

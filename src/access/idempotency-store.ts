@@ -47,7 +47,7 @@ type ResponseRow = StoredResponse & Attempt & { isOld: boolean };
  * @param since responses stored before this time do not count
  * @returns what is known of each key, by {@link attemptId}; no entry for a new key
  */
-export async function takeKeys(
+export async function lockKeys(
   session: Session,
   attempts: readonly Attempt[],
   since: Date,

@@ -10,7 +10,7 @@ import {
   type NewResponse,
   type StoredResponse,
   storeResponses,
-  takeKeys,
+  lockKeys,
 } from './idempotency-store.ts';
 import { sealed, unsealed } from './sealed-responses.ts';
 
@@ -46,7 +46,7 @@ export class WriteRecords {
   ): Promise<WriteRecords> {
     const since = new Date(now().getTime() - idempotencyHours * 3_600_000);
     const attempts = writes.flatMap(({ attempt }) => attempt ?? []);
-    return new WriteRecords(session, now, await takeKeys(session, attempts, since));
+    return new WriteRecords(session, now, await lockKeys(session, attempts, since));
   }
 
   /**

@@ -7,7 +7,7 @@ import { chartPolicy } from '../charts/colours.ts';
 import { drawdownChart } from '../charts/drawdown.tsx';
 import type { ChartLook } from '../charts/frame.tsx';
 import { historyChart } from '../charts/history.tsx';
-import { asPng, TooManyPictures } from '../charts/png.ts';
+import { asPng, PngQueueFull } from '../charts/png.ts';
 import { scenariosChart } from '../charts/scenarios.tsx';
 import { type HistoryEvent, readHistory, readHistoryEvents } from '../ledger/history.ts';
 import { readTrackRecord } from '../ledger/track-records.ts';
@@ -36,7 +36,7 @@ export type ChartDeps = {
  * How long a response with closes may be cached, in milliseconds: no event reports a close to other instances, as a series
  * may have a million of them.
  */
-export const KEEP_CLOSES_FOR = 1_000;
+export const CLOSES_MAX_AGE = 1_000;
 
 const HEIGHTS: Record<ChartKind, number> = {
   scenarios: 300,
@@ -105,7 +105,7 @@ async function drawPng(
   try {
     return await asPng(renderSvg);
   } catch (error) {
-    if (!(error instanceof TooManyPictures)) throw error;
+    if (!(error instanceof PngQueueFull)) throw error;
     throw new Problem('overloaded', 'The service cannot draw more charts right now.', {
       headers: { 'retry-after': '2' },
     });
@@ -143,7 +143,7 @@ async function drawSvg(
       // Pages with a strict embedder policy may show the chart, except where browsers send a key by themselves.
       'cross-origin-resource-policy': ledger.requireKeyForReads ? 'same-origin' : 'cross-origin',
     },
-    ...(kind === 'drawdown' && { keepFor: KEEP_CLOSES_FOR }),
+    ...(kind === 'drawdown' && { maxAge: CLOSES_MAX_AGE }),
   };
 }
 

@@ -6,7 +6,7 @@ import { fractionsOf } from '../domain/probabilities.ts';
 import { requirePast } from '../http/require-past.ts';
 import { CSV_TYPE, JSON_TYPE, wantedType } from '../http/negotiation.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
-import { queryMoment, slug, withRule } from '../http/fields.ts';
+import { queryTimestamp, slug, withRule } from '../http/fields.ts';
 import { probabilityHistory } from './schemas/history.ts';
 
 export type HistoryDeps = {
@@ -29,10 +29,10 @@ export function historyRoutes(api: Api, { pool, cache, now }: HistoryDeps): void
       params: z.strictObject({ slug }),
       querystring: withRule(
         z.strictObject({
-          from: queryMoment
+          from: queryTimestamp
             .optional()
             .meta({ description: 'Only versions published at or after this time.' }),
-          to: queryMoment
+          to: queryTimestamp
             .optional()
             .meta({ description: 'Only versions published before this time.' }),
           format: z.enum(['json', 'csv']).optional(),

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import {
   createInstrument,
   listInstruments,
-  nameCloses,
+  setCloses,
   readInstrument,
 } from '../ledger/instruments.ts';
 import { setFreshness } from '../http/conditional-requests.ts';
@@ -47,7 +47,7 @@ function patchRoute(api: Api, ledger: InstrumentDeps): void {
     },
     handler: async (request, reply) => {
       await runWrite(request, reply, ledger, {
-        work: (session) => nameCloses(session, request.params.symbol, request.body.closes),
+        work: (session) => setCloses(session, request.params.symbol, request.body.closes),
         respond: (named) => ({ status: 200, body: named }),
       });
       return reply;

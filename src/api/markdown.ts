@@ -14,7 +14,7 @@ import {
   paragraphsOf,
 } from '../charts/text.ts';
 import { SCENARIO_NAMES, type ScenarioName } from '../domain/probabilities.ts';
-import { wordsOf } from '../domain/review.ts';
+import { describeRule } from '../domain/review.ts';
 import type { evidence as evidenceSchema } from './schemas/evidence.ts';
 import type { outlook as outlookSchema } from './schemas/outlooks.ts';
 
@@ -243,7 +243,7 @@ function conditions({ invalidationConditions }: Outlook): RootContent[] {
       statement,
       SCENARIO_TITLES[invalidates],
       state,
-      rule ? wordsOf(rule) : "an analyst's assessment",
+      rule ? describeRule(rule) : "an analyst's assessment",
     ]),
   );
 }

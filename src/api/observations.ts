@@ -10,7 +10,7 @@ import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { ANY_SERIES } from '../http/response-cache/cache-entry.ts';
 import { requirePast } from '../http/require-past.ts';
 import { CsvText, placeOf, readObservations, type SentObservations } from './observation-csv.ts';
-import { cursorMoment, keysetPage, LIST_TYPES, pageContent, sendPage } from '../http/paging.ts';
+import { cursorTimestamp, keysetPage, LIST_TYPES, pageContent, sendPage } from '../http/paging.ts';
 import { jsonPointer, Problem } from '../http/problems.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { day, slug } from '../http/fields.ts';
@@ -121,7 +121,7 @@ function refuseFuture(
 }
 
 const vintagePosition = z.codec(
-  z.tuple([day, cursorMoment]),
+  z.tuple([day, cursorTimestamp]),
   z.object({ date: day, recordedAt: z.date() }),
   {
     decode: ([date, recordedAt]) => ({ date, recordedAt }),

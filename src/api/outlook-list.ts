@@ -7,7 +7,7 @@ import type { ListPosition, ListQuery, ListSort } from '../ledger/outlook-list-p
 import { requirePast } from '../http/require-past.ts';
 import {
   cursorMilliseconds,
-  cursorMoment,
+  cursorTimestamp,
   decodeCursor,
   encodeCursor,
   LIST_TYPES,
@@ -125,7 +125,7 @@ const POSITIONS: Record<ListSort, z.ZodType<ListPosition>> = {
 function positionWith(key: z.ZodType<ListPosition['key']>): z.ZodType<ListPosition> {
   const snapshot = z.string().max(6000).refine(isSnapshot);
   return z.codec(
-    z.tuple([cursorMoment, key, snapshot]),
+    z.tuple([cursorTimestamp, key, snapshot]),
     z.object({ startedAt: z.date(), key, snapshot }),
     {
       decode: ([startedAt, sortKey, seen]) => ({ startedAt, key: sortKey, snapshot: seen }),

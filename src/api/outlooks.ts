@@ -12,7 +12,7 @@ import { requirePast } from '../http/require-past.ts';
 import { wantedType } from '../http/negotiation.ts';
 import { Problem } from '../http/problems.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
-import { queryMoment, queryVersion, slug, withRule } from '../http/fields.ts';
+import { queryTimestamp, queryVersion, slug, withRule } from '../http/fields.ts';
 import { newOutlook, outlook } from './schemas/outlooks.ts';
 import {
   publishedResponse,
@@ -106,7 +106,7 @@ function currentRoute(api: Api, ledger: OutlookDeps): void {
       params: slugParams,
       querystring: withRule(
         z.strictObject({
-          asOf: queryMoment.optional().meta({
+          asOf: queryTimestamp.optional().meta({
             description:
               "A time, by the service's clock, with at most millisecond precision. A version is current from its `publishedAt` until the `publishedAt` of the next one.",
           }),

@@ -12,7 +12,7 @@ import {
   skillOf,
   unscored,
 } from '../domain/scoring.ts';
-import { StandingScores } from '../domain/time-weighting.ts';
+import { TimeWeightedScores } from '../domain/time-weighting.ts';
 import { requirePast } from '../http/require-past.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { slug } from '../http/fields.ts';
@@ -133,9 +133,9 @@ function representWhole(
   versions: readonly VersionWithReference[],
   why: string,
 ): z.output<typeof outlookScores>['outlook'] {
-  const scored = new StandingScores();
-  const compared = new StandingScores();
-  const referred = new StandingScores();
+  const scored = new TimeWeightedScores();
+  const compared = new TimeWeightedScores();
+  const referred = new TimeWeightedScores();
   for (const { probabilities, outcome, share, reference } of versions) {
     if (outcome === null || share === null) continue;
     const scores = scoresOf(fractionsOf(probabilities), outcome);

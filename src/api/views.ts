@@ -2,7 +2,7 @@ import type { ChangeFeed } from '../postgres/change-feed.ts';
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type pg from 'pg';
 import { z } from 'zod';
-import { holdView, listViews, listViewVersions, type View } from '../ledger/views.ts';
+import { recordView, listViews, listViewVersions, type View } from '../ledger/views.ts';
 import { requireOutlook } from '../ledger/find-outlook.ts';
 import { DomainError } from '../domain/errors.ts';
 import { fractionsOf } from '../domain/probabilities.ts';
@@ -116,7 +116,7 @@ function holdRoute(api: Api, ledger: ViewDeps): void {
       const author = authorOf(request);
       forbidStoring(reply); // whose it is, is in the key
       await runWrite(request, reply, ledger, {
-        work: (session) => holdView(session, name, { ...request.body, author }, ledger.now),
+        work: (session) => recordView(session, name, { ...request.body, author }, ledger.now),
         respond: ({ view: current, isNew }) => ({
           ...(isNew && current.version === 1
             ? { status: 201, headers: { location: `/v1/outlooks/${name}/views/${author.id}` } }

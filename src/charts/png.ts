@@ -15,7 +15,7 @@ const pool = new Piscina<string, Uint8Array>({
 let waiting = 0;
 
 /** The render queue is full. */
-export class TooManyPictures extends Error {}
+export class PngQueueFull extends Error {}
 
 /**
  * Renders a chart's SVG document as a PNG of its own size, in a worker thread.
@@ -25,7 +25,7 @@ export class TooManyPictures extends Error {}
 export async function asPng<Drawn extends { body: string }>(
   draw: () => Promise<Drawn>,
 ): Promise<Omit<Drawn, 'body'> & { body: Buffer }> {
-  if (waiting >= MOST_WAITING) throw new TooManyPictures();
+  if (waiting >= MOST_WAITING) throw new PngQueueFull();
   waiting += 1;
   try {
     const drawn = await draw();

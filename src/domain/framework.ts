@@ -2,7 +2,7 @@ import type { DrawdownLabel } from './drawdown.ts';
 import type { Fault } from './errors.ts';
 import { hashDocument } from './hash-chain.ts';
 import type { Headwind } from './headwinds.ts';
-import type { InvalidationCondition } from './invalidation.ts';
+import type { InvalidationCondition } from './condition-rules.ts';
 import type { Scenarios } from './scenarios.ts';
 
 export type Risk = { area: string; whyItMatters: string; currentRead: string };

@@ -1,7 +1,7 @@
 import { DomainError } from './errors.ts';
 import type { Horizon, PublishedFramework } from './framework.ts';
 import { hashVersion, type VersionKind } from './hash-chain.ts';
-import type { ConditionState } from './invalidation.ts';
+import type { ConditionState } from './condition-rules.ts';
 import type { PoolMethod, PoolWeights } from './consensus.ts';
 import { type Probabilities, sameProbabilities, type ScenarioName } from './probabilities.ts';
 import {

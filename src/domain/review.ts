@@ -1,5 +1,5 @@
 import { DomainError, type Fault } from './errors.ts';
-import { comparisonsOf, type Operator, type Rule, type Transition } from './invalidation.ts';
+import { comparisonsOf, type Operator, type Rule, type Transition } from './condition-rules.ts';
 import { type Probabilities, type ScenarioName, WHOLE } from './probabilities.ts';
 
 export const CHANGE_CAUSES = ['observations', 'assessment', 'framework', 'horizon'] as const;
@@ -115,7 +115,7 @@ const often = (forObservations: number): string =>
   forObservations > 1 ? ` for ${forObservations} observations in a row` : '';
 
 /** A rule in words: "us-30y-yield below 4.25 for 3 observations in a row". */
-export function wordsOf(rule: Rule): string {
+export function describeRule(rule: Rule): string {
   const said = comparisonsOf(rule).map(
     ({ series, operator, threshold, forObservations }) =>
       `${series} ${COMPARED[operator]} ${threshold}${often(forObservations)}`,

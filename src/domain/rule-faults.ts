@@ -1,6 +1,6 @@
 import type { Fault } from './errors.ts';
 import type { Horizon } from './framework.ts';
-import { type Comparison, comparisonsOf, type Operator, type Rule } from './invalidation.ts';
+import { type Comparison, comparisonsOf, type Operator, type Rule } from './condition-rules.ts';
 import { type Frequency, mostObservations } from './series.ts';
 
 /** Comparisons under `all` do not contradict each other, and none is repeated. Paths start at the rule. */

@@ -30,7 +30,7 @@ export function sharesOf(
  * horizon (Metaculus). Read it with the `coverage`, the sum of the shares: uncovered time adds nothing.
  * `mean` is timeWeighted ÷ coverage, comparable across outlooks; NaN if nothing is covered.
  */
-export class StandingScores {
+export class TimeWeightedScores {
   coverage = 0;
   readonly timeWeighted = { brier: 0, logarithmic: 0, rankedProbability: 0 };
 

@@ -17,7 +17,7 @@ import {
   skillOf,
   some,
 } from './scoring.ts';
-import { errorOf, type ForecastSums, scoresOfSums, StandingScores } from './time-weighting.ts';
+import { errorOf, type ForecastSums, scoresOfSums, TimeWeightedScores } from './time-weighting.ts';
 
 export const FORECAST_SOURCES = ['version', 'view'] as const;
 /** Whether a forecast is a published version or an analyst's view. */
@@ -76,8 +76,8 @@ export class TrackRecorder {
   #coverage = 0;
   #n = 0;
   // For the outlook being added.
-  #standing = new StandingScores();
-  #reference = new StandingScores();
+  #standing = new TimeWeightedScores();
+  #reference = new TimeWeightedScores();
 
   constructor(reference: Fractions) {
     this.#referred = byScenario((outcome) => scoresOf(reference, outcome));
@@ -121,8 +121,8 @@ export class TrackRecorder {
     this.#overall.endOutlook(coverage);
     this.#coverage += coverage;
     this.#n += 1;
-    this.#standing = new StandingScores();
-    this.#reference = new StandingScores();
+    this.#standing = new TimeWeightedScores();
+    this.#reference = new TimeWeightedScores();
   }
 
   result(): TrackRecord {

@@ -39,7 +39,7 @@ export function digestOf(body: string | Buffer): string {
 }
 
 /** Adds an ETag to every representation that is sent. Answers a GET with 304 if the client already has it. */
-export function answerConditionally(app: FastifyInstance): void {
+export function addETags(app: FastifyInstance): void {
   app.addHook('onSend', async (request, reply, payload) => {
     const read = request.method === 'GET' || request.method === 'HEAD';
     const body = typeof payload === 'string' || Buffer.isBuffer(payload) ? payload : null;

@@ -158,12 +158,12 @@ const timestampWith = (faultOf: (input: unknown) => string) =>
 const NO_TIMESTAMP = 'must be a timestamp with an offset, such as 2026-11-20T16:31:00Z';
 
 /** A timestamp in a body. */
-export const bodyMoment = timestampWith((input) =>
+export const bodyTimestamp = timestampWith((input) =>
   input === undefined ? 'is required' : NO_TIMESTAMP,
 );
 
 /** A timestamp in a query. */
-export const queryMoment = timestampWith((input) => {
+export const queryTimestamp = timestampWith((input) => {
   if (typeof input !== 'string') return 'must be given once';
   if (/^[^T]*T\S* \d\d:\d\d$/.test(input))
     return 'must be a timestamp; write the + of its offset as %2B';

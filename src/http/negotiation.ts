@@ -34,7 +34,7 @@ export type MediaType = keyof typeof CONTENT_TYPES;
 export const ONLY_JSON: readonly string[] = [JSON_TYPE];
 
 /** Media types as `Accept` may name them: bare, or with the parameters of their Content-Type. */
-export const offered = (types: readonly string[]): string[] =>
+export const acceptableTypes = (types: readonly string[]): string[] =>
   types.flatMap((type) => {
     const [, ...parameters] = (CONTENT_TYPES[type as MediaType] ?? type).split('; ');
     return [...new Set([[], ...parameters.map((one) => [one]), parameters])].map((some) =>
@@ -73,7 +73,7 @@ export function preferredType(request: FastifyRequest, serves: readonly string[]
   if (!prefer) {
     prefer = remembered(
       (sender) => {
-        const best = String(sender.accepts().type(offered(serves)));
+        const best = String(sender.accepts().type(acceptableTypes(serves)));
         return serves.find((type) => best === type || best.startsWith(`${type};`)) ?? 'none';
       },
       (sender) => sender.raw.headers.accept ?? '*/*',

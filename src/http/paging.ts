@@ -195,14 +195,14 @@ export function sendPage(
 /** A time in a cursor, in milliseconds since 1970 and within the range of timestamps. */
 export const cursorMilliseconds = z.int().min(0).max(253_402_300_799_999);
 /** The same, read as a Date. */
-export const cursorMoment = z.codec(cursorMilliseconds, z.date(), {
+export const cursorTimestamp = z.codec(cursorMilliseconds, z.date(), {
   decode: (milliseconds) => new Date(milliseconds),
   encode: (moment) => moment.getTime(),
 });
 
 /** A position in a list in the order of creation, newest first, then of ids. */
 export const creationPosition = z.codec(
-  z.tuple([cursorMoment, z.uuid()]),
+  z.tuple([cursorTimestamp, z.uuid()]),
   z.object({ createdAt: z.date(), id: z.uuid() }),
   {
     decode: ([createdAt, id]) => ({ createdAt, id }),

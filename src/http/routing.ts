@@ -7,7 +7,7 @@ import type {
 } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { offered, ONLY_JSON } from './negotiation.ts';
+import { acceptableTypes, ONLY_JSON } from './negotiation.ts';
 import { Problem } from './problems.ts';
 import { problemDocument } from './problem-schemas.ts';
 
@@ -93,7 +93,7 @@ export function refuseOtherMediaTypes(app: FastifyInstance): void {
     const { serves = ONLY_JSON } = request.routeOptions.config;
     // A format in the URL overrides the header, which a link or a spreadsheet can't set.
     if (serves.length > 1 && 'format' in (request.query as object)) return;
-    if (request.accepts().type([...offered(serves), 'application/problem+json'])) return;
+    if (request.accepts().type([...acceptableTypes(serves), 'application/problem+json'])) return;
     throw new Problem('not-acceptable', `This URL is available as ${serves.join(' or ')}.`);
   });
 }

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { DomainError } from '../domain/errors.ts';
-import type { ConditionState, InvalidationCondition } from '../domain/invalidation.ts';
+import type { ConditionState, InvalidationCondition } from '../domain/condition-rules.ts';
 import type {
   ConditionAnswer,
   AnswerWay,

@@ -7,7 +7,7 @@ import {
   evaluate,
   type Rule,
   type Transition,
-} from '../domain/invalidation.ts';
+} from '../domain/condition-rules.ts';
 import type { ScenarioName } from '../domain/probabilities.ts';
 import { type ChangeCause, reasonOf } from '../domain/review.ts';
 import type { Observation } from '../domain/series.ts';

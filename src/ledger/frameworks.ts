@@ -1,7 +1,7 @@
 import type { LRUCache } from 'lru-cache';
 import type pg from 'pg';
 import type { Framework, PublishedFramework } from '../domain/framework.ts';
-import { comparisonsOf, type Rule } from '../domain/invalidation.ts';
+import { comparisonsOf, type Rule } from '../domain/condition-rules.ts';
 import { SCENARIO_NAMES, type ScenarioName } from '../domain/probabilities.ts';
 import type { Direction, Scenario } from '../domain/scenarios.ts';
 import type { Session } from '../postgres/pool.ts';

@@ -40,7 +40,7 @@ async function seriesId(session: Session, key: string): Promise<number> {
  * @throws DomainError `instrument-not-found`, `unknown-series`, or `closes-named` if the instrument already names
  *   another series
  */
-export async function nameCloses(
+export async function setCloses(
   session: pg.PoolClient,
   symbol: string,
   closes: string,

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { DomainError, type Fault } from '../domain/errors.ts';
 import type { Framework, Horizon } from '../domain/framework.ts';
-import { comparisonsOf } from '../domain/invalidation.ts';
+import { comparisonsOf } from '../domain/condition-rules.ts';
 import { unreachableFaults } from '../domain/rule-faults.ts';
 import type { Frequency } from '../domain/series.ts';
 import type { Session } from '../postgres/pool.ts';

@@ -8,7 +8,7 @@ import { inTransaction, type Session } from '../postgres/pool.ts';
 import { type FrameworkCache, readFrameworks } from './frameworks.ts';
 
 /** A version that is not as the ledger wrote it. */
-export type LedgerFault = { slug: string; version: number; fault: string };
+export type VersionFault = { slug: string; version: number; fault: string };
 
 /** Versions in one read. */
 const PAGE = 500;
@@ -51,7 +51,7 @@ const READ_PAGE = `
  */
 export async function verifyLedger(
   pool: pg.Pool,
-): Promise<{ versions: number; faults: LedgerFault[] }> {
+): Promise<{ versions: number; faults: VersionFault[] }> {
   return inTransaction(pool, async (session) => {
     await session.query('set transaction isolation level repeatable read, read only');
     await session.query('set local statement_timeout = 0');
@@ -59,9 +59,9 @@ export async function verifyLedger(
   });
 }
 
-async function verifyAll(session: Session): Promise<{ versions: number; faults: LedgerFault[] }> {
+async function verifyAll(session: Session): Promise<{ versions: number; faults: VersionFault[] }> {
   const frameworks: FrameworkCache = new LRUCache({ max: PAGE });
-  const faults = new Map<number, LedgerFault>();
+  const faults = new Map<number, VersionFault>();
   let before: { outlookId: number; found: FoundVersion } | null = null;
   let versions = 0;
   let [outlookId, version] = [0, 0];
@@ -147,7 +147,7 @@ const OTHER_RULES: Record<string, string> = {
          from outlook_versions v where v.outlook_id = o.id and v.version = o.latest_version)`,
 };
 
-async function otherFaults(session: Session): Promise<(LedgerFault & { outlook_id: number })[]> {
+async function otherFaults(session: Session): Promise<(VersionFault & { outlook_id: number })[]> {
   const faults = [];
   for (const [fault, text] of Object.entries(OTHER_RULES)) {
     const { rows } = await session.query<{ id: number; slug: string; version: number }>(

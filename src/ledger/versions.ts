@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { DomainError } from '../domain/errors.ts';
-import type { ConditionState } from '../domain/invalidation.ts';
+import type { ConditionState } from '../domain/condition-rules.ts';
 import type { OutlookStatus, OutlookVersion, Resolution } from '../domain/outlook.ts';
 import type { Session } from '../postgres/pool.ts';
 import {

@@ -33,7 +33,7 @@ function viewOf({ analyst, version, rationale, recordedAt, ...points }: ViewRow)
  * request may be sent again. Call it in a transaction.
  * @throws DomainError `outlook-not-found` or `outlook-closed`
  */
-export async function holdView(
+export async function recordView(
   session: pg.PoolClient,
   slug: string,
   held: { author: View['analyst']; probabilities: Probabilities; rationale: string },

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { day, queryMoment, queryVersion, withRule } from '../http/fields.ts';
+import { day, queryTimestamp, queryVersion, withRule } from '../http/fields.ts';
 import { listQuery } from '../api/schemas/outlook-list.ts';
 
 /**
@@ -21,7 +21,7 @@ export const listPageQuery = z.preprocess(known(Object.keys(listQuery.shape)), l
 /** A time, or a day, which means its end. */
 const dayOrMoment = z.string({ error: 'must be given once' }).transform((text, context) => {
   if (day.safeParse(text).success) return text;
-  const moment = queryMoment.safeParse(text);
+  const moment = queryTimestamp.safeParse(text);
   if (moment.success) return moment.data;
   context.addIssue(
     'must be a date such as 2026-11-20, or a timestamp such as 2026-11-20T16:31:00Z',

@@ -2,7 +2,7 @@ import type { VersionReader } from '../ledger/versions.ts';
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type pg from 'pg';
 import { z } from 'zod';
-import { KEEP_CLOSES_FOR } from '../api/charts.ts';
+import { CLOSES_MAX_AGE } from '../api/charts.ts';
 import { problemFor } from '../http/errors.ts';
 import { ANY_SERIES, WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
 import { requirePast } from '../http/require-past.ts';
@@ -98,7 +98,7 @@ function outlookRoute(api: Api, ledger: PageDeps, place: Place): void {
         const page = await readOutlookPage(ledger, name, { ...request.query, asOf });
         const data = { ...page, day: asOf ? asOf.toISOString().slice(0, 10) : null };
         const body = renderPageOf(headOf(data), place, <OutlookPage data={data} />);
-        return { ...pageOf(body), keepFor: KEEP_CLOSES_FOR };
+        return { ...pageOf(body), maxAge: CLOSES_MAX_AGE };
       });
     },
   });

@@ -1,7 +1,7 @@
 import type { VNode } from 'preact';
 import type { z } from 'zod';
 import { decimal, percent, roundedPercent, SCENARIO_TITLES } from '../charts/text.ts';
-import { wordsOf } from '../domain/review.ts';
+import { describeRule } from '../domain/review.ts';
 import type { condition as conditionSchema } from '../api/schemas/conditions.ts';
 import type { drawdown as drawdownSchema } from '../api/schemas/drawdown.ts';
 import type { evidence as evidenceSchema } from '../api/schemas/evidence.ts';
@@ -26,7 +26,7 @@ export function Drawdowns(props: {
 }): VNode | null {
   const { outlook, drawdown, asOf, pictures } = props;
   const { drawdownLabels: labels, slug } = outlook;
-  const standing = drawdown && standingOf(drawdown);
+  const standing = drawdown && drawdownSentence(drawdown);
   if (standing === null && labels.length === 0) return null;
   return (
     <Section id="drawdown" title="Drawdown">
@@ -66,7 +66,14 @@ export function Drawdowns(props: {
 }
 
 /** How far an instrument is below its peak, as a sentence. */
-export function standingOf({ instrument, last, peak, depth, label, since }: Drawdown): string {
+export function drawdownSentence({
+  instrument,
+  last,
+  peak,
+  depth,
+  label,
+  since,
+}: Drawdown): string {
   if (!last || !peak || depth === null) {
     return `There are no closes of ${instrument.symbol} since ${since}.`;
   }
@@ -105,7 +112,7 @@ export function Conditions(props: {
             {SCENARIO_TITLES[invalidates]}
           </>,
           <Badge kind={state}>{state}</Badge>,
-          rule ? wordsOf(rule) : "an analyst's assessment",
+          rule ? describeRule(rule) : "an analyst's assessment",
           ...(isPast ? [] : [lastChange ? <Change change={lastChange} /> : 'none']),
         ])}
       />

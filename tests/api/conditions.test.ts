@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { expireConditions } from '../../src/ledger/expire-conditions.ts';
-import type { Rule } from '../../src/domain/invalidation.ts';
+import type { Rule } from '../../src/domain/condition-rules.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, faultsOf, outlookBody, patchFramework, send } from '../support/requests.ts';
 import { changeState } from '../support/plain-sql.ts';

@@ -191,16 +191,19 @@ describe('in one group', () => {
     await together([{ slug: 'a', bear: 20, key: 'old' }]);
     ledger.clock.now = new Date(ledger.clock.now.getTime() + 25 * 3_600_000);
     const holder = await ledger.pool.connect();
-    await holder.query('begin');
-    await holder.query(`select from idempotency_keys where key = 'old' for update`);
-    const outcomes = await together([
-      { slug: 'a', bear: 31, key: 'old' },
-      { slug: 'b', bear: 32 },
-      { slug: 'c', bear: 33, key: 'new' },
-    ]);
-    await holder.query('rollback');
-    holder.release();
-    expect(outcomes).toEqual(['alone', 'alone', 'alone']);
+    try {
+      await holder.query('begin');
+      await holder.query(`select from idempotency_keys where key = 'old' for update`);
+      const outcomes = await together([
+        { slug: 'a', bear: 31, key: 'old' },
+        { slug: 'b', bear: 32 },
+        { slug: 'c', bear: 33, key: 'new' },
+      ]);
+      expect(outcomes).toEqual(['alone', 'alone', 'alone']);
+    } finally {
+      await holder.query('rollback');
+      holder.release();
+    }
     expect((await read('/v1/outlooks/b')).version).toBe(1);
   });
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { renderOutlook, representOutlook } from '../../src/api/outlook-json.ts';
-import { CONDITION_STATES } from '../../src/domain/invalidation.ts';
+import { CONDITION_STATES } from '../../src/domain/condition-rules.ts';
 import type { OutlookVersion } from '../../src/domain/outlook.ts';
 import { probabilities } from '../support/arbitraries.ts';
 import { version as comparable } from '../support/any-version.ts';

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { Calibration, summed } from '../../src/domain/calibration.ts';
 import { fractionsOf, SCENARIO_NAMES } from '../../src/domain/probabilities.ts';
 import { SCORE_NAMES, scoresOf, UNIFORM } from '../../src/domain/scoring.ts';
-import { scoresOfSums, StandingScores } from '../../src/domain/time-weighting.ts';
+import { scoresOfSums, TimeWeightedScores } from '../../src/domain/time-weighting.ts';
 import { TrackRecorder } from '../../src/domain/track-record.ts';
 import { probabilities } from '../support/arbitraries.ts';
 import { type ForecastStep, sumsOf } from '../support/forecast-sums.ts';
@@ -132,7 +132,7 @@ test('scores of sums are the sums of scores', () => {
   fc.assert(
     fc.property(outlooks, fc.constantFrom(...SCENARIO_NAMES), (all, outcome) => {
       for (const steps of all) {
-        const standing = new StandingScores();
+        const standing = new TimeWeightedScores();
         for (const { start, end, forecast } of steps) {
           standing.add(end - start, scoresOf(forecast, outcome));
         }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { headwindFaults } from '../../src/domain/headwinds.ts';
-import { invalidationConditionFaults } from '../../src/domain/invalidation.ts';
+import { invalidationConditionFaults } from '../../src/domain/condition-rules.ts';
 
 const headwind = (key: string, rank: number) => ({ key, rank, title: 'T', description: 'D' });
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type { Comparable } from '../../src/domain/diff.ts';
 import { type Framework, PROVENANCES } from '../../src/domain/framework.ts';
-import type { Rule } from '../../src/domain/invalidation.ts';
+import type { Rule } from '../../src/domain/condition-rules.ts';
 import type { Headwind } from '../../src/domain/headwinds.ts';
 import { SCENARIO_NAMES } from '../../src/domain/probabilities.ts';
 import { DIRECTIONS, type Scenario } from '../../src/domain/scenarios.ts';

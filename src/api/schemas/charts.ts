@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { CHART_THEMES } from '../../charts/colours.ts';
-import { queryMoment, queryVersion, withRule } from '../../http/fields.ts';
+import { queryTimestamp, queryVersion, withRule } from '../../http/fields.ts';
 
 export const CHART_KINDS = ['scenarios', 'history', 'drawdown', 'calibration'] as const;
 export type ChartKind = (typeof CHART_KINDS)[number];
@@ -24,7 +24,7 @@ export const chartQuery = withRule(
       description:
         'For `scenarios` and `history`: draw the chart for this version. That chart never changes. Left out: the current version.',
     }),
-    asOf: queryMoment.optional().meta({
+    asOf: queryTimestamp.optional().meta({
       description: 'Draw the chart from the data recorded up to this time.',
     }),
     width: pixels(320, 1600).default(720).meta({ description: 'The width in pixels.' }),

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { close } from '../../http/closes-schema.ts';
-import { day, queryMoment, slug } from '../../http/fields.ts';
+import { day, queryTimestamp, slug } from '../../http/fields.ts';
 import { drawdownLabel, instrumentName } from './outlooks.ts';
 
 const decimal = (value: unknown): unknown =>
@@ -10,7 +10,7 @@ export const drawdownQuery = z.strictObject({
   since: day.optional().meta({
     description: 'Use closes from this day on. Left out: from the first day of the horizon.',
   }),
-  asOf: queryMoment.optional().meta({
+  asOf: queryTimestamp.optional().meta({
     description: 'Use the closes and labels that were recorded up to this time.',
   }),
   minDepth: z

@@ -7,7 +7,7 @@ import {
   sentimentFaults,
 } from '../../domain/evidence.ts';
 import {
-  bodyMoment,
+  bodyTimestamp,
   line,
   listOf,
   optionalProse,
@@ -87,7 +87,7 @@ export const newEvidence = z
     summary: prose,
     publisher: line,
     url: webAddress.nullable().default(null),
-    publishedAt: bodyMoment.meta({ description: 'When the publisher published it.' }),
+    publishedAt: bodyTimestamp.meta({ description: 'When the publisher published it.' }),
     sentiment: newSentiment.nullable().default(null),
     tickers: listOf(newTicker, (tickers) => repeated(tickers, 'symbol')),
     claims: listOf(newClaim),

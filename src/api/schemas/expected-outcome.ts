@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { queryMoment, slug } from '../../http/fields.ts';
+import { queryTimestamp, slug } from '../../http/fields.ts';
 import { newHorizon } from './outlooks.ts';
 import { probabilities } from './probabilities.ts';
 import { missing } from './scores.ts';
 
 export const expectedOutcomeQuery = z.strictObject({
-  asOf: queryMoment.optional().meta({
+  asOf: queryTimestamp.optional().meta({
     description: 'Use the version that was current at this time.',
   }),
 });

@@ -3,7 +3,7 @@ import { drawdownLabelFaults } from '../../domain/drawdown.ts';
 import { metricFaults, PROVENANCES } from '../../domain/framework.ts';
 import { repeated } from '../../domain/errors.ts';
 import { headwindFaults } from '../../domain/headwinds.ts';
-import { invalidationConditionFaults, OPERATORS } from '../../domain/invalidation.ts';
+import { invalidationConditionFaults, OPERATORS } from '../../domain/condition-rules.ts';
 import { SCENARIO_NAMES } from '../../domain/probabilities.ts';
 import { ruleFaults } from '../../domain/rule-faults.ts';
 import { DEFAULT_DIRECTIONS, DIRECTIONS, returnBandFaults } from '../../domain/scenarios.ts';

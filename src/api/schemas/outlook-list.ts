@@ -8,7 +8,7 @@ import {
   WHOLE,
 } from '../../domain/probabilities.ts';
 import { listShape } from '../../http/paging.ts';
-import { queryMoment, slug, symbol } from '../../http/fields.ts';
+import { queryTimestamp, slug, symbol } from '../../http/fields.ts';
 
 const ONCE = 'must be given once';
 
@@ -71,7 +71,7 @@ export const listQuery = z
       description:
         'Only outlooks with at most this probability for `scenario`: a fraction with at most four decimals.',
     }),
-    updatedSince: queryMoment.optional().meta({
+    updatedSince: queryTimestamp.optional().meta({
       description: 'Only outlooks with a version published at or after this time.',
     }),
     q: search.optional().meta({
@@ -82,7 +82,7 @@ export const listQuery = z
       description:
         'The sort order; a leading hyphen reverses it. `relevance` requires `q`. Left out: `relevance` with `q`, otherwise `-publishedAt`.',
     }),
-    asOf: queryMoment.optional().meta({
+    asOf: queryTimestamp.optional().meta({
       description:
         'The list as of this time, which must not be in the future: the newest version of each outlook recorded up to then, with the status and the review of that time. Filters and order apply to that version, except that `status` and `reviewDue` apply to the current state.',
     }),

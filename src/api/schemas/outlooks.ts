@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { PROVENANCES } from '../../domain/framework.ts';
 import { POOL_METHODS, POOL_WEIGHTS } from '../../domain/consensus.ts';
 import { VERSION_KINDS } from '../../domain/hash-chain.ts';
-import { CONDITION_STATES, OPERATORS } from '../../domain/invalidation.ts';
+import { CONDITION_STATES, OPERATORS } from '../../domain/condition-rules.ts';
 import { OUTLOOK_STATUSES } from '../../domain/outlook.ts';
 import { SCENARIO_NAMES } from '../../domain/probabilities.ts';
 import { ANSWER_WAYS } from '../../domain/review.ts';

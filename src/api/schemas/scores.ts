@@ -7,7 +7,7 @@ import {
   SCENARIO_NAMES,
 } from '../../domain/probabilities.ts';
 import { UNIFORM } from '../../domain/scoring.ts';
-import { queryMoment, slug, timestamp } from '../../http/fields.ts';
+import { queryTimestamp, slug, timestamp } from '../../http/fields.ts';
 import { newHorizon, outcome } from './outlooks.ts';
 import { probabilities } from './probabilities.ts';
 
@@ -64,7 +64,7 @@ export const scoresQuery = z.strictObject({
   reference: reference(['uniform', 'previous']).meta({
     description: `The reference for skill: \`uniform\` thirds, the \`previous\` version, or ${referenceText}`,
   }),
-  asOf: queryMoment.optional().meta({
+  asOf: queryTimestamp.optional().meta({
     description: 'Use the versions and the resolution that were recorded up to this time.',
   }),
 });

@@ -6,7 +6,7 @@ import {
   day,
   line,
   optionalLine,
-  queryMoment,
+  queryTimestamp,
   slug,
   timestamp,
   withRule,
@@ -118,7 +118,7 @@ export const observationQuery = withRule(
   z.strictObject({
     from: day.optional().meta({ description: 'The first day.' }),
     to: day.optional().meta({ description: 'The day after the last day: `to` is exclusive.' }),
-    asOf: queryMoment.optional().meta({
+    asOf: queryTimestamp.optional().meta({
       description: 'The values as they were known at this time.',
     }),
     vintages: z.enum(['newest', 'all']).default('newest').meta({

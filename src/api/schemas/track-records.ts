@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { FORECAST_SOURCES } from '../../domain/track-record.ts';
-import { day, queryMoment, symbol, timestamp, withRule } from '../../http/fields.ts';
+import { day, queryTimestamp, symbol, timestamp, withRule } from '../../http/fields.ts';
 import { author } from './outlooks.ts';
 import { fixedReference, missing, scoreReference } from './scores.ts';
 
@@ -9,7 +9,7 @@ const filters = {
     .optional()
     .meta({ description: 'Only outlooks whose horizon ends on this day or later.' }),
   to: day.optional().meta({ description: 'Only outlooks whose horizon ends before this day.' }),
-  asOf: queryMoment.optional().meta({
+  asOf: queryTimestamp.optional().meta({
     description: 'The record as of this time, without later resolutions and corrections.',
   }),
   reference: fixedReference,

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { POOL_METHODS, POOL_WEIGHTS } from '../../domain/consensus.ts';
-import { prose, queryMoment, slug, timestamp } from '../../http/fields.ts';
+import { prose, queryTimestamp, slug, timestamp } from '../../http/fields.ts';
 import { reasonsShape } from './frameworks.ts';
 import { author } from './outlooks.ts';
 import { newProbabilities, probabilities } from './probabilities.ts';
@@ -36,7 +36,7 @@ const weights = z.enum(POOL_WEIGHTS).default('equal').meta({
 export const consensusQuery = z.strictObject({
   method,
   weights,
-  asOf: queryMoment.optional().meta({
+  asOf: queryTimestamp.optional().meta({
     description: 'Use the views and track records as of this time.',
   }),
 });

@@ -30,7 +30,7 @@ export type ResponseDraft = {
   /** Additional headers, which replace those of every response. */
   headers?: Readonly<Record<string, string>>;
   /** How long it may be cached, in milliseconds, if events do not report everything that makes it stale. */
-  keepFor?: number;
+  maxAge?: number;
 };
 
 /** A body in one content coding, with its ETag and the header fields of a 200 and of a 304. */

@@ -231,7 +231,7 @@ export class ResponseCache {
     if (running) return running.response;
     const response = render().then((draft) => {
       const encoded = encodeDraft(draft, this.#requiresKey);
-      if (!fill.isOvertaken) this.#add(key, draft.isFinal ? [] : tags, encoded, draft.keepFor);
+      if (!fill.isOvertaken) this.#add(key, draft.isFinal ? [] : tags, encoded, draft.maxAge);
       return encoded;
     });
     const fill: Fill = {
@@ -245,8 +245,8 @@ export class ResponseCache {
     return fill.response;
   }
 
-  #add(key: string, tags: CacheTags, response: CachedResponse, keepFor?: number): void {
-    const expiresAt = keepFor === undefined ? undefined : performance.now() + keepFor;
+  #add(key: string, tags: CacheTags, response: CachedResponse, maxAge?: number): void {
+    const expiresAt = maxAge === undefined ? undefined : performance.now() + maxAge;
     this.#entries?.set(key, { response, tags, expiresAt });
     if (!this.#entries?.has(key)) return; // it is larger than the whole cache
     for (const tag of tags) {

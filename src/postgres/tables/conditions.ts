@@ -19,7 +19,7 @@ import {
   type ConditionState,
   type Operator,
   OPERATORS,
-} from '../../domain/invalidation.ts';
+} from '../../domain/condition-rules.ts';
 import {
   ANSWER_WAYS,
   type AnswerWay,

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm';
 import { bigint, check, date, index, integer, jsonb, pgTable, text } from 'drizzle-orm/pg-core';
-import type { ConditionState } from '../../domain/invalidation.ts';
+import type { ConditionState } from '../../domain/condition-rules.ts';
 import { OUTLOOK_STATUSES, type OutlookStatus } from '../../domain/outlook.ts';
 import { identity, literals, sha256, timestamptz, transactionId } from './columns.ts';
 import { instruments } from './instruments.ts';

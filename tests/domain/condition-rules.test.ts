@@ -10,7 +10,7 @@ import {
   OPERATORS,
   type Rule,
   type Watched,
-} from '../../src/domain/invalidation.ts';
+} from '../../src/domain/condition-rules.ts';
 import { ruleFaults, unreachableFaults } from '../../src/domain/rule-faults.ts';
 import { mostObservations, type Observation } from '../../src/domain/series.ts';
 
