@@ -19,7 +19,8 @@ export const EXPOSED_HEADERS = [
 
 /**
  * Which response gets which headers, besides `X-Request-Id` and those of its content. The hooks below set them; cached
- * responses skip the hooks and take them from here as well.
+ * responses skip the hooks and take them from here as well. A cached 304 goes without those of every response: clients keep
+ * them with the response that they have (RFC 9110, 15.4.5).
  */
 export const RESPONSE_HEADERS = {
   /** Every response. Pages and pictures replace the policy by one of their own. */
@@ -74,12 +75,10 @@ export function setResponseHeaders(app: FastifyInstance): void {
 export function requestFields(request: FastifyRequest): string[] {
   const isCrossOrigin = request.raw.headers.origin !== undefined;
   const isOverTls = request.protocol === 'https';
-  return [
-    ...(isCrossOrigin ? CROSS_ORIGIN_FIELDS : []),
-    ...(isOverTls ? TLS_FIELDS : []),
-    'x-request-id',
-    request.id,
-  ];
+  const fields = ['x-request-id', request.id];
+  if (isCrossOrigin) fields.push(...CROSS_ORIGIN_FIELDS);
+  if (isOverTls) fields.push(...TLS_FIELDS);
+  return fields;
 }
 
 const CROSS_ORIGIN_FIELDS = Object.entries(RESPONSE_HEADERS.crossOriginReads).flat();

@@ -74,12 +74,12 @@ export function encodeDraft(draft: ResponseDraft, requiresKey: boolean): CachedR
     if (name in everyResponse) everyResponse[name] = value;
     else contentFields.push(name, value);
   }
+  contentFields.push(...Object.entries(everyResponse).flat());
   const fields = [
     'cache-control',
     cacheControlOf(freshness, requiresKey),
     'vary',
     vary.join(', '),
-    ...Object.entries(everyResponse).flat(),
     ...(linkMayChange ? linkFields : []),
   ];
   const bytes = typeof body === 'string' ? Buffer.from(body) : body;
