@@ -45,7 +45,7 @@ describe('an open page', () => {
       ['cli/bin/outlook.js', ...command.split(' '), '--why', 'From a terminal.'],
       { env: { PATH: process.env['PATH'], OUTLOOK_KEY: shown.keys.analyst } },
     );
-    expect(stdout).toMatch(/Version \d+ of russell-2000-downside stands/);
+    expect(stdout).toMatch(/Published version \d+ of russell-2000-downside\./);
     await page.locator('#change').getByText('From a terminal.').waitFor();
     await close();
   });
