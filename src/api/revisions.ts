@@ -109,7 +109,7 @@ async function openGroup(
     decide: ({ slug: name, ifMatch, revision }) => {
       const found = group.current(name);
       if (!found) return null;
-      if (ifMatch !== undefined) requireMatch(ifMatch, current.get(name) ?? '');
+      if (ifMatch !== undefined) requireMatch(ifMatch, digestOf(current, name));
       const revised = renderPublished(group.revise(found, revision));
       current.set(name, revised.draft.digest);
       digests.note(found, revised.draft.digest);
@@ -166,7 +166,13 @@ export async function requireMatchOf(
   const ifMatch = ifMatchOf(request);
   if (ifMatch === undefined) return;
   const found = await digests.of(session, [current]);
-  requireMatch(ifMatch, found.get(current.row.slug) ?? '');
+  requireMatch(ifMatch, digestOf(found, current.row.slug));
+}
+
+function digestOf(digests: ReadonlyMap<string, string>, name: string): string {
+  const digest = digests.get(name);
+  if (digest === undefined) throw new Error(`the digest of "${name}" is missing`);
+  return digest;
 }
 
 /** Appends the version that `prepare` makes from the current outlook, and sends the response. */

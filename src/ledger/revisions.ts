@@ -1,5 +1,4 @@
 import type pg from 'pg';
-import { DomainError } from '../domain/errors.ts';
 import { type Framework, hashFramework } from '../domain/framework.ts';
 import {
   type Decision,
@@ -16,6 +15,7 @@ import { appendAnswers, readOpenTriggers } from './conditions.ts';
 import { recordPooledViews } from './consensus.ts';
 import { citeEvidence, requireEvidence } from './evidence.ts';
 import { type CurrentOutlook, type HeadRow, lockOutlooks, subjectOf } from './locked-outlooks.ts';
+import { outlookNotFound } from './find-outlook.ts';
 import { evaluateFramework } from './evaluate-conditions.ts';
 import { lockOutObservations, requireRuleSeries } from './rules.ts';
 import { readVersion } from './versions.ts';
@@ -143,7 +143,7 @@ async function reviseAlone(
 ): Promise<OutlookVersion> {
   if (mayChangeRules) await lockOutObservations(session);
   const current = (await lockOutlooks(session, cache, [slug], { waits: true })).get(slug);
-  if (!current) throw new DomainError('outlook-not-found', `There is no outlook "${slug}".`);
+  if (!current) throw outlookNotFound(slug);
   const { row } = current;
   const isOwed = isReviewDue(current);
   const openTriggers = isOwed ? await readOpenTriggers(session, row.id) : [];
