@@ -1,5 +1,5 @@
 // Runs npm scripts at the same time: `node scripts/at-once.mjs NAME…`. Prints what each said once it
-// ends, and fails if one failed.
+// ends, and fails if one failed. Written here because packages for it do much more than we need.
 import { spawn } from 'node:child_process';
 
 function run(name) {
