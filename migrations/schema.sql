@@ -182,8 +182,10 @@ CREATE TABLE series (
   frequency text NOT NULL,
   source text NOT NULL,
   created_at timestamp(3) with time zone NOT NULL,
+  dated text DEFAULT 'end'::text NOT NULL,
   CONSTRAINT series_pkey PRIMARY KEY (id),
   CONSTRAINT series_key_unique UNIQUE (key),
+  CONSTRAINT series_dated CHECK (dated = ANY (ARRAY['start'::text, 'end'::text])),
   CONSTRAINT series_frequency CHECK (frequency = ANY (ARRAY['daily'::text, 'weekly'::text, 'biweekly'::text, 'monthly'::text, 'quarterly'::text, 'semiannual'::text, 'annual'::text])),
   CONSTRAINT series_key CHECK (key ~ '^[a-z0-9]+(-[a-z0-9]+)*$'::text AND length(key) <= 100)
 );
@@ -234,7 +236,7 @@ CREATE TABLE observations (
   series_id bigint NOT NULL,
   date date NOT NULL,
   recorded_at timestamp(3) with time zone NOT NULL,
-  value double precision NOT NULL,
+  value double precision,
   provenance text NOT NULL,
   note text,
   superseded_at timestamp(3) with time zone,
@@ -301,11 +303,14 @@ CREATE TABLE outlooks (
   base_bps integer,
   bull_bps integer,
   condition_states jsonb DEFAULT '{}'::jsonb NOT NULL,
+  horizon_ended_at timestamp(3) with time zone,
+  is_contradicted boolean DEFAULT false NOT NULL,
   CONSTRAINT outlooks_pkey PRIMARY KEY (id),
   CONSTRAINT outlooks_slug_unique UNIQUE (slug),
   CONSTRAINT outlooks_instrument_id_instruments_id_fk FOREIGN KEY (instrument_id) REFERENCES instruments(id),
   CONSTRAINT outlooks_condition_states CHECK (jsonb_typeof(condition_states) = 'object'::text),
   CONSTRAINT outlooks_horizon CHECK (horizon_from < horizon_to AND isfinite(horizon_from) AND isfinite(horizon_to)),
+  CONSTRAINT outlooks_horizon_ended_at CHECK ((horizon_ended_at >= (horizon_to::timestamp without time zone AT TIME ZONE 'UTC'::text)) IS NOT FALSE),
   CONSTRAINT outlooks_review_reasons CHECK (array_position(review_reasons, NULL::text) IS NULL AND array_position(review_reasons, ''::text) IS NULL),
   CONSTRAINT outlooks_slug CHECK (slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'::text AND length(slug) <= 100),
   CONSTRAINT outlooks_standing CHECK (num_nulls(hash, framework_id, bear_bps, base_bps, bull_bps) =
@@ -316,9 +321,12 @@ END),
   CONSTRAINT outlooks_status CHECK (status = ANY (ARRAY['open'::text, 'resolved'::text, 'void'::text, 'withdrawn'::text]))
 );
 
+CREATE INDEX outlooks_awaiting_resolution ON outlooks USING btree (published_at, id) WHERE status = 'open'::text AND horizon_ended_at IS NOT NULL;
 CREATE INDEX outlooks_by_base ON outlooks USING btree (base_bps);
 CREATE INDEX outlooks_by_bear ON outlooks USING btree (bear_bps);
 CREATE INDEX outlooks_by_bull ON outlooks USING btree (bull_bps);
+CREATE INDEX outlooks_contradicted ON outlooks USING btree (published_at, id) WHERE is_contradicted;
+CREATE INDEX outlooks_horizon_to_end ON outlooks USING btree (horizon_to, id) WHERE status = 'open'::text AND horizon_ended_at IS NULL;
 CREATE INDEX outlooks_newest ON outlooks USING btree (published_at, id);
 CREATE INDEX outlooks_newest_of_instrument ON outlooks USING btree (instrument_id, published_at, id);
 CREATE INDEX outlooks_newest_of_status ON outlooks USING btree (status, published_at, id);
@@ -759,11 +767,13 @@ CREATE TABLE condition_comparisons (
   operator text NOT NULL,
   threshold double precision NOT NULL,
   for_observations integer NOT NULL,
+  judged_on text,
   CONSTRAINT condition_comparisons_framework_id_condition_key_position_pk PRIMARY KEY (framework_id, condition_key, "position"),
   CONSTRAINT condition_comparisons_condition FOREIGN KEY (framework_id, condition_key) REFERENCES invalidation_conditions(framework_id, key),
   CONSTRAINT condition_comparisons_framework_id_frameworks_id_fk FOREIGN KEY (framework_id) REFERENCES frameworks(id) DEFERRABLE INITIALLY DEFERRED,
   CONSTRAINT condition_comparisons_series_id_series_id_fk FOREIGN KEY (series_id) REFERENCES series(id),
   CONSTRAINT condition_comparisons_for_observations CHECK (for_observations >= 1 AND for_observations <= 1000),
+  CONSTRAINT condition_comparisons_judged_on CHECK (judged_on = ANY (ARRAY['periodEnd'::text, 'recorded'::text])),
   CONSTRAINT condition_comparisons_operator CHECK (operator = ANY (ARRAY['lt'::text, 'lte'::text, 'gt'::text, 'gte'::text, 'crossesAbove'::text, 'crossesBelow'::text])),
   CONSTRAINT condition_comparisons_threshold CHECK (threshold > '-Infinity'::double precision AND threshold < 'Infinity'::double precision)
 );
@@ -793,16 +803,18 @@ CREATE TABLE outlook_versions (
   transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
   consensus_method text,
   consensus_weights text,
+  consensus_max_age integer,
   CONSTRAINT outlook_versions_outlook_id_version_pk PRIMARY KEY (outlook_id, version),
   CONSTRAINT outlook_versions_author_id_analysts_id_fk FOREIGN KEY (author_id) REFERENCES analysts(id),
   CONSTRAINT outlook_versions_framework FOREIGN KEY (outlook_id, framework_id) REFERENCES frameworks(outlook_id, id),
   CONSTRAINT outlook_versions_outlook_id_outlooks_id_fk FOREIGN KEY (outlook_id) REFERENCES outlooks(id),
   CONSTRAINT outlook_versions_chained CHECK ((version = 1) = (previous_hash IS NULL)),
   CONSTRAINT outlook_versions_consensus CHECK ((num_nulls(consensus_method, consensus_weights) = ANY (ARRAY[0, 2])) AND ((consensus_method = ANY (ARRAY['linear'::text, 'logarithmic'::text])) AND (consensus_weights = ANY (ARRAY['equal'::text, 'recency'::text, 'skill'::text]))) IS NOT FALSE),
+  CONSTRAINT outlook_versions_consensus_max_age CHECK (consensus_max_age IS NULL OR consensus_max_age >= 1 AND consensus_method IS NOT NULL),
   CONSTRAINT outlook_versions_created_first CHECK ((version = 1) = (kind = 'created'::text)),
   CONSTRAINT outlook_versions_from_1 CHECK (version >= 1),
   CONSTRAINT outlook_versions_hash CHECK (octet_length(hash) = 32 AND (octet_length(previous_hash) = 32) IS NOT FALSE),
-  CONSTRAINT outlook_versions_kind CHECK (kind = ANY (ARRAY['created'::text, 'probabilities'::text, 'framework'::text, 'withdrawn'::text])),
+  CONSTRAINT outlook_versions_kind CHECK (kind = ANY (ARRAY['created'::text, 'probabilities'::text, 'framework'::text, 'reaffirmed'::text, 'withdrawn'::text])),
   CONSTRAINT outlook_versions_probabilities_in_range CHECK (bear_bps >= 0 AND bear_bps <= 10000 AND base_bps >= 0 AND base_bps <= 10000 AND bull_bps >= 0 AND bull_bps <= 10000),
   CONSTRAINT outlook_versions_probabilities_sum_to_1 CHECK ((bear_bps + base_bps + bull_bps) = 10000),
   CONSTRAINT outlook_versions_rationale CHECK (rationale ~ '[^ \t\r\n]'::text),
@@ -1000,7 +1012,7 @@ CREATE TABLE condition_answers (
   CONSTRAINT condition_answers_change FOREIGN KEY (outlook_id, change_id) REFERENCES condition_changes(outlook_id, id),
   CONSTRAINT condition_answers_version FOREIGN KEY (outlook_id, version) REFERENCES outlook_versions(outlook_id, version) DEFERRABLE INITIALLY DEFERRED,
   CONSTRAINT condition_answers_reason CHECK ((way = 'acknowledged'::text) = (reason IS NOT NULL)),
-  CONSTRAINT condition_answers_way CHECK (way = ANY (ARRAY['weight'::text, 'acknowledged'::text]))
+  CONSTRAINT condition_answers_way CHECK (way = ANY (ARRAY['weight'::text, 'acknowledged'::text, 'reaffirmed'::text]))
 );
 
 CREATE INDEX condition_answers_of_version ON condition_answers USING btree (outlook_id, version);
@@ -1155,7 +1167,7 @@ CREATE TABLE events (
   CONSTRAINT events_pkey PRIMARY KEY (id),
   CONSTRAINT events_position_unique UNIQUE ("position"),
   CONSTRAINT events_version FOREIGN KEY (outlook_id, version) REFERENCES outlook_versions(outlook_id, version),
-  CONSTRAINT events_kind CHECK (kind = ANY (ARRAY['outlook.created'::text, 'outlook.version.published'::text, 'outlook.state.changed'::text, 'outlook.review.due'::text, 'outlook.resolved'::text, 'evidence.added'::text, 'condition.triggered'::text, 'condition.cleared'::text, 'condition.expired'::text, 'drawdown.label.changed'::text, 'view.published'::text]))
+  CONSTRAINT events_kind CHECK (kind = ANY (ARRAY['outlook.created'::text, 'outlook.version.published'::text, 'outlook.state.changed'::text, 'outlook.review.due'::text, 'outlook.horizon.ended'::text, 'outlook.resolved'::text, 'outlook.resolution.contradicted'::text, 'outlook.reopened'::text, 'evidence.added'::text, 'condition.triggered'::text, 'condition.cleared'::text, 'condition.expired'::text, 'drawdown.label.changed'::text, 'view.published'::text, 'view.withdrawn'::text]))
 );
 
 CREATE INDEX events_of_outlook ON events USING btree (outlook_id, "position");
@@ -1231,30 +1243,21 @@ CREATE TABLE resolutions (
   author_id uuid NOT NULL,
   recorded_at timestamp(3) with time zone NOT NULL,
   superseded_at timestamp(3) with time zone,
+  reopens boolean DEFAULT false NOT NULL,
+  known_at timestamp(3) with time zone,
   CONSTRAINT resolutions_outlook_id_number_pk PRIMARY KEY (outlook_id, number),
   CONSTRAINT resolutions_author_id_analysts_id_fk FOREIGN KEY (author_id) REFERENCES analysts(id),
   CONSTRAINT resolutions_outlook_id_outlooks_id_fk FOREIGN KEY (outlook_id) REFERENCES outlooks(id),
   CONSTRAINT resolutions_band CHECK ((num_nulls(band_low, band_high) = ANY (ARRAY[0, 2])) AND (band_low < band_high) IS NOT FALSE),
   CONSTRAINT resolutions_closes CHECK ((num_nulls(start_date, start_value, end_date, end_value) = ANY (ARRAY[0, 4])) AND (start_date < end_date AND start_value > 0::double precision AND start_value < 'Infinity'::double precision AND end_value > '-Infinity'::double precision AND end_value < 'Infinity'::double precision) IS NOT FALSE),
-  CONSTRAINT resolutions_contradiction CHECK (reason IS NOT NULL OR band_low IS NULL OR (outcome =
-CASE
-    WHEN (end_value / start_value - 1::double precision) < band_low THEN 'bear'::text
-    WHEN (end_value / start_value - 1::double precision) < band_high THEN 'base'::text
-    WHEN end_value IS NOT NULL THEN 'bull'::text
-    ELSE NULL::text
-END) IS NOT FALSE AND (outcome =
-CASE
-    WHEN realised_return < band_low THEN 'bear'::text
-    WHEN realised_return < band_high THEN 'base'::text
-    WHEN realised_return IS NOT NULL THEN 'bull'::text
-    ELSE NULL::text
-END) IS NOT FALSE),
   CONSTRAINT resolutions_from_1 CHECK (number >= 1),
+  CONSTRAINT resolutions_known_at CHECK ((outcome IS NULL) = (known_at IS NULL) AND (isfinite(known_at) AND known_at <= recorded_at) IS NOT FALSE),
   CONSTRAINT resolutions_outcome CHECK (outcome = ANY (ARRAY['bear'::text, 'base'::text, 'bull'::text])),
   CONSTRAINT resolutions_realised_return CHECK (realised_return > '-Infinity'::double precision AND realised_return < 'Infinity'::double precision),
   CONSTRAINT resolutions_reason CHECK (reason ~ '[^ \t\r\n]'::text),
   CONSTRAINT resolutions_reason_given CHECK (reason IS NOT NULL OR number = 1 AND outcome IS NOT NULL),
   CONSTRAINT resolutions_recorded_at CHECK (isfinite(recorded_at)),
+  CONSTRAINT resolutions_reopens CHECK (NOT reopens OR number > 1 AND num_nulls(outcome, realised_return, end_date) = 3),
   CONSTRAINT resolutions_superseded CHECK (superseded_at >= recorded_at)
 );
 
@@ -1283,6 +1286,9 @@ BEGIN
     PERFORM refuse('resolutions_band_stands', 'the band is not that of the framework that stands');
   END IF;
   NEW.recorded_at := greatest(NEW.recorded_at, newest.recorded_at, outlook.published_at);
+  IF NEW.outcome IS NOT NULL THEN
+    NEW.known_at := coalesce(NEW.known_at, NEW.recorded_at);
+  END IF;
   IF NEW.recorded_at < outlook.horizon_to::timestamp AT TIME ZONE 'UTC' THEN
     IF NEW.reason IS NULL THEN
       PERFORM refuse('resolutions_early', 'before the end of the horizon it takes a reason');
@@ -1294,6 +1300,13 @@ BEGIN
   IF NEW.start_date >= outlook.horizon_from
      OR NOT (NEW.end_date >= outlook.horizon_from AND NEW.end_date < outlook.horizon_to) THEN
     PERFORM refuse('resolutions_closes_of_horizon', 'the closes are not those of the horizon');
+  END IF;
+  IF NEW.reason IS NULL AND (
+       NEW.outcome <> outcome_of_closes(NEW.start_value, NEW.end_value, NEW.band_low, NEW.band_high)
+       OR NEW.outcome <> CASE WHEN NEW.realised_return < NEW.band_low THEN 'bear'
+                              WHEN NEW.realised_return < NEW.band_high THEN 'base'
+                              WHEN NEW.realised_return IS NOT NULL THEN 'bull' END) THEN
+    PERFORM refuse('resolutions_contradiction', 'an outcome against the closes or the stated return takes a reason');
   END IF;
   UPDATE resolutions SET superseded_at = NEW.recorded_at
    WHERE outlook_id = NEW.outlook_id AND superseded_at IS NULL;
@@ -1343,6 +1356,24 @@ CREATE TRIGGER append_resolution BEFORE INSERT ON resolutions FOR EACH ROW EXECU
 CREATE TRIGGER apply_resolution AFTER INSERT ON resolutions FOR EACH ROW EXECUTE FUNCTION apply_resolution();
 CREATE TRIGGER guard_resolution BEFORE UPDATE ON resolutions FOR EACH ROW EXECUTE FUNCTION guard_resolution();
 
+-- resolution_contradictions -----------------------------------------------------------------------
+
+CREATE TABLE resolution_contradictions (
+  outlook_id bigint NOT NULL,
+  number integer NOT NULL,
+  recorded_at timestamp(3) with time zone NOT NULL,
+  outcome text,
+  start_date date,
+  start_value double precision,
+  end_date date,
+  end_value double precision,
+  CONSTRAINT resolution_contradictions_outlook_id_number_recorded_at_pk PRIMARY KEY (outlook_id, number, recorded_at),
+  CONSTRAINT resolution_contradictions_resolution FOREIGN KEY (outlook_id, number) REFERENCES resolutions(outlook_id, number),
+  CONSTRAINT resolution_contradictions_closes CHECK ((num_nulls(outcome, start_date, start_value, end_date, end_value) = ANY (ARRAY[0, 5])) AND (start_date < end_date AND start_value > 0::double precision AND start_value < 'Infinity'::double precision AND end_value > '-Infinity'::double precision AND end_value < 'Infinity'::double precision) IS NOT FALSE),
+  CONSTRAINT resolution_contradictions_outcome CHECK (outcome = ANY (ARRAY['bear'::text, 'base'::text, 'bull'::text])),
+  CONSTRAINT resolution_contradictions_recorded_at CHECK (isfinite(recorded_at))
+);
+
 -- resolution_evidence -----------------------------------------------------------------------------
 
 CREATE TABLE resolution_evidence (
@@ -1371,6 +1402,7 @@ CREATE TABLE scenarios (
   direction_comment text,
   return_min double precision,
   return_max double precision,
+  central_return double precision,
   CONSTRAINT scenarios_framework_id_name_pk PRIMARY KEY (framework_id, name),
   CONSTRAINT scenarios_framework_id_frameworks_id_fk FOREIGN KEY (framework_id) REFERENCES frameworks(id) DEFERRABLE INITIALLY DEFERRED,
   CONSTRAINT scenarios_direction CHECK (direction = ANY (ARRAY['lower'::text, 'sideways'::text, 'higher'::text])),
@@ -1409,15 +1441,19 @@ CREATE TABLE views (
   bear_bps integer NOT NULL,
   base_bps integer NOT NULL,
   bull_bps integer NOT NULL,
-  rationale text NOT NULL,
+  rationale text,
   recorded_at timestamp(3) with time zone NOT NULL,
+  kind text DEFAULT 'held'::text NOT NULL,
   CONSTRAINT views_outlook_id_analyst_id_version_pk PRIMARY KEY (outlook_id, analyst_id, version),
   CONSTRAINT views_analyst_id_analysts_id_fk FOREIGN KEY (analyst_id) REFERENCES analysts(id),
   CONSTRAINT views_outlook_id_outlooks_id_fk FOREIGN KEY (outlook_id) REFERENCES outlooks(id),
   CONSTRAINT views_from_1 CHECK (version >= 1),
+  CONSTRAINT views_held_first CHECK (version > 1 OR kind = 'held'::text),
+  CONSTRAINT views_kind CHECK (kind = ANY (ARRAY['held'::text, 'withdrawn'::text])),
   CONSTRAINT views_probabilities_in_range CHECK (bear_bps >= 0 AND bear_bps <= 10000 AND base_bps >= 0 AND base_bps <= 10000 AND bull_bps >= 0 AND bull_bps <= 10000),
   CONSTRAINT views_probabilities_sum_to_1 CHECK ((bear_bps + base_bps + bull_bps) = 10000),
   CONSTRAINT views_rationale CHECK (rationale ~ '[^ \t\r\n]'::text),
+  CONSTRAINT views_rationale_given CHECK (kind = 'withdrawn'::text OR rationale IS NOT NULL),
   CONSTRAINT views_recorded_at CHECK (isfinite(recorded_at))
 );
 
@@ -1526,7 +1562,7 @@ CREATE TABLE webhooks (
   CONSTRAINT webhooks_description CHECK (length(description) >= 1 AND length(description) <= 300),
   CONSTRAINT webhooks_disabled CHECK ((num_nulls(disabled_at, disabled_reason) = ANY (ARRAY[0, 2])) AND (disabled_reason = ANY (ARRAY['asked'::text, 'gone'::text, 'failing'::text, 'restored'::text])) IS NOT FALSE),
   CONSTRAINT webhooks_from_0 CHECK ("position" >= 0),
-  CONSTRAINT webhooks_kinds CHECK (cardinality(kinds) > 0 AND kinds <@ ARRAY['outlook.created'::text, 'outlook.version.published'::text, 'outlook.state.changed'::text, 'outlook.review.due'::text, 'outlook.resolved'::text, 'evidence.added'::text, 'condition.triggered'::text, 'condition.cleared'::text, 'condition.expired'::text, 'drawdown.label.changed'::text, 'view.published'::text]),
+  CONSTRAINT webhooks_kinds CHECK (cardinality(kinds) > 0 AND kinds <@ ARRAY['outlook.created'::text, 'outlook.version.published'::text, 'outlook.state.changed'::text, 'outlook.review.due'::text, 'outlook.horizon.ended'::text, 'outlook.resolved'::text, 'outlook.resolution.contradicted'::text, 'outlook.reopened'::text, 'evidence.added'::text, 'condition.triggered'::text, 'condition.cleared'::text, 'condition.expired'::text, 'drawdown.label.changed'::text, 'view.published'::text, 'view.withdrawn'::text]),
   CONSTRAINT webhooks_previous_secret CHECK ((num_nulls(previous_secret, previous_secret_until) = ANY (ARRAY[0, 2])) AND (octet_length(previous_secret) >= 24 AND octet_length(previous_secret) <= 64) IS NOT FALSE),
   CONSTRAINT webhooks_secret CHECK (octet_length(secret) >= 24 AND octet_length(secret) <= 64),
   CONSTRAINT webhooks_url CHECK (url ~ '^https?://'::text AND length(url) <= 2000)
@@ -1623,6 +1659,16 @@ END)
 
 -- Functions that no trigger calls -----------------------------------------------------------------
 
+CREATE OR REPLACE FUNCTION public.decimal_of(value double precision)
+ RETURNS numeric
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+ SET extra_float_digits TO '1'
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  SELECT value::text::numeric;
+$function$;
+
 CREATE OR REPLACE FUNCTION public.framework_words(framework_id bigint, title text, summary text)
  RETURNS tsvector
  LANGUAGE plpgsql
@@ -1660,6 +1706,17 @@ BEGIN
   INSERT INTO forecasters (outlook_id, source, analyst_id, since) VALUES (outlook, source, analyst, since)
   ON CONFLICT DO NOTHING;
 END $function$;
+
+CREATE OR REPLACE FUNCTION public.outcome_of_closes(start_value double precision, end_value double precision, low double precision, high double precision)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  SELECT CASE WHEN decimal_of(end_value) < decimal_of(start_value) * (1 + decimal_of(low)) THEN 'bear'
+              WHEN decimal_of(end_value) < decimal_of(start_value) * (1 + decimal_of(high)) THEN 'base'
+              ELSE 'bull' END;
+$function$;
 
 CREATE OR REPLACE FUNCTION public.refresh_conditions(outlook bigint)
  RETURNS void

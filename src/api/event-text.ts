@@ -8,6 +8,7 @@ import {
   type ScenarioName,
 } from '../domain/probabilities.ts';
 import type { ChangeCause, SeriesValue } from '../domain/review.ts';
+import type { Observation } from '../domain/series.ts';
 
 type VersionData = { kind: VersionKind; probabilities: Fractions; deltas: Fractions | null };
 type EvidenceData = { id: string; headline: string; publisher: string; corrects: string | null };
@@ -22,6 +23,12 @@ type ConditionData = {
 type DrawdownData = { label: string | null; previous: string | null; depth: number; day: string };
 type ResolutionData = Omit<Resolution, 'resolvedAt'>;
 type ViewData = { analyst: OutlookVersion['author']; version: number; probabilities: BasisPoints };
+type ContradictionData = {
+  number: number;
+  /** What the closes imply; null if they no longer contradict the resolution. */
+  outcome: ScenarioName | null;
+  closes: { start: Observation; end: Observation } | null;
+};
 type StateData = { status: OutlookStatus; reviewReasons: string[] };
 
 /** An event as a stream writes it (HTML Living Standard, 9.2). JSON text has no line breaks. */
@@ -56,6 +63,28 @@ export function eventData({ kind, slug, version, recordedAt, data }: LedgerEvent
       const { number, outcome, realisedReturn, reason } = data as ResolutionData;
       const resolution = { number, outcome, realisedReturn, reason };
       return { slug, version, resolvedAt: recordedAt.toISOString(), resolution };
+    }
+    case 'outlook.horizon.ended':
+      return { slug, version, endedAt: recordedAt.toISOString(), ...(data as object) };
+    case 'outlook.resolution.contradicted': {
+      const { number, outcome, closes } = data as ContradictionData;
+      const contradiction = { number, outcome, closes };
+      return { slug, version, changedAt: recordedAt.toISOString(), contradiction };
+    }
+    case 'outlook.reopened': {
+      const { number, reason } = data as ResolutionData;
+      return {
+        slug,
+        version,
+        reopenedAt: recordedAt.toISOString(),
+        resolution: { number, reason },
+      };
+    }
+    case 'view.withdrawn': {
+      const { analyst, version: viewVersion } = data as ViewData;
+      const { id, name } = analyst;
+      const view = { analyst: { id, name }, version: viewVersion };
+      return { slug, version, recordedAt: recordedAt.toISOString(), view };
     }
     case 'view.published': {
       const { analyst, version: viewVersion, probabilities } = data as ViewData;

@@ -5,6 +5,10 @@ import { countUntil, type Observation } from './series.ts';
 export const OPERATORS = ['lt', 'lte', 'gt', 'gte', 'crossesAbove', 'crossesBelow'] as const;
 export type Operator = (typeof OPERATORS)[number];
 
+export const JUDGED_ON = ['periodEnd', 'recorded'] as const;
+/** The day on which a rule judges an observation: the last day of its period, or the day it was recorded. */
+export type JudgedOn = (typeof JUDGED_ON)[number];
+
 /** Compares the newest `forObservations` (at least 1) of a series with a threshold. */
 export type Comparison = {
   series: string;

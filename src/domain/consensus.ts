@@ -16,6 +16,10 @@ export const POOL_WEIGHTS = ['equal', 'recency', 'skill'] as const;
 /** How views are weighted; see {@link recencyWeights} and {@link skillWeights}. */
 export type PoolWeights = (typeof POOL_WEIGHTS)[number];
 
+export const VIEW_KINDS = ['held', 'withdrawn'] as const;
+/** What a version of a view does: the analyst holds the probabilities, or has withdrawn the view. */
+export type ViewKind = (typeof VIEW_KINDS)[number];
+
 /** A view this many days older than the newest one has half its weight. */
 export const HALF_LIFE_DAYS = 30;
 /** Shrinks an analyst's skill: with this many scored outlooks, it counts half. */

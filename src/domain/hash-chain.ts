@@ -2,7 +2,13 @@ import { createHash } from 'node:crypto';
 import canonicalize from 'canonicalize';
 import type { Probabilities } from './probabilities.ts';
 
-export const VERSION_KINDS = ['created', 'probabilities', 'framework', 'withdrawn'] as const;
+export const VERSION_KINDS = [
+  'created',
+  'probabilities',
+  'framework',
+  'reaffirmed',
+  'withdrawn',
+] as const;
 export type VersionKind = (typeof VERSION_KINDS)[number];
 
 /** What the hash of a version covers. `previousHash` ties it to all versions before it. */

@@ -25,8 +25,11 @@ export type OpenTrigger = {
   triggeredAt: string;
 };
 
-export const ANSWER_WAYS = ['weight', 'acknowledged'] as const;
-/** The version lowered the probability of the invalidated scenario, or gave a reason for keeping it. */
+export const ANSWER_WAYS = ['weight', 'acknowledged', 'reaffirmed'] as const;
+/**
+ * The version lowered the probability of the invalidated scenario, gave a reason for keeping it, or reaffirmed all
+ * probabilities.
+ */
 export type AnswerWay = (typeof ANSWER_WAYS)[number];
 export type ConditionAnswer = {
   changeId: number;

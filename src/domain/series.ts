@@ -13,6 +13,10 @@ export const FREQUENCIES = [
 /** How often a series has an observation, in FRED's words. */
 export type Frequency = (typeof FREQUENCIES)[number];
 
+export const DATINGS = ['start', 'end'] as const;
+/** The day of its period by which a series dates an observation: FRED dates March by its start, 1 March. */
+export type Dating = (typeof DATINGS)[number];
+
 const DAY = 86_400_000;
 const DAYS_APART: Partial<Record<Frequency, number>> = { daily: 1, weekly: 7, biweekly: 14 };
 const MONTHS_APART: Partial<Record<Frequency, number>> = {

@@ -151,7 +151,7 @@ const NUMBERS =
   );
 const PACKED = `${NUMBERS.map((name) => `float8send(f.${name})`).join(' || ')} || f.leads || f.buckets`;
 const NUMBER_BYTES = 8;
-// The layout that sum_up_forecasts() packs (src/postgres/tables/resolutions.ts).
+// The layout that sum_up_forecasts() packs (src/postgres/tables/forecasts.ts).
 const LEADS_AT = NUMBERS.length * NUMBER_BYTES;
 const LEAD_BYTES = 4;
 const LEAD_COUNT = 11;

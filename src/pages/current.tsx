@@ -117,6 +117,7 @@ export function LastChange({ outlook }: { outlook: Outlook }): VNode {
     created: 'First published',
     probabilities: 'Probabilities',
     framework: 'Wording',
+    reaffirmed: 'Reaffirmed',
     withdrawn: 'Withdrawn',
   };
   return (

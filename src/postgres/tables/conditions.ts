@@ -17,6 +17,8 @@ import {
 import {
   CONDITION_STATES,
   type ConditionState,
+  JUDGED_ON,
+  type JudgedOn,
   type Operator,
   OPERATORS,
 } from '../../domain/condition-rules.ts';
@@ -51,6 +53,8 @@ export const conditionComparisons = pgTable(
     operator: text('operator').$type<Operator>().notNull(),
     threshold: doublePrecision('threshold').notNull(),
     forObservations: integer('for_observations').notNull(),
+    // Null: on the day that the period of an observation ended.
+    judgedOn: text('judged_on').$type<JudgedOn>(),
   },
   (t) => [
     primaryKey({ columns: [t.frameworkId, t.conditionKey, t.position] }),
@@ -65,6 +69,7 @@ export const conditionComparisons = pgTable(
       'condition_comparisons_threshold',
       sql`${t.threshold} > '-Infinity' and ${t.threshold} < 'Infinity'`,
     ),
+    check('condition_comparisons_judged_on', sql`${t.judgedOn} in (${literals(JUDGED_ON)})`),
     check('condition_comparisons_for_observations', sql`${t.forObservations} between 1 and 1000`),
   ],
 );

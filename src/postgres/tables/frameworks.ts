@@ -67,6 +67,7 @@ export const scenarios = pgTable(
     // Both null if the scenario has no return band; a band has one open end at most.
     returnMin: doublePrecision('return_min'),
     returnMax: doublePrecision('return_max'),
+    centralReturn: doublePrecision('central_return'),
   },
   (t) => [
     primaryKey({ columns: [t.frameworkId, t.name] }),

@@ -1,5 +1,15 @@
 import { sql } from 'drizzle-orm';
-import { bigint, check, date, index, integer, jsonb, pgTable, text } from 'drizzle-orm/pg-core';
+import {
+  bigint,
+  boolean,
+  check,
+  date,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  text,
+} from 'drizzle-orm/pg-core';
 import type { ConditionState } from '../../domain/condition-rules.ts';
 import { OUTLOOK_STATUSES, type OutlookStatus } from '../../domain/outlook.ts';
 import { identity, literals, sha256, timestamptz, transactionId } from './columns.ts';
@@ -37,6 +47,10 @@ export const outlooks = pgTable(
     bearBps: integer('bear_bps'),
     baseBps: integer('base_bps'),
     bullBps: integer('bull_bps'),
+    // When the ledger noted that the horizon was over; null until then.
+    horizonEndedAt: timestamptz('horizon_ended_at'),
+    // Whether closes contradict the current resolution; a trigger derives it from resolution_contradictions.
+    isContradicted: boolean('is_contradicted').notNull().default(false),
   },
   (t) => [
     check(
@@ -70,5 +84,19 @@ export const outlooks = pgTable(
     index('outlooks_review_due')
       .on(t.publishedAt, t.id)
       .where(sql`${t.reviewReasons} <> '{}'`),
+    // Outlooks that await a resolution, those whose resolution closes contradict, and horizons to note as over.
+    index('outlooks_awaiting_resolution')
+      .on(t.publishedAt, t.id)
+      .where(sql`${t.status} = 'open' and ${t.horizonEndedAt} is not null`),
+    index('outlooks_contradicted')
+      .on(t.publishedAt, t.id)
+      .where(sql`${t.isContradicted}`),
+    index('outlooks_horizon_to_end')
+      .on(t.horizonTo, t.id)
+      .where(sql`${t.status} = 'open' and ${t.horizonEndedAt} is null`),
+    check(
+      'outlooks_horizon_ended_at',
+      sql`(${t.horizonEndedAt} >= ${t.horizonTo}::timestamp at time zone 'UTC') is not false`,
+    ),
   ],
 );

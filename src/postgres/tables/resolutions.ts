@@ -1,25 +1,22 @@
 import { sql } from 'drizzle-orm';
 import {
   bigint,
+  boolean,
   check,
   date,
   doublePrecision,
   foreignKey,
-  index,
   integer,
   pgTable,
   primaryKey,
   text,
-  unique,
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core';
 import { SCENARIO_NAMES, type ScenarioName } from '../../domain/probabilities.ts';
-import { FORECAST_SOURCES, type ForecastSource } from '../../domain/track-record.ts';
 import { analysts } from './api-keys.ts';
-import { bytea, literals, timestamptz } from './columns.ts';
+import { literals, timestamptz } from './columns.ts';
 import { evidence } from './evidence.ts';
-import { instruments } from './instruments.ts';
 import { outlooks } from './outlooks.ts';
 
 // What came about. A later resolution of an outlook corrects the one before it; both are kept.
@@ -30,8 +27,12 @@ export const resolutions = pgTable(
       .notNull()
       .references(() => outlooks.id),
     number: integer('number').notNull(),
-    // Null if the outlook is void.
+    // Null if the outlook is void or reopened.
     outcome: text('outcome').$type<ScenarioName>(),
+    // Takes the resolution before it back: the outlook has no outcome again.
+    reopens: boolean('reopens').notNull().default(false),
+    // When the outcome became known; forecasts are scored until then. Null without an outcome.
+    knownAt: timestamptz('known_at'),
     realisedReturn: doublePrecision('realised_return'),
     reason: text('reason'),
     // The base scenario's return band in the current framework; both null if it has none.
@@ -73,13 +74,47 @@ export const resolutions = pgTable(
       'resolutions_reason_given',
       sql`${t.reason} is not null or (${t.number} = 1 and ${t.outcome} is not null)`,
     ),
-    // An outcome that contradicts the closes or the return needs a reason.
     check(
-      'resolutions_contradiction',
-      sql`${t.reason} is not null or ${t.bandLow} is null or ((${t.outcome} = case when ${t.endValue} / ${t.startValue} - 1 < ${t.bandLow} then 'bear' when ${t.endValue} / ${t.startValue} - 1 < ${t.bandHigh} then 'base' when ${t.endValue} is not null then 'bull' end) is not false and (${t.outcome} = case when ${t.realisedReturn} < ${t.bandLow} then 'bear' when ${t.realisedReturn} < ${t.bandHigh} then 'base' when ${t.realisedReturn} is not null then 'bull' end) is not false)`,
+      'resolutions_reopens',
+      sql`not ${t.reopens} or (${t.number} > 1 and num_nulls(${t.outcome}, ${t.realisedReturn}, ${t.endDate}) = 3)`,
+    ),
+    check(
+      'resolutions_known_at',
+      sql`(${t.outcome} is null) = (${t.knownAt} is null) and (isfinite(${t.knownAt}) and ${t.knownAt} <= ${t.recordedAt}) is not false`,
     ),
     check('resolutions_superseded', sql`${t.supersededAt} >= ${t.recordedAt}`),
     check('resolutions_recorded_at', sql`isfinite(${t.recordedAt})`),
+  ],
+);
+
+// What closes that came or changed after a resolution say against its outcome. The newest row of a resolution counts.
+export const resolutionContradictions = pgTable(
+  'resolution_contradictions',
+  {
+    outlookId: bigint('outlook_id', { mode: 'number' }).notNull(),
+    number: integer('number').notNull(),
+    recordedAt: timestamptz('recorded_at').notNull(),
+    // The outcome that the closes imply; null if they no longer contradict the resolution.
+    outcome: text('outcome').$type<ScenarioName>(),
+    // The closes that imply it; null with the outcome.
+    startDate: date('start_date'),
+    startValue: doublePrecision('start_value'),
+    endDate: date('end_date'),
+    endValue: doublePrecision('end_value'),
+  },
+  (t) => [
+    primaryKey({ columns: [t.outlookId, t.number, t.recordedAt] }),
+    foreignKey({
+      name: 'resolution_contradictions_resolution',
+      columns: [t.outlookId, t.number],
+      foreignColumns: [resolutions.outlookId, resolutions.number],
+    }),
+    check('resolution_contradictions_outcome', sql`${t.outcome} in (${literals(SCENARIO_NAMES)})`),
+    check(
+      'resolution_contradictions_closes',
+      sql`num_nulls(${t.outcome}, ${t.startDate}, ${t.startValue}, ${t.endDate}, ${t.endValue}) in (0, 5) and (${t.startDate} < ${t.endDate} and ${t.startValue} > 0 and ${t.startValue} < 'Infinity' and ${t.endValue} > '-Infinity' and ${t.endValue} < 'Infinity') is not false`,
+    ),
+    check('resolution_contradictions_recorded_at', sql`isfinite(${t.recordedAt})`),
   ],
 );
 
@@ -104,89 +139,5 @@ export const resolutionEvidence = pgTable(
       columns: [t.outlookId, t.evidenceId],
       foreignColumns: [evidence.outlookId, evidence.id],
     }),
-  ],
-);
-
-// The analysts who forecast in an outlook, by versions or by views; triggers maintain it.
-export const forecasters = pgTable(
-  'forecasters',
-  {
-    outlookId: bigint('outlook_id', { mode: 'number' })
-      .notNull()
-      .references(() => outlooks.id),
-    source: text('source').$type<ForecastSource>().notNull(),
-    analystId: uuid('analyst_id')
-      .notNull()
-      .references(() => analysts.id),
-    since: timestamptz('since').notNull(),
-  },
-  (t) => [
-    primaryKey({ columns: [t.outlookId, t.source, t.analystId] }),
-    index('forecasters_of_analyst').on(t.analystId, t.source, t.outlookId),
-    check('forecasters_source', sql`${t.source} in (${literals(FORECAST_SOURCES)})`),
-  ],
-);
-
-/**
- * The forecasts of each forecaster over the horizon of a closed outlook, summed up for track records, whatever the
- * outcome. A trigger derives the sums from the versions and views when the outlook is closed; they never change. Each
- * forecast p counts with w, the time for which it was current as a share of the whole horizon. Two columns are packed,
- * in network byte order:
- * - `buckets`: 18 bytes for each tenth [0, 0.1), … [0.9, 1] that a probability was in: an int2 (the scenario, bear 0,
- *   base 1 or bull 2, times ten, plus the tenth from 0), then Σ w and Σ w p in it (float8 each)
- * - `leads`: 4 bytes for each tenth of the horizon, from its start to its end: the probabilities of bear and base then, in
- *   basis points (int2 each), −1 if there was no forecast
- */
-export const forecastSums = pgTable(
-  'forecast_sums',
-  {
-    outlookId: bigint('outlook_id', { mode: 'number' })
-      .notNull()
-      .references(() => outlooks.id),
-    source: text('source').$type<ForecastSource>().notNull(),
-    // Null for the outlook as a whole, no matter who wrote its versions.
-    analystId: uuid('analyst_id').references(() => analysts.id),
-    // Versions whose frameworks have different return bands are summed separately.
-    position: integer('position').notNull(),
-    instrumentId: bigint('instrument_id', { mode: 'number' })
-      .notNull()
-      .references(() => instruments.id),
-    // The end of the horizon.
-    dueOn: date('due_on').notNull(),
-    bandLow: doublePrecision('band_low'),
-    bandHigh: doublePrecision('band_high'),
-    // Σ w; then, for each scenario, Σ w p, Σ w p² and −Σ w ln p.
-    share: doublePrecision('share').notNull(),
-    bear: doublePrecision('bear').notNull(),
-    base: doublePrecision('base').notNull(),
-    bull: doublePrecision('bull').notNull(),
-    bearSquared: doublePrecision('bear_squared').notNull(),
-    baseSquared: doublePrecision('base_squared').notNull(),
-    bullSquared: doublePrecision('bull_squared').notNull(),
-    bearLog: doublePrecision('bear_log').notNull(),
-    baseLog: doublePrecision('base_log').notNull(),
-    bullLog: doublePrecision('bull_log').notNull(),
-    buckets: bytea('buckets').notNull(),
-    leads: bytea('leads').notNull(),
-  },
-  (t) => [
-    // For the pages of a track record. Nulls count as equal, because they all mean the whole outlook.
-    unique('forecast_sums_of_analyst')
-      .on(t.analystId, t.source, t.outlookId, t.position)
-      .nullsNotDistinct(),
-    // The same for whole outlooks. Postgres doesn't take `is null` for a fixed first column, so only a partial index gives
-    // the order.
-    index('forecast_sums_of_outlooks')
-      .on(t.outlookId, t.position)
-      .where(sql`${t.analystId} is null`),
-    index('forecast_sums_of_instrument')
-      .on(t.instrumentId, t.outlookId, t.position)
-      .where(sql`${t.analystId} is null`),
-    check('forecast_sums_source', sql`${t.source} in (${literals(FORECAST_SOURCES)})`),
-    check('forecast_sums_share', sql`${t.share} > 0 and ${t.share} < 1.000001`),
-    check(
-      'forecast_sums_packed',
-      sql`octet_length(${t.buckets}) % 18 = 0 and octet_length(${t.leads}) = 44`,
-    ),
   ],
 );

@@ -11,7 +11,7 @@ import {
   uniqueIndex,
 } from 'drizzle-orm/pg-core';
 import { type Provenance, PROVENANCES } from '../../domain/framework.ts';
-import { FREQUENCIES, type Frequency } from '../../domain/series.ts';
+import { type Dating, DATINGS, FREQUENCIES, type Frequency } from '../../domain/series.ts';
 import { identity, literals, timestamptz } from './columns.ts';
 
 export const series = pgTable(
@@ -22,12 +22,15 @@ export const series = pgTable(
     name: text('name').notNull(),
     unit: text('unit').notNull(),
     frequency: text('frequency').$type<Frequency>().notNull(),
+    // Whether an observation is dated by the first or the last day of its period.
+    dated: text('dated').$type<Dating>().notNull().default('end'),
     source: text('source').notNull(),
     createdAt: timestamptz('created_at').notNull(),
   },
   (t) => [
     check('series_key', sql`${t.key} ~ '^[a-z0-9]+(-[a-z0-9]+)*$' and length(${t.key}) <= 100`),
     check('series_frequency', sql`${t.frequency} in (${literals(FREQUENCIES)})`),
+    check('series_dated', sql`${t.dated} in (${literals(DATINGS)})`),
   ],
 );
 
@@ -40,7 +43,8 @@ export const observations = pgTable(
       .references(() => series.id),
     date: date('date').notNull(),
     recordedAt: timestamptz('recorded_at').notNull(),
-    value: doublePrecision('value').notNull(),
+    // Null if the observation was retracted.
+    value: doublePrecision('value'),
     provenance: text('provenance').$type<Provenance>().notNull(),
     note: text('note'),
     // Null for the newest vintage of a day; a trigger sets it when the next one is recorded.

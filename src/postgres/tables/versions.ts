@@ -44,6 +44,8 @@ export const outlookVersions = pgTable(
     // How the views in version_views were pooled, if the probabilities are a consensus.
     consensusMethod: text('consensus_method').$type<PoolMethod>(),
     consensusWeights: text('consensus_weights').$type<PoolWeights>(),
+    // In days: older views were left out; null if none was.
+    consensusMaxAge: integer('consensus_max_age'),
     transactionId: transactionId(),
   },
   (t) => [
@@ -78,6 +80,10 @@ export const outlookVersions = pgTable(
     check(
       'outlook_versions_consensus',
       sql`num_nulls(${t.consensusMethod}, ${t.consensusWeights}) in (0, 2) and (${t.consensusMethod} in (${literals(POOL_METHODS)}) and ${t.consensusWeights} in (${literals(POOL_WEIGHTS)})) is not false`,
+    ),
+    check(
+      'outlook_versions_consensus_max_age',
+      sql`${t.consensusMaxAge} is null or (${t.consensusMaxAge} >= 1 and ${t.consensusMethod} is not null)`,
     ),
     check(
       'outlook_versions_hash',

@@ -10,8 +10,9 @@ import {
   text,
   uuid,
 } from 'drizzle-orm/pg-core';
+import { VIEW_KINDS, type ViewKind } from '../../domain/consensus.ts';
 import { analysts } from './api-keys.ts';
-import { timestamptz } from './columns.ts';
+import { literals, timestamptz } from './columns.ts';
 import { outlooks } from './outlooks.ts';
 import { outlookVersions } from './versions.ts';
 
@@ -29,7 +30,9 @@ export const views = pgTable(
     bearBps: integer('bear_bps').notNull(),
     baseBps: integer('base_bps').notNull(),
     bullBps: integer('bull_bps').notNull(),
-    rationale: text('rationale').notNull(),
+    // Null only for a withdrawal.
+    rationale: text('rationale'),
+    kind: text('kind').$type<ViewKind>().notNull().default('held'),
     recordedAt: timestamptz('recorded_at').notNull(),
   },
   (t) => [
@@ -41,6 +44,9 @@ export const views = pgTable(
       sql`${t.bearBps} between 0 and 10000 and ${t.baseBps} between 0 and 10000 and ${t.bullBps} between 0 and 10000`,
     ),
     check('views_rationale', sql`${t.rationale} ~ '[^ \\t\\r\\n]'`),
+    check('views_kind', sql`${t.kind} in (${literals(VIEW_KINDS)})`),
+    check('views_rationale_given', sql`${t.kind} = 'withdrawn' or ${t.rationale} is not null`),
+    check('views_held_first', sql`${t.version} > 1 or ${t.kind} = 'held'`),
     check('views_recorded_at', sql`isfinite(${t.recordedAt})`),
   ],
 );
