@@ -192,7 +192,7 @@ describe('skill', () => {
     ['0.5,0.3,0.3', 'sums to 1.1; take 0.1 away'],
     [
       '0.33333,0.33333,0.33334',
-      'bear has more than four decimals; the smallest step is 0.0001, so write 0.3333',
+      'bull has more than four decimals; write 0.3334, so that the three sum to 1: 0.3333 + 0.3333 + 0.3334',
     ],
     ['5,3,2', 'bear probabilities are fractions: 5 % is 0.05'],
   ])('against %s is refused', async (reference, detail) => {
