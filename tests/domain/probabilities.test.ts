@@ -139,7 +139,7 @@ describe('three probabilities', () => {
     ],
     [
       'two sixths beside a noisy two thirds',
-      [1 / 6, 1 / 6, 0.6666999999999999],
+      [1 / 6, 1 / 6, 0.6667 - 1e-16],
       {
         bear: together('0.1667 + 0.1666 + 0.6667', '0.1667'),
         base: together('0.1667 + 0.1666 + 0.6667', '0.1666'),

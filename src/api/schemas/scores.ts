@@ -121,10 +121,15 @@ export const outlookScores = z
             'Σ score × share. Time without a version adds nothing, so read it together with the coverage.',
         }),
         mean: scores.meta({
-          description: 'timeWeighted ÷ coverage, comparable across outlooks.',
+          description: 'timeWeighted ÷ coverage, over all versions; comparable across outlooks.',
         }),
         skill: scores.meta({
-          description: 'The skill of the mean against the mean of the reference.',
+          description:
+            'The skill of the mean against the mean of the reference, both over the same versions: those that have a reference. With `previous`, that leaves out the first version, so the mean compared is not `mean`.',
+        }),
+        skillCoverage: z.number().nullable().meta({
+          description:
+            'The share of the horizon that `skill` compares. It equals the coverage, except with `previous`: the first version has no reference. Null if nothing is scored.',
         }),
         missing,
       })
