@@ -49,7 +49,14 @@ const PROBABILITIES: Case[] = [
     { bear: -0.1, base: 0.85, bull: 0.25 },
     { bear: 'must not be negative: a probability is between 0 and 1' },
   ],
-  ['a number beyond all', { ...good, bear: '§1e999' }, { bear: 'must be between 0 and 1' }],
+  [
+    'numbers that no double stands for',
+    { ...good, bear: '§1e999', bull: '§-1e-999' },
+    {
+      bear: '1e999 is beyond ±9007199254740991, up to which JSON numbers are exact: use a larger unit',
+      bull: '-1e-999 is too small for a JSON number, which would be 0: send 0 or use a smaller unit',
+    },
+  ],
   ['text', { ...good, bear: '0.35' }, { bear: 'must be a number without quotes, such as 0.35' }],
   ['"NaN"', { ...good, bear: 'NaN' }, { bear: 'must be a number without quotes, such as 0.35' }],
   ['null', { ...good, bear: null }, { bear: NUMBER }],

@@ -116,7 +116,7 @@ test('both hashes follow from the representations, over revisions of every kind'
     { scenarios: { bear: { directionComment: null }, bull: { direction: 'sideways' } } },
     { positioning: [{ investorType: 'T', approach: 'A' }], probabilities: point(1) },
     {
-      metrics: [1e21, 1e-7, 0.1 + 0.2].map((value) => ({
+      metrics: [2 ** 53 - 1, 1e-7, 0.1 + 0.2].map((value) => ({
         name: 'N',
         value,
         provenance: 'editorial',

@@ -139,6 +139,25 @@ describe('is refused, and nothing is stored,', () => {
       { '/title': 'is required' },
     ],
     [
+      'numbers that a double cannot stand for, wherever they are',
+      whole(
+        '"title":null,"scenarios":{"bear":{"returnBand":{"max":-1e-400}}},"metrics":[{"name":"M","value":9007199254740993,"provenance":"editorial"}]',
+      ),
+      422,
+      'invalid-request',
+      {
+        '/title': 'is required',
+        '/scenarios/bear/returnBand/max':
+          '-1e-400 is too small for a JSON number, which would be 0: send 0 or use a smaller unit',
+        '/scenarios/base/returnBand':
+          'is missing: give return bands for all three scenarios or for none',
+        '/scenarios/bull/returnBand':
+          'is missing: give return bands for all three scenarios or for none',
+        '/metrics/0/value':
+          '9007199254740993 is beyond ±9007199254740991, up to which JSON numbers are exact: use a larger unit',
+      },
+    ],
+    [
       'null of a scenario',
       { scenarios: { bear: null } },
       422,
