@@ -113,6 +113,7 @@ test('both hashes follow from the representations, over revisions of every kind'
     { headwinds: [headwind('b', 2), headwind('a', 1)] },
     { headwinds: [], faqs: null, references: [] },
     { scenarios: bands },
+    { scenarios: { bear: { centralReturn: -0.2, returnBand: { min: -0.5 } } } },
     { scenarios: { bear: { directionComment: null }, bull: { direction: 'sideways' } } },
     { positioning: [{ investorType: 'T', approach: 'A' }], probabilities: point(1) },
     {

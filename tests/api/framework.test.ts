@@ -129,7 +129,8 @@ describe('a merge patch', () => {
 describe('is refused, and nothing is stored,', () => {
   const deep = (open: string, close: string) => open.repeat(50_000) + close.repeat(50_000);
   const whole = (members: string) => `{"rationale":"Why.",${members}}`;
-  const SCENARIO = 'title, outcome, conditions, direction, directionComment, returnBand';
+  const SCENARIO =
+    'title, outcome, conditions, direction, directionComment, returnBand, centralReturn';
   test.for<[string, unknown, number, string, Record<string, string> | null]>([
     [
       'null of a required member',
