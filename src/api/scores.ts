@@ -77,7 +77,7 @@ export function withReasons<Group extends string>(
 /** The scores of an outlook as the API returns them. */
 export function representScores(
   name: string,
-  { status, horizon, resolution, versions }: Scorable,
+  { status, horizon, resolution, attainableCoverage, versions }: Scorable,
   reference: Reference,
 ): z.output<typeof outlookScores> {
   const scored = versions.map((version, index) => ({
@@ -88,9 +88,12 @@ export function representScores(
     slug: name,
     status,
     horizon,
-    resolution,
+    resolution: resolution && {
+      ...resolution,
+      knownAt: resolution.knownAt && resolution.knownAt.toISOString(),
+    },
     reference,
-    outlook: representWhole(scored, whyUnscored(resolution)),
+    outlook: { ...representWhole(scored, whyUnscored(resolution)), attainableCoverage },
     versions: scored.map((one) => {
       const { version, publishedAt, probabilities, share, outcome } = one;
       return {
@@ -132,7 +135,7 @@ function scoresOfVersion(
 function representWhole(
   versions: readonly VersionWithReference[],
   why: string,
-): z.output<typeof outlookScores>['outlook'] {
+): Omit<z.output<typeof outlookScores>['outlook'], 'attainableCoverage'> {
   const scored = new TimeWeightedScores();
   const compared = new TimeWeightedScores();
   const referred = new TimeWeightedScores();

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
-import { createOutlook, outlookBody } from '../support/requests.ts';
+import { createOutlook, outlookBody, send } from '../support/requests.ts';
 import { fillLedger } from '../support/outlooks.ts';
 import { attempt, openSession, refusal } from '../support/plain-sql.ts';
 import { version } from '../support/rows.ts';
@@ -21,11 +21,25 @@ afterAll(async () => {
   await ledger.close();
 });
 
-/** An outlook with return bands whose horizon is over. */
+/** An outlook with return bands and all its closes, whose horizon is over. */
 async function createOver(): Promise<void> {
   const { bear, base, bull } = outlookBody()['scenarios'] as Record<string, object>;
+  const { now } = ledger.clock;
+  const series = { key: 'over-close', name: 'N', unit: 'points', frequency: 'daily', source: 'S' };
+  await send(ledger, 'POST', '/v1/series', series, { as: 'feed' });
+  const instrument = { symbol: 'OVER', name: 'N', kind: 'index', closes: 'over-close' };
+  await send(ledger, 'POST', '/v1/instruments', instrument);
+  const observations = [
+    { date: '2025-12-31', value: 100 },
+    { date: '2026-11-19', value: 75 },
+  ];
+  const url = '/v1/series/over-close/observations';
+  await send(ledger, 'POST', url, { observations }, { as: 'feed' });
+  // It is created while its horizon runs.
+  ledger.clock.now = new Date('2026-11-19T16:00:00.000Z');
   const created = await createOutlook(ledger, {
     slug: 'over',
+    instrument: 'OVER',
     horizon: { from: '2026-01-01', to: '2026-11-20' },
     scenarios: {
       bear: { ...bear, returnBand: { max: -0.1 } },
@@ -33,6 +47,7 @@ async function createOver(): Promise<void> {
       bull: { ...bull, returnBand: { min: 0.1 } },
     },
   });
+  ledger.clock.now = now;
   expect(created.statusCode, created.body).toBe(201);
 }
 
