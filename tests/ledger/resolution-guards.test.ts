@@ -92,6 +92,17 @@ const early = (change: Values = {}) =>
     ...change,
   });
 
+const reopening = (change: Values = {}) =>
+  resolution({
+    number: '2',
+    outcome: 'null',
+    realised_return: 'null::float8',
+    reason: `'R'`,
+    ...NO_CLOSES,
+    reopens: 'true',
+    ...change,
+  });
+
 describe('a resolution', () => {
   test.each([
     ['by the closes', resolution()],
@@ -99,6 +110,13 @@ describe('a resolution', () => {
     ['void, with a reason', resolution({ outcome: 'null', reason: `'R'` })],
     ['early, with a reason', early()],
     ['anew, with a reason', `${resolution()}; ${resolution({ number: '2', reason: `'R'` })}`],
+    ['known when the last close was', resolution({ known_at: `'2026-11-20T00:00:00Z'` })],
+    ['known earlier, with a reason', resolution({ known_at: `'2026-06-01'`, reason: `'R'` })],
+    ['reopened, with a reason', `${resolution()}; ${reopening()}`],
+    [
+      'after a reopening, without one',
+      `${resolution()}; ${reopening()}; ${resolution({ number: '3' })}`,
+    ],
   ])('%s is taken', async (_, statement) => {
     expect(await attempt(owner, statement)).toBeNull();
   });
@@ -152,6 +170,54 @@ describe('a resolution', () => {
       'that is superseded from the start',
       resolution().replace('recorded_at) select', 'recorded_at, superseded_at) select') + ', now()',
       'resolutions_newest',
+    ],
+    [
+      'by closes of which the last is not in',
+      resolution({ end_date: `'2026-11-18'::date` }).replace(
+        /^/,
+        `insert into observations (series_id, date, recorded_at, value, provenance)
+          select id, '2026-11-19', now(), null, 'sourced' from series where key = 'over-close'; `,
+      ),
+      'resolutions_close_awaited',
+    ],
+    [
+      'known later than the last close was',
+      resolution({ known_at: `'2026-11-20T16:00:00Z'`, reason: `'R'` }).replace(
+        '2026-11-20T16:00:00Z',
+        '2026-11-20T15:59:00Z',
+      ),
+      'resolutions_known_late',
+    ],
+    [
+      'known earlier without a reason',
+      resolution({ known_at: `'2026-11-19'` }),
+      'resolutions_known_early',
+    ],
+    [
+      'known before the horizon',
+      resolution({ known_at: `'2025-12-31'`, reason: `'R'` }),
+      'resolutions_known_within',
+    ],
+    [
+      'void and known',
+      resolution({ outcome: 'null', reason: `'R'`, known_at: `'2026-11-19'` }),
+      'resolutions_known_at',
+    ],
+    ['that reopens nothing', reopening({ number: '1' }), 'resolutions_reopens'],
+    [
+      'that reopens twice',
+      `${resolution()}; ${reopening()}; ${reopening({ number: '3' })}`,
+      'resolutions_reopens',
+    ],
+    [
+      'that reopens with an outcome',
+      `${resolution()}; ${reopening({ outcome: `'bear'` })}`,
+      'resolutions_reopens',
+    ],
+    [
+      'that reopens without a reason',
+      `${resolution()}; ${reopening({ reason: 'null' })}`,
+      'resolutions_reason_given',
     ],
     ['of no outlook', early({ outlook_id: '-1' }), 'resolutions_outlook_id_outlooks_id_fk'],
     [
