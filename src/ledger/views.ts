@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { DomainError } from '../domain/errors.ts';
-import type { OutlookVersion } from '../domain/outlook.ts';
+import { type OutlookVersion, requireRunning } from '../domain/outlook.ts';
 import {
   type Probabilities,
   probabilitiesOf,
@@ -31,7 +31,7 @@ function viewOf({ analyst, version, rationale, recordedAt, ...points }: ViewRow)
 /**
  * Records an analyst's view of an outlook as its next version. A view that repeats the current one changes nothing, so a
  * request may be sent again. Call it in a transaction.
- * @throws DomainError `outlook-not-found` or `outlook-closed`
+ * @throws DomainError `outlook-not-found`, `outlook-closed` or `horizon-ended`
  */
 export async function recordView(
   session: pg.PoolClient,
@@ -47,6 +47,7 @@ export async function recordView(
       `"${slug}" is ${outlook.status} and accepts no further views.`,
     );
   }
+  requireRunning({ slug, horizon: outlook.horizon }, clock());
   const [before] = await listViewVersions(session, slug, author.id, { before: null, limit: 1 });
   const isSame =
     before !== undefined &&

@@ -1,5 +1,6 @@
 import type { VNode } from 'preact';
 import type { z } from 'zod';
+import { lastDayOf } from '../domain/horizon.ts';
 import { percent, points, SCENARIO_TITLES, sharesOf } from '../charts/text.ts';
 import { SCENARIO_NAMES, type ScenarioName } from '../domain/probabilities.ts';
 import type { outlook as outlookSchema } from '../api/schemas/outlooks.ts';
@@ -14,7 +15,7 @@ export function Heading({ outlook }: { outlook: Outlook }): VNode {
     <div class="heading">
       <p class="overline">
         <Text>{instrument.name}</Text> ({instrument.symbol}) · <Day day={horizon.from} /> to{' '}
-        <Day day={horizon.to} /> · <Badge kind={status}>{status}</Badge>
+        <Day day={lastDayOf(horizon)} /> · <Badge kind={status}>{status}</Badge>
       </p>
       <h1 dir="auto">{outlook.title}</h1>
       <p>
