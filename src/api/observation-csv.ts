@@ -96,7 +96,7 @@ function placed(fault: FieldError, rows: readonly Row[], lines: readonly number[
   const value = rows[Number(index)]?.value;
   const isText = column === 'value' && typeof value === 'string';
   const detail = isText
-    ? `${JSON.stringify(value.slice(0, 100))} is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value`
+    ? `${JSON.stringify(value.slice(0, 100))} is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value; to retract a value, send {"date": …, "value": null} as JSON`
     : fault.detail.replace(/entry (\d+)/, (_, entry) => `line ${lines[Number(entry)]}`);
   return { ...fault, detail: placeOf(lines, Number(index), column) + detail };
 }

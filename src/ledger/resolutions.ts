@@ -8,8 +8,9 @@ import {
   type ResolutionRequest,
   returnOver,
 } from '../domain/resolution.ts';
-import type { Frequency, Observation } from '../domain/series.ts';
+import type { Dating, Frequency } from '../domain/series.ts';
 import type { Session } from '../postgres/pool.ts';
+import { lastCloseBefore } from './closes.ts';
 import { requireEvidence } from './evidence.ts';
 import { outlookNotFound } from './find-outlook.ts';
 import { bandOf } from './track-records.ts';
@@ -67,6 +68,7 @@ type OutlookRow = {
   high: number | null;
   series_id: number | null;
   frequency: Frequency | null;
+  dated: Dating | null;
   standing: number | null;
 };
 
@@ -84,7 +86,7 @@ export async function resolveOutlook(
   await session.query('select from outlooks where slug = $1 for no key update', [slug]);
   const { rows } = await session.query<OutlookRow>(
     `select o.id, o.horizon_from, o.horizon_to, b.return_min as low, b.return_max as high,
-        s.id as series_id, s.frequency,
+        s.id as series_id, s.frequency, s.dated,
         (select max(number) from resolutions where outlook_id = o.id) as standing
        from outlooks o
        join instruments i on i.id = o.instrument_id
@@ -113,28 +115,15 @@ export async function resolveOutlook(
 
 async function readReturn(
   session: Session,
-  { series_id: seriesId, frequency, horizon_from: from, horizon_to: to }: OutlookRow,
+  { series_id: id, frequency, dated, horizon_from: from, horizon_to: to }: OutlookRow,
 ): Promise<HorizonReturn | { missing: string }> {
-  if (seriesId === null || frequency === null) {
+  if (id === null || frequency === null || dated === null) {
     return { missing: 'the instrument has no series of closes' };
   }
-  const start = await lastCloseBefore(session, seriesId, from);
-  const end = await lastCloseBefore(session, seriesId, to);
+  const series = { id, frequency, dated };
+  const start = await lastCloseBefore(session, series, from);
+  const end = await lastCloseBefore(session, series, to);
   return returnOver({ from, to }, frequency, { start, end });
-}
-
-async function lastCloseBefore(
-  session: Session,
-  seriesId: number,
-  day: string,
-): Promise<Observation | null> {
-  const { rows } = await session.query<Observation>(
-    `select date, value from observations
-      where series_id = $1 and superseded_at is null and date < $2::date
-      order by date desc limit 1`,
-    [seriesId, day],
-  );
-  return rows[0] ?? null;
 }
 
 async function insertResolution(

@@ -33,7 +33,13 @@ const scenario = record<Scenario>({
   directionComment: optional,
   returnBand: fc.option(record({ min: bandEnd, max: bandEnd })),
 });
-const rule: Rule = { series: 'yield', operator: 'lt', threshold: 4, forObservations: 2 };
+const rule: Rule = {
+  series: 'yield',
+  operator: 'lt',
+  threshold: 4,
+  forObservations: 2,
+  judgedOn: null,
+};
 const framework = record<Framework>({
   title: text,
   summary: text,
