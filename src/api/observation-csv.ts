@@ -94,9 +94,17 @@ function placed(fault: FieldError, rows: readonly Row[], lines: readonly number[
   const [, index = NaN, column] = /^\/observations\/(\d+)\/(\w+)$/.exec(fault.pointer) ?? [];
   if (column === undefined) return fault;
   const value = rows[Number(index)]?.value;
-  const isText = column === 'value' && typeof value === 'string';
-  const detail = isText
-    ? `${JSON.stringify(value.slice(0, 100))} is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value; to retract a value, send {"date": …, "value": null} as JSON`
-    : fault.detail.replace(/entry (\d+)/, (_, entry) => `line ${lines[Number(entry)]}`);
+  const detail =
+    column === 'value' && typeof value === 'string'
+      ? notANumber(value)
+      : fault.detail.replace(/entry (\d+)/, (_, entry) => `line ${lines[Number(entry)]}`);
   return { ...fault, detail: placeOf(lines, Number(index), column) + detail };
+}
+
+function notANumber(text: string): string {
+  const fault = `${JSON.stringify(text.slice(0, 100))} is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value`;
+  // FRED writes "." for a missing value, which retracts nothing.
+  return /^\.?$/.test(text)
+    ? `${fault}; to retract a value, send {"date": …, "value": null} as JSON`
+    : fault;
 }

@@ -12,32 +12,38 @@ import {
   withRule,
 } from '../../http/fields.ts';
 
-export const series = z
-  .strictObject({
-    key: slug.meta({ description: 'Its name in URLs and rules. It never changes.' }),
-    name: line,
-    unit: line,
-    frequency: z.enum(FREQUENCIES),
-    dated: z.enum(DATINGS).default('end').meta({
-      description:
-        'The day of its period by which an observation is dated. `end`: the date is the day for which the value stands. `start`, as FRED dates monthly series: the value stands for the last day of the period that begins on the date, and rules, returns and drawdowns use it on that day.',
-    }),
-    source: line.meta({ description: 'Who publishes the series.' }),
-  })
-  .meta({
-    id: 'Series',
-    description: 'A time series of prices or an indicator.',
-    examples: [
-      {
-        key: 'us-10y-yield',
-        name: '10-year Treasury constant maturity yield',
-        unit: 'percent',
-        frequency: 'daily',
-        dated: 'end',
-        source: 'Board of Governors of the Federal Reserve System',
-      },
-    ],
-  });
+const dated = z.enum(DATINGS).meta({
+  description:
+    'The day of its period by which an observation is dated. `end`: the date is the day for which the value stands. `start`, as FRED dates monthly series: the value stands for the last day of the period that begins on the date, and rules, returns and drawdowns use it on that day.',
+});
+
+const seriesShape = {
+  key: slug.meta({ description: 'Its name in URLs and rules. It never changes.' }),
+  name: line,
+  unit: line,
+  frequency: z.enum(FREQUENCIES),
+  dated,
+  source: line.meta({ description: 'Who publishes the series.' }),
+};
+const EXAMPLE = {
+  key: 'us-10y-yield',
+  name: '10-year Treasury constant maturity yield',
+  unit: 'percent',
+  frequency: 'daily',
+  source: 'Board of Governors of the Federal Reserve System',
+};
+
+export const newSeries = z.strictObject({ ...seriesShape, dated: dated.default('end') }).meta({
+  id: 'NewSeries',
+  description: 'A time series of prices or an indicator.',
+  examples: [EXAMPLE],
+});
+
+export const series = z.object(seriesShape).meta({
+  id: 'Series',
+  description: 'A time series of prices or an indicator.',
+  examples: [{ ...EXAMPLE, dated: 'end' }],
+});
 
 /** The most observations that one request may contain. */
 export const MOST_OBSERVATIONS = 10_000;
