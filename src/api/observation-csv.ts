@@ -94,11 +94,13 @@ function numberOf(text: string): number | string {
 }
 
 function textFault(text: string): string {
-  const fault = NUMBER.test(text) ? numberFault(text) : null;
-  return (
-    fault ??
-    `${JSON.stringify(text.slice(0, 100))} is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value`
-  );
+  const lossy = NUMBER.test(text) ? numberFault(text) : null;
+  if (lossy !== null) return lossy;
+  const fault = `${JSON.stringify(text.slice(0, 100))} is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value`;
+  // FRED writes "." for a missing value, which retracts nothing.
+  return /^\.?$/.test(text)
+    ? `${fault}; to retract a value, send {"date": …, "value": null} as JSON`
+    : fault;
 }
 
 function placed(fault: FieldError, rows: readonly Row[], lines: readonly number[]): FieldError {

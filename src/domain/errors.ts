@@ -45,6 +45,7 @@ export type DomainErrorCode =
   | 'unknown-series'
   | 'series-not-found'
   | 'series-taken'
+  | 'nothing-to-retract'
   | 'closes-named'
   | 'no-closes'
   | 'analyst-not-found'

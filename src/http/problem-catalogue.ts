@@ -261,6 +261,7 @@ const DOMAIN_PROBLEMS: Record<DomainErrorCode, ProblemCode> = {
   'evidence-not-found': 'not-found',
   'evidence-refused': 'invalid-request',
   'unknown-series': 'invalid-request',
+  'nothing-to-retract': 'invalid-request',
   'series-not-found': 'not-found',
   'series-taken': 'series-taken',
   'closes-named': 'closes-named',

@@ -116,6 +116,7 @@ function partsOf(
         operator: comparison.operator,
         threshold: comparison.threshold,
         for_observations: comparison.forObservations,
+        judged_on: comparison.judgedOn,
       })),
     ),
   };

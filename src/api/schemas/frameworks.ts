@@ -3,7 +3,7 @@ import { drawdownLabelFaults } from '../../domain/drawdown.ts';
 import { metricFaults, PROVENANCES } from '../../domain/framework.ts';
 import { repeated } from '../../domain/errors.ts';
 import { headwindFaults } from '../../domain/headwinds.ts';
-import { invalidationConditionFaults, OPERATORS } from '../../domain/condition-rules.ts';
+import { invalidationConditionFaults, JUDGED_ON, OPERATORS } from '../../domain/condition-rules.ts';
 import { SCENARIO_NAMES } from '../../domain/probabilities.ts';
 import { ruleFaults } from '../../domain/rule-faults.ts';
 import {
@@ -125,6 +125,10 @@ const newComparison = z
     threshold: z.number(),
     forObservations: z.int().min(1).max(1000).default(1).meta({
       description: 'How many of the newest observations must meet the comparison, in a row.',
+    }),
+    judgedOn: z.enum(JUDGED_ON).nullable().default(null).meta({
+      description:
+        'The day on which an observation counts. `periodEnd`, also if null or left out: the last day of its period, with its newest value; a correction changes that day. `recorded`: the UTC day on which it was recorded, so that the rule sees on each day what was known at its end.',
     }),
   })
   .meta({

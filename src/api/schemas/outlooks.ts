@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { PROVENANCES } from '../../domain/framework.ts';
 import { POOL_METHODS, POOL_WEIGHTS } from '../../domain/consensus.ts';
 import { VERSION_KINDS } from '../../domain/hash-chain.ts';
-import { CONDITION_STATES, OPERATORS } from '../../domain/condition-rules.ts';
+import { CONDITION_STATES, JUDGED_ON, OPERATORS } from '../../domain/condition-rules.ts';
 import { OUTLOOK_STATUSES } from '../../domain/outlook.ts';
 import { SCENARIO_NAMES } from '../../domain/probabilities.ts';
 import { ANSWER_WAYS } from '../../domain/review.ts';
@@ -119,6 +119,10 @@ const comparison = z
     operator: z.enum(OPERATORS),
     threshold: z.number(),
     forObservations: z.int(),
+    judgedOn: z.enum(JUDGED_ON).nullable().meta({
+      description:
+        'The day on which an observation counts: `periodEnd`, the last day of its period, or `recorded`, the UTC day on which it was recorded. Null means `periodEnd`.',
+    }),
   })
   .meta({ id: 'Comparison', description: 'A series compared with a threshold.' });
 const rule = z
