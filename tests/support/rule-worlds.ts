@@ -83,7 +83,7 @@ export const worlds: fc.Arbitrary<{ world: World; batches: Batch[] }> = fc
     let on = 61;
     const batches = [first, ...others].flatMap(({ key, later, changes, isAnswered }): Batch[] => {
       on += later;
-      const dates = DATES[series[key as 'a' | 'b'].frequency];
+      const dates = DATES[series[key].frequency];
       const fresh = new Map(
         changes.map(({ place, value }) => [dates[place % dates.length] as string, value]),
       );
