@@ -131,10 +131,7 @@ async function appendVintages(
   return recordedAt;
 }
 
-async function evaluateArrival(
-  session: Session,
-  arrival: Arrival,
-): Promise<string[]> {
+async function evaluateArrival(session: Session, arrival: Arrival): Promise<string[]> {
   // Locked in the order of ids, which avoids deadlocks. A revision waits, and then sees the new states. A resolution waits
   // or was there first: the status is the one after the lock.
   const { rows } = await session.query<{ id: number; status: OutlookStatus }>(

@@ -166,10 +166,11 @@ async function readCloses(
   const newest = await lastCloseBefore(session, series, 'infinity');
   return {
     computed: returnOver({ from, to }, frequency, { start, end }),
-    closes: end && newest && {
-      newestOn: newest.date,
-      endRecordedAt: await closeRecordedAt(session, series, end),
-    },
+    closes: end &&
+      newest && {
+        newestOn: newest.date,
+        endRecordedAt: await closeRecordedAt(session, series, end),
+      },
   };
 }
 

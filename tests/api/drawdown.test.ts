@@ -125,7 +125,7 @@ describe('a drawdown', () => {
       { label: 'bear-market', previous: null, depth: 0.2, day: '2026-04-02' },
     ]);
     const chart = await ledger.call({ url: `/v1/outlooks/${slug}/chart.svg?kind=drawdown` });
-    expect(chart.body).toMatch(/20\s%\sbelow\s100/);
+    expect(chart.body).toMatch(/20.{0,12}%.{0,12}below 100/);
     const then = ledger.clock.now.toISOString();
     await observe(series, { '2026-03-30': 80 });
     expect(await read(slug)).toMatchObject({ base: { value: 80 }, depth: 0, label: null });

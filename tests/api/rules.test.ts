@@ -78,6 +78,15 @@ describe('backfill', () => {
     expect(await changes()).toMatchObject({ days: ['triggered 2026-10-01'], isDue: false });
   });
 
+  test('before the horizon, with which the rule no longer holds, clears its trigger', async () => {
+    await createSeries('s');
+    await watch({ series: 's', operator: 'lt', threshold: 5, forObservations: 4 });
+    const low = (...days: string[]) => days.map((day): Observed => [`2026-${day}`, 4]);
+    await observe('s', ...low('09-21', '09-22', '09-23', '09-24', '10-01'));
+    await observe('s', ...low('09-28', '09-29'), ['2026-09-30', 6]);
+    expect((await changes()).days).toEqual(['triggered 2026-10-01', 'untriggered 2026-10-01']);
+  });
+
   test('at or before the day that was answered changes nothing', async () => {
     await createSeries('s');
     await watch({ series: 's', operator: 'lt', threshold: 5 });
@@ -275,7 +284,7 @@ describe('a rule that judges on the day of recording', () => {
     expect(after.frameworkHash).not.toBe(before.frameworkHash);
     expect(after.invalidationConditions[0]?.rule).toMatchObject({ judgedOn: 'recorded' });
     expect(await changes()).toMatchObject({ days: ['triggered 2026-10-05'], isDue: true });
-    const diff = await ledger.call({ url: '/v1/outlooks/ruled/diff?from=1&to=2' });
+    const diff = await ledger.call({ url: '/v1/outlooks/ruled/versions/2/diff' });
     expect(diff.body).toContain('"judgedOn":"recorded"');
   });
 

@@ -44,9 +44,13 @@ test('PostgreSQL computes the same last day of a period', async () => {
   );
   const { rows } = await pool.query<{ end: string }>(
     `select period_end(date, frequency, dated) as end
-       from json_to_recordset($1) with ordinality as c (date date, frequency text, dated text, n bigint)
+       from unnest($1::date[], $2::text[], $3::text[]) with ordinality as c (date, frequency, dated, n)
       order by n`,
-    [JSON.stringify(cases)],
+    [
+      cases.map(({ date }) => date),
+      cases.map(({ frequency }) => frequency),
+      cases.map(({ dated }) => dated),
+    ],
   );
   expect(rows.map(({ end }) => end)).toEqual(
     cases.map(({ date, frequency, dated }) => periodEnd(date, frequency, dated)),

@@ -66,8 +66,8 @@ function isMet(world: World, one: Comparison, vintages: Vintage[], day: string):
 }
 
 export function holds(world: World, vintages: Vintage[], day: string): boolean {
-  const met = comparisons(world.rule).map((one) => isMet(world, one, vintages, day));
-  return 'any' in world.rule ? met.includes(true) : !met.includes(false);
+  const met = (one: Comparison) => isMet(world, one, vintages, day);
+  return 'any' in world.rule ? world.rule.any.some(met) : comparisons(world.rule).every(met);
 }
 
 function daysOf(world: World, vintages: Vintage[]): string[] {
@@ -89,7 +89,7 @@ export function step(world: World, before: Vintage[], after: Vintage[], now: Sta
   const startsOf = (days: string[], on: (day: string) => boolean) =>
     days.filter((day, n) => on(day) && !(n > 0 && on(days[n - 1] as string)));
   const [startedOn, startsOn] = [startsOf(was, held), startsOf(is, holdsOn)];
-  const previous = (day: string) => is.filter((one) => one < day).at(-1) ?? '';
+  const previous = (day: string) => is.findLast((one) => one < day) ?? '';
   const { settled } = now;
   const isPast = (day: string, limit: string | null) => limit === null || day > limit;
 

@@ -15,6 +15,9 @@ const START = Date.UTC(2026, 5, 1);
 const dayAt = (offset: number) => new Date(START + offset * 86_400_000).toISOString().slice(0, 10);
 const firstOf = (month: number) => new Date(Date.UTC(2026, month, 1)).toISOString().slice(0, 10);
 
+/** No observation is recorded later. */
+export const LAST_DAY = dayAt(61 + 9 * 3 + 1);
+
 /** The dates of a series, so few that values meet; none is after day 60, and arrivals follow from day 61 on. */
 const DATES: Record<Frequency, string[]> = {
   daily: Array.from({ length: 14 }, (_, n) => dayAt(n - 4)),
@@ -30,7 +33,7 @@ const comparison = fc.record<Comparison>({
   series: fc.constantFrom('a', 'b'),
   operator: fc.constantFrom(...OPERATORS),
   threshold: fc.constantFrom(2, 3, 4),
-  forObservations: fc.integer({ min: 1, max: 3 }),
+  forObservations: fc.integer({ min: 1, max: 4 }),
   judgedOn: fc.constantFrom(null, null, ...JUDGED_ON),
 });
 const several = fc.array(comparison, { minLength: 2, maxLength: 3 });
@@ -48,12 +51,18 @@ const change = fc.record({
   place: fc.nat({ max: 13 }),
   value: fc.option(fc.integer({ min: 1, max: 5 }), { freq: 5, nil: null }),
 });
-const sent = fc.record({
-  key: fc.constantFrom('a', 'a', 'b'),
-  later: fc.constantFrom(0, 0, 1, 3),
-  changes: fc.uniqueArray(change, { selector: ({ place }) => place, minLength: 1, maxLength: 5 }),
-  isAnswered: fc.boolean(),
-});
+const sent = (most: number) =>
+  fc.record({
+    key: fc.constantFrom('a', 'a', 'b'),
+    later: fc.constantFrom(0, 0, 1, 3),
+    changes: fc.uniqueArray(change, {
+      selector: ({ place }) => place,
+      minLength: 1,
+      maxLength: most,
+      size: 'max',
+    }),
+    isAnswered: fc.boolean(),
+  });
 
 /** Rules, series and arrivals: backfill, revisions, retractions and answers in any order. */
 export const worlds: fc.Arbitrary<{ world: World; batches: Batch[] }> = fc
@@ -61,18 +70,20 @@ export const worlds: fc.Arbitrary<{ world: World; batches: Batch[] }> = fc
     rule,
     a: made,
     b: made,
-    start: fc.integer({ min: -3, max: 8 }),
+    start: fc.integer({ min: 0, max: 8 }),
     length: fc.constantFrom(3, 10, 80, 100),
-    sent: fc.array(sent, { minLength: 1, maxLength: 9 }),
+    // The first arrival is a history, so that there is more than a window of it.
+    first: sent(14),
+    sent: fc.array(sent(6), { maxLength: 8 }),
   })
-  .map(({ rule: one, a, b, start, length, sent: all }) => {
+  .map(({ rule: one, a, b, start, length, first, sent: others }) => {
     const series = { a, b };
     const world = { rule: one, series, from: dayAt(start), to: dayAt(start + length) };
     const current = new Map<string, number | null>();
     let on = 61;
-    const batches = all.flatMap(({ key, later, changes, isAnswered }): Batch[] => {
+    const batches = [first, ...others].flatMap(({ key, later, changes, isAnswered }): Batch[] => {
       on += later;
-      const dates = DATES[series[key as 'a' | 'b'].frequency];
+      const dates = DATES[series[key].frequency];
       const fresh = new Map(
         changes.map(({ place, value }) => [dates[place % dates.length] as string, value]),
       );

@@ -239,13 +239,11 @@ const summaryShape = {
   instrument: instrumentName,
   horizon: newHorizon,
   status: z.enum(OUTLOOK_STATUSES),
-  review: z
-    .object({ due: z.boolean(), reasons: z.array(z.string()) })
-    .meta({
-      id: 'Review',
-      description:
-        'Whether a review is due, and why: a triggered condition has no answer, the horizon is over and the outcome is missing, or closes contradict the resolution.',
-    }),
+  review: z.object({ due: z.boolean(), reasons: z.array(z.string()) }).meta({
+    id: 'Review',
+    description:
+      'Whether a review is due, and why: a triggered condition has no answer, the horizon is over and the outcome is missing, or closes contradict the resolution.',
+  }),
   version: z.int().min(1),
   publishedAt: timestamp.meta({ description: 'When the ledger recorded this version.' }),
   author,
