@@ -25,6 +25,8 @@ export type OutlookStatus = (typeof OUTLOOK_STATUSES)[number];
 export type PublishedConsensus = {
   method: PoolMethod;
   weights: PoolWeights;
+  /** In days: older views were left out; null if none was. */
+  maxAge: number | null;
   /** By the analysts' names; weights sum to 1. */
   views: readonly { analyst: { id: string; name: string }; version: number; weight: number }[];
 };

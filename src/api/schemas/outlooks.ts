@@ -189,6 +189,9 @@ const publishedConsensus = z
   .object({
     method: z.enum(POOL_METHODS),
     weights: z.enum(POOL_WEIGHTS),
+    maxAge: z.int().nullable().meta({
+      description: 'In days: older views were left out. Null if none was.',
+    }),
     views: z.array(
       z.object({ analyst: author, version: z.int().min(1), weight }).meta({
         id: 'PooledView',
