@@ -3,10 +3,8 @@ import {
   type ByScenario,
   type Fractions,
   fractionsOf,
+  inBasisPoints,
   type Probabilities,
-  probabilitiesOf,
-  SCENARIO_NAMES,
-  WHOLE,
 } from './probabilities.ts';
 import { distanceOf } from './scoring.ts';
 
@@ -79,24 +77,6 @@ export function pool(
   );
   const sum = raised.bear + raised.base + raised.bull;
   return sum === 0 ? null : byScenario((name) => raised[name] / sum);
-}
-
-/**
- * A distribution in whole basis points that sum to exactly 10000, by the largest remainder (Hamilton): each is
- * rounded down, and those that lost most get one point more; ties go to the first of bear, base, bull.
- */
-export function inBasisPoints(distribution: Readonly<Fractions>): Probabilities {
-  const exact = byScenario((name) => distribution[name] * WHOLE);
-  // A value that is whole except for its last binary digits counts as whole.
-  const points = byScenario((name) => Math.floor(exact[name] + 1e-7));
-  const left = WHOLE - points.bear - points.base - points.bull;
-  const remainder = (name: (typeof SCENARIO_NAMES)[number]) => exact[name] - points[name];
-  const byRemainder = [...SCENARIO_NAMES].sort((a, b) => {
-    const difference = remainder(b) - remainder(a);
-    return Math.abs(difference) < 1e-7 ? 0 : difference;
-  });
-  for (const name of byRemainder.slice(0, left)) points[name] += 1;
-  return probabilitiesOf(points);
 }
 
 /** How far the views differ in the probability of a scenario, as fractions. */

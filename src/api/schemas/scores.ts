@@ -1,15 +1,10 @@
 import { z } from 'zod';
 import { OUTLOOK_STATUSES } from '../../domain/outlook.ts';
-import {
-  sumFault,
-  basisPoints,
-  probabilityFault,
-  SCENARIO_NAMES,
-} from '../../domain/probabilities.ts';
+import { fractionsOf, probabilityFaults, sumFault } from '../../domain/probabilities.ts';
 import { UNIFORM } from '../../domain/scoring.ts';
 import { queryTimestamp, slug, timestamp } from '../../http/fields.ts';
 import { newHorizon, outcome } from './outlooks.ts';
-import { probabilities } from './probabilities.ts';
+import { pointsOf, probabilities, queryNumber } from './probabilities.ts';
 
 const ONCE = 'must be given once';
 
@@ -27,31 +22,20 @@ const reference = (names: readonly ('uniform' | 'previous')[]) =>
       if (text === 'previous' && names.includes('previous')) {
         return { name: 'previous', probabilities: null };
       }
-      const parts = /^(?:\d(?:\.\d{1,15})?,){2}\d(?:\.\d{1,15})?$/.test(text)
-        ? text.split(',').map(Number)
-        : [];
-      const [bear, base, bull] = parts;
-      if (bear === undefined || base === undefined || bull === undefined) {
+      const [bear, base, bull, ...more] = text.split(',').map(queryNumber);
+      if (bear === undefined || base === undefined || bull === undefined || more.length > 0) {
         const known = names.join(', ');
         context.addIssue(
           `must be ${known} or three fractions for bear, base and bull, such as 0.3,0.45,0.25`,
         );
         return z.NEVER;
       }
-      const fixed = { bear, base, bull };
-      const faults = SCENARIO_NAMES.flatMap((name) => {
-        const fault = probabilityFault(fixed[name]);
-        return fault ? [`${name} ${fault}`] : [];
-      });
-      const points = {
-        bear: basisPoints(bear),
-        base: basisPoints(base),
-        bull: basisPoints(bull),
-      };
+      const faults = probabilityFaults({ bear, base, bull });
+      for (const { path, detail } of faults) context.addIssue(`${path[0]} ${detail}`);
+      const points = pointsOf({ bear, base, bull });
       const sum = faults.length === 0 && sumFault(points);
-      for (const fault of faults) context.addIssue(fault);
       if (sum) context.addIssue(sum.correction);
-      return { name: 'fixed', probabilities: fixed };
+      return { name: 'fixed', probabilities: fractionsOf(points) };
     })
     .default({ name: 'uniform', probabilities: UNIFORM })
     // zod's default is the parsed value; the document shows the text to send.
@@ -137,10 +121,15 @@ export const outlookScores = z
             'Σ score × share. Time without a version adds nothing, so read it together with the coverage.',
         }),
         mean: scores.meta({
-          description: 'timeWeighted ÷ coverage, comparable across outlooks.',
+          description: 'timeWeighted ÷ coverage, over all versions; comparable across outlooks.',
         }),
         skill: scores.meta({
-          description: 'The skill of the mean against the mean of the reference.',
+          description:
+            'The skill of the mean against the mean of the reference, both over the same versions: those that have a reference. With `previous`, that leaves out the first version, so the mean compared is not `mean`.',
+        }),
+        skillCoverage: z.number().nullable().meta({
+          description:
+            'The share of the horizon that `skill` compares. It equals the coverage, except with `previous`: the first version has no reference. Null if nothing is scored.',
         }),
         missing,
       })
