@@ -16,6 +16,7 @@ import {
   sharesOf,
   paragraphsOf,
 } from '../charts/text.ts';
+import { lastDayOf } from '../domain/horizon.ts';
 import { SCENARIO_NAMES, type ScenarioName } from '../domain/probabilities.ts';
 import { describeRule } from '../domain/review.ts';
 import type { ClimatologyDocument } from './climatology.ts';
@@ -127,7 +128,7 @@ function list(items: readonly PhrasingContent[][], isOrdered = false): RootConte
 
 function opening(outlook: Outlook, image: string): RootContent[] {
   const { instrument, horizon, status, version, publishedAt, author, review, resolution } = outlook;
-  const about = `${instrument.name} (${instrument.symbol}), ${day(horizon.from)} to ${day(horizon.to)}. Version ${version}, published ${moment(new Date(publishedAt))} by ${author.name}.`;
+  const about = `${instrument.name} (${instrument.symbol}), ${day(horizon.from)} to ${day(lastDayOf(horizon))}. Version ${version}, published ${moment(new Date(publishedAt))} by ${author.name}.`;
   const states = [
     ...(status === 'open' ? [] : [`This outlook is ${status}.`]),
     ...(resolution ? [resolved(resolution)] : []),

@@ -195,8 +195,16 @@ function representTail(framework: Framework): Tail {
   };
 }
 
-function representResolved({ number, outcome, realisedReturn, reason, resolvedAt }: Resolution) {
-  return { number, outcome, realisedReturn, reason, resolvedAt: resolvedAt.toISOString() };
+function representResolved({ knownAt, resolvedAt, ...resolution }: Resolution) {
+  const { number, outcome, realisedReturn, reason } = resolution;
+  return {
+    number,
+    outcome,
+    realisedReturn,
+    knownAt: knownAt && knownAt.toISOString(),
+    reason,
+    resolvedAt: resolvedAt.toISOString(),
+  };
 }
 
 function reviewOf({ reviewReasons }: { reviewReasons: readonly string[] }) {

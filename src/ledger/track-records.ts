@@ -1,14 +1,8 @@
 import { BUCKETS } from '../domain/calibration.ts';
 import { DomainError } from '../domain/errors.ts';
 import { OUTLOOK_STATUSES, type OutlookStatus } from '../domain/outlook.ts';
-import {
-  type Fractions,
-  fractionsOf,
-  SCENARIO_NAMES,
-  type ScenarioName,
-  WHOLE,
-} from '../domain/probabilities.ts';
-import { type BaseBand, outcomeOfReturn } from '../domain/resolution.ts';
+import { type Fractions, fractionsOf, SCENARIO_NAMES, WHOLE } from '../domain/probabilities.ts';
+import { bandOf, outcomeFor } from '../domain/outcome.ts';
 import { UNIFORM } from '../domain/scoring.ts';
 import {
   FORECAST_SOURCES,
@@ -18,6 +12,7 @@ import {
   TrackRecorder,
 } from '../domain/track-record.ts';
 import type { Session } from '../postgres/pool.ts';
+import { RESOLVED_BY, resolvedBy, type ResolvedRow, STATUS_BY } from './resolved-by.ts';
 
 /** Whose forecasts of which outlooks; the horizon ends in [from, to). A filter that is null lets all pass. */
 export type RecordScope = {
@@ -74,7 +69,7 @@ export async function readSkills(
 /** Sums in one read: a bound for the memory it takes, and for the time in which no other request is served. */
 const PAGE = 1_000;
 
-type SumsRow = ResolvedBy & {
+type SumsRow = ResolvedRow & {
   outlook_id: number;
   position: number;
   low: number | null;
@@ -105,7 +100,7 @@ async function addForecasts(
     for (const row of rows) {
       if (row.outlook_id !== outlookId && outlookId > 0) recorder.endOutlook();
       outlookId = row.outlook_id;
-      recorder.add(forecastOf(row), outcomeFor(row, bandOf(row.low, row.high)));
+      recorder.add(forecastOf(row), outcomeFor(resolvedBy(row), bandOf(row.low, row.high)));
     }
   }
   if (outlookId > 0) recorder.endOutlook();
@@ -133,7 +128,7 @@ function sumsQuery(
   const text = `
     select f.outlook_id, f.position, f.band_low as low, f.band_high as high,
       ${PACKED} as packed,
-      r.outcome, r.realised_return, r.band_low as resolved_low, r.band_high as resolved_high
+      ${RESOLVED_BY}
     from forecast_sums f join resolutions r on r.outlook_id = f.outlook_id
     where ${filters.join(' and ')} order by f.outlook_id, f.position limit ${PAGE}`;
   return { text, values };
@@ -189,29 +184,6 @@ function leadOf(bear: number, base: number): Fractions | null {
   return bear === -1 ? null : fractionsOf({ bear, base, bull: WHOLE - bear - base });
 }
 
-/** What a resolution says about the outcome. */
-export type ResolvedBy = {
-  outcome: ScenarioName;
-  realised_return: number | null;
-  resolved_low: number | null;
-  resolved_high: number | null;
-};
-
-/**
- * The outcome for a forecast with a band of its own. If the return over the horizon decided the resolution, it decides
- * for each version by that version's own bands. Bands that moved later neither help nor harm it.
- */
-export function outcomeFor(resolved: ResolvedBy, band: BaseBand | null): ScenarioName {
-  const { outcome, realised_return: value } = resolved;
-  const resolvedBand = bandOf(resolved.resolved_low, resolved.resolved_high);
-  if (band === null || resolvedBand === null || value === null) return outcome;
-  return outcomeOfReturn(resolvedBand, value) === outcome ? outcomeOfReturn(band, value) : outcome;
-}
-
-export function bandOf(low: number | null, high: number | null): BaseBand | null {
-  return low === null || high === null ? null : { low, high };
-}
-
 async function countOutlooks(
   session: Session,
   { analystId, source, instrument, from, to, asOf }: RecordScope,
@@ -223,7 +195,7 @@ async function countOutlooks(
     moment === null
       ? 'o.status'
       : `case when o.status = 'withdrawn' and o.published_at <= ${moment} then 'withdrawn' else coalesce((
-           select case when r.outcome is null then 'void' else 'resolved' end from resolutions r
+           select ${STATUS_BY} from resolutions r
             where r.outlook_id = o.id and r.recorded_at <= ${moment}
             order by r.number desc limit 1), 'open') end`;
   const filters = [

@@ -22,7 +22,8 @@ export const newHorizon = z
   )
   .meta({
     id: 'Horizon',
-    description: 'The days that the outlook covers, half-open: [from, to).',
+    description:
+      'The days that the outlook covers, half-open [from, to): `from` is the first day, and `to` is the first day after the last one. The horizon is over when `to` begins in UTC. Pages and texts show the last day instead of `to`.',
     examples: [{ from: '2026-03-31', to: '2027-03-31' }],
   });
 
@@ -209,6 +210,9 @@ const resolved = z
     number: z.int().min(1),
     outcome,
     realisedReturn: z.number().nullable(),
+    knownAt: timestamp.nullable().meta({
+      description: 'When the outcome became known. Null if the outlook is void.',
+    }),
     reason: z.string().nullable(),
     resolvedAt: timestamp,
   })
@@ -226,7 +230,11 @@ const summaryShape = {
   status: z.enum(OUTLOOK_STATUSES),
   review: z
     .object({ due: z.boolean(), reasons: z.array(z.string()) })
-    .meta({ id: 'Review', description: 'Whether a review is due, and why.' }),
+    .meta({
+      id: 'Review',
+      description:
+        'Whether a review is due, and why: a triggered condition has no answer, the horizon is over and the outcome is missing, or closes contradict the resolution.',
+    }),
   version: z.int().min(1),
   publishedAt: timestamp.meta({ description: 'When the ledger recorded this version.' }),
   author,
