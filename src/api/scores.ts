@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { z } from 'zod';
 import { readScorable, type Scorable, type ScorableVersion } from '../ledger/scores.ts';
 import type { Horizon } from '../domain/framework.ts';
-import { fractionsOf } from '../domain/probabilities.ts';
+import { byScenario, fractionsOf, WHOLE } from '../domain/probabilities.ts';
 import { byScore, finite, type Scored, type ScoreName, unscored } from '../domain/scoring.ts';
 import { startOf } from '../domain/time-weighting.ts';
 import {
@@ -14,6 +14,8 @@ import {
   versionSkill,
   WeightedScores,
 } from '../domain/version-scores.ts';
+import { type Climatology, readClimatologies } from '../ledger/climatology.ts';
+import { ANY_SERIES, CLOSES_MAX_AGE } from '../http/response-cache/cache-entry.ts';
 import { requirePast } from '../http/require-past.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { slug } from '../http/fields.ts';
@@ -46,10 +48,14 @@ export function scoreRoutes(api: Api, { pool, cache, now }: ScoreDeps): void {
       const { reference, asOf } = request.query;
       const at = now();
       requirePast('asOf', asOf, at);
-      return cache.answer(request, reply, { tags: [name] }, async () => {
+      const isHistory = reference.name === 'climatology';
+      const tags = isHistory ? [name, ANY_SERIES] : [name];
+      return cache.answer(request, reply, { tags }, async () => {
         const scorable = await readScorable(pool, name, asOf ?? null);
-        const body = JSON.stringify(representScores(name, scorable, reference));
-        return { body, freshness: 'revalidate' };
+        const bands = scorable.versions.map(({ band }) => band);
+        const history = isHistory ? await readClimatologies(pool, name, bands, asOf ?? null) : [];
+        const body = JSON.stringify(representScores(name, scorable, reference, history));
+        return { body, freshness: 'revalidate', ...(isHistory && { maxAge: CLOSES_MAX_AGE }) };
       });
     },
   });
@@ -76,15 +82,19 @@ export function withReasons<Group extends string>(
   return { ...values, missing };
 }
 
-/** The scores of an outlook as the API returns them. */
+/**
+ * The scores of an outlook as the API returns them.
+ * @param history what history alone says about each version, if that is the reference
+ */
 export function representScores(
   name: string,
   { status, horizon, resolution, attainableCoverage, versions }: Scorable,
   reference: Reference,
+  history: readonly Climatology[] = [],
 ): z.output<typeof outlookScores> {
   const scored = versions.map((version, index) => ({
     ...version,
-    reference: referenceOf(reference, versions[index - 1]),
+    ...referenceOf(reference, versions[index - 1], history[index]),
   }));
   return {
     slug: name,
@@ -110,30 +120,42 @@ export function representScores(
   };
 }
 
-/** What a version is compared with; null for the first one, which has no previous version. */
-function referenceOf(reference: Reference, before: ScorableVersion | undefined): Thirds | null {
-  if (reference.name === 'uniform') return UNIFORM_THIRDS;
-  if (reference.name === 'fixed') return thirdsOf(pointsOf(reference.probabilities));
-  return before ? thirdsOf(before.probabilities) : null;
+/** What a version is compared with, or why there is nothing. */
+type Compared = { reference: Thirds; whyNone: null } | { reference: null; whyNone: string };
+
+function referenceOf(
+  reference: Reference,
+  before: ScorableVersion | undefined,
+  history: Climatology | undefined,
+): Compared {
+  const known = (thirds: Thirds) => ({ reference: thirds, whyNone: null });
+  if (reference.name === 'uniform') return known(UNIFORM_THIRDS);
+  if (reference.name === 'fixed') return known(thirdsOf(pointsOf(reference.probabilities)));
+  if (reference.name === 'previous') {
+    if (before) return known(thirdsOf(before.probabilities));
+    return { reference: null, whyNone: 'the first version has no previous version' };
+  }
+  const shares = history?.probabilities;
+  // Any fractions, so these thirds are not whole numbers.
+  if (shares) return known(byScenario((name) => 3 * WHOLE * shares[name]));
+  return { reference: null, whyNone: history?.reason ?? 'history is unknown' };
 }
 
 function whyUnscored(resolution: Scorable['resolution']): string {
   return resolution === null ? 'the outlook is not resolved' : 'the outlook is void';
 }
 
-type VersionWithReference = ScorableVersion & { reference: Thirds | null };
+type VersionWithReference = ScorableVersion & Compared;
 
 function scoresOfVersion(
-  { probabilities, outcome, reference }: VersionWithReference,
+  { probabilities, outcome, reference, whyNone }: VersionWithReference,
   why: string,
 ): { scores: ScoresByRule; skill: ScoresByRule } {
   if (outcome === null) return { scores: unscored(why), skill: unscored(why) };
   const forecast = thirdsOf(probabilities);
   const scores = versionScores(forecast, outcome);
   const values = byScore((name) => finite(scores[name]));
-  if (reference === null) {
-    return { scores: values, skill: unscored('the first version has no previous version') };
-  }
+  if (reference === null) return { scores: values, skill: unscored(whyNone) };
   return { scores: values, skill: versionSkill(forecast, reference, outcome) };
 }
 
@@ -168,7 +190,7 @@ function representWhole(
   }
   const skill =
     compared.weight === 0
-      ? unscored('no version that was current during the horizon has a previous version')
+      ? unscored(whyNotCompared(versions))
       : byScore((name) => compared.skillAgainst(referred, name));
   const whole = withReasons({
     timeWeighted: byScore((name) => finite(scored.over(length, name))),
@@ -176,4 +198,10 @@ function representWhole(
     skill,
   });
   return { coverage, skillCoverage: compared.weight / length, ...whole };
+}
+
+/** The reason of the versions that were current during the horizon, if none of them has a reference. */
+function whyNotCompared(versions: readonly VersionWithReference[]): string {
+  const current = versions.filter(({ share }) => share !== null && share > 0);
+  return current.at(-1)?.whyNone ?? 'no version was current during the horizon';
 }

@@ -25,6 +25,9 @@ export const SKILL_SHRINKAGE = 10;
 
 const DAY = 86_400_000;
 
+/** The time that lies a number of days of 24 hours after another one; before it, if the number is negative. */
+export const daysAfter = (time: Date, days: number): Date => new Date(time.getTime() + days * DAY);
+
 /**
  * 2^(−age / {@link HALF_LIFE_DAYS}), where the age is relative to the newest view. So the weights depend
  * only on the views, not on the time of the request.

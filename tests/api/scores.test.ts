@@ -207,11 +207,11 @@ describe('skill', () => {
   test.each([
     [
       'chance',
-      'must be uniform, previous or three fractions for bear, base and bull, such as 0.3,0.45,0.25',
+      'must be uniform, previous, climatology or three fractions for bear, base and bull, such as 0.3,0.45,0.25',
     ],
     [
       '0.5,0.5',
-      'must be uniform, previous or three fractions for bear, base and bull, such as 0.3,0.45,0.25',
+      'must be uniform, previous, climatology or three fractions for bear, base and bull, such as 0.3,0.45,0.25',
     ],
     ['0.5,0.3,0.3', 'sums to 1.1; take 0.1 away'],
     [

@@ -11,16 +11,16 @@ const ONCE = 'must be given once';
 /** The reference that skill is measured against. */
 export type Reference =
   | { name: 'uniform' | 'fixed'; probabilities: { bear: number; base: number; bull: number } }
-  | { name: 'previous'; probabilities: null };
+  | { name: 'previous' | 'climatology'; probabilities: null };
 
 /** The name of a reference, or a fixed one as three fractions; `names` are those that the query accepts. */
-const reference = (names: readonly ('uniform' | 'previous')[]) =>
+const reference = (names: readonly ('uniform' | 'previous' | 'climatology')[]) =>
   z
     .string({ error: ONCE })
     .transform((text, context): Reference => {
       if (text === 'uniform') return { name: 'uniform', probabilities: UNIFORM };
-      if (text === 'previous' && names.includes('previous')) {
-        return { name: 'previous', probabilities: null };
+      if ((text === 'previous' || text === 'climatology') && names.includes(text)) {
+        return { name: text, probabilities: null };
       }
       const [bear, base, bull, ...more] = text.split(',').map(queryNumber);
       if (bear === undefined || base === undefined || bull === undefined || more.length > 0) {
@@ -45,8 +45,8 @@ const referenceText =
   'fixed probabilities of bear, base and bull, as fractions separated by commas. Skill is 1 − score ÷ score of the reference.';
 
 export const scoresQuery = z.strictObject({
-  reference: reference(['uniform', 'previous']).meta({
-    description: `The reference for skill: \`uniform\` thirds, the \`previous\` version, or ${referenceText}`,
+  reference: reference(['uniform', 'previous', 'climatology']).meta({
+    description: `The reference for skill: \`uniform\` thirds, the \`previous\` version, \`climatology\` (what history alone says about each version's own return bands; see GET …/climatology), or ${referenceText}`,
   }),
   asOf: queryTimestamp.optional().meta({
     description: 'Use the versions and the resolution that were recorded up to this time.',
@@ -90,11 +90,14 @@ export const missing = z
 
 export const scoreReference = z
   .object({
-    name: z.enum(['uniform', 'previous', 'fixed']),
+    name: z.enum(['uniform', 'previous', 'climatology', 'fixed']),
     probabilities: z
       .object({ bear: z.number(), base: z.number(), bull: z.number() })
       .nullable()
-      .meta({ description: 'Null if the reference is the previous version.' }),
+      .meta({
+        description:
+          'Null if each version has a reference of its own: `previous` or `climatology`.',
+      }),
   })
   .meta({ id: 'ScoreReference', description: 'The reference that skill is measured against.' });
 
@@ -140,7 +143,7 @@ export const outlookScores = z
         }),
         skillCoverage: z.number().nullable().meta({
           description:
-            'The share of the horizon that `skill` compares. It equals the coverage, except with `previous`: the first version has no reference. Null if nothing is scored.',
+            'The share of the horizon that `skill` compares. It equals the coverage, except with `previous`, because the first version has no reference, and with `climatology`, where history may be too short. Null if nothing is scored.',
         }),
         missing,
       })
