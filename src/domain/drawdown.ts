@@ -134,7 +134,7 @@ function episodeOf(
   };
 }
 
-/** 1 − value ÷ peak, the nearest double: of 33.3 and 29.97 it is 0.1, not 0.09999999999999994. */
+/** 1 − value ÷ peak, the nearest double: of 33.3 and 29.97 it is 0.1, not 0.09999999999999996. */
 function depthOf(peak: number, value: number): number {
   return nearestQuotient(exact(peak).minus(value), exact(peak));
 }

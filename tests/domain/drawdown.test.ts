@@ -208,7 +208,7 @@ test('each tenth below a peak is exact', () => {
 });
 
 test('a fall of exactly the depth is one, whatever the doubles say', () => {
-  // By hand: 29.97 = 33.3 − 3.33. In doubles, the quotient is 0.09999999999999994.
+  // By hand: 29.97 = 33.3 − 3.33. In doubles, the quotient is 0.09999999999999996.
   const closes = daily(33.3, 29.97);
   expect(drawdownOf(closes)).toMatchObject({ depth: 0.1, current: { depth: 0.1 } });
   expect(labelOf(closes, [label('tenth', 0.1)])?.key).toBe('tenth');
