@@ -54,7 +54,7 @@ function pointOf([version, publishedAt, bear, base, bull]: Row): HistoryPoint {
 export type HistoryEvent = {
   at: Date;
   kind: 'evidence' | 'triggered' | 'resolved';
-  /** A headline, the key of a condition, or an outcome. */
+  /** A headline, the key of a condition, or an outcome; `reopened` takes an outcome back. */
   subject: string;
 };
 

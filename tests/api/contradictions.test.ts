@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { BandedOutlook } from '../support/banded.ts';
+import { bandedScenarios, BandedOutlook } from '../support/banded.ts';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
+import { createOutlook, send } from '../support/requests.ts';
 
 // The base band is [−10 %, 15 %).
 
@@ -150,6 +151,23 @@ describe('closes that came or changed after a resolution', () => {
       resolution: { outcome: 'bear', decidedBy: 'closes' },
       contradiction: null,
     });
+  });
+
+  test('contradict it also if the instrument names its series of closes later', async () => {
+    const symbol = `${outlook.symbol}-LATE`;
+    await send(ledger, 'POST', '/v1/instruments', { symbol, name: 'N', kind: 'index' });
+    at('2026-11-20T16:00:00.000Z');
+    const slug = `${outlook.slug}-late`;
+    const scenarios = bandedScenarios({ low: -0.1, high: 0.15 });
+    const created = await createOutlook(ledger, { slug, instrument: symbol, scenarios });
+    expect(created.statusCode, created.body).toBe(201);
+    at('2027-04-01T12:00:00.000Z');
+    const url = `/v1/outlooks/${slug}/resolution`;
+    await send(ledger, 'POST', url, { outcome: 'base' });
+    await outlook.observe({ '2026-03-30': 100, '2027-03-30': 120 });
+    await send(ledger, 'PATCH', `/v1/instruments/${symbol}`, { closes: outlook.series });
+    const found = await ledger.call({ url });
+    expect(found.json()).toMatchObject({ contradiction: BULL });
   });
 
   test('leave void and open outlooks alone, and mark withdrawn ones', async () => {

@@ -173,19 +173,14 @@ describe('a resolution', () => {
     ],
     [
       'by closes of which the last is not in',
-      resolution({ end_date: `'2026-11-18'::date` }).replace(
-        /^/,
-        `insert into observations (series_id, date, recorded_at, value, provenance)
-          select id, '2026-11-19', now(), null, 'sourced' from series where key = 'over-close'; `,
-      ),
+      `insert into observations (series_id, date, recorded_at, value, provenance)
+         select id, '2026-11-19', now(), null, 'sourced' from series where key = 'over-close';
+       ${resolution({ end_date: `'2026-11-18'::date` })}`,
       'resolutions_close_awaited',
     ],
     [
       'known later than the last close was',
-      resolution({ known_at: `'2026-11-20T16:00:00Z'`, reason: `'R'` }).replace(
-        '2026-11-20T16:00:00Z',
-        '2026-11-20T15:59:00Z',
-      ),
+      resolution({ known_at: `'2026-11-20T00:00:00.001Z'`, reason: `'R'` }),
       'resolutions_known_late',
     ],
     [
