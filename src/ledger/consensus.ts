@@ -9,7 +9,7 @@ import {
 import { DomainError } from '../domain/errors.ts';
 import type { PublishedConsensus } from '../domain/outlook.ts';
 import type { Session } from '../postgres/pool.ts';
-import { readSkills } from './track-records.ts';
+import { readSkills } from './forecast-sums.ts';
 import { listViews, type View } from './views.ts';
 
 /** The consensus of an outlook's views, and the weight of each. */
