@@ -104,7 +104,12 @@ const buckets = z.array(
         .min(1)
         .meta({ description: 'The number of outlooks with a probability in this bucket.' }),
       weight: z.number().meta({
-        description: 'The sum over those outlooks of the share of their time spent in this bucket.',
+        description:
+          'The sum over those outlooks of the share of their horizon during which the probability was in this bucket.',
+      }),
+      nEffective: z.number().meta({
+        description:
+          "The number of independent outlooks that the interval counts on: Kish's (Σ W)² ÷ Σ W² (1965) over the weights W of clusters, and at most `weight`.",
       }),
       predictedMean: z.number(),
       realisedRate: z.number(),
