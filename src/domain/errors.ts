@@ -35,6 +35,7 @@ export type DomainErrorCode =
   | 'webhook-not-found'
   | 'unknown-outlook'
   | 'no-change'
+  | 'reaffirmation-refused'
   | 'condition-unanswered'
   | 'nothing-to-acknowledge'
   | 'condition-not-found'

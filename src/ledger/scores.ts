@@ -1,6 +1,7 @@
 import type { Horizon } from '../domain/framework.ts';
 import type { OutlookStatus } from '../domain/outlook.ts';
 import { type Probabilities, probabilitiesOf, type ScenarioName } from '../domain/probabilities.ts';
+import type { BaseBand } from '../domain/resolution.ts';
 import { sharesOf } from '../domain/time-weighting.ts';
 import type { Session } from '../postgres/pool.ts';
 import { bandOf, outcomeFor, type ResolvedBy } from './track-records.ts';
@@ -14,6 +15,8 @@ export type ScorableVersion = {
   probabilities: Probabilities;
   /** The fraction of the horizon during which it was current; null while the outlook is open. */
   share: number | null;
+  /** The band of its own base scenario; null if its scenarios have none. */
+  band: BaseBand | null;
   /** The outcome by its own return bands; null if unknown. */
   outcome: ScenarioName | null;
 };
@@ -99,6 +102,7 @@ export async function readScorable(
           publishedAt,
           probabilities: probabilitiesOf(points),
           share: shares && (shares[index] ?? 0),
+          band: bandOf(low, high),
           outcome: outcome && outcomeFor({ ...row, outcome }, bandOf(low, high)),
         },
       ];

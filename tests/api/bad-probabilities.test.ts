@@ -34,10 +34,15 @@ const PROBABILITIES: Case[] = [
     'more than four decimals',
     { bear: 0.33333, base: 0.33333, bull: 0.33334 },
     {
-      bear: 'has more than four decimals; the smallest step is 0.0001, so write 0.3333',
-      base: 'has more than four decimals; the smallest step is 0.0001, so write 0.3333',
-      bull: 'has more than four decimals; the smallest step is 0.0001, so write 0.3333',
+      bear: 'has more than four decimals; write 0.3333, so that the three sum to 1: 0.3333 + 0.3333 + 0.3334',
+      base: 'has more than four decimals; write 0.3333, so that the three sum to 1: 0.3333 + 0.3333 + 0.3334',
+      bull: 'has more than four decimals; write 0.3334, so that the three sum to 1: 0.3333 + 0.3333 + 0.3334',
     },
+  ],
+  [
+    'more than four decimals, of another sum',
+    { bear: 0.33333, base: 0.4, bull: 0.25 },
+    { bear: 'has more than four decimals; the smallest step is 0.0001, so write 0.3333' },
   ],
   [
     'a negative',

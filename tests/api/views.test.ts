@@ -71,6 +71,7 @@ describe('a view', () => {
     expect(view).toEqual({
       analyst: { id: expect.any(String), name: 'Ada' },
       version: 1,
+      kind: 'held',
       recordedAt: '2026-11-20T16:00:00.000Z',
       probabilities: { bear: 0.4, base: 0.4, bull: 0.2 },
       rationale: 'Refinancing.',

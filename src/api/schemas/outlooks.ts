@@ -8,7 +8,7 @@ import { SCENARIO_NAMES } from '../../domain/probabilities.ts';
 import { ANSWER_WAYS } from '../../domain/review.ts';
 import { DIRECTIONS } from '../../domain/scenarios.ts';
 import { day, prose, sha256, slug, symbol, timestamp } from '../../http/fields.ts';
-import { faq, headwind, newFrameworkShape, reasonsShape, risk } from './frameworks.ts';
+import { faq, headwind, newFrameworkShape, risk } from './frameworks.ts';
 import { deltas, newProbabilities, probabilities } from './probabilities.ts';
 
 export const newHorizon = z
@@ -42,24 +42,16 @@ export const newOutlook = z
     description: 'A new outlook: its framework, probabilities and rationale.',
   });
 
-export const newRevision = z
-  .strictObject({
-    probabilities: newProbabilities,
-    rationale: prose.meta({ description: 'Why this version differs from the previous one.' }),
-    ...reasonsShape,
-  })
-  .meta({
-    id: 'NewRevision',
-    description: 'New probabilities for the next version. The framework stays.',
-  });
-
 export const author = z
   .object({ id: z.uuid(), name: z.string() })
   .meta({ id: 'Author', description: 'The analyst who published it, identified by the key.' });
 
 const change = z
   .object({
-    kind: z.enum(VERSION_KINDS),
+    kind: z.enum(VERSION_KINDS).meta({
+      description:
+        '`reaffirmed` and `withdrawn` keep the probabilities and the framework; `withdrawn` closes the outlook.',
+    }),
     previousVersion: z.int().nullable(),
     deltas: deltas.nullable(),
   })
@@ -184,7 +176,8 @@ const conditionAnswer = z
     condition: slug,
     way: z.enum(ANSWER_WAYS),
     reason: z.string().nullable().meta({
-      description: 'Null if the version lowered the probability of the scenario instead.',
+      description:
+        'Null if the version lowered the probability of the scenario or reaffirmed all probabilities.',
     }),
   })
   .meta({
@@ -196,6 +189,9 @@ const publishedConsensus = z
   .object({
     method: z.enum(POOL_METHODS),
     weights: z.enum(POOL_WEIGHTS),
+    maxAge: z.int().nullable().meta({
+      description: 'In days: older views were left out. Null if none was.',
+    }),
     views: z.array(
       z.object({ analyst: author, version: z.int().min(1), weight }).meta({
         id: 'PooledView',

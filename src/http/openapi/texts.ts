@@ -32,7 +32,7 @@ version that records who made it and why. Published versions never change.
 *Authorize* and enter your key (\`olk_…\`).
 
 **Conventions.** Timestamps are RFC 3339 in UTC with milliseconds; days are \`YYYY-MM-DD\`.
-Probabilities are fractions with at most four decimals: 35 % is \`0.35\`. An unknown property or query
+Probabilities are fractions with at most four decimals, a double's noise aside: 35 % is \`0.35\`. An unknown property or query
 parameter is an error that names it. Errors are \`application/problem+json\` (RFC 9457) and list every faulty
 field at once, each with a JSON Pointer. Lists return \`{items, nextCursor}\`; send \`nextCursor\` back as
 \`cursor\` to get the next page. Ignore members that you do not know: releases may add some.
