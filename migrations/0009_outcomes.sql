@@ -409,8 +409,8 @@ DECLARE
   outlook outlooks;
 BEGIN
   SELECT * INTO outlook FROM outlooks WHERE id = NEW.outlook_id;
-  IF NEW.number = 1 THEN
-    PERFORM sum_up_forecasts(outlook, coalesce(NEW.known_at, NEW.recorded_at));
+  IF NEW.outcome IS NOT NULL THEN
+    PERFORM sum_up_forecasts(outlook, NEW);
   END IF;
   outlook.is_contradicted := false;
   IF outlook.status <> 'withdrawn' THEN

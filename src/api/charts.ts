@@ -195,6 +195,7 @@ const DRAW: Record<ChartKind, Draw> = {
       instrument: null,
       from: null,
       to: null,
+      minCoverage: null,
       asOf: asOf ?? null,
     };
     const { n, calibration } = await readTrackRecord(pool, scope, UNIFORM);

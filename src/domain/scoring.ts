@@ -58,6 +58,12 @@ export type Scored = { value: number; reason: null } | { value: null; reason: st
 const none = (reason: string): Scored => ({ value: null, reason });
 export const some = (value: number): Scored => ({ value, reason: null });
 
+/**
+ * A computed figure, rounded to twelve decimals: sums of weighted doubles are exact to about fourteen, and what lies beyond
+ * would read as a difference where there is none.
+ */
+export const figure = (value: number): number => Math.round(value * 1e12) / 1e12 + 0; // + 0 turns -0 into 0
+
 /** A score as JSON can write it. */
 export function finite(score: number): Scored {
   if (Number.isFinite(score)) return some(score);

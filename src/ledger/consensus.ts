@@ -10,7 +10,7 @@ import {
 import { DomainError } from '../domain/errors.ts';
 import type { PublishedConsensus } from '../domain/outlook.ts';
 import type { Session } from '../postgres/pool.ts';
-import { readSkills } from './track-records.ts';
+import { readSkills } from './forecast-sums.ts';
 import { type HeldView, listViews } from './views.ts';
 
 /** The consensus of an outlook's views, and the weight of each. */

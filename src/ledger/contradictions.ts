@@ -10,7 +10,6 @@ import { lastDayOf } from '../domain/horizon.ts';
 import type { ScenarioName } from '../domain/probabilities.ts';
 import type { Frequency, Observation } from '../domain/series.ts';
 import type { Session } from '../postgres/pool.ts';
-import type { Arrival } from './figures.ts';
 
 /**
  * The closed outlooks whose first or last close new, changed or withdrawn closes may move, as a subquery for their ids.
@@ -90,7 +89,7 @@ const READ_COMPARED = {
 export async function noteContradictions(
   session: Session,
   outlookIds: readonly number[],
-  { series, recordedAt }: Pick<Arrival, 'series' | 'recordedAt'>,
+  { series, recordedAt }: { series: { id: number }; recordedAt: Date },
 ): Promise<string[]> {
   if (outlookIds.length === 0) return [];
   const values = [outlookIds, series.id];

@@ -77,11 +77,9 @@ const contradiction = z
 export const outlookResolution = z
   .object({
     status: z.enum(OUTLOOK_STATUSES),
-    resolution: resolution
-      .nullable()
-      .meta({
-        description: 'The current resolution. Null if there is none, or the outlook was reopened.',
-      }),
+    resolution: resolution.nullable().meta({
+      description: 'The current resolution. Null if there is none, or the outlook was reopened.',
+    }),
     contradiction: contradiction.nullable().meta({
       description:
         'Set if closes that came or changed later contradict the current resolution. A correction, or a resolution with a reason that names the same closes, removes it.',
