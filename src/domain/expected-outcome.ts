@@ -51,10 +51,9 @@ export function expectedOutcome(
 export function expectedCentralReturn(probabilities: Probabilities, scenarios: Scenarios): Scored {
   const without = SCENARIO_NAMES.filter((name) => scenarios[name].centralReturn === null);
   if (without.length > 0) {
-    const [only] = without;
-    const which =
-      without.length === 1 ? `${only} scenario has` : `${listOf(without)} scenarios have`;
-    return { value: null, reason: `the ${which} no central return` };
+    const names = without.length < SCENARIO_NAMES.length ? `${listOf(without)} ` : '';
+    const which = without.length === 1 ? 'scenario has' : 'scenarios have';
+    return { value: null, reason: `the ${names}${which} no central return` };
   }
   return some(
     weightedMean(

@@ -68,6 +68,7 @@ describe('the expected return', () => {
       value: null,
       reason: 'the base scenario has no central return',
     });
+    expect(central(null, null, null).reason).toBe('the scenarios have no central return');
     expect(central(null, 0, null).reason).toBe(
       'the bear and bull scenarios have no central return',
     );
