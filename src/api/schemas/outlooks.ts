@@ -69,7 +69,7 @@ const bandEnd = z.number().nullable();
 const returnBand = z.object({ min: bandEnd, max: bandEnd }).meta({
   id: 'ReturnBand',
   description:
-    'The returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max). Null is an open end. The three bands cover every return without gap or overlap.',
+    'The returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max). Null is an open end. The three bands join without gap or overlap. A return below `min` of bear counts as bear, and one from `max` of bull on as bull.',
   examples: [{ min: null, max: -0.1 }],
 });
 
@@ -82,6 +82,9 @@ const scenario = z
     direction: z.enum(DIRECTIONS),
     directionComment: z.string().nullable(),
     returnBand: returnBand.nullable(),
+    centralReturn: z.number().nullable().meta({
+      description: 'The return over the horizon that the desk expects in this scenario.',
+    }),
   })
   .meta({ id: 'Scenario', description: 'One scenario with its probability.' });
 
