@@ -29,9 +29,8 @@ type Evidence = z.output<typeof evidenceSchema>;
 /**
  * An outlook as an article: Markdown (CommonMark, with the tables of GitHub Flavored Markdown), generated from its data.
  * Text is escaped, so that it can't act as markup in either.
- * @param image the URL of its chart
- * @param evidence its evidence, newest first; empty for a past version
- * @param history what history alone says; null for a past version or without return bands
+ * @param parts the URL of its chart; its evidence, newest first; what history alone says, null without return bands. A past
+ *   version has neither evidence nor history.
  */
 export function outlookMarkdown(
   outlook: Outlook,
