@@ -248,7 +248,12 @@ describe('the list', () => {
     expect(found('.outlooks .badge-resolved')).toHaveLength(found('.outlooks > li').length);
     expect(found('option[selected]').text()).toBe('resolved');
     const { $: due } = await page('/?reviewDue=true');
-    expect(due('.outlooks h2').text()).toBe('Russell 2000: the case for more downside');
+    // Of one, a condition is not answered; of the other, closes contradict the outcome.
+    const links = due('.outlooks h2 a').toArray();
+    expect(links.map((link) => due(link).attr('href')).toSorted()).toEqual([
+      '/outlooks/resolved-case',
+      `/outlooks/${SLUG}`,
+    ]);
     const { $: none } = await page('/?q=zebra');
     expect(none('.empty').text()).toBe('No outlooks match.');
     await page('/?status=shut', 422);
