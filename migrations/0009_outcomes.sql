@@ -306,9 +306,10 @@ BEGIN
     PERFORM refuse('resolutions_contradiction', 'an outcome against the closes or the stated return takes a reason');
   END IF;
   IF has_closes AND r.band_low IS NOT NULL AND NOT EXISTS (
-       SELECT FROM instruments i JOIN observations o ON o.series_id = i.closes_id
+       SELECT FROM instruments i JOIN series s ON s.id = i.closes_id JOIN observations o ON o.series_id = s.id
         WHERE i.id = outlook.instrument_id AND o.superseded_at IS NULL AND o.value IS NOT NULL
-          AND o.date >= outlook.horizon_to - 1) THEN
+          AND o.date >= outlook.horizon_to - 1 - CASE s.dated WHEN 'start' THEN 366 ELSE 0 END
+          AND period_end(o.date, s.frequency, s.dated) >= outlook.horizon_to - 1) THEN
     PERFORM refuse('resolutions_close_awaited', 'the last close of the horizon is not in');
   END IF;
 END $$;
@@ -322,8 +323,9 @@ BEGIN
   IF decided_by_closes(r) THEN
     RETURN least(r.recorded_at, (r.end_date + 1)::timestamp AT TIME ZONE 'UTC', (
       SELECT min(o.recorded_at) FROM outlooks l JOIN instruments i ON i.id = l.instrument_id
-        JOIN observations o ON o.series_id = i.closes_id
-       WHERE l.id = r.outlook_id AND o.date = r.end_date AND o.value = r.end_value));
+        JOIN series s ON s.id = i.closes_id JOIN observations o ON o.series_id = s.id
+       WHERE l.id = r.outlook_id AND period_end(o.date, s.frequency, s.dated) = r.end_date AND o.value = r.end_value
+         AND o.date BETWEEN r.end_date - CASE s.dated WHEN 'start' THEN 366 ELSE 0 END AND r.end_date));
   END IF;
   RETURN coalesce((
     SELECT p.known_at FROM resolutions p
@@ -407,8 +409,8 @@ DECLARE
   outlook outlooks;
 BEGIN
   SELECT * INTO outlook FROM outlooks WHERE id = NEW.outlook_id;
-  IF NEW.number = 1 THEN
-    PERFORM sum_up_forecasts(outlook, coalesce(NEW.known_at, NEW.recorded_at));
+  IF NEW.outcome IS NOT NULL THEN
+    PERFORM sum_up_forecasts(outlook, NEW);
   END IF;
   outlook.is_contradicted := false;
   IF outlook.status <> 'withdrawn' THEN

@@ -19,7 +19,7 @@ import {
 import { newEvidence } from './api/schemas/evidence.ts';
 import { newInstrument } from './api/schemas/instruments.ts';
 import { newOutlook } from './api/schemas/outlooks.ts';
-import { newObservations, series } from './api/schemas/series.ts';
+import { newObservations, newSeries } from './api/schemas/series.ts';
 import { parse } from './http/validation.ts';
 
 /**
@@ -48,7 +48,7 @@ export async function issueFirstKey(
 export async function loadSamples(pool: pg.Pool, now: Date): Promise<void> {
   const author = await analystNamed(pool, 'Sample desk', now);
   for (const sample of SAMPLE_SERIES.series) {
-    await unlessTaken('series-taken', () => createSeries(pool, parse(series, sample), now));
+    await unlessTaken('series-taken', () => createSeries(pool, parse(newSeries, sample), now));
   }
   await unlessTaken('symbol-taken', () =>
     createInstrument(pool, parse(newInstrument, SAMPLE_INSTRUMENT), now),

@@ -3,10 +3,13 @@ import { gfmToMarkdown } from 'mdast-util-gfm';
 import { toMarkdown } from 'mdast-util-to-markdown';
 import type { z } from 'zod';
 import {
+  ANSWERS,
   decimal,
+  historySentence,
   moment,
   percent,
   points,
+  roundedPercent,
   shortDay,
   withoutControls,
   SCENARIO_TITLES,
@@ -16,6 +19,7 @@ import {
 import { lastDayOf } from '../domain/horizon.ts';
 import { SCENARIO_NAMES, type ScenarioName } from '../domain/probabilities.ts';
 import { describeRule } from '../domain/review.ts';
+import type { ClimatologyDocument } from './climatology.ts';
 import type { evidence as evidenceSchema } from './schemas/evidence.ts';
 import type { outlook as outlookSchema } from './schemas/outlooks.ts';
 
@@ -27,14 +31,16 @@ type Evidence = z.output<typeof evidenceSchema>;
  * Text is escaped, so that it can't act as markup in either.
  * @param image the URL of its chart
  * @param evidence its evidence, newest first; empty for a past version
+ * @param history what history alone says; null for a past version or without return bands
  */
 export function outlookMarkdown(
   outlook: Outlook,
-  { image, evidence }: { image: string; evidence: readonly Evidence[] },
+  parts: { image: string; evidence: readonly Evidence[]; history: ClimatologyDocument | null },
 ): string {
+  const { image, evidence, history } = parts;
   const children = [
     ...opening(outlook, image),
-    ...odds(outlook),
+    ...odds(outlook, history),
     ...heading('In short', prose(outlook.summary)),
     ...heading('Figures', figures(outlook)),
     ...heading('Risks', risks(outlook)),
@@ -142,14 +148,11 @@ function resolved({ outcome, realisedReturn, reason }: NonNullable<Outlook['reso
   return `${came}${by}.${reason === null ? '' : ` ${reason}`}`;
 }
 
-function odds({
-  scenarios,
-  probabilities,
-  directions,
-  change,
-  rationale,
-  answers,
-}: Outlook): RootContent[] {
+const COLUMNS = ['Scenario', 'Likely outcome', 'Conditions', 'Probability', 'Change'];
+
+function odds(outlook: Outlook, history: ClimatologyDocument | null): RootContent[] {
+  const { scenarios, probabilities, directions, change, rationale, answers } = outlook;
+  const shares = history?.probabilities;
   const moved = (name: ScenarioName) => (change.deltas ? points(change.deltas[name]) : '–');
   const commentOn = (direction: string) =>
     SCENARIO_NAMES.filter((name) => scenarios[name].direction === direction)
@@ -159,16 +162,18 @@ function odds({
     ...heading(
       'Probabilities',
       table(
-        ['Scenario', 'Likely outcome', 'Conditions', 'Probability', 'Change'],
+        [...COLUMNS, ...(shares ? ['History alone'] : [])],
         SCENARIO_NAMES.map((name) => [
           `${SCENARIO_TITLES[name]}: ${scenarios[name].title}`,
           scenarios[name].outcome,
           scenarios[name].conditions,
           percent(probabilities[name]),
           moved(name),
+          ...(shares ? [roundedPercent(shares[name])] : []),
         ]),
       ),
     ),
+    ...(history ? [paragraph(text(historySentence(history)))] : []),
     ...table(
       ['Direction', 'Probability', 'Comment'],
       (['higher', 'lower', 'sideways'] as const).map((direction) => [
@@ -182,9 +187,7 @@ function odds({
       ...list(
         answers.map(({ condition, way, reason }) => [
           code(condition),
-          text(
-            ` is answered ${way === 'weight' ? 'by a lower probability' : `by a reason: ${inLine(reason ?? '')}`}`,
-          ),
+          text(` is answered ${ANSWERS[way]}${reason === null ? '' : `: ${inLine(reason)}`}`),
         ]),
       ),
     ]),

@@ -167,8 +167,9 @@ function renderConditions(
 
 /** The text of a scenario, without its probability. */
 function scenarioText(scenario: Scenario) {
-  const { title, outcome, conditions, direction, directionComment, returnBand } = scenario;
-  return { title, outcome, conditions, direction, directionComment, returnBand };
+  const { title, outcome, conditions, direction, directionComment, ...returns } = scenario;
+  const { returnBand, centralReturn } = returns;
+  return { title, outcome, conditions, direction, directionComment, returnBand, centralReturn };
 }
 
 function untilProbability({ title }: Scenario): string {

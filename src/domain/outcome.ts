@@ -82,7 +82,7 @@ export function outcomeOfReturnOver(band: BaseBand, { start, end }: HorizonRetur
 
 // The maximum age of the close that is used for a day: some days without trading or, for a series that
 // is less frequent than daily, twice the time between two observations.
-const STALE_AFTER_DAYS: Record<Frequency, number> = {
+export const STALE_AFTER_DAYS: Record<Frequency, number> = {
   daily: 10,
   weekly: 14,
   biweekly: 28,

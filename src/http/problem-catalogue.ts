@@ -99,8 +99,9 @@ export const PROBLEMS = {
   'no-views': {
     status: 409,
     title: 'No analyst holds a view',
-    meaning: 'A consensus pools the views of analysts, and this outlook has none.',
-    mend: 'Record a view with PUT /v1/outlooks/{slug}/views/me.',
+    meaning:
+      'A consensus pools the views that analysts hold, and this outlook has none: nobody recorded one, all are withdrawn, or all are older than `maxAge`.',
+    mend: 'Record a view with PUT /v1/outlooks/{slug}/views/me. If views are too old for `maxAge`, choose a greater one or leave it out.',
   },
   'no-weights': {
     status: 409,
@@ -151,7 +152,7 @@ export const PROBLEMS = {
     status: 422,
     title: 'The revision changes nothing',
     meaning: 'The request equals the current version, so there is nothing to publish.',
-    mend: 'Change a probability or the framework.',
+    mend: 'Change a probability or the framework. To publish the same probabilities with a new rationale, send `"reaffirm": true`.',
   },
   'idempotency-key-reused': {
     status: 422,
@@ -199,7 +200,7 @@ export const PROBLEMS = {
     title: 'A triggered condition needs an answer',
     meaning:
       'A condition that invalidates a scenario has been triggered, and no version has answered it yet. The next version must answer it. Nothing was stored.',
-    mend: 'For each entry of `conditions`, lower the probability of the scenario that it invalidates, or add `{"condition": "<its key>", "reason": "why the probability stays"}` to `acknowledges`.',
+    mend: 'For each entry of `conditions`, lower the probability of the scenario that it invalidates, or add `{"condition": "<its key>", "reason": "why the probability stays"}` to `acknowledges`. `"reaffirm": true` answers all of them and keeps all probabilities.',
   },
   'internal-error': {
     status: 500,
@@ -253,6 +254,7 @@ const DOMAIN_PROBLEMS: Record<DomainErrorCode, ProblemCode> = {
   'webhook-not-found': 'not-found',
   'unknown-outlook': 'invalid-request',
   'no-change': 'no-change',
+  'reaffirmation-refused': 'invalid-request',
   'condition-unanswered': 'condition-unanswered',
   'nothing-to-acknowledge': 'invalid-request',
   'condition-not-found': 'not-found',
@@ -261,6 +263,7 @@ const DOMAIN_PROBLEMS: Record<DomainErrorCode, ProblemCode> = {
   'evidence-not-found': 'not-found',
   'evidence-refused': 'invalid-request',
   'unknown-series': 'invalid-request',
+  'nothing-to-retract': 'invalid-request',
   'series-not-found': 'not-found',
   'series-taken': 'series-taken',
   'closes-named': 'closes-named',

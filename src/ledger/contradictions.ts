@@ -18,14 +18,15 @@ import type { Session } from '../postgres/pool.ts';
  */
 export const OUTLOOKS_BETWEEN_CLOSES = `
   select o.id from instruments i
+    join series s on s.id = i.closes_id
     cross join lateral (
       select coalesce((select max(c.date) from observations c
                where c.series_id = $1 and c.superseded_at is null and c.value is not null
                  and c.date < (select min(day) from unnest($2::date[]) as day)), '-infinity') as after,
-             coalesce((select min(c.date) from observations c
+             coalesce((select period_end(min(c.date), s.frequency, s.dated) from observations c
                where c.series_id = $1 and c.superseded_at is null and c.value is not null
                  and c.date > (select max(day) from unnest($2::date[]) as day)),
-               (select max(day) + 1 from unnest($2::date[]) as day)) as until) span
+               (select period_end(max(day), s.frequency, s.dated) + 1 from unnest($2::date[]) as day)) as until) span
     join outlooks o on o.instrument_id = i.id and o.status <> 'open'
      and (o.horizon_to > span.after and o.horizon_to <= span.until
        or o.horizon_from > span.after and o.horizon_from <= span.until)
@@ -53,8 +54,11 @@ type Compared = {
 };
 
 const closeBefore = (day: string) => `
-    select json_build_object('date', c.date, 'value', c.value) as close, c.date from observations c
-     where c.series_id = s.id and c.superseded_at is null and c.value is not null and c.date < ${day}
+    select json_build_object('date', period_end(c.date, s.frequency, s.dated), 'value', c.value) as close,
+        period_end(c.date, s.frequency, s.dated) as date
+      from observations c
+     where c.series_id = s.id and c.superseded_at is null and c.value is not null
+       and c.date < ${day} and period_end(c.date, s.frequency, s.dated) < ${day}
      order by c.date desc limit 1`;
 
 const READ_COMPARED = {
@@ -85,10 +89,10 @@ const READ_COMPARED = {
 export async function noteContradictions(
   session: Session,
   outlookIds: readonly number[],
-  { seriesId, recordedAt }: { seriesId: number; recordedAt: Date },
+  { series, recordedAt }: { series: { id: number }; recordedAt: Date },
 ): Promise<string[]> {
   if (outlookIds.length === 0) return [];
-  const values = [outlookIds, seriesId];
+  const values = [outlookIds, series.id];
   const { rows } = await session.query<Compared>({ ...READ_COMPARED, values });
   const changed = rows.flatMap((row) => {
     const found = contradictionOf(row);

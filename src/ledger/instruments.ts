@@ -63,7 +63,7 @@ export async function setCloses(
       [id],
     );
     const ids = closed.map((outlook) => outlook.id);
-    await noteContradictions(session, ids, { seriesId: closesId, recordedAt: now });
+    await noteContradictions(session, ids, { series: { id: closesId }, recordedAt: now });
   }
   const instrument = await readInstrument(session, symbol);
   if (instrument.closes === closes) return instrument;

@@ -8,8 +8,9 @@ import {
   type Resolvable,
   type ResolutionRequest,
 } from '../domain/resolution.ts';
-import type { Frequency, Observation } from '../domain/series.ts';
+import type { Dating, Frequency } from '../domain/series.ts';
 import type { Session } from '../postgres/pool.ts';
+import { closeRecordedAt, lastCloseBefore } from './closes.ts';
 import { requireEvidence } from './evidence.ts';
 import { outlookNotFound } from './find-outlook.ts';
 
@@ -94,6 +95,7 @@ type OutlookRow = {
   high: number | null;
   series_id: number | null;
   frequency: Frequency | null;
+  dated: Dating | null;
   newest: number | null;
   is_reopened: boolean | null;
   known_at: Date | null;
@@ -102,7 +104,7 @@ type OutlookRow = {
 // A reopening starts over: what was known before it no longer counts.
 const READ_OUTLOOK = `
   select o.id, o.horizon_from, o.horizon_to, b.return_min as low, b.return_max as high,
-      s.id as series_id, s.frequency, r.number as newest, r.reopens as is_reopened,
+      s.id as series_id, s.frequency, s.dated, r.number as newest, r.reopens as is_reopened,
       (select p.known_at from resolutions p
         where p.outlook_id = o.id and p.known_at is not null and p.number > coalesce((
           select max(n.number) from resolutions n where n.outlook_id = o.id and n.reopens), 0)
@@ -153,38 +155,23 @@ export async function resolveOutlook(
 
 async function readCloses(
   session: Session,
-  { series_id: seriesId, frequency, horizon_from: from, horizon_to: to }: OutlookRow,
+  { series_id: id, frequency, dated, horizon_from: from, horizon_to: to }: OutlookRow,
 ): Promise<Pick<Resolvable, 'computed' | 'closes'>> {
-  if (seriesId === null || frequency === null) {
+  if (id === null || frequency === null || dated === null) {
     return { computed: { missing: 'the instrument has no series of closes' }, closes: null };
   }
-  const start = await lastCloseBefore(session, seriesId, from);
-  const end = await lastCloseBefore(session, seriesId, to);
-  const newest = await lastCloseBefore(session, seriesId, 'infinity');
+  const series = { id, frequency, dated };
+  const start = await lastCloseBefore(session, series, from);
+  const end = await lastCloseBefore(session, series, to);
+  const newest = await lastCloseBefore(session, series, 'infinity');
   return {
-    computed: returnOver({ from, to }, frequency, {
-      start: start && start.close,
-      end: end && end.close,
-    }),
-    closes: end && newest && { newestOn: newest.close.date, endRecordedAt: end.recordedAt },
+    computed: returnOver({ from, to }, frequency, { start, end }),
+    closes: end &&
+      newest && {
+        newestOn: newest.date,
+        endRecordedAt: await closeRecordedAt(session, series, end),
+      },
   };
-}
-
-/** The last close before a day, with the time at which its value was first recorded. */
-async function lastCloseBefore(
-  session: Session,
-  seriesId: number,
-  day: string,
-): Promise<{ close: Observation; recordedAt: Date } | null> {
-  const { rows } = await session.query<{ close: Observation; recordedAt: Date }>(
-    `select json_build_object('date', o.date, 'value', o.value) as close, (select min(v.recorded_at) from observations v
-         where v.series_id = o.series_id and v.date = o.date and v.value = o.value) as "recordedAt"
-       from observations o
-      where o.series_id = $1 and o.superseded_at is null and o.value is not null and o.date < $2::date
-      order by o.date desc limit 1`,
-    [seriesId, day],
-  );
-  return rows[0] ?? null;
 }
 
 async function insertResolution(

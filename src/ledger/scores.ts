@@ -1,7 +1,7 @@
 import type { Horizon } from '../domain/framework.ts';
 import type { OutlookStatus } from '../domain/outlook.ts';
 import { type Probabilities, probabilitiesOf, type ScenarioName } from '../domain/probabilities.ts';
-import { bandOf, outcomeFor } from '../domain/outcome.ts';
+import { type BaseBand, bandOf, outcomeFor } from '../domain/outcome.ts';
 import { attainableShare, sharesOf } from '../domain/time-weighting.ts';
 import type { Session } from '../postgres/pool.ts';
 import { outlookNotFound } from './find-outlook.ts';
@@ -15,6 +15,8 @@ export type ScorableVersion = {
   probabilities: Probabilities;
   /** The fraction of the horizon during which it was current; null while the outlook is open. */
   share: number | null;
+  /** The band of its own base scenario; null if its scenarios have none. */
+  band: BaseBand | null;
   /** The outcome by its own return bands; null if unknown. */
   outcome: ScenarioName | null;
 };
@@ -104,6 +106,7 @@ export async function readScorable(
           publishedAt,
           probabilities: probabilitiesOf(points),
           share: shares && (shares[index] ?? 0),
+          band: bandOf(low, high),
           outcome: outcome && outcomeFor(resolvedBy({ ...row, outcome }), bandOf(low, high)),
         },
       ];

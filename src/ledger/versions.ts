@@ -32,7 +32,8 @@ const COLUMNS = `
        from condition_answers a join condition_changes n on n.id = a.change_id
       where a.outlook_id = o.id and a.version = v.version) as answers,
     case when v.consensus_method is not null then json_build_object(
-      'method', v.consensus_method, 'weights', v.consensus_weights, 'views', (
+      'method', v.consensus_method, 'weights', v.consensus_weights, 'maxAge', v.consensus_max_age,
+      'views', (
         select json_agg(json_build_object('analyst', json_build_object('id', h.id, 'name', h.name),
             'version', w.view_version, 'weight', w.weight) order by h.name)
           from version_views w join analysts h on h.id = w.analyst_id

@@ -159,6 +159,7 @@ describe('a rule', () => {
       operator: 'crossesAbove',
       threshold: 5,
       forObservations: 1,
+      judgedOn: null,
     };
     await withRule(rule);
     expect(await view('', 'ruled')).toMatchObject({
@@ -597,7 +598,13 @@ test('the next read shows what was written here, whatever was cached', async () 
 });
 
 describe('rules and observations that arrive at the same time', () => {
-  const rule: Rule = { series: YIELD, operator: 'lt', threshold: 5, forObservations: 1 };
+  const rule: Rule = {
+    series: YIELD,
+    operator: 'lt',
+    threshold: 5,
+    forObservations: 1,
+    judgedOn: null,
+  };
 
   test('take turns: neither misses the other', async () => {
     for (let turn = 0; turn < 8; turn += 1) {

@@ -34,7 +34,12 @@ const versions: fc.Arbitrary<OutlookVersion> = fc
     evidence: [{ id: author.id, headline: '"probability":0' }],
     answers: [{ condition: 'a', way: 'acknowledged', reason: 'R' }],
     consensus: given.isPooled
-      ? { method: 'linear', weights: 'equal', views: [{ analyst: author, version: 1, weight: 1 }] }
+      ? {
+          method: 'linear',
+          weights: 'equal',
+          maxAge: 30,
+          views: [{ analyst: author, version: 1, weight: 1 }],
+        }
       : null,
     resolution: given.isResolved
       ? {

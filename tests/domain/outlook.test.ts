@@ -107,6 +107,7 @@ describe('a revision', () => {
     expect(decideRevision(current, { ...proposal, ...change }, now).next.kind).toBe(kind);
   });
 
+  const offer = ', or send "reaffirm": true to stand by it';
   test.for<[string, Partial<Proposal>, (string | number)[]]>([
     ['nothing at all', {}, ['probabilities']],
     ['the probabilities that stand', { probabilities: current.probabilities }, ['probabilities']],
@@ -121,7 +122,29 @@ describe('a revision', () => {
     expect(refusal).toMatchObject({
       code: 'no-change',
       message: 'The request equals version 7.',
-      faults: [{ path, detail: 'equals version 7; change something' }],
+      faults: [
+        { path, detail: `equals version 7; change something${path.length > 0 ? offer : ''}` },
+      ],
+    });
+  });
+
+  test('may reaffirm the probabilities that stand, stated or not', () => {
+    for (const change of [{}, { probabilities: current.probabilities }]) {
+      const { next } = decideRevision(current, { ...proposal, ...change, reaffirms: true }, now);
+      const { probabilities: kept, frameworkHash } = current;
+      expect(next).toMatchObject({ version: 8, kind: 'reaffirmed', probabilities: kept });
+      expect(next).toMatchObject({ frameworkHash, hash: recomputed(current.slug, next) });
+    }
+  });
+
+  test('may not reaffirm other probabilities', () => {
+    const change = { probabilities: moved, reaffirms: true };
+    const refusal = refusalOf(() => decideRevision(current, { ...proposal, ...change }, now));
+    expect(refusal).toMatchObject({
+      code: 'reaffirmation-refused',
+      faults: [
+        { path: ['probabilities'], detail: expect.stringContaining('(bear 0.3, base 0.45') },
+      ],
     });
   });
 

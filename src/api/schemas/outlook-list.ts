@@ -9,19 +9,15 @@ import {
 } from '../../domain/probabilities.ts';
 import { listShape } from '../../http/paging.ts';
 import { queryTimestamp, slug, symbol } from '../../http/fields.ts';
+import { queryNumber } from './probabilities.ts';
 
 const ONCE = 'must be given once';
-
-/** A number as JSON writes it, with more decimals than a probability may have; else NaN. */
-function numberOf(text: string): number {
-  return /^-?(?:0|[1-9]\d*)(?:\.\d{1,15})?$/.test(text) ? Number(text) : Number.NaN;
-}
 
 /** A bound of a probability. Parsed, it is in basis points. */
 const bound = z
   .string({ error: ONCE })
   .superRefine((text, context) => {
-    const fault = probabilityFault(numberOf(text));
+    const fault = probabilityFault(queryNumber(text));
     if (fault) context.addIssue(fault);
   })
   .transform((text) => basisPoints(Number(text)));

@@ -18,13 +18,10 @@ export const newResolution = z
       description:
         'The return over the horizon, as a fraction (-0.1 is −10 %). Left out: computed from closes if possible.',
     }),
-    knownAt: bodyTimestamp
-      .nullable()
-      .default(null)
-      .meta({
-        description:
-          'When the outcome became known; nothing is scored after it. Left out: the latest time that is possible. For an outcome that the closes decide, that is when the last close was recorded or the start of the next day in UTC, whichever comes first. For another outcome it is the time of the request, and for a correction that of the resolution before it. An earlier time requires a reason. A later time is refused.',
-      }),
+    knownAt: bodyTimestamp.nullable().default(null).meta({
+      description:
+        'When the outcome became known; nothing is scored after it. Left out: the latest time that is possible. For an outcome that the closes decide, that is when the last close was recorded or the start of the next day in UTC, whichever comes first. For another outcome it is the time of the request, and for a correction that of the resolution before it. An earlier time requires a reason. A later time is refused.',
+    }),
     reason: prose.nullable().default(null).meta({
       description:
         'Required before the end of the horizon, before the last close of the horizon is in, for `void`, to correct or reopen, for an earlier `knownAt`, and if the return contradicts the outcome.',
@@ -52,7 +49,8 @@ const resolution = z
         '`closes` if the closes imply the outcome, `statement` if an analyst stated it without closes or against them. Null without an outcome.',
     }),
     knownAt: timestamp.nullable().meta({
-      description: 'When the outcome became known; nothing is scored after it. Null without an outcome.',
+      description:
+        'When the outcome became known; nothing is scored after it. Null without an outcome.',
     }),
     reason: z.string().nullable(),
     closes: horizonReturn.nullable().meta({
@@ -79,9 +77,9 @@ const contradiction = z
 export const outlookResolution = z
   .object({
     status: z.enum(OUTLOOK_STATUSES),
-    resolution: resolution
-      .nullable()
-      .meta({ description: 'The current resolution. Null if there is none, or the outlook was reopened.' }),
+    resolution: resolution.nullable().meta({
+      description: 'The current resolution. Null if there is none, or the outlook was reopened.',
+    }),
     contradiction: contradiction.nullable().meta({
       description:
         'Set if closes that came or changed later contradict the current resolution. A correction, or a resolution with a reason that names the same closes, removes it.',
