@@ -250,10 +250,9 @@ describe('the list', () => {
     const { $: due } = await page('/?reviewDue=true');
     // Of one, a condition is not answered; of the other, closes contradict the outcome.
     const links = due('.outlooks h2 a').toArray();
-    expect(links.map((link) => due(link).attr('href')).toSorted()).toEqual([
-      '/outlooks/resolved-case',
-      `/outlooks/${SLUG}`,
-    ]);
+    expect(new Set(links.map((link) => due(link).attr('href')))).toEqual(
+      new Set(['/outlooks/resolved-case', PATH]),
+    );
     const { $: none } = await page('/?q=zebra');
     expect(none('.empty').text()).toBe('No outlooks match.');
     await page('/?status=shut', 422);
