@@ -1,15 +1,28 @@
 import type { Fault } from './errors.ts';
-import { outcomeOfReturnOver } from './outcome.ts';
+import type { Horizon } from './framework.ts';
+import { type BaseBand, type HorizonReturn, outcomeOfReturnOver } from './outcome.ts';
 import type { ScenarioName } from './probabilities.ts';
-import type { Asked, Moment, Resolvable } from './resolution.ts';
 import { startOf } from './time-weighting.ts';
 
 const DAY = 86_400_000;
 
+/** What the time at which an outcome became known depends on. */
+export type Knowable = {
+  horizon: Horizon;
+  /** Of the current framework; null if it has no return bands. */
+  band: BaseBand | null;
+  /** The day of the newest close, and when the last close of the horizon was recorded; null without closes. */
+  closes: { newestOn: string; endRecordedAt: Date } | null;
+  /** When the outcome became known by the resolutions that it corrects; null if they don't say. */
+  knownAt: Date | null;
+};
+/** The return that closes decide, and the time of the request. */
+type Moment = { computed: HorizonReturn | null; now: Date };
+
 /** What is wrong with the time at which the outcome became known by a request, and why it takes a reason; null if not. */
 export function knownFaults(
-  outlook: Resolvable,
-  { outcome, knownAt }: Asked,
+  outlook: Knowable,
+  { outcome, knownAt }: { outcome: ScenarioName | 'void'; knownAt: Date | null },
   moment: Moment,
 ): { faults: Fault[]; ground: string | null } {
   const fault = (detail: string) => ({ faults: [{ path: ['knownAt'], detail }], ground: null });
@@ -29,7 +42,7 @@ export function knownFaults(
 
 /** The latest time at which the outcome can have become known. The function latest_known_at() in Postgres says the same. */
 function latestKnownAt(
-  { band, closes, knownAt }: Resolvable,
+  { band, closes, knownAt }: Knowable,
   outcome: ScenarioName,
   { computed, now }: Moment,
 ): { latest: Date; why: string } {

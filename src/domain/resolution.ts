@@ -1,8 +1,7 @@
 import { exact } from './decimals.ts';
 import { DomainError, type Fault } from './errors.ts';
-import type { Horizon } from './framework.ts';
 import { isOver, lastDayOf } from './horizon.ts';
-import { knownFaults } from './known-at.ts';
+import { type Knowable, knownFaults } from './known-at.ts';
 import {
   type BaseBand,
   type HorizonReturn,
@@ -25,21 +24,14 @@ export type ResolutionRequest = {
 };
 
 /** The facts that a resolution depends on. */
-export type Resolvable = {
+export type Resolvable = Knowable & {
   slug: string;
-  horizon: Horizon;
-  /** Of the current framework; null if it has no return bands. */
-  band: BaseBand | null;
   /** Computed from closes, or why that is impossible. */
   computed: HorizonReturn | { missing: string };
-  /** The day of the newest close, and when the last close of the horizon was recorded; null without closes. */
-  closes: { newestOn: string; endRecordedAt: Date } | null;
   /** The number of the current resolution; null if there is none, or the outlook was reopened. */
   standing: number | null;
   /** The number of the reopening; null unless it is the newest resolution. */
   reopening: number | null;
-  /** When the outcome became known by the resolutions that it corrects; null if they don't say. */
-  knownAt: Date | null;
 };
 
 /** A resolution to append. A void one, and one that reopens, has no outcome. */
@@ -187,9 +179,9 @@ function requireNext(
 }
 
 /** A request with its outcome, requested or implied. */
-export type Asked = ResolutionRequest & { outcome: ScenarioName | 'void' };
+type Asked = ResolutionRequest & { outcome: ScenarioName | 'void' };
 /** When it is asked, and the return that closes decide by then. */
-export type Moment = { isEarly: boolean; computed: HorizonReturn | null; now: Date };
+type Moment = { isEarly: boolean; computed: HorizonReturn | null; now: Date };
 
 /** Refuses what is impossible, and what takes a reason if there is none. */
 function requireGrounds(outlook: Resolvable, asked: Asked, moment: Moment): void {

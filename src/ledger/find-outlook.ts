@@ -24,18 +24,21 @@ export type LockedOutlook = {
   frameworkId: number;
 };
 
+type LockedRow = Omit<LockedOutlook, 'horizon'> & { horizon_from: string; horizon_to: string };
+
 /**
  * Locks an outlook against other writes until the transaction ends, and reads what they could change.
  * @throws DomainError `outlook-not-found`
  */
 export async function lockOutlook(session: Session, slug: string): Promise<LockedOutlook> {
-  const { rows } = await session.query<LockedOutlook>(
+  const { rows } = await session.query<LockedRow>(
     `select id, status, framework_id as "frameworkId",
-        json_build_object('from', horizon_from, 'to', horizon_to) as horizon
+        horizon_from, horizon_to
        from outlooks where slug = $1 for no key update`,
     [slug],
   );
-  const [outlook] = rows;
-  if (!outlook) throw outlookNotFound(slug);
-  return outlook;
+  const [row] = rows;
+  if (!row) throw outlookNotFound(slug);
+  const { horizon_from: from, horizon_to: to, ...outlook } = row;
+  return { ...outlook, horizon: { from, to } };
 }

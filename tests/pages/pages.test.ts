@@ -248,7 +248,11 @@ describe('the list', () => {
     expect(found('.outlooks .badge-resolved')).toHaveLength(found('.outlooks > li').length);
     expect(found('option[selected]').text()).toBe('resolved');
     const { $: due } = await page('/?reviewDue=true');
-    expect(due('.outlooks h2').text()).toBe('Russell 2000: the case for more downside');
+    // Of one, a condition is not answered; of the other, closes contradict the outcome.
+    const links = due('.outlooks h2 a').toArray();
+    expect(new Set(links.map((link) => due(link).attr('href')))).toEqual(
+      new Set(['/outlooks/resolved-case', PATH]),
+    );
     const { $: none } = await page('/?q=zebra');
     expect(none('.empty').text()).toBe('No outlooks match.');
     await page('/?status=shut', 422);
