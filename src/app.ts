@@ -19,6 +19,7 @@ import { addETags } from './http/conditional-requests.ts';
 import { chartRoutes } from './api/charts.ts';
 import { CurrentDigests } from './api/current-digests.ts';
 import { corsOf } from './http/cors.ts';
+import { climatologyRoutes } from './api/climatology.ts';
 import { consensusRoutes } from './api/consensus.ts';
 import { conditionRoutes } from './api/conditions.ts';
 import { diffRoutes } from './api/diffs.ts';
@@ -188,6 +189,7 @@ async function mountRoutes(
   consensusRoutes(api, services);
   conditionRoutes(api, services);
   drawdownRoutes(api, services);
+  climatologyRoutes(api, services);
   resolutionRoutes(api, services);
   expectedOutcomeRoutes(api, services);
   scoreRoutes(api, services);

@@ -7,6 +7,7 @@ import { createInstrument } from './ledger/instruments.ts';
 import { recordObservations } from './ledger/observations.ts';
 import { createSeries } from './ledger/series.ts';
 import { DomainError, type DomainErrorCode } from './domain/errors.ts';
+import { isOver } from './domain/horizon.ts';
 import { publishOutlook } from './api/outlooks.ts';
 import {
   SAMPLE_CLOSES,
@@ -41,8 +42,8 @@ export async function issueFirstKey(
 }
 
 /**
- * Publishes the sample outlook, as its POST would, and creates the series that its rules watch, unless they exist. A new
- * outlook also gets the sample evidence and observations if their date is not in the future.
+ * Publishes the sample outlook, as its POST would, and creates the series that its rules watch, unless they exist. Once the
+ * horizon of the sample is over, it is left out. A new outlook also gets the sample evidence and observations if their date is not in the future.
  */
 export async function loadSamples(pool: pg.Pool, now: Date): Promise<void> {
   const author = await analystNamed(pool, 'Sample desk', now);
@@ -52,9 +53,10 @@ export async function loadSamples(pool: pg.Pool, now: Date): Promise<void> {
   await unlessTaken('symbol-taken', () =>
     createInstrument(pool, parse(newInstrument, SAMPLE_INSTRUMENT), now),
   );
+  const sample = parse(newOutlook, SAMPLE_OUTLOOK);
+  if (isOver(sample.horizon, now)) return;
   const published = await unlessTaken('slug-taken', () =>
     inTransaction(pool, async (session) => {
-      const sample = parse(newOutlook, SAMPLE_OUTLOOK);
       await appendAudit(session, [localWrite(`/v1/outlooks/${sample.slug} (sample)`, now)]);
       return publishOutlook(session, sample, author, () => now);
     }),

@@ -43,7 +43,8 @@ export function numberOption(describe: string) {
   return {
     ...textOption(describe),
     coerce: (text: string) => {
-      if (/^[+-]?(\d+(\.\d*)?|\.\d+)$/.test(text)) return Number(text);
+      const isNumber = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d{1,3})?$/i.test(text);
+      if (isNumber && Number.isFinite(Number(text))) return Number(text);
       throw new UsageError(`${JSON.stringify(text)} is not a number like 0.35.`);
     },
   } as const;

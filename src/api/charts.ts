@@ -15,7 +15,7 @@ import type { OutlookVersion } from '../domain/outlook.ts';
 import { deltasOf, fractionsOf } from '../domain/probabilities.ts';
 import { UNIFORM } from '../domain/scoring.ts';
 import { measureDrawdown } from './drawdown.ts';
-import { ANY_SERIES, WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
+import { ANY_SERIES, CLOSES_MAX_AGE, WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
 import { requirePast } from '../http/require-past.ts';
 import { PNG_TYPE, SVG_TYPE, wantedType } from '../http/negotiation.ts';
 import { Problem } from '../http/problems.ts';
@@ -31,12 +31,6 @@ export type ChartDeps = {
   now: () => Date;
   requireKeyForReads: boolean;
 };
-
-/**
- * How long a response with closes may be cached, in milliseconds: no event reports a close to other instances, as a series
- * may have a million of them.
- */
-export const CLOSES_MAX_AGE = 1_000;
 
 const HEIGHTS: Record<ChartKind, number> = {
   scenarios: 300,
@@ -201,6 +195,7 @@ const DRAW: Record<ChartKind, Draw> = {
       instrument: null,
       from: null,
       to: null,
+      minCoverage: null,
       asOf: asOf ?? null,
     };
     const { n, calibration } = await readTrackRecord(pool, scope, UNIFORM);
@@ -212,7 +207,7 @@ function markOf({ at, kind, subject }: HistoryEvent) {
   const texts = {
     evidence: `evidence: ${subject}`,
     triggered: `${subject} triggered`,
-    resolved: `resolved: ${subject}`,
+    resolved: subject === 'reopened' ? 'reopened' : `resolved: ${subject}`,
   };
   return { at, kind, text: texts[kind] };
 }

@@ -33,28 +33,32 @@ function readRoute(api: Api, { pool, cache, now }: RevisionDeps): void {
       tags: [TAG],
       summary: 'Read the consensus',
       description:
-        'The pooled views of the analysts, with their spread and the distance of each view from the pool.',
+        'The pooled views that analysts hold, with their spread and the distance of each view from the pool. A withdrawn view is left out from its withdrawal on; with `maxAge`, so is an old one.',
       params,
       querystring: consensusQuery,
       response: { 200: consensus, ...problemResponses(404, 409, 422) },
     },
     handler: (request, reply) => {
       const { slug: name } = request.params;
-      const { method, weights, asOf = null } = request.query;
-      requirePast('asOf', asOf ?? undefined, now());
+      const { method, weights, maxAge, asOf = null } = request.query;
+      const at = now();
+      requirePast('asOf', asOf ?? undefined, at);
       // Skill also depends on other outlooks.
       const tags = weights === 'skill' ? WHOLE_LEDGER : [name];
       return cache.answer(request, reply, { tags }, async () => {
-        const pooled = await readConsensus(pool, name, { method, weights, asOf }).catch(
-          async (error: unknown) => {
-            if (error instanceof DomainError && error.code === 'no-views') {
-              await requireOutlook(pool, name);
-            }
-            throw error;
-          },
-        );
-        const body = { slug: name, method, weights, asOf, ...represent(pooled) };
-        return { body: JSON.stringify(body), freshness: 'revalidate' };
+        const pooling = { method, weights, maxAge, asOf, now: at };
+        const pooled = await readConsensus(pool, name, pooling).catch(async (error: unknown) => {
+          if (error instanceof DomainError && error.code === 'no-views') {
+            await requireOutlook(pool, name);
+          }
+          throw error;
+        });
+        const body = { slug: name, method, weights, maxAge, asOf, ...represent(pooled) };
+        return {
+          body: JSON.stringify(body),
+          freshness: 'revalidate',
+          ...(pooled.until && { maxAge: pooled.until.getTime() - at.getTime() }),
+        };
       });
     },
   });
@@ -78,18 +82,19 @@ function publishRoute(api: Api, ledger: RevisionDeps): void {
     },
     handler: async (request, reply) => {
       const { slug: name } = request.params;
-      const { method, weights, ...reasons } = request.body;
+      const { method, weights, maxAge, ...reasons } = request.body;
       const author = authorOf(request);
       const prepare = async (session: Session, current: CurrentOutlook) => {
         await requireMatchOf(request, ledger, session, current);
-        const pooled = await readConsensus(session, name, { method, weights, asOf: null });
+        const pooling = { method, weights, maxAge, asOf: null, now: ledger.now() };
+        const pooled = await readConsensus(session, name, pooling);
         const { probabilities } = pooled.consensus;
         const views = pooled.views.map(({ analyst, version, weight }) => ({
           analyst,
           version,
           weight,
         }));
-        return { author, ...reasons, probabilities, consensus: { method, weights, views } };
+        return { author, ...reasons, probabilities, consensus: { method, weights, maxAge, views } };
       };
       await answerRevision(request, reply, ledger, prepare, { mayChangeRules: false });
       return reply;
@@ -97,7 +102,7 @@ function publishRoute(api: Api, ledger: RevisionDeps): void {
   });
 }
 
-type Pooled = Omit<z.output<typeof consensus>, 'slug' | 'method' | 'weights' | 'asOf'>;
+type Pooled = Omit<z.output<typeof consensus>, 'slug' | 'method' | 'weights' | 'maxAge' | 'asOf'>;
 
 function represent({ consensus: found, views }: PooledViews): Pooled {
   return {

@@ -3,7 +3,13 @@ import type pg from 'pg';
 import { z } from 'zod';
 import { baseClose, readCloses, requireCloses } from '../ledger/closes.ts';
 import type { Session } from '../postgres/pool.ts';
-import { type Drawdown, type DrawdownLabel, drawdownOf, labelOf } from '../domain/drawdown.ts';
+import {
+  type Drawdown,
+  type DrawdownLabel,
+  drawdownOf,
+  fallsBy,
+  labelOf,
+} from '../domain/drawdown.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import type { Observation } from '../domain/series.ts';
 import { setFreshness } from '../http/conditional-requests.ts';
@@ -101,7 +107,10 @@ export function representDrawdown(
     label,
     current: found && found.current,
     deepest: found && found.deepest,
-    episodes: found?.episodes.filter(({ depth }) => depth >= minDepth) ?? [],
+    episodes:
+      found?.episodes.filter(({ peakValue, troughValue }) =>
+        fallsBy(peakValue, troughValue, minDepth),
+      ) ?? [],
   };
 }
 

@@ -3,18 +3,23 @@ import { gfmToMarkdown } from 'mdast-util-gfm';
 import { toMarkdown } from 'mdast-util-to-markdown';
 import type { z } from 'zod';
 import {
+  ANSWERS,
   decimal,
+  historySentence,
   moment,
   percent,
   points,
+  roundedPercent,
   shortDay,
   withoutControls,
   SCENARIO_TITLES,
   sharesOf,
   paragraphsOf,
 } from '../charts/text.ts';
+import { lastDayOf } from '../domain/horizon.ts';
 import { SCENARIO_NAMES, type ScenarioName } from '../domain/probabilities.ts';
 import { describeRule } from '../domain/review.ts';
+import type { ClimatologyDocument } from './climatology.ts';
 import type { evidence as evidenceSchema } from './schemas/evidence.ts';
 import type { outlook as outlookSchema } from './schemas/outlooks.ts';
 
@@ -24,16 +29,17 @@ type Evidence = z.output<typeof evidenceSchema>;
 /**
  * An outlook as an article: Markdown (CommonMark, with the tables of GitHub Flavored Markdown), generated from its data.
  * Text is escaped, so that it can't act as markup in either.
- * @param image the URL of its chart
- * @param evidence its evidence, newest first; empty for a past version
+ * @param parts the URL of its chart; its evidence, newest first; what history alone says, null without return bands. A past
+ *   version has neither evidence nor history.
  */
 export function outlookMarkdown(
   outlook: Outlook,
-  { image, evidence }: { image: string; evidence: readonly Evidence[] },
+  parts: { image: string; evidence: readonly Evidence[]; history: ClimatologyDocument | null },
 ): string {
+  const { image, evidence, history } = parts;
   const children = [
     ...opening(outlook, image),
-    ...odds(outlook),
+    ...odds(outlook, history),
     ...heading('In short', prose(outlook.summary)),
     ...heading('Figures', figures(outlook)),
     ...heading('Risks', risks(outlook)),
@@ -121,7 +127,7 @@ function list(items: readonly PhrasingContent[][], isOrdered = false): RootConte
 
 function opening(outlook: Outlook, image: string): RootContent[] {
   const { instrument, horizon, status, version, publishedAt, author, review, resolution } = outlook;
-  const about = `${instrument.name} (${instrument.symbol}), ${day(horizon.from)} to ${day(horizon.to)}. Version ${version}, published ${moment(new Date(publishedAt))} by ${author.name}.`;
+  const about = `${instrument.name} (${instrument.symbol}), ${day(horizon.from)} to ${day(lastDayOf(horizon))}. Version ${version}, published ${moment(new Date(publishedAt))} by ${author.name}.`;
   const states = [
     ...(status === 'open' ? [] : [`This outlook is ${status}.`]),
     ...(resolution ? [resolved(resolution)] : []),
@@ -141,14 +147,11 @@ function resolved({ outcome, realisedReturn, reason }: NonNullable<Outlook['reso
   return `${came}${by}.${reason === null ? '' : ` ${reason}`}`;
 }
 
-function odds({
-  scenarios,
-  probabilities,
-  directions,
-  change,
-  rationale,
-  answers,
-}: Outlook): RootContent[] {
+const COLUMNS = ['Scenario', 'Likely outcome', 'Conditions', 'Probability', 'Change'];
+
+function odds(outlook: Outlook, history: ClimatologyDocument | null): RootContent[] {
+  const { scenarios, probabilities, directions, change, rationale, answers } = outlook;
+  const shares = history?.probabilities;
   const moved = (name: ScenarioName) => (change.deltas ? points(change.deltas[name]) : '–');
   const commentOn = (direction: string) =>
     SCENARIO_NAMES.filter((name) => scenarios[name].direction === direction)
@@ -158,16 +161,18 @@ function odds({
     ...heading(
       'Probabilities',
       table(
-        ['Scenario', 'Likely outcome', 'Conditions', 'Probability', 'Change'],
+        [...COLUMNS, ...(shares ? ['History alone'] : [])],
         SCENARIO_NAMES.map((name) => [
           `${SCENARIO_TITLES[name]}: ${scenarios[name].title}`,
           scenarios[name].outcome,
           scenarios[name].conditions,
           percent(probabilities[name]),
           moved(name),
+          ...(shares ? [roundedPercent(shares[name])] : []),
         ]),
       ),
     ),
+    ...(history ? [paragraph(text(historySentence(history)))] : []),
     ...table(
       ['Direction', 'Probability', 'Comment'],
       (['higher', 'lower', 'sideways'] as const).map((direction) => [
@@ -181,9 +186,7 @@ function odds({
       ...list(
         answers.map(({ condition, way, reason }) => [
           code(condition),
-          text(
-            ` is answered ${way === 'weight' ? 'by a lower probability' : `by a reason: ${inLine(reason ?? '')}`}`,
-          ),
+          text(` is answered ${ANSWERS[way]}${reason === null ? '' : `: ${inLine(reason)}`}`),
         ]),
       ),
     ]),

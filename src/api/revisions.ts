@@ -22,7 +22,8 @@ import type { ChangeFeed } from '../postgres/change-feed.ts';
 import type { Session } from '../postgres/pool.ts';
 import type { CurrentDigests } from './current-digests.ts';
 import { frameworkPatch, patchedFramework } from './schemas/frameworks.ts';
-import { newRevision, outlook } from './schemas/outlooks.ts';
+import { outlook } from './schemas/outlooks.ts';
+import { newRevision } from './schemas/revisions.ts';
 import {
   announceVersion,
   publishedResponse,
@@ -55,9 +56,9 @@ function reviseRoute(api: Api, ledger: RevisionDeps): void {
     schema: {
       operationId: 'reviseOutlook',
       tags: [TAG],
-      summary: 'Revise the probabilities',
+      summary: 'Revise or reaffirm the probabilities',
       description:
-        'Publishes the next version with new probabilities, which must sum to exactly 1, and the same framework. The version must answer every triggered condition: either lower the probability of the scenario that it invalidates, or give a reason in `acknowledges`. With a reason, the probabilities may stay the same. Send the ETag of the outlook as If-Match to get a 412 if it has changed since you read it.',
+        'Publishes the next version with new probabilities, which must sum to exactly 1, and the same framework. The version must answer every triggered condition: either lower the probability of the scenario that it invalidates, or give a reason in `acknowledges`. With a reason, the probabilities may stay the same. With `reaffirm: true`, the version keeps the probabilities, answers every triggered condition and has the kind `reaffirmed`: its rationale says why the desk stands by them. Send the ETag of the outlook as If-Match to get a 412 if it has changed since you read it.',
       security: [{ key: [] }],
       params,
       body: newRevision,
@@ -65,7 +66,8 @@ function reviseRoute(api: Api, ledger: RevisionDeps): void {
     },
     handler: async (request, reply) => {
       const { slug: name } = request.params;
-      const revision = { author: authorOf(request), ...request.body };
+      const { reaffirm: reaffirms, ...sent } = request.body;
+      const revision = { author: authorOf(request), ...sent, reaffirms };
       const prepare = async (session: Session, current: CurrentOutlook) => {
         await requireMatchOf(request, ledger, session, current);
         return revision;
@@ -146,7 +148,8 @@ function reviseFrameworkRoute(api: Api, ledger: RevisionDeps): void {
       const author = authorOf(request);
       const prepare = async (session: Session, current: CurrentOutlook) => {
         await requireMatchOf(request, ledger, session, current);
-        const patched = parse(patchedFramework, mergePatch(current.framework.read(), request.body));
+        const merged = mergePatch(current.framework.read(), request.body);
+        const patched = parse(patchedFramework, merged, 'body', request.body);
         const { rationale, probabilities, evidence, acknowledges, ...framework } = patched;
         return { author, rationale, probabilities, evidence, acknowledges, framework };
       };

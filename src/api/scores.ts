@@ -2,20 +2,24 @@ import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type pg from 'pg';
 import { z } from 'zod';
 import { readScorable, type Scorable, type ScorableVersion } from '../ledger/scores.ts';
-import { type Fractions, fractionsOf } from '../domain/probabilities.ts';
+import type { Horizon } from '../domain/framework.ts';
+import { byScenario, fractionsOf, WHOLE } from '../domain/probabilities.ts';
+import { byScore, finite, type Scored, type ScoreName, unscored } from '../domain/scoring.ts';
+import { startOf } from '../domain/time-weighting.ts';
 import {
-  byScore,
-  finite,
-  type Scored,
-  type ScoreName,
-  scoresOf,
-  skillOf,
-  unscored,
-} from '../domain/scoring.ts';
-import { TimeWeightedScores } from '../domain/time-weighting.ts';
+  type Thirds,
+  thirdsOf,
+  UNIFORM_THIRDS,
+  versionScores,
+  versionSkill,
+  WeightedScores,
+} from '../domain/version-scores.ts';
+import { type Climatology, readClimatologies } from '../ledger/climatology.ts';
+import { ANY_SERIES, CLOSES_MAX_AGE } from '../http/response-cache/cache-entry.ts';
 import { requirePast } from '../http/require-past.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { slug } from '../http/fields.ts';
+import { pointsOf } from './schemas/probabilities.ts';
 import { outlookScores, type Reference, scoresQuery } from './schemas/scores.ts';
 
 export type ScoreDeps = {
@@ -34,7 +38,7 @@ export function scoreRoutes(api: Api, { pool, cache, now }: ScoreDeps): void {
       tags: ['Resolution'],
       summary: 'Read the scores of an outlook',
       description:
-        "The Brier, logarithmic and ranked probability score of each version of a resolved outlook, with its skill against a reference. The outlook's scores are means, weighted by the share of the horizon during which each version was current. A score that is infinite or cannot be computed is null, and `missing` says why.",
+        "The Brier, logarithmic and ranked probability score of each version of a resolved outlook, with its skill against a reference. The outlook's scores are means, weighted by the share of the horizon during which each version was current. Brier and ranked probability scores are exact: each is the double nearest to its value. A score that is infinite or cannot be computed is null, and `missing` says why.",
       params: z.strictObject({ slug }),
       querystring: scoresQuery,
       response: { 200: outlookScores, ...problemResponses(404, 422) },
@@ -44,10 +48,14 @@ export function scoreRoutes(api: Api, { pool, cache, now }: ScoreDeps): void {
       const { reference, asOf } = request.query;
       const at = now();
       requirePast('asOf', asOf, at);
-      return cache.answer(request, reply, { tags: [name] }, async () => {
+      const isHistory = reference.name === 'climatology';
+      const tags = isHistory ? [name, ANY_SERIES] : [name];
+      return cache.answer(request, reply, { tags }, async () => {
         const scorable = await readScorable(pool, name, asOf ?? null);
-        const body = JSON.stringify(representScores(name, scorable, reference));
-        return { body, freshness: 'revalidate' };
+        const bands = scorable.versions.map(({ band }) => band);
+        const history = isHistory ? await readClimatologies(pool, name, bands, asOf ?? null) : [];
+        const body = JSON.stringify(representScores(name, scorable, reference, history));
+        return { body, freshness: 'revalidate', ...(isHistory && { maxAge: CLOSES_MAX_AGE }) };
       });
     },
   });
@@ -74,23 +82,30 @@ export function withReasons<Group extends string>(
   return { ...values, missing };
 }
 
-/** The scores of an outlook as the API returns them. */
+/**
+ * The scores of an outlook as the API returns them.
+ * @param history what history alone says about each version, if that is the reference
+ */
 export function representScores(
   name: string,
-  { status, horizon, resolution, versions }: Scorable,
+  { status, horizon, resolution, attainableCoverage, versions }: Scorable,
   reference: Reference,
+  history: readonly Climatology[] = [],
 ): z.output<typeof outlookScores> {
   const scored = versions.map((version, index) => ({
     ...version,
-    reference: reference.probabilities ?? previousOf(versions[index - 1]),
+    ...referenceOf(reference, versions[index - 1], history[index]),
   }));
   return {
     slug: name,
     status,
     horizon,
-    resolution,
+    resolution: resolution && {
+      ...resolution,
+      knownAt: resolution.knownAt && resolution.knownAt.toISOString(),
+    },
     reference,
-    outlook: representWhole(scored, whyUnscored(resolution)),
+    outlook: { ...representWhole(scored, horizon, whyUnscored(resolution)), attainableCoverage },
     versions: scored.map((one) => {
       const { version, publishedAt, probabilities, share, outcome } = one;
       return {
@@ -105,62 +120,88 @@ export function representScores(
   };
 }
 
-const previousOf = (before: ScorableVersion | undefined): Fractions | null =>
-  before ? fractionsOf(before.probabilities) : null;
+/** What a version is compared with, or why there is nothing. */
+type Compared = { reference: Thirds; whyNone: null } | { reference: null; whyNone: string };
+
+function referenceOf(
+  reference: Reference,
+  before: ScorableVersion | undefined,
+  history: Climatology | undefined,
+): Compared {
+  const known = (thirds: Thirds) => ({ reference: thirds, whyNone: null });
+  if (reference.name === 'uniform') return known(UNIFORM_THIRDS);
+  if (reference.name === 'fixed') return known(thirdsOf(pointsOf(reference.probabilities)));
+  if (reference.name === 'previous') {
+    if (before) return known(thirdsOf(before.probabilities));
+    return { reference: null, whyNone: 'the first version has no previous version' };
+  }
+  const shares = history?.probabilities;
+  // Any fractions, so these thirds are not whole numbers.
+  if (shares) return known(byScenario((name) => 3 * WHOLE * shares[name]));
+  return { reference: null, whyNone: history?.reason ?? 'history is unknown' };
+}
 
 function whyUnscored(resolution: Scorable['resolution']): string {
   return resolution === null ? 'the outlook is not resolved' : 'the outlook is void';
 }
 
-type VersionWithReference = ScorableVersion & { reference: Fractions | null };
+type VersionWithReference = ScorableVersion & Compared;
 
 function scoresOfVersion(
-  { probabilities, outcome, reference }: VersionWithReference,
+  { probabilities, outcome, reference, whyNone }: VersionWithReference,
   why: string,
 ): { scores: ScoresByRule; skill: ScoresByRule } {
   if (outcome === null) return { scores: unscored(why), skill: unscored(why) };
-  const scores = scoresOf(fractionsOf(probabilities), outcome);
+  const forecast = thirdsOf(probabilities);
+  const scores = versionScores(forecast, outcome);
   const values = byScore((name) => finite(scores[name]));
-  if (reference === null) {
-    return { scores: values, skill: unscored('the first version has no previous version') };
-  }
-  const referred = scoresOf(reference, outcome);
-  return { scores: values, skill: byScore((name) => skillOf(scores[name], referred[name])) };
+  if (reference === null) return { scores: values, skill: unscored(whyNone) };
+  return { scores: values, skill: versionSkill(forecast, reference, outcome) };
 }
 
-/** The first version has no previous one to compare with; it is scored all the same. */
+/** Skill compares the same versions on both sides: those that have a reference. */
 function representWhole(
   versions: readonly VersionWithReference[],
+  horizon: Horizon,
   why: string,
-): z.output<typeof outlookScores>['outlook'] {
-  const scored = new TimeWeightedScores();
-  const compared = new TimeWeightedScores();
-  const referred = new TimeWeightedScores();
+): Omit<z.output<typeof outlookScores>['outlook'], 'attainableCoverage'> {
+  const length = startOf(horizon.to) - startOf(horizon.from);
+  const scored = new WeightedScores();
+  const compared = new WeightedScores();
+  const referred = new WeightedScores();
+  let covered = 0;
   for (const { probabilities, outcome, share, reference } of versions) {
-    if (outcome === null || share === null) continue;
-    const scores = scoresOf(fractionsOf(probabilities), outcome);
-    scored.add(share, scores);
+    const current = Math.round((share ?? 0) * length); // a share is whole milliseconds of the horizon
+    covered += current;
+    if (outcome === null) continue;
+    const forecast = thirdsOf(probabilities);
+    scored.add(current, forecast, outcome);
     if (reference === null) continue;
-    compared.add(share, scores);
-    referred.add(share, scoresOf(reference, outcome));
+    compared.add(current, forecast, outcome);
+    referred.add(current, reference, outcome);
   }
-  if (scored.coverage === 0) {
+  const isClosed = versions.every(({ share }) => share !== null);
+  const coverage = isClosed ? covered / length : null;
+  if (scored.weight === 0) {
     const isScored = versions.some(({ outcome }) => outcome !== null);
     const none = unscored(isScored ? 'no version was current during the horizon' : why);
-    const isClosed = versions.every(({ share }) => share !== null);
     const whole = withReasons({ timeWeighted: none, mean: none, skill: none });
-    return { coverage: isClosed ? versions.reduce(sumOfShares, 0) : null, ...whole };
+    return { coverage, skillCoverage: null, ...whole };
   }
   const skill =
-    compared.coverage === 0
-      ? unscored('no version that was current during the horizon has a previous version')
-      : byScore((name) => skillOf(compared.mean(name), referred.mean(name)));
+    compared.weight === 0
+      ? unscored(whyNotCompared(versions))
+      : byScore((name) => compared.skillAgainst(referred, name));
   const whole = withReasons({
-    timeWeighted: byScore((name) => finite(scored.timeWeighted[name])),
+    timeWeighted: byScore((name) => finite(scored.over(length, name))),
     mean: byScore((name) => finite(scored.mean(name))),
     skill,
   });
-  return { coverage: scored.coverage, ...whole };
+  return { coverage, skillCoverage: compared.weight / length, ...whole };
 }
 
-const sumOfShares = (sum: number, { share }: VersionWithReference): number => sum + (share ?? 0);
+/** The reason of the versions that were current during the horizon, if none of them has a reference. */
+function whyNotCompared(versions: readonly VersionWithReference[]): string {
+  const current = versions.filter(({ share }) => share !== null && share > 0);
+  return current.at(-1)?.whyNone ?? 'no version was current during the horizon';
+}

@@ -15,6 +15,7 @@ import { requirePast } from '../http/require-past.ts';
 import { WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { symbol } from '../http/fields.ts';
+import type { RecordReference } from '../ledger/forecast-sums.ts';
 import type { Reference } from './schemas/scores.ts';
 import {
   analystRecordQuery,
@@ -114,6 +115,7 @@ type RecordQuery = {
   instrument?: string | undefined;
   from?: string | undefined;
   to?: string | undefined;
+  minCoverage?: number | undefined;
   asOf?: Date | undefined;
   reference: Reference;
 };
@@ -124,7 +126,7 @@ function answerRecord(
   request: FastifyRequest,
   reply: FastifyReply,
   { pool, cache, now }: TrackRecordDeps,
-  { source, instrument, from, to, asOf, reference }: RecordQuery,
+  { source, instrument, from, to, minCoverage, asOf, reference }: RecordQuery,
   subject: () => Promise<Analyst>,
 ): Promise<void> {
   requirePast('asOf', asOf, now());
@@ -137,14 +139,18 @@ function answerRecord(
       instrument: instrument ?? null,
       from: from ?? null,
       to: to ?? null,
+      minCoverage: minCoverage ?? null,
       asOf: asOf ?? null,
     };
-    const { probabilities } = reference;
-    if (!probabilities) throw new Error('a track record needs a fixed reference');
-    const found = await readTrackRecord(pool, scope, probabilities);
+    const found = await readTrackRecord(pool, scope, recordReference(reference));
     const body = JSON.stringify(represent(analyst, scope, reference, found));
     return { body, freshness: 'revalidate' };
   });
+}
+
+function recordReference({ name, probabilities }: Reference): RecordReference {
+  if (probabilities) return probabilities;
+  throw new Error(`a track record has no reference ${name}`);
 }
 
 /** With fewer outlooks, a record says that its sample is small. */
@@ -152,9 +158,9 @@ const FEW = 30;
 
 function represent(
   analyst: Analyst,
-  { source, instrument, from, to, asOf }: RecordScope,
+  { source, instrument, from, to, minCoverage, asOf }: RecordScope,
   reference: Reference,
-  { counts, n, coverage, scores, calibration, decomposition, leadTimes }: RecordOfForecaster,
+  { scores, leadTimes, ...record }: RecordOfForecaster,
 ): z.output<typeof trackRecord> {
   const missing: z.output<typeof trackRecord>['missing'] = [];
   const valueAt = (pointer: string, { value, reason }: Scored): number | null => {
@@ -174,11 +180,10 @@ function represent(
     instrument,
     period: { from, to },
     asOf: asOf && asOf.toISOString(),
+    minCoverage,
     reference,
-    counts,
-    n,
-    isSmall: n < FEW,
-    coverage,
+    ...record,
+    isSmall: Math.min(record.nEffective, record.clusters) < FEW,
     scores: byScore((name) => {
       const { mean, standardError, skill, skillError } = scores?.[name] ?? unknown;
       const at = `/scores/${name}`;
@@ -190,17 +195,15 @@ function represent(
       };
     }),
     missing,
-    calibration,
-    decomposition,
     leadTimes: leadTimes.map(representLead),
   };
 }
 
-function representLead({ lead, n, brier, decomposition }: LeadTime) {
+function representLead({ lead, n, nEffective, brier, decomposition }: LeadTime) {
   const { standardError, skill } = brier;
   const missing = Object.entries({ standardError, skill }).flatMap(([name, { reason }]) =>
     reason === null ? [] : [{ pointer: `/brier/${name}`, reason }],
   );
   const scores = { mean: brier.mean, standardError: standardError.value, skill: skill.value };
-  return { lead, n, brier: scores, decomposition, missing };
+  return { lead, n, nEffective, brier: scores, decomposition, missing };
 }

@@ -6,8 +6,10 @@ import { listEvidence } from '../ledger/evidence.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import type { Freshness } from '../http/conditional-requests.ts';
 import type { WriteResponse } from '../access/run-write.ts';
+import { readHistory } from './climatology.ts';
 import { representEvidence } from './evidence.ts';
 import { outlookMarkdown } from './markdown.ts';
+import { CLOSES_MAX_AGE } from '../http/response-cache/cache-entry.ts';
 import { JSON_TYPE, MARKDOWN_TYPE, type MediaType } from '../http/negotiation.ts';
 import type { ResponseDraft } from '../http/response-cache/encoded-body.ts';
 import { renderOutlook, representOutlook } from './outlook-json.ts';
@@ -54,7 +56,10 @@ export const versionFormat = z.enum(['json', 'md']).optional().meta({
   description: 'Overrides the Accept header, for use in links.',
 });
 
-/** A version in the media type that a request prefers. The article of the current version lists the newest evidence. */
+/**
+ * A version in the media type that a request prefers. The article of the current version lists the newest evidence, and what
+ * history alone says.
+ */
 export async function versionDraft(
   { pool, publicUrl }: Pick<VersionResponseDeps, 'pool' | 'publicUrl'>,
   version: OutlookVersion,
@@ -66,12 +71,22 @@ export async function versionDraft(
     return { ...draftOf(version, freshness, { isPast }), hasAlternatives };
   const { slug: name, version: number } = version;
   const newest = isPast ? [] : await listEvidence(pool, name, { before: null, limit: EVIDENCE });
+  const history = isPast ? null : await readHistory(pool, version, null);
   const body = outlookMarkdown(representOutlook(version), {
+    history,
     image: `${publicUrl}/v1/outlooks/${name}/chart.svg?version=${number}&format=png&scale=2`,
     evidence: newest.map(representEvidence),
   });
   const link = versionLinks(version);
-  return { body, type, freshness, link, linkMayChange: isPast, hasAlternatives };
+  return {
+    body,
+    type,
+    freshness,
+    link,
+    linkMayChange: isPast,
+    hasAlternatives,
+    ...(history && { maxAge: CLOSES_MAX_AGE }),
+  };
 }
 
 /** How many items of evidence an article lists; the newest. */

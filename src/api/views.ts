@@ -2,9 +2,17 @@ import type { ChangeFeed } from '../postgres/change-feed.ts';
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type pg from 'pg';
 import { z } from 'zod';
-import { recordView, listViews, listViewVersions, type View } from '../ledger/views.ts';
+import {
+  listViews,
+  listViewVersions,
+  readOwnView,
+  recordView,
+  type View,
+  viewNotFound,
+  withdrawView,
+} from '../ledger/views.ts';
 import { requireOutlook } from '../ledger/find-outlook.ts';
-import { DomainError } from '../domain/errors.ts';
+import type { DomainError } from '../domain/errors.ts';
 import { fractionsOf } from '../domain/probabilities.ts';
 import { authorOf } from '../access/authentication.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
@@ -27,6 +35,7 @@ export function viewRoutes(api: Api, ledger: ViewDeps): void {
   listRoute(api, ledger);
   ownRoute(api, ledger);
   holdRoute(api, ledger);
+  withdrawRoute(api, ledger);
   historyRoute(api, ledger);
 }
 
@@ -39,7 +48,8 @@ function listRoute(api: Api, { pool, cache }: ViewDeps): void {
       operationId: 'listViews',
       tags: [TAG],
       summary: 'List the views of an outlook',
-      description: 'One view per analyst, at its newest version.',
+      description:
+        'One view per analyst, at its newest version. Withdrawn views are left out; the history of each shows them.',
       params: slugParams,
       querystring: z.strictObject(listShape),
       response: { 200: pageContent(view), ...problemResponses(404, 422) },
@@ -75,7 +85,8 @@ function ownRoute(api: Api, { pool }: ViewDeps): void {
       operationId: 'getOwnView',
       tags: [TAG],
       summary: 'Read your own view',
-      description: 'The newest version of the view of the analyst whom the key belongs to.',
+      description:
+        'The newest version of the view of the analyst whom the key belongs to, even if it is withdrawn.',
       security: [{ key: [] }],
       params: slugParams,
       response: { 200: view, ...problemResponses(403, 404, 422) },
@@ -83,7 +94,7 @@ function ownRoute(api: Api, { pool }: ViewDeps): void {
     handler: async (request, reply) => {
       const { slug: name } = request.params;
       const { id } = authorOf(request);
-      const [own] = await listViewVersions(pool, name, id, { before: null, limit: 1 });
+      const own = await readOwnView(pool, name, id);
       if (!own) throw await noView(pool, name, id);
       forbidStoring(reply); // whose it is, is in the key
       return reply.send(represent(own));
@@ -123,16 +134,48 @@ function holdRoute(api: Api, ledger: ViewDeps): void {
             : { status: 200 }),
           body: represent(current),
         }),
-        afterCommit: ({ isNew }) => {
-          if (!isNew) return;
-          ledger.cache.invalidate(name);
-          ledger.feed.announce();
-        },
+        afterCommit: ({ isNew }) => announceView(ledger, name, isNew),
         ignoresKey: true,
       });
       return reply;
     },
   });
+}
+
+function withdrawRoute(api: Api, ledger: ViewDeps): void {
+  api.route({
+    method: 'DELETE',
+    url: OWN_URL,
+    config: { access: 'analyst' },
+    schema: {
+      operationId: 'withdrawView',
+      tags: [TAG],
+      summary: 'Withdraw your own view',
+      description:
+        'Records a version of the kind `withdrawn`. From then on, the list of views and each consensus leave your view out; as of an earlier time, and in the history, it stays. The time during which you held it is scored. If the view is withdrawn already, nothing changes. To hold a view again, send PUT.',
+      security: [{ key: [] }],
+      params: slugParams,
+      response: { 200: view, ...problemResponses(400, 401, 403, 404, 409, 413, 415, 422) },
+    },
+    handler: async (request, reply) => {
+      const { slug: name } = request.params;
+      const author = authorOf(request);
+      forbidStoring(reply); // whose it is, is in the key
+      await runWrite(request, reply, ledger, {
+        work: (session) => withdrawView(session, name, author, ledger.now),
+        respond: ({ view: current }) => ({ status: 200, body: represent(current) }),
+        afterCommit: ({ isNew }) => announceView(ledger, name, isNew),
+        ignoresKey: true,
+      });
+      return reply;
+    },
+  });
+}
+
+function announceView({ cache, feed }: ViewDeps, name: string, isNew: boolean): void {
+  if (!isNew) return;
+  cache.invalidate(name);
+  feed.announce();
 }
 
 function historyRoute(api: Api, { pool, cache }: ViewDeps): void {
@@ -144,7 +187,7 @@ function historyRoute(api: Api, { pool, cache }: ViewDeps): void {
       operationId: 'getView',
       tags: [TAG],
       summary: "List the versions of an analyst's view",
-      description: "All versions of an analyst's view, newest first.",
+      description: "All versions of an analyst's view, newest first, with its withdrawals.",
       params: z.strictObject({ slug, analyst: analystId }),
       querystring: z.strictObject(listShape),
       response: { 200: pageContent(view), ...problemResponses(404, 422) },
@@ -171,13 +214,14 @@ function historyRoute(api: Api, { pool, cache }: ViewDeps): void {
 
 async function noView(pool: pg.Pool, name: string, analyst: string): Promise<DomainError> {
   await requireOutlook(pool, name);
-  return new DomainError('view-not-found', `The analyst ${analyst} has no view of "${name}".`);
+  return viewNotFound(name, analyst);
 }
 
 function represent(current: View): z.output<typeof view> {
   return {
     analyst: current.analyst,
     version: current.version,
+    kind: current.kind,
     recordedAt: current.recordedAt.toISOString(),
     probabilities: fractionsOf(current.probabilities),
     rationale: current.rationale,

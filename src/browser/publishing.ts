@@ -11,6 +11,7 @@ export type Draft = {
   key: string;
   body: {
     probabilities: Fractions;
+    reaffirm: boolean;
     rationale: string;
     evidence: string[];
     acknowledges: { condition: string; reason: string }[];

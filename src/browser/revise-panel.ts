@@ -82,6 +82,7 @@ export function draftOf(form: HTMLFormElement, points: Points): Draft {
         base: points.base / 10_000,
         bull: points.bull / 10_000,
       },
+      reaffirm: control(form, 'reaffirm').checked,
       rationale: control(form, 'rationale').value,
       evidence: [...checked].map(({ value }) => value),
       acknowledges: [...reasons].flatMap(({ value, dataset }) =>
@@ -105,7 +106,9 @@ export function preview(panel: Panel, points: Points, { body }: Draft): void {
   );
   panel.why.textContent = body.rationale;
   const cited = panel.form.querySelectorAll<HTMLInputElement>('input[name=evidence]:checked');
+  const reaffirmed = 'Reaffirms the probabilities, which answers every triggered condition.';
   panel.more.replaceChildren(
+    ...(body.reaffirm ? [listItem(reaffirmed)] : []),
     ...[...cited].map((input) => listItem(`Cites: ${input.parentElement?.textContent ?? ''}`)),
     ...body.acknowledges.map(({ condition, reason }) =>
       listItem(`Answers ${condition}: ${reason}`),
@@ -136,6 +139,7 @@ function row(...[head = '', ...cells]: string[]): HTMLTableRowElement {
 /** Clears the published text, so that the next revision does not repeat it. */
 export function forget(form: HTMLFormElement): void {
   control(form, 'rationale').value = '';
+  control(form, 'reaffirm').checked = false;
   for (const input of form.querySelectorAll<HTMLInputElement>('input[name=evidence]')) {
     input.checked = false;
   }

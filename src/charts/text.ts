@@ -1,12 +1,20 @@
 import { format } from 'd3-format';
 import { utcFormat } from 'd3-time-format';
 import { type Fractions, SCENARIO_NAMES, type ScenarioName } from '../domain/probabilities.ts';
+import type { AnswerWay } from '../domain/review.ts';
 
 /** The display names of scenarios. */
 export const SCENARIO_TITLES: Record<ScenarioName, string> = {
   bear: 'Bear',
   base: 'Base',
   bull: 'Bull',
+};
+
+/** How a version answered a condition: "rate-relief: by a reason". */
+export const ANSWERS: Record<AnswerWay, string> = {
+  weight: 'by a lower probability',
+  acknowledged: 'by a reason',
+  reaffirmed: 'by reaffirming the probabilities',
 };
 
 /** Probabilities in one line: `Bear 30%, Base 45%, Bull 25%`. */
@@ -64,6 +72,22 @@ export function percent(fraction: number): string {
 /** A measured fraction as a percentage with at most two decimals: 0.0240003 is `2.4%`. */
 export function roundedPercent(fraction: number): string {
   return `${decimal(Math.round(fraction * 1e4) / 1e2)}%`;
+}
+
+/** What the shares of a climatology count, as a sentence. */
+export function historySentence(history: {
+  spans: number;
+  independentSpans: number;
+  days: number;
+  first: string | null;
+  last: string | null;
+  missing: readonly { reason: string }[];
+}): string {
+  const { spans, independentSpans, days, first, last, missing } = history;
+  const [why] = missing;
+  if (why) return `What history alone says is unknown: ${why.reason}.`;
+  const [from, to] = [first, last].map((day) => shortDay(new Date(`${day}T00:00:00Z`)));
+  return `History alone: the share of past returns in each band, over ${decimal(spans)} spans of ${decimal(days)} days from ${from} to ${to}, ${decimal(independentSpans)} of them independent; smoothed.`;
 }
 
 /** A difference of fractions in percentage points, signed: `+5`, `−5`, `±0`. */

@@ -3,10 +3,8 @@ import {
   type ByScenario,
   type Fractions,
   fractionsOf,
+  inBasisPoints,
   type Probabilities,
-  probabilitiesOf,
-  SCENARIO_NAMES,
-  WHOLE,
 } from './probabilities.ts';
 import { distanceOf } from './scoring.ts';
 
@@ -26,6 +24,9 @@ export const HALF_LIFE_DAYS = 30;
 export const SKILL_SHRINKAGE = 10;
 
 const DAY = 86_400_000;
+
+/** The time that lies a number of days of 24 hours after another one; before it, if the number is negative. */
+export const daysAfter = (time: Date, days: number): Date => new Date(time.getTime() + days * DAY);
 
 /**
  * 2^(−age / {@link HALF_LIFE_DAYS}), where the age is relative to the newest view. So the weights depend
@@ -76,24 +77,6 @@ export function pool(
   );
   const sum = raised.bear + raised.base + raised.bull;
   return sum === 0 ? null : byScenario((name) => raised[name] / sum);
-}
-
-/**
- * A distribution in whole basis points that sum to exactly 10000, by the largest remainder (Hamilton): each is
- * rounded down, and those that lost most get one point more; ties go to the first of bear, base, bull.
- */
-export function inBasisPoints(distribution: Readonly<Fractions>): Probabilities {
-  const exact = byScenario((name) => distribution[name] * WHOLE);
-  // A value that is whole except for its last binary digits counts as whole.
-  const points = byScenario((name) => Math.floor(exact[name] + 1e-7));
-  const left = WHOLE - points.bear - points.base - points.bull;
-  const remainder = (name: (typeof SCENARIO_NAMES)[number]) => exact[name] - points[name];
-  const byRemainder = [...SCENARIO_NAMES].sort((a, b) => {
-    const difference = remainder(b) - remainder(a);
-    return Math.abs(difference) < 1e-7 ? 0 : difference;
-  });
-  for (const name of byRemainder.slice(0, left)) points[name] += 1;
-  return probabilitiesOf(points);
 }
 
 /** How far the views differ in the probability of a scenario, as fractions. */

@@ -8,7 +8,32 @@ const Quotient = Decimal.clone({ precision: 60 });
 /** The decimal that a number stands for, such as exactly 0.1, to add, multiply and compare without rounding. */
 export const exact = (value: number | bigint): Decimal => new Exact(value);
 
+// 25 digits decide the nearest double for each whole basis point, as a test shows.
+const Logarithm = Decimal.clone({ precision: 25 });
+
+/** The double nearest to the natural logarithm of a quotient of decimals. */
+export function nearestLogarithm(dividend: Decimal, divisor: Decimal): number {
+  return new Logarithm(dividend).div(divisor).ln().toNumber();
+}
+
 /** The double nearest to a quotient of decimals. */
 export function nearestQuotient(dividend: Decimal, divisor: Decimal): number {
   return new Quotient(dividend).div(divisor).toNumber();
+}
+
+/**
+ * Why a double can't stand for a number as written in JSON or CSV; null if it can. Whole numbers are exact up to
+ * 2^53 − 1 in size (RFC 7493, section 2.2), and every double beyond is a whole number; a double that is 0 stands
+ * only for 0. The digits that any other number loses are beyond the sixteenth.
+ */
+export function numberFault(text: string): string | null {
+  const value = Number(text);
+  const written = text.length > 50 ? `${text.slice(0, 50)}…` : text;
+  if (Math.abs(value) > Number.MAX_SAFE_INTEGER) {
+    return `${written} is beyond ±${Number.MAX_SAFE_INTEGER}, up to which JSON numbers are exact: use a larger unit`;
+  }
+  if (value === 0 && /[1-9]/.test(text.split(/e/i, 1)[0] ?? '')) {
+    return `${written} is too small for a JSON number, which would be 0: send 0 or use a smaller unit`;
+  }
+  return null;
 }

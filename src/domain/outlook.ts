@@ -1,9 +1,16 @@
 import { DomainError } from './errors.ts';
 import type { Horizon, PublishedFramework } from './framework.ts';
+import { isOver, lastDayOf } from './horizon.ts';
 import { hashVersion, type VersionKind } from './hash-chain.ts';
 import type { ConditionState } from './condition-rules.ts';
 import type { PoolMethod, PoolWeights } from './consensus.ts';
-import { type Probabilities, sameProbabilities, type ScenarioName } from './probabilities.ts';
+import {
+  fractionsOf,
+  type Probabilities,
+  sameProbabilities,
+  SCENARIO_NAMES,
+  type ScenarioName,
+} from './probabilities.ts';
 import {
   type Acknowledgement,
   type ConditionAnswer,
@@ -19,6 +26,8 @@ export type OutlookStatus = (typeof OUTLOOK_STATUSES)[number];
 export type PublishedConsensus = {
   method: PoolMethod;
   weights: PoolWeights;
+  /** In days: older views were left out; null if none was. */
+  maxAge: number | null;
   /** By the analysts' names; weights sum to 1. */
   views: readonly { analyst: { id: string; name: string }; version: number; weight: number }[];
 };
@@ -28,6 +37,8 @@ export type Resolution = {
   number: number;
   outcome: ScenarioName | 'void';
   realisedReturn: number | null;
+  /** When the outcome became known; null if the outlook is void. */
+  knownAt: Date | null;
   reason: string | null;
   resolvedAt: Date;
 };
@@ -68,6 +79,7 @@ export type OutlookVersion = {
 export type Head = {
   slug: string;
   status: OutlookStatus;
+  horizon: Horizon;
   version: number;
   publishedAt: Date;
   hash: string;
@@ -86,6 +98,8 @@ export type Proposal = {
   acknowledges?: readonly Acknowledgement[] | undefined;
   /** Whether the probabilities are a consensus of views instead of sent by the author. */
   isPooled?: boolean | undefined;
+  /** Keeps the probabilities and the framework, and answers every condition that is not acknowledged. */
+  reaffirms?: boolean | undefined;
   /** Ends the outlook. The version changes nothing and answers no condition. */
   withdraws?: true | undefined;
 };
@@ -129,8 +143,9 @@ export function firstVersion(
  *
  * It is published at `now`, or at the time of the previous version if the clock has gone back since,
  * so that the order of versions is the order of their times.
- * @throws DomainError `outlook-closed` if the outlook is not open, `no-change` if the proposal equals
- *   the current version and answers no condition, or what {@link answersTo} throws
+ * @throws DomainError `outlook-closed` if the outlook is not open, `horizon-ended` if its horizon is over, `no-change` if the
+ *   proposal equals the current version and neither answers a condition nor reaffirms, `reaffirmation-refused` if it
+ *   reaffirms other probabilities than the current ones, or what {@link answersTo} throws
  */
 export function decideRevision(current: Head, proposal: Proposal, now: Date): Decision {
   if (current.status !== 'open') {
@@ -139,28 +154,66 @@ export function decideRevision(current: Head, proposal: Proposal, now: Date): De
       `"${current.slug}" is ${current.status} and accepts no further versions.`,
     );
   }
+  if (!proposal.withdraws) requireRunning(current, timeAfter(current, now));
   const { probabilities = current.probabilities, frameworkHash = current.frameworkHash } = proposal;
-  const { acknowledges = [] } = proposal;
+  const { acknowledges = [], reaffirms = false } = proposal;
   if (proposal.withdraws) return { next: nextOf(current, proposal, 'withdrawn', now), answers: [] };
   const kind = frameworkHash === current.frameworkHash ? 'probabilities' : 'framework';
   const isSame =
     kind === 'probabilities' && sameProbabilities(probabilities, current.probabilities);
-  if (isSame && acknowledges.length === 0) {
-    throw new DomainError('no-change', `The request equals version ${current.version}.`, [
-      {
-        path: proposal.frameworkHash === undefined && !proposal.isPooled ? ['probabilities'] : [],
-        detail: proposal.isPooled
-          ? `the consensus equals version ${current.version}; there is nothing to publish`
-          : `equals version ${current.version}; change something`,
-      },
-    ]);
-  }
+  if (reaffirms && !isSame) throw otherThanReaffirmed(current);
+  if (!reaffirms && isSame && acknowledges.length === 0) throw unchanged(current, proposal);
   const answers = answersTo(current.openTriggers, current.probabilities, {
     probabilities,
     acknowledges,
+    reaffirms,
   });
-  return { next: nextOf(current, proposal, kind, now), answers };
+  return { next: nextOf(current, proposal, reaffirms ? 'reaffirmed' : kind, now), answers };
 }
+
+function otherThanReaffirmed({ version, probabilities }: Head): DomainError {
+  const fractions = fractionsOf(probabilities);
+  const said = SCENARIO_NAMES.map((name) => `${name} ${fractions[name]}`).join(', ');
+  return new DomainError(
+    'reaffirmation-refused',
+    `A reaffirmation keeps the probabilities of version ${version}. Nothing was stored.`,
+    [
+      {
+        path: ['probabilities'],
+        detail: `must be those of version ${version} (${said}) or left out, because reaffirm is true`,
+      },
+    ],
+  );
+}
+
+function unchanged({ version }: Head, { frameworkHash, isPooled }: Proposal): DomainError {
+  const isNumbers = frameworkHash === undefined && !isPooled;
+  const detail = isPooled
+    ? `the consensus equals version ${version}; there is nothing to publish`
+    : `equals version ${version}; change something${
+        isNumbers ? ', or send "reaffirm": true to stand by it' : ''
+      }`;
+  const path = isNumbers ? ['probabilities'] : [];
+  return new DomainError('no-change', `The request equals version ${version}.`, [{ path, detail }]);
+}
+
+/**
+ * Refuses forecasts of a horizon that is over.
+ * @throws DomainError `horizon-ended`
+ */
+export function requireRunning(
+  { slug, horizon }: { slug: string; horizon: Horizon },
+  now: Date,
+): void {
+  if (!isOver(horizon, now)) return;
+  throw new DomainError(
+    'horizon-ended',
+    `The horizon of "${slug}" ended on ${lastDayOf(horizon)}, so it accepts no further versions or views.`,
+  );
+}
+
+const timeAfter = ({ publishedAt }: Head, now: Date): Date =>
+  now < publishedAt ? publishedAt : now;
 
 function nextOf(
   current: Head,
@@ -173,7 +226,7 @@ function nextOf(
     rationale,
     version: current.version + 1,
     kind,
-    publishedAt: now < current.publishedAt ? current.publishedAt : now,
+    publishedAt: timeAfter(current, now),
     probabilities: proposal.probabilities ?? current.probabilities,
     frameworkHash: proposal.frameworkHash ?? current.frameworkHash,
     previousHash: current.hash,

@@ -59,23 +59,28 @@ export class UnansweredConditions extends DomainError {
 }
 
 /**
- * How a proposal answers the triggered conditions: each by a lower probability of the scenario that it
- * invalidates, or by a reason.
+ * How a proposal answers the triggered conditions: each by a reason, by a lower probability of the scenario that it
+ * invalidates, or because it reaffirms all probabilities.
  * @throws UnansweredConditions if one is left unanswered; DomainError `nothing-to-acknowledge` if a
  *   reason is given for a condition that needs no answer
  */
 export function answersTo(
   open: readonly OpenTrigger[],
   before: Probabilities,
-  proposed: { probabilities: Probabilities; acknowledges: readonly Acknowledgement[] },
+  proposed: {
+    probabilities: Probabilities;
+    acknowledges: readonly Acknowledgement[];
+    reaffirms: boolean;
+  },
 ): ConditionAnswer[] {
-  const { probabilities: after, acknowledges } = proposed;
+  const { probabilities: after, acknowledges, reaffirms } = proposed;
   requireOpen(open, acknowledges);
   const unanswered: OpenTrigger[] = [];
   const answers = open.flatMap((trigger): ConditionAnswer[] => {
     const { changeId, key, invalidates } = trigger;
     const reason = acknowledges.find(({ condition }) => condition === key)?.reason;
     if (reason !== undefined) return [{ changeId, key, way: 'acknowledged', reason }];
+    if (reaffirms) return [{ changeId, key, way: 'reaffirmed', reason: null }];
     if (after[invalidates] < before[invalidates]) {
       return [{ changeId, key, way: 'weight', reason: null }];
     }

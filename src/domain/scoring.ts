@@ -1,4 +1,9 @@
-import { type Fractions, SCENARIO_NAMES, type ScenarioName } from './probabilities.ts';
+import {
+  type ByScenario,
+  type Fractions,
+  SCENARIO_NAMES,
+  type ScenarioName,
+} from './probabilities.ts';
 
 export const SCORE_NAMES = ['brier', 'logarithmic', 'rankedProbability'] as const;
 export type ScoreName = (typeof SCORE_NAMES)[number];
@@ -15,17 +20,34 @@ export type Scores = Readonly<Record<ScoreName, number>>;
 /** The forecast without any knowledge: a third for each scenario. */
 export const UNIFORM: Fractions = { bear: 1 / 3, base: 1 / 3, bull: 1 / 3 };
 
-/** Scores a forecast, fractions that sum to 1, against the outcome. */
+/**
+ * Scores a forecast, fractions that sum to 1, against the outcome, in floating point. The scores of a version are
+ * exact: see version-scores.ts.
+ */
 export function scoresOf(forecast: Readonly<Fractions>, outcome: ScenarioName): Scores {
+  return {
+    ...errorsOf(forecast, 1, outcome),
+    logarithmic: -Math.log(forecast[outcome]) + 0, // + 0 turns -0 into 0
+  };
+}
+
+/**
+ * The Brier and the ranked probability score of a forecast whose parts sum to `whole`, times `whole`².
+ * @param forecast in whole numbers, the result is whole, too
+ */
+export function errorsOf(
+  forecast: ByScenario<number>,
+  whole: number,
+  outcome: ScenarioName,
+): Omit<Scores, 'logarithmic'> {
   const { bear, base, bull } = forecast;
   // Differences between the (cumulative) probabilities and the outcome.
-  const dBear = outcome === 'bear' ? bear - 1 : bear;
-  const dBase = outcome === 'base' ? base - 1 : base;
-  const dBull = outcome === 'bull' ? bull - 1 : bull;
+  const dBear = outcome === 'bear' ? bear - whole : bear;
+  const dBase = outcome === 'base' ? base - whole : base;
+  const dBull = outcome === 'bull' ? bull - whole : bull;
   const dUntilBase = dBear + dBase;
   return {
     brier: dBear * dBear + dBase * dBase + dBull * dBull,
-    logarithmic: -Math.log(forecast[outcome]) + 0, // + 0 turns -0 into 0
     rankedProbability: dBear * dBear + dUntilBase * dUntilBase,
   };
 }
@@ -35,6 +57,12 @@ export type Scored = { value: number; reason: null } | { value: null; reason: st
 
 const none = (reason: string): Scored => ({ value: null, reason });
 export const some = (value: number): Scored => ({ value, reason: null });
+
+/**
+ * A computed figure, rounded to twelve decimals: sums of weighted doubles are exact to about fourteen, and what lies beyond
+ * would read as a difference where there is none.
+ */
+export const figure = (value: number): number => Math.round(value * 1e12) / 1e12 + 0; // + 0 turns -0 into 0
 
 /** A score as JSON can write it. */
 export function finite(score: number): Scored {
@@ -50,7 +78,8 @@ export function skillOf(score: number, reference: number): Scored {
   if (!Number.isFinite(reference)) return none('the score of the reference is infinite');
   if (reference === 0) return none('the reference has a perfect score, so skill is undefined');
   if (!Number.isFinite(score)) return finite(score);
-  return some(1 - score / reference);
+  // One rounding for whole numbers, which 1 − S/S_ref would round twice.
+  return some((reference - score) / reference);
 }
 
 /** The scores and skill of a forecast that cannot be scored. */

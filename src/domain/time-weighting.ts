@@ -1,5 +1,4 @@
 import type { Horizon } from './framework.ts';
-import type { ByScenario, ScenarioName } from './probabilities.ts';
 import type { ScoreName, Scores } from './scoring.ts';
 
 /** The start of a day in UTC, in milliseconds since 1970. */
@@ -9,7 +8,7 @@ export const startOf = (day: string): number => Date.parse(`${day}T00:00:00.000Z
  * The share of the horizon during which each version was current, a fraction: from its publication, or the
  * start of the horizon, until the next version, the closing of the outlook or the end of the horizon.
  * @param publishedAt times in ascending order
- * @param closedAt null for an open outlook
+ * @param closedAt when the outcome became known, or the outlook was withdrawn; null for an open outlook
  */
 export function sharesOf(
   publishedAt: readonly Date[],
@@ -25,6 +24,12 @@ export function sharesOf(
   });
 }
 
+/** The share of a horizon that lies before the outcome became known: the most that forecasts can cover. */
+export function attainableShare(horizon: Horizon, knownAt: Date): number {
+  const [from, to] = [startOf(horizon.from), startOf(horizon.to)];
+  return Math.min(Math.max(0, knownAt.getTime() - from) / (to - from), 1);
+}
+
 /**
  * Sums up scores, weighted by how long each forecast was current. `timeWeighted` is Σ score × share of the
  * horizon (Metaculus). Read it with the `coverage`, the sum of the shares: uncovered time adds nothing.
@@ -37,58 +42,13 @@ export class TimeWeightedScores {
   /** @param share of the horizon during which the forecast was current; 0 adds nothing */
   add(share: number, { brier, logarithmic, rankedProbability }: Scores): void {
     if (share === 0) return; // otherwise an infinite score would count
-    this.addSum(share, {
-      brier: share * brier,
-      logarithmic: share * logarithmic,
-      rankedProbability: share * rankedProbability,
-    });
-  }
-
-  /** Adds scores that are already weighted and summed. */
-  addSum(share: number, scores: Scores): void {
     this.coverage += share;
-    this.timeWeighted.brier += scores.brier;
-    this.timeWeighted.logarithmic += scores.logarithmic;
-    this.timeWeighted.rankedProbability += scores.rankedProbability;
+    this.timeWeighted.brier += share * brier;
+    this.timeWeighted.logarithmic += share * logarithmic;
+    this.timeWeighted.rankedProbability += share * rankedProbability;
   }
 
   mean(name: ScoreName): number {
     return this.timeWeighted[name] / this.coverage;
   }
-}
-
-/**
- * Sums over the forecasts within a horizon that do not depend on the outcome: with the shares w of the
- * horizon during which they were current, Σ w and, per scenario, Σ w p, Σ w p² and −Σ w ln p.
- */
-export type ForecastSums = {
-  share: number;
-  weighted: ByScenario<number>;
-  squared: ByScenario<number>;
-  surprise: ByScenario<number>;
-};
-
-/** Σ w × score of such forecasts for an outcome: the definitions of {@link scoresOf}, multiplied out. */
-export function scoresOfSums(
-  { share, weighted, squared, surprise }: ForecastSums,
-  outcome: ScenarioName,
-): Scores {
-  // Σ w (F − 1)² if F includes the event, else Σ w F²; the second F is 1 − p of bull.
-  const untilBear = errorOf(squared.bear, weighted.bear, share, outcome === 'bear');
-  const untilBase = errorOf(squared.bull, weighted.bull, share, outcome === 'bull');
-  return {
-    brier: squared.bear + squared.base + squared.bull - 2 * weighted[outcome] + share,
-    logarithmic: surprise[outcome],
-    rankedProbability: untilBear + untilBase,
-  };
-}
-
-/** Σ w (p − o)². */
-export function errorOf(
-  squared: number,
-  weighted: number,
-  share: number,
-  happened: boolean,
-): number {
-  return happened ? squared - 2 * weighted + share : squared;
 }

@@ -1,5 +1,10 @@
 import { hashVersion, type VersionKind } from './hash-chain.ts';
-import { type Probabilities, type ScenarioName, sumFault } from './probabilities.ts';
+import {
+  type Probabilities,
+  SCENARIO_NAMES,
+  type ScenarioName,
+  sumFault,
+} from './probabilities.ts';
 
 /** A version as found in the database, possibly altered. */
 export type FoundVersion = {
@@ -29,6 +34,10 @@ export function versionFault(before: FoundVersion | null, found: FoundVersion): 
   if (found.version !== due) return `is out of sequence: version ${due} is missing`;
   const sum = sumFault(found.points);
   if (sum) return `has probabilities that do not sum to 1: ${sum.detail}`;
+  if (before && keepsProbabilities(found.kind)) {
+    const isKept = SCENARIO_NAMES.every((name) => before.points[name] === found.points[name]);
+    if (!isKept) return `is ${found.kind} but changes the probabilities`;
+  }
   if (before && found.publishedAt < before.publishedAt) {
     return `was published at ${found.publishedAt.toISOString()}, before the previous version`;
   }
@@ -49,3 +58,6 @@ export function versionFault(before: FoundVersion | null, found: FoundVersion): 
   });
   return hash === found.hash ? null : `has the hash ${found.hash}, but its content has ${hash}`;
 }
+
+const keepsProbabilities = (kind: VersionKind): boolean =>
+  kind === 'reaffirmed' || kind === 'withdrawn';

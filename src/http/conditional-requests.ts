@@ -44,8 +44,8 @@ export function addETags(app: FastifyInstance): void {
     const read = request.method === 'GET' || request.method === 'HEAD';
     const body = typeof payload === 'string' || Buffer.isBuffer(payload) ? payload : null;
     if (body === null || reply.statusCode >= 300) return payload;
-    // Besides reads, only the response to a create, put or patch is a representation.
-    if (!read && reply.statusCode !== 201 && !['PATCH', 'PUT'].includes(request.method))
+    // Besides reads, only the response to a create, put, patch or delete is a representation.
+    if (!read && reply.statusCode !== 201 && !['PATCH', 'PUT', 'DELETE'].includes(request.method))
       return payload;
     const etag = String(reply.getHeader('etag') ?? `"${digestOf(body)}"`);
     reply.header('etag', etag);

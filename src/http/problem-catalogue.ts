@@ -76,6 +76,13 @@ export const PROBLEMS = {
     meaning: 'The outlook is resolved, void or withdrawn, so it can no longer change.',
     mend: 'Create a new outlook for a new view.',
   },
+  'horizon-ended': {
+    status: 409,
+    title: 'The horizon is over',
+    meaning:
+      'The last day of the horizon is over, so forecasts of it are no longer accepted: no version, no framework, no view and no consensus. Nothing was stored.',
+    mend: 'Record the outcome with POST /v1/outlooks/{slug}/resolution. Evidence and a withdrawal are still accepted. For a later horizon, create a new outlook.',
+  },
   'already-resolved': {
     status: 409,
     title: 'The outlook is already resolved',
@@ -92,8 +99,9 @@ export const PROBLEMS = {
   'no-views': {
     status: 409,
     title: 'No analyst holds a view',
-    meaning: 'A consensus pools the views of analysts, and this outlook has none.',
-    mend: 'Record a view with PUT /v1/outlooks/{slug}/views/me.',
+    meaning:
+      'A consensus pools the views that analysts hold, and this outlook has none: nobody recorded one, all are withdrawn, or all are older than `maxAge`.',
+    mend: 'Record a view with PUT /v1/outlooks/{slug}/views/me. If views are too old for `maxAge`, choose a greater one or leave it out.',
   },
   'no-weights': {
     status: 409,
@@ -144,7 +152,7 @@ export const PROBLEMS = {
     status: 422,
     title: 'The revision changes nothing',
     meaning: 'The request equals the current version, so there is nothing to publish.',
-    mend: 'Change a probability or the framework.',
+    mend: 'Change a probability or the framework. To publish the same probabilities with a new rationale, send `"reaffirm": true`.',
   },
   'idempotency-key-reused': {
     status: 422,
@@ -157,7 +165,7 @@ export const PROBLEMS = {
     status: 422,
     title: 'The resolution needs a reason',
     meaning:
-      'A reason is required to resolve an outlook before its horizon ends, to declare it void, or to correct a resolution. Nothing was stored.',
+      'A reason is required to resolve an outlook before its horizon ends or before the last close of the horizon is in, to declare it void, to correct or take back a resolution, and to state an earlier `knownAt`. Nothing was stored.',
     mend: 'Send the reason as `reason`. It is shown with the resolution.',
   },
   'outcome-contradicted': {
@@ -192,7 +200,7 @@ export const PROBLEMS = {
     title: 'A triggered condition needs an answer',
     meaning:
       'A condition that invalidates a scenario has been triggered, and no version has answered it yet. The next version must answer it. Nothing was stored.',
-    mend: 'For each entry of `conditions`, lower the probability of the scenario that it invalidates, or add `{"condition": "<its key>", "reason": "why the probability stays"}` to `acknowledges`.',
+    mend: 'For each entry of `conditions`, lower the probability of the scenario that it invalidates, or add `{"condition": "<its key>", "reason": "why the probability stays"}` to `acknowledges`. `"reaffirm": true` answers all of them and keeps all probabilities.',
   },
   'internal-error': {
     status: 500,
@@ -246,6 +254,7 @@ const DOMAIN_PROBLEMS: Record<DomainErrorCode, ProblemCode> = {
   'webhook-not-found': 'not-found',
   'unknown-outlook': 'invalid-request',
   'no-change': 'no-change',
+  'reaffirmation-refused': 'invalid-request',
   'condition-unanswered': 'condition-unanswered',
   'nothing-to-acknowledge': 'invalid-request',
   'condition-not-found': 'not-found',
@@ -269,6 +278,8 @@ const DOMAIN_PROBLEMS: Record<DomainErrorCode, ProblemCode> = {
   'no-weights': 'no-weights',
   'no-pool': 'no-pool',
   'outlook-closed': 'outlook-closed',
+  'horizon-ended': 'horizon-ended',
+  'horizon-over': 'invalid-request',
 };
 
 export function domainProblem(code: DomainErrorCode): ProblemCode {

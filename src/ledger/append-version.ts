@@ -7,14 +7,14 @@ export const APPEND_VERSIONS = {
   text: `with version as (
       insert into outlook_versions (outlook_id, version, kind, framework_id, bear_bps, base_bps,
         bull_bps, author_id, rationale, recorded_at, hash, previous_hash, consensus_method,
-        consensus_weights)
+        consensus_weights, consensus_max_age)
       select outlook_id, version, kind, framework_id, bear, base, bull, author_id, rationale,
         recorded_at, decode(hash, 'hex'), decode(previous_hash, 'hex'), consensus_method,
-        consensus_weights
+        consensus_weights, consensus_max_age
       from json_to_recordset($1) as given (outlook_id bigint, version int, kind text,
         framework_id bigint, bear int, base int, bull int, author_id uuid, rationale text,
         recorded_at timestamptz, hash text, previous_hash text, consensus_method text,
-        consensus_weights text)
+        consensus_weights text, consensus_max_age int)
       order by outlook_id, version
       returning outlook_id, version, recorded_at)
     insert into events (kind, outlook_id, version, recorded_at, data)
@@ -30,7 +30,7 @@ export type VersionToAppend = {
   next: NewVersion;
   frameworkId: number;
   before: Probabilities | null;
-  consensus?: Pick<PublishedConsensus, 'method' | 'weights'> | undefined;
+  consensus?: Pick<PublishedConsensus, 'method' | 'weights' | 'maxAge'> | undefined;
 };
 
 /**
@@ -55,6 +55,7 @@ export async function appendVersions(
     previous_hash: next.previousHash && hexOf(next.previousHash),
     consensus_method: consensus?.method,
     consensus_weights: consensus?.weights,
+    consensus_max_age: consensus?.maxAge,
   }));
   const events = appended.map(({ outlookId, next, before }) => ({
     outlook_id: outlookId,

@@ -1,5 +1,5 @@
 import { DomainError } from '../domain/errors.ts';
-import { STALE_AFTER_DAYS } from '../domain/resolution.ts';
+import { STALE_AFTER_DAYS } from '../domain/outcome.ts';
 import type { Dating, Frequency, Observation } from '../domain/series.ts';
 import { startOf } from '../domain/time-weighting.ts';
 import type { Session } from '../postgres/pool.ts';
@@ -75,6 +75,22 @@ export async function lastCloseBefore(
 ): Promise<Observation | null> {
   const [last] = await query(session, series, ['before', day], { asOf, limit: 1 });
   return last ?? null;
+}
+
+/** When the value of a close was first recorded. */
+export async function closeRecordedAt(
+  session: Session,
+  { id, frequency, dated }: ClosesSeries,
+  { date, value }: Observation,
+): Promise<Date> {
+  const { rows } = await session.query<{ at: Date }>(
+    `select min(recorded_at) as at from observations
+      where series_id = $1 and date between $4::date - case $3 when 'start' then 366 else 0 end and $4::date
+        and period_end(date, $2, $3) = $4::date and value = $5`,
+    [id, frequency, dated, date, value],
+  );
+  if (!rows[0]) throw new Error(`the close of ${date} is missing`);
+  return rows[0].at;
 }
 
 const DAY = 86_400_000;

@@ -1,4 +1,5 @@
 import {
+  daysAfter,
   type Consensus,
   consensusOf,
   normalised,
@@ -9,33 +10,38 @@ import {
 import { DomainError } from '../domain/errors.ts';
 import type { PublishedConsensus } from '../domain/outlook.ts';
 import type { Session } from '../postgres/pool.ts';
-import { readSkills } from './track-records.ts';
-import { listViews, type View } from './views.ts';
+import { readSkills } from './forecast-sums.ts';
+import { type HeldView, listViews } from './views.ts';
 
 /** The consensus of an outlook's views, and the weight of each. */
 export type PooledViews = {
   consensus: Consensus;
   /** The weights sum to 1. */
-  views: readonly (View & { weight: number })[];
+  views: readonly (HeldView & { weight: number })[];
+  /** When the first of the views ages out of the consensus; null if none does. */
+  until: Date | null;
+};
+
+/** How to pool views: as they were `asOf`, or are `now` if that is null. */
+export type Pooling = Pick<PublishedConsensus, 'method' | 'weights' | 'maxAge'> & {
+  asOf: Date | null;
+  now: Date;
 };
 
 /**
- * Pools the views of an outlook: the current ones, or those at a given time, weighted by the track records at that time.
+ * Pools the views that analysts hold of an outlook: the current ones, or those at a given time, weighted by the track
+ * records at that time. Views that were older than `maxAge` then are left out.
  * @throws DomainError `no-views`, `no-weights` if no view has any weight, or `no-pool` if the logarithmic pool
  *   does not exist
  */
 export async function readConsensus(
   session: Session,
   slug: string,
-  { method, weights, asOf }: Pick<PublishedConsensus, 'method' | 'weights'> & { asOf: Date | null },
+  { method, weights, maxAge, asOf, now }: Pooling,
 ): Promise<PooledViews> {
-  const views = await listViews(session, slug, { asOf, after: null, limit: null });
-  if (views.length === 0) {
-    throw new DomainError(
-      'no-views',
-      `No analyst has a view of "${slug}"${asOf ? ' as of that time' : ''}.`,
-    );
-  }
+  const since = maxAge === null ? null : daysAfter(asOf ?? now, -maxAge);
+  const views = await listViews(session, slug, { asOf, since, after: null, limit: null });
+  if (views.length === 0) throw noViews(slug, maxAge, asOf);
   const shares = normalised(await weigh(session, views, weights, asOf));
   if (!shares) {
     throw new DomainError(
@@ -54,12 +60,23 @@ export async function readConsensus(
   return {
     consensus,
     views: views.map((view, index) => ({ ...view, weight: shares[index] ?? 0 })),
+    until: asOf === null && maxAge !== null ? daysAfter(oldestOf(views), maxAge) : null,
   };
 }
 
+function noViews(slug: string, maxAge: number | null, asOf: Date | null): DomainError {
+  const age =
+    maxAge === null ? '' : ` that is at most ${maxAge} ${maxAge === 1 ? 'day' : 'days'} old`;
+  const time = asOf ? ' as of that time' : '';
+  return new DomainError('no-views', `No analyst holds a view of "${slug}"${age}${time}.`);
+}
+
+const oldestOf = (views: readonly HeldView[]): Date =>
+  new Date(Math.min(...views.map(({ recordedAt }) => recordedAt.getTime())));
+
 async function weigh(
   session: Session,
-  views: readonly View[],
+  views: readonly HeldView[],
   weights: PoolWeights,
   asOf: Date | null,
 ): Promise<number[]> {

@@ -1,7 +1,9 @@
 import type pg from 'pg';
 import { DomainError } from '../domain/errors.ts';
 import type { Provenance } from '../domain/framework.ts';
+import type { OutlookStatus } from '../domain/outlook.ts';
 import type { Session } from '../postgres/pool.ts';
+import { noteContradictions, OUTLOOKS_BETWEEN_CLOSES } from './contradictions.ts';
 import { evaluateDrawdowns } from './drawdowns.ts';
 import { evaluateConditions } from './evaluate-conditions.ts';
 import type { Arrival } from './figures.ts';
@@ -130,22 +132,28 @@ async function appendVintages(
 }
 
 async function evaluateArrival(session: Session, arrival: Arrival): Promise<string[]> {
-  // Locked in the order of ids, which avoids deadlocks. A revision waits, and then sees the new states.
-  const { rows } = await session.query<{ id: number }>(
-    `select id from outlooks
-      where status = 'open' and id in (
+  // Locked in the order of ids, which avoids deadlocks. A revision waits, and then sees the new states. A resolution waits
+  // or was there first: the status is the one after the lock.
+  const { rows } = await session.query<{ id: number; status: OutlookStatus }>(
+    `select id, status from outlooks
+      where id in (
         select o.id from condition_comparisons p
           join frameworks f on f.id = p.framework_id
           join outlooks o on o.id = f.outlook_id and o.framework_id = f.id
-         where p.series_id = $1
+         where p.series_id = $1 and o.status = 'open'
         union
         select o.id from instruments i join outlooks o on o.instrument_id = i.id
-         where i.closes_id = $1)
+         where i.closes_id = $1 and o.status = 'open'
+        union
+        ${OUTLOOKS_BETWEEN_CLOSES})
       order by id for no key update`,
-    [arrival.series.id],
+    [arrival.series.id, arrival.changed.map(({ date }) => date)],
   );
-  if (rows.length === 0) return [];
-  const ids = rows.map(({ id }) => id);
-  const judged = await evaluateConditions(session, ids, arrival);
-  return [...new Set([...judged, ...(await evaluateDrawdowns(session, ids, arrival))])];
+  const open = rows.filter(({ status }) => status === 'open').map(({ id }) => id);
+  const closed = rows.filter(({ status }) => status !== 'open').map(({ id }) => id);
+  const slugs = await noteContradictions(session, closed, arrival);
+  if (open.length === 0) return slugs;
+  slugs.push(...(await evaluateConditions(session, open, arrival)));
+  slugs.push(...(await evaluateDrawdowns(session, open, arrival)));
+  return [...new Set(slugs)];
 }

@@ -31,6 +31,8 @@ export type RevisionRequest = {
   acknowledges: readonly Acknowledgement[];
   /** The consensus, if the probabilities are one. */
   consensus?: PublishedConsensus | undefined;
+  /** Keeps the probabilities; see {@link decideRevision}. */
+  reaffirms?: boolean | undefined;
   /** Ends the outlook; see {@link decideRevision}. */
   withdraws?: true | undefined;
 };
@@ -84,7 +86,7 @@ export function reviser(cache: FrameworkCache, now: () => Date): Reviser {
   };
 }
 
-/** Whether a revision appends nothing but a version with new probabilities. */
+/** Whether a revision appends nothing but a version with new or reaffirmed probabilities. */
 export function isPlain(request: RevisionRequest): boolean {
   const { framework, evidence, acknowledges, consensus, withdraws } = request;
   if (framework !== undefined || consensus !== undefined || withdraws !== undefined) return false;

@@ -1,6 +1,16 @@
 import type { VNode } from 'preact';
 import type { z } from 'zod';
-import { percent, points, SCENARIO_TITLES, sharesOf } from '../charts/text.ts';
+import {
+  ANSWERS,
+  historySentence,
+  percent,
+  points,
+  roundedPercent,
+  SCENARIO_TITLES,
+  sharesOf,
+} from '../charts/text.ts';
+import type { ClimatologyDocument } from '../api/climatology.ts';
+import { lastDayOf } from '../domain/horizon.ts';
 import { SCENARIO_NAMES, type ScenarioName } from '../domain/probabilities.ts';
 import type { outlook as outlookSchema } from '../api/schemas/outlooks.ts';
 import { Badge, Chart, Day, Moment, Prose, Section, Table, Text } from './parts.tsx';
@@ -14,7 +24,7 @@ export function Heading({ outlook }: { outlook: Outlook }): VNode {
     <div class="heading">
       <p class="overline">
         <Text>{instrument.name}</Text> ({instrument.symbol}) · <Day day={horizon.from} /> to{' '}
-        <Day day={horizon.to} /> · <Badge kind={status}>{status}</Badge>
+        <Day day={lastDayOf(horizon)} /> · <Badge kind={status}>{status}</Badge>
       </p>
       <h1 dir="auto">{outlook.title}</h1>
       <p>
@@ -51,9 +61,17 @@ function Resolution({ resolution }: { resolution: NonNullable<Outlook['resolutio
   );
 }
 
-/** The probabilities and the text of each scenario. */
-export function CurrentVersion({ outlook }: { outlook: Outlook }): VNode {
+/**
+ * The probabilities and the text of each scenario.
+ * @param history what history alone says; null without return bands
+ */
+export function CurrentVersion(props: {
+  outlook: Outlook;
+  history: ClimatologyDocument | null;
+}): VNode {
+  const { outlook, history } = props;
   const { slug, version, scenarios, directions, change, probabilities } = outlook;
+  const shares = history?.probabilities;
   const directionsOf = (direction: string) =>
     SCENARIO_NAMES.filter((name) => scenarios[name].direction === direction);
   return (
@@ -66,15 +84,24 @@ export function CurrentVersion({ outlook }: { outlook: Outlook }): VNode {
       />
       <Table
         caption="Scenarios"
-        columns={['Scenario', 'Probability', 'Change', 'Likely outcome', 'Conditions']}
+        columns={[
+          'Scenario',
+          'Probability',
+          ...(shares ? ['History alone'] : []),
+          'Change',
+          'Likely outcome',
+          'Conditions',
+        ]}
         rows={SCENARIO_NAMES.map((name) => [
           <ScenarioHead name={name} title={scenarios[name].title} />,
           <strong>{percent(probabilities[name])}</strong>,
+          ...(shares ? [roundedPercent(shares[name])] : []),
           change.deltas ? points(change.deltas[name]) : '–',
           <Text>{scenarios[name].outcome}</Text>,
           <Text>{scenarios[name].conditions}</Text>,
         ])}
       />
+      {history && <p>{historySentence(history)}</p>}
       <Table
         caption="Directions"
         columns={['Direction', 'Probability', 'Comment']}
@@ -148,8 +175,7 @@ export function LastChange({ outlook }: { outlook: Outlook }): VNode {
           <ul>
             {answers.map(({ condition, way, reason }) => (
               <li>
-                <code>{condition}</code>:{' '}
-                {way === 'weight' ? 'by a lower probability' : 'acknowledged'}
+                <code>{condition}</code>: {ANSWERS[way]}
                 {reason !== null && (
                   <>
                     {' – '}
@@ -164,7 +190,8 @@ export function LastChange({ outlook }: { outlook: Outlook }): VNode {
       {consensus && (
         <p>
           Version {version} pools {consensus.views.length} views ({consensus.method}, weights:{' '}
-          {consensus.weights}):{' '}
+          {consensus.weights}
+          {consensus.maxAge !== null && `, at most ${consensus.maxAge} days old`}):{' '}
           {consensus.views.map(({ analyst, weight }, index) => (
             <>
               {index > 0 && ', '}

@@ -1,4 +1,5 @@
 import type { VNode } from 'preact';
+import type { ClimatologyDocument } from '../api/climatology.ts';
 import { sharesOf } from '../charts/text.ts';
 import { Endnotes, Headwinds, Metrics, Positioning, Risks, Summary } from './framework.tsx';
 import type { Head } from './layout.tsx';
@@ -31,6 +32,8 @@ export type OutlookPageData = {
   etag: string | null;
   /** The time that the page shows; null for now. */
   asOf: string | null;
+  /** Whether the horizon is over now, so that the outlook takes no revision. */
+  isOver: boolean;
   /** A short digest of the charts' content, so that their URLs change with it; null if it never changes. */
   pictures: string | null;
   /** The day in the date picker. */
@@ -39,6 +42,8 @@ export type OutlookPageData = {
   olderThan: number | null;
   conditions: readonly Condition[];
   drawdown: Drawdown | null;
+  /** What history alone says; null without return bands. */
+  history: ClimatologyDocument | null;
   /** Null on the page of a past version. */
   evidence: { items: readonly Evidence[]; hasMore: boolean } | null;
   scores: Scores | null;
@@ -92,7 +97,7 @@ export function OutlookPage({ data }: { data: OutlookPageData }): VNode {
           {scores && <a href="#scores">Scores</a>}
         </nav>
         {diff && <Comparison diff={diff} />}
-        <CurrentVersion outlook={outlook} />
+        <CurrentVersion outlook={outlook} history={data.history} />
         <LastChange outlook={outlook} />
         {scores && <ScoreTable scores={scores} slug={slug} pictures={data.pictures} />}
         <Summary summary={outlook.summary} />
@@ -120,7 +125,7 @@ export function OutlookPage({ data }: { data: OutlookPageData }): VNode {
         <Endnotes outlook={outlook} />
         <FormatLinks slug={slug} version={outlook.version} />
       </Live>
-      {etag !== null && outlook.status === 'open' && (
+      {etag !== null && outlook.status === 'open' && !data.isOver && (
         <Revise
           outlook={outlook}
           etag={etag}

@@ -11,6 +11,7 @@ import { UNIFORM } from '../domain/scoring.ts';
 import { digestOf } from '../http/conditional-requests.ts';
 import { representCondition } from '../api/conditions.ts';
 import { requireOtherVersion, representDiff } from '../api/diffs.ts';
+import { readHistory } from '../api/climatology.ts';
 import { measureDrawdown, representDrawdown } from '../api/drawdown.ts';
 import { representEvidence } from '../api/evidence.ts';
 import { Problem } from '../http/problems.ts';
@@ -38,7 +39,7 @@ export async function readOutlookPage(
   ledger: PageReadDeps,
   name: string,
   asked: Omit<z.output<typeof outlookPageQuery>, 'asOf'> & { asOf: Date | undefined },
-): Promise<Omit<OutlookPageData, 'day'>> {
+): Promise<Omit<OutlookPageData, 'day' | 'isOver'>> {
   const { pool, versions } = ledger;
   const { version, asOf, against, olderThan } = asked;
   const which = version === undefined ? (asOf ? { asOf } : 'newest') : { version };
@@ -47,10 +48,11 @@ export async function readOutlookPage(
   const outlook = representOutlook(found);
   const isCurrent = which === 'newest';
   const moment = isCurrent ? undefined : (asOf ?? found.publishedAt);
-  const [entries, conditions, drawdown, evidence, scores, diff] = await Promise.all([
+  const [entries, conditions, drawdown, history, evidence, scores, diff] = await Promise.all([
     listVersions(pool, name, { before: olderThan ?? null, limit: VERSIONS + 1 }),
     isCurrent ? readConditions(pool, name, null) : [],
     readDrawdown(ledger, found, moment),
+    readHistory(pool, found, moment ?? null),
     isCurrent ? listEvidence(pool, name, { before: null, limit: EVIDENCE + 1 }) : null,
     isCurrent && found.resolution ? readScorable(pool, name, null) : null,
     readDiff(ledger, found, against),
@@ -69,6 +71,7 @@ export async function readOutlookPage(
       ? conditions.map(representCondition)
       : outlook.invalidationConditions.map((one) => ({ ...one, lastChange: null })),
     drawdown,
+    history,
     evidence: evidence && {
       items: evidence.slice(0, EVIDENCE).map(representEvidence),
       hasMore: evidence.length > EVIDENCE,

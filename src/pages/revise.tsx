@@ -68,6 +68,10 @@ export function Revise(props: {
             ))}
           </fieldset>
           <label>
+            <input type="checkbox" name="reaffirm" autocomplete="off" />
+            Reaffirm the current probabilities, which answers every triggered condition
+          </label>
+          <label>
             Why
             <textarea name="rationale" rows={4} maxlength={20_000} required />
           </label>

@@ -187,6 +187,14 @@ describe('a drawdown', () => {
     expect(await peaks('minDepth=1')).toEqual([]);
   });
 
+  test('lists an episode of exactly the depth, as its label says', async () => {
+    const { slug, series } = await prepare();
+    await observe(series, { '2026-04-01': 33.3, '2026-04-02': 29.97 });
+    const found = await read(slug, 'minDepth=0.1');
+    expect(found).toMatchObject({ depth: 0.1, label: { key: 'correction' } });
+    expect(found.episodes).toMatchObject([{ peakDate: '2026-04-01', depth: 0.1 }]);
+  });
+
   test('as of a given time uses the closes and labels known then', async () => {
     const { slug, series } = await prepare();
     await observe(series, { '2026-04-01': 100, '2026-04-02': 70 });

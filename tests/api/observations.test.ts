@@ -257,7 +257,7 @@ test('any batches, in any order and repeated, read back as they were known at ea
   const batch = fc.uniqueArray(
     fc.record({
       day: fc.integer({ min: 0, max: 5 }),
-      value: fc.constantFrom(1, 2, -0.5, 1e300, null),
+      value: fc.constantFrom(1, 2, -0.5, 2 ** 53 - 1, null),
     }),
     { selector: ({ day }) => day, minLength: 1, maxLength: 6 },
   );
@@ -331,7 +331,7 @@ describe('observations in CSV', () => {
     ['a header alone', 'date,value\n', { '/observations': 'must have at least 1 entry' }],
     [
       'faults by line and column, all at once',
-      'date,value\n2026-02-30,1\n2026-11-17,"1,234.5"\n2026-11-18,.\n2026-11-19, 4\n2026-11-19,1e999\n2026-11-20\n',
+      'date,value\n2026-02-30,1\n2026-11-17,"1,234.5"\n2026-11-18,.\n2026-11-19, 4\n2026-11-19,1e999\n2026-11-20\n2026-11-21,9007199254740993\n2026-11-22,-1e-400\n2026-11-23,0.0e-999\n',
       {
         '/observations/0/date': 'line 2, column date: must be a valid date, such as 2026-03-31',
         '/observations/1/value':
@@ -342,7 +342,12 @@ describe('observations in CSV', () => {
           'line 5, column value: " 4" is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value',
         '/observations/4/date':
           'line 6, column date: repeats the date of line 5: send each day once',
-        '/observations/4/value': 'line 6, column value: must be a finite number, such as 2793.3',
+        '/observations/4/value':
+          'line 6, column value: 1e999 is beyond ±9007199254740991, up to which JSON numbers are exact: use a larger unit',
+        '/observations/6/value':
+          'line 8, column value: 9007199254740993 is beyond ±9007199254740991, up to which JSON numbers are exact: use a larger unit',
+        '/observations/7/value':
+          'line 9, column value: -1e-400 is too small for a JSON number, which would be 0: send 0 or use a smaller unit',
         '/observations/5': 'line 7: has 1 columns, but the header has 2',
         '/observations/5/value':
           'line 7, column value: "" is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value; to retract a value, send {"date": …, "value": null} as JSON',
@@ -421,11 +426,24 @@ test.for<[string, unknown, Record<string, string>]>([
   expect(await stored(ledger)).toEqual(before);
 });
 
-test('a number too large for any is refused as it is written', async () => {
-  const text = '{"observations":[{"date":"2026-11-17","value":1e999}]}';
-  expect(faultsOf((await post(text)).json())).toEqual({
-    '/observations/0/value': 'must be a finite number, such as 2793.3',
+test('a number that a double cannot stand for is refused as it is written, with all other faults', async () => {
+  const rows = ['1e999', '9007199254740993', '-1e-400', '"1"', '9007199254740991', '0e-400'];
+  const text = `{"observations":[${rows
+    .map((value, index) => `{"date":"${dayAt(index)}","value":${value}}`)
+    .join()}]}`;
+  const before = await stored(ledger);
+  const refused = await post(text);
+  expect(refused.json()).toMatchObject({ type: '/problems/invalid-request', status: 422 });
+  expect(faultsOf(refused.json())).toEqual({
+    '/observations/0/value':
+      '1e999 is beyond ±9007199254740991, up to which JSON numbers are exact: use a larger unit',
+    '/observations/1/value':
+      '9007199254740993 is beyond ±9007199254740991, up to which JSON numbers are exact: use a larger unit',
+    '/observations/2/value':
+      '-1e-400 is too small for a JSON number, which would be 0: send 0 or use a smaller unit',
+    '/observations/3/value': 'must be a number without quotes, such as 2793.3',
   });
+  expect(await stored(ledger)).toEqual(before);
 });
 
 test('a body may be larger than others, and has a limit', async () => {

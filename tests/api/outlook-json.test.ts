@@ -34,10 +34,22 @@ const versions: fc.Arbitrary<OutlookVersion> = fc
     evidence: [{ id: author.id, headline: '"probability":0' }],
     answers: [{ condition: 'a', way: 'acknowledged', reason: 'R' }],
     consensus: given.isPooled
-      ? { method: 'linear', weights: 'equal', views: [{ analyst: author, version: 1, weight: 1 }] }
+      ? {
+          method: 'linear',
+          weights: 'equal',
+          maxAge: 30,
+          views: [{ analyst: author, version: 1, weight: 1 }],
+        }
       : null,
     resolution: given.isResolved
-      ? { number: 1, outcome: 'bear', realisedReturn: -0.2, reason: null, resolvedAt: new Date(0) }
+      ? {
+          number: 1,
+          outcome: 'bear',
+          realisedReturn: -0.2,
+          knownAt: new Date(0),
+          reason: null,
+          resolvedAt: new Date(0),
+        }
       : null,
     latestVersion: 3,
     version: given.version,

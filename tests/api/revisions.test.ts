@@ -113,7 +113,12 @@ test('the current probabilities are not a revision', async () => {
   expect(refused.json()).toMatchObject({
     type: '/problems/no-change',
     detail: 'The request equals version 1.',
-    errors: [{ pointer: '/probabilities', detail: 'equals version 1; change something' }],
+    errors: [
+      {
+        pointer: '/probabilities',
+        detail: 'equals version 1; change something, or send "reaffirm": true to stand by it',
+      },
+    ],
   });
   expect(await stored(ledger)).toEqual(before);
 });

@@ -43,6 +43,7 @@ type Scores = {
   resolution: object | null;
   outlook: {
     coverage: number | null;
+    skillCoverage: number | null;
     timeWeighted: Named;
     mean: Named;
     skill: Named;
@@ -91,6 +92,23 @@ describe('the scores', () => {
     ]);
   });
 
+  test('of one version that was current throughout are exactly its own', async () => {
+    await create();
+    at(10);
+    await resolve('bear');
+    const { outlook, versions } = await scores();
+    // By hand: 0.7² + 0.45² + 0.25², and 0.7² + 0.25².
+    const own = { brier: 0.755, logarithmic: 1.203972804325936, rankedProbability: 0.5525 };
+    expect(versions[0]?.scores).toEqual(own);
+    expect(outlook).toMatchObject({
+      coverage: 1,
+      timeWeighted: own,
+      mean: own,
+      skill: { brier: -0.1325, rankedProbability: 0.0055 },
+      skillCoverage: 1,
+    });
+  });
+
   test('of an outlook weigh each version by how long it was current', async () => {
     await create();
     at(2);
@@ -130,17 +148,21 @@ describe('the scores', () => {
     at(3);
     await resolve('bear');
     const { outlook } = await scores();
-    expect(outlook).toMatchObject({ coverage: near(0.3), mean: { brier: near(0.755) } });
+    expect(outlook).toMatchObject({
+      coverage: near(0.3),
+      attainableCoverage: near(0.3),
+      mean: { brier: near(0.755) },
+    });
   });
 
   test('of an outlook that had no version within its horizon are null', async () => {
-    at(11);
     await create();
-    at(12);
+    at(-1);
     await resolve('bear');
     const { outlook, versions } = await scores();
     expect(outlook).toMatchObject({
       coverage: 0,
+      attainableCoverage: 0,
       mean: { brier: null },
       missing: expect.arrayContaining([
         { pointer: '/mean/brier', reason: 'no version was current during the horizon' },
@@ -164,6 +186,8 @@ describe('skill', () => {
       reason: 'the first version has no previous version',
     });
     expect(outlook.skill.brier).toEqual(near(1 - 0.38 / 0.755));
+    // The mean is that of both versions, (0.755 + 0.38) ÷ 2; the skill compares the second half.
+    expect(outlook).toMatchObject({ mean: { brier: 0.5675 }, coverage: 1, skillCoverage: 0.5 });
   });
 
   test('against a fixed distribution', async () => {
@@ -183,16 +207,16 @@ describe('skill', () => {
   test.each([
     [
       'chance',
-      'must be uniform, previous or three fractions for bear, base and bull, such as 0.3,0.45,0.25',
+      'must be uniform, previous, climatology or three fractions for bear, base and bull, such as 0.3,0.45,0.25',
     ],
     [
       '0.5,0.5',
-      'must be uniform, previous or three fractions for bear, base and bull, such as 0.3,0.45,0.25',
+      'must be uniform, previous, climatology or three fractions for bear, base and bull, such as 0.3,0.45,0.25',
     ],
     ['0.5,0.3,0.3', 'sums to 1.1; take 0.1 away'],
     [
       '0.33333,0.33333,0.33334',
-      'bear has more than four decimals; the smallest step is 0.0001, so write 0.3333',
+      'bull has more than four decimals; write 0.3334, so that the three sum to 1: 0.3333 + 0.3333 + 0.3334',
     ],
     ['5,3,2', 'bear probabilities are fractions: 5 % is 0.05'],
   ])('against %s is refused', async (reference, detail) => {

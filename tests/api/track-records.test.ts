@@ -15,6 +15,7 @@ import {
 type Bucket = {
   from: number;
   n: number;
+  weight: number;
   predictedMean: number;
   realisedRate: number;
   interval: { low: number; high: number };
@@ -24,8 +25,11 @@ type Parts = Record<'reliability' | 'resolution' | 'uncertainty' | 'withinBucket
 type TrackRecord = {
   analyst: { id: string; name: string } | null;
   n: number;
+  nEffective: number;
+  clusters: number;
   isSmall: boolean;
   coverage: number;
+  attainableCoverage: number;
   counts: object;
   scores: { brier: Mean; logarithmic: Mean; rankedProbability: Mean };
   missing: { pointer: string; reason: string }[];
@@ -76,9 +80,15 @@ describe('a simulated history of 240 outlooks, posted through the API', () => {
   const CASES = simulateCases(240, randomNumbers(20_261_125));
   let desks: Awaited<ReturnType<typeof startDesks<Forecaster>>>;
   const start = Date.UTC(2026, 11, 1);
+  // An outlook a day, each over 20 days: none overlaps another on its instrument.
+  const INSTRUMENTS = 24;
 
   beforeAll(async () => {
     desks = await startDesks(FORECASTERS);
+    for (let number = 0; number < INSTRUMENTS; number += 1) {
+      const instrument = { symbol: `I${number}`, name: 'N', kind: 'index' };
+      await send(desks.ledger, 'POST', '/v1/instruments', instrument);
+    }
     for (const [index, one] of CASES.entries()) await post(index, one);
   });
   afterAll(() => desks.ledger.close());
@@ -97,7 +107,7 @@ describe('a simulated history of 240 outlooks, posted through the API', () => {
       '/v1/outlooks',
       {
         slug,
-        instrument: 'RUT',
+        instrument: `I${index % INSTRUMENTS}`,
         title: `Case ${index}`,
         summary: 'Simulated.',
         horizon: { from: dayOf(from), to: dayOf(from + 20 * DAY) },
@@ -150,8 +160,8 @@ describe('a simulated history of 240 outlooks, posted through the API', () => {
       expect(ranked((name) => records[name].scores[score].mean)).toEqual(ranked(expected));
     }
     for (const name of FORECASTERS) {
-      const { n, isSmall, scores } = records[name];
-      expect([n, isSmall]).toEqual([240, false]);
+      const { n, nEffective, clusters, isSmall, scores } = records[name];
+      expect([n, nEffective, clusters, isSmall]).toEqual([240, 240, 240, false]);
       const { mean, standardError } = scores.brier;
       // A mean strays from what is expected by three standard errors once in four hundred.
       expect(Math.abs(mean - expected(name))).toBeLessThan(3 * standardError);
@@ -206,11 +216,8 @@ describe('a simulated history of 240 outlooks, posted through the API', () => {
     expect(whole.n).toBe(240);
     const mean = FORECASTERS.reduce((sum, name) => sum + records[name].scores.brier.mean / 3, 0);
     expect(whole.scores.brier.mean).toEqual(near(mean));
-    expect(await desks.record('/v1/instruments/RUT/track-record')).toMatchObject({
-      n: 240,
-      scores: { brier: { mean: near(mean) } },
-      instrument: 'RUT',
-    });
+    const of = await desks.record('/v1/instruments/I0/track-record');
+    expect(of).toMatchObject({ n: 10, clusters: 10, instrument: 'I0' });
   });
 
   test('agrees with the scores of its outlooks', async () => {
@@ -302,7 +309,8 @@ describe('a record', () => {
     ]);
     expect(ben.missing).toContainEqual({
       pointer: '/scores/brier/standardError',
-      reason: 'one outlook is too few for a standard error',
+      reason:
+        'all outlooks are in one cluster of overlapping horizons, too few for a standard error',
     });
     expect((await desks.recordOf('Ben', `${query}&source=view`)).n).toBe(0);
   });
@@ -388,7 +396,7 @@ describe('a record', () => {
     await resolve('void', { supersedes: 2 });
     expect(await of(symbol)).toMatchObject({ n: 0, counts: { void: 1, resolved: 0 } });
     at(14);
-    await create({}, symbol);
+    await create({ horizon: { from: '2026-12-10', to: '2026-12-20' } }, symbol);
     expect(await read()).toEqual(before);
     expect(await of(symbol, 'asOf=2026-12-13T12:00:00Z')).toMatchObject({
       n: 1,

@@ -71,6 +71,7 @@ describe('a view', () => {
     expect(view).toEqual({
       analyst: { id: expect.any(String), name: 'Ada' },
       version: 1,
+      kind: 'held',
       recordedAt: '2026-11-20T16:00:00.000Z',
       probabilities: { bear: 0.4, base: 0.4, bull: 0.2 },
       rationale: 'Refinancing.',
@@ -367,8 +368,8 @@ describe('a revision from the consensus', () => {
 test('the bands imply an expected outcome of the current version', async () => {
   const answer = await get('/expected-outcome');
   expect(answer.json()).toMatchObject({
-    expectedReturn: { min: null, max: null },
+    expectedReturn: { min: null, max: null, central: null },
     probabilities: { bear: 0.3, base: 0.45, bull: 0.25 },
   });
-  expect(answer.json<{ missing: object[] }>().missing).toHaveLength(2);
+  expect(answer.json<{ missing: object[] }>().missing).toHaveLength(3);
 });

@@ -183,6 +183,22 @@ describe('an analyst', () => {
     await page.context().close();
   });
 
+  test('reaffirms the current probabilities', async () => {
+    const { page, close } = await shown.open(PATH);
+    await page.waitForFunction(() => document.querySelector('#revise-panel:not([hidden])'));
+    await page.locator('input[name=key]').fill(shown.keys.analyst);
+    await page.locator('input[name=reaffirm]').check();
+    await page.locator('textarea[name=rationale]').fill('We stand by it.');
+    await page.getByRole('button', { name: 'Preview the change' }).click();
+    expect(await page.locator('#preview-more').textContent()).toContain('Reaffirms');
+    await page.getByRole('button', { name: /^Publish version/ }).click();
+    await page.locator('#change').getByText('We stand by it.').waitFor();
+    const current = await shown.call({ url: `/v1/outlooks/${SLUG}` });
+    expect(current.json()).toMatchObject({ change: { kind: 'reaffirmed' } });
+    expect(await page.locator('input[name=reaffirm]').isChecked()).toBe(false);
+    await close();
+  });
+
   test('is asked to check again if another version came first', async () => {
     const { page, close } = await shown.open(PATH);
     await page.waitForFunction(() => document.querySelector('#revise-panel:not([hidden])'));

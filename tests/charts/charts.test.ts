@@ -10,7 +10,7 @@ import { type HistoryData, historyChart } from '../../src/charts/history.tsx';
 import { asPng } from '../../src/charts/png.ts';
 import { scenariosChart } from '../../src/charts/scenarios.tsx';
 import { fitText, percent, points, withoutControls } from '../../src/charts/text.ts';
-import { Calibration } from '../../src/domain/calibration.ts';
+import { calibrationOf } from '../../src/domain/calibration.ts';
 import { drawdownOf } from '../../src/domain/drawdown.ts';
 
 const LOOK: ChartLook = { width: 720, height: 400, scale: 1, theme: 'auto' };
@@ -185,9 +185,8 @@ describe('a chart', () => {
   });
 
   test('has 95% intervals around the outcomes', () => {
-    const calibration = new Calibration();
-    for (const happened of [1, 0, 0, 1]) calibration.addEvent(0.35, happened);
-    const buckets = calibration.buckets();
+    const sums = { bucket: 3, n: 4, weight: 4, squared: 4, predicted: 1.4, realised: 2 };
+    const buckets = calibrationOf([sums]);
     const svg = calibrationChart({ name: 'Ada', n: 4, buckets }, LOOK);
     expect(told(svg).description).toBe(
       '4 resolved outlooks: forecast 35%, occurred 50% (15% to 85%; 4).',

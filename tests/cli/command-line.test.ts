@@ -52,6 +52,11 @@ describe('exit code 2, with nothing sent, for', () => {
       'Missing required argument: bear',
     ],
     [
+      'probabilities beside --reaffirm',
+      ['revise', SLUG, ...NUMBERS.slice(2), '--reaffirm', '--why', 'x', '--yes'],
+      'leave out --base, --bull',
+    ],
+    [
       'a missing rationale',
       ['revise', SLUG, ...NUMBERS, '--yes'],
       'Missing required argument: why',

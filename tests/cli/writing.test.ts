@@ -65,6 +65,18 @@ describe('outlook revise', () => {
     });
   });
 
+  test('reaffirms the current probabilities', async () => {
+    const args = ['revise', slug, '--reaffirm', '--why', 'Earnings change nothing.', '--yes'];
+    const { code, stdout, stderr } = await write(...args);
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toContain(`Published version 2 of ${slug}.`);
+    expect(await readCurrent()).toMatchObject({
+      version: 2,
+      change: { kind: 'reaffirmed' },
+      rationale: 'Earnings change nothing.',
+    });
+  });
+
   test('takes a text that begins with a hyphen after an equals sign', async () => {
     const args = [
       'revise',

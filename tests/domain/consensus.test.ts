@@ -3,7 +3,6 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   consensusOf,
-  inBasisPoints,
   normalised,
   pool,
   POOL_METHODS,
@@ -13,6 +12,7 @@ import {
 import {
   type Fractions,
   fractionsOf,
+  inBasisPoints,
   probabilitiesOf,
   SCENARIO_NAMES,
 } from '../../src/domain/probabilities.ts';

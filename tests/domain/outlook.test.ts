@@ -19,6 +19,7 @@ const now = new Date('2026-11-20T16:31:00.000Z');
 const current: Head = {
   slug: 'russell-2000-downside',
   status: 'open',
+  horizon: { from: '2026-03-31', to: '2027-03-31' },
   version: 7,
   publishedAt: new Date('2026-11-01T09:00:00.000Z'),
   hash: hash('7'),
@@ -106,6 +107,7 @@ describe('a revision', () => {
     expect(decideRevision(current, { ...proposal, ...change }, now).next.kind).toBe(kind);
   });
 
+  const offer = ', or send "reaffirm": true to stand by it';
   test.for<[string, Partial<Proposal>, (string | number)[]]>([
     ['nothing at all', {}, ['probabilities']],
     ['the probabilities that stand', { probabilities: current.probabilities }, ['probabilities']],
@@ -120,7 +122,29 @@ describe('a revision', () => {
     expect(refusal).toMatchObject({
       code: 'no-change',
       message: 'The request equals version 7.',
-      faults: [{ path, detail: 'equals version 7; change something' }],
+      faults: [
+        { path, detail: `equals version 7; change something${path.length > 0 ? offer : ''}` },
+      ],
+    });
+  });
+
+  test('may reaffirm the probabilities that stand, stated or not', () => {
+    for (const change of [{}, { probabilities: current.probabilities }]) {
+      const { next } = decideRevision(current, { ...proposal, ...change, reaffirms: true }, now);
+      const { probabilities: kept, frameworkHash } = current;
+      expect(next).toMatchObject({ version: 8, kind: 'reaffirmed', probabilities: kept });
+      expect(next).toMatchObject({ frameworkHash, hash: recomputed(current.slug, next) });
+    }
+  });
+
+  test('may not reaffirm other probabilities', () => {
+    const change = { probabilities: moved, reaffirms: true };
+    const refusal = refusalOf(() => decideRevision(current, { ...proposal, ...change }, now));
+    expect(refusal).toMatchObject({
+      code: 'reaffirmation-refused',
+      faults: [
+        { path: ['probabilities'], detail: expect.stringContaining('(bear 0.3, base 0.45') },
+      ],
     });
   });
 
@@ -184,7 +208,8 @@ test('any run of revisions is gapless, chained, in the order of its times, and c
       const refusals: string[] = [];
       for (const { at, ...change } of steps) {
         const last = versions.at(-1) ?? first;
-        const standing: Head = { ...last, slug, status: 'open', openTriggers: [] };
+        const horizon = { from: '0001-01-01', to: '9999-12-31' };
+        const standing: Head = { ...last, slug, status: 'open', horizon, openTriggers: [] };
         const asked = { ...proposal, ...change };
         const isNews =
           !sameProbabilities(asked.probabilities ?? last.probabilities, last.probabilities) ||

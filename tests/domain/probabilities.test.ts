@@ -6,6 +6,7 @@ import {
   fractionsOf,
   probabilitiesOf,
   probabilityFault,
+  probabilityFaults,
   sameProbabilities,
   sumFault,
 } from '../../src/domain/probabilities.ts';
@@ -33,11 +34,12 @@ describe('a probability', () => {
     ['more than one hundred', 100.1, 'must be between 0 and 1'],
     ['infinity, as 1e999 is read', Infinity, 'must be between 0 and 1'],
     ['five decimals', 0.12345, finer('0.1235')],
-    ['a sum in floating point', 0.1 + 0.2, finer('0.3')],
-    ['next to nothing', 5e-324, finer('0')],
+    ['just above a basis point', 0.3 + 1.1e-9, finer('0.3')],
+    ['just above zero', 1.1e-9, finer('0')],
     ['a negative', -0.1, NEGATIVE],
     ['a negative percentage', -35, NEGATIVE],
-    ['the least negative', -5e-324, NEGATIVE],
+    ['just below zero', -1.1e-9, NEGATIVE],
+    ['just above one', 1 + 1.1e-9, 'probabilities are fractions: 1.0000000011 % is 0.01'],
     ['minus infinity', -Infinity, NEGATIVE],
     ['NaN', Number.NaN, NUMBER],
     ['text', '0.35', 'must be a number without quotes, such as 0.35'],
@@ -58,11 +60,33 @@ describe('a probability', () => {
     expect(basisPoints(-0)).toBe(0);
   });
 
-  test('is valid for a double in [0, 1] exactly if it is a basis point', () => {
+  test.for([
+    [1 - 0.55 - 0.3, 1500],
+    [0.1 + 0.2, 3000],
+    [1 - 0.9 - 0.1, 0],
+    [-2.7e-17, 0],
+    [5e-324, 0],
+    [1.0000000000000002, 10_000],
+    [0.3 + 9e-10, 3000],
+  ] as const)('of %d is its basis point: the rest is noise of a double', ([value, points]) => {
+    expect(probabilityFault(value)).toBeNull();
+    expect(basisPoints(value)).toBe(points);
+  });
+
+  test('is valid for a double in [0, 1] exactly if it is within 1e-9 of a basis point', () => {
+    const value = fc.oneof(
+      fc.double({ min: 0, max: 1, noNaN: true }),
+      fc
+        .tuple(
+          fc.integer({ min: 0, max: 10_000 }),
+          fc.double({ min: -2e-9, max: 2e-9, noNaN: true }),
+        )
+        .map(([points, noise]) => points / 10_000 + noise),
+    );
     fc.assert(
-      fc.property(fc.double({ min: 0, max: 1, noNaN: true }), (value) => {
-        const isBasisPoint = Number.parseFloat(value.toFixed(4)) === value;
-        expect(probabilityFault(value) === null).toBe(isBasisPoint);
+      fc.property(value, (one) => {
+        const isBasisPoint = Math.abs(Number.parseFloat(one.toFixed(4)) - one) <= 1e-9;
+        expect(probabilityFault(one) === null).toBe(isBasisPoint);
       }),
     );
   });
@@ -79,6 +103,81 @@ describe('a probability', () => {
 });
 
 describe('three probabilities', () => {
+  test('may be any whole percents of which the last is computed as 1 − a − b in doubles', () => {
+    let pairs = 0;
+    for (let a = 0; a <= 100; a += 1) {
+      for (let b = 0; a + b <= 100; b += 1) {
+        pairs += 1;
+        const values = { bear: a / 100, base: b / 100, bull: 1 - a / 100 - b / 100 };
+        expect([values, probabilityFaults(values)]).toEqual([values, []]);
+        expect(basisPoints(values.bull)).toBe((100 - a - b) * 100);
+      }
+    }
+    expect(pairs).toBe(5151);
+  });
+
+  const together = (sum: string, write: string) =>
+    `has more than four decimals; write ${write}, so that the three sum to 1: ${sum}`;
+  test.for<[string, [number, number, number], Record<string, string>]>([
+    [
+      'thirds',
+      [1 / 3, 1 / 3, 1 / 3],
+      {
+        bear: together('0.3334 + 0.3333 + 0.3333', '0.3334'),
+        base: together('0.3334 + 0.3333 + 0.3333', '0.3333'),
+        bull: together('0.3334 + 0.3333 + 0.3333', '0.3333'),
+      },
+    ],
+    [
+      'thirds with five decimals',
+      [0.33333, 0.33333, 0.33333],
+      {
+        bear: together('0.3334 + 0.3333 + 0.3333', '0.3334'),
+        base: together('0.3334 + 0.3333 + 0.3333', '0.3333'),
+        bull: together('0.3334 + 0.3333 + 0.3333', '0.3333'),
+      },
+    ],
+    [
+      'two sixths beside a noisy two thirds',
+      [1 / 6, 1 / 6, 0.6667 - 1e-16],
+      {
+        bear: together('0.1667 + 0.1666 + 0.6667', '0.1667'),
+        base: together('0.1667 + 0.1666 + 0.6667', '0.1666'),
+      },
+    ],
+    ['one that no rounding explains', [0.12345, 0.4, 0.25], { bear: finer('0.1235') }],
+    [
+      'thirds beside a percentage',
+      [1 / 3, 1 / 3, 33],
+      {
+        bear: finer('0.3333'),
+        base: finer('0.3333'),
+        bull: 'probabilities are fractions: 33 % is 0.33',
+      },
+    ],
+  ])('of too many decimals are told what to write: %s', ([, [bear, base, bull], faults]) => {
+    const found = probabilityFaults({ bear, base, bull });
+    expect(Object.fromEntries(found.map(({ path, detail }) => [path[0], detail]))).toEqual(faults);
+  });
+
+  test('of too many decimals that sum to 1 sum to 1 after the advice', () => {
+    fc.assert(
+      fc.property(
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        (x, y) => {
+          const values = { bear: Math.min(x, y), base: Math.abs(x - y), bull: 1 - Math.max(x, y) };
+          const advised: Record<string, number> = { ...values };
+          for (const { path, detail } of probabilityFaults(values)) {
+            advised[String(path[0])] = Number(/; write (\S+), so/.exec(detail)?.[1]);
+          }
+          const points = Object.values(advised).map(basisPoints);
+          expect(points.reduce((sum, one) => sum + one)).toBe(10_000);
+        },
+      ),
+    );
+  });
+
   test('may be any basis points that sum to 10000', () => {
     fc.assert(
       fc.property(wholePoints, (points) => {

@@ -32,6 +32,7 @@ const scenario = record<Scenario>({
   direction: fc.constantFrom(...DIRECTIONS),
   directionComment: optional,
   returnBand: fc.option(record({ min: bandEnd, max: bandEnd })),
+  centralReturn: bandEnd,
 });
 const rule: Rule = {
   series: 'yield',

@@ -1,7 +1,7 @@
-import { inBasisPoints } from '../../src/domain/consensus.ts';
 import {
   type Fractions,
   fractionsOf,
+  inBasisPoints,
   type Probabilities,
   SCENARIO_NAMES,
   type ScenarioName,

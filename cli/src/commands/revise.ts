@@ -1,10 +1,11 @@
-import type { NewRevision, Outlook } from '@outlook-ledger/client';
+import type { NewRevision, Outlook, Probabilities } from '@outlook-ledger/client';
 import { apiClient } from '../api-client.ts';
 import { dataOrThrow, UsageError } from '../errors.ts';
 import { heading, paragraph } from '../layout.ts';
 import {
   evidenceOption,
   numberOption,
+  SCENARIOS,
   slugArgument,
   textOption,
   type Yargs,
@@ -14,21 +15,26 @@ import { printResult, requireConfirmation, requireTerminal } from '../output.ts'
 import { probabilityChanges } from '../probabilities.ts';
 
 const probabilityOption = (scenario: string) =>
-  ({
-    ...numberOption(`new probability of the ${scenario} scenario`),
-    demandOption: true,
-  }) as const;
+  numberOption(`new probability of the ${scenario} scenario`);
 
 export function reviseCommand(yargs: Yargs): void {
   yargs.command(
     'revise <slug>',
-    'Publish new probabilities, which must sum to exactly 1',
+    'Publish new probabilities, which must sum to exactly 1, or reaffirm the current ones',
     (yargs) =>
       yargs.positional('slug', slugArgument).options({
         bear: probabilityOption('bear'),
         base: probabilityOption('base'),
         bull: probabilityOption('bull'),
-        why: { ...textOption('rationale: why the probabilities change'), demandOption: true },
+        reaffirm: {
+          type: 'boolean',
+          default: false,
+          describe: 'keep the probabilities; this answers every triggered condition',
+        },
+        why: {
+          ...textOption('rationale: why the probabilities change or stay'),
+          demandOption: true,
+        },
         evidence: evidenceOption,
         acknowledge: {
           type: 'string',
@@ -42,9 +48,9 @@ export function reviseCommand(yargs: Yargs): void {
       requireTerminal(argv);
       const client = apiClient(argv.url);
       const path = { slug: argv.slug };
-      const { bear, base, bull, why: rationale, evidence } = argv;
+      const { reaffirm, why: rationale, evidence } = argv;
       const acknowledges = argv.acknowledge.map(parseAcknowledgement);
-      const body = { probabilities: { bear, base, bull }, rationale, evidence, acknowledges };
+      const body = { ...probabilitiesFrom(argv), reaffirm, rationale, evidence, acknowledges };
       const read = await client.GET('/v1/outlooks/{slug}', { params: { path } });
       const current = dataOrThrow(read);
       const question = `Publish version ${current.version + 1}?`;
@@ -58,6 +64,31 @@ export function reviseCommand(yargs: Yargs): void {
   );
 }
 
+/**
+ * The three probabilities, or none with --reaffirm.
+ * @throws UsageError if one is missing, or given with --reaffirm
+ */
+function probabilitiesFrom(
+  argv: {
+    [Scenario in keyof Probabilities]: number | undefined;
+  } & { reaffirm: boolean },
+): { probabilities?: Probabilities } {
+  const { bear, base, bull } = argv;
+  const given = SCENARIOS.filter((scenario) => argv[scenario] !== undefined);
+  if (argv.reaffirm) {
+    if (given.length === 0) return {};
+    const named = given.map((scenario) => `--${scenario}`).join(', ');
+    throw new UsageError(`--reaffirm keeps the probabilities: leave out ${named}.`);
+  }
+  if (bear !== undefined && base !== undefined && bull !== undefined) {
+    return { probabilities: { bear, base, bull } };
+  }
+  const missing = SCENARIOS.filter((scenario) => argv[scenario] === undefined);
+  throw new UsageError(
+    `Missing required argument${missing.length > 1 ? 's' : ''}: ${missing.join(', ')}. To keep the probabilities, use --reaffirm.`,
+  );
+}
+
 /** @throws UsageError if it is not KEY=REASON */
 function parseAcknowledgement(text: string): { condition: string; reason: string } {
   const [condition = '', ...reason] = text.split('=');
@@ -67,12 +98,18 @@ function parseAcknowledgement(text: string): { condition: string; reason: string
   );
 }
 
-function formatPreview(current: Outlook, { probabilities, rationale }: NewRevision): string {
+function formatPreview(
+  current: Outlook,
+  { probabilities = current.probabilities, reaffirm, rationale }: NewRevision,
+): string {
   return [
     heading(`${current.title} (${current.slug}, version ${current.version})`),
     probabilityChanges(current.probabilities, probabilities),
+    ...(reaffirm ? [paragraph('reaffirmed: the probabilities stay')] : []),
     paragraph(`rationale: ${rationale}`),
-    ...current.review.reasons.map((reason) => paragraph(`must be answered: ${reason}`)),
+    ...current.review.reasons.map((reason) =>
+      paragraph(`${reaffirm ? 'is answered' : 'must be answered'}: ${reason}`),
+    ),
   ].join('\n');
 }
 

@@ -6,7 +6,12 @@ import { headwindFaults } from '../../domain/headwinds.ts';
 import { invalidationConditionFaults, JUDGED_ON, OPERATORS } from '../../domain/condition-rules.ts';
 import { SCENARIO_NAMES } from '../../domain/probabilities.ts';
 import { ruleFaults } from '../../domain/rule-faults.ts';
-import { DEFAULT_DIRECTIONS, DIRECTIONS, returnBandFaults } from '../../domain/scenarios.ts';
+import {
+  centralReturnFaults,
+  DEFAULT_DIRECTIONS,
+  DIRECTIONS,
+  returnBandFaults,
+} from '../../domain/scenarios.ts';
 import { newProbabilities } from './probabilities.ts';
 import {
   addFaults,
@@ -19,18 +24,21 @@ import {
   prose,
   slug,
   webAddress,
+  withRule,
 } from '../../http/fields.ts';
 
-const bandEnd = z.number().min(-1).max(1000).nullable().default(null);
+// Rates and oil have fallen below zero, so a return may be less than −1.
+const returnBound = z.number().min(-1000).max(1000);
+const bandEnd = returnBound.nullable().default(null);
 const newReturnBand = z.strictObject({ min: bandEnd, max: bandEnd }).meta({
   id: 'NewReturnBand',
   description:
-    'The returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max). Null or left out means an open end. Give bands for all three scenarios or for none. They must cover every return without gap or overlap, in the order bear, base, bull.',
+    'The returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max). Null or left out means an open end. Give bands for all three scenarios or for none. They must join without gap or overlap, in the order bear, base, bull. `min` of bear and `max` of bull may be open or say how far the desk expects the return to go; a return beyond them still counts as bear or bull.',
   examples: [{ max: -0.1 }],
 });
 
-const newScenario = z
-  .strictObject({
+const newScenario = withRule(
+  z.strictObject({
     title: line,
     outcome: prose,
     conditions: prose,
@@ -40,8 +48,16 @@ const newScenario = z
     }),
     directionComment: optionalProse,
     returnBand: newReturnBand.nullable().default(null),
-  })
-  .meta({ id: 'NewScenario', description: 'The text of one scenario.' });
+    centralReturn: returnBound.nullable().default(null).meta({
+      description:
+        "The return over the horizon that the desk expects in this scenario, as a fraction within the scenario's band. If all three scenarios have one, the expected return has a `central` value.",
+    }),
+  }),
+  centralReturnFaults,
+).meta({
+  id: 'NewScenario',
+  description: 'One scenario: its text, and the returns that it covers.',
+});
 
 const banded = z.object({ returnBand: newReturnBand.nullable() });
 const BANDED = { bear: banded, base: banded, bull: banded };

@@ -9,19 +9,15 @@ import {
 } from '../../domain/probabilities.ts';
 import { listShape } from '../../http/paging.ts';
 import { queryTimestamp, slug, symbol } from '../../http/fields.ts';
+import { queryNumber } from './probabilities.ts';
 
 const ONCE = 'must be given once';
-
-/** A number as JSON writes it, with more decimals than a probability may have; else NaN. */
-function numberOf(text: string): number {
-  return /^-?(?:0|[1-9]\d*)(?:\.\d{1,15})?$/.test(text) ? Number(text) : Number.NaN;
-}
 
 /** A bound of a probability. Parsed, it is in basis points. */
 const bound = z
   .string({ error: ONCE })
   .superRefine((text, context) => {
-    const fault = probabilityFault(numberOf(text));
+    const fault = probabilityFault(queryNumber(text));
     if (fault) context.addIssue(fault);
   })
   .transform((text) => basisPoints(Number(text)));
@@ -58,6 +54,14 @@ export const listQuery = z
       description:
         '`true`: only outlooks that currently have a review due. `false`: only those that do not.',
     }),
+    awaitingResolution: trueOrFalse.optional().meta({
+      description:
+        '`true`: only open outlooks whose horizon is over, so that their outcome has to be recorded. `false`: only the others.',
+    }),
+    contradicted: trueOrFalse.optional().meta({
+      description:
+        '`true`: only outlooks whose resolution the closes contradict by now. `false`: only the others.',
+    }),
     scenario: z.enum(SCENARIO_NAMES).optional().meta({
       description: 'The scenario that `minProbability` and `maxProbability` apply to.',
     }),
@@ -84,7 +88,7 @@ export const listQuery = z
     }),
     asOf: queryTimestamp.optional().meta({
       description:
-        'The list as of this time, which must not be in the future: the newest version of each outlook recorded up to then, with the status and the review of that time. Filters and order apply to that version, except that `status` and `reviewDue` apply to the current state.',
+        'The list as of this time, which must not be in the future: the newest version of each outlook recorded up to then, with the status and the review of that time. Filters and order apply to that version, except that `status`, `reviewDue`, `awaitingResolution` and `contradicted` apply to the current state.',
     }),
     ...listShape,
   })

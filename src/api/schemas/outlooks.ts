@@ -8,7 +8,7 @@ import { SCENARIO_NAMES } from '../../domain/probabilities.ts';
 import { ANSWER_WAYS } from '../../domain/review.ts';
 import { DIRECTIONS } from '../../domain/scenarios.ts';
 import { day, prose, sha256, slug, symbol, timestamp } from '../../http/fields.ts';
-import { faq, headwind, newFrameworkShape, reasonsShape, risk } from './frameworks.ts';
+import { faq, headwind, newFrameworkShape, risk } from './frameworks.ts';
 import { deltas, newProbabilities, probabilities } from './probabilities.ts';
 
 export const newHorizon = z
@@ -22,7 +22,8 @@ export const newHorizon = z
   )
   .meta({
     id: 'Horizon',
-    description: 'The days that the outlook covers, half-open: [from, to).',
+    description:
+      'The days that the outlook covers, half-open [from, to): `from` is the first day, and `to` is the first day after the last one. The horizon is over when `to` begins in UTC. Pages and texts show the last day instead of `to`.',
     examples: [{ from: '2026-03-31', to: '2027-03-31' }],
   });
 
@@ -42,24 +43,16 @@ export const newOutlook = z
     description: 'A new outlook: its framework, probabilities and rationale.',
   });
 
-export const newRevision = z
-  .strictObject({
-    probabilities: newProbabilities,
-    rationale: prose.meta({ description: 'Why this version differs from the previous one.' }),
-    ...reasonsShape,
-  })
-  .meta({
-    id: 'NewRevision',
-    description: 'New probabilities for the next version. The framework stays.',
-  });
-
 export const author = z
   .object({ id: z.uuid(), name: z.string() })
   .meta({ id: 'Author', description: 'The analyst who published it, identified by the key.' });
 
 const change = z
   .object({
-    kind: z.enum(VERSION_KINDS),
+    kind: z.enum(VERSION_KINDS).meta({
+      description:
+        '`reaffirmed` and `withdrawn` keep the probabilities and the framework; `withdrawn` closes the outlook.',
+    }),
     previousVersion: z.int().nullable(),
     deltas: deltas.nullable(),
   })
@@ -76,7 +69,7 @@ const bandEnd = z.number().nullable();
 const returnBand = z.object({ min: bandEnd, max: bandEnd }).meta({
   id: 'ReturnBand',
   description:
-    'The returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max). Null is an open end. The three bands cover every return without gap or overlap.',
+    'The returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max). Null is an open end. The three bands join without gap or overlap. A return below `min` of bear counts as bear, and one from `max` of bull on as bull.',
   examples: [{ min: null, max: -0.1 }],
 });
 
@@ -89,6 +82,9 @@ const scenario = z
     direction: z.enum(DIRECTIONS),
     directionComment: z.string().nullable(),
     returnBand: returnBand.nullable(),
+    centralReturn: z.number().nullable().meta({
+      description: 'The return over the horizon that the desk expects in this scenario.',
+    }),
   })
   .meta({ id: 'Scenario', description: 'One scenario with its probability.' });
 
@@ -188,7 +184,8 @@ const conditionAnswer = z
     condition: slug,
     way: z.enum(ANSWER_WAYS),
     reason: z.string().nullable().meta({
-      description: 'Null if the version lowered the probability of the scenario instead.',
+      description:
+        'Null if the version lowered the probability of the scenario or reaffirmed all probabilities.',
     }),
   })
   .meta({
@@ -200,6 +197,9 @@ const publishedConsensus = z
   .object({
     method: z.enum(POOL_METHODS),
     weights: z.enum(POOL_WEIGHTS),
+    maxAge: z.int().nullable().meta({
+      description: 'In days: older views were left out. Null if none was.',
+    }),
     views: z.array(
       z.object({ analyst: author, version: z.int().min(1), weight }).meta({
         id: 'PooledView',
@@ -217,6 +217,9 @@ const resolved = z
     number: z.int().min(1),
     outcome,
     realisedReturn: z.number().nullable(),
+    knownAt: timestamp.nullable().meta({
+      description: 'When the outcome became known. Null if the outlook is void.',
+    }),
     reason: z.string().nullable(),
     resolvedAt: timestamp,
   })
@@ -232,9 +235,11 @@ const summaryShape = {
   instrument: instrumentName,
   horizon: newHorizon,
   status: z.enum(OUTLOOK_STATUSES),
-  review: z
-    .object({ due: z.boolean(), reasons: z.array(z.string()) })
-    .meta({ id: 'Review', description: 'Whether a review is due, and why.' }),
+  review: z.object({ due: z.boolean(), reasons: z.array(z.string()) }).meta({
+    id: 'Review',
+    description:
+      'Whether a review is due, and why: a triggered condition has no answer, the horizon is over and the outcome is missing, or closes contradict the resolution.',
+  }),
   version: z.int().min(1),
   publishedAt: timestamp.meta({ description: 'When the ledger recorded this version.' }),
   author,

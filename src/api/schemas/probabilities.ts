@@ -5,22 +5,21 @@ import {
   type Fractions,
   type Probabilities,
   probabilitiesOf,
-  probabilityFault,
-  SCENARIO_NAMES,
+  probabilityFaults,
   sumFault,
 } from '../../domain/probabilities.ts';
+import { addFaults } from '../../http/fields.ts';
 
 const DESCRIPTION =
   'A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35.';
 
-// Not z.number(): the domain words the fault for a value of any type.
-const probability = z
-  .unknown()
-  .superRefine((value, context) => {
-    const fault = probabilityFault(value);
-    if (fault) context.addIssue(fault);
-  })
-  .meta({ type: 'number', minimum: 0, maximum: 1, description: DESCRIPTION });
+// Not z.number(): the domain words the faults for values of any type, and for the three together.
+const probability = z.unknown().meta({
+  type: 'number',
+  minimum: 0,
+  maximum: 1,
+  description: `${DESCRIPTION} A double's noise is ignored: a number within 1e-9 of a basis point is that basis point, so 1 − 0.55 − 0.3 may be sent as it is.`,
+});
 
 const fraction = z.number().min(0).max(1).meta({ description: DESCRIPTION });
 
@@ -29,7 +28,9 @@ export const newProbabilities = z
   .strictObject({ bear: probability, base: probability, bull: probability })
   .superRefine(
     (values, context) => {
-      if (SCENARIO_NAMES.some((name) => probabilityFault(values[name]) !== null)) return;
+      const faults = probabilityFaults(values);
+      addFaults(context, faults);
+      if (faults.length > 0) return;
       const fault = sumFault(pointsOf(values as Fractions));
       if (fault) {
         context.addIssue({
@@ -44,11 +45,17 @@ export const newProbabilities = z
   .transform((values): Probabilities => probabilitiesOf(pointsOf(values as Fractions)))
   .meta({
     id: 'NewProbabilities',
-    description: 'The probabilities of the three scenarios. They sum to exactly 1.',
+    description:
+      "The probabilities of the three scenarios. They sum to exactly 1 in basis points, a double's noise aside.",
     examples: [{ bear: 0.35, base: 0.4, bull: 0.25 }],
   });
 
-function pointsOf({ bear, base, bull }: Fractions): BasisPoints {
+/** A number in a query, as JSON and JavaScript write doubles; NaN for any other text. */
+export function queryNumber(text: string): number {
+  return /^-?(?:0|[1-9]\d{0,24})(?:\.\d{1,25})?(?:e[+-]?\d{1,3})?$/.test(text) ? Number(text) : NaN;
+}
+
+export function pointsOf({ bear, base, bull }: Fractions): BasisPoints {
   return { bear: basisPoints(bear), base: basisPoints(base), bull: basisPoints(bull) };
 }
 

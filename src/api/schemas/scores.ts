@@ -1,57 +1,41 @@
 import { z } from 'zod';
 import { OUTLOOK_STATUSES } from '../../domain/outlook.ts';
-import {
-  sumFault,
-  basisPoints,
-  probabilityFault,
-  SCENARIO_NAMES,
-} from '../../domain/probabilities.ts';
+import { fractionsOf, probabilityFaults, sumFault } from '../../domain/probabilities.ts';
 import { UNIFORM } from '../../domain/scoring.ts';
 import { queryTimestamp, slug, timestamp } from '../../http/fields.ts';
 import { newHorizon, outcome } from './outlooks.ts';
-import { probabilities } from './probabilities.ts';
+import { pointsOf, probabilities, queryNumber } from './probabilities.ts';
 
 const ONCE = 'must be given once';
 
 /** The reference that skill is measured against. */
 export type Reference =
   | { name: 'uniform' | 'fixed'; probabilities: { bear: number; base: number; bull: number } }
-  | { name: 'previous'; probabilities: null };
+  | { name: 'previous' | 'climatology'; probabilities: null };
 
 /** The name of a reference, or a fixed one as three fractions; `names` are those that the query accepts. */
-const reference = (names: readonly ('uniform' | 'previous')[]) =>
+const reference = (names: readonly ('uniform' | 'previous' | 'climatology')[]) =>
   z
     .string({ error: ONCE })
     .transform((text, context): Reference => {
       if (text === 'uniform') return { name: 'uniform', probabilities: UNIFORM };
-      if (text === 'previous' && names.includes('previous')) {
-        return { name: 'previous', probabilities: null };
+      if ((text === 'previous' || text === 'climatology') && names.includes(text)) {
+        return { name: text, probabilities: null };
       }
-      const parts = /^(?:\d(?:\.\d{1,15})?,){2}\d(?:\.\d{1,15})?$/.test(text)
-        ? text.split(',').map(Number)
-        : [];
-      const [bear, base, bull] = parts;
-      if (bear === undefined || base === undefined || bull === undefined) {
+      const [bear, base, bull, ...more] = text.split(',').map(queryNumber);
+      if (bear === undefined || base === undefined || bull === undefined || more.length > 0) {
         const known = names.join(', ');
         context.addIssue(
           `must be ${known} or three fractions for bear, base and bull, such as 0.3,0.45,0.25`,
         );
         return z.NEVER;
       }
-      const fixed = { bear, base, bull };
-      const faults = SCENARIO_NAMES.flatMap((name) => {
-        const fault = probabilityFault(fixed[name]);
-        return fault ? [`${name} ${fault}`] : [];
-      });
-      const points = {
-        bear: basisPoints(bear),
-        base: basisPoints(base),
-        bull: basisPoints(bull),
-      };
+      const faults = probabilityFaults({ bear, base, bull });
+      for (const { path, detail } of faults) context.addIssue(`${path[0]} ${detail}`);
+      const points = pointsOf({ bear, base, bull });
       const sum = faults.length === 0 && sumFault(points);
-      for (const fault of faults) context.addIssue(fault);
       if (sum) context.addIssue(sum.correction);
-      return { name: 'fixed', probabilities: fixed };
+      return { name: 'fixed', probabilities: fractionsOf(points) };
     })
     .default({ name: 'uniform', probabilities: UNIFORM })
     // zod's default is the parsed value; the document shows the text to send.
@@ -61,8 +45,8 @@ const referenceText =
   'fixed probabilities of bear, base and bull, as fractions separated by commas. Skill is 1 − score ÷ score of the reference.';
 
 export const scoresQuery = z.strictObject({
-  reference: reference(['uniform', 'previous']).meta({
-    description: `The reference for skill: \`uniform\` thirds, the \`previous\` version, or ${referenceText}`,
+  reference: reference(['uniform', 'previous', 'climatology']).meta({
+    description: `The reference for skill: \`uniform\` thirds, the \`previous\` version, \`climatology\` (what history alone says about each version's own return bands; see GET …/climatology), or ${referenceText}`,
   }),
   asOf: queryTimestamp.optional().meta({
     description: 'Use the versions and the resolution that were recorded up to this time.',
@@ -106,11 +90,14 @@ export const missing = z
 
 export const scoreReference = z
   .object({
-    name: z.enum(['uniform', 'previous', 'fixed']),
+    name: z.enum(['uniform', 'previous', 'climatology', 'fixed']),
     probabilities: z
       .object({ bear: z.number(), base: z.number(), bull: z.number() })
       .nullable()
-      .meta({ description: 'Null if the reference is the previous version.' }),
+      .meta({
+        description:
+          'Null if each version has a reference of its own: `previous` or `climatology`.',
+      }),
   })
   .meta({ id: 'ScoreReference', description: 'The reference that skill is measured against.' });
 
@@ -120,7 +107,14 @@ export const outlookScores = z
     status: z.enum(OUTLOOK_STATUSES),
     horizon: newHorizon,
     resolution: z
-      .object({ number: z.int().min(1), outcome })
+      .object({
+        number: z.int().min(1),
+        outcome,
+        knownAt: timestamp.nullable().meta({
+          description:
+            'When the outcome became known; nothing is scored after it. Null if the outlook is void.',
+        }),
+      })
       .nullable()
       .meta({
         description: 'The resolution that the scores use. Null until the outlook is resolved.',
@@ -132,15 +126,24 @@ export const outlookScores = z
           description:
             "The share of the horizon during which a version was current: the sum of the versions' shares.",
         }),
+        attainableCoverage: z.number().nullable().meta({
+          description:
+            'The share of the horizon that was left to forecast before the outcome became known: the most that `coverage` can be. Null without an outcome.',
+        }),
         timeWeighted: scores.meta({
           description:
             'Σ score × share. Time without a version adds nothing, so read it together with the coverage.',
         }),
         mean: scores.meta({
-          description: 'timeWeighted ÷ coverage, comparable across outlooks.',
+          description: 'timeWeighted ÷ coverage, over all versions; comparable across outlooks.',
         }),
         skill: scores.meta({
-          description: 'The skill of the mean against the mean of the reference.',
+          description:
+            'The skill of the mean against the mean of the reference, both over the same versions: those that have a reference. With `previous`, that leaves out the first version, so the mean compared is not `mean`.',
+        }),
+        skillCoverage: z.number().nullable().meta({
+          description:
+            'The share of the horizon that `skill` compares. It equals the coverage, except with `previous`, because the first version has no reference, and with `climatology`, where history may be too short. Null if nothing is scored.',
         }),
         missing,
       })

@@ -4,6 +4,13 @@ import { day, queryTimestamp, symbol, timestamp, withRule } from '../../http/fie
 import { author } from './outlooks.ts';
 import { fixedReference, missing, scoreReference } from './scores.ts';
 
+const share = z.string({ error: 'must be given once' }).transform((text, context): number => {
+  const value = /^(?:0?\.\d{1,15}|[01](?:\.\d{0,15})?)$/.test(text) ? Number(text) : NaN;
+  if (value > 0 && value <= 1) return value;
+  context.addIssue('must be a fraction above 0 and at most 1, such as 0.5');
+  return z.NEVER;
+});
+
 const filters = {
   from: day
     .optional()
@@ -11,6 +18,13 @@ const filters = {
   to: day.optional().meta({ description: 'Only outlooks whose horizon ends before this day.' }),
   asOf: queryTimestamp.optional().meta({
     description: 'The record as of this time, without later resolutions and corrections.',
+  }),
+  minCoverage: share.optional().meta({
+    type: 'number',
+    exclusiveMinimum: 0,
+    maximum: 1,
+    description:
+      'Leaves out outlooks of which a smaller share of the horizon was forecast, a fraction. The counts stay as they are.',
   }),
   reference: fixedReference,
 };
@@ -37,27 +51,41 @@ const meanScore = z
   .object({
     mean: value,
     standardError: value.meta({
-      description: 'The standard error of the mean: standard deviation ÷ √n.',
+      description:
+        'The standard error of the mean. Outlooks of a cluster may err together, so it is √(G/(G − 1) · Σ e²) ÷ Σ c over the G clusters, where e is the sum of c (S − mean) in a cluster (Cameron and Miller 2015). Null with fewer than two clusters. With few clusters it tends to be too small.',
     }),
-    skill: value.meta({ description: '1 − mean ÷ mean of the reference.' }),
+    skill: value.meta({
+      description:
+        '1 − Σ c S ÷ Σ c S_ref over the outlooks in `compared`. Null if less than one whole horizon was forecast.',
+    }),
     skillError: value.meta({
-      description: 'The standard error of the skill, by the delta method.',
+      description:
+        'The standard error of the skill, by the delta method over the clusters: √(G/(G − 1) · Σ e²) ÷ Σ c S_ref, where e is the sum of c (S − (1 − skill) S_ref) in a cluster.',
     }),
   })
-  .meta({ id: 'MeanScore', description: 'A mean over outlooks and its uncertainty.' });
+  .meta({
+    id: 'MeanScore',
+    description:
+      'A mean over outlooks and its uncertainty: Σ c S ÷ Σ c, where c is the share of its horizon for which an outlook was forecast and S its mean score over that time.',
+  });
 
 const decomposition = z
   .object({
-    reliability: z
-      .number()
-      .meta({ description: 'How far forecasts are from the realised rates. 0 is best.' }),
-    resolution: z
-      .number()
-      .meta({ description: 'How well forecasts separate outcomes. Higher is better.' }),
-    uncertainty: z.number().meta({ description: 'How hard the outcomes were to predict.' }),
+    reliability: z.number().meta({
+      description:
+        'How far forecasts are from the realised rates. 0 is best. In small samples it is too large even for perfect forecasts, by about Σ o (1 − o) ÷ n over the buckets, because the realised rates are estimates (Bröcker 2012; Ferro and Fricker 2012). It is not corrected here.',
+    }),
+    resolution: z.number().meta({
+      description:
+        'How well forecasts separate outcomes. Higher is better. In small samples it is too large, too.',
+    }),
+    uncertainty: z.number().meta({
+      description:
+        'How hard the outcomes were to predict. In small samples it is too small, by a share of about 1 ÷ n.',
+    }),
     withinBuckets: z.number().meta({
       description:
-        'The variation of forecasts within a bucket (Stephenson, Coelho and Jolliffe 2008).',
+        'What differences between the forecasts of a bucket add: their variance less twice their covariance with the outcomes (Stephenson, Coelho and Jolliffe 2008). Negative if the higher forecasts of a bucket came about more often.',
     }),
   })
   .meta({
@@ -76,13 +104,18 @@ const buckets = z.array(
         .min(1)
         .meta({ description: 'The number of outlooks with a probability in this bucket.' }),
       weight: z.number().meta({
-        description: 'The sum over those outlooks of the share of their time spent in this bucket.',
+        description:
+          'The sum over those outlooks of the share of their horizon during which the probability was in this bucket.',
+      }),
+      nEffective: z.number().meta({
+        description:
+          "The number of independent outlooks that the interval counts on: Kish's (Σ W)² ÷ Σ W² (1965) over the weights W of clusters, and at most `weight`.",
       }),
       predictedMean: z.number(),
       realisedRate: z.number(),
       interval: z.object({ low: z.number(), high: z.number() }).meta({
         description:
-          "Wilson's 95 % interval of the realised rate, at Kish's effective number of outlooks. For calibrated forecasts it contains the predicted mean in 19 of 20 buckets.",
+          "Wilson's 95 % interval of the realised rate (1927), at `nEffective`. It is an approximation: for independent outcomes it contains the true rate in about 19 of 20 buckets, in fewer where `nEffective` is below about 10 or the rate is near 0 or 1.",
       }),
     })
     .meta({
@@ -100,6 +133,7 @@ export const trackRecord = z
       .object({ from: day.nullable(), to: day.nullable() })
       .meta({ description: 'Outlooks with a horizon that ends in [from, to).' }),
     asOf: timestamp.nullable(),
+    minCoverage: value,
     reference: scoreReference,
     counts: z
       .object({
@@ -115,17 +149,42 @@ export const trackRecord = z
       description:
         'The number of scored outlooks: those with an outcome and a forecast that was current during the horizon.',
     }),
-    isSmall: z.boolean().meta({
-      description: 'Whether n is below 30, which is too few to tell skill from luck.',
+    nEffective: z.number().meta({
+      description:
+        'The sum over those outlooks of the share of the horizon that was forecast: so many whole horizons. Every mean weighs an outlook by that share.',
     }),
-    coverage: z
-      .number()
-      .nullable()
-      .meta({ description: 'The mean share of the horizon during which a forecast was current.' }),
+    clusters: z.int().min(0).meta({
+      description:
+        'The number of chains of overlapping horizons on one instrument. Outlooks of a chain share their fate, so errors count each chain once.',
+    }),
+    isSmall: z.boolean().meta({
+      description:
+        'Whether the smaller of nEffective and the number of clusters is below 30, which is too few to tell skill from luck.',
+    }),
+    coverage: value.meta({
+      description: 'The mean share of the horizon during which a forecast was current.',
+    }),
+    attainableCoverage: value.meta({
+      description:
+        'The mean share of the horizon before the outcome was known: the most that `coverage` could be.',
+    }),
+    outcomes: z
+      .object({
+        closes: z.int().meta({ description: 'Outcomes that the closes imply.' }),
+        stated: z.int().meta({
+          description: 'Outcomes that an analyst asserted without closes, or against them.',
+        }),
+      })
+      .meta({ description: 'The number of scored outlooks by who decided their outcome.' }),
+    compared: z.object({ n: z.int().min(0), nEffective: z.number() }).meta({
+      description:
+        'The outlooks that skill compares. With `reference=climatology`, outlooks without one are left out of both means.',
+    }),
     scores: z
       .object({ brier: meanScore, logarithmic: meanScore, rankedProbability: meanScore })
       .meta({
-        description: 'Means over outlooks. Each outlook counts once, with its time-weighted mean.',
+        description:
+          'Means over outlooks, each weighted by the share of its horizon that was forecast.',
       }),
     missing,
     calibration: z.object({ bear: buckets, base: buckets, bull: buckets, overall: buckets }),
@@ -147,6 +206,7 @@ export const trackRecord = z
               description: 'The share of the horizon that was left: 1 at its start, 0 at its end.',
             }),
             n: z.int().min(1),
+            nEffective: z.number(),
             brier: z
               .object({ mean: z.number(), standardError: value, skill: value })
               .meta({ description: 'The Brier score of the forecasts that were current then.' }),

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { POOL_METHODS, POOL_WEIGHTS } from '../../domain/consensus.ts';
+import { POOL_METHODS, POOL_WEIGHTS, VIEW_KINDS } from '../../domain/consensus.ts';
 import { prose, queryTimestamp, slug, timestamp } from '../../http/fields.ts';
 import { reasonsShape } from './frameworks.ts';
 import { author } from './outlooks.ts';
@@ -17,11 +17,17 @@ const viewShape = {
   version: z.int().min(1).meta({ description: 'The version of the view, from 1.' }),
   recordedAt: timestamp,
   probabilities,
-  rationale: z.string(),
 };
 
 export const view = z
-  .object(viewShape)
+  .object({
+    ...viewShape,
+    kind: z.enum(VIEW_KINDS).meta({
+      description:
+        '`held`, or `withdrawn` if the analyst withdrew the view. A withdrawal repeats the probabilities that were held before.',
+    }),
+    rationale: z.string().nullable().meta({ description: 'Null for a withdrawal.' }),
+  })
   .meta({ id: 'View', description: "An analyst's own probabilities for an outlook, and why." });
 
 const method = z.enum(POOL_METHODS).default('linear').meta({
@@ -33,9 +39,26 @@ const weights = z.enum(POOL_WEIGHTS).default('equal').meta({
     "`equal`: the same weight for each view. `recency`: 2^(−age ÷ 30 days), with the age relative to the newest view. `skill`: max(0, skill) · n ÷ (n + 10), where skill compares the analyst's mean Brier score with uniform thirds over n scored outlooks, from versions and views. An analyst who did no better than chance or was never scored gets weight 0.",
 });
 
+const MOST_DAYS = 3_660;
+const ageFault = `must be a whole number of days in 1–${MOST_DAYS}`;
+const maxAge = z
+  .int({ error: ageFault })
+  .min(1, { error: ageFault })
+  .max(MOST_DAYS, { error: ageFault })
+  .nullable()
+  .default(null)
+  .meta({
+    description:
+      'Leave out views that are older than this many days of 24 hours. Left out: views count however old they are.',
+  });
+
 export const consensusQuery = z.strictObject({
   method,
   weights,
+  maxAge: z.preprocess(
+    (text) => (typeof text === 'string' && /^[1-9]\d{0,3}$/.test(text) ? Number(text) : text),
+    maxAge,
+  ),
   asOf: queryTimestamp.optional().meta({
     description: 'Use the views and track records as of this time.',
   }),
@@ -45,6 +68,7 @@ export const newConsensus = z
   .strictObject({
     method,
     weights,
+    maxAge,
     rationale: prose.meta({ description: 'Why the desk publishes the consensus.' }),
     ...reasonsShape,
   })
@@ -64,6 +88,9 @@ export const consensus = z
     slug,
     method: z.enum(POOL_METHODS),
     weights: z.enum(POOL_WEIGHTS),
+    maxAge: z.int().nullable().meta({
+      description: 'In days: older views are left out. Null if none is.',
+    }),
     asOf: timestamp.nullable(),
     probabilities: probabilities.meta({
       description:
@@ -76,6 +103,7 @@ export const consensus = z
         z
           .object({
             ...viewShape,
+            rationale: z.string(),
             weight: z
               .number()
               .min(0)

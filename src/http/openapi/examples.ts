@@ -39,6 +39,10 @@ export const REQUEST_EXAMPLES: Record<
       summary: 'Five points from base to bear',
       value: { probabilities: revised, rationale },
     },
+    reaffirmation: {
+      summary: 'The same probabilities, reaffirmed',
+      value: { reaffirm: true, rationale: 'Earnings are out, and they change nothing.' },
+    },
     refusedSum: {
       summary: 'Refused: sums to 1.05',
       value: { probabilities: { ...revised, base: 0.45 }, rationale },

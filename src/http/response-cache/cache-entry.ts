@@ -9,6 +9,12 @@ export const WHOLE_LEDGER: CacheTags = ['*'];
 /** A tag of responses that depend on observations, which no event reports. */
 export const ANY_SERIES = 'series:*';
 
+/**
+ * How long a response with closes may be cached, in milliseconds: no event reports a close to other instances, as a series
+ * may have a million of them.
+ */
+export const CLOSES_MAX_AGE = 1_000;
+
 export type CacheEntry = {
   response: CachedResponse;
   tags: CacheTags;

@@ -153,6 +153,7 @@ test('each example of a body gets its documented response, in the order of a tou
     'issueKey analyst': 201,
     'reviseFramework withProbabilities': 201,
     'reviseFramework wording': 201,
+    'reviseOutlook reaffirmation': 201,
     'reviseOutlook refusedSum': 422,
     'reviseOutlook revision': 201,
   });

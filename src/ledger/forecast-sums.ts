@@ -1,0 +1,221 @@
+import type { CountedSums } from '../domain/calibration.ts';
+import {
+  byScenario,
+  type Fractions,
+  SCENARIO_NAMES,
+  type ScenarioName,
+} from '../domain/probabilities.ts';
+import { byScore, SCORE_NAMES, type ScoreName, scoresOf } from '../domain/scoring.ts';
+import {
+  type ClusterSum,
+  type RecordSums,
+  type Skill,
+  skillOfAnalyst,
+} from '../domain/track-record.ts';
+import type { Session } from '../postgres/pool.ts';
+import type { RecordScope } from './track-records.ts';
+
+/** The forecast that skill is measured against: the same for all outlooks, or what history alone says of each. */
+export type RecordReference = Readonly<Fractions> | 'climatology';
+
+/** Adds a value to those of a query, and returns its placeholder. */
+type Sent = (value: unknown) => string;
+
+/**
+ * The sums behind a track record. One statement reads them, so that they belong together.
+ * @param reference the forecast that skill is measured against
+ */
+export async function readForecastSums(
+  session: Session,
+  scope: RecordScope,
+  reference: RecordReference,
+): Promise<RecordSums> {
+  const values: unknown[] = [];
+  const sent = (value: unknown): string => `$${values.push(value)}`;
+  const { ofSums, ofLead } = referenceSql(reference, sent);
+  const text = `
+    with scored as materialized (${clustered(`
+      select f.id, f.analyst_id, f.instrument_id, f.horizon_from, f.horizon_to, f.by_closes, f.attainable,
+        ${SHARE} as share, f.bear_error, f.base_error, f.bull_error, ${BRIER} as brier, f.logarithmic,
+        f.ranked_probability, ${ofSums('brier')} as reference_brier,
+        ${ofSums('logarithmic')} as reference_logarithmic,
+        ${ofSums('rankedProbability')} as reference_ranked_probability
+      from forecast_sums f join resolutions r on r.outlook_id = f.outlook_id and r.number = f.number
+      where ${filtersOf(scope, sent)}`)})
+    select
+      (select json_build_object('n', count(*), 'byCloses', count(*) filter (where by_closes),
+          'attainable', coalesce(sum(attainable), 0), 'compared', count(reference_brier),
+          'infinite', count(*) filter (where logarithmic = 'Infinity'),
+          'errors', json_build_object('bear', sum(bear_error), 'base', sum(base_error), 'bull', sum(bull_error)))
+        from scored) as totals,
+      (select coalesce(json_agg(sums), '[]') from (
+        select json_build_object(${SCORE_NAMES.map((name) => `'${name}', json_build_object(${clusterSum('share', COLUMN[name], `reference_${COLUMN[name]}`)})`).join(', ')}) as sums
+          from scored group by cluster) as by_cluster) as clusters,
+      (select coalesce(json_agg(sums), '[]') from (${BUCKETS}) as by_bucket) as buckets,
+      (select coalesce(json_agg(sums), '[]') from (
+        select json_build_object('first', l.first_tenth, 'last', l.last_tenth, 'cluster', s.cluster, 'n', count(*),
+            ${clusterSum('s.share', 's.share * l.brier', `s.share * (${ofLead})`)}) as sums
+          from scored s join forecast_leads l on l.sums_id = s.id
+         group by l.first_tenth, l.last_tenth, s.cluster) as by_lead) as leads,
+      (select coalesce(json_agg(sums), '[]') from (${LEAD_BUCKETS}) as by_lead_bucket) as "leadBuckets"`;
+  const { rows } = await session.query<SumsRow>(text, values);
+  const [row] = rows;
+  if (!row) throw new Error('an aggregate returns one row');
+  const { totals, clusters, buckets, leads, leadBuckets } = row;
+  return {
+    ...totals,
+    clusters: clusters.map((cluster) => byScore((name) => numbersOf(cluster[name]))),
+    buckets: {
+      ...byScenario((name) => buckets.map((sums) => ({ bucket: sums.bucket, ...sums[name] }))),
+      overall: buckets.map((sums) => ({ bucket: sums.bucket, ...sums.overall })),
+    },
+    leads,
+    leadBuckets,
+  };
+}
+
+type SumsRow = Omit<RecordSums, 'clusters' | 'buckets'> & {
+  totals: Omit<RecordSums, 'clusters' | 'buckets' | 'leads' | 'leadBuckets'>;
+  clusters: Record<ScoreName, Record<keyof ClusterSum, number | 'Infinity'>>[];
+  buckets: ({ bucket: number } & Record<ScenarioName | 'overall', Omit<CountedSums, 'bucket'>>)[];
+};
+
+/** JSON has no infinity: Postgres writes it as a string. */
+const numbersOf = (sum: Record<keyof ClusterSum, number | 'Infinity'>): ClusterSum => ({
+  weight: Number(sum.weight),
+  score: Number(sum.score),
+  comparedWeight: Number(sum.comparedWeight),
+  comparedScore: Number(sum.comparedScore),
+  reference: Number(sum.reference),
+});
+
+const SHARE = '(f.bear_share + f.base_share + f.bull_share)';
+const BRIER = '(f.bear_error + f.base_error + f.bull_error)';
+const COLUMN: Record<ScoreName, string> = {
+  brier: 'brier',
+  logarithmic: 'logarithmic',
+  rankedProbability: 'ranked_probability',
+};
+
+/** A filter that is not set is left out of the text, so that Postgres picks the index for those that are. */
+function filtersOf(
+  { analystId, source, instrument, from, to, minCoverage, asOf }: RecordScope,
+  sent: Sent,
+): string {
+  const filters = [
+    `f.source = ${sent(source)}`,
+    analystId === null ? 'f.analyst_id is null' : `f.analyst_id = ${sent(analystId)}`,
+    instrument !== null &&
+      `f.instrument_id = (select id from instruments where symbol = ${sent(instrument)})`,
+    from !== null && `f.horizon_to >= ${sent(from)}`,
+    to !== null && `f.horizon_to < ${sent(to)}`,
+    // Shares that make up a whole horizon may sum to a little less.
+    minCoverage !== null && `${SHARE} >= ${sent(minCoverage)}::float8 - 1e-9`,
+    isCurrent(asOf, sent),
+  ];
+  return filters.filter((filter) => filter !== false).join(' and ');
+}
+
+/** Whether a resolution r is the current one, or was at a given time. */
+function isCurrent(asOf: Date | null, sent: Sent): string {
+  if (asOf === null) return 'r.superseded_at is null';
+  const moment = sent(asOf.toISOString());
+  return `r.recorded_at <= ${moment} and (r.superseded_at is null or r.superseded_at > ${moment})`;
+}
+
+/** Adds `cluster` to rows: each chain of an analyst's overlapping horizons on one instrument has a number. */
+const clustered = (rows: string): string => `
+  select *, count(*) filter (where opens) over (order by analyst_id, instrument_id, horizon_from, horizon_to, id)
+      as cluster
+    from (select *, (horizon_from < max(horizon_to) over (partition by analyst_id, instrument_id
+        order by horizon_from, horizon_to, id rows between unbounded preceding and 1 preceding)) is not true as opens
+      from (${rows}) as unclustered) as chained`;
+
+/** Σ w S of the reference, as SQL for a row of forecast_sums f, and its Brier score for a row of forecast_leads l. */
+type ReferenceSql = { ofSums: (name: ScoreName) => string; ofLead: string };
+
+function referenceSql(reference: RecordReference, sent: Sent): ReferenceSql {
+  if (reference === 'climatology') {
+    return { ofSums: (name) => `f.climatology_${COLUMN[name]}`, ofLead: 'l.climatology_brier' };
+  }
+  const scores = byScenario((outcome) => {
+    const exact = scoresOf(reference, outcome);
+    return byScore((name) => `${sent(exact[name])}::float8`);
+  });
+  // Left out where it is 0: 0 times an infinite score is no number.
+  const part = (outcome: ScenarioName, name: ScoreName) =>
+    `case f.${outcome}_share when 0 then 0 else f.${outcome}_share * ${scores[outcome][name]} end`;
+  return {
+    ofSums: (name) => SCENARIO_NAMES.map((outcome) => part(outcome, name)).join(' + '),
+    ofLead: `case l.outcome when 'bear' then ${scores.bear.brier} when 'base' then ${scores.base.brier}
+      else ${scores.bull.brier} end`,
+  };
+}
+
+/** The members of a {@link ClusterSum}. */
+const clusterSum = (weight: string, score: string, reference: string): string => `
+  'weight', sum(${weight}), 'score', sum(${score}),
+  'comparedWeight', coalesce(sum(${weight}) filter (where ${reference} is not null), 0),
+  'comparedScore', coalesce(sum(${score}) filter (where ${reference} is not null), 0),
+  'reference', coalesce(sum(${reference}), 0)`;
+
+const ALL = [...SCENARIO_NAMES, 'overall'] as const;
+const sumOfAll = (member: string): string =>
+  SCENARIO_NAMES.map((name) => `b.${name}_${member}`).join(' + ');
+
+// The sums of a cluster first: its outlooks share their fate, so its squared weight counts.
+const BUCKETS = `
+  select json_build_object('bucket', bucket, ${ALL.map(
+    (name) => `'${name}', json_build_object('n', sum(${name}_n), 'weight', sum(${name}_weight),
+      'squared', sum(${name}_weight ^ 2), 'predicted', sum(${name}_predicted), 'realised', sum(${name}_realised))`,
+  ).join(', ')}) as sums
+    from (
+      select b.bucket, ${ALL.map((name) => {
+        const member = (of: string) => (name === 'overall' ? sumOfAll(of) : `b.${name}_${of}`);
+        return `count(*) filter (where ${member('weight')} > 0) as ${name}_n, sum(${member('weight')}) as ${name}_weight,
+          sum(${member('predicted')}) as ${name}_predicted, sum(${member('realised')}) as ${name}_realised`;
+      }).join(', ')}
+        from scored s join forecast_buckets b on b.sums_id = s.id group by b.bucket, s.cluster) as by_cluster
+   group by bucket order by bucket`;
+
+const LEAD_BUCKETS = `
+  select json_build_object('first', l.first_tenth, 'last', l.last_tenth, 'scenario', p.scenario,
+      'bucket', least(9, p.bps / 1000), 'weight', sum(s.share), 'predicted', sum(s.share * p.bps) / 10000,
+      'realised', coalesce(sum(s.share) filter (where l.outcome = p.scenario), 0)) as sums
+    from scored s join forecast_leads l on l.sums_id = s.id
+   cross join lateral (values ('bear', l.bear_bps), ('base', l.base_bps), ('bull', l.bull_bps)) as p (scenario, bps)
+   group by l.first_tenth, l.last_tenth, p.scenario, least(9, p.bps / 1000)`;
+
+/**
+ * The skill of analysts by id: of their versions and views, each outlook once, by the Brier score against what history
+ * alone says or, where that is unknown, uniform thirds. An outcome that an analyst asserted without closes, or against
+ * them, does not count for that analyst. Analysts with less than one whole horizon are left out.
+ */
+export async function readSkills(
+  session: Session,
+  analystIds: readonly string[],
+  asOf: Date | null,
+): Promise<Map<string, Skill>> {
+  const values: unknown[] = [analystIds];
+  const current = isCurrent(asOf, (value) => `$${values.push(value)}`);
+  const { rows } = await session.query<{ analystId: string; clusters: ClusterSum[] }>(
+    `select analyst_id as "analystId", json_agg(sums) as clusters
+       from (
+         select analyst_id, json_build_object(${clusterSum('share', 'brier', 'reference')}) as sums
+           from (${clustered(`
+             select f.id, f.analyst_id, f.instrument_id, f.horizon_from, f.horizon_to, ${SHARE} as share,
+               ${BRIER} as brier, coalesce(f.climatology_brier, ${SHARE} * 2 / 3) as reference
+             from forecast_sums f join resolutions r on r.outlook_id = f.outlook_id and r.number = f.number
+             where f.analyst_id = any($1) and f.source = 'combined' and ${current}
+               and (f.by_closes or r.author_id <> f.analyst_id)`)}) as scored
+          group by analyst_id, cluster) as by_cluster
+      group by analyst_id`,
+    values,
+  );
+  return new Map(
+    rows.flatMap(({ analystId, clusters }) => {
+      const skill = skillOfAnalyst(clusters);
+      return skill ? [[analystId, skill]] : [];
+    }),
+  );
+}
