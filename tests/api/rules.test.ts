@@ -188,6 +188,9 @@ describe('a retraction', () => {
 
 describe('a series that is dated by the start of its periods', () => {
   const horizon = { from: '2026-03-31', to: '2026-10-01' };
+  beforeEach(() => {
+    ledger.clock.now = new Date('2026-09-15T12:00:00.000Z'); // the horizon is not over yet
+  });
 
   test('is judged on the last day of each period', async () => {
     await createSeries('cpi', { frequency: 'monthly', dated: 'start' });
