@@ -45,13 +45,13 @@ const BEFORE_DAY = `
 async function query(
   session: Session,
   { id, frequency, dated }: ClosesSeries,
-  [which, days]: ['from' | 'before', string],
+  [which, days]: ['since' | 'before', string],
   { asOf, limit }: { asOf: Date | null; limit: number | null },
 ): Promise<Observation[]> {
   const known = asOf === null ? [] : [asOf.toISOString()];
   const { rows } = await session.query<Observation>({
     name: `read-closes-${which}${asOf === null ? '' : '-as-of'}`,
-    text: (asOf === null ? NOW : KNOWN) + (which === 'from' ? FROM_DAY : BEFORE_DAY),
+    text: (asOf === null ? NOW : KNOWN) + (which === 'since' ? FROM_DAY : BEFORE_DAY),
     values: [id, frequency, dated, days, limit, ...known],
   });
   return rows;
@@ -63,7 +63,7 @@ export function readCloses(
   series: ClosesSeries,
   { from, asOf, limit }: { from: string; asOf: Date | null; limit: number | null },
 ): Promise<Observation[]> {
-  return query(session, series, ['from', from], { asOf, limit });
+  return query(session, series, ['since', from], { asOf, limit });
 }
 
 /** The last close before a day, as known now or at a given time. */

@@ -188,6 +188,9 @@ describe('a retraction', () => {
 
 describe('a series that is dated by the start of its periods', () => {
   const horizon = { from: '2026-03-31', to: '2026-10-01' };
+  beforeEach(() => {
+    ledger.clock.now = new Date('2026-09-15T12:00:00.000Z'); // the horizon is not over yet
+  });
 
   test('is judged on the last day of each period', async () => {
     await createSeries('cpi', { frequency: 'monthly', dated: 'start' });
@@ -227,6 +230,26 @@ describe('a series that is dated by the start of its periods', () => {
     const refused = await send(ledger, 'POST', '/v1/series', odd, { as: 'feed' });
     expect(Object.keys(faultsOf(refused.json()))).toEqual(['/dated']);
   });
+});
+
+test('closes that are dated by the start of a month decide a return on its last day', async () => {
+  await createSeries('closes', { frequency: 'monthly', dated: 'start' });
+  const instrument = { symbol: 'MONTHLY', name: 'N', kind: 'index', closes: 'closes' };
+  await send(ledger, 'POST', '/v1/instruments', instrument);
+  const horizon = { from: '2026-10-01', to: '2027-10-01' };
+  await createOutlook(ledger, { slug: 'yearly', instrument: 'MONTHLY', horizon });
+  ledger.clock.now = new Date('2027-10-05T12:00:00.000Z');
+  // September 2026 ends the day before the horizon, September 2027 with it; October's close is after it.
+  await observe('closes', ['2026-09-01', 100], ['2026-10-01', 70], ['2027-09-01', 120]);
+  await observe('closes', ['2027-10-01', 10]);
+  const url = '/v1/outlooks/yearly/resolution';
+  const resolved = await send(ledger, 'POST', url, { outcome: 'bull' });
+  expect(resolved.statusCode, resolved.body).toBe(201);
+  const closes = {
+    start: { date: '2026-09-30', value: 100 },
+    end: { date: '2027-09-30', value: 120 },
+  };
+  expect(resolved.json()).toMatchObject({ resolution: { closes } });
 });
 
 describe('a rule that judges on the day of recording', () => {
