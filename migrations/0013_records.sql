@@ -220,16 +220,13 @@ BEGIN
    WHERE f.source <> 'combined' AND at.first <= at.last;
 END $$;
 --> statement-breakpoint
--- As before, but that each resolution with an outcome has sums of its own.
+-- As before, but that the sums have a trigger of their own.
 CREATE OR REPLACE FUNCTION apply_resolution() RETURNS trigger
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE
   outlook outlooks;
 BEGIN
   SELECT * INTO outlook FROM outlooks WHERE id = NEW.outlook_id;
-  IF NEW.outcome IS NOT NULL THEN
-    PERFORM sum_up_forecasts(outlook, NEW);
-  END IF;
   UPDATE outlooks SET status = CASE WHEN NEW.outcome IS NULL THEN 'void' ELSE 'resolved' END, review_reasons = '{}'
    WHERE id = NEW.outlook_id AND status <> 'withdrawn';
   INSERT INTO events (kind, outlook_id, version, data, recorded_at)
@@ -239,6 +236,20 @@ BEGIN
           NEW.recorded_at);
   RETURN NULL;
 END $$;
+--> statement-breakpoint
+CREATE FUNCTION sum_up_resolution() RETURNS trigger
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+DECLARE
+  outlook outlooks;
+BEGIN
+  SELECT * INTO outlook FROM outlooks WHERE id = NEW.outlook_id;
+  PERFORM sum_up_forecasts(outlook, NEW);
+  RETURN NULL;
+END $$;
+--> statement-breakpoint
+-- Each resolution with an outcome has sums of its own.
+CREATE TRIGGER sum_up_resolution AFTER INSERT ON resolutions
+  FOR EACH ROW WHEN (NEW.outcome IS NOT NULL) EXECUTE FUNCTION sum_up_resolution();
 --> statement-breakpoint
 DO $$
 DECLARE

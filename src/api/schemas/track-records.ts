@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { FORECAST_SOURCES } from '../../domain/track-record.ts';
 import { day, queryTimestamp, symbol, timestamp, withRule } from '../../http/fields.ts';
 import { author } from './outlooks.ts';
-import { fixedReference, missing, scoreReference } from './scores.ts';
+import { recordReference, missing, scoreReference } from './scores.ts';
 
 const share = z.string({ error: 'must be given once' }).transform((text, context): number => {
   const value = /^(?:0?\.\d{1,15}|[01](?:\.\d{0,15})?)$/.test(text) ? Number(text) : NaN;
@@ -26,7 +26,7 @@ const filters = {
     description:
       'Leaves out outlooks of which a smaller share of the horizon was forecast, a fraction. The counts stay as they are.',
   }),
-  reference: fixedReference,
+  reference: recordReference,
 };
 const instrument = symbol.optional().meta({ description: 'Only outlooks on this symbol.' });
 const source = z.enum(FORECAST_SOURCES).default('version').meta({
