@@ -73,11 +73,11 @@ const decomposition = z
   .object({
     reliability: z.number().meta({
       description:
-        'How far forecasts are from the realised rates. 0 is best. In small samples it is too large even for perfect forecasts, by about Σ o (1 − o) ÷ n over the buckets, because the realised rates are estimates (Bröcker 2012; Ferro and Fricker 2012). It is not corrected here.',
+        'How far forecasts are from the realised rates. 0 is best. In small samples it is too large even for perfect forecasts, by about Σ o (1 − o) ÷ n over the buckets, because the realised rates are estimates (Ferro and Fricker 2012). It is not corrected here.',
     }),
     resolution: z.number().meta({
       description:
-        'How well forecasts separate outcomes. Higher is better. In small samples it is too large, too.',
+        'How well forecasts separate outcomes. Higher is better. In small samples it may be too large or too small.',
     }),
     uncertainty: z.number().meta({
       description:
