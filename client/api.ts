@@ -78,8 +78,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Revise the probabilities
-         * @description Publishes the next version with new probabilities, which must sum to exactly 1, and the same framework. The version must answer every triggered condition: either lower the probability of the scenario that it invalidates, or give a reason in `acknowledges`. With a reason, the probabilities may stay the same. Send the ETag of the outlook as If-Match to get a 412 if it has changed since you read it.
+         * Revise or reaffirm the probabilities
+         * @description Publishes the next version with new probabilities, which must sum to exactly 1, and the same framework. The version must answer every triggered condition: either lower the probability of the scenario that it invalidates, or give a reason in `acknowledges`. With a reason, the probabilities may stay the same. With `reaffirm: true`, the version keeps the probabilities, answers every triggered condition and has the kind `reaffirmed`: its rationale says why the desk stands by them. Send the ETag of the outlook as If-Match to get a 412 if it has changed since you read it.
          */
         post: operations["reviseOutlook"];
         delete?: never;
@@ -261,7 +261,7 @@ export interface paths {
         };
         /**
          * List the views of an outlook
-         * @description One view per analyst, at its newest version.
+         * @description One view per analyst, at its newest version. Withdrawn views are left out; the history of each shows them.
          */
         get: operations["listViews"];
         put?: never;
@@ -281,7 +281,7 @@ export interface paths {
         };
         /**
          * Read your own view
-         * @description The newest version of the view of the analyst whom the key belongs to.
+         * @description The newest version of the view of the analyst whom the key belongs to, even if it is withdrawn.
          */
         get: operations["getOwnView"];
         /**
@@ -290,7 +290,11 @@ export interface paths {
          */
         put: operations["holdView"];
         post?: never;
-        delete?: never;
+        /**
+         * Withdraw your own view
+         * @description Records a version of the kind `withdrawn`. From then on, the list of views and each consensus leave your view out; as of an earlier time, and in the history, it stays. The time during which you held it is scored. If the view is withdrawn already, nothing changes. To hold a view again, send PUT.
+         */
+        delete: operations["withdrawView"];
         options?: never;
         head?: never;
         patch?: never;
@@ -305,7 +309,7 @@ export interface paths {
         };
         /**
          * List the versions of an analyst's view
-         * @description All versions of an analyst's view, newest first.
+         * @description All versions of an analyst's view, newest first, with its withdrawals.
          */
         get: operations["getView"];
         put?: never;
@@ -325,7 +329,7 @@ export interface paths {
         };
         /**
          * Read the consensus
-         * @description The pooled views of the analysts, with their spread and the distance of each view from the pool.
+         * @description The pooled views that analysts hold, with their spread and the distance of each view from the pool. A withdrawn view is left out from its withdrawal on; with `maxAge`, so is an old one.
          */
         get: operations["getConsensus"];
         put?: never;
@@ -409,9 +413,29 @@ export interface paths {
         };
         /**
          * Read the drawdown of the instrument
-         * @description How far the outlook's instrument is below its peak, computed from its closes and named by the outlook's drawdown labels.
+         * @description How far the outlook's instrument is below its peak, computed from its closes and named by the outlook's drawdown labels. It counts from the close before the horizon, as the return does.
          */
         get: operations["getDrawdown"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/outlooks/{slug}/climatology": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read what history alone says
+         * @description How often the instrument's past returns fell into the outlook's return bands: the reference that a forecast has to beat. The closes are those dated in the 50 years before the horizon, as they were known when it started, or are known now if it has not. A span starts at each positive close and ends at the last close within the length of the horizon. A span is left out if that length was not over at the last close, or if its end is stale by the rule of resolutions. Returns are compared with the bands exactly, as at a resolution.
+         */
+        get: operations["getClimatology"];
         put?: never;
         post?: never;
         delete?: never;
@@ -449,13 +473,13 @@ export interface paths {
         };
         /**
          * Read the resolution
-         * @description The current resolution, and the ones that it corrects.
+         * @description The current resolution, the ones that it corrects, and whether closes contradict it by now.
          */
         get: operations["getResolution"];
         put?: never;
         /**
          * Resolve an outlook
-         * @description Records the outcome. The outlook then accepts no further versions and is scored. If its scenarios have return bands and its instrument has a series of closes, `{}` is enough once the horizon is over: the return from the last close before the horizon to the last close within it decides the outcome. A withdrawn outlook can be resolved too, and is scored for the time before its withdrawal.
+         * @description Records the outcome. The outlook then accepts no further versions and is scored. If its scenarios have return bands and its instrument has a series of closes, `{}` is enough once the horizon is over and its last close is in: the return from the last close before the horizon to the last close within it decides the outcome, in exact decimals. A withdrawn outlook can be resolved too, and is scored for the time before its withdrawal. `{"outcome": "reopened", "supersedes": 1, "reason": "…"}` takes resolution 1 back.
          */
         post: operations["resolveOutlook"];
         delete?: never;
@@ -473,7 +497,7 @@ export interface paths {
         };
         /**
          * Read the expected outcome
-         * @description Bounds of the probability-weighted return, and of the probability of a fall as deep as each drawdown label, computed from the probabilities and the return bands.
+         * @description The probability-weighted return with its bounds, and bounds of the probability of a fall as deep as each drawdown label, computed from the probabilities, the return bands and the central returns.
          */
         get: operations["getExpectedOutcome"];
         put?: never;
@@ -493,7 +517,7 @@ export interface paths {
         };
         /**
          * Read the scores of an outlook
-         * @description The Brier, logarithmic and ranked probability score of each version of a resolved outlook, with its skill against a reference. The outlook's scores are means, weighted by the share of the horizon during which each version was current. A score that is infinite or cannot be computed is null, and `missing` says why.
+         * @description The Brier, logarithmic and ranked probability score of each version of a resolved outlook, with its skill against a reference. The outlook's scores are means, weighted by the share of the horizon during which each version was current. Brier and ranked probability scores are exact: each is the double nearest to its value. A score that is infinite or cannot be computed is null, and `missing` says why.
          */
         get: operations["getScores"];
         put?: never;
@@ -577,9 +601,12 @@ export interface paths {
          *
          *     - `outlook.created` and `outlook.version.published`: `{slug, version, publishedAt, change, probabilities}`, with `change` as in an outlook
          *     - `outlook.state.changed`: `{slug, version, changedAt, status, review}`
-         *     - `outlook.review.due`: `{slug, version, dueAt, reasons}`; the next version must answer a condition
+         *     - `outlook.review.due`: `{slug, version, dueAt, reasons}`; the next version must answer a condition, the outcome is to be recorded, or closes contradict it
+         *     - `outlook.horizon.ended`: `{slug, version, endedAt, horizon}`; the outcome is to be recorded
          *     - `condition.triggered`, `condition.cleared`, `condition.expired`: `{slug, version, changedAt, condition: {key, invalidates, cause, reason, day, observations}}`
-         *     - `outlook.resolved`: `{slug, version, resolvedAt, resolution: {number, outcome, realisedReturn, reason}}`
+         *     - `outlook.resolved`: `{slug, version, resolvedAt, resolution: {number, outcome, realisedReturn, knownAt, reason}}`
+         *     - `outlook.resolution.contradicted`: `{slug, version, changedAt, contradiction: {number, outcome, closes: {start, end}}}`; the closes imply that outcome instead, or null, they no longer do
+         *     - `outlook.reopened`: `{slug, version, reopenedAt, resolution: {number, reason}}`; the resolution before it is taken back
          *     - `view.published`: `{slug, version, recordedAt, view: {analyst, version, probabilities}}`
          *     - `evidence.added`: `{slug, version, addedAt, evidence: {id, headline, publisher, corrects}}`
          *     - `drawdown.label.changed`: `{slug, version, changedAt, drawdown: {label, previous, depth, day}}`, with the keys of drawdown labels, or null
@@ -608,9 +635,12 @@ export interface paths {
          *
          *     - `outlook.created` and `outlook.version.published`: `{slug, version, publishedAt, change, probabilities}`, with `change` as in an outlook
          *     - `outlook.state.changed`: `{slug, version, changedAt, status, review}`
-         *     - `outlook.review.due`: `{slug, version, dueAt, reasons}`; the next version must answer a condition
+         *     - `outlook.review.due`: `{slug, version, dueAt, reasons}`; the next version must answer a condition, the outcome is to be recorded, or closes contradict it
+         *     - `outlook.horizon.ended`: `{slug, version, endedAt, horizon}`; the outcome is to be recorded
          *     - `condition.triggered`, `condition.cleared`, `condition.expired`: `{slug, version, changedAt, condition: {key, invalidates, cause, reason, day, observations}}`
-         *     - `outlook.resolved`: `{slug, version, resolvedAt, resolution: {number, outcome, realisedReturn, reason}}`
+         *     - `outlook.resolved`: `{slug, version, resolvedAt, resolution: {number, outcome, realisedReturn, knownAt, reason}}`
+         *     - `outlook.resolution.contradicted`: `{slug, version, changedAt, contradiction: {number, outcome, closes: {start, end}}}`; the closes imply that outcome instead, or null, they no longer do
+         *     - `outlook.reopened`: `{slug, version, reopenedAt, resolution: {number, reason}}`; the resolution before it is taken back
          *     - `view.published`: `{slug, version, recordedAt, view: {analyst, version, probabilities}}`
          *     - `evidence.added`: `{slug, version, addedAt, evidence: {id, headline, publisher, corrects}}`
          *     - `drawdown.label.changed`: `{slug, version, changedAt, drawdown: {label, previous, depth, day}}`, with the keys of drawdown labels, or null
@@ -813,7 +843,7 @@ export interface paths {
         put?: never;
         /**
          * Send observations
-         * @description Records up to 10,000 days, all or none. A day with a new value gets a new vintage; an unchanged value has no effect, so a batch can be sent again. The same transaction evaluates the conditions that watch the series, and the drawdown labels if the series holds closes.
+         * @description Records up to 10,000 days, all or none. A day with a new value gets a new vintage; an unchanged value has no effect, so a batch can be sent again. `"value": null` retracts a day: it gets a vintage without a value. The same transaction evaluates the conditions that watch the series, and the drawdown labels if the series holds closes.
          *
          *     Also accepts CSV (RFC 4180) with the header `date,value` or `date,value,provenance,note`.
          */
@@ -1113,7 +1143,7 @@ export interface components {
         Answer: {
             version: number;
             /** @enum {string} */
-            way: "weight" | "acknowledged";
+            way: "weight" | "acknowledged" | "reaffirmed";
             reason: string | null;
         };
         /** @description At least one comparison must hold. */
@@ -1192,11 +1222,13 @@ export interface components {
             to: number;
             /** @description The number of outlooks with a probability in this bucket. */
             n: number;
-            /** @description The sum over those outlooks of the share of their time spent in this bucket. */
+            /** @description The sum over those outlooks of the share of their horizon during which the probability was in this bucket. */
             weight: number;
+            /** @description The number of independent outlooks that the interval counts on: Kish's (Σ W)² ÷ Σ W² (1965) over the weights W of clusters, and at most `weight`. */
+            nEffective: number;
             predictedMean: number;
             realisedRate: number;
-            /** @description Wilson's 95 % interval of the realised rate, at Kish's effective number of outlooks. For calibrated forecasts it contains the predicted mean in 19 of 20 buckets. */
+            /** @description Wilson's 95 % interval of the realised rate (1927), at `nEffective`. It is an approximation: for independent outcomes it contains the true rate in about 19 of 20 buckets, in fewer where `nEffective` is below about 10 or the rate is near 0 or 1. */
             interval: {
                 low: number;
                 high: number;
@@ -1204,8 +1236,11 @@ export interface components {
         };
         /** @description How a version differs from the previous one. */
         Change: {
-            /** @enum {string} */
-            kind: "created" | "probabilities" | "framework" | "withdrawn";
+            /**
+             * @description `reaffirmed` and `withdrawn` keep the probabilities and the framework; `withdrawn` closes the outlook.
+             * @enum {string}
+             */
+            kind: "created" | "probabilities" | "framework" | "reaffirmed" | "withdrawn";
             previousVersion: number | null;
             deltas: components["schemas"]["ProbabilityDeltas"] | null;
         };
@@ -1241,6 +1276,33 @@ export interface components {
             /** @description `bear`, `base` or `bull`, or the key of a headwind or condition of the outlook. */
             key: string;
         };
+        /** @description What history alone says (Murphy 1992): how often the instrument's past returns, over spans as long as the horizon, fell into each return band. */
+        Climatology: {
+            slug: string;
+            /** @description The version whose return bands are used. */
+            version: number;
+            horizon: components["schemas"]["Horizon"];
+            /** @description The series of closes. Null if the instrument has none. */
+            series: string | null;
+            /** @description The length of the horizon, and of each past span, in days. */
+            days: number;
+            /** @description The share of the past spans whose return falls into each band, smoothed by the rule of succession (Laplace): (m · share + 1) ÷ (m + 3), where m is `independentSpans`. So no band gets 0. Null with fewer than five independent spans, without return bands, or without closes; `missing` says why. */
+            probabilities: {
+                bear: number;
+                base: number;
+                bull: number;
+            } | null;
+            /** @description Why members are null. */
+            missing: components["schemas"]["MissingScore"][];
+            /** @description The number of past spans. One starts at each close, so they overlap. */
+            spans: number;
+            /** @description The most of these spans of which no two overlap: what the shares are worth. */
+            independentSpans: number;
+            /** @description The day on which the first span starts. Null without a span. */
+            first: string | null;
+            /** @description The day of the last close. Null without a span. */
+            last: string | null;
+        };
         /** @description A closing price of the instrument. */
         Close: {
             /** Format: date */
@@ -1254,6 +1316,8 @@ export interface components {
             operator: "lt" | "lte" | "gt" | "gte" | "crossesAbove" | "crossesBelow";
             threshold: number;
             forObservations: number;
+            /** @description The day on which an observation counts: `periodEnd`, the last day of its period, or `recorded`, the UTC day on which it was recorded. Null means `periodEnd`. */
+            judgedOn: ("periodEnd" | "recorded") | null;
         };
         /** @description A condition, its state and the latest change of it. */
         Condition: {
@@ -1272,8 +1336,8 @@ export interface components {
         ConditionAnswer: {
             condition: string;
             /** @enum {string} */
-            way: "weight" | "acknowledged";
-            /** @description Null if the version lowered the probability of the scenario instead. */
+            way: "weight" | "acknowledged" | "reaffirmed";
+            /** @description Null if the version lowered the probability of the scenario or reaffirmed all probabilities. */
             reason: string | null;
         };
         /** @description A change of a condition's state, and its cause. */
@@ -1325,6 +1389,8 @@ export interface components {
             method: "linear" | "logarithmic";
             /** @enum {string} */
             weights: "equal" | "recency" | "skill";
+            /** @description In days: older views are left out. Null if none is. */
+            maxAge: number | null;
             asOf: string | null;
             /** @description The pooled probabilities, rounded to basis points by the largest remainder so that they sum to exactly 1. */
             probabilities: components["schemas"]["Probabilities"];
@@ -1341,13 +1407,27 @@ export interface components {
             };
             views: components["schemas"]["WeighedView"][];
         };
+        /** @description What closes say against a resolution. */
+        Contradiction: {
+            /**
+             * @description The outcome that the closes imply.
+             * @enum {string}
+             */
+            outcome: "bear" | "base" | "bull";
+            closes: components["schemas"]["HorizonReturn"];
+            /**
+             * Format: date-time
+             * @description When the ledger noted it.
+             */
+            since: string;
+        };
         /** @description A webhook with its new signing secret. */
         CreatedWebhook: {
             /** Format: uuid */
             id: string;
             url: string;
             /** @description Null for all, including kinds that later releases add. */
-            kinds: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.resolved" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published")[] | null;
+            kinds: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn")[] | null;
             /** @description Null for all outlooks. */
             outlook: string | null;
             description: string | null;
@@ -1372,13 +1452,13 @@ export interface components {
         };
         /** @description Murphy's decomposition (1973) over the buckets: score = reliability − resolution + uncertainty + withinBuckets. */
         Decomposition: {
-            /** @description How far forecasts are from the realised rates. 0 is best. */
+            /** @description How far forecasts are from the realised rates. 0 is best. In small samples it is too large even for perfect forecasts, by about Σ o (1 − o) ÷ n over the buckets, because the realised rates are estimates (Bröcker 2012; Ferro and Fricker 2012). It is not corrected here. */
             reliability: number;
-            /** @description How well forecasts separate outcomes. Higher is better. */
+            /** @description How well forecasts separate outcomes. Higher is better. In small samples it is too large, too. */
             resolution: number;
-            /** @description How hard the outcomes were to predict. */
+            /** @description How hard the outcomes were to predict. In small samples it is too small, by a share of about 1 ÷ n. */
             uncertainty: number;
-            /** @description The variation of forecasts within a bucket (Stephenson, Coelho and Jolliffe 2008). */
+            /** @description What differences between the forecasts of a bucket add: their variance less twice their covariance with the outcomes (Stephenson, Coelho and Jolliffe 2008). Negative if the higher forecasts of a bucket came about more often. */
             withinBuckets: number;
         };
         /** @description One of the two compared versions. */
@@ -1408,6 +1488,8 @@ export interface components {
             series: string;
             /** Format: date */
             since: string;
+            /** @description The close before the horizon, from which the drawdown counts. Null if it is too old for a return, too, or if the request names `since`. */
+            base: components["schemas"]["Close"] | null;
             /** @description The newest close. Null if there are no closes. */
             last: components["schemas"]["Close"] | null;
             /** @description The highest close, on the last day that reached it. */
@@ -1523,10 +1605,14 @@ export interface components {
             version: number;
             horizon: components["schemas"]["Horizon"];
             probabilities: components["schemas"]["Probabilities"];
-            /** @description The bounds of the probability-weighted return over the horizon, as fractions: Σ p · min and Σ p · max of the return bands. A bound is null if a scenario with a positive probability has an open band at that end. */
+            /** @description The probability-weighted return over the horizon, as fractions, without rounding. `min` and `max` rest on the bounds that the desk stated; a return beyond the outermost ones is possible. */
             expectedReturn: {
+                /** @description Σ p · min of the return bands. Null if a scenario with a positive probability has a band that is open below. */
                 min: number | null;
+                /** @description Σ p · max of the return bands. Null if a scenario with a positive probability has a band that is open above. */
                 max: number | null;
+                /** @description Σ p · centralReturn of the scenarios. Null unless all three have a central return: midpoints of bands are not taken for it. */
+                central: number | null;
             };
             /** @description Why members are null. */
             missing: components["schemas"]["MissingScore"][];
@@ -1658,7 +1744,7 @@ export interface components {
             }[];
         };
         /**
-         * @description The days that the outlook covers, half-open: [from, to).
+         * @description The days that the outlook covers, half-open [from, to): `from` is the first day, and `to` is the first day after the last one. The horizon is over when `to` begins in UTC. Pages and texts show the last day instead of `to`.
          * @example {
          *       "from": "2026-03-31",
          *       "to": "2027-03-31"
@@ -1833,6 +1919,7 @@ export interface components {
             /** @description The share of the horizon that was left: 1 at its start, 0 at its end. */
             lead: number;
             n: number;
+            nEffective: number;
             /** @description The Brier score of the forecasts that were current then. */
             brier: {
                 mean: number;
@@ -1843,14 +1930,14 @@ export interface components {
             /** @description Why members are null. */
             missing: components["schemas"]["MissingScore"][];
         };
-        /** @description A mean over outlooks and its uncertainty. */
+        /** @description A mean over outlooks and its uncertainty: Σ c S ÷ Σ c, where c is the share of its horizon for which an outlook was forecast and S its mean score over that time. */
         MeanScore: {
             mean: number | null;
-            /** @description The standard error of the mean: standard deviation ÷ √n. */
+            /** @description The standard error of the mean. Outlooks of a cluster may err together, so it is √(G/(G − 1) · Σ e²) ÷ Σ c over the G clusters, where e is the sum of c (S − mean) in a cluster (Cameron and Miller 2015). Null with fewer than two clusters. With few clusters it tends to be too small. */
             standardError: number | null;
-            /** @description 1 − mean ÷ mean of the reference. */
+            /** @description 1 − Σ c S ÷ Σ c S_ref over the outlooks in `compared`. Null if less than one whole horizon was forecast. */
             skill: number | null;
-            /** @description The standard error of the skill, by the delta method. */
+            /** @description The standard error of the skill, by the delta method over the clusters: √(G/(G − 1) · Σ e²) ÷ Σ c S_ref, where e is the sum of c (S − (1 − skill) S_ref) in a cluster. */
             skillError: number | null;
         };
         /** @description A figure that the outlook rests on. */
@@ -2000,6 +2087,11 @@ export interface components {
              * @default 1
              */
             forObservations?: number;
+            /**
+             * @description The day on which an observation counts. `periodEnd`, also if null or left out: the last day of its period, with its newest value; a correction changes that day. `recorded`: the UTC day on which it was recorded, so that the rule sees on each day what was known at its end.
+             * @default null
+             */
+            judgedOn?: ("periodEnd" | "recorded") | null;
         };
         /** @description How to pool the analysts' views into a new version. */
         NewConsensus: {
@@ -2015,6 +2107,11 @@ export interface components {
              * @enum {string}
              */
             weights?: "equal" | "recency" | "skill";
+            /**
+             * @description Leave out views that are older than this many days of 24 hours. Left out: views count however old they are.
+             * @default null
+             */
+            maxAge?: number | null;
             /** @description Why the desk publishes the consensus. */
             rationale: string;
             /**
@@ -2136,7 +2233,8 @@ export interface components {
             observations: {
                 /** Format: date */
                 date: string;
-                value: number;
+                /** @description Null retracts the value of a day that has an observation. */
+                value: number | null;
                 /**
                  * @default sourced
                  * @enum {string}
@@ -2191,13 +2289,13 @@ export interface components {
             /** @default [] */
             watchpoints?: string[];
         };
-        /** @description The probabilities of the three scenarios. They sum to exactly 1. */
+        /** @description The probabilities of the three scenarios. They sum to exactly 1 in basis points, a double's noise aside. */
         NewProbabilities: {
-            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. */
+            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. A double's noise is ignored: a number within 1e-9 of a basis point is that basis point, so 1 − 0.55 − 0.3 may be sent as it is. */
             bear: number;
-            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. */
+            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. A double's noise is ignored: a number within 1e-9 of a basis point is that basis point, so 1 − 0.55 − 0.3 may be sent as it is. */
             base: number;
-            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. */
+            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. A double's noise is ignored: a number within 1e-9 of a basis point is that basis point, so 1 − 0.55 − 0.3 may be sent as it is. */
             bull: number;
         };
         /** @description A published source. */
@@ -2213,17 +2311,19 @@ export interface components {
         /** @description The outcome of an outlook. */
         NewResolution: {
             /**
-             * @description The scenario that occurred, or `void` if nothing can be scored. Left out: the scenario with the return band that the return falls into. The return comes from the instrument's closes or, without closes, from `realisedReturn`.
+             * @description The scenario that occurred, `void` if nothing can be scored, or `reopened` to take the current resolution back, which opens the outlook again. Left out: the scenario with the return band that the return falls into. The return comes from the instrument's closes or, without closes, from `realisedReturn`.
              * @enum {string}
              */
-            outcome?: "bear" | "base" | "bull" | "void";
+            outcome?: "bear" | "base" | "bull" | "void" | "reopened";
             /**
              * @description The return over the horizon, as a fraction (-0.1 is −10 %). Left out: computed from closes if possible.
              * @default null
              */
             realisedReturn?: number | null;
+            /** @description When the outcome became known; nothing is scored after it. Left out: the latest time that is possible. For an outcome that the closes decide, that is when the last close was recorded or the start of the next day in UTC, whichever comes first. For another outcome it is the time of the request, and for a correction that of the resolution before it. An earlier time requires a reason. A later time is refused. */
+            knownAt?: string | null;
             /**
-             * @description Required before the end of the horizon, for `void`, to correct a resolution, and if the return contradicts the outcome.
+             * @description Required before the end of the horizon, before the last close of the horizon is in, for `void`, to correct or reopen, for an earlier `knownAt`, and if the return contradicts the outcome.
              * @default null
              */
             reason?: string | null;
@@ -2233,13 +2333,13 @@ export interface components {
              */
             evidence?: string[];
             /**
-             * @description The number of the current resolution, to correct it.
+             * @description The number of the current resolution, to correct or reopen it. After a reopening, leave it out.
              * @default null
              */
             supersedes?: number | null;
         };
         /**
-         * @description The returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max). Null or left out means an open end. Give bands for all three scenarios or for none. They must cover every return without gap or overlap, in the order bear, base, bull.
+         * @description The returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max). Null or left out means an open end. Give bands for all three scenarios or for none. They must join without gap or overlap, in the order bear, base, bull. `min` of bear and `max` of bull may be open or say how far the desk expects the return to go; a return beyond them still counts as bear or bull.
          * @example {
          *       "max": -0.1
          *     }
@@ -2250,11 +2350,16 @@ export interface components {
             /** @default null */
             max?: number | null;
         };
-        /** @description New probabilities for the next version. The framework stays. */
+        /** @description New probabilities for the next version, required unless `reaffirm` is true. The framework stays. */
         NewRevision: {
-            probabilities: components["schemas"]["NewProbabilities"];
-            /** @description Why this version differs from the previous one. */
+            probabilities?: components["schemas"]["NewProbabilities"];
+            /** @description Why this version differs from the previous one, or why its odds stay. */
             rationale: string;
+            /**
+             * @description Whether the version stands by the current probabilities. Then `probabilities` may be left out.
+             * @default false
+             */
+            reaffirm?: boolean;
             /**
              * @description The ids of the evidence that the version cites. It must belong to this outlook.
              * @default []
@@ -2266,7 +2371,7 @@ export interface components {
              */
             acknowledges?: components["schemas"]["Acknowledgement"][];
         };
-        /** @description The text of one scenario. */
+        /** @description One scenario: its text, and the returns that it covers. */
         NewScenario: {
             title: string;
             outcome: string;
@@ -2280,6 +2385,11 @@ export interface components {
             directionComment?: string | null;
             /** @default null */
             returnBand?: components["schemas"]["NewReturnBand"] | null;
+            /**
+             * @description The return over the horizon that the desk expects in this scenario, as a fraction within the scenario's band. If all three scenarios have one, the expected return has a `central` value.
+             * @default null
+             */
+            centralReturn?: number | null;
         };
         /**
          * @description A sentiment as its provider states it: score, label and scale.
@@ -2301,6 +2411,32 @@ export interface components {
                 max: number;
             };
             provider: string;
+        };
+        /**
+         * @description A time series of prices or an indicator.
+         * @example {
+         *       "key": "us-10y-yield",
+         *       "name": "10-year Treasury constant maturity yield",
+         *       "unit": "percent",
+         *       "frequency": "daily",
+         *       "source": "Board of Governors of the Federal Reserve System"
+         *     }
+         */
+        NewSeries: {
+            /** @description Its name in URLs and rules. It never changes. */
+            key: string;
+            name: string;
+            unit: string;
+            /** @enum {string} */
+            frequency: "daily" | "weekly" | "biweekly" | "monthly" | "quarterly" | "semiannual" | "annual";
+            /**
+             * @description The day of its period by which an observation is dated. `end`: the date is the day for which the value stands. `start`, as FRED dates monthly series: the value stands for the last day of the period that begins on the date, and rules, returns and drawdowns use it on that day.
+             * @default end
+             * @enum {string}
+             */
+            dated?: "start" | "end";
+            /** @description Who publishes the series. */
+            source: string;
         };
         /**
          * @description Instead of minDepth, for a fall defined by its speed, such as a crash: at least `depth` below the highest close of the last `days` calendar days.
@@ -2342,7 +2478,7 @@ export interface components {
              * @description The kinds of events to deliver. Null for all, including kinds that later releases add.
              * @default null
              */
-            kinds?: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.resolved" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published")[] | null;
+            kinds?: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn")[] | null;
             /**
              * @description Deliver only events of this outlook. Null for all outlooks.
              * @default null
@@ -2365,7 +2501,8 @@ export interface components {
         Observation: {
             /** Format: date */
             date: string;
-            value: number;
+            /** @description Null for a retraction, which only `vintages=all` lists. */
+            value: number | null;
             /** @enum {string} */
             provenance: "sourced" | "editorial" | "illustrative" | "computed";
             note: string | null;
@@ -2466,9 +2603,11 @@ export interface components {
         OutlookResolution: {
             /** @enum {string} */
             status: "open" | "resolved" | "void" | "withdrawn";
-            /** @description The current resolution. Null if there is none. */
+            /** @description The current resolution. Null if there is none, or the outlook was reopened. */
             resolution: components["schemas"]["Resolution"] | null;
-            /** @description Earlier, corrected resolutions, newest first. */
+            /** @description Set if closes that came or changed later contradict the current resolution. A correction, or a resolution with a reason that names the same closes, removes it. */
+            contradiction: components["schemas"]["Contradiction"] | null;
+            /** @description Earlier resolutions, newest first: those that were corrected, and those that were taken back with the outcome `reopened`. */
             superseded: components["schemas"]["Resolution"][];
         };
         /** @description The scores of an outlook and of each of its versions. */
@@ -2482,6 +2621,8 @@ export interface components {
                 number: number;
                 /** @enum {string} */
                 outcome: "bear" | "base" | "bull" | "void";
+                /** @description When the outcome became known; nothing is scored after it. Null if the outlook is void. */
+                knownAt: string | null;
             } | null;
             reference: components["schemas"]["ScoreReference"];
             outlook: components["schemas"]["StandingScores"];
@@ -2655,6 +2796,8 @@ export interface components {
             method: "linear" | "logarithmic";
             /** @enum {string} */
             weights: "equal" | "recency" | "skill";
+            /** @description In days: older views were left out. Null if none was. */
+            maxAge: number | null;
             views: components["schemas"]["PooledView"][];
         };
         /** @description The result of sending observations. */
@@ -2662,9 +2805,11 @@ export interface components {
             series: string;
             /** @description Days without an earlier value. */
             added: number;
-            /** @description Days that got a new vintage. */
+            /** @description Days that got a new vintage with a value. */
             revised: number;
-            /** @description Days that already had this value. */
+            /** @description Days whose value was retracted. */
+            retracted: number;
+            /** @description Days that already had this value, or were already retracted. */
             unchanged: number;
             /** @description Null if nothing was new. */
             recordedAt: string | null;
@@ -2718,8 +2863,12 @@ export interface components {
             /** @description The number of the resolution within the outlook, from 1. */
             number: number;
             /** @enum {string} */
-            outcome: "bear" | "base" | "bull" | "void";
+            outcome: "bear" | "base" | "bull" | "void" | "reopened";
             realisedReturn: number | null;
+            /** @description `closes` if the closes imply the outcome, `statement` if an analyst stated it without closes or against them. Null without an outcome. */
+            decidedBy: ("closes" | "statement") | null;
+            /** @description When the outcome became known; nothing is scored after it. Null without an outcome. */
+            knownAt: string | null;
             reason: string | null;
             /** @description The return computed from closes. Null if closes were missing or the horizon was not over. */
             closes: components["schemas"]["HorizonReturn"] | null;
@@ -2736,12 +2885,14 @@ export interface components {
             /** @enum {string} */
             outcome: "bear" | "base" | "bull" | "void";
             realisedReturn: number | null;
+            /** @description When the outcome became known. Null if the outlook is void. */
+            knownAt: string | null;
             reason: string | null;
             /** Format: date-time */
             resolvedAt: string;
         };
         /**
-         * @description The returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max). Null is an open end. The three bands cover every return without gap or overlap.
+         * @description The returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max). Null is an open end. The three bands join without gap or overlap. A return below `min` of bear counts as bear, and one from `max` of bull on as bull.
          * @example {
          *       "min": null,
          *       "max": -0.1
@@ -2751,7 +2902,7 @@ export interface components {
             min: number | null;
             max: number | null;
         };
-        /** @description Whether a review is due, and why. */
+        /** @description Whether a review is due, and why: a triggered condition has no answer, the horizon is over and the outcome is missing, or closes contradict the resolution. */
         Review: {
             due: boolean;
             reasons: string[];
@@ -2809,6 +2960,8 @@ export interface components {
             direction: "lower" | "sideways" | "higher";
             directionComment: string | null;
             returnBand: components["schemas"]["ReturnBand"] | null;
+            /** @description The return over the horizon that the desk expects in this scenario. */
+            centralReturn: number | null;
         };
         /** @description Changes to one scenario. */
         ScenarioPatch: {
@@ -2822,12 +2975,13 @@ export interface components {
             direction?: "lower" | "sideways" | "higher";
             directionComment?: string | null;
             returnBand?: components["schemas"]["NewReturnBand"] | null;
+            centralReturn?: number | null;
         };
         /** @description The reference that skill is measured against. */
         ScoreReference: {
             /** @enum {string} */
-            name: "uniform" | "previous" | "fixed";
-            /** @description Null if the reference is the previous version. */
+            name: "uniform" | "previous" | "climatology" | "fixed";
+            /** @description Null if each version has a reference of its own: `previous` or `climatology`. */
             probabilities: {
                 bear: number;
                 base: number;
@@ -2860,7 +3014,8 @@ export interface components {
          *       "name": "10-year Treasury constant maturity yield",
          *       "unit": "percent",
          *       "frequency": "daily",
-         *       "source": "Board of Governors of the Federal Reserve System"
+         *       "source": "Board of Governors of the Federal Reserve System",
+         *       "dated": "end"
          *     }
          */
         Series: {
@@ -2870,6 +3025,11 @@ export interface components {
             unit: string;
             /** @enum {string} */
             frequency: "daily" | "weekly" | "biweekly" | "monthly" | "quarterly" | "semiannual" | "annual";
+            /**
+             * @description The day of its period by which an observation is dated. `end`: the date is the day for which the value stands. `start`, as FRED dates monthly series: the value stands for the last day of the period that begins on the date, and rules, returns and drawdowns use it on that day.
+             * @enum {string}
+             */
+            dated: "start" | "end";
             /** @description Who publishes the series. */
             source: string;
         };
@@ -2891,12 +3051,16 @@ export interface components {
         StandingScores: {
             /** @description The share of the horizon during which a version was current: the sum of the versions' shares. */
             coverage: number | null;
+            /** @description The share of the horizon that was left to forecast before the outcome became known: the most that `coverage` can be. Null without an outcome. */
+            attainableCoverage: number | null;
             /** @description Σ score × share. Time without a version adds nothing, so read it together with the coverage. */
             timeWeighted: components["schemas"]["Scores"];
-            /** @description timeWeighted ÷ coverage, comparable across outlooks. */
+            /** @description timeWeighted ÷ coverage, over all versions; comparable across outlooks. */
             mean: components["schemas"]["Scores"];
-            /** @description The skill of the mean against the mean of the reference. */
+            /** @description The skill of the mean against the mean of the reference, both over the same versions: those that have a reference. With `previous`, that leaves out the first version, so the mean compared is not `mean`. */
             skill: components["schemas"]["Scores"];
+            /** @description The share of the horizon that `skill` compares. It equals the coverage, except with `previous`, because the first version has no reference, and with `climatology`, where history may be too short. Null if nothing is scored. */
+            skillCoverage: number | null;
             /** @description Why members are null. */
             missing: components["schemas"]["MissingScore"][];
         };
@@ -2905,9 +3069,9 @@ export interface components {
             key: string;
             label: string;
             minDepth: number;
-            /** @description The probability of the bands that lie entirely below. A drawdown this deep is at least this likely. */
+            /** @description The probability of the bands that lie entirely below −minDepth. A drawdown this deep within the horizon is at least this likely: returns and drawdowns both start from the last close before the horizon, and the price may also fall this far and recover. */
             atLeast: number;
-            /** @description The probability of all bands that reach below. */
+            /** @description The probability of all bands that reach below −minDepth. It bounds a return this low at the end of the horizon, not a drawdown on the way. The bear band always reaches below, because a return under its stated `min` is bear, too. */
             atMost: number;
         };
         /** @description What an item says of a traded symbol. */
@@ -2932,6 +3096,7 @@ export interface components {
                 to: string | null;
             };
             asOf: string | null;
+            minCoverage: number | null;
             reference: components["schemas"]["ScoreReference"];
             /** @description The number of outlooks in the record, by status. */
             counts: {
@@ -2943,11 +3108,29 @@ export interface components {
             };
             /** @description The number of scored outlooks: those with an outcome and a forecast that was current during the horizon. */
             n: number;
-            /** @description Whether n is below 30, which is too few to tell skill from luck. */
+            /** @description The sum over those outlooks of the share of the horizon that was forecast: so many whole horizons. Every mean weighs an outlook by that share. */
+            nEffective: number;
+            /** @description The number of chains of overlapping horizons on one instrument. Outlooks of a chain share their fate, so errors count each chain once. */
+            clusters: number;
+            /** @description Whether the smaller of nEffective and the number of clusters is below 30, which is too few to tell skill from luck. */
             isSmall: boolean;
             /** @description The mean share of the horizon during which a forecast was current. */
             coverage: number | null;
-            /** @description Means over outlooks. Each outlook counts once, with its time-weighted mean. */
+            /** @description The mean share of the horizon before the outcome was known: the most that `coverage` could be. */
+            attainableCoverage: number | null;
+            /** @description The number of scored outlooks by who decided their outcome. */
+            outcomes: {
+                /** @description Outcomes that the closes imply. */
+                closes: number;
+                /** @description Outcomes that an analyst asserted without closes, or against them. */
+                stated: number;
+            };
+            /** @description The outlooks that skill compares. With `reference=climatology`, outlooks without one are left out of both means. */
+            compared: {
+                n: number;
+                nEffective: number;
+            };
+            /** @description Means over outlooks, each weighted by the share of its horizon that was forecast. */
             scores: {
                 brier: components["schemas"]["MeanScore"];
                 logarithmic: components["schemas"]["MeanScore"];
@@ -3004,7 +3187,13 @@ export interface components {
             /** Format: date-time */
             recordedAt: string;
             probabilities: components["schemas"]["Probabilities"];
-            rationale: string;
+            /**
+             * @description `held`, or `withdrawn` if the analyst withdrew the view. A withdrawal repeats the probabilities that were held before.
+             * @enum {string}
+             */
+            kind: "held" | "withdrawn";
+            /** @description Null for a withdrawal. */
+            rationale: string | null;
         };
         /** @description A webhook without its signing secret. */
         Webhook: {
@@ -3012,7 +3201,7 @@ export interface components {
             id: string;
             url: string;
             /** @description Null for all, including kinds that later releases add. */
-            kinds: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.resolved" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published")[] | null;
+            kinds: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn")[] | null;
             /** @description Null for all outlooks. */
             outlook: string | null;
             description: string | null;
@@ -3043,7 +3232,7 @@ export interface components {
             /** @description The id of the event, as in event streams. */
             event: number;
             /** @enum {string} */
-            kind: "outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.resolved" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published";
+            kind: "outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn";
             slug: string;
             /**
              * @description `due`: next attempt at `nextAttemptAt`. `behind`: waiting for an older event of the same outlook.
@@ -3076,7 +3265,7 @@ export interface components {
              */
             url?: string;
             /** @description The kinds of events to deliver. Null for all, including kinds that later releases add. */
-            kinds?: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.resolved" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published")[] | null;
+            kinds?: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn")[] | null;
             description?: string | null;
             /** @description `false` pauses deliveries and stores pending events. `true` resumes where deliveries stopped and retries failed ones immediately. */
             enabled?: boolean;
@@ -3142,6 +3331,7 @@ export type Change = components['schemas']['Change'];
 export type CitedEvidence = components['schemas']['CitedEvidence'];
 export type Claim = components['schemas']['Claim'];
 export type ClaimTarget = components['schemas']['ClaimTarget'];
+export type Climatology = components['schemas']['Climatology'];
 export type Close = components['schemas']['Close'];
 export type Comparison = components['schemas']['Comparison'];
 export type Condition = components['schemas']['Condition'];
@@ -3150,6 +3340,7 @@ export type ConditionChange = components['schemas']['ConditionChange'];
 export type ConditionHistory = components['schemas']['ConditionHistory'];
 export type Conditions = components['schemas']['Conditions'];
 export type Consensus = components['schemas']['Consensus'];
+export type Contradiction = components['schemas']['Contradiction'];
 export type CreatedWebhook = components['schemas']['CreatedWebhook'];
 export type Decomposition = components['schemas']['Decomposition'];
 export type DiffSide = components['schemas']['DiffSide'];
@@ -3207,6 +3398,7 @@ export type NewReturnBand = components['schemas']['NewReturnBand'];
 export type NewRevision = components['schemas']['NewRevision'];
 export type NewScenario = components['schemas']['NewScenario'];
 export type NewSentiment = components['schemas']['NewSentiment'];
+export type NewSeries = components['schemas']['NewSeries'];
 export type NewSpeed = components['schemas']['NewSpeed'];
 export type NewTicker = components['schemas']['NewTicker'];
 export type NewView = components['schemas']['NewView'];
@@ -3395,6 +3587,10 @@ export interface operations {
                 status?: "open" | "resolved" | "void" | "withdrawn";
                 /** @description `true`: only outlooks that currently have a review due. `false`: only those that do not. */
                 reviewDue?: boolean;
+                /** @description `true`: only open outlooks whose horizon is over, so that their outcome has to be recorded. `false`: only the others. */
+                awaitingResolution?: boolean;
+                /** @description `true`: only outlooks whose resolution the closes contradict by now. `false`: only the others. */
+                contradicted?: boolean;
                 /** @description The scenario that `minProbability` and `maxProbability` apply to. */
                 scenario?: "bear" | "base" | "bull";
                 /** @description Only outlooks with at least this probability for `scenario`: a fraction with at most four decimals. */
@@ -3407,7 +3603,7 @@ export interface operations {
                 q?: string;
                 /** @description The sort order; a leading hyphen reverses it. `relevance` requires `q`. Left out: `relevance` with `q`, otherwise `-publishedAt`. */
                 sort?: "-publishedAt" | "publishedAt" | "slug" | "relevance";
-                /** @description The list as of this time, which must not be in the future: the newest version of each outlook recorded up to then, with the status and the review of that time. Filters and order apply to that version, except that `status` and `reviewDue` apply to the current state. */
+                /** @description The list as of this time, which must not be in the future: the newest version of each outlook recorded up to then, with the status and the review of that time. Filters and order apply to that version, except that `status`, `reviewDue`, `awaitingResolution` and `contradicted` apply to the current state. */
                 asOf?: string;
                 /** @description The maximum number of items to return. */
                 limit?: number;
@@ -5402,6 +5598,140 @@ export interface operations {
             };
         };
     };
+    withdrawView: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example russell-2000-downside */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["View"];
+                };
+            };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key is missing, unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes every available media type. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request conflicts with the current state. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     getView: {
         parameters: {
             query?: {
@@ -5532,6 +5862,8 @@ export interface operations {
                 method?: "linear" | "logarithmic";
                 /** @description `equal`: the same weight for each view. `recency`: 2^(−age ÷ 30 days), with the age relative to the newest view. `skill`: max(0, skill) · n ÷ (n + 10), where skill compares the analyst's mean Brier score with uniform thirds over n scored outlooks, from versions and views. An analyst who did no better than chance or was never scored gets weight 0. */
                 weights?: "equal" | "recency" | "skill";
+                /** @description Leave out views that are older than this many days of 24 hours. Left out: views count however old they are. */
+                maxAge?: number | null;
                 /** @description Use the views and track records as of this time. */
                 asOf?: string;
             };
@@ -6178,7 +6510,7 @@ export interface operations {
     getDrawdown: {
         parameters: {
             query?: {
-                /** @description Use closes from this day on. Left out: from the first day of the horizon. */
+                /** @description Use closes from this day on. Left out: the closes of the horizon and the one before it. */
                 since?: string;
                 /** @description Use the closes and labels that were recorded up to this time. */
                 asOf?: string;
@@ -6253,6 +6585,118 @@ export interface operations {
             };
             /** @description The request conflicts with the current state. */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getClimatology: {
+        parameters: {
+            query?: {
+                /** @description Use the version that was current, and the closes that were known, at this time. */
+                asOf?: string;
+            };
+            header?: {
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @example russell-2000-downside */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Climatology"];
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key is missing, unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes every available media type. */
+            406: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6819,7 +7263,7 @@ export interface operations {
     getScores: {
         parameters: {
             query?: {
-                /** @description The reference for skill: `uniform` thirds, the `previous` version, or fixed probabilities of bear, base and bull, as fractions separated by commas. Skill is 1 − score ÷ score of the reference. */
+                /** @description The reference for skill: `uniform` thirds, the `previous` version, `climatology` (what history alone says about each version's own return bands; see GET …/climatology), or fixed probabilities of bear, base and bull, as fractions separated by commas. Skill is 1 − score ÷ score of the reference. */
                 reference?: string;
                 /** @description Use the versions and the resolution that were recorded up to this time. */
                 asOf?: string;
@@ -6941,6 +7385,8 @@ export interface operations {
                 to?: string;
                 /** @description The record as of this time, without later resolutions and corrections. */
                 asOf?: string;
+                /** @description Leaves out outlooks of which a smaller share of the horizon was forecast, a fraction. The counts stay as they are. */
+                minCoverage?: number;
                 /** @description The reference for skill: `uniform` thirds, or fixed probabilities of bear, base and bull, as fractions separated by commas. Skill is 1 − score ÷ score of the reference. */
                 reference?: string;
             };
@@ -7038,6 +7484,8 @@ export interface operations {
                 to?: string;
                 /** @description The record as of this time, without later resolutions and corrections. */
                 asOf?: string;
+                /** @description Leaves out outlooks of which a smaller share of the horizon was forecast, a fraction. The counts stay as they are. */
+                minCoverage?: number;
                 /** @description The reference for skill: `uniform` thirds, or fixed probabilities of bear, base and bull, as fractions separated by commas. Skill is 1 − score ÷ score of the reference. */
                 reference?: string;
             };
@@ -7160,6 +7608,8 @@ export interface operations {
                 to?: string;
                 /** @description The record as of this time, without later resolutions and corrections. */
                 asOf?: string;
+                /** @description Leaves out outlooks of which a smaller share of the horizon was forecast, a fraction. The counts stay as they are. */
+                minCoverage?: number;
                 /** @description The reference for skill: `uniform` thirds, or fixed probabilities of bear, base and bull, as fractions separated by commas. Skill is 1 − score ÷ score of the reference. */
                 reference?: string;
             };
@@ -8445,7 +8895,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Series"];
+                "application/json": components["schemas"]["NewSeries"];
             };
         };
         responses: {
@@ -8680,7 +9130,7 @@ export interface operations {
                 to?: string;
                 /** @description The values as they were known at this time. */
                 asOf?: string;
-                /** @description `newest`: one value per day. `all`: every vintage of each day, oldest first. */
+                /** @description `newest`: one value per day. `all`: every vintage of each day, oldest first, with retractions. */
                 vintages?: "newest" | "all";
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */

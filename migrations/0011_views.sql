@@ -109,6 +109,8 @@ DECLARE
   length integer;
   stale integer;
   closes bigint;
+  frequency text;
+  dating text;
   known_before timestamptz;
   bear_edge numeric := 1 + low::text::numeric;
   bull_edge numeric := 1 + high::text::numeric;
@@ -118,20 +120,21 @@ DECLARE
   start date;
   free date := '-infinity';
 BEGIN
-  SELECT o.horizon_from, o.horizon_to - o.horizon_from, s.id,
+  SELECT o.horizon_from, o.horizon_to - o.horizon_from, s.id, s.frequency, s.dated,
          CASE s.frequency WHEN 'daily' THEN 10 WHEN 'weekly' THEN 14 WHEN 'biweekly' THEN 28 WHEN 'monthly' THEN 62
            WHEN 'quarterly' THEN 184 WHEN 'semiannual' THEN 366 ELSE 731 END,
          -- Times are whole milliseconds.
          least(o.horizon_from::timestamp AT TIME ZONE 'UTC', as_of + interval '1 millisecond')
-    INTO opens, length, closes, stale, known_before
+    INTO opens, length, closes, frequency, dating, stale, known_before
     FROM outlooks o JOIN instruments i ON i.id = o.instrument_id LEFT JOIN series s ON s.id = i.closes_id
    WHERE o.id = outlook;
   IF low IS NULL OR high IS NULL THEN
     RETURN;
   END IF;
   WITH known AS (
-    SELECT o.date, o.value::text::numeric AS value FROM observations o
+    SELECT period_end(o.date, frequency, dating) AS date, o.value::text::numeric AS value FROM observations o
      WHERE o.series_id = closes AND o.date < opens AND o.date >= (opens - interval '50 years')::date
+       AND period_end(o.date, frequency, dating) < opens
        AND o.recorded_at < known_before AND (o.superseded_at IS NULL OR o.superseded_at >= known_before)
        AND o.value IS NOT NULL
   ), spanned AS (

@@ -70,24 +70,18 @@ ALTER TABLE "forecast_leads" ADD CONSTRAINT "forecast_leads_sums_id_forecast_sum
 CREATE INDEX "forecast_sums_of_analyst" ON "forecast_sums" USING btree ("analyst_id","source");--> statement-breakpoint
 CREATE INDEX "forecast_sums_of_instrument" ON "forecast_sums" USING btree ("instrument_id") WHERE "forecast_sums"."analyst_id" is null;
 --> statement-breakpoint
--- The scenario that a return falls into, by the base scenario's band [low, high); null if an argument is.
-CREATE FUNCTION outcome_of_return(value float8, low float8, high float8) RETURNS text
-  IMMUTABLE STRICT PARALLEL SAFE LANGUAGE sql SET search_path = public, pg_temp
-AS $$
-  SELECT CASE WHEN value < low THEN 'bear' WHEN value < high THEN 'base' ELSE 'bull' END;
-$$;
---> statement-breakpoint
 -- The outcome for a forecast whose base scenario has the band [low, high). If the closes or the stated return decided the
 -- resolution, they decide by that band, too: bands that moved later neither help nor harm the forecast.
 CREATE FUNCTION outcome_for(resolution resolutions, low float8, high float8) RETURNS text
   IMMUTABLE LANGUAGE sql SET search_path = public, pg_temp
 AS $$
-  SELECT CASE resolution.outcome
-    WHEN outcome_of_closes(resolution.start_value, resolution.end_value, resolution.band_low, resolution.band_high)
-      THEN coalesce(outcome_of_closes(resolution.start_value, resolution.end_value, low, high), resolution.outcome)
-    WHEN outcome_of_return(resolution.realised_return, resolution.band_low, resolution.band_high)
-      THEN coalesce(outcome_of_return(resolution.realised_return, low, high), resolution.outcome)
-    ELSE resolution.outcome END;
+  SELECT coalesce(CASE
+    WHEN decided_by_closes(resolution) THEN outcome_of_closes(resolution.start_value, resolution.end_value, low, high)
+    -- Releases before 0.2 stored the rounded quotient of two doubles, which decides nothing.
+    WHEN resolution.realised_return IN (return_of_closes(resolution.start_value, resolution.end_value),
+        resolution.end_value / resolution.start_value - 1) THEN NULL
+    WHEN resolution.outcome = outcome_of_return(resolution.realised_return, resolution.band_low, resolution.band_high)
+      THEN outcome_of_return(resolution.realised_return, low, high) END, resolution.outcome);
 $$;
 --> statement-breakpoint
 -- What each forecaster said over the horizon until the outcome was known: by versions, by views, and for skill weights by
@@ -190,8 +184,7 @@ BEGIN
         climatology_brier, climatology_logarithmic, climatology_ranked_probability)
     SELECT id, outlook.id, resolution.number, source, analyst_id, outlook.instrument_id, outlook.horizon_from,
         outlook.horizon_to,
-        coalesce(resolution.outcome = outcome_of_closes(resolution.start_value, resolution.end_value,
-          resolution.band_low, resolution.band_high), false),
+        coalesce(decided_by_closes(resolution), false),
         1000 * extract(epoch FROM known - opens) / whole,
         coalesce(sum(w) FILTER (WHERE outcome = 'bear'), 0), coalesce(sum(w) FILTER (WHERE outcome = 'base'), 0),
         coalesce(sum(w) FILTER (WHERE outcome = 'bull'), 0),
@@ -225,37 +218,6 @@ BEGIN
           CASE f.to_ms WHEN whole THEN 10 ELSE (f.to_ms * 10 + whole - 1) / whole - 1 END AS last) AS at
    WHERE f.source <> 'combined' AND at.first <= at.last;
 END $$;
---> statement-breakpoint
--- As before, but that the sums have a trigger of their own.
-CREATE OR REPLACE FUNCTION apply_resolution() RETURNS trigger
-LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
-DECLARE
-  outlook outlooks;
-BEGIN
-  SELECT * INTO outlook FROM outlooks WHERE id = NEW.outlook_id;
-  UPDATE outlooks SET status = CASE WHEN NEW.outcome IS NULL THEN 'void' ELSE 'resolved' END, review_reasons = '{}'
-   WHERE id = NEW.outlook_id AND status <> 'withdrawn';
-  INSERT INTO events (kind, outlook_id, version, data, recorded_at)
-  VALUES ('outlook.resolved', NEW.outlook_id, outlook.latest_version,
-          jsonb_build_object('number', NEW.number, 'outcome', coalesce(NEW.outcome, 'void'),
-            'realisedReturn', NEW.realised_return, 'reason', NEW.reason),
-          NEW.recorded_at);
-  RETURN NULL;
-END $$;
---> statement-breakpoint
-CREATE FUNCTION sum_up_resolution() RETURNS trigger
-LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
-DECLARE
-  outlook outlooks;
-BEGIN
-  SELECT * INTO outlook FROM outlooks WHERE id = NEW.outlook_id;
-  PERFORM sum_up_forecasts(outlook, NEW);
-  RETURN NULL;
-END $$;
---> statement-breakpoint
--- Each resolution with an outcome has sums of its own.
-CREATE TRIGGER sum_up_resolution AFTER INSERT ON resolutions
-  FOR EACH ROW WHEN (NEW.outcome IS NOT NULL) EXECUTE FUNCTION sum_up_resolution();
 --> statement-breakpoint
 DO $$
 DECLARE

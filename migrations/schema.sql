@@ -276,6 +276,9 @@ BEGIN
   END IF;
   UPDATE observations SET superseded_at = NEW.recorded_at
    WHERE series_id = NEW.series_id AND date = NEW.date AND superseded_at IS NULL;
+  IF NOT FOUND AND NEW.value IS NULL THEN
+    PERFORM refuse('observations_retraction', 'there is no observation of this day to retract');
+  END IF;
   RETURN NEW;
 END $function$;
 
@@ -330,6 +333,8 @@ CREATE INDEX outlooks_horizon_to_end ON outlooks USING btree (horizon_to, id) WH
 CREATE INDEX outlooks_newest ON outlooks USING btree (published_at, id);
 CREATE INDEX outlooks_newest_of_instrument ON outlooks USING btree (instrument_id, published_at, id);
 CREATE INDEX outlooks_newest_of_status ON outlooks USING btree (status, published_at, id);
+CREATE INDEX outlooks_resolved_from ON outlooks USING btree (instrument_id, horizon_from) WHERE status <> 'open'::text;
+CREATE INDEX outlooks_resolved_to ON outlooks USING btree (instrument_id, horizon_to) WHERE status <> 'open'::text;
 CREATE INDEX outlooks_review_due ON outlooks USING btree (published_at, id) WHERE review_reasons <> '{}'::text[];
 CREATE INDEX outlooks_written ON outlooks USING btree (transaction_id);
 
@@ -350,6 +355,20 @@ BEGIN
   RETURN NULL;
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.end_horizon()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  INSERT INTO events (kind, outlook_id, version, data, recorded_at)
+  VALUES ('outlook.horizon.ended', NEW.id, NEW.latest_version,
+          jsonb_build_object('horizon', jsonb_build_object('from', NEW.horizon_from, 'to', NEW.horizon_to)),
+          NEW.horizon_ended_at);
+  PERFORM refresh_conditions(NEW.id);
+  RETURN NULL;
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.guard_new_outlook()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -364,6 +383,12 @@ BEGIN
   END IF;
   IF NEW.status <> 'open' THEN
     PERFORM refuse('outlooks_closing', 'an outlook starts open');
+  END IF;
+  IF NEW.horizon_ended_at IS NOT NULL THEN
+    PERFORM refuse('outlooks_horizon_ended', 'an outlook starts before the end of its horizon');
+  END IF;
+  IF NEW.is_contradicted THEN
+    PERFORM refuse('outlooks_contradicted', 'an outlook starts without a resolution');
   END IF;
   RETURN NEW;
 END $function$;
@@ -391,6 +416,13 @@ BEGIN
   IF NEW.status <> OLD.status AND pg_trigger_depth() = 1 THEN
     PERFORM refuse('outlooks_closing', 'only a withdrawal or a resolution closes an outlook');
   END IF;
+  IF NEW.is_contradicted <> OLD.is_contradicted AND pg_trigger_depth() = 1 THEN
+    PERFORM refuse('outlooks_contradicted', 'only closes contradict a resolution');
+  END IF;
+  IF NEW.horizon_ended_at IS DISTINCT FROM OLD.horizon_ended_at
+     AND (OLD.horizon_ended_at IS NOT NULL OR OLD.status <> 'open') THEN
+    PERFORM refuse('outlooks_horizon_ended', 'the end of the horizon of an open outlook is noted once');
+  END IF;
   RETURN NEW;
 END $function$;
 
@@ -409,6 +441,7 @@ END $function$;
 CREATE TRIGGER announce_state AFTER UPDATE ON outlooks FOR EACH ROW WHEN (old.status IS DISTINCT FROM new.status OR old.review_reasons IS DISTINCT FROM new.review_reasons) EXECUTE FUNCTION announce_state();
 CREATE TRIGGER append_only BEFORE DELETE ON outlooks FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON outlooks FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER end_horizon AFTER UPDATE OF horizon_ended_at ON outlooks FOR EACH ROW WHEN (old.horizon_ended_at IS NULL AND new.horizon_ended_at IS NOT NULL) EXECUTE FUNCTION end_horizon();
 CREATE TRIGGER guard_new_outlook BEFORE INSERT ON outlooks FOR EACH ROW EXECUTE FUNCTION guard_new_outlook();
 CREATE TRIGGER guard_outlook BEFORE UPDATE ON outlooks FOR EACH ROW EXECUTE FUNCTION guard_outlook();
 CREATE CONSTRAINT TRIGGER require_first_version AFTER INSERT ON outlooks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION require_first_version();
@@ -532,46 +565,6 @@ CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON evidence_claims FOR EACH 
 CREATE TRIGGER append_only_update BEFORE UPDATE ON evidence_claims FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER guard_claim BEFORE INSERT ON evidence_claims FOR EACH ROW EXECUTE FUNCTION guard_claim();
 
--- forecast_sums -----------------------------------------------------------------------------------
-
-CREATE TABLE forecast_sums (
-  outlook_id bigint NOT NULL,
-  source text NOT NULL,
-  analyst_id uuid,
-  "position" integer NOT NULL,
-  instrument_id bigint NOT NULL,
-  due_on date NOT NULL,
-  band_low double precision,
-  band_high double precision,
-  share double precision NOT NULL,
-  bear double precision NOT NULL,
-  base double precision NOT NULL,
-  bull double precision NOT NULL,
-  bear_squared double precision NOT NULL,
-  base_squared double precision NOT NULL,
-  bull_squared double precision NOT NULL,
-  bear_log double precision NOT NULL,
-  base_log double precision NOT NULL,
-  bull_log double precision NOT NULL,
-  buckets bytea NOT NULL,
-  leads bytea NOT NULL,
-  CONSTRAINT forecast_sums_of_analyst UNIQUE NULLS NOT DISTINCT (analyst_id, source, outlook_id, "position"),
-  CONSTRAINT forecast_sums_analyst_id_analysts_id_fk FOREIGN KEY (analyst_id) REFERENCES analysts(id),
-  CONSTRAINT forecast_sums_instrument_id_instruments_id_fk FOREIGN KEY (instrument_id) REFERENCES instruments(id),
-  CONSTRAINT forecast_sums_outlook_id_outlooks_id_fk FOREIGN KEY (outlook_id) REFERENCES outlooks(id),
-  CONSTRAINT forecast_sums_packed CHECK ((octet_length(buckets) % 18) = 0 AND octet_length(leads) = 44),
-  CONSTRAINT forecast_sums_share CHECK (share > 0::double precision AND share < 1.000001::double precision),
-  CONSTRAINT forecast_sums_source CHECK (source = ANY (ARRAY['version'::text, 'view'::text]))
-);
-
-CREATE INDEX forecast_sums_of_instrument ON forecast_sums USING btree (instrument_id, outlook_id, "position") WHERE analyst_id IS NULL;
-CREATE INDEX forecast_sums_of_outlooks ON forecast_sums USING btree (outlook_id, "position") WHERE analyst_id IS NULL;
-
-CREATE TRIGGER append_only BEFORE DELETE ON forecast_sums FOR EACH ROW EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON forecast_sums FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER append_only_update BEFORE UPDATE ON forecast_sums FOR EACH ROW EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER derived BEFORE INSERT ON forecast_sums FOR EACH ROW EXECUTE FUNCTION refuse_underived();
-
 -- forecasters -------------------------------------------------------------------------------------
 
 CREATE TABLE forecasters (
@@ -657,13 +650,14 @@ BEGIN
   SELECT * INTO bull FROM scenarios WHERE framework_id = NEW.id AND name = 'bull';
   IF num_nonnulls(bear.return_min, bear.return_max, base.return_min, base.return_max,
                   bull.return_min, bull.return_max) > 0
-     AND (num_nulls(bear.return_min, bull.return_max) = 2
-          AND bear.return_max = base.return_min
+     AND (bear.return_max = base.return_min
           AND base.return_min < base.return_max
           AND base.return_max = bull.return_min
           -- NaN, too, is above every number in Postgres.
-          AND base.return_min > '-Infinity' AND base.return_max < 'Infinity') IS NOT TRUE THEN
-    PERFORM refuse('frameworks_return_bands', 'return bands partition the line in the order bear, base, bull');
+          AND base.return_min > '-Infinity' AND base.return_max < 'Infinity'
+          AND (bear.return_min > '-Infinity' AND bear.return_min < bear.return_max) IS NOT FALSE
+          AND (bull.return_max < 'Infinity' AND bull.return_min < bull.return_max) IS NOT FALSE) IS NOT TRUE THEN
+    PERFORM refuse('frameworks_return_bands', 'return bands join in the order bear, base, bull, and each ends above its start');
   END IF;
   RETURN NULL;
 END $function$;
@@ -831,6 +825,7 @@ AS $function$
 DECLARE
   previous outlook_versions;
   outlook_status text;
+  horizon_end timestamptz;
   reasons text[];
 BEGIN
   NEW.transaction_id := pg_current_xact_id();
@@ -839,12 +834,16 @@ BEGIN
          hash = NEW.hash, framework_id = NEW.framework_id,
          bear_bps = NEW.bear_bps, base_bps = NEW.base_bps, bull_bps = NEW.bull_bps
    WHERE id = NEW.outlook_id AND latest_version = NEW.version - 1
-  RETURNING status, review_reasons INTO outlook_status, reasons;
+  RETURNING status, horizon_to::timestamp AT TIME ZONE 'UTC', review_reasons
+       INTO outlook_status, horizon_end, reasons;
   IF NOT FOUND THEN
     PERFORM refuse('outlook_versions_gapless', 'version ' || NEW.version || ' is not the next one');
   END IF;
   IF outlook_status <> 'open' THEN
     PERFORM refuse('outlook_versions_open', 'an outlook that is ' || outlook_status || ' takes no version');
+  END IF;
+  IF NEW.kind <> 'withdrawn' AND NEW.recorded_at >= horizon_end THEN
+    PERFORM refuse('outlook_versions_horizon', 'the horizon is over');
   END IF;
   IF reasons <> '{}' AND NEW.kind <> 'withdrawn' THEN
     PERFORM refuse('outlook_versions_unanswered', 'a condition stands triggered and is not answered');
@@ -865,11 +864,12 @@ BEGIN
   IF (NEW.kind = 'framework') IS DISTINCT FROM (NEW.framework_id <> previous.framework_id) THEN
     PERFORM refuse('outlook_versions_kind_of_change', 'a new framework and the kind "framework" go together');
   END IF;
-  IF NEW.kind = 'withdrawn' THEN
-    IF (NEW.bear_bps, NEW.base_bps, NEW.bull_bps)
+  IF NEW.kind IN ('withdrawn', 'reaffirmed')
+     AND (NEW.bear_bps, NEW.base_bps, NEW.bull_bps)
        IS DISTINCT FROM (previous.bear_bps, previous.base_bps, previous.bull_bps) THEN
-      PERFORM refuse('outlook_versions_withdrawn', 'what is withdrawn is not revised');
-    END IF;
+    PERFORM refuse('outlook_versions_' || NEW.kind, 'what is ' || NEW.kind || ' is not revised');
+  END IF;
+  IF NEW.kind = 'withdrawn' THEN
     RETURN NEW;
   END IF;
   IF NEW.kind = 'probabilities' AND
@@ -1069,6 +1069,9 @@ BEGIN
        ELSE answering.bull_bps < previous.bull_bps END) IS NOT TRUE THEN
     PERFORM refuse('condition_answers_weight', 'the scenario lost no weight');
   END IF;
+  IF NEW.way = 'reaffirmed' AND answering.kind IS DISTINCT FROM 'reaffirmed' THEN
+    PERFORM refuse('condition_answers_reaffirmed', 'only a version that reaffirms answers by reaffirming');
+  END IF;
   RETURN NULL;
 END $function$;
 
@@ -1255,7 +1258,7 @@ CREATE TABLE resolutions (
   CONSTRAINT resolutions_outcome CHECK (outcome = ANY (ARRAY['bear'::text, 'base'::text, 'bull'::text])),
   CONSTRAINT resolutions_realised_return CHECK (realised_return > '-Infinity'::double precision AND realised_return < 'Infinity'::double precision),
   CONSTRAINT resolutions_reason CHECK (reason ~ '[^ \t\r\n]'::text),
-  CONSTRAINT resolutions_reason_given CHECK (reason IS NOT NULL OR number = 1 AND outcome IS NOT NULL),
+  CONSTRAINT resolutions_reason_given CHECK (reason IS NOT NULL OR outcome IS NOT NULL),
   CONSTRAINT resolutions_recorded_at CHECK (isfinite(recorded_at)),
   CONSTRAINT resolutions_reopens CHECK (NOT reopens OR number > 1 AND num_nulls(outcome, realised_return, end_date) = 3),
   CONSTRAINT resolutions_superseded CHECK (superseded_at >= recorded_at)
@@ -1281,14 +1284,17 @@ BEGIN
   IF NEW.superseded_at IS NOT NULL THEN
     PERFORM refuse('resolutions_newest', 'a resolution comes in as the one that stands');
   END IF;
+  IF NEW.reopens AND coalesce(newest.reopens, true) THEN
+    PERFORM refuse('resolutions_reopens', 'there is no outcome to take back');
+  END IF;
+  IF NEW.reason IS NULL AND NOT coalesce(newest.reopens, true) THEN
+    PERFORM refuse('resolutions_reason_given', 'a correction takes a reason');
+  END IF;
   SELECT * INTO base FROM scenarios WHERE framework_id = outlook.framework_id AND name = 'base';
   IF (NEW.band_low, NEW.band_high) IS DISTINCT FROM (base.return_min, base.return_max) THEN
     PERFORM refuse('resolutions_band_stands', 'the band is not that of the framework that stands');
   END IF;
   NEW.recorded_at := greatest(NEW.recorded_at, newest.recorded_at, outlook.published_at);
-  IF NEW.outcome IS NOT NULL THEN
-    NEW.known_at := coalesce(NEW.known_at, NEW.recorded_at);
-  END IF;
   IF NEW.recorded_at < outlook.horizon_to::timestamp AT TIME ZONE 'UTC' THEN
     IF NEW.reason IS NULL THEN
       PERFORM refuse('resolutions_early', 'before the end of the horizon it takes a reason');
@@ -1301,12 +1307,11 @@ BEGIN
      OR NOT (NEW.end_date >= outlook.horizon_from AND NEW.end_date < outlook.horizon_to) THEN
     PERFORM refuse('resolutions_closes_of_horizon', 'the closes are not those of the horizon');
   END IF;
-  IF NEW.reason IS NULL AND (
-       NEW.outcome <> outcome_of_closes(NEW.start_value, NEW.end_value, NEW.band_low, NEW.band_high)
-       OR NEW.outcome <> CASE WHEN NEW.realised_return < NEW.band_low THEN 'bear'
-                              WHEN NEW.realised_return < NEW.band_high THEN 'base'
-                              WHEN NEW.realised_return IS NOT NULL THEN 'bull' END) THEN
-    PERFORM refuse('resolutions_contradiction', 'an outcome against the closes or the stated return takes a reason');
+  IF NEW.reason IS NULL THEN
+    PERFORM refuse_unexplained(NEW, outlook);
+  END IF;
+  IF NEW.outcome IS NOT NULL THEN
+    NEW.known_at := known_at_of(NEW, outlook);
   END IF;
   UPDATE resolutions SET superseded_at = NEW.recorded_at
    WHERE outlook_id = NEW.outlook_id AND superseded_at IS NULL;
@@ -1322,15 +1327,23 @@ DECLARE
   outlook outlooks;
 BEGIN
   SELECT * INTO outlook FROM outlooks WHERE id = NEW.outlook_id;
-  IF NEW.number = 1 THEN
-    PERFORM sum_up_forecasts(outlook, NEW.recorded_at);
+  IF NEW.outcome IS NOT NULL THEN
+    PERFORM sum_up_forecasts(outlook, NEW);
   END IF;
-  UPDATE outlooks SET status = CASE WHEN NEW.outcome IS NULL THEN 'void' ELSE 'resolved' END, review_reasons = '{}'
-   WHERE id = NEW.outlook_id AND status <> 'withdrawn';
+  outlook.is_contradicted := false;
+  IF outlook.status <> 'withdrawn' THEN
+    outlook.status := CASE WHEN NEW.reopens THEN 'open' WHEN NEW.outcome IS NULL THEN 'void' ELSE 'resolved' END;
+  END IF;
+  UPDATE outlooks
+     SET status = outlook.status, is_contradicted = false, review_reasons = review_reasons_of(outlook)
+   WHERE id = NEW.outlook_id;
   INSERT INTO events (kind, outlook_id, version, data, recorded_at)
-  VALUES ('outlook.resolved', NEW.outlook_id, outlook.latest_version,
-          jsonb_build_object('number', NEW.number, 'outcome', coalesce(NEW.outcome, 'void'),
-            'realisedReturn', NEW.realised_return, 'reason', NEW.reason),
+  VALUES (CASE WHEN NEW.reopens THEN 'outlook.reopened' ELSE 'outlook.resolved' END,
+          NEW.outlook_id, outlook.latest_version,
+          CASE WHEN NEW.reopens THEN jsonb_build_object('number', NEW.number, 'reason', NEW.reason)
+               ELSE jsonb_build_object('number', NEW.number, 'outcome', coalesce(NEW.outcome, 'void'),
+                 'realisedReturn', NEW.realised_return, 'reason', NEW.reason,
+                 'knownAt', to_char(NEW.known_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')) END,
           NEW.recorded_at);
   RETURN NULL;
 END $function$;
@@ -1356,6 +1369,95 @@ CREATE TRIGGER append_resolution BEFORE INSERT ON resolutions FOR EACH ROW EXECU
 CREATE TRIGGER apply_resolution AFTER INSERT ON resolutions FOR EACH ROW EXECUTE FUNCTION apply_resolution();
 CREATE TRIGGER guard_resolution BEFORE UPDATE ON resolutions FOR EACH ROW EXECUTE FUNCTION guard_resolution();
 
+-- forecast_sums -----------------------------------------------------------------------------------
+
+CREATE TABLE forecast_sums (
+  id bigint GENERATED BY DEFAULT AS IDENTITY NOT NULL,
+  outlook_id bigint NOT NULL,
+  number integer NOT NULL,
+  source text NOT NULL,
+  analyst_id uuid,
+  instrument_id bigint NOT NULL,
+  horizon_from date NOT NULL,
+  horizon_to date NOT NULL,
+  by_closes boolean NOT NULL,
+  attainable double precision NOT NULL,
+  bear_share double precision NOT NULL,
+  base_share double precision NOT NULL,
+  bull_share double precision NOT NULL,
+  bear_error double precision NOT NULL,
+  base_error double precision NOT NULL,
+  bull_error double precision NOT NULL,
+  logarithmic double precision NOT NULL,
+  ranked_probability double precision NOT NULL,
+  climatology_brier double precision,
+  climatology_logarithmic double precision,
+  climatology_ranked_probability double precision,
+  CONSTRAINT forecast_sums_pkey PRIMARY KEY (id),
+  CONSTRAINT forecast_sums_of_resolution UNIQUE NULLS NOT DISTINCT (outlook_id, number, source, analyst_id),
+  CONSTRAINT forecast_sums_analyst_id_analysts_id_fk FOREIGN KEY (analyst_id) REFERENCES analysts(id),
+  CONSTRAINT forecast_sums_instrument_id_instruments_id_fk FOREIGN KEY (instrument_id) REFERENCES instruments(id),
+  CONSTRAINT forecast_sums_resolution FOREIGN KEY (outlook_id, number) REFERENCES resolutions(outlook_id, number),
+  CONSTRAINT forecast_sums_climatology CHECK (num_nulls(climatology_brier, climatology_logarithmic, climatology_ranked_probability) = ANY (ARRAY[0, 3])),
+  CONSTRAINT forecast_sums_share CHECK (LEAST(bear_share, base_share, bull_share) >= 0::double precision AND (bear_share + base_share + bull_share) > 0::double precision AND (bear_share + base_share + bull_share) < (attainable + 0.000001::double precision) AND attainable <= 1::double precision),
+  CONSTRAINT forecast_sums_source CHECK (source = ANY (ARRAY['version'::text, 'view'::text, 'combined'::text]))
+);
+
+CREATE INDEX forecast_sums_of_analyst ON forecast_sums USING btree (analyst_id, source);
+CREATE INDEX forecast_sums_of_instrument ON forecast_sums USING btree (instrument_id) WHERE analyst_id IS NULL;
+
+CREATE TRIGGER append_only BEFORE DELETE ON forecast_sums FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON forecast_sums FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_update BEFORE UPDATE ON forecast_sums FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER derived BEFORE INSERT ON forecast_sums FOR EACH ROW EXECUTE FUNCTION refuse_underived();
+
+-- forecast_buckets --------------------------------------------------------------------------------
+
+CREATE TABLE forecast_buckets (
+  sums_id bigint NOT NULL,
+  bucket smallint NOT NULL,
+  bear_weight double precision NOT NULL,
+  bear_predicted double precision NOT NULL,
+  bear_realised double precision NOT NULL,
+  base_weight double precision NOT NULL,
+  base_predicted double precision NOT NULL,
+  base_realised double precision NOT NULL,
+  bull_weight double precision NOT NULL,
+  bull_predicted double precision NOT NULL,
+  bull_realised double precision NOT NULL,
+  CONSTRAINT forecast_buckets_sums_id_bucket_pk PRIMARY KEY (sums_id, bucket),
+  CONSTRAINT forecast_buckets_sums_id_forecast_sums_id_fk FOREIGN KEY (sums_id) REFERENCES forecast_sums(id),
+  CONSTRAINT forecast_buckets_tenth CHECK (bucket >= 0 AND bucket <= 9)
+);
+
+CREATE TRIGGER append_only BEFORE DELETE ON forecast_buckets FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON forecast_buckets FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_update BEFORE UPDATE ON forecast_buckets FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER derived BEFORE INSERT ON forecast_buckets FOR EACH ROW EXECUTE FUNCTION refuse_underived();
+
+-- forecast_leads ----------------------------------------------------------------------------------
+
+CREATE TABLE forecast_leads (
+  sums_id bigint NOT NULL,
+  first_tenth smallint NOT NULL,
+  last_tenth smallint NOT NULL,
+  bear_bps integer NOT NULL,
+  base_bps integer NOT NULL,
+  bull_bps integer NOT NULL,
+  outcome text NOT NULL,
+  brier double precision NOT NULL,
+  climatology_brier double precision,
+  CONSTRAINT forecast_leads_sums_id_first_tenth_pk PRIMARY KEY (sums_id, first_tenth),
+  CONSTRAINT forecast_leads_sums_id_forecast_sums_id_fk FOREIGN KEY (sums_id) REFERENCES forecast_sums(id),
+  CONSTRAINT forecast_leads_outcome CHECK (outcome = ANY (ARRAY['bear'::text, 'base'::text, 'bull'::text])),
+  CONSTRAINT forecast_leads_tenths CHECK (first_tenth >= 0 AND first_tenth <= last_tenth AND last_tenth <= 10)
+);
+
+CREATE TRIGGER append_only BEFORE DELETE ON forecast_leads FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON forecast_leads FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_update BEFORE UPDATE ON forecast_leads FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER derived BEFORE INSERT ON forecast_leads FOR EACH ROW EXECUTE FUNCTION refuse_underived();
+
 -- resolution_contradictions -----------------------------------------------------------------------
 
 CREATE TABLE resolution_contradictions (
@@ -1373,6 +1475,64 @@ CREATE TABLE resolution_contradictions (
   CONSTRAINT resolution_contradictions_outcome CHECK (outcome = ANY (ARRAY['bear'::text, 'base'::text, 'bull'::text])),
   CONSTRAINT resolution_contradictions_recorded_at CHECK (isfinite(recorded_at))
 );
+
+CREATE OR REPLACE FUNCTION public.append_contradiction()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+  resolution resolutions;
+  newest resolution_contradictions;
+BEGIN
+  PERFORM FROM outlooks WHERE id = NEW.outlook_id FOR NO KEY UPDATE;
+  SELECT * INTO resolution FROM resolutions WHERE outlook_id = NEW.outlook_id AND superseded_at IS NULL;
+  IF resolution.number IS DISTINCT FROM NEW.number OR resolution.outcome IS NULL THEN
+    PERFORM refuse('resolution_contradictions_current', 'closes contradict the current outcome only');
+  END IF;
+  SELECT * INTO newest FROM resolution_contradictions
+   WHERE outlook_id = NEW.outlook_id AND number = NEW.number ORDER BY recorded_at DESC LIMIT 1;
+  IF NEW.outcome IS NOT DISTINCT FROM newest.outcome THEN
+    PERFORM refuse('resolution_contradictions_change', 'the closes imply what they implied');
+  END IF;
+  IF NEW.outcome = resolution.outcome THEN
+    PERFORM refuse('resolution_contradictions_outcome_differs', 'the closes imply the outcome of the resolution');
+  END IF;
+  IF NEW.start_value > 0 AND NEW.outcome IS DISTINCT FROM
+       outcome_of_closes(NEW.start_value, NEW.end_value, resolution.band_low, resolution.band_high) THEN
+    PERFORM refuse('resolution_contradictions_implied', 'the closes do not imply this outcome');
+  END IF;
+  NEW.recorded_at := greatest(NEW.recorded_at, resolution.recorded_at, newest.recorded_at + interval '1 millisecond');
+  RETURN NEW;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.apply_contradiction()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+  outlook outlooks;
+BEGIN
+  SELECT * INTO outlook FROM outlooks WHERE id = NEW.outlook_id;
+  outlook.is_contradicted := NEW.outcome IS NOT NULL;
+  UPDATE outlooks SET is_contradicted = outlook.is_contradicted, review_reasons = review_reasons_of(outlook)
+   WHERE id = NEW.outlook_id;
+  INSERT INTO events (kind, outlook_id, version, data, recorded_at)
+  VALUES ('outlook.resolution.contradicted', NEW.outlook_id, outlook.latest_version,
+          jsonb_build_object('number', NEW.number, 'outcome', NEW.outcome,
+            'closes', CASE WHEN NEW.outcome IS NOT NULL THEN jsonb_build_object(
+              'start', jsonb_build_object('date', NEW.start_date, 'value', NEW.start_value),
+              'end', jsonb_build_object('date', NEW.end_date, 'value', NEW.end_value)) END),
+          NEW.recorded_at);
+  RETURN NULL;
+END $function$;
+
+CREATE TRIGGER append_contradiction BEFORE INSERT ON resolution_contradictions FOR EACH ROW EXECUTE FUNCTION append_contradiction();
+CREATE TRIGGER append_only BEFORE DELETE ON resolution_contradictions FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON resolution_contradictions FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_update BEFORE UPDATE ON resolution_contradictions FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER apply_contradiction AFTER INSERT ON resolution_contradictions FOR EACH ROW EXECUTE FUNCTION apply_contradiction();
 
 -- resolution_evidence -----------------------------------------------------------------------------
 
@@ -1405,6 +1565,7 @@ CREATE TABLE scenarios (
   central_return double precision,
   CONSTRAINT scenarios_framework_id_name_pk PRIMARY KEY (framework_id, name),
   CONSTRAINT scenarios_framework_id_frameworks_id_fk FOREIGN KEY (framework_id) REFERENCES frameworks(id) DEFERRABLE INITIALLY DEFERRED,
+  CONSTRAINT scenarios_central_return CHECK ((central_return > '-Infinity'::double precision AND central_return < 'Infinity'::double precision AND (central_return >= return_min) IS NOT FALSE AND (central_return < return_max) IS NOT FALSE) IS NOT FALSE),
   CONSTRAINT scenarios_direction CHECK (direction = ANY (ARRAY['lower'::text, 'sideways'::text, 'higher'::text])),
   CONSTRAINT scenarios_name CHECK (name = ANY (ARRAY['bear'::text, 'base'::text, 'bull'::text]))
 );
@@ -1467,9 +1628,10 @@ BEGIN
     PERFORM note_forecaster(NEW.outlook_id, 'view', NEW.analyst_id, NEW.recorded_at);
   END IF;
   INSERT INTO events (kind, outlook_id, version, data, recorded_at)
-  SELECT 'view.published', o.id, o.latest_version,
-         jsonb_build_object('analyst', jsonb_build_object('id', a.id, 'name', a.name), 'version', NEW.version,
-           'probabilities', jsonb_build_object('bear', NEW.bear_bps, 'base', NEW.base_bps, 'bull', NEW.bull_bps)),
+  SELECT CASE NEW.kind WHEN 'held' THEN 'view.published' ELSE 'view.withdrawn' END, o.id, o.latest_version,
+         jsonb_build_object('analyst', jsonb_build_object('id', a.id, 'name', a.name), 'version', NEW.version)
+           || CASE NEW.kind WHEN 'held' THEN jsonb_build_object('probabilities',
+                jsonb_build_object('bear', NEW.bear_bps, 'base', NEW.base_bps, 'bull', NEW.bull_bps)) ELSE '{}' END,
          NEW.recorded_at
     FROM outlooks o, analysts a WHERE o.id = NEW.outlook_id AND a.id = NEW.analyst_id;
   RETURN NULL;
@@ -1493,11 +1655,19 @@ BEGIN
   IF NEW.version <> coalesce(newest.version, 0) + 1 THEN
     PERFORM refuse('views_gapless', 'version ' || NEW.version || ' is not the next one');
   END IF;
-  IF (NEW.bear_bps, NEW.base_bps, NEW.bull_bps, NEW.rationale)
-     = (newest.bear_bps, newest.base_bps, newest.bull_bps, newest.rationale) THEN
-    PERFORM refuse('views_change', 'the view says what it said');
-  END IF;
   NEW.recorded_at := greatest(NEW.recorded_at, newest.recorded_at);
+  IF NEW.recorded_at >= outlook.horizon_to::timestamp AT TIME ZONE 'UTC' THEN
+    PERFORM refuse('views_horizon', 'the horizon ended before ' || outlook.horizon_to);
+  END IF;
+  IF NEW.kind = 'withdrawn' AND (newest.kind <> 'held' OR (NEW.bear_bps, NEW.base_bps, NEW.bull_bps)
+       IS DISTINCT FROM (newest.bear_bps, newest.base_bps, newest.bull_bps)) THEN
+    PERFORM refuse('views_withdrawn', 'a withdrawal follows a held view and repeats its probabilities');
+  END IF;
+  IF (NEW.kind, newest.kind) = ('held', 'held')
+     AND (NEW.bear_bps, NEW.base_bps, NEW.bull_bps, NEW.rationale)
+       = (newest.bear_bps, newest.base_bps, newest.bull_bps, newest.rationale) THEN
+    PERFORM refuse('views_change', 'the view equals the one before');
+  END IF;
   RETURN NEW;
 END $function$;
 
@@ -1532,6 +1702,12 @@ BEGIN
      WHERE v.outlook_id = NEW.outlook_id AND v.version = NEW.version
        AND v.consensus_method IS NOT NULL AND v.transaction_id = pg_current_xact_id()) THEN
     PERFORM refuse('version_views_consensus', 'views are recorded with the consensus that they make');
+  END IF;
+  IF EXISTS (
+    SELECT FROM views w
+     WHERE w.outlook_id = NEW.outlook_id AND w.analyst_id = NEW.analyst_id AND w.version = NEW.view_version
+       AND w.kind = 'withdrawn') THEN
+    PERFORM refuse('version_views_held', 'a consensus pools no withdrawn view');
   END IF;
   RETURN NEW;
 END $function$;
@@ -1659,6 +1835,102 @@ END)
 
 -- Functions that no trigger calls -----------------------------------------------------------------
 
+CREATE OR REPLACE FUNCTION public.awaiting_reason(horizon_to date)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  SELECT 'The horizon ended on ' || (horizon_to - 1)::text || '; record the outcome.';
+$function$;
+
+CREATE OR REPLACE FUNCTION public.climatology(outlook bigint, low double precision, high double precision, as_of timestamp with time zone DEFAULT NULL::timestamp with time zone, OUT bear double precision, OUT base double precision, OUT bull double precision, OUT spans integer, OUT independent integer, OUT first date, OUT last date)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET extra_float_digits TO '1'
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+DECLARE
+  opens date;
+  length integer;
+  stale integer;
+  closes bigint;
+  frequency text;
+  dating text;
+  known_before timestamptz;
+  bear_edge numeric := 1 + low::text::numeric;
+  bull_edge numeric := 1 + high::text::numeric;
+  bears bigint;
+  bases bigint;
+  starts date[];
+  start date;
+  free date := '-infinity';
+BEGIN
+  SELECT o.horizon_from, o.horizon_to - o.horizon_from, s.id, s.frequency, s.dated,
+         CASE s.frequency WHEN 'daily' THEN 10 WHEN 'weekly' THEN 14 WHEN 'biweekly' THEN 28 WHEN 'monthly' THEN 62
+           WHEN 'quarterly' THEN 184 WHEN 'semiannual' THEN 366 ELSE 731 END,
+         -- Times are whole milliseconds.
+         least(o.horizon_from::timestamp AT TIME ZONE 'UTC', as_of + interval '1 millisecond')
+    INTO opens, length, closes, frequency, dating, stale, known_before
+    FROM outlooks o JOIN instruments i ON i.id = o.instrument_id LEFT JOIN series s ON s.id = i.closes_id
+   WHERE o.id = outlook;
+  IF low IS NULL OR high IS NULL THEN
+    RETURN;
+  END IF;
+  WITH known AS (
+    SELECT period_end(o.date, frequency, dating) AS date, o.value::text::numeric AS value FROM observations o
+     WHERE o.series_id = closes AND o.date < opens AND o.date >= (opens - interval '50 years')::date
+       AND period_end(o.date, frequency, dating) < opens
+       AND o.recorded_at < known_before AND (o.superseded_at IS NULL OR o.superseded_at >= known_before)
+       AND o.value IS NOT NULL
+  ), spanned AS (
+    SELECT k.date, k.value, last_value(k.date) OVER ends AS end_date, last_value(k.value) OVER ends AS end_value,
+        max(k.date) OVER () AS newest
+      FROM known k
+    WINDOW ends AS (ORDER BY k.date - DATE '2000-01-01' RANGE BETWEEN CURRENT ROW AND length FOLLOWING)
+  )
+  SELECT count(*), count(*) FILTER (WHERE s.end_value < s.value * bear_edge),
+         count(*) FILTER (WHERE s.end_value >= s.value * bear_edge AND s.end_value < s.value * bull_edge),
+         array_agg(s.date ORDER BY s.date), min(s.date), max(s.newest)
+    INTO spans, bears, bases, starts, first, last
+    FROM spanned s
+   WHERE s.value > 0 AND s.date + length <= s.newest AND s.end_date > s.date
+     AND s.date + length + 1 - s.end_date <= stale;
+  independent := 0;
+  FOREACH start IN ARRAY coalesce(starts, '{}') LOOP
+    IF start >= free THEN
+      independent := independent + 1;
+      free := start + length;
+    END IF;
+  END LOOP;
+  IF independent >= 5 THEN
+    bear := (independent * bears + spans)::float8 / (spans * (independent + 3)::bigint);
+    base := (independent * bases + spans)::float8 / (spans * (independent + 3)::bigint);
+    bull := (independent * (spans - bears - bases) + spans)::float8 / (spans * (independent + 3)::bigint);
+  END IF;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.contradiction_reason(implied text, number integer, outcome text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  SELECT 'Closes now imply ' || implied || '; resolution ' || number || ' says ' || outcome ||
+    ': correct it, or confirm it with a reason.';
+$function$;
+
+CREATE OR REPLACE FUNCTION public.decided_by_closes(r resolutions)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  SELECT coalesce(r.outcome = outcome_of_closes(r.start_value, r.end_value, r.band_low, r.band_high), false);
+$function$;
+
 CREATE OR REPLACE FUNCTION public.decimal_of(value double precision)
  RETURNS numeric
  LANGUAGE sql
@@ -1689,6 +1961,49 @@ BEGIN
       || setweight(to_tsvector('english', left(coalesce(headwind_texts, ''), 60000)), 'D');
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.known_at_of(r resolutions, outlook outlooks)
+ RETURNS timestamp with time zone
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+  latest timestamptz := latest_known_at(r);
+BEGIN
+  IF r.known_at > latest THEN
+    PERFORM refuse('resolutions_known_late', 'the outcome was known at ' || latest || ' at the latest');
+  END IF;
+  IF r.known_at < latest THEN
+    IF r.reason IS NULL THEN
+      PERFORM refuse('resolutions_known_early', 'an outcome that was known earlier takes a reason');
+    END IF;
+    IF r.known_at < outlook.horizon_from::timestamp AT TIME ZONE 'UTC' THEN
+      PERFORM refuse('resolutions_known_within', 'an outcome becomes known after the start of the horizon');
+    END IF;
+  END IF;
+  RETURN coalesce(r.known_at, latest);
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.latest_known_at(r resolutions)
+ RETURNS timestamp with time zone
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  IF decided_by_closes(r) THEN
+    RETURN least(r.recorded_at, (r.end_date + 1)::timestamp AT TIME ZONE 'UTC', (
+      SELECT min(o.recorded_at) FROM outlooks l JOIN instruments i ON i.id = l.instrument_id
+        JOIN series s ON s.id = i.closes_id JOIN observations o ON o.series_id = s.id
+       WHERE l.id = r.outlook_id AND period_end(o.date, s.frequency, s.dated) = r.end_date AND o.value = r.end_value
+         AND o.date BETWEEN r.end_date - CASE s.dated WHEN 'start' THEN 366 ELSE 0 END AND r.end_date));
+  END IF;
+  RETURN coalesce((
+    SELECT p.known_at FROM resolutions p
+     WHERE p.outlook_id = r.outlook_id AND p.number < r.number AND p.known_at IS NOT NULL
+       AND p.number > coalesce((SELECT max(n.number) FROM resolutions n
+                                 WHERE n.outlook_id = r.outlook_id AND n.reopens), 0)
+     ORDER BY p.number DESC LIMIT 1), r.recorded_at);
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.lock_framework(id bigint)
  RETURNS void
  LANGUAGE sql
@@ -1707,6 +2022,21 @@ BEGIN
   ON CONFLICT DO NOTHING;
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.outcome_for(resolution resolutions, low double precision, high double precision)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  SELECT coalesce(CASE
+    WHEN decided_by_closes(resolution) THEN outcome_of_closes(resolution.start_value, resolution.end_value, low, high)
+    -- Releases before 0.2 stored the rounded quotient of two doubles, which decides nothing.
+    WHEN resolution.realised_return IN (return_of_closes(resolution.start_value, resolution.end_value),
+        resolution.end_value / resolution.start_value - 1) THEN NULL
+    WHEN resolution.outcome = outcome_of_return(resolution.realised_return, resolution.band_low, resolution.band_high)
+      THEN outcome_of_return(resolution.realised_return, low, high) END, resolution.outcome);
+$function$;
+
 CREATE OR REPLACE FUNCTION public.outcome_of_closes(start_value double precision, end_value double precision, low double precision, high double precision)
  RETURNS text
  LANGUAGE sql
@@ -1718,21 +2048,43 @@ AS $function$
               ELSE 'bull' END;
 $function$;
 
+CREATE OR REPLACE FUNCTION public.outcome_of_return(value double precision, low double precision, high double precision)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  SELECT CASE WHEN value < low THEN 'bear' WHEN value < high THEN 'base' ELSE 'bull' END;
+$function$;
+
+CREATE OR REPLACE FUNCTION public.period_end(date date, frequency text, dated text)
+ RETURNS date
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN (dated = 'end'::text) THEN date ELSE (((date + CASE frequency WHEN 'daily'::text THEN '1 day'::interval WHEN 'weekly'::text THEN '7 days'::interval WHEN 'biweekly'::text THEN '14 days'::interval WHEN 'monthly'::text THEN '1 mon'::interval WHEN 'quarterly'::text THEN '3 mons'::interval WHEN 'semiannual'::text THEN '6 mons'::interval WHEN 'annual'::text THEN '1 year'::interval ELSE NULL::interval END))::date - 1) END;
+
+CREATE OR REPLACE FUNCTION public.realised_return_of(r resolutions)
+ RETURNS double precision
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  SELECT CASE WHEN r.realised_return = r.end_value / r.start_value - 1
+         THEN return_of_closes(r.start_value, r.end_value) ELSE r.realised_return END;
+$function$;
+
 CREATE OR REPLACE FUNCTION public.refresh_conditions(outlook bigint)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 DECLARE
-  states jsonb;
-  reasons text[];
+  states jsonb := (
+    SELECT coalesce(jsonb_object_agg(c.key, c.state) FILTER (WHERE c.state <> 'untriggered'), '{}')
+      FROM (SELECT DISTINCT ON (key) * FROM condition_changes
+             WHERE outlook_id = outlook ORDER BY key, id DESC) AS c);
+  reasons text[] := (SELECT review_reasons_of(o) FROM outlooks o WHERE o.id = outlook);
 BEGIN
-  SELECT coalesce(jsonb_object_agg(c.key, c.state) FILTER (WHERE c.state <> 'untriggered'), '{}'),
-         coalesce(array_agg(c.reason ORDER BY c.id) FILTER (WHERE c.state = 'triggered' AND NOT EXISTS (
-           SELECT FROM condition_answers a WHERE a.change_id = c.id)), '{}')
-    INTO states, reasons
-    FROM (SELECT DISTINCT ON (key) * FROM condition_changes
-           WHERE outlook_id = outlook ORDER BY key, id DESC) AS c;
   UPDATE outlooks SET condition_states = states, review_reasons = reasons
    WHERE id = outlook AND (condition_states, review_reasons) IS DISTINCT FROM (states, reasons);
 END $function$;
@@ -1745,6 +2097,65 @@ AS $function$
 BEGIN
   RAISE EXCEPTION '%: %', rule, explanation
     USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = rule;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.refuse_unexplained(r resolutions, outlook outlooks)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+  -- The CHECK resolutions_closes refuses other closes later, in its own words.
+  has_closes boolean := coalesce(r.start_value > 0 AND num_nulls(r.start_date, r.end_date, r.end_value) = 0, false);
+BEGIN
+  IF has_closes AND r.outcome <> outcome_of_closes(r.start_value, r.end_value, r.band_low, r.band_high)
+     OR r.outcome <> outcome_of_return(r.realised_return, r.band_low, r.band_high)
+        AND NOT (has_closes AND r.realised_return = return_of_closes(r.start_value, r.end_value)) THEN
+    PERFORM refuse('resolutions_contradiction', 'an outcome against the closes or the stated return takes a reason');
+  END IF;
+  IF has_closes AND r.band_low IS NOT NULL AND NOT EXISTS (
+       SELECT FROM instruments i JOIN series s ON s.id = i.closes_id JOIN observations o ON o.series_id = s.id
+        WHERE i.id = outlook.instrument_id AND o.superseded_at IS NULL AND o.value IS NOT NULL
+          AND o.date >= outlook.horizon_to - 1 - CASE s.dated WHEN 'start' THEN 366 ELSE 0 END
+          AND period_end(o.date, s.frequency, s.dated) >= outlook.horizon_to - 1) THEN
+    PERFORM refuse('resolutions_close_awaited', 'the last close of the horizon is not in');
+  END IF;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.return_of_closes(start_value double precision, end_value double precision)
+ RETURNS double precision
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  SELECT (round(decimal_of(end_value) - decimal_of(start_value), 60) / decimal_of(start_value))::float8;
+$function$;
+
+CREATE OR REPLACE FUNCTION public.review_reasons_of(outlook outlooks)
+ RETURNS text[]
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  IF outlook.is_contradicted THEN
+    RETURN (
+      SELECT array[contradiction_reason(c.outcome, r.number, r.outcome)]
+        FROM resolutions r JOIN LATERAL (
+          SELECT * FROM resolution_contradictions n
+           WHERE n.outlook_id = r.outlook_id AND n.number = r.number ORDER BY n.recorded_at DESC LIMIT 1) c ON true
+       WHERE r.outlook_id = outlook.id AND r.superseded_at IS NULL);
+  END IF;
+  IF outlook.status <> 'open' THEN
+    RETURN '{}';
+  END IF;
+  IF outlook.horizon_ended_at IS NOT NULL THEN
+    RETURN array[awaiting_reason(outlook.horizon_to)];
+  END IF;
+  RETURN (
+    SELECT coalesce(array_agg(c.reason ORDER BY c.id) FILTER (WHERE c.state = 'triggered' AND NOT EXISTS (
+             SELECT FROM condition_answers a WHERE a.change_id = c.id)), '{}')
+      FROM (SELECT DISTINCT ON (key) * FROM condition_changes
+             WHERE outlook_id = outlook.id ORDER BY key, id DESC) AS c);
 END $function$;
 
 CREATE OR REPLACE FUNCTION public.sequence_events()
@@ -1765,81 +2176,130 @@ BEGIN
   RETURN (SELECT max(position) FROM events);
 END $function$;
 
-CREATE OR REPLACE FUNCTION public.sum_up_forecasts(outlook outlooks, closed_at timestamp with time zone)
+CREATE OR REPLACE FUNCTION public.sum_up_forecasts(outlook outlooks, resolution resolutions)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
+#variable_conflict use_column
 DECLARE
   opens timestamptz := outlook.horizon_from::timestamp AT TIME ZONE 'UTC';
-  whole float8 := extract(epoch FROM outlook.horizon_to::timestamp AT TIME ZONE 'UTC' - opens);
-  last timestamptz := least(outlook.horizon_to::timestamp AT TIME ZONE 'UTC', closed_at, (
+  -- Milliseconds, as times have no more.
+  whole bigint := (outlook.horizon_to - outlook.horizon_from) * 86400000::bigint;
+  known timestamptz := least(outlook.horizon_to::timestamp AT TIME ZONE 'UTC', resolution.known_at);
+  withdrawn timestamptz := least(known, (
     SELECT v.recorded_at FROM outlook_versions v
      WHERE v.outlook_id = outlook.id AND v.version = outlook.latest_version AND v.kind = 'withdrawn'));
 BEGIN
-  INSERT INTO forecast_sums (outlook_id, source, analyst_id, position, instrument_id, due_on, band_low, band_high,
-      share, bear, base, bull, bear_squared, base_squared, bull_squared, bear_log, base_log, bull_log,
-      buckets, leads)
-  WITH told AS (
-    SELECT 'version' AS source, v.author_id AS analyst_id, v.version, b.return_min AS low, b.return_max AS high,
-        v.bear_bps, v.base_bps, v.bull_bps, v.recorded_at AS starts,
-        lead(v.recorded_at) OVER (ORDER BY v.version) AS ends
-      FROM outlook_versions v JOIN scenarios b ON b.framework_id = v.framework_id AND b.name = 'base'
-     WHERE v.outlook_id = outlook.id
+  WITH numbered AS (
+    SELECT v.*, lead(v.recorded_at) OVER next AS ends, lead(v.author_id) OVER next AS next_author,
+        lead(v.kind) OVER next AS next_kind
+      FROM outlook_versions v WHERE v.outlook_id = outlook.id WINDOW next AS (ORDER BY v.version)
+  ), held AS MATERIALIZED (
+    SELECT h.*, dense_rank() OVER (ORDER BY low, high) AS band FROM (
+      SELECT 'version' AS source, v.author_id AS analyst_id, v.version, v.bear_bps, v.base_bps, v.bull_bps,
+          coalesce(b.return_min, resolution.band_low) AS low, coalesce(b.return_max, resolution.band_high) AS high,
+          v.recorded_at AS starts, v.ends,
+          v.next_kind <> 'withdrawn' AND v.next_author <> v.author_id AS is_replaced
+        FROM numbered v JOIN scenarios b ON b.framework_id = v.framework_id AND b.name = 'base'
+       WHERE v.kind <> 'withdrawn'
+      UNION ALL
+      SELECT 'view', w.analyst_id, w.version, w.bear_bps, w.base_bps, w.bull_bps,
+          resolution.band_low, resolution.band_high, w.recorded_at, w.ends, false
+        FROM (SELECT *, lead(recorded_at) OVER (PARTITION BY analyst_id ORDER BY version) AS ends
+                FROM views WHERE outlook_id = outlook.id) AS w
+       WHERE w.kind = 'held') AS h
+  ), turns AS (
+    -- The version first: the greatest array of a source is its newest forecast.
+    SELECT analyst_id, source, starts AS at, ARRAY[version, extract(epoch FROM starts) * 1000, bear_bps, base_bps,
+        bull_bps, band]::bigint[] AS forecast
+      FROM held
     UNION ALL
-    SELECT 'view', w.analyst_id, w.version, NULL, NULL, w.bear_bps, w.base_bps, w.bull_bps, w.recorded_at,
-        lead(w.recorded_at) OVER (PARTITION BY w.analyst_id ORDER BY w.version)
-      FROM views w WHERE w.outlook_id = outlook.id
-  ), timed AS (
-    SELECT told.*, (extract(epoch FROM greatest(told.starts, opens) - opens) / whole)::float8 AS from_part,
-        (extract(epoch FROM least(coalesce(told.ends, last), last) - opens) / whole)::float8 AS to_part
-      FROM told WHERE least(coalesce(told.ends, last), last) > greatest(told.starts, opens)
+    -- The version of somebody else replaces one.
+    SELECT analyst_id, source, ends, ARRAY[version + 1, NULL]::bigint[] FROM held WHERE is_replaced
+  ), turned AS (
+    SELECT analyst_id, at AS starts, lead(at) OVER so_far AS ends,
+        max(forecast) FILTER (WHERE source = 'version') OVER so_far AS version,
+        max(forecast) FILTER (WHERE source = 'view') OVER so_far AS view
+      FROM turns WINDOW so_far AS (PARTITION BY analyst_id ORDER BY at, source, forecast)
+  ), combined AS (
+    SELECT analyst_id, starts, ends, CASE WHEN view IS NULL OR version[2] >= view[2] THEN version ELSE view END AS newest
+      FROM turned
   ), attributed AS (
-    SELECT * FROM timed
+    SELECT source, analyst_id, bear_bps, base_bps, bull_bps, band, starts, least(ends, withdrawn) AS ends FROM held
     UNION ALL
-    SELECT source, NULL, version, low, high, bear_bps, base_bps, bull_bps, starts, ends, from_part, to_part
-      FROM timed WHERE source = 'version'
-  ), forecasts AS (
-    SELECT *, to_part - from_part AS w, bear_bps / 10000::float8 AS p_bear, base_bps / 10000::float8 AS p_base,
-        bull_bps / 10000::float8 AS p_bull,
-        dense_rank() OVER (ORDER BY source, analyst_id, low, high) AS part
-      FROM attributed
+    SELECT source, NULL, bear_bps, base_bps, bull_bps, band, starts, least(ends, withdrawn) FROM held
+     WHERE source = 'version'
+    UNION ALL
+    SELECT 'combined', analyst_id, newest[3], newest[4], newest[5], newest[6], starts, least(ends, known) FROM combined
+     WHERE newest[2] IS NOT NULL
+  ), timed AS MATERIALIZED (
+    SELECT a.*, (1000 * extract(epoch FROM greatest(starts, opens) - opens))::bigint AS from_ms,
+        (1000 * extract(epoch FROM ends - opens))::bigint AS to_ms
+      FROM attributed a WHERE ends > greatest(starts, opens)
+  ), judged AS MATERIALIZED (
+    SELECT bands.band, o.bear, o.base, o.bull, j.outcome,
+        (history.bear - o.bear) ^ 2 + (history.base - o.base) ^ 2 + (history.bull - o.bull) ^ 2 AS brier,
+        -ln(o.bear * history.bear + o.base * history.base + o.bull * history.bull) AS logarithmic,
+        (history.bear - o.bear) ^ 2 + (history.bull - o.bull) ^ 2 AS ranked_probability
+      FROM (SELECT DISTINCT band, low, high FROM held WHERE band IN (SELECT band FROM timed)) AS bands
+     CROSS JOIN LATERAL outcome_for(resolution, bands.low, bands.high) AS j (outcome)
+     CROSS JOIN LATERAL (SELECT (j.outcome = 'bear')::int AS bear, (j.outcome = 'base')::int AS base,
+         (j.outcome = 'bull')::int AS bull) AS o
+      LEFT JOIN LATERAL climatology(outlook.id, bands.low, bands.high) AS history ON true
+  ), forecasters AS MATERIALIZED (
+    SELECT source, analyst_id, nextval('forecast_sums_id_seq') AS id
+      FROM (SELECT DISTINCT source, analyst_id FROM timed) AS distinct_forecasters
+  ), forecasts AS MATERIALIZED (
+    SELECT f.id, f.source, f.analyst_id, t.bear_bps, t.base_bps, t.bull_bps, t.from_ms, t.to_ms,
+        (t.to_ms - t.from_ms)::float8 / whole AS w, j.outcome,
+        -- Differences in basis points, so that a score is rounded once.
+        t.bear_bps - j.bear * 10000 AS bear_off, t.base_bps - j.base * 10000 AS base_off,
+        t.bull_bps - j.bull * 10000 AS bull_off,
+        t.bear_bps * j.bear + t.base_bps * j.base + t.bull_bps * j.bull AS outcome_bps,
+        j.brier AS climatology_brier, j.logarithmic AS climatology_logarithmic,
+        j.ranked_probability AS climatology_ranked_probability
+      FROM timed t
+      JOIN forecasters f ON f.source = t.source AND f.analyst_id IS NOT DISTINCT FROM t.analyst_id
+      JOIN judged j ON j.band = t.band
   ), sums AS (
-    SELECT part, source, analyst_id, low, high, min(version) AS version, sum(w) AS share,
-        sum(w * p_bear) AS bear, sum(w * p_base) AS base, sum(w * p_bull) AS bull,
-        sum(w * p_bear ^ 2) AS bear_squared, sum(w * p_base ^ 2) AS base_squared,
-        sum(w * p_bull ^ 2) AS bull_squared, sum(w * surprise(p_bear)) AS bear_log,
-        sum(w * surprise(p_base)) AS base_log, sum(w * surprise(p_bull)) AS bull_log
-      FROM forecasts GROUP BY part, source, analyst_id, low, high
-  ), bucketed AS (
-    SELECT part, 10 * scenario + least(9, bps / 1000) AS bucket, sum(w) AS weight,
-        sum(w * bps / 10000) AS predicted
-      FROM forecasts CROSS JOIN LATERAL (VALUES (0, bear_bps), (1, base_bps), (2, bull_bps)) AS p (scenario, bps)
-     GROUP BY part, 2
+    INSERT INTO forecast_sums (id, outlook_id, number, source, analyst_id, instrument_id, horizon_from, horizon_to,
+        by_closes, attainable, bear_share, base_share, bull_share, bear_error, base_error, bull_error,
+        logarithmic, ranked_probability,
+        climatology_brier, climatology_logarithmic, climatology_ranked_probability)
+    SELECT id, outlook.id, resolution.number, source, analyst_id, outlook.instrument_id, outlook.horizon_from,
+        outlook.horizon_to,
+        coalesce(decided_by_closes(resolution), false),
+        1000 * extract(epoch FROM known - opens) / whole,
+        coalesce(sum(w) FILTER (WHERE outcome = 'bear'), 0), coalesce(sum(w) FILTER (WHERE outcome = 'base'), 0),
+        coalesce(sum(w) FILTER (WHERE outcome = 'bull'), 0),
+        sum(w * (bear_off * bear_off / 1e8::float8)), sum(w * (base_off * base_off / 1e8::float8)),
+        sum(w * (bull_off * bull_off / 1e8::float8)),
+        sum(w * CASE outcome_bps WHEN 0 THEN 'Infinity' ELSE -ln(outcome_bps / 10000::float8) END),
+        sum(w * ((bear_off * bear_off + bull_off * bull_off) / 1e8::float8)),
+        CASE WHEN count(climatology_brier) = count(*) THEN sum(w * climatology_brier) END,
+        CASE WHEN count(climatology_brier) = count(*) THEN sum(w * climatology_logarithmic) END,
+        CASE WHEN count(climatology_brier) = count(*) THEN sum(w * climatology_ranked_probability) END
+      FROM forecasts GROUP BY id, source, analyst_id
   ), buckets AS (
-    SELECT part, string_agg(int2send(bucket::int2) || float8send(weight) || float8send(predicted), ''
-        ORDER BY bucket) AS packed
-      FROM bucketed GROUP BY part
-  ), leads AS (
-    SELECT sums.part, string_agg(int2send(coalesce(f.bear_bps, -1)::int2) ||
-        int2send(coalesce(f.base_bps, -1)::int2), '' ORDER BY tenth) AS packed
-      FROM sums CROSS JOIN generate_series(0, 10) AS tenth
-      -- What stands up to the very end of the horizon stands at it.
-      LEFT JOIN forecasts f ON f.part = sums.part AND f.from_part <= tenth / 10::float8
-        AND (tenth / 10::float8 < f.to_part OR tenth = 10 AND f.to_part = 1)
-     GROUP BY sums.part
+    INSERT INTO forecast_buckets (sums_id, bucket, bear_weight, bear_predicted, bear_realised,
+        base_weight, base_predicted, base_realised, bull_weight, bull_predicted, bull_realised)
+    SELECT f.id, least(9, p.bps / 1000),
+        sum(f.w * p.bear), sum(f.w * p.bear * p.bps / 10000), sum(f.w * p.bear * (f.outcome = 'bear')::int),
+        sum(f.w * p.base), sum(f.w * p.base * p.bps / 10000), sum(f.w * p.base * (f.outcome = 'base')::int),
+        sum(f.w * p.bull), sum(f.w * p.bull * p.bps / 10000), sum(f.w * p.bull * (f.outcome = 'bull')::int)
+      FROM forecasts f CROSS JOIN LATERAL (VALUES (f.bear_bps, 1, 0, 0), (f.base_bps, 0, 1, 0), (f.bull_bps, 0, 0, 1))
+        AS p (bps, bear, base, bull)
+     WHERE f.source <> 'combined' GROUP BY 1, 2
   )
-  SELECT outlook.id, source, analyst_id, row_number() OVER (PARTITION BY source, analyst_id ORDER BY version),
-      outlook.instrument_id, outlook.horizon_to, low, high, share, bear, base, bull,
-      bear_squared, base_squared, bull_squared, bear_log, base_log, bull_log, buckets.packed, leads.packed
-    FROM sums JOIN buckets USING (part) JOIN leads USING (part);
+  INSERT INTO forecast_leads (sums_id, first_tenth, last_tenth, bear_bps, base_bps, bull_bps, outcome, brier,
+      climatology_brier)
+  SELECT f.id, at.first, at.last, f.bear_bps, f.base_bps, f.bull_bps, f.outcome,
+      (f.bear_off * f.bear_off + f.base_off * f.base_off + f.bull_off * f.bull_off) / 1e8::float8,
+      f.climatology_brier
+    FROM forecasts f CROSS JOIN LATERAL (
+      SELECT (f.from_ms * 10 + whole - 1) / whole AS first,
+          -- What is current up to the very end of the horizon is current at it.
+          CASE f.to_ms WHEN whole THEN 10 ELSE (f.to_ms * 10 + whole - 1) / whole - 1 END AS last) AS at
+   WHERE f.source <> 'combined' AND at.first <= at.last;
 END $function$;
-
-CREATE OR REPLACE FUNCTION public.surprise(p double precision)
- RETURNS double precision
- LANGUAGE sql
- IMMUTABLE
- SET search_path TO 'public', 'pg_temp'
-AS $function$
-  SELECT CASE WHEN p = 0 THEN 'Infinity' ELSE -ln(p) END;
-$function$;

@@ -7,6 +7,7 @@ import { createInstrument } from './ledger/instruments.ts';
 import { recordObservations } from './ledger/observations.ts';
 import { createSeries } from './ledger/series.ts';
 import { DomainError, type DomainErrorCode } from './domain/errors.ts';
+import { isOver } from './domain/horizon.ts';
 import { publishOutlook } from './api/outlooks.ts';
 import {
   SAMPLE_CLOSES,
@@ -18,7 +19,7 @@ import {
 import { newEvidence } from './api/schemas/evidence.ts';
 import { newInstrument } from './api/schemas/instruments.ts';
 import { newOutlook } from './api/schemas/outlooks.ts';
-import { newObservations, series } from './api/schemas/series.ts';
+import { newObservations, newSeries } from './api/schemas/series.ts';
 import { parse } from './http/validation.ts';
 
 /**
@@ -41,20 +42,21 @@ export async function issueFirstKey(
 }
 
 /**
- * Publishes the sample outlook, as its POST would, and creates the series that its rules watch, unless they exist. A new
- * outlook also gets the sample evidence and observations if their date is not in the future.
+ * Publishes the sample outlook, as its POST would, and creates the series that its rules watch, unless they exist. Once the
+ * horizon of the sample is over, it is left out. A new outlook also gets the sample evidence and observations if their date is not in the future.
  */
 export async function loadSamples(pool: pg.Pool, now: Date): Promise<void> {
   const author = await analystNamed(pool, 'Sample desk', now);
   for (const sample of SAMPLE_SERIES.series) {
-    await unlessTaken('series-taken', () => createSeries(pool, parse(series, sample), now));
+    await unlessTaken('series-taken', () => createSeries(pool, parse(newSeries, sample), now));
   }
   await unlessTaken('symbol-taken', () =>
     createInstrument(pool, parse(newInstrument, SAMPLE_INSTRUMENT), now),
   );
+  const sample = parse(newOutlook, SAMPLE_OUTLOOK);
+  if (isOver(sample.horizon, now)) return;
   const published = await unlessTaken('slug-taken', () =>
     inTransaction(pool, async (session) => {
-      const sample = parse(newOutlook, SAMPLE_OUTLOOK);
       await appendAudit(session, [localWrite(`/v1/outlooks/${sample.slug} (sample)`, now)]);
       return publishOutlook(session, sample, author, () => now);
     }),

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import { deleteExpiredResponses } from './access/idempotency-store.ts';
-import { expireConditions } from './ledger/expire-conditions.ts';
+import { endHorizons } from './ledger/end-horizons.ts';
 import { deleteOldDeliveries } from './webhooks/delivery-log.ts';
 import { deleteExpiredSecrets } from './webhooks/webhooks.ts';
 
@@ -16,12 +16,12 @@ export type MaintenanceDeps = {
   log: Logger;
   /** Hours for which responses are stored for retries. */
   idempotencyHours: number;
-  /** Called after conditions expired, which writes events. */
+  /** Called after horizons ended, which writes events. */
   onEvents: () => void;
 };
 
 /**
- * Runs the maintenance now and every minute: it expires the conditions of outlooks whose horizon is over, and deletes
+ * Runs the maintenance now and every minute: it notes the horizons that are over and expires their conditions, and deletes
  * stored responses and webhook deliveries that are too old and webhook secrets that no longer sign. Every instance runs
  * it, and they share the work. A run that fails is logged; the next one tries again.
  * @returns a function that stops the runs and waits for the current one
@@ -36,7 +36,7 @@ export function startMaintenance({
   const run = async () => {
     const time = now().getTime();
     try {
-      if ((await expireConditions(pool, now())).length > 0) onEvents();
+      if ((await endHorizons(pool, now())).length > 0) onEvents();
       await deleteExpiredResponses(pool, new Date(time - idempotencyHours * 3_600_000));
       await deleteOldDeliveries(pool, new Date(time - DELIVERY_RETENTION));
       await deleteExpiredSecrets(pool, now());

@@ -12,6 +12,11 @@ const INDENT = 2;
 
 export type Format = Parameters<typeof styleText>[0];
 
+/** The last day of a horizon, whose `to` is the day after it. */
+export function lastDayOf({ to }: { to: string }): string {
+  return new Date(Date.parse(to) - 86_400_000).toISOString().slice(0, 10);
+}
+
 /** The columns that the output may use. */
 export function terminalWidth(): number {
   return Math.max(WIDTH.min, Math.min(WIDTH.max, process.stdout.columns || WIDTH.default));

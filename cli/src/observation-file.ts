@@ -112,11 +112,8 @@ function findFaults(
   if (!isDay(date)) faults.push(`, column date: ${quote(date)} is not a date like 2026-11-20`);
   else if (earlier !== undefined)
     faults.push(`, column date: ${date} is already on line ${earlier}`);
-  if (!isNumber(value)) {
-    faults.push(
-      `, column value: ${quote(value)} is not a number like 2793.3; leave out days without a value`,
-    );
-  }
+  const fault = valueFault(value);
+  if (fault) faults.push(`, column value: ${quote(value)} ${fault}`);
   return faults;
 }
 
@@ -127,9 +124,19 @@ function isDay(text: string): boolean {
   return day !== null && !Number.isNaN(day.getTime()) && day.toISOString().startsWith(text);
 }
 
-function isNumber(text: string): boolean {
-  const isDecimal = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i.test(text);
-  return isDecimal && Number.isFinite(Number(text));
+/** The service would refuse such values, too, but it would only see what a double makes of them. */
+function valueFault(text: string): string | null {
+  if (!/^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i.test(text)) {
+    return 'is not a number like 2793.3; leave out days without a value';
+  }
+  const value = Number(text);
+  if (Math.abs(value) > Number.MAX_SAFE_INTEGER) {
+    return `is beyond ±${Number.MAX_SAFE_INTEGER}, up to which numbers are exact; use a larger unit`;
+  }
+  const isTiny = value === 0 && /[1-9]/.test(text.split(/e/i, 1)[0] ?? '');
+  return isTiny
+    ? 'is too small for a double, which would be 0; write 0 or use a smaller unit'
+    : null;
 }
 
 function toObservation([date = '', value, provenance, note]: readonly string[]): Observation {

@@ -207,7 +207,7 @@ function markOf({ at, kind, subject }: HistoryEvent) {
   const texts = {
     evidence: `evidence: ${subject}`,
     triggered: `${subject} triggered`,
-    resolved: `resolved: ${subject}`,
+    resolved: subject === 'reopened' ? 'reopened' : `resolved: ${subject}`,
   };
   return { at, kind, text: texts[kind] };
 }

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { z } from 'zod';
+import { bandOf } from '../domain/outcome.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import { slug } from '../http/fields.ts';
 import { requirePast } from '../http/require-past.ts';
@@ -7,7 +8,6 @@ import { ANY_SERIES, CLOSES_MAX_AGE } from '../http/response-cache/cache-entry.t
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { readClimatologies } from '../ledger/climatology.ts';
-import { bandOf } from '../ledger/track-records.ts';
 import type { VersionReader } from '../ledger/versions.ts';
 import type { Session } from '../postgres/pool.ts';
 import { climatology, climatologyQuery } from './schemas/climatology.ts';

@@ -1,9 +1,15 @@
 import type { VersionReader } from '../ledger/versions.ts';
 import type pg from 'pg';
 import { z } from 'zod';
-import { readCloses } from '../ledger/drawdowns.ts';
+import { baseClose, readCloses, requireCloses } from '../ledger/closes.ts';
 import type { Session } from '../postgres/pool.ts';
-import { type Drawdown, type DrawdownLabel, drawdownOf, labelOf } from '../domain/drawdown.ts';
+import {
+  type Drawdown,
+  type DrawdownLabel,
+  drawdownOf,
+  fallsBy,
+  labelOf,
+} from '../domain/drawdown.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import type { Observation } from '../domain/series.ts';
 import { setFreshness } from '../http/conditional-requests.ts';
@@ -36,7 +42,7 @@ export function drawdownRoutes(
       tags: ['Series'],
       summary: 'Read the drawdown of the instrument',
       description:
-        "How far the outlook's instrument is below its peak, computed from its closes and named by the outlook's drawdown labels.",
+        "How far the outlook's instrument is below its peak, computed from its closes and named by the outlook's drawdown labels. It counts from the close before the horizon, as the return does.",
       params: z.strictObject({ slug }),
       querystring: drawdownQuery,
       response: { 200: drawdown, ...problemResponses(404, 409, 422) },
@@ -56,6 +62,8 @@ export function drawdownRoutes(
 export type MeasuredDrawdown = {
   series: string;
   since: string;
+  /** The close before the horizon, if the drawdown counts from it; it is the first of `closes`. */
+  base: Observation | null;
   closes: Observation[];
   /** Null if there are no closes. */
   found: Drawdown | null;
@@ -64,42 +72,45 @@ export type MeasuredDrawdown = {
 
 /**
  * Measures the drawdown of an outlook's instrument, and names it by the outlook's own labels.
- * @param since the first day that counts; undefined for the first of the horizon
+ * @param since the first day that counts; undefined for the horizon and the close before it
  * @throws DomainError `no-closes` if the instrument names no series of closes; Problem if there are too many closes
  */
 export async function measureDrawdown(
   pool: Session,
   { instrument, horizon, framework }: OutlookVersion,
-  { since = horizon.from, asOf }: { since?: string | undefined; asOf?: Date | undefined } = {},
+  { since, asOf = null }: { since?: string | undefined; asOf?: Date | null | undefined } = {},
 ): Promise<MeasuredDrawdown> {
-  const limit = MOST_CLOSES + 1;
-  const { series, closes } = await readCloses(pool, instrument.symbol, {
-    from: since,
-    asOf: asOf ?? null,
-    limit,
-  });
-  if (closes.length === limit) throw tooMany(since);
+  const series = await requireCloses(pool, instrument.symbol);
+  const from = since ?? horizon.from;
+  const base = since === undefined ? await baseClose(pool, series, from, asOf) : null;
+  const closes = await readCloses(pool, series, { from, asOf, limit: MOST_CLOSES + 1 });
+  if (closes.length > MOST_CLOSES) throw tooMany(from);
+  if (base) closes.unshift(base);
   const label = labelOf(closes, framework.read().drawdownLabels);
-  return { series, since, closes, found: drawdownOf(closes), label };
+  return { series: series.key, since: from, base, closes, found: drawdownOf(closes), label };
 }
 
 /** A drawdown as the API returns it, with the episodes of at least a given depth. */
 export function representDrawdown(
   { instrument }: OutlookVersion,
-  { series, since, found, label }: MeasuredDrawdown,
+  { series, since, base, found, label }: MeasuredDrawdown,
   minDepth: number,
 ): z.output<typeof drawdown> {
   return {
     instrument,
     series,
     since,
+    base,
     last: found && found.last,
     peak: found && found.peak,
     depth: found && found.depth,
     label,
     current: found && found.current,
     deepest: found && found.deepest,
-    episodes: found?.episodes.filter(({ depth }) => depth >= minDepth) ?? [],
+    episodes:
+      found?.episodes.filter(({ peakValue, troughValue }) =>
+        fallsBy(peakValue, troughValue, minDepth),
+      ) ?? [],
   };
 }
 

@@ -21,7 +21,8 @@ type ConditionData = {
   observations: readonly SeriesValue[];
 };
 type DrawdownData = { label: string | null; previous: string | null; depth: number; day: string };
-type ResolutionData = Omit<Resolution, 'resolvedAt'>;
+/** Events of releases before 0.2 lack `knownAt`. */
+type ResolutionData = Omit<Resolution, 'resolvedAt' | 'knownAt'> & { knownAt?: string | null };
 type ViewData = { analyst: OutlookVersion['author']; version: number; probabilities: BasisPoints };
 type ContradictionData = {
   number: number;
@@ -60,8 +61,8 @@ export function eventData({ kind, slug, version, recordedAt, data }: LedgerEvent
     case 'outlook.review.due':
       return { slug, version, dueAt: recordedAt.toISOString(), ...(data as object) };
     case 'outlook.resolved': {
-      const { number, outcome, realisedReturn, reason } = data as ResolutionData;
-      const resolution = { number, outcome, realisedReturn, reason };
+      const { number, outcome, realisedReturn, knownAt = null, reason } = data as ResolutionData;
+      const resolution = { number, outcome, realisedReturn, knownAt, reason };
       return { slug, version, resolvedAt: recordedAt.toISOString(), resolution };
     }
     case 'outlook.horizon.ended':

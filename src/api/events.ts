@@ -31,9 +31,12 @@ const DESCRIPTION = `Each event has an id, a kind and JSON data:
 
 - \`outlook.created\` and \`outlook.version.published\`: \`{slug, version, publishedAt, change, probabilities}\`, with \`change\` as in an outlook
 - \`outlook.state.changed\`: \`{slug, version, changedAt, status, review}\`
-- \`outlook.review.due\`: \`{slug, version, dueAt, reasons}\`; the next version must answer a condition
+- \`outlook.review.due\`: \`{slug, version, dueAt, reasons}\`; the next version must answer a condition, the outcome is to be recorded, or closes contradict it
+- \`outlook.horizon.ended\`: \`{slug, version, endedAt, horizon}\`; the outcome is to be recorded
 - \`condition.triggered\`, \`condition.cleared\`, \`condition.expired\`: \`{slug, version, changedAt, condition: {key, invalidates, cause, reason, day, observations}}\`
-- \`outlook.resolved\`: \`{slug, version, resolvedAt, resolution: {number, outcome, realisedReturn, reason}}\`
+- \`outlook.resolved\`: \`{slug, version, resolvedAt, resolution: {number, outcome, realisedReturn, knownAt, reason}}\`
+- \`outlook.resolution.contradicted\`: \`{slug, version, changedAt, contradiction: {number, outcome, closes: {start, end}}}\`; the closes imply that outcome instead, or null, they no longer do
+- \`outlook.reopened\`: \`{slug, version, reopenedAt, resolution: {number, reason}}\`; the resolution before it is taken back
 - \`view.published\`: \`{slug, version, recordedAt, view: {analyst, version, probabilities}}\`
 - \`evidence.added\`: \`{slug, version, addedAt, evidence: {id, headline, publisher, corrects}}\`
 - \`drawdown.label.changed\`: \`{slug, version, changedAt, drawdown: {label, previous, depth, day}}\`, with the keys of drawdown labels, or null

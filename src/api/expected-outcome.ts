@@ -1,7 +1,7 @@
 import type { VersionReader } from '../ledger/versions.ts';
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import { z } from 'zod';
-import { expectedOutcome } from '../domain/expected-outcome.ts';
+import { expectedCentralReturn, expectedOutcome } from '../domain/expected-outcome.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import { fractionsOf } from '../domain/probabilities.ts';
 import { requirePast } from '../http/require-past.ts';
@@ -28,7 +28,7 @@ export function expectedOutcomeRoutes(
       tags: ['Resolution'],
       summary: 'Read the expected outcome',
       description:
-        'Bounds of the probability-weighted return, and of the probability of a fall as deep as each drawdown label, computed from the probabilities and the return bands.',
+        'The probability-weighted return with its bounds, and bounds of the probability of a fall as deep as each drawdown label, computed from the probabilities, the return bands and the central returns.',
       params: z.strictObject({ slug }),
       querystring: expectedOutcomeQuery,
       response: { 200: document, ...problemResponses(404, 422) },
@@ -51,7 +51,8 @@ function represent(found: OutlookVersion): z.output<typeof document> {
   const implied = expectedOutcome(probabilities, scenarios, drawdownLabels);
   const without = { value: null, reason: 'the scenarios have no return bands' };
   const { min, max } = implied?.range ?? { min: without, max: without };
-  const missing = Object.entries({ min, max }).flatMap(([end, { reason }]) =>
+  const central = expectedCentralReturn(probabilities, scenarios);
+  const missing = Object.entries({ min, max, central }).flatMap(([end, { reason }]) =>
     reason === null ? [] : [{ pointer: `/expectedReturn/${end}`, reason }],
   );
   return {
@@ -59,7 +60,7 @@ function represent(found: OutlookVersion): z.output<typeof document> {
     version,
     horizon,
     probabilities: fractionsOf(probabilities),
-    expectedReturn: { min: min.value, max: max.value },
+    expectedReturn: { min: min.value, max: max.value, central: central.value },
     missing,
     thresholds: implied?.thresholds ?? [],
   };

@@ -132,6 +132,8 @@ async function newestEntries({ pool, now, versions }: FeedDeps): Promise<Entry[]
     instrument: null,
     status: null,
     reviewDue: null,
+    awaitingResolution: null,
+    contradicted: null,
     probability: null,
     updatedSince: null,
     search: null,

@@ -47,7 +47,8 @@ function patchRoute(api: Api, ledger: InstrumentDeps): void {
     },
     handler: async (request, reply) => {
       await runWrite(request, reply, ledger, {
-        work: (session) => setCloses(session, request.params.symbol, request.body.closes),
+        work: (session) =>
+          setCloses(session, request.params.symbol, request.body.closes, ledger.now()),
         respond: (named) => ({ status: 200, body: named }),
       });
       return reply;

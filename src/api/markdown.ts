@@ -16,6 +16,7 @@ import {
   sharesOf,
   paragraphsOf,
 } from '../charts/text.ts';
+import { lastDayOf } from '../domain/horizon.ts';
 import { SCENARIO_NAMES, type ScenarioName } from '../domain/probabilities.ts';
 import { describeRule } from '../domain/review.ts';
 import type { ClimatologyDocument } from './climatology.ts';
@@ -28,9 +29,8 @@ type Evidence = z.output<typeof evidenceSchema>;
 /**
  * An outlook as an article: Markdown (CommonMark, with the tables of GitHub Flavored Markdown), generated from its data.
  * Text is escaped, so that it can't act as markup in either.
- * @param image the URL of its chart
- * @param evidence its evidence, newest first; empty for a past version
- * @param history what history alone says; null for a past version or without return bands
+ * @param parts the URL of its chart; its evidence, newest first; what history alone says, null without return bands. A past
+ *   version has neither evidence nor history.
  */
 export function outlookMarkdown(
   outlook: Outlook,
@@ -127,7 +127,7 @@ function list(items: readonly PhrasingContent[][], isOrdered = false): RootConte
 
 function opening(outlook: Outlook, image: string): RootContent[] {
   const { instrument, horizon, status, version, publishedAt, author, review, resolution } = outlook;
-  const about = `${instrument.name} (${instrument.symbol}), ${day(horizon.from)} to ${day(horizon.to)}. Version ${version}, published ${moment(new Date(publishedAt))} by ${author.name}.`;
+  const about = `${instrument.name} (${instrument.symbol}), ${day(horizon.from)} to ${day(lastDayOf(horizon))}. Version ${version}, published ${moment(new Date(publishedAt))} by ${author.name}.`;
   const states = [
     ...(status === 'open' ? [] : [`This outlook is ${status}.`]),
     ...(resolution ? [resolved(resolution)] : []),

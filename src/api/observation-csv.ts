@@ -1,5 +1,6 @@
 import { CsvError, type Info, parse as parseCsv } from 'csv-parse/sync';
 import type { z } from 'zod';
+import { numberFault } from '../domain/decimals.ts';
 import { type FieldError, jsonPointer, Problem } from '../http/problems.ts';
 import { MOST_OBSERVATIONS, newObservations } from './schemas/series.ts';
 import { invalidRequest, parse } from '../http/validation.ts';
@@ -85,9 +86,21 @@ function recordsOf(text: string): { record: string[]; info: Info }[] {
   }
 }
 
-/** Parses a number; returns the text itself if it is not one. */
+const NUMBER = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i;
+
+/** Parses a number; returns the text itself if it is not one, or one that a double can't stand for. */
 function numberOf(text: string): number | string {
-  return /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i.test(text) ? Number(text) : text;
+  return NUMBER.test(text) && numberFault(text) === null ? Number(text) : text;
+}
+
+function textFault(text: string): string {
+  const lossy = NUMBER.test(text) ? numberFault(text) : null;
+  if (lossy !== null) return lossy;
+  const fault = `${JSON.stringify(text.slice(0, 100))} is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value`;
+  // FRED writes "." for a missing value, which retracts nothing.
+  return /^\.?$/.test(text)
+    ? `${fault}; to retract a value, send {"date": …, "value": null} as JSON`
+    : fault;
 }
 
 function placed(fault: FieldError, rows: readonly Row[], lines: readonly number[]): FieldError {
@@ -96,7 +109,7 @@ function placed(fault: FieldError, rows: readonly Row[], lines: readonly number[
   const value = rows[Number(index)]?.value;
   const isText = column === 'value' && typeof value === 'string';
   const detail = isText
-    ? `${JSON.stringify(value.slice(0, 100))} is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value`
+    ? textFault(value)
     : fault.detail.replace(/entry (\d+)/, (_, entry) => `line ${lines[Number(entry)]}`);
   return { ...fault, detail: placeOf(lines, Number(index), column) + detail };
 }

@@ -53,7 +53,7 @@ function recordRoute(api: Api, ledger: ObservationDeps): void {
       tags: [TAG],
       summary: 'Send observations',
       description:
-        'Records up to 10,000 days, all or none. A day with a new value gets a new vintage; an unchanged value has no effect, so a batch can be sent again. The same transaction evaluates the conditions that watch the series, and the drawdown labels if the series holds closes.\n\nAlso accepts CSV (RFC 4180) with the header `date,value` or `date,value,provenance,note`.',
+        'Records up to 10,000 days, all or none. A day with a new value gets a new vintage; an unchanged value has no effect, so a batch can be sent again. `"value": null` retracts a day: it gets a vintage without a value. The same transaction evaluates the conditions that watch the series, and the drawdown labels if the series holds closes.\n\nAlso accepts CSV (RFC 4180) with the header `date,value` or `date,value,provenance,note`.',
       security: [{ key: [] }],
       params,
       consumes: ['application/json', 'text/csv'],
@@ -71,12 +71,13 @@ function recordRoute(api: Api, ledger: ObservationDeps): void {
       refuseFuture(observations, lines, ledger.now());
       await runWrite(request, reply, ledger, {
         work: (session) => recordObservations(session, key, observations, ledger.now),
-        respond: ({ added, revised, unchanged, recordedAt }) => ({
+        respond: ({ added, revised, retracted, unchanged, recordedAt }) => ({
           status: 200,
           body: {
             series: key,
             added,
             revised,
+            retracted,
             unchanged,
             recordedAt: recordedAt?.toISOString() ?? null,
           },

@@ -167,8 +167,9 @@ function renderConditions(
 
 /** The text of a scenario, without its probability. */
 function scenarioText(scenario: Scenario) {
-  const { title, outcome, conditions, direction, directionComment, returnBand } = scenario;
-  return { title, outcome, conditions, direction, directionComment, returnBand };
+  const { title, outcome, conditions, direction, directionComment, ...returns } = scenario;
+  const { returnBand, centralReturn } = returns;
+  return { title, outcome, conditions, direction, directionComment, returnBand, centralReturn };
 }
 
 function untilProbability({ title }: Scenario): string {
@@ -195,8 +196,16 @@ function representTail(framework: Framework): Tail {
   };
 }
 
-function representResolved({ number, outcome, realisedReturn, reason, resolvedAt }: Resolution) {
-  return { number, outcome, realisedReturn, reason, resolvedAt: resolvedAt.toISOString() };
+function representResolved({ knownAt, resolvedAt, ...resolution }: Resolution) {
+  const { number, outcome, realisedReturn, reason } = resolution;
+  return {
+    number,
+    outcome,
+    realisedReturn,
+    knownAt: knownAt && knownAt.toISOString(),
+    reason,
+    resolvedAt: resolvedAt.toISOString(),
+  };
 }
 
 function reviewOf({ reviewReasons }: { reviewReasons: readonly string[] }) {

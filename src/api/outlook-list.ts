@@ -92,6 +92,8 @@ function listQueryOf(sent: z.output<typeof listQuery>): ListQuery {
     instrument: sent.instrument ?? null,
     status: sent.status ?? null,
     reviewDue: sent.reviewDue ?? null,
+    awaitingResolution: sent.awaitingResolution ?? null,
+    contradicted: sent.contradicted ?? null,
     probability: scenario === undefined ? null : { scenario, min, max },
     updatedSince: sent.updatedSince ?? null,
     search,

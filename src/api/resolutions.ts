@@ -1,5 +1,11 @@
 import { z } from 'zod';
-import { type FullResolution, readResolutions, resolveOutlook } from '../ledger/resolutions.ts';
+import { type HorizonReturn, returnOfCloses } from '../domain/outcome.ts';
+import {
+  type FullResolution,
+  readResolutions,
+  type Resolutions,
+  resolveOutlook,
+} from '../ledger/resolutions.ts';
 import type { CurrentOutlook } from '../ledger/locked-outlooks.ts';
 import type { Session } from '../postgres/pool.ts';
 import { authorOf } from '../access/authentication.ts';
@@ -28,7 +34,8 @@ function readRoute(api: Api, { pool, cache }: RevisionDeps): void {
       operationId: 'getResolution',
       tags: [TAG],
       summary: 'Read the resolution',
-      description: 'The current resolution, and the ones that it corrects.',
+      description:
+        'The current resolution, the ones that it corrects, and whether closes contradict it by now.',
       params,
       response: { 200: outlookResolution, ...problemResponses(404, 422) },
     },
@@ -52,7 +59,7 @@ function resolveRoute(api: Api, ledger: RevisionDeps): void {
       tags: [TAG],
       summary: 'Resolve an outlook',
       description:
-        'Records the outcome. The outlook then accepts no further versions and is scored. If its scenarios have return bands and its instrument has a series of closes, `{}` is enough once the horizon is over: the return from the last close before the horizon to the last close within it decides the outcome. A withdrawn outlook can be resolved too, and is scored for the time before its withdrawal.',
+        'Records the outcome. The outlook then accepts no further versions and is scored. If its scenarios have return bands and its instrument has a series of closes, `{}` is enough once the horizon is over and its last close is in: the return from the last close before the horizon to the last close within it decides the outcome, in exact decimals. A withdrawn outlook can be resolved too, and is scored for the time before its withdrawal. `{"outcome": "reopened", "supersedes": 1, "reason": "…"}` takes resolution 1 back.',
       security: [{ key: [] }],
       params,
       body: newResolution,
@@ -113,22 +120,38 @@ function withdrawRoute(api: Api, ledger: RevisionDeps): void {
 function represent({
   status,
   resolutions,
-}: Awaited<ReturnType<typeof readResolutions>>): z.output<typeof outlookResolution> {
-  const [newest = null, ...superseded] = resolutions.map(representOne);
-  return { status, resolution: newest, superseded };
+  contradiction,
+}: Resolutions): z.output<typeof outlookResolution> {
+  const [newest, ...superseded] = resolutions.map(representOne);
+  const isReopened = newest?.outcome === 'reopened';
+  return {
+    status,
+    resolution: isReopened ? null : (newest ?? null),
+    contradiction: contradiction && {
+      outcome: contradiction.outcome,
+      closes: withReturn(contradiction.closes),
+      since: contradiction.since.toISOString(),
+    },
+    superseded: newest && isReopened ? [newest, ...superseded] : superseded,
+  };
 }
 
 function representOne(one: FullResolution) {
-  const { closes } = one;
   return {
     number: one.number,
     outcome: one.outcome,
     realisedReturn: one.realisedReturn,
+    decidedBy: one.decidedBy,
+    knownAt: one.knownAt && one.knownAt.toISOString(),
     reason: one.reason,
-    closes: closes && { ...closes, value: closes.end.value / closes.start.value - 1 },
+    closes: one.closes && withReturn(one.closes),
     evidence: [...one.evidence],
     resolvedBy: one.resolvedBy,
     resolvedAt: one.resolvedAt.toISOString(),
     supersededAt: one.supersededAt && one.supersededAt.toISOString(),
   };
+}
+
+function withReturn({ start, end }: Pick<HorizonReturn, 'start' | 'end'>): HorizonReturn {
+  return { start, end, value: returnOfCloses({ start: start.value, end: end.value }) };
 }

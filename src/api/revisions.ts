@@ -148,7 +148,8 @@ function reviseFrameworkRoute(api: Api, ledger: RevisionDeps): void {
       const author = authorOf(request);
       const prepare = async (session: Session, current: CurrentOutlook) => {
         await requireMatchOf(request, ledger, session, current);
-        const patched = parse(patchedFramework, mergePatch(current.framework.read(), request.body));
+        const merged = mergePatch(current.framework.read(), request.body);
+        const patched = parse(patchedFramework, merged, 'body', request.body);
         const { rationale, probabilities, evidence, acknowledges, ...framework } = patched;
         return { author, rationale, probabilities, evidence, acknowledges, framework };
       };

@@ -88,7 +88,7 @@ export function withReasons<Group extends string>(
  */
 export function representScores(
   name: string,
-  { status, horizon, resolution, versions }: Scorable,
+  { status, horizon, resolution, attainableCoverage, versions }: Scorable,
   reference: Reference,
   history: readonly Climatology[] = [],
 ): z.output<typeof outlookScores> {
@@ -100,9 +100,12 @@ export function representScores(
     slug: name,
     status,
     horizon,
-    resolution,
+    resolution: resolution && {
+      ...resolution,
+      knownAt: resolution.knownAt && resolution.knownAt.toISOString(),
+    },
     reference,
-    outlook: representWhole(scored, horizon, whyUnscored(resolution)),
+    outlook: { ...representWhole(scored, horizon, whyUnscored(resolution)), attainableCoverage },
     versions: scored.map((one) => {
       const { version, publishedAt, probabilities, share, outcome } = one;
       return {
@@ -161,7 +164,7 @@ function representWhole(
   versions: readonly VersionWithReference[],
   horizon: Horizon,
   why: string,
-): z.output<typeof outlookScores>['outlook'] {
+): Omit<z.output<typeof outlookScores>['outlook'], 'attainableCoverage'> {
   const length = startOf(horizon.to) - startOf(horizon.from);
   const scored = new WeightedScores();
   const compared = new WeightedScores();

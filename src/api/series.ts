@@ -5,7 +5,7 @@ import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { keysetPage, LIST_TYPES, listShape, pageContent, sendPage } from '../http/paging.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { slug } from '../http/fields.ts';
-import { series } from './schemas/series.ts';
+import { newSeries, series } from './schemas/series.ts';
 
 export type SeriesDeps = WriteDeps & {
   requireKeyForReads: boolean;
@@ -31,7 +31,7 @@ function createRoute(api: Api, ledger: SeriesDeps): void {
       description:
         'Adds a series of prices or an indicator. Rules watch series, and drawdowns are computed from closes.',
       security: [{ key: [] }],
-      body: series,
+      body: newSeries,
       response: { 201: series, ...problemResponses(400, 401, 403, 409, 413, 415, 422) },
     },
     handler: async (request, reply) => {

@@ -1,12 +1,11 @@
 import { type Fault, repeated } from './errors.ts';
 import type { ScenarioName } from './probabilities.ts';
-import { countUntil, type Observation } from './series.ts';
 
 export const OPERATORS = ['lt', 'lte', 'gt', 'gte', 'crossesAbove', 'crossesBelow'] as const;
 export type Operator = (typeof OPERATORS)[number];
 
 export const JUDGED_ON = ['periodEnd', 'recorded'] as const;
-/** The day on which a rule judges an observation: the last day of its period, or the day it was recorded. */
+/** The day from which a rule sees a value: the last day of its period, or the UTC day on which it was recorded. */
 export type JudgedOn = (typeof JUDGED_ON)[number];
 
 /** Compares the newest `forObservations` (at least 1) of a series with a threshold. */
@@ -15,6 +14,8 @@ export type Comparison = {
   operator: Operator;
   threshold: number;
   forObservations: number;
+  /** Null: `periodEnd`. */
+  judgedOn: JudgedOn | null;
 };
 
 /** One comparison, or several: all of them or any of them must hold. */
@@ -36,35 +37,78 @@ export function comparisonsOf(rule: Rule): readonly Comparison[] {
   return 'any' in rule ? rule.any : [rule];
 }
 
-/** The known observations of each series, by key, ascending by date. */
-export type Known = ReadonlyMap<string, readonly Observation[]>;
+export const judgedOn = (comparison: Pick<Comparison, 'judgedOn'>): JudgedOn =>
+  comparison.judgedOn ?? 'periodEnd';
 
-/**
- * Whether a rule holds as of a day, given the observations dated up to then. A comparison holds if enough
- * observations exist and each one meets it. A crossing also requires the observation before them to exist
- * and not to be beyond the threshold.
- */
-export function holds(rule: Rule, known: Known, day: string): boolean {
-  const isMet = (comparison: Comparison) => compares(comparison, known, day);
-  return 'any' in rule ? rule.any.some(isMet) : comparisonsOf(rule).every(isMet);
+export const isCrossing = (operator: Operator): boolean => operator.startsWith('crosses');
+
+/** The value of a date as rules see it from the day `from` on; null: the value was retracted. */
+export type Figure = { date: string; value: number | null; from: string };
+
+/** The figures of the series that rules compare, by {@link figuresKey}, ascending by `from`. */
+export type Known = ReadonlyMap<string, readonly Figure[]>;
+
+/** A series has other figures if they are judged on the day that they were recorded. */
+export const figuresKey = (comparison: Pick<Comparison, 'series' | 'judgedOn'>): string =>
+  `${comparison.series} ${judgedOn(comparison)}`;
+
+type Seen = { date: string; value: number };
+
+/** What a comparison looks at as of a day. */
+export type Look = {
+  comparison: Comparison;
+  isMet: boolean;
+  /** The newest observation by then; null if there is none. */
+  newest: Seen | null;
+};
+
+/** Whether a rule holds, given its comparisons as of a day. */
+export function holds(rule: Rule, looks: readonly Look[]): boolean {
+  return 'any' in rule ? looks.some(({ isMet }) => isMet) : looks.every(({ isMet }) => isMet);
 }
 
-function compares(
-  { series, operator, threshold, forObservations }: Comparison,
-  known: Known,
-  day: string,
+/**
+ * Reads a rule as of successive days: for each comparison, the observations that it sees by then, ascending by date. A
+ * comparison is met if there are enough of them and each of the newest `forObservations` is beyond the threshold. A
+ * crossing also requires the one before them to exist and not to be beyond it.
+ * @returns a function of the day; call it with ascending days
+ */
+export function lookAt(rule: Rule, known: Known): (day: string) => Look[] {
+  const readers = comparisonsOf(rule).map((comparison) => {
+    const figures = known.get(figuresKey(comparison)) ?? [];
+    const seen: Seen[] = [];
+    let next = 0;
+    return (day: string): Look => {
+      for (let figure = figures[next]; figure && figure.from <= day; figure = figures[next]) {
+        put(seen, figure);
+        next += 1;
+      }
+      return { comparison, isMet: isMet(comparison, seen), newest: seen.at(-1) ?? null };
+    };
+  });
+  return (day) => readers.map((read) => read(day));
+}
+
+function put(seen: Seen[], { date, value }: Figure): void {
+  let at = seen.length; // new figures are nearly always the newest
+  while (at > 0 && (seen[at - 1]?.date ?? '') >= date) at -= 1;
+  const isKnown = seen[at]?.date === date;
+  seen.splice(at, isKnown ? 1 : 0, ...(value === null ? [] : [{ date, value }]));
+}
+
+function isMet(
+  { operator, threshold, forObservations }: Comparison,
+  seen: readonly Seen[],
 ): boolean {
-  const observations = known.get(series) ?? [];
-  const end = countUntil(observations, day);
-  const start = end - forObservations;
+  const start = seen.length - forObservations;
   if (start < 0) return false;
   const isBeyond = BEYOND[operator];
-  for (let at = start; at < end; at += 1) {
-    const value = observations[at]?.value;
+  for (let at = start; at < seen.length; at += 1) {
+    const value = seen[at]?.value;
     if (value === undefined || !isBeyond(value, threshold)) return false;
   }
-  if (operator !== 'crossesAbove' && operator !== 'crossesBelow') return true;
-  const before = observations[start - 1]?.value;
+  if (!isCrossing(operator)) return true;
+  const before = seen[start - 1]?.value;
   return before !== undefined && !isBeyond(before, threshold);
 }
 
@@ -78,142 +122,152 @@ const BEYOND: Record<Operator, (value: number, threshold: number) => boolean> = 
 };
 
 /** The state of a condition whose rule is evaluated. */
-export type Watched =
+export type Watched = (
   | { state: 'untriggered' }
-  /** `day`: the day of the observations that triggered it; null if an analyst did. */
-  | { state: 'triggered'; day: string | null; isAnswered: boolean };
-
-/** A change of state, with the newest values that caused it. */
-export type Transition = {
-  state: 'triggered' | 'untriggered';
-  day: string;
-  observations: { series: string; date: string; value: number }[];
+  /** `day`: the day as of which the rule triggered it; null if an analyst did. */
+  | { state: 'triggered'; day: string | null; isAnswered: boolean }
+) & {
+  /** The newest day on which the rule triggered it and a version answered; null if there is none. */
+  settled: string | null;
 };
 
+/** What observations change: the figures before and after, which differ from the day `since` on. */
+export type FigureChange = { before: Known; after: Known; since: string };
+
+/** A change of state as of a day, and what the rule saw then. */
+export type Transition = { state: 'triggered' | 'untriggered'; day: string; looks: Look[] };
+
 /**
- * The transitions of a condition after observations of one series were added or revised: first the
- * clearing caused by a revised value, then day by day.
+ * The transitions of a condition after observations were added, revised or retracted.
  *
- * Only days of the horizon whose windows include a changed day, and the first day after them, are
- * evaluated. A condition triggers on a day on which its rule starts to hold. An unanswered trigger stays,
- * unless a revised value means that the rule did not hold on that day. An answered one is armed again on
- * the first later day on which the rule does not hold, or did not before it starts to hold again.
+ * The days of a horizon are those on which any series of the rule has a figure. The rule starts to hold on such a day if
+ * it holds as of it, but not as of the day before it in the horizon. With the figures before and after,
+ *
+ * - an untriggered condition triggers on the first day on which the rule now starts to hold and did not before, or did
+ *   not hold before and now does. If a version answered it, only days after the settled one count: the rule must hold on
+ *   such a day and, where it starts to hold, fail on an earlier one that is after the settled one, too;
+ * - a triggered one without an answer stays, unless the rule held as of its day before and does not now. It may then
+ *   trigger on any later day on which the rule starts to hold;
+ * - an answered one is armed again by the first later day on which the rule does not hold, and may then trigger again.
+ *   What was known about days when it was answered does not arm it.
  */
 export function evaluate(
   rule: Rule,
-  before: Known,
-  after: Known,
-  changed: { series: string; dates: readonly string[] },
+  change: FigureChange,
   watched: Watched,
   horizon: { from: string; to: string },
 ): Transition[] {
-  const transitions: Transition[] = [];
-  let now = watched;
-  const become = (state: Transition['state'], day: string) => {
-    transitions.push({ state, day, observations: valuesOf(rule, after, day, state) });
-    now = state === 'untriggered' ? { state } : { state, day, isAnswered: false };
-  };
-  const days = evaluatedDays(rule, after, changed, horizon);
-  const triggerDay = now.state === 'triggered' ? now.day : null;
-  if (triggerDay !== null && days.includes(triggerDay) && !holds(rule, after, triggerDay)) {
-    become('untriggered', triggerDay);
+  const { since } = change;
+  const day = watched.state === 'triggered' && !watched.isAnswered ? watched.day : null;
+  const was = judge(rule, change.before, horizon, since, day);
+  const is = judge(rule, change.after, horizon, since, day);
+  const steps = stepsOf(was, is, since);
+  const { settled } = watched;
+  if (watched.state === 'untriggered') {
+    return withLooks(rule, change.after, triggers(steps, settled, null));
   }
-  for (const day of days) {
-    if (now.state === 'untriggered') {
-      if (comesToHold(rule, before, after, day, horizon.from)) become('triggered', day);
-    } else if (now.isAnswered && (now.day === null || day > now.day)) {
-      if (!holds(rule, after, day)) become('untriggered', day);
-      else if (comesToHold(rule, before, after, day, horizon.from)) {
-        become('untriggered', dayBefore(rule, after, day) || day);
-        become('triggered', day);
-      }
-    }
-  }
-  return transitions;
+  if (watched.isAnswered) return withLooks(rule, change.after, rearms(steps, settled));
+  if (day === null || day < since || !was.holdsOn.get(day) || is.holdsOn.get(day)) return [];
+  const cleared: Change[] = [{ state: 'untriggered', day }];
+  return withLooks(rule, change.after, [...cleared, ...triggers(steps, settled, day)]);
 }
 
-/**
- * Whether a rule starts to hold on a day: it holds now and, with the observations known `before`, did not.
- * It also starts if it held before only as a continuation from a day on which it no longer holds, or from a
- * day before `from`, which is not evaluated.
- */
-function comesToHold(rule: Rule, before: Known, after: Known, day: string, from: string): boolean {
-  if (!holds(rule, after, day)) return false;
-  if (!holds(rule, before, day)) return true;
-  const previous = dayBefore(rule, after, day);
-  if (previous < from && !isObserved(rule, before, day)) return true;
-  return holds(rule, before, previous) && !holds(rule, after, previous);
-}
+type Change = Pick<Transition, 'state' | 'day'>;
 
-function isObserved(rule: Rule, known: Known, day: string): boolean {
-  return comparisonsOf(rule).some(({ series }) => {
-    const observations = known.get(series) ?? [];
-    return observations[countUntil(observations, day) - 1]?.date === day;
-  });
-}
+/** The days of the horizon from the last one before `since` on, and whether the rule holds as of them and of `more`. */
+type Judged = { days: string[]; holdsOn: Map<string, boolean> };
 
-/** The newest day before `day` on which any series of a rule has an observation; '' if there is none. */
-function dayBefore(rule: Rule, known: Known, day: string): string {
-  return comparisonsOf(rule).reduce((newest, { series }) => {
-    const observations = known.get(series) ?? [];
-    const end = countUntil(observations, day);
-    const date = observations[observations[end - 1]?.date === day ? end - 2 : end - 1]?.date ?? '';
-    return date > newest ? date : newest;
-  }, '');
-}
-
-function valuesOf(rule: Rule, known: Known, day: string, state: Transition['state']) {
-  const isReported = (comparison: Comparison) =>
-    state === 'untriggered' || !('any' in rule) || compares(comparison, known, day);
-  const keys = new Set(
-    comparisonsOf(rule)
-      .filter(isReported)
-      .map(({ series }) => series),
-  );
-  return [...keys].flatMap((series) => {
-    const observations = known.get(series) ?? [];
-    const newest = observations[countUntil(observations, day) - 1];
-    return newest ? [{ series, ...newest }] : [];
-  });
-}
-
-/**
- * The days on which any series of a rule has an observation and whose window includes a changed day, and
- * the first day after each run of them, on which the rule may start to hold again.
- */
-function evaluatedDays(
+function judge(
   rule: Rule,
   known: Known,
-  changed: { series: string; dates: readonly string[] },
   { from, to }: { from: string; to: string },
-): string[] {
-  const comparisons = comparisonsOf(rule);
-  const own = known.get(changed.series) ?? [];
-  const reach = comparisons
-    .filter(({ series }) => series === changed.series)
-    .reduce((most, { operator, forObservations }) => {
-      const isCrossing = operator === 'crossesAbove' || operator === 'crossesBelow';
-      return Math.max(most, forObservations + (isCrossing ? 1 : 0));
-    }, 0);
-  if (reach === 0) return [];
-  // A changed day affects the days from its own up to, not including, that of `reach` observations later.
-  const spans = changed.dates.toSorted().map((day) => {
-    const end = own[countUntil(own, day) - 1 + reach]?.date ?? null;
-    return { day, end };
-  });
+  since: string,
+  more: string | null,
+): Judged {
   const days = new Set<string>();
-  for (const { series } of comparisons) {
-    for (const { date } of known.get(series) ?? []) if (date >= from && date < to) days.add(date);
-  }
-  let open = 0;
-  let latest: string | null = ''; // the end of the spans that have begun; null is unbounded
-  return [...days].toSorted().filter((day) => {
-    for (; open < spans.length && (spans[open]?.day ?? '') <= day; open += 1) {
-      const end = spans[open]?.end ?? null;
-      latest = latest === null || end === null ? null : end > latest ? end : latest;
+  let last = '';
+  for (const key of new Set(comparisonsOf(rule).map(figuresKey))) {
+    for (const { from: day } of known.get(key) ?? []) {
+      if (day < from || day >= to) continue;
+      if (day >= since) days.add(day);
+      else if (day > last) last = day;
     }
-    return open > 0 && (latest === null || day <= latest);
+  }
+  if (last !== '') days.add(last);
+  const read = lookAt(rule, known);
+  const judged = new Set(more === null ? days : [...days, more]);
+  const holdsOn = new Map([...judged].toSorted().map((day) => [day, holds(rule, read(day))]));
+  return { days: [...days].toSorted(), holdsOn };
+}
+
+/** A day of the horizon, and what changed about it. */
+type Step = {
+  day: string;
+  previous: string | null;
+  isHeld: boolean;
+  /** Whether it starts to hold now, and whether it already did. */
+  isStart: boolean;
+  wasStart: boolean;
+  /** Null: it was no day of the horizon. */
+  wasHeld: boolean | null;
+};
+
+function stepsOf(was: Judged, is: Judged, since: string): Step[] {
+  const isStart = ({ days, holdsOn }: Judged, index: number) =>
+    holdsOn.get(days[index] ?? '') === true && holdsOn.get(days[index - 1] ?? '') !== true;
+  const starts = new Set(was.days.filter((_, index) => isStart(was, index)));
+  const knownBefore = new Set(was.days);
+  return is.days.flatMap((day, index): Step[] => {
+    if (day < since) return [];
+    const isHeld = is.holdsOn.get(day) === true;
+    const wasHeld = knownBefore.has(day) ? was.holdsOn.get(day) === true : null;
+    const previous = is.days[index - 1] ?? null;
+    const [now, before] = [isStart(is, index), starts.has(day)];
+    return [{ day, previous, isHeld, isStart: now, wasStart: before, wasHeld }];
   });
+}
+
+const isAfter = (day: string | null, settled: string | null): boolean =>
+  settled === null || (day !== null && day > settled);
+
+/** The first day that triggers an untriggered condition; `cleared`: the day of a trigger that was just taken back. */
+function triggers(
+  steps: readonly Step[],
+  settled: string | null,
+  cleared: string | null,
+): Change[] {
+  const found = steps.find(({ day, previous, isHeld, isStart, wasStart, wasHeld }) => {
+    if (isStart && cleared !== null && day > cleared) return true;
+    if (isStart && !wasStart && isAfter(previous, settled)) return true;
+    return isHeld && wasHeld === false && isAfter(day, settled);
+  });
+  return found ? [{ state: 'triggered', day: found.day }] : [];
+}
+
+/** What arms an answered condition again, and what then triggers it. */
+function rearms(steps: readonly Step[], settled: string | null): Change[] {
+  // The answer also covers a day on which the rule was already known to start to hold.
+  const covered = steps
+    .filter(({ isStart, wasStart }) => isStart && wasStart)
+    .reduce((newest, { day }) => (newest === null || day > newest ? day : newest), settled);
+  for (const [index, { day, previous, isHeld, isStart, wasHeld }] of steps.entries()) {
+    if (!isAfter(day, covered)) continue;
+    if (!isHeld && wasHeld !== false) {
+      const later = triggers(steps.slice(index + 1), settled, null);
+      return [{ state: 'untriggered', day }, ...later];
+    }
+    if (isStart && previous !== null && isAfter(previous, covered)) {
+      return [
+        { state: 'untriggered', day: previous },
+        { state: 'triggered', day },
+      ];
+    }
+  }
+  return [];
+}
+
+function withLooks(rule: Rule, known: Known, changes: readonly Change[]): Transition[] {
+  return changes.map(({ state, day }) => ({ state, day, looks: lookAt(rule, known)(day) }));
 }
 
 /** Keys are unique. */

@@ -20,3 +20,20 @@ export function nearestLogarithm(dividend: Decimal, divisor: Decimal): number {
 export function nearestQuotient(dividend: Decimal, divisor: Decimal): number {
   return new Quotient(dividend).div(divisor).toNumber();
 }
+
+/**
+ * Why a double can't stand for a number as written in JSON or CSV; null if it can. Whole numbers are exact up to
+ * 2^53 − 1 in size (RFC 7493, section 2.2), and every double beyond is a whole number; a double that is 0 stands
+ * only for 0. The digits that any other number loses are beyond the sixteenth.
+ */
+export function numberFault(text: string): string | null {
+  const value = Number(text);
+  const written = text.length > 50 ? `${text.slice(0, 50)}…` : text;
+  if (Math.abs(value) > Number.MAX_SAFE_INTEGER) {
+    return `${written} is beyond ±${Number.MAX_SAFE_INTEGER}, up to which JSON numbers are exact: use a larger unit`;
+  }
+  if (value === 0 && /[1-9]/.test(text.split(/e/i, 1)[0] ?? '')) {
+    return `${written} is too small for a JSON number, which would be 0: send 0 or use a smaller unit`;
+  }
+  return null;
+}

@@ -60,6 +60,7 @@ function diffFields(from: Framework, to: Framework): Alteration[] {
       'direction',
       'directionComment',
       'returnBand',
+      'centralReturn',
     ]).map((field) => ({ ...field, path: ['scenarios', name, ...field.path] })),
   );
   const members = ['title', 'summary', 'methodology', 'disclaimer'] as const;

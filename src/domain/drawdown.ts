@@ -1,3 +1,4 @@
+import { exact, nearestQuotient } from './decimals.ts';
 import { type Fault, repeated } from './errors.ts';
 import { countUntil, type Observation } from './series.ts';
 
@@ -102,13 +103,16 @@ export function drawdownOf(closes: readonly Observation[]): Drawdown | null {
   return { last, peak, depth: depthOf(peak.value, last.value), current, deepest, episodes };
 }
 
-/** How far each close is below the highest so far, from the first positive close on; 0 at a peak. */
+/**
+ * How far each close is below the highest so far, from the first positive close on; 0 at a peak. In floating point,
+ * because a chart draws tens of thousands of them and shows no sixteenth digit.
+ */
 export function depthsOf(closes: readonly Observation[]): Observation[] {
   const start = closes.findIndex(({ value }) => value > 0);
   let peak = 0;
   return closes.slice(start === -1 ? closes.length : start).map(({ date, value }) => {
     peak = Math.max(peak, value);
-    return { date, value: depthOf(peak, value) };
+    return { date, value: (peak - value) / peak };
   });
 }
 
@@ -130,14 +134,23 @@ function episodeOf(
   };
 }
 
-const depthOf = (peak: number, value: number): number => (peak - value) / peak;
+/** 1 − value ÷ peak, the nearest double: of 33.3 and 29.97 it is 0.1, not 0.09999999999999996. */
+function depthOf(peak: number, value: number): number {
+  return nearestQuotient(exact(peak).minus(value), exact(peak));
+}
+
 const DAY = 86_400_000;
 const daysBetween = (from: string, to: string): number =>
   Math.round((Date.parse(to) - Date.parse(from)) / DAY);
 
-// A fall from 2,861.99 to nine tenths of it is exactly 0.1, despite binary rounding.
-const ROUNDING = 1e-12;
-const reaches = (depth: number, least: number): boolean => depth >= least - ROUNDING;
+/**
+ * Whether a value is at least a given depth below a positive peak. Prices and depths are decimals, so this is decided
+ * without rounding: 29.97 is exactly 0.1 below 33.3.
+ * @param least a fraction of the peak
+ */
+export function fallsBy(peak: number, value: number, least: number): boolean {
+  return exact(peak).minus(value).gte(exact(peak).times(least));
+}
 
 /**
  * The label for the last close in an outlook's framework: the last in its list that applies.
@@ -151,18 +164,20 @@ export function labelOf(
   const found = drawdownOf(closes);
   if (!found) return null;
   const applies = ({ minDepth, speed }: DrawdownLabel) => {
-    if (minDepth !== null) return reaches(found.depth, minDepth);
-    return speed !== null && reaches(fallWithin(closes, found.last, speed.days), speed.depth);
+    if (minDepth !== null) return fallsBy(found.peak.value, found.last.value, minDepth);
+    if (speed === null) return false;
+    const highest = highestWithin(closes, found.last, speed.days);
+    return highest > 0 && fallsBy(highest, found.last.value, speed.depth);
   };
   return labels.findLast(applies) ?? null;
 }
 
-/** How far the last close is below the highest close of its day and that many calendar days before. */
-function fallWithin(closes: readonly Observation[], last: Observation, days: number): number {
+/** The highest close of the last day and that many calendar days before. */
+function highestWithin(closes: readonly Observation[], last: Observation, days: number): number {
   const before = new Date(Date.parse(last.date) - (days + 1) * DAY).toISOString().slice(0, 10);
   let highest = last.value;
   for (let at = countUntil(closes, before); at < closes.length; at += 1) {
     highest = Math.max(highest, closes[at]?.value ?? highest);
   }
-  return highest > 0 ? depthOf(highest, last.value) : 0;
+  return highest;
 }

@@ -46,6 +46,7 @@ export type DomainErrorCode =
   | 'unknown-series'
   | 'series-not-found'
   | 'series-taken'
+  | 'nothing-to-retract'
   | 'closes-named'
   | 'no-closes'
   | 'analyst-not-found'
@@ -57,7 +58,9 @@ export type DomainErrorCode =
   | 'no-views'
   | 'no-weights'
   | 'no-pool'
-  | 'outlook-closed';
+  | 'outlook-closed'
+  | 'horizon-ended'
+  | 'horizon-over';
 
 /** A request that breaks a rule of the ledger. `code` is stable; http/problem-catalogue.ts maps it to a problem. */
 export class DomainError extends Error {

@@ -1,5 +1,6 @@
 import { DomainError } from './errors.ts';
 import type { Horizon, PublishedFramework } from './framework.ts';
+import { isOver, lastDayOf } from './horizon.ts';
 import { hashVersion, type VersionKind } from './hash-chain.ts';
 import type { ConditionState } from './condition-rules.ts';
 import type { PoolMethod, PoolWeights } from './consensus.ts';
@@ -36,6 +37,8 @@ export type Resolution = {
   number: number;
   outcome: ScenarioName | 'void';
   realisedReturn: number | null;
+  /** When the outcome became known; null if the outlook is void. */
+  knownAt: Date | null;
   reason: string | null;
   resolvedAt: Date;
 };
@@ -76,6 +79,7 @@ export type OutlookVersion = {
 export type Head = {
   slug: string;
   status: OutlookStatus;
+  horizon: Horizon;
   version: number;
   publishedAt: Date;
   hash: string;
@@ -139,9 +143,9 @@ export function firstVersion(
  *
  * It is published at `now`, or at the time of the previous version if the clock has gone back since,
  * so that the order of versions is the order of their times.
- * @throws DomainError `outlook-closed` if the outlook is not open, `no-change` if the proposal equals
- *   the current version and neither answers a condition nor reaffirms, `reaffirmation-refused` if it reaffirms other
- *   probabilities than the current ones, or what {@link answersTo} throws
+ * @throws DomainError `outlook-closed` if the outlook is not open, `horizon-ended` if its horizon is over, `no-change` if the
+ *   proposal equals the current version and neither answers a condition nor reaffirms, `reaffirmation-refused` if it
+ *   reaffirms other probabilities than the current ones, or what {@link answersTo} throws
  */
 export function decideRevision(current: Head, proposal: Proposal, now: Date): Decision {
   if (current.status !== 'open') {
@@ -150,6 +154,7 @@ export function decideRevision(current: Head, proposal: Proposal, now: Date): De
       `"${current.slug}" is ${current.status} and accepts no further versions.`,
     );
   }
+  if (!proposal.withdraws) requireRunning(current, timeAfter(current, now));
   const { probabilities = current.probabilities, frameworkHash = current.frameworkHash } = proposal;
   const { acknowledges = [], reaffirms = false } = proposal;
   if (proposal.withdraws) return { next: nextOf(current, proposal, 'withdrawn', now), answers: [] };
@@ -192,6 +197,24 @@ function unchanged({ version }: Head, { frameworkHash, isPooled }: Proposal): Do
   return new DomainError('no-change', `The request equals version ${version}.`, [{ path, detail }]);
 }
 
+/**
+ * Refuses forecasts of a horizon that is over.
+ * @throws DomainError `horizon-ended`
+ */
+export function requireRunning(
+  { slug, horizon }: { slug: string; horizon: Horizon },
+  now: Date,
+): void {
+  if (!isOver(horizon, now)) return;
+  throw new DomainError(
+    'horizon-ended',
+    `The horizon of "${slug}" ended on ${lastDayOf(horizon)}, so it accepts no further versions or views.`,
+  );
+}
+
+const timeAfter = ({ publishedAt }: Head, now: Date): Date =>
+  now < publishedAt ? publishedAt : now;
+
 function nextOf(
   current: Head,
   { authorId, rationale, ...proposal }: Proposal,
@@ -203,7 +226,7 @@ function nextOf(
     rationale,
     version: current.version + 1,
     kind,
-    publishedAt: now < current.publishedAt ? current.publishedAt : now,
+    publishedAt: timeAfter(current, now),
     probabilities: proposal.probabilities ?? current.probabilities,
     frameworkHash: proposal.frameworkHash ?? current.frameworkHash,
     previousHash: current.hash,

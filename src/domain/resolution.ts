@@ -1,76 +1,24 @@
+import { exact } from './decimals.ts';
 import { DomainError, type Fault } from './errors.ts';
 import type { Horizon } from './framework.ts';
+import { isOver, lastDayOf } from './horizon.ts';
+import { knownFaults } from './known-at.ts';
+import {
+  type BaseBand,
+  type HorizonReturn,
+  outcomeOfReturn,
+  outcomeOfReturnOver,
+} from './outcome.ts';
 import type { ScenarioName } from './probabilities.ts';
-import type { Frequency, Observation } from './series.ts';
-import { startOf } from './time-weighting.ts';
-
-/** The base scenario's return band, half-open [low, high): bear is below it, bull starts at its end. */
-export type BaseBand = { low: number; high: number };
-
-/** The scenario that a return over the horizon, a fraction, falls into. */
-export function outcomeOfReturn({ low, high }: BaseBand, value: number): ScenarioName {
-  if (value < low) return 'bear';
-  return value < high ? 'base' : 'bull';
-}
-
-/** The return over a finished horizon, computed from the instrument's closes. */
-export type HorizonReturn = {
-  /** The last close before the first day of the horizon, and the last one within it. */
-  start: Observation;
-  end: Observation;
-  /** end / start − 1, a fraction. */
-  value: number;
-};
-
-// The maximum age of the close that is used for a day: some days without trading or, for a series that
-// is less frequent than daily, twice the time between two observations.
-const STALE_AFTER_DAYS: Record<Frequency, number> = {
-  daily: 10,
-  weekly: 14,
-  biweekly: 28,
-  monthly: 62,
-  quarterly: 184,
-  semiannual: 366,
-  annual: 731,
-};
-const DAY = 86_400_000;
-
-/** The return over a horizon [from, to), or why closes can't decide it. */
-export function returnOver(
-  horizon: Horizon,
-  frequency: Frequency,
-  { start, end }: { start: Observation | null; end: Observation | null },
-): HorizonReturn | { missing: string } {
-  const most = STALE_AFTER_DAYS[frequency];
-  const staleAt = (close: Observation | null, day: string): boolean =>
-    close === null || startOf(day) - startOf(close.date) > most * DAY;
-  const missing = (day: string) => ({
-    missing: `there is no close within the ${most} days before ${day}`,
-  });
-  if (start === null || staleAt(start, horizon.from)) return missing(horizon.from);
-  if (end === null || staleAt(end, horizon.to) || end.date < horizon.from) {
-    return missing(horizon.to);
-  }
-  if (start.value <= 0) {
-    return {
-      missing: `the close of ${start.date} is not positive, so no return can be computed from it`,
-    };
-  }
-  const ratio = end.value / start.value;
-  if (!Number.isFinite(ratio) || (ratio === 0 && end.value !== 0)) {
-    return {
-      missing: `the closes ${start.value} and ${end.value} are too far apart to compute a return`,
-    };
-  }
-  return { start, end, value: ratio - 1 };
-}
 
 /** The outcome that an analyst records. */
 export type ResolutionRequest = {
-  /** Left out: decided by the closes or, without them, by `realisedReturn`. */
-  outcome?: ScenarioName | 'void' | undefined;
+  /** Left out: decided by the closes or, without them, by `realisedReturn`. `reopened` takes the current outcome back. */
+  outcome?: ScenarioName | 'void' | 'reopened' | undefined;
   /** Over the horizon, a fraction; null if not stated. */
   realisedReturn: number | null;
+  /** When the outcome became known; null for the latest time that is possible. */
+  knownAt: Date | null;
   reason: string | null;
   /** The number of the resolution that it corrects. */
   supersedes: number | null;
@@ -84,15 +32,24 @@ export type Resolvable = {
   band: BaseBand | null;
   /** Computed from closes, or why that is impossible. */
   computed: HorizonReturn | { missing: string };
-  /** The number of the current resolution. */
+  /** The day of the newest close, and when the last close of the horizon was recorded; null without closes. */
+  closes: { newestOn: string; endRecordedAt: Date } | null;
+  /** The number of the current resolution; null if there is none, or the outlook was reopened. */
   standing: number | null;
+  /** The number of the reopening; null unless it is the newest resolution. */
+  reopening: number | null;
+  /** When the outcome became known by the resolutions that it corrects; null if they don't say. */
+  knownAt: Date | null;
 };
 
-/** A resolution to append. A void one has no outcome. */
+/** A resolution to append. A void one, and one that reopens, has no outcome. */
 export type Decided = {
   number: number;
   outcome: ScenarioName | null;
+  reopens: boolean;
   realisedReturn: number | null;
+  /** As requested; null for the latest time that is possible. */
+  knownAt: Date | null;
   reason: string | null;
   band: BaseBand | null;
   computed: HorizonReturn | null;
@@ -111,20 +68,21 @@ export class ContradictedOutcome extends DomainError {
 /**
  * Decides the resolution of an outlook.
  * @throws DomainError `already-resolved` if the outlook has a resolution that the request does not name,
- *   `resolution-refused` if the outcome is left out and cannot be computed, `reason-required` for a void, early
- *   or correcting resolution without a reason, or {@link ContradictedOutcome}
+ *   `resolution-refused` if the outcome is left out and cannot be computed, or `knownAt` is not possible,
+ *   `reason-required` for a void, early, correcting or reopening resolution without a reason, for one by closes of which
+ *   the last is not in yet, and for an earlier `knownAt`, or {@link ContradictedOutcome}
  */
 export function decideResolution(
   outlook: Resolvable,
   request: ResolutionRequest,
   now: Date,
 ): Decided {
-  requireNext(outlook, request);
-  const isEarly = now.getTime() < startOf(outlook.horizon.to);
-  const computed = isEarly || 'missing' in outlook.computed ? null : outlook.computed;
   const { band } = outlook;
-  const value = computed?.value ?? request.realisedReturn;
-  const implied = band && value !== null ? outcomeOfReturn(band, value) : null;
+  if (request.outcome === 'reopened') return decideReopening(outlook, request);
+  requireNext(outlook, request);
+  const isEarly = !isOver(outlook.horizon, now);
+  const computed = isEarly || 'missing' in outlook.computed ? null : outlook.computed;
+  const implied = band && impliedBy(band, computed, request.realisedReturn);
   const outcome = request.outcome ?? implied;
   if (outcome === null) {
     throw new DomainError(
@@ -133,28 +91,83 @@ export function decideResolution(
       [{ path: ['outcome'], detail: `is required: ${whyNotComputed(outlook, isEarly)}` }],
     );
   }
-  requireReason(outlook, { ...request, outcome }, { isEarly, computed });
+  requireGrounds(outlook, { ...request, outcome }, { isEarly, computed, now });
   return {
-    number: (outlook.standing ?? 0) + 1,
+    number: nextNumber(outlook),
     outcome: outcome === 'void' ? null : outcome,
+    reopens: false,
     realisedReturn:
       request.realisedReturn ?? (outcome === 'void' ? null : (computed?.value ?? null)),
+    knownAt: request.knownAt,
     reason: request.reason,
     band,
     computed,
   };
 }
 
+const nextNumber = ({ standing, reopening }: Resolvable): number =>
+  (standing ?? reopening ?? 0) + 1;
+
+/** The outcome that closes or, without them, a stated return imply; null without both. */
+function impliedBy(
+  band: BaseBand,
+  computed: HorizonReturn | null,
+  realisedReturn: number | null,
+): ScenarioName | null {
+  if (computed) return outcomeOfReturnOver(band, computed);
+  return realisedReturn === null ? null : outcomeOfReturn(band, realisedReturn);
+}
+
+function decideReopening(outlook: Resolvable, request: ResolutionRequest): Decided {
+  const { slug, standing, band } = outlook;
+  if (standing === null) {
+    throw new DomainError('resolution-refused', `"${slug}" has no outcome.`, [
+      { path: ['outcome'], detail: 'cannot be reopened, because the outlook is open already' },
+    ]);
+  }
+  requireNext(outlook, request);
+  const faults: Fault[] = (['realisedReturn', 'knownAt'] as const)
+    .filter((member) => request[member] !== null)
+    .map((member) => ({
+      path: [member],
+      detail: 'must be left out, because a reopened outlook has no outcome',
+    }));
+  const ground = 'it takes back a resolution';
+  if (request.reason === null) {
+    faults.push({ path: ['reason'], detail: `is required: ${ground}` });
+  }
+  if (faults.length > 0) {
+    const code = request.reason === null ? 'reason-required' : 'resolution-refused';
+    throw new DomainError(code, `"${slug}" cannot be reopened like this.`, faults);
+  }
+  return {
+    number: nextNumber(outlook),
+    outcome: null,
+    reopens: true,
+    realisedReturn: null,
+    knownAt: null,
+    reason: request.reason,
+    band,
+    computed: null,
+  };
+}
+
 function whyNotComputed({ band, computed, horizon }: Resolvable, isEarly: boolean): string {
-  if (isEarly) return `the horizon ends on ${horizon.to}, and closes decide nothing before then`;
+  if (isEarly) {
+    return `the last day of the horizon is ${lastDayOf(horizon)}, and closes decide nothing before it is over`;
+  }
   if (band === null) return 'without return bands, closes do not decide the outcome';
   return 'missing' in computed ? computed.missing : '';
 }
 
-function requireNext({ slug, standing }: Resolvable, { supersedes }: ResolutionRequest): void {
+function requireNext(
+  { slug, standing, reopening }: Resolvable,
+  { supersedes }: ResolutionRequest,
+): void {
   if (supersedes === standing) return;
   if (standing === null) {
-    throw new DomainError('resolution-refused', `"${slug}" is not resolved yet.`, [
+    if (supersedes === reopening) return;
+    throw new DomainError('resolution-refused', `"${slug}" is not resolved.`, [
       {
         path: ['supersedes'],
         detail: 'must be left out, because the outlook has no resolution to correct',
@@ -173,37 +186,39 @@ function requireNext({ slug, standing }: Resolvable, { supersedes }: ResolutionR
   );
 }
 
-function requireReason(
-  { horizon, band }: Resolvable,
-  { outcome, realisedReturn, reason, supersedes }: ResolutionRequest & { outcome: string },
-  { isEarly, computed }: { isEarly: boolean; computed: HorizonReturn | null },
-): void {
-  if (reason !== null) return;
-  const contradicted: Fault[] = [];
-  const contradicts = (path: string, value: number, source: string) => {
-    if (band === null || outcome === 'void') return;
-    const said = outcomeOfReturn(band, value);
-    if (said === outcome) return;
-    const detail = `${source} is ${percent(value)}, which is ${said}: send that outcome, or a reason`;
-    contradicted.push({ path: [path], detail });
-  };
-  if (computed) {
-    const { start, end, value } = computed;
-    contradicts('outcome', value, `the return from close ${start.value} to close ${end.value}`);
-  }
-  if (realisedReturn !== null) contradicts('realisedReturn', realisedReturn, 'the stated return');
-  const grounds = [
-    outcome === 'void' && 'a void outlook is not scored',
-    isEarly && `the horizon is not over until ${horizon.to}`,
-    supersedes !== null && 'it corrects a resolution',
-  ].filter((ground) => ground !== false);
+/** A request with its outcome, requested or implied. */
+export type Asked = ResolutionRequest & { outcome: ScenarioName | 'void' };
+/** When it is asked, and the return that closes decide by then. */
+export type Moment = { isEarly: boolean; computed: HorizonReturn | null; now: Date };
+
+/** Refuses what is impossible, and what takes a reason if there is none. */
+function requireGrounds(outlook: Resolvable, asked: Asked, moment: Moment): void {
+  const { outcome, reason } = asked;
+  const { isEarly, computed } = moment;
+  const known = knownFaults(outlook, asked, moment);
+  const grounds =
+    reason !== null
+      ? []
+      : [
+          outcome === 'void' && 'a void outlook is not scored',
+          isEarly && `the horizon is not over until ${outlook.horizon.to}`,
+          outlook.standing !== null && 'it corrects a resolution',
+          computed && awaitedClose(outlook, computed),
+          known.ground,
+        ].filter((ground) => typeof ground === 'string');
+  const contradicted = reason === null ? contradictions(outlook.band, asked, computed) : [];
   const faults = [
     ...contradicted,
+    ...known.faults,
     ...grounds.map((ground) => ({ path: ['reason'], detail: `is required: ${ground}` })),
   ];
   if (contradicted.length > 0) {
     const detail = `The outcome ${outcome} contradicts the return over the horizon.`;
     throw new ContradictedOutcome(detail, faults, computed);
+  }
+  if (known.faults.length > 0) {
+    const detail = `The outcome of "${outlook.slug}" cannot have become known then.`;
+    throw new DomainError('resolution-refused', detail, faults);
   }
   if (grounds.length > 0) {
     throw new DomainError(
@@ -214,4 +229,44 @@ function requireReason(
   }
 }
 
-const percent = (value: number): string => `${Number((100 * value).toFixed(4))} %`;
+/** Why closes don't decide yet: the close of the last day, or a later one that shows that there is none, is not in. */
+function awaitedClose(
+  { horizon, band, closes }: Resolvable,
+  { end }: HorizonReturn,
+): string | null {
+  const lastDay = lastDayOf(horizon);
+  if (band === null || (closes && closes.newestOn >= lastDay)) return null;
+  return `the close of ${lastDay} or later is not in yet; the last one is of ${end.date}`;
+}
+
+function contradictions(
+  band: BaseBand | null,
+  { outcome, realisedReturn }: Asked,
+  computed: HorizonReturn | null,
+): Fault[] {
+  if (band === null || outcome === 'void') return [];
+  const faults: Fault[] = [];
+  const contradicts = (path: string, value: number, implied: ScenarioName, source: string) => {
+    if (implied === outcome) return;
+    const detail = `${source} is ${percent(band, value, implied)}, which is ${implied}: send that outcome, or a reason`;
+    faults.push({ path: [path], detail });
+  };
+  if (computed) {
+    const { start, end, value } = computed;
+    const source = `the return from close ${start.value} to close ${end.value}`;
+    contradicts('outcome', value, outcomeOfReturnOver(band, computed), source);
+  }
+  // A stated return that is the one of the closes is judged by the closes, which are exact.
+  if (realisedReturn !== null && realisedReturn !== computed?.value) {
+    const implied = outcomeOfReturn(band, realisedReturn);
+    contradicts('realisedReturn', realisedReturn, implied, 'the stated return');
+  }
+  return faults;
+}
+
+/** A return in percent, rounded unless that would move it into another scenario. */
+function percent(band: BaseBand, value: number, implied: ScenarioName): string {
+  const rounded = exact(value).times(100).toDecimalPlaces(4);
+  const isSame = outcomeOfReturn(band, rounded.div(100).toNumber()) === implied;
+  return `${(isSame ? rounded : exact(value).times(100)).toString()} %`;
+}

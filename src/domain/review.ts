@@ -1,5 +1,12 @@
 import { DomainError, type Fault } from './errors.ts';
-import { comparisonsOf, type Operator, type Rule, type Transition } from './condition-rules.ts';
+import {
+  comparisonsOf,
+  judgedOn,
+  type Look,
+  type Operator,
+  type Rule,
+  type Transition,
+} from './condition-rules.ts';
 import { type Probabilities, type ScenarioName, WHOLE } from './probabilities.ts';
 
 export const CHANGE_CAUSES = ['observations', 'assessment', 'framework', 'horizon'] as const;
@@ -124,24 +131,40 @@ const often = (forObservations: number): string =>
 
 /** A rule in words: "us-30y-yield below 4.25 for 3 observations in a row". */
 export function describeRule(rule: Rule): string {
-  const said = comparisonsOf(rule).map(
-    ({ series, operator, threshold, forObservations }) =>
-      `${series} ${COMPARED[operator]} ${threshold}${often(forObservations)}`,
-  );
+  const said = comparisonsOf(rule).map((comparison) => {
+    const { series, operator, threshold, forObservations } = comparison;
+    const when = judgedOn(comparison) === 'recorded' ? ', on the day it is recorded' : '';
+    return `${series} ${COMPARED[operator]} ${threshold}${often(forObservations)}${when}`;
+  });
   return said.join('any' in rule ? ' or ' : ' and ');
 }
 
-/** Why a rule changed the state of a condition, as a sentence for the analyst who must answer it. */
-export function reasonOf(
-  key: string,
-  rule: Rule,
-  { state, day, observations }: Pick<Transition, 'state' | 'day' | 'observations'>,
-): string {
+/**
+ * Why a rule changed the state of a condition, as a sentence for the analyst who must answer it. It names only the
+ * comparisons that are met.
+ */
+export function reasonOf(key: string, { state, day, looks }: Transition): string {
   if (state === 'untriggered') return `"${key}": the rule does not hold as of ${day}.`;
-  const said = comparisonsOf(rule).flatMap(({ series, operator, threshold, forObservations }) => {
-    const seen = observations.find((one) => one.series === series);
-    if (!seen) return [];
-    return `${series} was ${seen.value} on ${seen.date}, ${COMPARED[operator]} ${threshold}${often(forObservations)}`;
+  const said = looks.flatMap(({ comparison, isMet, newest }) => {
+    if (!isMet || !newest) return [];
+    const { series, operator, threshold, forObservations } = comparison;
+    return `${series} was ${newest.value} on ${newest.date}, ${COMPARED[operator]} ${threshold}${often(forObservations)}`;
   });
   return `"${key}" is triggered: ${said.join('; ')}.`;
+}
+
+/** Why a condition whose rule has no day to judge becomes untriggered. */
+export const reasonWithoutDay = (key: string): string =>
+  `"${key}": no observation lies within the horizon yet.`;
+
+/** The newest values that a rule saw: for a trigger those of the comparisons that are met, otherwise all. */
+export function valuesOf(state: Transition['state'], looks: readonly Look[]): SeriesValue[] {
+  const values = looks.flatMap(({ comparison: { series }, isMet, newest }) =>
+    newest && (isMet || state === 'untriggered') ? [{ series, ...newest }] : [],
+  );
+  // A series that several comparisons use is listed once, unless they see another newest observation.
+  return values.filter(
+    ({ series, date }, index) =>
+      values.findIndex((one) => one.series === series && one.date === date) === index,
+  );
 }

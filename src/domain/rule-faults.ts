@@ -1,6 +1,13 @@
 import type { Fault } from './errors.ts';
 import type { Horizon } from './framework.ts';
-import { type Comparison, comparisonsOf, type Operator, type Rule } from './condition-rules.ts';
+import {
+  type Comparison,
+  comparisonsOf,
+  figuresKey,
+  isCrossing,
+  type Operator,
+  type Rule,
+} from './condition-rules.ts';
 import { type Frequency, mostObservations } from './series.ts';
 
 /** Comparisons under `all` do not contradict each other, and none is repeated. Paths start at the rule. */
@@ -10,7 +17,7 @@ export function ruleFaults(rule: Rule): Fault[] {
   const comparisons = comparisonsOf(rule);
   return comparisons.flatMap((comparison, index): Fault[] => {
     const earlier = comparisons.slice(0, index);
-    const same = earlier.findIndex((one) => JSON.stringify(one) === JSON.stringify(comparison));
+    const same = earlier.findIndex((one) => isSame(one, comparison));
     if (same >= 0) return [{ path: [part, index], detail: `repeats entry ${same}` }];
     if (part === 'any') return [];
     const opposed = earlier.findIndex((one) => contradicts(one, comparison));
@@ -19,6 +26,12 @@ export function ruleFaults(rule: Rule): Fault[] {
     return [{ path: [part, index], detail }];
   });
 }
+
+const isSame = (one: Comparison, other: Comparison): boolean =>
+  figuresKey(one) === figuresKey(other) &&
+  one.operator === other.operator &&
+  one.threshold === other.threshold &&
+  one.forObservations === other.forObservations;
 
 type Bound = { side: 'above' | 'below'; isOpen: boolean };
 const BOUNDS: Record<Operator, Bound> = {
@@ -32,10 +45,10 @@ const BOUNDS: Record<Operator, Bound> = {
 
 /** Whether no newest value can satisfy both or, for opposite crossings, no value before it. */
 function contradicts(one: Comparison, other: Comparison): boolean {
-  if (one.series !== other.series) return false;
+  if (figuresKey(one) !== figuresKey(other)) return false;
   const [first, second] = [BOUNDS[one.operator], BOUNDS[other.operator]];
   if (first.side === second.side) return false;
-  const areCrossings = one.operator.startsWith('crosses') && other.operator.startsWith('crosses');
+  const areCrossings = isCrossing(one.operator) && isCrossing(other.operator);
   if (areCrossings && one.forObservations === other.forObservations) return true;
   const [above, below] = first.side === 'above' ? [one, other] : [other, one];
   if (above.threshold > below.threshold) return true;
@@ -56,11 +69,11 @@ export function unreachableFaults(
     const { series, operator, forObservations } = comparison;
     const frequency = frequencyOf(series);
     if (frequency === undefined) return [];
-    const isCrossing = operator === 'crossesAbove' || operator === 'crossesBelow';
-    const most = mostObservations(frequency, horizon) - (isCrossing ? 1 : 0);
+    const crosses = isCrossing(operator);
+    const most = mostObservations(frequency, horizon) - (crosses ? 1 : 0);
     if (forObservations <= most) return [];
     const place = part === undefined ? [] : [part, index];
-    const detail = `${series} is ${frequency} and can have at most ${most} observations within the horizon${isCrossing ? ', besides the one before the crossing' : ''}`;
+    const detail = `${series} is ${frequency} and can have at most ${most} observations within the horizon${crosses ? ', besides the one before the crossing' : ''}`;
     return [{ path: [...place, 'forObservations'], detail }];
   });
 }

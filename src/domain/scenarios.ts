@@ -13,7 +13,8 @@ export const DEFAULT_DIRECTIONS: Record<ScenarioName, Direction> = {
 
 /**
  * The returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open
- * [min, max); null is an open end.
+ * [min, max); null is an open end. The outer bounds, min of bear and max of bull, only say how far the desk
+ * expects the return to go: a return beyond one still counts as bear or bull.
  */
 export type ReturnBand = { min: number | null; max: number | null };
 
@@ -24,6 +25,8 @@ export type Scenario = {
   direction: Direction;
   directionComment: string | null;
   returnBand: ReturnBand | null;
+  /** The return over the horizon that the desk expects in this scenario, a fraction within its band. */
+  centralReturn: number | null;
 };
 export type Scenarios = Record<ScenarioName, Scenario>;
 
@@ -42,8 +45,8 @@ export function directionsOf(
 }
 
 /**
- * Return bands are given for all three scenarios or for none. They cover all returns in the order
- * bear, base, bull: open at both ends, with each band starting where the previous one ends.
+ * Return bands are given for all three scenarios or for none. They join in the order bear, base, bull: each band
+ * starts where the previous one ends, and ends above its start. Only the outer bounds may be open.
  */
 export function returnBandFaults(
   scenarios: Readonly<Record<ScenarioName, Pick<Scenario, 'returnBand'>>>,
@@ -63,14 +66,35 @@ export function returnBandFaults(
   const refuse = (name: ScenarioName, end: 'min' | 'max', detail: string) =>
     faults.push({ path: [name, 'returnBand', end], detail });
 
-  if (bear.min !== null) refuse('bear', 'min', 'must be null: the bear band is open below');
-  if (bull.max !== null) refuse('bull', 'max', 'must be null: the bull band is open above');
+  if (bear.min !== null && bear.max !== null && bear.min >= bear.max) {
+    refuse('bear', 'min', `must be less than ${bear.max}, where the bear band ends`);
+  }
+  if (bull.min !== null && bull.max !== null && bull.min >= bull.max) {
+    refuse('bull', 'max', `must be greater than ${bull.min}, where the bull band starts`);
+  }
   faults.push(...seamFaults('bear', bear.max, 'base', base.min));
   faults.push(...seamFaults('base', base.max, 'bull', bull.min));
   if (base.min !== null && base.max !== null && base.min >= base.max) {
     refuse('base', 'max', `must be greater than ${base.min}, where the base band starts`);
   }
   return faults;
+}
+
+/** A central return lies within the band of its scenario, if that has one. */
+export function centralReturnFaults({
+  returnBand,
+  centralReturn,
+}: Partial<Pick<Scenario, 'returnBand' | 'centralReturn'>>): Fault[] {
+  if (typeof centralReturn !== 'number' || !returnBand) return [];
+  const { min, max } = returnBand;
+  const refuse = (detail: string): Fault[] => [{ path: ['centralReturn'], detail }];
+  if (min !== null && centralReturn < min) {
+    return refuse(`must be at least ${min}, where the scenario's return band starts`);
+  }
+  if (max !== null && centralReturn >= max) {
+    return refuse(`must be less than ${max}, where the scenario's return band ends`);
+  }
+  return [];
 }
 
 function seamFaults(

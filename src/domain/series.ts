@@ -26,6 +26,28 @@ const MONTHS_APART: Partial<Record<Frequency, number>> = {
   annual: 12,
 };
 
+/**
+ * The day for which an observation stands: its date or, in a series that dates observations by the start of their
+ * period, the last day of that period. Months are counted from the date, and a day that a month lacks is its last one.
+ * SQL has the same function, `period_end`.
+ */
+export function periodEnd(date: string, frequency: Frequency, dated: Dating): string {
+  if (dated === 'end') return date;
+  const days = DAYS_APART[frequency];
+  const next = days === undefined ? monthsLater(date, frequency) : Date.parse(date) + days * DAY;
+  return new Date(next - DAY).toISOString().slice(0, 10);
+}
+
+function monthsLater(date: string, frequency: Frequency): number {
+  const [year = 0, month = 0, day = 0] = date.split('-').map(Number);
+  const target = month - 1 + (MONTHS_APART[frequency] ?? 0);
+  const first = new Date(0);
+  first.setUTCFullYear(year, target, 1); // Date.UTC takes the years 0 to 99 for those of a century
+  const last = new Date(0);
+  last.setUTCFullYear(year, target + 1, 0);
+  return first.setUTCDate(Math.min(day, last.getUTCDate()));
+}
+
 /** The most observations of a frequency that can fall into a half-open span of days. */
 export function mostObservations(
   frequency: Frequency,

@@ -8,7 +8,7 @@ export const startOf = (day: string): number => Date.parse(`${day}T00:00:00.000Z
  * The share of the horizon during which each version was current, a fraction: from its publication, or the
  * start of the horizon, until the next version, the closing of the outlook or the end of the horizon.
  * @param publishedAt times in ascending order
- * @param closedAt null for an open outlook
+ * @param closedAt when the outcome became known, or the outlook was withdrawn; null for an open outlook
  */
 export function sharesOf(
   publishedAt: readonly Date[],
@@ -22,6 +22,12 @@ export function sharesOf(
     const stood = Math.min(next, end) - Math.max(at.getTime(), from);
     return Math.max(0, stood) / (to - from);
   });
+}
+
+/** The share of a horizon that lies before the outcome became known: the most that forecasts can cover. */
+export function attainableShare(horizon: Horizon, knownAt: Date): number {
+  const [from, to] = [startOf(horizon.from), startOf(horizon.to)];
+  return Math.min(Math.max(0, knownAt.getTime() - from) / (to - from), 1);
 }
 
 /**

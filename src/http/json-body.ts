@@ -1,6 +1,18 @@
 import { parse as parseLossless } from 'lossless-json';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { Problem } from './problems.ts';
+import { numberFault } from '../domain/decimals.ts';
+import { type FieldError, jsonPointer, Problem } from './problems.ts';
+
+/** The faults of the numbers of bodies, by the parsed body. */
+const numberFaults = new WeakMap<object, FieldError[]>();
+
+/**
+ * The numbers of a body that a double can't stand for, each with its pointer. The schema of a route can't find
+ * them, because it sees only doubles.
+ */
+export function numberFaultsOf(body: unknown): readonly FieldError[] {
+  return (typeof body === 'object' && body !== null && numberFaults.get(body)) || [];
+}
 
 /**
  * Makes `app` accept bodies of one media type only, and read them as JSON. It refuses bytes that are
@@ -37,13 +49,41 @@ export function textOf(request: FastifyRequest, body: Buffer): string {
 function valueOf(text: string): unknown {
   if (text === '') throw new Problem('malformed-request', 'The body is empty; send a JSON object.');
   try {
-    parseLossless(text, null, { onDuplicateKey: refuseDuplicate });
-    return JSON.parse(text);
+    let hasFaults = false;
+    const parseNumber = (written: string) => {
+      const fault = numberFault(written);
+      hasFaults ||= fault !== null;
+      return fault === null ? Number(written) : new FaultyNumber(fault);
+    };
+    const parsed = parseLossless(text, null, { onDuplicateKey: refuseDuplicate, parseNumber });
+    const body: unknown = JSON.parse(text);
+    if (hasFaults && typeof body === 'object' && body !== null) {
+      numberFaults.set(body, [...faultyNumbersOf(parsed, [])]);
+    }
+    return body;
   } catch (error) {
     if (error instanceof Problem) throw error;
     const place =
       error instanceof RangeError ? 'it is nested too deeply' : (error as Error).message;
     throw new Problem('malformed-request', `The body is not valid JSON: ${place}.`);
+  }
+}
+
+class FaultyNumber {
+  readonly detail: string;
+
+  constructor(detail: string) {
+    this.detail = detail;
+  }
+}
+
+function* faultyNumbersOf(value: unknown, path: (string | number)[]): Generator<FieldError> {
+  if (value instanceof FaultyNumber) {
+    yield { pointer: jsonPointer(path), detail: value.detail };
+  } else if (Array.isArray(value)) {
+    for (const [index, one] of value.entries()) yield* faultyNumbersOf(one, [...path, index]);
+  } else if (typeof value === 'object' && value !== null) {
+    for (const [name, one] of Object.entries(value)) yield* faultyNumbersOf(one, [...path, name]);
   }
 }
 

@@ -76,6 +76,13 @@ export const PROBLEMS = {
     meaning: 'The outlook is resolved, void or withdrawn, so it can no longer change.',
     mend: 'Create a new outlook for a new view.',
   },
+  'horizon-ended': {
+    status: 409,
+    title: 'The horizon is over',
+    meaning:
+      'The last day of the horizon is over, so forecasts of it are no longer accepted: no version, no framework, no view and no consensus. Nothing was stored.',
+    mend: 'Record the outcome with POST /v1/outlooks/{slug}/resolution. Evidence and a withdrawal are still accepted. For a later horizon, create a new outlook.',
+  },
   'already-resolved': {
     status: 409,
     title: 'The outlook is already resolved',
@@ -158,7 +165,7 @@ export const PROBLEMS = {
     status: 422,
     title: 'The resolution needs a reason',
     meaning:
-      'A reason is required to resolve an outlook before its horizon ends, to declare it void, or to correct a resolution. Nothing was stored.',
+      'A reason is required to resolve an outlook before its horizon ends or before the last close of the horizon is in, to declare it void, to correct or take back a resolution, and to state an earlier `knownAt`. Nothing was stored.',
     mend: 'Send the reason as `reason`. It is shown with the resolution.',
   },
   'outcome-contradicted': {
@@ -256,6 +263,7 @@ const DOMAIN_PROBLEMS: Record<DomainErrorCode, ProblemCode> = {
   'evidence-not-found': 'not-found',
   'evidence-refused': 'invalid-request',
   'unknown-series': 'invalid-request',
+  'nothing-to-retract': 'invalid-request',
   'series-not-found': 'not-found',
   'series-taken': 'series-taken',
   'closes-named': 'closes-named',
@@ -270,6 +278,8 @@ const DOMAIN_PROBLEMS: Record<DomainErrorCode, ProblemCode> = {
   'no-weights': 'no-weights',
   'no-pool': 'no-pool',
   'outlook-closed': 'outlook-closed',
+  'horizon-ended': 'horizon-ended',
+  'horizon-over': 'invalid-request',
 };
 
 export function domainProblem(code: DomainErrorCode): ProblemCode {

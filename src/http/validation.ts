@@ -1,6 +1,7 @@
 import type { FastifySchemaCompiler } from 'fastify';
 import { z } from 'zod';
 import type { SumFault } from '../domain/probabilities.ts';
+import { numberFaultsOf } from './json-body.ts';
 import { type FieldError, jsonPointer, Problem } from './problems.ts';
 
 type HttpPart = 'body' | 'query' | 'path';
@@ -23,6 +24,7 @@ export const validatorCompiler: FastifySchemaCompiler<z.ZodType> =
 
 /**
  * Parses one part of a request.
+ * @param sent the body as it was sent, if `data` was derived from it with the same members
  * @throws Problem `invalid-request`, or `probability-sum` if a sum is the only fault; for the path
  *   `not-found`, because nothing can exist at it
  */
@@ -30,16 +32,18 @@ export function parse<Output>(
   schema: z.ZodType<Output>,
   data: unknown,
   part: HttpPart = 'body',
+  sent: unknown = data,
 ): Output {
   const parsed = schema.safeParse(data, { error: describe });
-  if (parsed.success) return parsed.data;
-  const { issues } = parsed.error;
-  const all = issues.flatMap((issue) => fieldErrors(issue, part));
+  const numbers = part === 'body' ? numberFaultsOf(sent) : [];
+  if (parsed.success && numbers.length === 0) return parsed.data;
+  const issues = parsed.error?.issues ?? [];
+  const all = withNumbers(issues, part, numbers);
   const errors = all.slice(0, MOST_ERRORS);
   if (part === 'path') {
     throw new Problem('not-found', 'A part of the path is not valid; see `errors`.', { errors });
   }
-  const sum = issues.length === 1 && sumFaultOf(issues[0]);
+  const sum = all.length === 1 && sumFaultOf(issues[0]);
   if (sum) {
     const { sum: total, excess } = sum;
     throw new Problem('probability-sum', sum.detail, {
@@ -59,6 +63,25 @@ export function invalidRequest(all: readonly FieldError[], part: HttpPart = 'bod
   return new Problem('invalid-request', `Validation failed for ${count}; ${where}.${stored}`, {
     errors: all.slice(0, MOST_ERRORS),
   });
+}
+
+/**
+ * The errors of issues and of faulty numbers. At such a number, the schema saw a double that was never sent, so what
+ * it says about the value is left out; that the name is unknown is true all the same.
+ */
+function withNumbers(
+  issues: readonly z.core.$ZodIssue[],
+  part: HttpPart,
+  numbers: readonly FieldError[],
+): FieldError[] {
+  if (numbers.length === 0) return issues.flatMap((issue) => fieldErrors(issue, part));
+  const pointers = new Set(numbers.map(({ pointer }) => pointer));
+  const others = issues.flatMap((issue) => {
+    const errors = fieldErrors(issue, part);
+    const isName = issue.code === 'unrecognized_keys';
+    return isName ? errors : errors.filter(({ pointer }) => !pointers.has(pointer));
+  });
+  return [...numbers, ...others];
 }
 
 function fieldErrors(issue: z.core.$ZodIssue, part: HttpPart): FieldError[] {

@@ -1,5 +1,5 @@
 import { byScenario, type Fractions, type ScenarioName } from '../domain/probabilities.ts';
-import type { BaseBand } from '../domain/resolution.ts';
+import type { BaseBand } from '../domain/outcome.ts';
 import type { Session } from '../postgres/pool.ts';
 
 /** What history alone says about an outlook; climatology() in migrations/schema.sql defines it. */

@@ -1,58 +1,33 @@
-import { DomainError } from '../domain/errors.ts';
 import { drawdownOf, type DrawdownLabel, labelOf } from '../domain/drawdown.ts';
 import type { Observation } from '../domain/series.ts';
 import type { Session } from '../postgres/pool.ts';
-import { readKnown, readCurrentObservations } from './observation-reads.ts';
-
-/**
- * The closes of an instrument from a day on, as known now or at a given time.
- * @throws DomainError `no-closes` if the instrument names no series of closes
- */
-export async function readCloses(
-  session: Session,
-  symbol: string,
-  { from, asOf, limit }: { from: string; asOf: Date | null; limit: number },
-): Promise<{ series: string; closes: Observation[] }> {
-  const { rows } = await session.query<{ id: number; key: string }>(
-    `select s.id, s.key from instruments i join series s on s.id = i.closes_id
-      where i.symbol = $1`,
-    [symbol],
-  );
-  const [series] = rows;
-  if (!series) {
-    throw new DomainError('no-closes', `The instrument "${symbol}" has no series of closes.`);
-  }
-  const closes =
-    asOf === null
-      ? await readCurrentObservations(session, series.id, { from, limit })
-      : await readKnown(session, series.id, { from, asOf, limit });
-  return { series: series.key, closes };
-}
+import { baseClose, readCloses } from './closes.ts';
+import type { Arrival } from './figures.ts';
 
 type Labelled = { id: number; slug: string; horizon_from: string; labels: DrawdownLabel[] };
 
 /**
  * Records new drawdown labels for those of the locked outlooks whose label changes with the closes just stored. A
- * drawdown counts from the first day of the outlook's horizon.
+ * drawdown counts from the close before the outlook's horizon. Without any close, the label goes, with a depth of 0.
  * @returns the slugs of the outlooks whose label changed
  */
 export async function evaluateDrawdowns(
   session: Session,
   outlookIds: readonly number[],
-  { seriesId, recordedAt }: { seriesId: number; recordedAt: Date },
+  { series, changed: days, recordedAt }: Arrival,
 ): Promise<string[]> {
-  const outlooks = await readLabelled(session, outlookIds, seriesId);
+  const outlooks = await readLabelled(session, outlookIds, series.id);
+  const newest = days.reduce((last, { date }) => (date > last ? date : last), '');
   const closesSince = new Map<string, Observation[]>();
   const changes = [];
   for (const { id, horizon_from: from, labels, label: before } of outlooks) {
-    const closes =
-      closesSince.get(from) ??
-      (await readCurrentObservations(session, seriesId, { from, limit: null }));
+    const closes = closesSince.get(from) ?? (await closesOf(session, series, from));
     closesSince.set(from, closes);
     const found = drawdownOf(closes);
     const label = labelOf(closes, labels)?.key ?? null;
-    if (!found || label === before) continue;
-    changes.push({ outlook_id: id, label, depth: found.depth, day: found.last.date });
+    if (label === before) continue;
+    const day = found?.last.date ?? newest;
+    changes.push({ outlook_id: id, label, depth: found?.depth ?? 0, day });
   }
   if (changes.length === 0) return [];
   await session.query(
@@ -63,6 +38,16 @@ export async function evaluateDrawdowns(
   );
   const changed = new Set(changes.map(({ outlook_id }) => outlook_id));
   return outlooks.filter(({ id }) => changed.has(id)).map(({ slug }) => slug);
+}
+
+async function closesOf(
+  session: Session,
+  series: Arrival['series'],
+  from: string,
+): Promise<Observation[]> {
+  const base = await baseClose(session, series, from);
+  const closes = await readCloses(session, series, { from, asOf: null, limit: null });
+  return base ? [base, ...closes] : closes;
 }
 
 async function readLabelled(

@@ -1,4 +1,5 @@
 import { DomainError } from '../domain/errors.ts';
+import type { Horizon } from '../domain/framework.ts';
 import type { OutlookStatus } from '../domain/outlook.ts';
 import type { Session } from '../postgres/pool.ts';
 
@@ -16,7 +17,12 @@ export async function requireOutlook(session: Session, slug: string): Promise<vo
   if (!rowCount) throw outlookNotFound(slug);
 }
 
-export type LockedOutlook = { id: number; status: OutlookStatus; frameworkId: number };
+export type LockedOutlook = {
+  id: number;
+  status: OutlookStatus;
+  horizon: Horizon;
+  frameworkId: number;
+};
 
 /**
  * Locks an outlook against other writes until the transaction ends, and reads what they could change.
@@ -24,7 +30,8 @@ export type LockedOutlook = { id: number; status: OutlookStatus; frameworkId: nu
  */
 export async function lockOutlook(session: Session, slug: string): Promise<LockedOutlook> {
   const { rows } = await session.query<LockedOutlook>(
-    `select id, status, framework_id as "frameworkId"
+    `select id, status, framework_id as "frameworkId",
+        json_build_object('from', horizon_from, 'to', horizon_to) as horizon
        from outlooks where slug = $1 for no key update`,
     [slug],
   );

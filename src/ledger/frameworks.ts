@@ -116,6 +116,7 @@ function partsOf(
         operator: comparison.operator,
         threshold: comparison.threshold,
         for_observations: comparison.forObservations,
+        judged_on: comparison.judgedOn,
       })),
     ),
   };
@@ -133,6 +134,7 @@ function scenarioRow(framework_id: number, name: ScenarioName, scenario: Scenari
     direction_comment: directionComment,
     return_min: returnBand?.min ?? null,
     return_max: returnBand?.max ?? null,
+    central_return: scenario.centralReturn,
   };
 }
 
@@ -177,7 +179,8 @@ const READ_FRAMEWORKS = {
         select json_agg(json_build_object('name', s.name, 'title', s.title, 'outcome', s.outcome,
           'conditions', s.conditions, 'direction', s.direction,
           'directionComment', s.direction_comment,
-          'returnMin', s.return_min, 'returnMax', s.return_max))
+          'returnMin', s.return_min, 'returnMax', s.return_max,
+          'centralReturn', s.central_return))
         from scenarios s where s.framework_id = f.id),
       'headwinds', (
         select coalesce(json_agg(json_build_object('key', h.key, 'rank', h.rank, 'title', h.title,

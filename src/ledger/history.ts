@@ -54,7 +54,7 @@ function pointOf([version, publishedAt, bear, base, bull]: Row): HistoryPoint {
 export type HistoryEvent = {
   at: Date;
   kind: 'evidence' | 'triggered' | 'resolved';
-  /** A headline, the key of a condition, or an outcome. */
+  /** A headline, the key of a condition, or an outcome; `reopened` takes an outcome back. */
   subject: string;
 };
 
@@ -85,7 +85,7 @@ export async function readHistoryEvents(
            select from version_evidence v where v.evidence_id = e.id and v.version <= $2)
         order by e.number desc limit $4)
       union all
-      (select r.recorded_at, 'resolved', coalesce(r.outcome, 'void')
+      (select r.recorded_at, 'resolved', case when r.reopens then 'reopened' else coalesce(r.outcome, 'void') end
          from resolutions r where r.outlook_id = (select id from o) and r.recorded_at <= $3
         order by r.number desc limit $4)
       order by at`,

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { DomainError } from '../domain/errors.ts';
 import type { Instrument } from '../domain/instrument.ts';
 import type { Session } from '../postgres/pool.ts';
+import { noteContradictions } from './contradictions.ts';
 
 const READ = `select i.symbol, i.name, i.kind, s.key as closes
   from instruments i left join series s on s.id = i.closes_id`;
@@ -36,7 +37,8 @@ async function seriesId(session: Session, key: string): Promise<number> {
 }
 
 /**
- * Names the series that holds the closes of an instrument, for good. Call it in a transaction.
+ * Names the series that holds the closes of an instrument, for good, and notes which resolutions its closes contradict.
+ * Call it in a transaction.
  * @throws DomainError `instrument-not-found`, `unknown-series`, or `closes-named` if the instrument already names
  *   another series
  */
@@ -44,13 +46,25 @@ export async function setCloses(
   session: pg.PoolClient,
   symbol: string,
   closes: string,
+  now: Date,
 ): Promise<Instrument> {
   const closesId = await seriesId(session, closes);
+  // A writer of closes who comes later sees the instrument, and one who came before is seen here.
+  await session.query('select from series where id = $1 for no key update', [closesId]);
   // Of two callers at once, the second waits for the first and then changes nothing.
-  await session.query(
-    'update instruments set closes_id = $2 where symbol = $1 and closes_id is null',
+  const { rows } = await session.query<{ id: number }>(
+    'update instruments set closes_id = $2 where symbol = $1 and closes_id is null returning id',
     [symbol, closesId],
   );
+  for (const { id } of rows) {
+    const { rows: closed } = await session.query<{ id: number }>(
+      `select id from outlooks where instrument_id = $1 and status <> 'open'
+        order by id for no key update`,
+      [id],
+    );
+    const ids = closed.map((outlook) => outlook.id);
+    await noteContradictions(session, ids, { series: { id: closesId }, recordedAt: now });
+  }
   const instrument = await readInstrument(session, symbol);
   if (instrument.closes === closes) return instrument;
   throw new DomainError(

@@ -68,6 +68,7 @@ export async function lockOutlooks(
       const head: Head = {
         slug: row.slug,
         status: row.status,
+        horizon: { from: row.horizon_from, to: row.horizon_to },
         version: row.version,
         publishedAt: new Date(row.published_at),
         hash: row.hash,

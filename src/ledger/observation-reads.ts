@@ -1,56 +1,27 @@
 import type { Provenance } from '../domain/framework.ts';
-import type { Observation } from '../domain/series.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { Session } from '../postgres/pool.ts';
 
 // Every query reads the index observations_standing, which has one entry a day, so earlier vintages cost nothing. The
-// value known at a given time takes one step down the primary key for each day.
+// value known at a given time takes one step down the primary key for each day. A retracted day has no value.
 
-/** The current observations from the day `from` on, oldest first; at most `limit`, null for all. */
-export async function readCurrentObservations(
-  session: Session,
-  seriesId: number,
-  { from, limit }: { from: string; limit: number | null },
-): Promise<Observation[]> {
-  const { rows } = await session.query<Observation>({
-    name: 'read-standing-observations',
-    text: `
-      select date, value from observations
-       where series_id = $1 and superseded_at is null and date >= $2::date
-       order by date limit $3`,
-    values: [seriesId, from, limit],
-  });
-  return rows;
-}
-
-const FROM_KNOWN = `
-  from observations o cross join lateral (
-    select k.value, k.provenance, k.note, k.recorded_at from observations k
-     where k.series_id = o.series_id and k.date = o.date and k.recorded_at <= $3
-     order by k.recorded_at desc limit 1) k
- where o.series_id = $1 and o.superseded_at is null and o.date >= $2::date`;
-
-/** The observations known at a given time, from the day `from` on, oldest first; at most `limit`. */
-export async function readKnown(
-  session: Session,
-  seriesId: number,
-  { from, asOf, limit }: { from: string; asOf: Date; limit: number },
-): Promise<Observation[]> {
-  const { rows } = await session.query<Observation>({
-    name: 'read-known-observations',
-    text: `select o.date, k.value ${FROM_KNOWN} order by o.date limit $4`,
-    values: [seriesId, from, asOf.toISOString(), limit],
-  });
-  return rows;
-}
-
-/** One recorded value of a day; a later vintage supersedes it. */
-export type Vintage = Observation & {
+/** One recorded value of a day, or its retraction by null; a later vintage supersedes it. */
+export type Vintage = {
+  date: string;
+  value: number | null;
   provenance: Provenance;
   note: string | null;
   recordedAt: Date;
   supersededAt: Date | null;
 };
+
+/** The values of series $1 that were known at $3, of the days from $2 on. */
+const FROM_KNOWN = `
+  from observations o cross join lateral (
+    select k.value, k.provenance, k.note, k.recorded_at from observations k
+     where k.series_id = o.series_id and k.date = o.date and k.recorded_at <= $3
+     order by k.recorded_at desc limit 1) k
+ where o.series_id = $1 and o.superseded_at is null and k.value is not null and o.date >= $2::date`;
 
 /** Which vintages to list: days in [from, to), those after `after`; at most `limit`. */
 export type VintagePage = {
@@ -91,7 +62,7 @@ export async function listObservations(
   if (which === 'standing') {
     const { rows } = await session.query<Vintage>(
       `select ${COLUMNS} from observations o
-        where o.series_id = $1 and o.superseded_at is null
+        where o.series_id = $1 and o.superseded_at is null and o.value is not null
           and o.date >= $2::date and o.date < $3::date and ($4::date is null or o.date > $4::date)
         order by o.date limit $5`,
       [seriesId, from, to, behind, limit],

@@ -1,17 +1,27 @@
 import type pg from 'pg';
 import { DomainError } from '../domain/errors.ts';
 import type { Provenance } from '../domain/framework.ts';
-import type { Observation } from '../domain/series.ts';
+import type { OutlookStatus } from '../domain/outlook.ts';
 import type { Session } from '../postgres/pool.ts';
+import { noteContradictions, OUTLOOKS_BETWEEN_CLOSES } from './contradictions.ts';
 import { evaluateDrawdowns } from './drawdowns.ts';
-import { type Arrival, evaluateConditions } from './evaluate-conditions.ts';
+import { evaluateConditions } from './evaluate-conditions.ts';
+import type { Arrival } from './figures.ts';
 import { lockOutRuleChanges } from './rules.ts';
 
-export type NewObservation = Observation & { provenance: Provenance; note: string | null };
+/** An observation of a day, or its retraction. */
+export type NewObservation = {
+  date: string;
+  /** Null retracts the value of the day. */
+  value: number | null;
+  provenance: Provenance;
+  note: string | null;
+};
 
 export type Recorded = {
   added: number;
   revised: number;
+  retracted: number;
   unchanged: number;
   /** Null if nothing was new. */
   recordedAt: Date | null;
@@ -21,10 +31,10 @@ export type Recorded = {
 
 /**
  * Records observations of a series, at most one a day. A new day gets its first vintage; a day with another value,
- * provenance or note gets its next one; an unchanged day stays as it is, so sending the same again changes nothing. Call
- * it in a transaction: it also evaluates the conditions that watch the series, and the drawdowns of the instruments whose
- * closes it holds.
- * @throws DomainError `series-not-found`
+ * provenance or note gets its next one; an unchanged day stays as it is, so sending the same again changes nothing. A
+ * retraction is a vintage without a value. Call it in a transaction: it also evaluates the conditions that watch the
+ * series, and the drawdowns of the instruments whose closes it holds.
+ * @throws DomainError `series-not-found`, or `nothing-to-retract` if a day to retract has no observation
  */
 export async function recordObservations(
   session: pg.PoolClient,
@@ -33,38 +43,57 @@ export async function recordObservations(
   clock: () => Date,
 ): Promise<Recorded> {
   await lockOutRuleChanges(session);
-  const seriesId = await lockSeries(session, key);
-  const standing = await readDays(session, seriesId, sent);
+  const series = await lockSeries(session, key);
+  const current = await readDays(session, series.id, sent);
+  requireRetractable(key, sent, current);
   const isNew = (one: NewObservation) => {
-    const before = standing.get(one.date);
+    const before = current.get(one.date);
     return (
-      before?.value !== one.value ||
+      !before ||
+      before.value !== one.value ||
       before.provenance !== one.provenance ||
       before.note !== one.note
     );
   };
   const fresh = sent.filter(isNew);
-  const added = fresh.filter(({ date }) => !standing.has(date)).length;
-  const counts = { added, revised: fresh.length - added, unchanged: sent.length - fresh.length };
+  const added = fresh.filter(({ date }) => !current.has(date)).length;
+  const retracted = fresh.filter(({ value }) => value === null).length;
+  const revised = fresh.length - added - retracted;
+  const counts = { added, revised, retracted, unchanged: sent.length - fresh.length };
   if (fresh.length === 0) return { ...counts, recordedAt: null, slugs: [] };
-  const recordedAt = await appendVintages(session, seriesId, fresh, clock());
-  const changed = fresh.flatMap(({ date, value }) => {
-    const before = standing.get(date)?.value ?? null;
-    return before === value ? [] : [{ date, before, value }];
-  });
-  const arrival = { seriesId, series: key, changed, recordedAt };
-  const slugs = changed.length > 0 ? await evaluateArrival(session, arrival) : [];
+  const recordedAt = await appendVintages(session, series.id, fresh, clock());
+  const changed = fresh.map(({ date, value }) => ({
+    date,
+    before: current.get(date)?.value ?? null,
+    value,
+  }));
+  const slugs = await evaluateArrival(session, { series, changed, recordedAt });
   return { ...counts, recordedAt, slugs };
 }
 
-async function lockSeries(session: Session, key: string): Promise<number> {
-  const { rows } = await session.query<{ id: number }>(
-    'select id from series where key = $1 for no key update',
+async function lockSeries(session: Session, key: string): Promise<Arrival['series']> {
+  const { rows } = await session.query<Arrival['series']>(
+    'select id, key, frequency, dated from series where key = $1 for no key update',
     [key],
   );
   const [found] = rows;
   if (!found) throw new DomainError('series-not-found', `There is no series "${key}".`);
-  return found.id;
+  return found;
+}
+
+function requireRetractable(
+  key: string,
+  sent: readonly NewObservation[],
+  current: ReadonlyMap<string, NewObservation>,
+): void {
+  const faults = sent.flatMap(({ date, value }, index) => {
+    if (value !== null || current.has(date)) return [];
+    const detail = `there is nothing to retract: ${key} has no observation of ${date}`;
+    return [{ path: ['observations', index, 'value'], detail }];
+  });
+  if (faults.length === 0) return;
+  const detail = 'Only a day with an observation can be retracted. Nothing was stored.';
+  throw new DomainError('nothing-to-retract', detail, faults);
 }
 
 async function readDays(
@@ -102,26 +131,29 @@ async function appendVintages(
   return recordedAt;
 }
 
-async function evaluateArrival(
-  session: Session,
-  arrival: Arrival & { seriesId: number },
-): Promise<string[]> {
-  // Locked in the order of ids, which avoids deadlocks. A revision waits, and then sees the new states.
-  const { rows } = await session.query<{ id: number }>(
-    `select id from outlooks
-      where status = 'open' and id in (
+async function evaluateArrival(session: Session, arrival: Arrival): Promise<string[]> {
+  // Locked in the order of ids, which avoids deadlocks. A revision waits, and then sees the new states. A resolution waits
+  // or was there first: the status is the one after the lock.
+  const { rows } = await session.query<{ id: number; status: OutlookStatus }>(
+    `select id, status from outlooks
+      where id in (
         select o.id from condition_comparisons p
           join frameworks f on f.id = p.framework_id
           join outlooks o on o.id = f.outlook_id and o.framework_id = f.id
-         where p.series_id = $1
+         where p.series_id = $1 and o.status = 'open'
         union
         select o.id from instruments i join outlooks o on o.instrument_id = i.id
-         where i.closes_id = $1)
+         where i.closes_id = $1 and o.status = 'open'
+        union
+        ${OUTLOOKS_BETWEEN_CLOSES})
       order by id for no key update`,
-    [arrival.seriesId],
+    [arrival.series.id, arrival.changed.map(({ date }) => date)],
   );
-  if (rows.length === 0) return [];
-  const ids = rows.map(({ id }) => id);
-  const judged = await evaluateConditions(session, ids, arrival);
-  return [...new Set([...judged, ...(await evaluateDrawdowns(session, ids, arrival))])];
+  const open = rows.filter(({ status }) => status === 'open').map(({ id }) => id);
+  const closed = rows.filter(({ status }) => status !== 'open').map(({ id }) => id);
+  const slugs = await noteContradictions(session, closed, arrival);
+  if (open.length === 0) return slugs;
+  slugs.push(...(await evaluateConditions(session, open, arrival)));
+  slugs.push(...(await evaluateDrawdowns(session, open, arrival)));
+  return [...new Set(slugs)];
 }

@@ -7,9 +7,12 @@ export type ListSort = (typeof LIST_SORTS)[number];
 /** Which outlooks to list, as of when, in which order. A filter that is null lets all pass. */
 export type ListQuery = {
   instrument: string | null;
-  /** The current status, whatever `asOf` is; the same goes for `reviewDue`. */
+  /** The current status, whatever `asOf` is; the same goes for the next three. */
   status: OutlookStatus | null;
   reviewDue: boolean | null;
+  /** Whether the horizon is over and the outcome missing; whether closes contradict the outcome. */
+  awaitingResolution: boolean | null;
+  contradicted: boolean | null;
   /** Bounds in basis points, both inclusive; null is no bound. */
   probability: { scenario: ScenarioName; min: number | null; max: number | null } | null;
   updatedSince: Date | null;
@@ -151,26 +154,32 @@ function matching(
 
 /** Whether a query has any filter. */
 export function isFiltered(query: ListQuery): boolean {
-  const { instrument, status, reviewDue, probability, updatedSince, search } = query;
-  return [instrument, status, reviewDue, probability, updatedSince, search].some(
-    (filter) => filter !== null,
-  );
+  const { sort: _, asOf: __, ...filters } = query;
+  return Object.values(filters).some((filter) => filter !== null);
 }
 
 /**
  * The filters of a query. One that is not set is left out of the text, so that the planner sees which index finds few
- * among many. outlooks_newest_of_instrument and outlooks_newest_of_status find outlooks in order. outlooks_review_due
- * serves a filter with exactly its condition. outlooks_by_bear, _base and _bull find outlooks by a bound, to be sorted.
- * frameworks_search finds frameworks by their words; their ids lead to the outlooks.
+ * among many. outlooks_newest_of_instrument and outlooks_newest_of_status find outlooks in order. outlooks_review_due,
+ * outlooks_awaiting_resolution and outlooks_contradicted each serve a filter with exactly their condition. outlooks_by_bear,
+ * _base and _bull find outlooks by a bound, to be sorted. frameworks_search finds frameworks by their words; their ids lead
+ * to the outlooks.
  */
 function filters(query: ListQuery, shown: string, bind: Bind): (string | null)[] {
   const { instrument, status, reviewDue, probability, updatedSince, search } = query;
+  const { awaitingResolution, contradicted } = query;
   return [
     instrument === null
       ? null
       : `o.instrument_id = (select id from instruments where symbol = ${bind(instrument)})`,
     status === null ? null : `o.status = ${bind(status)}`,
     reviewDue === null ? null : `o.review_reasons ${reviewDue ? '<>' : '='} '{}'`,
+    awaitingResolution === null
+      ? null
+      : awaitingResolution
+        ? `o.status = 'open' and o.horizon_ended_at is not null`
+        : `(o.status <> 'open' or o.horizon_ended_at is null)`,
+    contradicted === null ? null : `${contradicted ? '' : 'not '}o.is_contradicted`,
     ...(probability ? bounds(`${shown}.${probability.scenario}_bps`, probability, bind) : []),
     updatedSince && `${shown}.published_at >= ${moment(updatedSince, bind)}`,
     search === null

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { DomainError, type Fault } from '../domain/errors.ts';
 import { type Framework, type Horizon, hashFramework } from '../domain/framework.ts';
+import { isOver, lastDayOf } from '../domain/horizon.ts';
 import { firstVersion, type OutlookVersion } from '../domain/outlook.ts';
 import type { Probabilities } from '../domain/probabilities.ts';
 import type { Session } from '../postgres/pool.ts';
@@ -21,7 +22,7 @@ export type NewOutlook = {
 
 /**
  * Creates an outlook with its version 1. Call it in a transaction.
- * @throws DomainError `unknown-instrument`, `unknown-series` or `slug-taken`
+ * @throws DomainError `horizon-over`, `unknown-instrument`, `unknown-series` or `slug-taken`
  */
 export async function createOutlook(
   session: pg.PoolClient,
@@ -31,8 +32,11 @@ export async function createOutlook(
   const { slug, horizon, author, rationale, probabilities, framework } = request;
   if (hasRules(framework)) await lockOutObservations(session);
   const { series, faults } = await findRuleSeries(session, framework, horizon);
-  const instrument = await instrumentOf(session, request.instrument, faults);
   const now = clock();
+  const instrument = await findInstrument(session, request.instrument);
+  if (!instrument || faults.length > 0 || isOver(horizon, now)) {
+    throw refusal(request, { isKnown: instrument !== null, ruleFaults: faults, now });
+  }
   const outlookId = await takeSlug(session, request, instrument.id, now);
   const frameworkHash = hashFramework(framework, { instrument: instrument.symbol, horizon });
   const frameworkId = await appendFramework(session, outlookId, framework, frameworkHash, series);
@@ -60,27 +64,39 @@ export async function createOutlook(
   };
 }
 
-/** @param others faults to report beside an unknown instrument */
-async function instrumentOf(
+async function findInstrument(
   session: Session,
   symbol: string,
-  others: readonly Fault[],
-): Promise<{ id: number; symbol: string; name: string }> {
+): Promise<{ id: number; symbol: string; name: string } | null> {
   const { rows } = await session.query<{ id: number; symbol: string; name: string }>(
     'select id, symbol, name from instruments where symbol = $1',
     [symbol],
   );
-  const [instrument] = rows;
-  if (!instrument) {
-    const detail = `"${symbol}" is unknown; create it with POST /v1/instruments`;
-    const fault = { path: ['instrument'], detail };
-    throw new DomainError('unknown-instrument', `There is no instrument "${symbol}".`, [
-      fault,
-      ...others,
-    ]);
+  return rows[0] ?? null;
+}
+
+/** All that is wrong with a new outlook, with the code of the first fault. */
+function refusal(
+  { instrument, horizon }: NewOutlook,
+  { isKnown, ruleFaults, now }: { isKnown: boolean; ruleFaults: readonly Fault[]; now: Date },
+): DomainError {
+  const faults: Fault[] = [];
+  if (!isKnown) {
+    const detail = `"${instrument}" is unknown; create it with POST /v1/instruments`;
+    faults.push({ path: ['instrument'], detail });
   }
-  if (others.length === 0) return instrument;
-  throw new DomainError('unknown-series', 'A rule does not fit its series.', others);
+  const isPast = isOver(horizon, now);
+  if (isPast) {
+    const today = now.toISOString().slice(0, 10);
+    const detail = `must be after ${today}: the last day of this horizon, ${lastDayOf(horizon)}, is over`;
+    faults.push({ path: ['horizon', 'to'], detail });
+  }
+  faults.push(...ruleFaults);
+  if (!isKnown) {
+    return new DomainError('unknown-instrument', `There is no instrument "${instrument}".`, faults);
+  }
+  if (isPast) return new DomainError('horizon-over', 'The horizon is over already.', faults);
+  return new DomainError('unknown-series', 'A rule does not fit its series.', faults);
 }
 
 async function takeSlug(

@@ -1,24 +1,28 @@
 import type pg from 'pg';
 import type { OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
 import type { ScenarioName } from '../domain/probabilities.ts';
+import { bandOf, type HorizonReturn, returnOver } from '../domain/outcome.ts';
 import {
   type Decided,
   decideResolution,
-  type HorizonReturn,
+  type Resolvable,
   type ResolutionRequest,
-  returnOver,
 } from '../domain/resolution.ts';
-import type { Frequency, Observation } from '../domain/series.ts';
+import type { Dating, Frequency } from '../domain/series.ts';
 import type { Session } from '../postgres/pool.ts';
+import { closeRecordedAt, lastCloseBefore } from './closes.ts';
 import { requireEvidence } from './evidence.ts';
 import { outlookNotFound } from './find-outlook.ts';
-import { bandOf } from './track-records.ts';
 
 /** The outcome of an outlook, and who decided it. */
 export type FullResolution = {
   number: number;
-  outcome: ScenarioName | 'void';
+  outcome: ScenarioName | 'void' | 'reopened';
   realisedReturn: number | null;
+  /** Whether the closes imply the outcome; null without an outcome. */
+  decidedBy: 'closes' | 'statement' | null;
+  /** When the outcome became known; null without one. */
+  knownAt: Date | null;
   reason: string | null;
   /** The first and last close of the horizon; null if there were none, or the horizon was not over. */
   closes: Pick<HorizonReturn, 'start' | 'end'> | null;
@@ -29,8 +33,10 @@ export type FullResolution = {
   supersededAt: Date | null;
 };
 
-const COLUMNS = `r.number, coalesce(r.outcome, 'void') as outcome, r.realised_return as "realisedReturn",
-  r.reason, case when r.end_date is not null then json_build_object(
+const COLUMNS = `r.number, case when r.reopens then 'reopened' else coalesce(r.outcome, 'void') end as outcome,
+  realised_return_of(r) as "realisedReturn", case when r.outcome is null then null
+    when decided_by_closes(r) then 'closes' else 'statement' end as "decidedBy",
+  r.known_at as "knownAt", r.reason, case when r.end_date is not null then json_build_object(
     'start', json_build_object('date', r.start_date, 'value', r.start_value),
     'end', json_build_object('date', r.end_date, 'value', r.end_value)) end as closes,
   (select coalesce(json_agg(e.evidence_id order by e.position), '[]') from resolution_evidence e
@@ -38,25 +44,47 @@ const COLUMNS = `r.number, coalesce(r.outcome, 'void') as outcome, r.realised_re
   json_build_object('id', a.id, 'name', a.name) as "resolvedBy", r.recorded_at as "resolvedAt",
   r.superseded_at as "supersededAt"`;
 
+/** What closes that came or changed after a resolution say against its outcome. */
+export type Contradiction = {
+  outcome: ScenarioName;
+  closes: Pick<HorizonReturn, 'start' | 'end'>;
+  /** When it was noted. */
+  since: Date;
+};
+
 /** How an outlook was resolved: its status, and its resolutions, newest first. */
-export type Resolutions = { status: OutlookStatus; resolutions: FullResolution[] };
+export type Resolutions = {
+  status: OutlookStatus;
+  resolutions: FullResolution[];
+  /** Of the current resolution; null if closes don't contradict it. */
+  contradiction: Contradiction | null;
+};
 
 /** @throws DomainError `outlook-not-found` */
 export async function readResolutions(session: Session, slug: string): Promise<Resolutions> {
-  const { rows: outlooks } = await session.query<{ status: OutlookStatus }>(
-    'select status from outlooks where slug = $1',
+  const { rows: outlooks } = await session.query<{ id: number; status: OutlookStatus }>(
+    'select id, status from outlooks where slug = $1',
     [slug],
   );
   const [outlook] = outlooks;
   if (!outlook) throw outlookNotFound(slug);
-  const { rows } = await session.query<FullResolution>(
-    `select ${COLUMNS} from outlooks o
-       join resolutions r on r.outlook_id = o.id
-       join analysts a on a.id = r.author_id
-      where o.slug = $1 order by r.number desc`,
-    [slug],
+  const { rows: resolutions } = await session.query<FullResolution>(
+    `select ${COLUMNS} from resolutions r join analysts a on a.id = r.author_id
+      where r.outlook_id = $1 order by r.number desc`,
+    [outlook.id],
   );
-  return { status: outlook.status, resolutions: rows };
+  const { rows: contradictions } = await session.query<Contradiction>(
+    `select c.outcome, c.recorded_at as since, json_build_object(
+         'start', json_build_object('date', c.start_date, 'value', c.start_value),
+         'end', json_build_object('date', c.end_date, 'value', c.end_value)) as closes
+       from resolutions r cross join lateral (
+         select * from resolution_contradictions n
+          where n.outlook_id = r.outlook_id and n.number = r.number
+          order by n.recorded_at desc limit 1) c
+      where r.outlook_id = $1 and r.superseded_at is null and c.outcome is not null`,
+    [outlook.id],
+  );
+  return { status: outlook.status, resolutions, contradiction: contradictions[0] ?? null };
 }
 
 type OutlookRow = {
@@ -67,11 +95,29 @@ type OutlookRow = {
   high: number | null;
   series_id: number | null;
   frequency: Frequency | null;
-  standing: number | null;
+  dated: Dating | null;
+  newest: number | null;
+  is_reopened: boolean | null;
+  known_at: Date | null;
 };
 
+// A reopening starts over: what was known before it no longer counts.
+const READ_OUTLOOK = `
+  select o.id, o.horizon_from, o.horizon_to, b.return_min as low, b.return_max as high,
+      s.id as series_id, s.frequency, s.dated, r.number as newest, r.reopens as is_reopened,
+      (select p.known_at from resolutions p
+        where p.outlook_id = o.id and p.known_at is not null and p.number > coalesce((
+          select max(n.number) from resolutions n where n.outlook_id = o.id and n.reopens), 0)
+        order by p.number desc limit 1) as known_at
+    from outlooks o
+    join instruments i on i.id = o.instrument_id
+    join scenarios b on b.framework_id = o.framework_id and b.name = 'base'
+    left join series s on s.id = i.closes_id
+    left join resolutions r on r.outlook_id = o.id and r.superseded_at is null
+   where o.slug = $1`;
+
 /**
- * Records the outcome, which closes the outlook. Call it in a transaction.
+ * Records the outcome, which closes the outlook, or reopens it. Call it in a transaction.
  * @throws DomainError `outlook-not-found`, `unknown-evidence`, or what {@link decideResolution} throws
  */
 export async function resolveOutlook(
@@ -80,26 +126,22 @@ export async function resolveOutlook(
   request: ResolutionRequest & { evidence: readonly string[]; author: OutlookVersion['author'] },
   clock: () => Date,
 ): Promise<Resolutions> {
-  // Locked by a statement of its own: the next one then reads what nobody can change before the commit.
+  // Locked by a statement of its own: the next one then reads what nobody can change before the commit. A writer of
+  // closes locks the outlook after it has stored them, and then compares them with the resolution.
   await session.query('select from outlooks where slug = $1 for no key update', [slug]);
-  const { rows } = await session.query<OutlookRow>(
-    `select o.id, o.horizon_from, o.horizon_to, b.return_min as low, b.return_max as high,
-        s.id as series_id, s.frequency,
-        (select max(number) from resolutions where outlook_id = o.id) as standing
-       from outlooks o
-       join instruments i on i.id = o.instrument_id
-       join scenarios b on b.framework_id = o.framework_id and b.name = 'base'
-       left join series s on s.id = i.closes_id
-      where o.slug = $1`,
-    [slug],
-  );
+  const { rows } = await session.query<OutlookRow>(READ_OUTLOOK, [slug]);
   const [row] = rows;
   if (!row) throw outlookNotFound(slug);
-  const horizon = { from: row.horizon_from, to: row.horizon_to };
-  const band = bandOf(row.low, row.high);
-  const computed = await readReturn(session, row);
+  const outlook: Resolvable = {
+    slug,
+    horizon: { from: row.horizon_from, to: row.horizon_to },
+    band: bandOf(row.low, row.high),
+    ...(await readCloses(session, row)),
+    standing: row.is_reopened ? null : row.newest,
+    reopening: row.is_reopened ? row.newest : null,
+    knownAt: row.known_at,
+  };
   const now = clock();
-  const outlook = { slug, horizon, band, computed, standing: row.standing };
   const decided = decideResolution(outlook, request, now);
   await requireEvidence(session, row.id, request.evidence);
   await insertResolution(session, row.id, decided, request.author, now);
@@ -111,43 +153,38 @@ export async function resolveOutlook(
   return readResolutions(session, slug);
 }
 
-async function readReturn(
+async function readCloses(
   session: Session,
-  { series_id: seriesId, frequency, horizon_from: from, horizon_to: to }: OutlookRow,
-): Promise<HorizonReturn | { missing: string }> {
-  if (seriesId === null || frequency === null) {
-    return { missing: 'the instrument has no series of closes' };
+  { series_id: id, frequency, dated, horizon_from: from, horizon_to: to }: OutlookRow,
+): Promise<Pick<Resolvable, 'computed' | 'closes'>> {
+  if (id === null || frequency === null || dated === null) {
+    return { computed: { missing: 'the instrument has no series of closes' }, closes: null };
   }
-  const start = await lastCloseBefore(session, seriesId, from);
-  const end = await lastCloseBefore(session, seriesId, to);
-  return returnOver({ from, to }, frequency, { start, end });
-}
-
-async function lastCloseBefore(
-  session: Session,
-  seriesId: number,
-  day: string,
-): Promise<Observation | null> {
-  const { rows } = await session.query<Observation>(
-    `select date, value from observations
-      where series_id = $1 and superseded_at is null and date < $2::date
-      order by date desc limit 1`,
-    [seriesId, day],
-  );
-  return rows[0] ?? null;
+  const series = { id, frequency, dated };
+  const start = await lastCloseBefore(session, series, from);
+  const end = await lastCloseBefore(session, series, to);
+  const newest = await lastCloseBefore(session, series, 'infinity');
+  return {
+    computed: returnOver({ from, to }, frequency, { start, end }),
+    closes: end &&
+      newest && {
+        newestOn: newest.date,
+        endRecordedAt: await closeRecordedAt(session, series, end),
+      },
+  };
 }
 
 async function insertResolution(
   session: Session,
   outlookId: number,
-  { number, outcome, realisedReturn, reason, band, computed }: Decided,
+  { number, outcome, reopens, realisedReturn, knownAt, reason, band, computed }: Decided,
   author: OutlookVersion['author'],
   now: Date,
 ): Promise<void> {
   await session.query(
     `insert into resolutions (outlook_id, number, outcome, realised_return, reason, band_low, band_high,
-       start_date, start_value, end_date, end_value, author_id, recorded_at)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+       start_date, start_value, end_date, end_value, author_id, recorded_at, reopens, known_at)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
     [
       outlookId,
       number,
@@ -162,6 +199,8 @@ async function insertResolution(
       computed?.end.value,
       author.id,
       now.toISOString(),
+      reopens,
+      knownAt?.toISOString(),
     ],
   );
 }

@@ -12,7 +12,7 @@ export const RULE_OF_CONDITION = `(
       else json_build_object(c.combination, json_agg(r.comparison order by r.position)) end
     from (
       select p.position, json_build_object('series', s.key, 'operator', p.operator,
-          'threshold', p.threshold, 'forObservations', p.for_observations) as comparison
+          'threshold', p.threshold, 'forObservations', p.for_observations, 'judgedOn', p.judged_on) as comparison
         from condition_comparisons p join series s on s.id = p.series_id
        where p.framework_id = c.framework_id and p.condition_key = c.key) r)`;
 

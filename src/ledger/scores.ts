@@ -1,11 +1,11 @@
 import type { Horizon } from '../domain/framework.ts';
 import type { OutlookStatus } from '../domain/outlook.ts';
 import { type Probabilities, probabilitiesOf, type ScenarioName } from '../domain/probabilities.ts';
-import type { BaseBand } from '../domain/resolution.ts';
-import { sharesOf } from '../domain/time-weighting.ts';
+import { type BaseBand, bandOf, outcomeFor } from '../domain/outcome.ts';
+import { attainableShare, sharesOf } from '../domain/time-weighting.ts';
 import type { Session } from '../postgres/pool.ts';
-import { bandOf, outcomeFor, type ResolvedBy } from './track-records.ts';
 import { outlookNotFound } from './find-outlook.ts';
+import { RESOLVED_BY, resolvedBy, type ResolvedRow } from './resolved-by.ts';
 import { missingVersionError } from './versions.ts';
 
 /** A version, with what its score needs. */
@@ -24,19 +24,20 @@ export type ScorableVersion = {
 export type Scorable = {
   status: OutlookStatus;
   horizon: Horizon;
-  /** The resolution to score by; null before the first. */
-  resolution: { number: number; outcome: ScenarioName | 'void' } | null;
+  /** The resolution to score by; null while the outlook has none. */
+  resolution: { number: number; outcome: ScenarioName | 'void'; knownAt: Date | null } | null;
+  /** The share of the horizon that could be covered before the outcome was known; null without an outcome. */
+  attainableCoverage: number | null;
   versions: ScorableVersion[];
 };
 
 const READ_RESOLVED = `
   select o.id, o.horizon_from, o.horizon_to,
-    (select min(recorded_at) from resolutions where outlook_id = o.id and recorded_at <= $2) as first_at,
-    r.number, r.outcome, r.realised_return, r.band_low as resolved_low, r.band_high as resolved_high
+    r.number, r.known_at, r.recorded_at, ${RESOLVED_BY}
   from outlooks o
   left join lateral (
     select * from resolutions s where s.outlook_id = o.id and s.recorded_at <= $2
-     order by s.number desc limit 1) r on true
+     order by s.number desc limit 1) r on not r.reopens
  where o.slug = $1`;
 
 const READ_VERSIONS = {
@@ -48,12 +49,13 @@ const READ_VERSIONS = {
    order by v.version`,
 };
 
-type ResolvedRow = Omit<ResolvedBy, 'outcome'> & {
+type OutlookRow = Omit<ResolvedRow, 'outcome'> & {
   id: number;
   horizon_from: string;
   horizon_to: string;
-  first_at: Date | null;
   number: number | null;
+  known_at: Date | null;
+  recorded_at: Date | null;
   outcome: ScenarioName | null;
 };
 type VersionRow = Record<ScenarioName, number> & {
@@ -74,7 +76,7 @@ export async function readScorable(
   asOf: Date | null,
 ): Promise<Scorable> {
   const moment = asOf?.toISOString() ?? 'infinity';
-  const { rows } = await session.query<ResolvedRow>(READ_RESOLVED, [slug, moment]);
+  const { rows } = await session.query<OutlookRow>(READ_RESOLVED, [slug, moment]);
   const [row] = rows;
   if (!row) throw outlookNotFound(slug);
   const { rows: versions } = await session.query<VersionRow>({
@@ -84,16 +86,18 @@ export async function readScorable(
   if (versions.length === 0 && asOf) throw await missingVersionError(session, slug, { asOf });
   const horizon = { from: row.horizon_from, to: row.horizon_to };
   const withdrawn = versions.findLast(({ kind }) => kind === 'withdrawn')?.publishedAt;
-  const closedAt = withdrawn ?? row.first_at;
+  const { outcome, number, known_at: knownAt } = row;
+  // Nothing is scored after the outcome became known, or after a withdrawal.
+  const ends = [withdrawn, knownAt ?? row.recorded_at].filter((at) => at instanceof Date);
   const moments = versions.map(({ publishedAt }) => publishedAt);
-  const shares = closedAt && sharesOf(moments, horizon, closedAt);
-  const { outcome } = row;
+  const shares = ends.length > 0 ? sharesOf(moments, horizon, earliest(ends)) : null;
   const resolution =
-    row.number === null ? null : { number: row.number, outcome: outcome ?? ('void' as const) };
+    number === null ? null : { number, outcome: outcome ?? ('void' as const), knownAt };
   return {
     status: withdrawn ? 'withdrawn' : statusBy(resolution),
     horizon,
     resolution,
+    attainableCoverage: knownAt && attainableShare(horizon, knownAt),
     versions: versions.flatMap(({ version, kind, publishedAt, low, high, ...points }, index) => {
       if (kind === 'withdrawn') return [];
       return [
@@ -103,12 +107,15 @@ export async function readScorable(
           probabilities: probabilitiesOf(points),
           share: shares && (shares[index] ?? 0),
           band: bandOf(low, high),
-          outcome: outcome && outcomeFor({ ...row, outcome }, bandOf(low, high)),
+          outcome: outcome && outcomeFor(resolvedBy({ ...row, outcome }), bandOf(low, high)),
         },
       ];
     }),
   };
 }
+
+const earliest = (times: readonly Date[]): Date =>
+  new Date(Math.min(...times.map((time) => time.getTime())));
 
 function statusBy(resolution: Scorable['resolution']): OutlookStatus {
   if (resolution === null) return 'open';

@@ -1,5 +1,5 @@
 import { DomainError } from '../domain/errors.ts';
-import type { Frequency } from '../domain/series.ts';
+import type { Dating, Frequency } from '../domain/series.ts';
 import type { Session } from '../postgres/pool.ts';
 
 /** A time series, in FRED's words. */
@@ -8,19 +8,20 @@ export type Series = {
   name: string;
   unit: string;
   frequency: Frequency;
+  dated: Dating;
   source: string;
 };
 
 /** @throws DomainError `series-taken` */
 export async function createSeries(
   session: Session,
-  { key, name, unit, frequency, source }: Series,
+  { key, name, unit, frequency, dated, source }: Series,
   now: Date,
 ): Promise<void> {
   const { rowCount } = await session.query(
-    `insert into series (key, name, unit, frequency, source, created_at)
-     values ($1, $2, $3, $4, $5, $6) on conflict (key) do nothing`,
-    [key, name, unit, frequency, source, now.toISOString()],
+    `insert into series (key, name, unit, frequency, dated, source, created_at)
+     values ($1, $2, $3, $4, $5, $6, $7) on conflict (key) do nothing`,
+    [key, name, unit, frequency, dated, source, now.toISOString()],
   );
   if (rowCount === 1) return;
   throw new DomainError('series-taken', `The series "${key}" already exists.`, [
@@ -31,7 +32,7 @@ export async function createSeries(
 /** @throws DomainError `series-not-found` */
 export async function readSeries(session: Session, key: string): Promise<Series> {
   const { rows } = await session.query<Series>(
-    'select key, name, unit, frequency, source from series where key = $1',
+    'select key, name, unit, frequency, dated, source from series where key = $1',
     [key],
   );
   const [found] = rows;
@@ -45,7 +46,7 @@ export async function listSeries(
   { after, limit }: { after: string | null; limit: number },
 ): Promise<Series[]> {
   const { rows } = await session.query<Series>(
-    `select key, name, unit, frequency, source from series
+    `select key, name, unit, frequency, dated, source from series
       where $1::text is null or key > $1 order by key limit $2`,
     [after, limit],
   );

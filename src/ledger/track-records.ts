@@ -1,10 +1,9 @@
 import { DomainError } from '../domain/errors.ts';
 import { OUTLOOK_STATUSES, type OutlookStatus } from '../domain/outlook.ts';
-import type { ScenarioName } from '../domain/probabilities.ts';
-import { type BaseBand, outcomeOfReturn } from '../domain/resolution.ts';
 import { type ForecastSource, type TrackRecord, trackRecordOf } from '../domain/track-record.ts';
 import type { Session } from '../postgres/pool.ts';
 import { readForecastSums, type RecordReference } from './forecast-sums.ts';
+import { STATUS_BY } from './resolved-by.ts';
 
 /** Whose forecasts of which outlooks; the horizon ends in [from, to). A filter that is null lets all pass. */
 export type RecordScope = {
@@ -36,29 +35,6 @@ export async function readTrackRecord(
   return { ...trackRecordOf(sums), counts: await countOutlooks(session, scope) };
 }
 
-/** What a resolution says about the outcome. */
-export type ResolvedBy = {
-  outcome: ScenarioName;
-  realised_return: number | null;
-  resolved_low: number | null;
-  resolved_high: number | null;
-};
-
-/**
- * The outcome for a forecast with a band of its own. If the return over the horizon decided the resolution, it decides
- * for each version by that version's own bands. Bands that moved later neither help nor harm it.
- */
-export function outcomeFor(resolved: ResolvedBy, band: BaseBand | null): ScenarioName {
-  const { outcome, realised_return: value } = resolved;
-  const resolvedBand = bandOf(resolved.resolved_low, resolved.resolved_high);
-  if (band === null || resolvedBand === null || value === null) return outcome;
-  return outcomeOfReturn(resolvedBand, value) === outcome ? outcomeOfReturn(band, value) : outcome;
-}
-
-export function bandOf(low: number | null, high: number | null): BaseBand | null {
-  return low === null || high === null ? null : { low, high };
-}
-
 async function countOutlooks(
   session: Session,
   { analystId, source, instrument, from, to, asOf }: RecordScope,
@@ -70,7 +46,7 @@ async function countOutlooks(
     moment === null
       ? 'o.status'
       : `case when o.status = 'withdrawn' and o.published_at <= ${moment} then 'withdrawn' else coalesce((
-           select case when r.outcome is null then 'void' else 'resolved' end from resolutions r
+           select ${STATUS_BY} from resolutions r
             where r.outlook_id = o.id and r.recorded_at <= ${moment}
             order by r.number desc limit 1), 'open') end`;
   const filters = [

@@ -6,6 +6,7 @@ import type { ScenarioName } from '../domain/probabilities.ts';
 import { type FoundVersion, versionFault } from '../domain/verification.ts';
 import { inTransaction, type Session } from '../postgres/pool.ts';
 import { type FrameworkCache, readFrameworks } from './frameworks.ts';
+import { STATUS_BY } from './resolved-by.ts';
 
 /** A version that is not as the ledger wrote it. */
 export type VersionFault = { slug: string; version: number; fault: string };
@@ -142,9 +143,14 @@ const OTHER_RULES: Record<string, string> = {
      where (select coalesce(max(r.number), 0) <> count(*) from resolutions r where r.outlook_id = o.id)
         or o.status is distinct from (
        select case when v.kind = 'withdrawn' then v.kind else coalesce((
-           select case when r.outcome is null then 'void' else 'resolved' end from resolutions r
+           select ${STATUS_BY} from resolutions r
             where r.outlook_id = o.id order by r.number desc limit 1), 'open') end
-         from outlook_versions v where v.outlook_id = o.id and v.version = o.latest_version)`,
+         from outlook_versions v where v.outlook_id = o.id and v.version = o.latest_version)
+        or o.is_contradicted is distinct from coalesce((
+       select c.outcome is not null from resolutions r
+         join resolution_contradictions c on c.outlook_id = r.outlook_id and c.number = r.number
+        where r.outlook_id = o.id and r.superseded_at is null
+        order by c.recorded_at desc limit 1), false)`,
 };
 
 async function otherFaults(session: Session): Promise<(VersionFault & { outlook_id: number })[]> {

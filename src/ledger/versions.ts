@@ -11,6 +11,7 @@ import {
 } from './frameworks.ts';
 import { outlookNotFound } from './find-outlook.ts';
 import { batchCalls } from '../postgres/batching.ts';
+import { STATUS_BY } from './resolved-by.ts';
 import { type EntryRow, entryOf } from './version-entries.ts';
 
 /** Which version of an outlook to read: the newest, one by its number, or the newest at a given time. */
@@ -65,23 +66,38 @@ const JOIN_PEOPLE = `
 /** The status of an outlook `o` at a given time; `v` is its version at that time. */
 export const statusAsOf = (moment: string): string => `
     case when v.kind = 'withdrawn' then 'withdrawn' else coalesce((
-      select case when r.outcome is null then 'void' else 'resolved' end from resolutions r
+      select ${STATUS_BY} from resolutions r
        where r.outlook_id = o.id and r.recorded_at <= ${moment} order by r.number desc limit 1),
       'open') end`;
-/** The newest resolution of an outlook `o` that counts; null if there is none. */
+/** The newest resolution of an outlook `o` that counts; null if there is none, or it reopens the outlook. */
 const resolutionBy = (isSeen: string) => `
-    (select json_build_object('number', r.number, 'outcome', coalesce(r.outcome, 'void'),
-        'realisedReturn', r.realised_return, 'reason', r.reason,
-        'resolvedAt', (extract(epoch from r.recorded_at) * 1000)::float8)
+    (select case when not r.reopens then json_build_object(
+        'number', r.number, 'outcome', coalesce(r.outcome, 'void'),
+        'realisedReturn', realised_return_of(r),
+        'knownAt', (extract(epoch from r.known_at) * 1000)::float8, 'reason', r.reason,
+        'resolvedAt', (extract(epoch from r.recorded_at) * 1000)::float8) end
        from resolutions r where r.outlook_id = o.id and ${isSeen} order by r.number desc limit 1)`;
 
-/** Why a review of an outlook `o` was due at a given time, null if none was; `v` is its version at that time. */
+/**
+ * Why a review of an outlook `o` was due at a given time, null if none was; `v` is its version at that time. The function
+ * review_reasons_of() in Postgres gives the reasons of now.
+ */
 export const reasonsAsOf = (moment: string): string => `
-    (select array_agg(s.reason order by s.id) filter (where ${statusAsOf(moment)} = 'open') from (
+    case when ${statusAsOf(moment)} <> 'open' then (
+      select array[contradiction_reason(c.outcome, r.number, r.outcome)]
+        from (select * from resolutions n where n.outlook_id = o.id and n.recorded_at <= ${moment}
+               order by n.number desc limit 1) r
+        cross join lateral (
+          select n.outcome from resolution_contradictions n
+           where n.outlook_id = r.outlook_id and n.number = r.number and n.recorded_at <= ${moment}
+           order by n.recorded_at desc limit 1) c
+       where c.outcome is not null)
+    when o.horizon_ended_at <= ${moment} then array[awaiting_reason(o.horizon_to)]
+    else (select array_agg(s.reason order by s.id) from (
        select distinct on (n.key) n.id, n.reason, n.state from condition_changes n
         where n.outlook_id = o.id and n.recorded_at <= ${moment} order by n.key, n.id desc) s
       where s.state = 'triggered' and not exists (
-        select from condition_answers a where a.change_id = s.id and a.version <= v.version))`;
+        select from condition_answers a where a.change_id = s.id and a.version <= v.version)) end`;
 
 const READ_VERSIONS = {
   name: 'read-versions',
@@ -124,7 +140,9 @@ type VersionRow = EntryRow & {
   evidence: OutlookVersion['evidence'] | null;
   answers: OutlookVersion['answers'] | null;
   consensus: OutlookVersion['consensus'];
-  resolution: (Omit<Resolution, 'resolvedAt'> & { resolvedAt: number }) | null;
+  resolution:
+    | (Omit<Resolution, 'resolvedAt' | 'knownAt'> & { resolvedAt: number; knownAt: number | null })
+    | null;
   latest_version: number;
   framework_id: number;
   hash: string;
@@ -238,6 +256,7 @@ function versionOf(row: VersionRow, stored: StoredFramework | undefined): Outloo
     consensus: row.consensus,
     resolution: row.resolution && {
       ...row.resolution,
+      knownAt: row.resolution.knownAt === null ? null : new Date(row.resolution.knownAt),
       resolvedAt: new Date(row.resolution.resolvedAt),
     },
     latestVersion: row.latest_version,

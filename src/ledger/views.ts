@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { ViewKind } from '../domain/consensus.ts';
 import { DomainError } from '../domain/errors.ts';
-import type { OutlookVersion } from '../domain/outlook.ts';
+import { type OutlookVersion, requireRunning } from '../domain/outlook.ts';
 import {
   type Probabilities,
   probabilitiesOf,
@@ -38,7 +38,7 @@ function viewOf({ analyst, version, kind, rationale, recordedAt, ...points }: Vi
 /**
  * Records an analyst's view of an outlook as its next version. A view that repeats the current one changes nothing, so a
  * request may be sent again. Call it in a transaction.
- * @throws DomainError `outlook-not-found` or `outlook-closed`
+ * @throws DomainError `outlook-not-found`, `outlook-closed` or `horizon-ended`
  */
 export async function recordView(
   session: pg.PoolClient,
@@ -48,7 +48,7 @@ export async function recordView(
 ): Promise<{ view: View; isNew: boolean }> {
   const { author, probabilities, rationale } = held;
   const outlook = await lockOutlook(session, slug);
-  requireOpen(slug, outlook);
+  requireOpen(slug, outlook, clock());
   const before = await readOwnView(session, slug, author.id);
   const isSame =
     before?.kind === 'held' &&
@@ -62,7 +62,7 @@ export async function recordView(
 /**
  * Withdraws an analyst's view of an outlook: consensuses leave it out from now on. A view that is withdrawn already stays
  * as it is, so a request may be sent again. Call it in a transaction.
- * @throws DomainError `outlook-not-found`, `view-not-found` or `outlook-closed`
+ * @throws DomainError `outlook-not-found`, `view-not-found`, `outlook-closed` or `horizon-ended`
  */
 export async function withdrawView(
   session: pg.PoolClient,
@@ -74,7 +74,7 @@ export async function withdrawView(
   const before = await readOwnView(session, slug, author.id);
   if (!before) throw viewNotFound(slug, author.id);
   if (before.kind === 'withdrawn') return { view: before, isNew: false };
-  requireOpen(slug, outlook);
+  requireOpen(slug, outlook, clock());
   const { probabilities } = before;
   const next = { kind: 'withdrawn' as const, author, probabilities, rationale: null };
   return { view: await appendView(session, slug, outlook.id, before, next, clock()), isNew: true };
@@ -85,12 +85,14 @@ export function viewNotFound(slug: string, analystId: string): DomainError {
   return new DomainError('view-not-found', `The analyst ${analystId} has no view of "${slug}".`);
 }
 
-function requireOpen(slug: string, { status }: LockedOutlook): void {
-  if (status === 'open') return;
-  throw new DomainError(
-    'outlook-closed',
-    `"${slug}" is ${status}, so views of it can no longer change.`,
-  );
+function requireOpen(slug: string, { status, horizon }: LockedOutlook, now: Date): void {
+  if (status !== 'open') {
+    throw new DomainError(
+      'outlook-closed',
+      `"${slug}" is ${status}, so views of it can no longer change.`,
+    );
+  }
+  requireRunning({ slug, horizon }, now);
 }
 
 async function appendView(

@@ -10,6 +10,7 @@ import {
   sharesOf,
 } from '../charts/text.ts';
 import type { ClimatologyDocument } from '../api/climatology.ts';
+import { lastDayOf } from '../domain/horizon.ts';
 import { SCENARIO_NAMES, type ScenarioName } from '../domain/probabilities.ts';
 import type { outlook as outlookSchema } from '../api/schemas/outlooks.ts';
 import { Badge, Chart, Day, Moment, Prose, Section, Table, Text } from './parts.tsx';
@@ -23,7 +24,7 @@ export function Heading({ outlook }: { outlook: Outlook }): VNode {
     <div class="heading">
       <p class="overline">
         <Text>{instrument.name}</Text> ({instrument.symbol}) · <Day day={horizon.from} /> to{' '}
-        <Day day={horizon.to} /> · <Badge kind={status}>{status}</Badge>
+        <Day day={lastDayOf(horizon)} /> · <Badge kind={status}>{status}</Badge>
       </p>
       <h1 dir="auto">{outlook.title}</h1>
       <p>

@@ -1,6 +1,7 @@
 import type { VNode } from 'preact';
 import type { z } from 'zod';
 import { percent, SCENARIO_TITLES, sharesOf } from '../charts/text.ts';
+import { lastDayOf } from '../domain/horizon.ts';
 import { OUTLOOK_STATUSES } from '../domain/outlook.ts';
 import { SCENARIO_NAMES } from '../domain/probabilities.ts';
 import type { outlookSummary } from '../api/schemas/outlooks.ts';
@@ -83,7 +84,7 @@ function Entry({ item }: { item: Summary }): VNode {
     <li id={`outlook-${slug}`}>
       <article>
         <p class="overline">
-          {instrument.symbol} · <Day day={horizon.from} /> to <Day day={horizon.to} />{' '}
+          {instrument.symbol} · <Day day={horizon.from} /> to <Day day={lastDayOf(horizon)} />{' '}
           {status !== 'open' && <Badge kind={status}>{status}</Badge>}
           {review.due && <Badge kind="triggered">review due</Badge>}
         </p>

@@ -32,6 +32,8 @@ export type OutlookPageData = {
   etag: string | null;
   /** The time that the page shows; null for now. */
   asOf: string | null;
+  /** Whether the horizon is over now, so that the outlook takes no revision. */
+  isOver: boolean;
   /** A short digest of the charts' content, so that their URLs change with it; null if it never changes. */
   pictures: string | null;
   /** The day in the date picker. */
@@ -123,7 +125,7 @@ export function OutlookPage({ data }: { data: OutlookPageData }): VNode {
         <Endnotes outlook={outlook} />
         <FormatLinks slug={slug} version={outlook.version} />
       </Live>
-      {etag !== null && outlook.status === 'open' && (
+      {etag !== null && outlook.status === 'open' && !data.isOver && (
         <Revise
           outlook={outlook}
           etag={etag}

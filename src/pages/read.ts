@@ -39,7 +39,7 @@ export async function readOutlookPage(
   ledger: PageReadDeps,
   name: string,
   asked: Omit<z.output<typeof outlookPageQuery>, 'asOf'> & { asOf: Date | undefined },
-): Promise<Omit<OutlookPageData, 'day'>> {
+): Promise<Omit<OutlookPageData, 'day' | 'isOver'>> {
   const { pool, versions } = ledger;
   const { version, asOf, against, olderThan } = asked;
   const which = version === undefined ? (asOf ? { asOf } : 'newest') : { version };

@@ -2,6 +2,7 @@ import type { VersionReader } from '../ledger/versions.ts';
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type pg from 'pg';
 import { z } from 'zod';
+import { isOver } from '../domain/horizon.ts';
 import { problemFor } from '../http/errors.ts';
 import { ANY_SERIES, CLOSES_MAX_AGE, WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
 import { requirePast } from '../http/require-past.ts';
@@ -95,7 +96,11 @@ function outlookRoute(api: Api, ledger: PageDeps, place: Place): void {
       const tags = [name, ANY_SERIES];
       return ledger.cache.answer(request, reply, { tags }, async () => {
         const page = await readOutlookPage(ledger, name, { ...request.query, asOf });
-        const data = { ...page, day: asOf ? asOf.toISOString().slice(0, 10) : null };
+        const data = {
+          ...page,
+          day: asOf ? asOf.toISOString().slice(0, 10) : null,
+          isOver: isOver(page.outlook.horizon, now),
+        };
         const body = renderPageOf(headOf(data), place, <OutlookPage data={data} />);
         return { ...pageOf(body), maxAge: CLOSES_MAX_AGE };
       });

@@ -51,21 +51,12 @@ describe('refused', () => {
       },
     ],
     ['scenario=bear&maxProbability=1000', { maxProbability: 'must be between 0 and 1' }],
-    ...[
-      '',
-      'x',
-      '.5',
-      '0.',
-      '0x1',
-      ' 0.5',
-      '0,5',
-      '%2B0.5',
-      'NaN',
-      '0.3e',
-    ].map((text): [string, Record<string, string>] => [
-      `scenario=bear&minProbability=${text}`,
-      { minProbability: NUMBER },
-    ]),
+    ...['', 'x', '.5', '0.', '0x1', ' 0.5', '0,5', '%2B0.5', 'NaN', '0.3e'].map(
+      (text): [string, Record<string, string>] => [
+        `scenario=bear&minProbability=${text}`,
+        { minProbability: NUMBER },
+      ],
+    ),
     [
       'scenario=bear&minProbability=0.1&minProbability=0.2',
       { minProbability: 'must be given once' },

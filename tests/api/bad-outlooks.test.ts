@@ -121,7 +121,32 @@ const OUTLOOKS: Case[] = [
   [
     'a figure beyond all',
     { metrics: [{ ...metric, value: '§1e999' }] },
-    { '/metrics/0/value': 'must be a number, not Infinity' },
+    {
+      '/metrics/0/value':
+        '1e999 is beyond ±9007199254740991, up to which JSON numbers are exact: use a larger unit',
+    },
+  ],
+  [
+    'whole numbers that a double changes, or takes for 0',
+    {
+      metrics: [
+        { ...metric, value: '§-9007199254740993' },
+        { ...metric, value: '§1e-400' },
+        { ...metric, value: '§9007199254740992', source: null },
+      ],
+      figure: '§1e400',
+    },
+    {
+      '/figure':
+        'unknown property "figure"; allowed here: slug, instrument, horizon, probabilities, rationale, title, summary, methodology, disclaimer, scenarios, headwinds, drawdownLabels, invalidationConditions, risks, positioning, metrics, faqs, references',
+      '/metrics/0/value':
+        '-9007199254740993 is beyond ±9007199254740991, up to which JSON numbers are exact: use a larger unit',
+      '/metrics/1/value':
+        '1e-400 is too small for a JSON number, which would be 0: send 0 or use a smaller unit',
+      '/metrics/2/source': 'is required for a sourced metric',
+      '/metrics/2/value':
+        '9007199254740992 is beyond ±9007199254740991, up to which JSON numbers are exact: use a larger unit',
+    },
   ],
   [
     'a metric without its source',

@@ -1,6 +1,14 @@
+import type { LightMyRequestResponse } from 'fastify';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
-import { faultsOf, outlookBody, patchFramework, stored } from '../support/requests.ts';
+import {
+  createOutlook,
+  faultsOf,
+  outlookBody,
+  patchFramework,
+  send,
+  stored,
+} from '../support/requests.ts';
 
 // "What bad input gets", for probabilities: nothing is stored, and the response says how to fix it.
 
@@ -49,7 +57,14 @@ const PROBABILITIES: Case[] = [
     { bear: -0.1, base: 0.85, bull: 0.25 },
     { bear: 'must not be negative: a probability is between 0 and 1' },
   ],
-  ['a number beyond all', { ...good, bear: '§1e999' }, { bear: 'must be between 0 and 1' }],
+  [
+    'numbers that no double stands for',
+    { ...good, bear: '§1e999', bull: '§-1e-999' },
+    {
+      bear: '1e999 is beyond ±9007199254740991, up to which JSON numbers are exact: use a larger unit',
+      bull: '-1e-999 is too small for a JSON number, which would be 0: send 0 or use a smaller unit',
+    },
+  ],
   ['text', { ...good, bear: '0.35' }, { bear: 'must be a number without quotes, such as 0.35' }],
   ['"NaN"', { ...good, bear: 'NaN' }, { bear: 'must be a number without quotes, such as 0.35' }],
   ['null', { ...good, bear: null }, { bear: NUMBER }],
@@ -134,5 +149,36 @@ describe.each([
       ['/probabilities'],
     ]);
     expect(await stored(ledger)).toEqual(before);
+  });
+});
+
+test('probabilities may carry the noise of doubles, wherever they are sent', async () => {
+  const noisy = (bear: number, base: number) => ({ bear, base, bull: 1 - bear - base });
+  const sent = (answer: LightMyRequestResponse) => [
+    answer.statusCode,
+    answer.json<{ probabilities?: object }>().probabilities,
+  ];
+  const rationale = 'R';
+  const revised = await ledger.revise({ rationale, probabilities: noisy(0.55, 0.3) });
+  expect(sent(revised)).toEqual([201, { bear: 0.55, base: 0.3, bull: 0.15 }]);
+  const patched = await patchFramework(ledger, { rationale, probabilities: noisy(0.7, 0.2) });
+  expect(sent(patched)).toEqual([201, { bear: 0.7, base: 0.2, bull: 0.1 }]);
+  const body = { slug: 'noisy', probabilities: { ...noisy(0.9, 0.1), bear: 0.9000000000000001 } };
+  const created = await createOutlook(ledger, body);
+  expect(sent(created)).toEqual([201, { bear: 0.9, base: 0.1, bull: 0 }]);
+  const view = { rationale, probabilities: { bear: 1.0000000000000002, base: -2.7e-17, bull: 0 } };
+  const held = await send(ledger, 'PUT', '/v1/outlooks/noisy/views/me', view);
+  expect(sent(held)).toEqual([201, { bear: 1, base: 0, bull: 0 }]);
+
+  const bound = 1 - 0.8 - 0.1; // 0.09999999999999995, below the bull of the sample
+  const list = await ledger.call({
+    url: `/v1/outlooks?scenario=bull&minProbability=${bound}&maxProbability=${1 - 0.9}`,
+  });
+  expect(list.json<{ items: { slug: string }[] }>().items).toMatchObject([
+    { probabilities: { bull: 0.1 } },
+  ]);
+  const url = `/v1/outlooks/noisy/scores?reference=0.55,0.45,${1 - 0.55 - 0.45}`;
+  expect((await ledger.call({ url })).json()).toMatchObject({
+    reference: { probabilities: { bear: 0.55, base: 0.45, bull: 0 } },
   });
 });

@@ -113,10 +113,11 @@ test('both hashes follow from the representations, over revisions of every kind'
     { headwinds: [headwind('b', 2), headwind('a', 1)] },
     { headwinds: [], faqs: null, references: [] },
     { scenarios: bands },
+    { scenarios: { bear: { centralReturn: -0.2, returnBand: { min: -0.5 } } } },
     { scenarios: { bear: { directionComment: null }, bull: { direction: 'sideways' } } },
     { positioning: [{ investorType: 'T', approach: 'A' }], probabilities: point(1) },
     {
-      metrics: [1e21, 1e-7, 0.1 + 0.2].map((value) => ({
+      metrics: [2 ** 53 - 1, 1e-7, 0.1 + 0.2].map((value) => ({
         name: 'N',
         value,
         provenance: 'editorial',

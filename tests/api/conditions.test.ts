@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { expireConditions } from '../../src/ledger/expire-conditions.ts';
+import { endHorizons } from '../../src/ledger/end-horizons.ts';
 import type { Rule } from '../../src/domain/condition-rules.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, faultsOf, outlookBody, patchFramework, send } from '../support/requests.ts';
@@ -159,6 +159,7 @@ describe('a rule', () => {
       operator: 'crossesAbove',
       threshold: 5,
       forObservations: 1,
+      judgedOn: null,
     };
     await withRule(rule);
     expect(await view('', 'ruled')).toMatchObject({
@@ -539,23 +540,27 @@ describe('at the end of the horizon', () => {
   test('untriggered conditions expire, once, on whichever instance', async () => {
     await trigger();
     const day = (text: string) => new Date(`${text}T00:00:00Z`);
-    expect(await expireConditions(ledger.pool, day('2027-03-30'))).toEqual([]);
+    expect(await endHorizons(ledger.pool, day('2027-03-30'))).toEqual([]);
     const all = await Promise.all(
-      Array.from({ length: 8 }, () => expireConditions(ledger.pool, day('2027-03-31'))),
+      Array.from({ length: 8 }, () => endHorizons(ledger.pool, day('2027-03-31'))),
     );
     expect(all.flat()).toEqual([SLUG]);
     const { states, review } = await view();
     expect(states.filter((state) => state.endsWith(' expired'))).toHaveLength(9);
     expect(states).toContain('rate-relief triggered');
-    expect(review).toEqual({ due: true, reasons: [REASON] });
+    expect(review).toEqual({
+      due: true,
+      reasons: ['The horizon ended on 2027-03-30; record the outcome.'],
+    });
     expect((await conditionOf('refinancing-stress')).changes).toMatchObject([
       {
         state: 'expired',
         cause: 'horizon',
-        reason: '"refinancing-stress" was not triggered by 2027-03-31, the end of the horizon.',
+        reason:
+          '"refinancing-stress" was not triggered by 2027-03-30, the last day of the horizon.',
       },
     ]);
-    expect(await expireConditions(ledger.pool, day('2027-04-01'))).toEqual([]);
+    expect(await endHorizons(ledger.pool, day('2027-04-01'))).toEqual([]);
     // No observation triggers an expired condition.
     ledger.clock.now = day('2027-04-02');
     await observe(
@@ -593,7 +598,13 @@ test('the next read shows what was written here, whatever was cached', async () 
 });
 
 describe('rules and observations that arrive at the same time', () => {
-  const rule: Rule = { series: YIELD, operator: 'lt', threshold: 5, forObservations: 1 };
+  const rule: Rule = {
+    series: YIELD,
+    operator: 'lt',
+    threshold: 5,
+    forObservations: 1,
+    judgedOn: null,
+  };
 
   test('take turns: neither misses the other', async () => {
     for (let turn = 0; turn < 8; turn += 1) {

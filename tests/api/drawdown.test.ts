@@ -24,10 +24,14 @@ const LABELS = [
 
 let symbols = 0;
 /** An outlook of its own on an instrument of its own, whose closes start before its horizon. */
-async function prepare({ closes = true } = {}): Promise<{ slug: string; series: string }> {
+async function prepare({ closes = true, monthly = false } = {}): Promise<{
+  slug: string;
+  series: string;
+}> {
   const n = (symbols += 1);
   const [slug, series, symbol] = [`outlook-${n}`, `closes-${n}`, `I${n}`];
-  const body = { key: series, name: 'N', unit: 'points', frequency: 'daily', source: 'S' };
+  const period = monthly ? { frequency: 'monthly', dated: 'start' } : { frequency: 'daily' };
+  const body = { key: series, name: 'N', unit: 'points', source: 'S', ...period };
   await send(ledger, 'POST', '/v1/series', body, { as: 'feed' });
   const instrument = { symbol, name: 'N', kind: 'index', closes: closes ? series : null };
   expect((await send(ledger, 'POST', '/v1/instruments', instrument)).statusCode).toBe(201);
@@ -36,7 +40,7 @@ async function prepare({ closes = true } = {}): Promise<{ slug: string; series: 
   return { slug, series };
 }
 
-async function observe(series: string, closes: Record<string, number>): Promise<void> {
+async function observe(series: string, closes: Record<string, number | null>): Promise<void> {
   ledger.clock.now = new Date(ledger.clock.now.getTime() + 1000);
   const observations = Object.entries(closes).map(([date, value]) => ({ date, value }));
   const url = `/v1/series/${series}/observations`;
@@ -66,12 +70,14 @@ async function labelEvents(slug: string): Promise<unknown[]> {
 describe('a drawdown', () => {
   test('is computed from the closes since the horizon began, and named by the outlook', async () => {
     const { slug, series } = await prepare();
-    await observe(series, { '2026-03-30': 500, '2026-04-01': 100, '2026-04-06': 120 });
+    // The first close is eleven days old when the horizon begins: too old for a return, and for a drawdown.
+    await observe(series, { '2026-03-20': 500, '2026-04-01': 100, '2026-04-06': 120 });
     await observe(series, { '2026-04-09': 90, '2026-04-10': 96, '2026-04-20': 102 });
     expect(await read(slug)).toEqual({
       instrument: { symbol: expect.any(String), name: 'N' },
       series,
       since: '2026-03-31',
+      base: null,
       last: { date: '2026-04-20', value: 102 },
       peak: { date: '2026-04-06', value: 120 },
       depth: 0.15,
@@ -91,13 +97,75 @@ describe('a drawdown', () => {
     });
     expect(await read(slug, 'since=2026-01-01')).toMatchObject({
       since: '2026-01-01',
-      peak: { date: '2026-03-30', value: 500 },
+      peak: { date: '2026-03-20', value: 500 },
       label: { key: 'bear-market' },
     });
     expect(await read(slug, 'since=2026-04-20')).toMatchObject({
       depth: 0,
       label: null,
       current: null,
+    });
+  });
+
+  test('counts from the close before the horizon, as the return does', async () => {
+    const { slug, series } = await prepare();
+    await observe(series, { '2026-03-27': 90, '2026-03-30': 100 });
+    await observe(series, { '2026-04-01': 80, '2026-04-02': 80 });
+    // By hand: 1 − 80 / 100, as the return from the same close is −20 %.
+    expect(await read(slug)).toMatchObject({
+      since: '2026-03-31',
+      base: { date: '2026-03-30', value: 100 },
+      peak: { date: '2026-03-30', value: 100 },
+      depth: 0.2,
+      label: { key: 'bear-market' },
+      current: { peakDate: '2026-03-30', troughDate: '2026-04-01', daysUnderWater: 3 },
+    });
+    expect(await read(slug, 'since=2026-03-31')).toMatchObject({ base: null, depth: 0 });
+    expect(await labelEvents(slug)).toEqual([
+      { label: 'bear-market', previous: null, depth: 0.2, day: '2026-04-02' },
+    ]);
+    const chart = await ledger.call({ url: `/v1/outlooks/${slug}/chart.svg?kind=drawdown` });
+    expect(chart.body).toMatch(/20.{0,12}%.{0,12}below 100/);
+    const then = ledger.clock.now.toISOString();
+    await observe(series, { '2026-03-30': 80 });
+    expect(await read(slug)).toMatchObject({ base: { value: 80 }, depth: 0, label: null });
+    expect(await read(slug, `asOf=${then}`)).toMatchObject({ base: { value: 100 }, depth: 0.2 });
+  });
+
+  test('by speed counts from the close before the horizon, too', async () => {
+    const { slug, series } = await prepare();
+    await observe(series, { '2026-03-30': 100, '2026-03-31': 70 });
+    expect((await read(slug)).label?.key).toBe('crash');
+  });
+
+  test('leaves retracted closes out, and has no label without a close', async () => {
+    const { slug, series } = await prepare();
+    await observe(series, { '2026-04-01': 100, '2026-04-02': 70 });
+    expect((await read(slug)).label?.key).toBe('crash');
+    await observe(series, { '2026-04-02': null });
+    expect(await read(slug)).toMatchObject({ last: { date: '2026-04-01' }, depth: 0, label: null });
+    await observe(series, { '2026-04-02': 80 });
+    await observe(series, { '2026-04-01': null, '2026-04-02': null });
+    expect(await read(slug)).toMatchObject({ last: null, label: null });
+    expect((await labelEvents(slug)).at(-1)).toEqual({
+      label: null,
+      previous: 'bear-market',
+      depth: 0,
+      day: '2026-04-02',
+    });
+  });
+
+  test('of closes that are dated by the start of their month counts from their last day', async () => {
+    const { slug, series } = await prepare({ monthly: true });
+    await observe(series, { '2026-02-01': 100, '2026-03-01': 80, '2026-04-01': 90 });
+    expect(await read(slug)).toMatchObject({
+      base: { date: '2026-02-28', value: 100 },
+      last: { date: '2026-04-30', value: 90 },
+      deepest: { troughDate: '2026-03-31' },
+    });
+    expect(await read(slug, `asOf=${ledger.clock.now.toISOString()}`)).toMatchObject({
+      base: { date: '2026-02-28', value: 100 },
+      deepest: { troughDate: '2026-03-31', depth: 0.2 },
     });
   });
 
@@ -117,6 +185,14 @@ describe('a drawdown', () => {
     expect(await peaks('minDepth=0.05')).toEqual(['2026-04-01', '2026-04-03']);
     expect(await peaks('minDepth=0.01')).toEqual(['2026-04-01', '2026-04-03', '2026-04-08']);
     expect(await peaks('minDepth=1')).toEqual([]);
+  });
+
+  test('lists an episode of exactly the depth, as its label says', async () => {
+    const { slug, series } = await prepare();
+    await observe(series, { '2026-04-01': 33.3, '2026-04-02': 29.97 });
+    const found = await read(slug, 'minDepth=0.1');
+    expect(found).toMatchObject({ depth: 0.1, label: { key: 'correction' } });
+    expect(found.episodes).toMatchObject([{ peakDate: '2026-04-01', depth: 0.1 }]);
   });
 
   test('as of a given time uses the closes and labels known then', async () => {

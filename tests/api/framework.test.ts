@@ -129,7 +129,8 @@ describe('a merge patch', () => {
 describe('is refused, and nothing is stored,', () => {
   const deep = (open: string, close: string) => open.repeat(50_000) + close.repeat(50_000);
   const whole = (members: string) => `{"rationale":"Why.",${members}}`;
-  const SCENARIO = 'title, outcome, conditions, direction, directionComment, returnBand';
+  const SCENARIO =
+    'title, outcome, conditions, direction, directionComment, returnBand, centralReturn';
   test.for<[string, unknown, number, string, Record<string, string> | null]>([
     [
       'null of a required member',
@@ -137,6 +138,25 @@ describe('is refused, and nothing is stored,', () => {
       422,
       'invalid-request',
       { '/title': 'is required' },
+    ],
+    [
+      'numbers that a double cannot stand for, wherever they are',
+      whole(
+        '"title":null,"scenarios":{"bear":{"returnBand":{"max":-1e-400}}},"metrics":[{"name":"M","value":9007199254740993,"provenance":"editorial"}]',
+      ),
+      422,
+      'invalid-request',
+      {
+        '/title': 'is required',
+        '/scenarios/bear/returnBand/max':
+          '-1e-400 is too small for a JSON number, which would be 0: send 0 or use a smaller unit',
+        '/scenarios/base/returnBand':
+          'is missing: give return bands for all three scenarios or for none',
+        '/scenarios/bull/returnBand':
+          'is missing: give return bands for all three scenarios or for none',
+        '/metrics/0/value':
+          '9007199254740993 is beyond ±9007199254740991, up to which JSON numbers are exact: use a larger unit',
+      },
     ],
     [
       'null of a scenario',

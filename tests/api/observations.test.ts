@@ -44,6 +44,7 @@ describe('observations', () => {
       series: key,
       added: 2,
       revised: 0,
+      retracted: 0,
       unchanged: 0,
       recordedAt: '2026-11-20T16:00:00.000Z',
     });
@@ -110,6 +111,62 @@ describe('observations', () => {
       expect((await record({ ...one, ...change })).json()).toMatchObject({ unchanged: 0 });
     }
     expect((await read('vintages=all')).items).toHaveLength(3);
+  });
+
+  test('may be retracted: the day has no value from then on, and the vintages stay', async () => {
+    await record({ date: '2026-11-17', value: 4.6 }, { date: '2026-11-18', value: 4.7 });
+    wait(60_000);
+    const retraction = { date: '2026-11-18', value: null, note: 'A holiday.' };
+    const sent = await record(retraction, { date: '2026-11-19', value: 4.8 });
+    expect(sent.statusCode, sent.body).toBe(200);
+    const counts = { added: 1, revised: 0, retracted: 1, unchanged: 0 };
+    expect(sent.json()).toMatchObject({ ...counts, recordedAt: '2026-11-20T16:01:00.000Z' });
+    expect(pairs(await read())).toEqual([
+      ['2026-11-17', 4.6],
+      ['2026-11-19', 4.8],
+    ]);
+    expect(pairs(await read('asOf=2026-11-20T16:00:59Z'))).toEqual([
+      ['2026-11-17', 4.6],
+      ['2026-11-18', 4.7],
+    ]);
+    expect(pairs(await read('asOf=2026-11-20T16:01:00Z'))).toHaveLength(2);
+    expect((await read('vintages=all')).items.slice(1, 3)).toMatchObject([
+      { date: '2026-11-18', value: 4.7, supersededAt: '2026-11-20T16:01:00.000Z' },
+      { date: '2026-11-18', value: null, note: 'A holiday.', supersededAt: null },
+    ]);
+    const exported = await ledger.call({
+      url: `/v1/series/${key}/observations?vintages=all&format=csv`,
+    });
+    expect(exported.body).toContain('\r\n2026-11-18,,sourced,A holiday.,');
+
+    const again = await record(retraction);
+    expect(again.json()).toMatchObject({ retracted: 0, unchanged: 1, recordedAt: null });
+    wait(60_000);
+    const restored = await record({ date: '2026-11-18', value: 4.7 });
+    expect(restored.json()).toMatchObject({ added: 0, revised: 1, retracted: 0 });
+    expect(pairs(await read())).toHaveLength(3);
+  });
+
+  test('that never were cannot be retracted', async () => {
+    await record({ date: '2026-11-17', value: 4.6 });
+    const before = await stored(ledger);
+    const refused = await record(
+      { date: '2026-11-16', value: null },
+      { date: '2026-11-17', value: null },
+      { date: '2026-11-18', value: null },
+    );
+    expect(refused.statusCode).toBe(422);
+    const fault = (day: string) =>
+      `there is nothing to retract: ${key} has no observation of ${day}`;
+    expect(faultsOf(refused.json())).toEqual({
+      '/observations/0/value': fault('2026-11-16'),
+      '/observations/2/value': fault('2026-11-18'),
+    });
+    expect(await stored(ledger)).toEqual(before);
+    // Nor does PostgreSQL take a retraction of nothing.
+    const statement = `insert into observations (series_id, date, recorded_at, provenance)
+      select id, '2026-11-16', now(), 'sourced' from series where key = $1`;
+    await expect(ledger.pool.query(statement, [key])).rejects.toThrow('observations_retraction');
   });
 
   test('of two writers at once become one vintage each day', async () => {
@@ -198,7 +255,10 @@ function dayAt(index: number): string {
 
 test('any batches, in any order and repeated, read back as they were known at each time', async () => {
   const batch = fc.uniqueArray(
-    fc.record({ day: fc.integer({ min: 0, max: 5 }), value: fc.constantFrom(1, 2, -0.5, 1e300) }),
+    fc.record({
+      day: fc.integer({ min: 0, max: 5 }),
+      value: fc.constantFrom(1, 2, -0.5, 2 ** 53 - 1, null),
+    }),
     { selector: ({ day }) => day, minLength: 1, maxLength: 6 },
   );
   let run = 0;
@@ -207,24 +267,31 @@ test('any batches, in any order and repeated, read back as they were known at ea
       key = `any-${(run += 1)}`;
       const series = { key, name: 'N', unit: 'percent', frequency: 'daily', source: 'S' };
       await send(ledger, 'POST', '/v1/series', series, { as: 'feed' });
-      const known = new Map<string, number>();
-      const moments: { asOf: string; expected: [string, number][] }[] = [];
+      const known = new Map<string, number | null>();
+      const moments: { asOf: string; expected: [string, number | null][] }[] = [];
       for (const sent of batches) {
         wait(10);
-        const observations = sent.map(({ day, value }) => ({ date: dayAt(day), value }));
+        const observations = sent
+          .map(({ day, value }) => ({ date: dayAt(day), value }))
+          .filter(({ date, value }) => value !== null || known.has(date));
+        if (observations.length === 0) continue;
         const fresh = observations.filter(({ date, value }) => known.get(date) !== value);
+        const retracted = fresh.filter(({ value }) => value === null).length;
         const added = fresh.filter(({ date }) => !known.has(date)).length;
         for (const { date, value } of observations) known.set(date, value);
         const answer = await record(...observations);
         expect(answer.json()).toMatchObject({
           added,
-          revised: fresh.length - added,
+          revised: fresh.length - added - retracted,
+          retracted,
           unchanged: observations.length - fresh.length,
         });
-        const expected = [...known].toSorted(([a], [b]) => (a < b ? -1 : 1));
+        const expected = [...known]
+          .filter(([, value]) => value !== null)
+          .toSorted(([a], [b]) => (a < b ? -1 : 1));
         moments.push({ asOf: ledger.clock.now.toISOString(), expected });
       }
-      expect(pairs(await read())).toEqual(moments.at(-1)?.expected);
+      expect(pairs(await read())).toEqual(moments.at(-1)?.expected ?? []);
       for (const { asOf, expected } of moments) {
         expect(pairs(await read(`asOf=${asOf}`))).toEqual(expected);
       }
@@ -264,21 +331,26 @@ describe('observations in CSV', () => {
     ['a header alone', 'date,value\n', { '/observations': 'must have at least 1 entry' }],
     [
       'faults by line and column, all at once',
-      'date,value\n2026-02-30,1\n2026-11-17,"1,234.5"\n2026-11-18,.\n2026-11-19, 4\n2026-11-19,1e999\n2026-11-20\n',
+      'date,value\n2026-02-30,1\n2026-11-17,"1,234.5"\n2026-11-18,.\n2026-11-19, 4\n2026-11-19,1e999\n2026-11-20\n2026-11-21,9007199254740993\n2026-11-22,-1e-400\n2026-11-23,0.0e-999\n',
       {
         '/observations/0/date': 'line 2, column date: must be a valid date, such as 2026-03-31',
         '/observations/1/value':
           'line 3, column value: "1,234.5" is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value',
         '/observations/2/value':
-          'line 4, column value: "." is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value',
+          'line 4, column value: "." is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value; to retract a value, send {"date": …, "value": null} as JSON',
         '/observations/3/value':
           'line 5, column value: " 4" is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value',
         '/observations/4/date':
           'line 6, column date: repeats the date of line 5: send each day once',
-        '/observations/4/value': 'line 6, column value: must be a finite number, such as 2793.3',
+        '/observations/4/value':
+          'line 6, column value: 1e999 is beyond ±9007199254740991, up to which JSON numbers are exact: use a larger unit',
+        '/observations/6/value':
+          'line 8, column value: 9007199254740993 is beyond ±9007199254740991, up to which JSON numbers are exact: use a larger unit',
+        '/observations/7/value':
+          'line 9, column value: -1e-400 is too small for a JSON number, which would be 0: send 0 or use a smaller unit',
         '/observations/5': 'line 7: has 1 columns, but the header has 2',
         '/observations/5/value':
-          'line 7, column value: "" is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value',
+          'line 7, column value: "" is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value; to retract a value, send {"date": …, "value": null} as JSON',
       },
     ],
     [
@@ -327,7 +399,7 @@ test.for<[string, unknown, Record<string, string>]>([
     {
       observations: [
         { date: '2026-11-17', value: 1 },
-        { date: '2026-11-18', value: null },
+        { date: '2026-11-18', value: true },
         { date: '2026-11-17', value: 2 },
       ],
     },
@@ -354,11 +426,24 @@ test.for<[string, unknown, Record<string, string>]>([
   expect(await stored(ledger)).toEqual(before);
 });
 
-test('a number too large for any is refused as it is written', async () => {
-  const text = '{"observations":[{"date":"2026-11-17","value":1e999}]}';
-  expect(faultsOf((await post(text)).json())).toEqual({
-    '/observations/0/value': 'must be a finite number, such as 2793.3',
+test('a number that a double cannot stand for is refused as it is written, with all other faults', async () => {
+  const rows = ['1e999', '9007199254740993', '-1e-400', '"1"', '9007199254740991', '0e-400'];
+  const text = `{"observations":[${rows
+    .map((value, index) => `{"date":"${dayAt(index)}","value":${value}}`)
+    .join()}]}`;
+  const before = await stored(ledger);
+  const refused = await post(text);
+  expect(refused.json()).toMatchObject({ type: '/problems/invalid-request', status: 422 });
+  expect(faultsOf(refused.json())).toEqual({
+    '/observations/0/value':
+      '1e999 is beyond ±9007199254740991, up to which JSON numbers are exact: use a larger unit',
+    '/observations/1/value':
+      '9007199254740993 is beyond ±9007199254740991, up to which JSON numbers are exact: use a larger unit',
+    '/observations/2/value':
+      '-1e-400 is too small for a JSON number, which would be 0: send 0 or use a smaller unit',
+    '/observations/3/value': 'must be a number without quotes, such as 2793.3',
   });
+  expect(await stored(ledger)).toEqual(before);
 });
 
 test('a body may be larger than others, and has a limit', async () => {
@@ -381,6 +466,7 @@ describe('series', () => {
       name: 'N',
       unit: 'percent',
       frequency: 'daily',
+      dated: 'end',
       source: 'S',
     });
     const taken = await send(ledger, 'POST', '/v1/series', described.json(), { as: 'feed' });

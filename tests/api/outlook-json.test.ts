@@ -42,7 +42,14 @@ const versions: fc.Arbitrary<OutlookVersion> = fc
         }
       : null,
     resolution: given.isResolved
-      ? { number: 1, outcome: 'bear', realisedReturn: -0.2, reason: null, resolvedAt: new Date(0) }
+      ? {
+          number: 1,
+          outcome: 'bear',
+          realisedReturn: -0.2,
+          knownAt: new Date(0),
+          reason: null,
+          resolvedAt: new Date(0),
+        }
       : null,
     latestVersion: 3,
     version: given.version,

@@ -95,7 +95,7 @@ describe('the response to a creation has the bytes and the ETag of the next read
     [
       'numbers at the edge',
       {
-        metrics: [1e21, -0, 5e-324, 1.7976931348623157e308, 0.1 + 0.2].map((value) => ({
+        metrics: [2 ** 53 - 1, 1 - 2 ** 53, -0, 5e-324, 2 ** 52 - 0.5, 0.1 + 0.2].map((value) => ({
           name: 'N',
           value,
           provenance: 'editorial',

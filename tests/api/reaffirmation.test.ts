@@ -153,9 +153,12 @@ test.each([
 
 test('the chain of a ledger with reaffirmations and withdrawn views verifies', async () => {
   const url = `/v1/outlooks/${SLUG}`;
-  await send(ledger, 'POST', `${url}/revisions`, { reaffirm: true, rationale });
   const probabilities = { bear: 0.4, base: 0.4, bull: 0.2 };
-  await send(ledger, 'PUT', `${url}/views/me`, { probabilities, rationale });
-  await ledger.call({ method: 'DELETE', url: `${url}/views/me`, as: 'analyst' });
+  const answers = [
+    await send(ledger, 'POST', `${url}/revisions`, { reaffirm: true, rationale }),
+    await send(ledger, 'PUT', `${url}/views/me`, { probabilities, rationale }),
+    await ledger.call({ method: 'DELETE', url: `${url}/views/me`, as: 'analyst' }),
+  ];
+  expect(answers.map(({ statusCode }) => statusCode)).toEqual([201, 201, 200]);
   expect((await verifyLedger(ledger.pool)).faults).toEqual([]);
 });

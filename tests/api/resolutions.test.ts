@@ -86,18 +86,22 @@ describe('a resolution', () => {
       resolution: {
         number: 1,
         outcome: 'bear',
-        realisedReturn: 0.7 - 1,
+        realisedReturn: -0.3,
+        decidedBy: 'closes',
+        // The start of the day after the last close, which was recorded later.
+        knownAt: '2027-03-31T00:00:00.000Z',
         reason: null,
         closes: {
           start: { date: '2026-03-30', value: 100 },
           end: { date: '2027-03-30', value: 70 },
-          value: 0.7 - 1,
+          value: -0.3,
         },
         evidence: [],
         resolvedBy: { id: expect.any(String), name: 'analyst desk' },
         resolvedAt: OVER.toISOString(),
         supersededAt: null,
       },
+      contradiction: null,
       superseded: [],
     });
     const again = await read('/resolution');
@@ -167,7 +171,13 @@ describe('a resolution', () => {
       { kind: 'outlook.state.changed', data: { status: 'void', reviewReasons: [] } },
       {
         kind: 'outlook.resolved',
-        data: { number: 1, outcome: 'void', realisedReturn: null, reason: 'The index ended.' },
+        data: {
+          number: 1,
+          outcome: 'void',
+          realisedReturn: null,
+          knownAt: null,
+          reason: 'The index ended.',
+        },
       },
     ]);
   });
@@ -212,12 +222,12 @@ describe('is refused', () => {
     expect(problem).toMatchObject({
       type: '/problems/outcome-contradicted',
       status: 422,
-      closes: { start: { value: 100 }, end: { value: 70 }, value: 0.7 - 1 },
+      closes: { start: { value: 100 }, end: { value: 70 }, value: -0.3 },
     });
     expect(Object.keys(faultsOf(problem))).toEqual(['/outcome']);
     const taken = await resolve({ outcome: 'bull', reason: 'A special dividend made up for it.' });
     expect(taken.json()).toMatchObject({
-      resolution: { outcome: 'bull', closes: { value: 0.7 - 1 } },
+      resolution: { outcome: 'bull', closes: { value: -0.3 } },
     });
   });
 

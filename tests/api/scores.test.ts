@@ -148,17 +148,21 @@ describe('the scores', () => {
     at(3);
     await resolve('bear');
     const { outlook } = await scores();
-    expect(outlook).toMatchObject({ coverage: near(0.3), mean: { brier: near(0.755) } });
+    expect(outlook).toMatchObject({
+      coverage: near(0.3),
+      attainableCoverage: near(0.3),
+      mean: { brier: near(0.755) },
+    });
   });
 
   test('of an outlook that had no version within its horizon are null', async () => {
-    at(11);
     await create();
-    at(12);
+    at(-1);
     await resolve('bear');
     const { outlook, versions } = await scores();
     expect(outlook).toMatchObject({
       coverage: 0,
+      attainableCoverage: 0,
       mean: { brier: null },
       missing: expect.arrayContaining([
         { pointer: '/mean/brier', reason: 'no version was current during the horizon' },

@@ -396,7 +396,7 @@ describe('a record', () => {
     await resolve('void', { supersedes: 2 });
     expect(await of(symbol)).toMatchObject({ n: 0, counts: { void: 1, resolved: 0 } });
     at(14);
-    await create({}, symbol);
+    await create({ horizon: { from: '2026-12-10', to: '2026-12-20' } }, symbol);
     expect(await read()).toEqual(before);
     expect(await of(symbol, 'asOf=2026-12-13T12:00:00Z')).toMatchObject({
       n: 1,

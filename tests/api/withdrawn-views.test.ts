@@ -139,6 +139,20 @@ describe('a withdrawn view', () => {
     expect(await listed()).toEqual(['Ada']);
   });
 
+  test('stays as it is once the horizon is over', async () => {
+    await hold('Ada', 0.4, 0.4, 0.2);
+    await hold('Ben', 0.2, 0.6, 0.2);
+    const left = await withdraw('Ben');
+    ledger.clock.now = new Date('2027-03-31T00:00:00.000Z');
+    expect((await withdraw('Ada')).json()).toMatchObject({
+      type: '/problems/horizon-ended',
+      status: 409,
+    });
+    expect(await listed()).toEqual(['Ada']);
+    const again = await withdraw('Ben');
+    expect([again.statusCode, again.body]).toEqual([200, left.body]);
+  });
+
   test('is recorded in the audit trail', async () => {
     await hold('Ada', 0.4, 0.4, 0.2);
     await withdraw('Ada');

@@ -66,19 +66,23 @@ describe('outlook observations import', () => {
         '2026-11-05,4.1',
         '2026-11-02,4.2,sourced,',
         'yesterday,1e999,sourced,',
+        '2026-11-06,9007199254740993,sourced,',
+        '2026-11-07,1e-400,sourced,',
       ].join('\r\n'),
     );
     expect([code, stdout]).toEqual([2, '']);
-    expect(stderr.split('\n').slice(1, 8)).toEqual([
+    expect(stderr.split('\n').slice(1, 10)).toEqual([
       '  line 5, column date: "2026-11-31" is not a date like 2026-11-20',
       '  line 6, column value: "four" is not a number like 2793.3; leave out days without a value',
       '  line 7, column value: "" is not a number like 2793.3; leave out days without a value',
       '  line 8: 2 columns, but the header has 4',
       '  line 9, column date: 2026-11-02 is already on line 3',
       '  line 10, column date: "yesterday" is not a date like 2026-11-20',
-      '  line 10, column value: "1e999" is not a number like 2793.3; leave out days without a value',
+      '  line 10, column value: "1e999" is beyond ±9007199254740991, up to which numbers are exact; use a larger unit',
+      '  line 11, column value: "9007199254740993" is beyond ±9007199254740991, up to which numbers are exact; use a larger unit',
+      '  line 12, column value: "1e-400" is too small for a double, which would be 0; write 0 or use a smaller unit',
     ]);
-    expect(stderr).toContain('has 7 faults. Nothing was sent');
+    expect(stderr).toContain('has 9 faults. Nothing was sent');
     expect(await stored()).toBe(0);
     expect(proxy.writes).toEqual([]);
   });

@@ -2,15 +2,18 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   type Comparison,
-  comparisonsOf,
-  holds,
   evaluate,
+  type Figure,
+  figuresKey,
+  holds,
   type Known,
+  lookAt,
   type Operator,
   OPERATORS,
   type Rule,
   type Watched,
 } from '../../src/domain/condition-rules.ts';
+import { valuesOf } from '../../src/domain/review.ts';
 import { ruleFaults, unreachableFaults } from '../../src/domain/rule-faults.ts';
 import { mostObservations, type Observation } from '../../src/domain/series.ts';
 
@@ -22,8 +25,16 @@ const over = (operator: Operator, threshold: number, forObservations = 1): Compa
   operator,
   threshold,
   forObservations,
+  judgedOn: null,
 });
-const known = (series: Record<string, Observation[]>): Known => new Map(Object.entries(series));
+const known = (series: Record<string, Observation[]>): Known =>
+  new Map(
+    Object.entries(series).map(([key, observations]) => [
+      figuresKey({ series: key, judgedOn: null }),
+      observations.map((one): Figure => ({ ...one, from: one.date })),
+    ]),
+  );
+const holdsOn = (rule: Rule, by: Known, day: string) => holds(rule, lookAt(rule, by)(day));
 const LAST = dayAt(999);
 
 describe('a comparison', () => {
@@ -48,14 +59,14 @@ describe('a comparison', () => {
     ['that crosses below', over('crossesBelow', 3), [3, 2.9], true],
     ['that only touches', over('crossesBelow', 3), [3.1, 3], false],
   ])('%s', ([, comparison, values, isMet]) => {
-    expect(holds(comparison, known({ a: daily(...values) }), LAST)).toBe(isMet);
+    expect(holdsOn(comparison, known({ a: daily(...values) }), LAST)).toBe(isMet);
   });
 
   test('ignores everything after the day', () => {
     const series = known({ a: daily(1, 9) });
-    expect(holds(over('lt', 3), series, dayAt(0))).toBe(true);
-    expect(holds(over('lt', 3), series, dayAt(1))).toBe(false);
-    expect(holds(over('lt', 3), series, '2025-12-31')).toBe(false);
+    expect(holdsOn(over('lt', 3), series, dayAt(0))).toBe(true);
+    expect(holdsOn(over('lt', 3), series, dayAt(1))).toBe(false);
+    expect(holdsOn(over('lt', 3), series, '2025-12-31')).toBe(false);
   });
 });
 
@@ -64,8 +75,8 @@ test('all holds if each does, any if one does, each with its own newest value', 
   const at = (a: number, b: number) =>
     known({ a: daily(a), b: [{ date: '2025-06-30', value: b }] });
   const outcomes = [at(1, 6), at(1, 5), at(3, 6), at(3, 5)].map((series) => [
-    holds({ all: rule }, series, LAST),
-    holds({ any: rule }, series, LAST),
+    holdsOn({ all: rule }, series, LAST),
+    holdsOn({ any: rule }, series, LAST),
   ]);
   expect(outcomes).toEqual([
     [true, true],
@@ -82,6 +93,7 @@ const comparison = fc.record<Comparison>({
   operator: fc.constantFrom(...OPERATORS),
   threshold: fc.constantFrom(2, 3, 4),
   forObservations: fc.integer({ min: 1, max: 3 }),
+  judgedOn: fc.constant(null),
 });
 const rules = fc.oneof<[fc.Arbitrary<Rule>, fc.Arbitrary<Rule>, fc.Arbitrary<Rule>]>(
   comparison,
@@ -104,40 +116,17 @@ const batch = fc.uniqueArray(fc.tuple(fc.integer({ min: 0, max: 14 }), value), {
   maxLength: 6,
 });
 const watched = fc.oneof<[fc.Arbitrary<Watched>, fc.Arbitrary<Watched>]>(
-  fc.constant({ state: 'untriggered' }),
-  fc.record({
-    state: fc.constant('triggered' as const),
-    day: fc.option(fc.integer({ min: 0, max: 14 }).map(dayAt), { nil: null }),
-    isAnswered: fc.boolean(),
-  }),
+  fc.constant({ state: 'untriggered', settled: null }),
+  fc
+    .record({
+      state: fc.constant('triggered' as const),
+      day: fc.option(fc.integer({ min: 0, max: 14 }).map(dayAt), { nil: null }),
+      isAnswered: fc.boolean(),
+      settled: fc.constant(null),
+    })
+    .map((one) => ({ ...one, settled: one.isAnswered ? one.day : null })),
 );
 
-/** As of a day, by its definition and by nothing but filters. */
-function naivelyHolds(rule: Rule, by: Known, day: string): boolean {
-  const isMet = ({ series: key, operator, threshold, forObservations: n }: Comparison) => {
-    const seen = (by.get(key) ?? []).filter(({ date }) => date <= day).map((one) => one.value);
-    const newest = seen.slice(-n);
-    const before = seen.slice(0, -n).at(-1);
-    if (newest.length < n) return false;
-    if (operator === 'crossesAbove') {
-      return newest.every((v) => v > threshold) && before !== undefined && before <= threshold;
-    }
-    if (operator === 'crossesBelow') {
-      return newest.every((v) => v < threshold) && before !== undefined && before >= threshold;
-    }
-    const compare = {
-      lt: (v: number) => v < threshold,
-      lte: (v: number) => v <= threshold,
-      gt: (v: number) => v > threshold,
-      gte: (v: number) => v >= threshold,
-    }[operator];
-    return newest.every(compare);
-  };
-  return 'any' in rule ? rule.any.some(isMet) : comparisonsOf(rule).every(isMet);
-}
-
-/** Some days before it and some after. */
-const HORIZON = { from: dayAt(2), to: dayAt(12) };
 const ALWAYS = { from: '', to: LAST };
 
 const merged = (before: readonly Observation[], sent: readonly Observation[]): Observation[] =>
@@ -145,92 +134,7 @@ const merged = (before: readonly Observation[], sent: readonly Observation[]): O
     (a, b) => (a.date < b.date ? -1 : 1),
   );
 
-/** The days on which some window of the rule holds a changed observation, and the first after each. */
-function naivelyReached(
-  rule: Rule,
-  after: Known,
-  dates: readonly string[],
-  { from, to }: typeof HORIZON,
-) {
-  const own = (after.get('a') ?? []).map(({ date }) => date);
-  const all = comparisonsOf(rule).flatMap((one) => after.get(one.series) ?? []);
-  const every = [...new Set(all.map(({ date }) => date))].toSorted();
-  const isReached = (day: string) => {
-    const until = own.filter((date) => date <= day);
-    return comparisonsOf(rule).some(({ series: key, operator, forObservations }) => {
-      const reach = forObservations + (operator.startsWith('crosses') ? 1 : 0);
-      return key === 'a' && until.slice(-reach).some((date) => dates.includes(date));
-    });
-  };
-  const isJudged = every.map((day, index) => isReached(day) || isReached(every[index - 1] ?? ''));
-  return every.filter((day, index) => isJudged[index] && day >= from && day < to);
-}
-
-/**
- * Whether a rule holds by what is known now, and didn't, or not anew since the day before, or not on any day
- * of the horizon.
- */
-function naivelyComes(rule: Rule, before: Known, after: Known, day: string, from: string): boolean {
-  const all = comparisonsOf(rule).flatMap((one) => after.get(one.series) ?? []);
-  const days = all.map(({ date }) => date).filter((date) => date < day);
-  const previous = days.toSorted().at(-1) ?? '';
-  const [was, is] = [before, after].map((by) => ({
-    now: naivelyHolds(rule, by, day),
-    earlier: naivelyHolds(rule, by, previous),
-  }));
-  const isNew = comparisonsOf(rule).every(({ series: key }) =>
-    (before.get(key) ?? []).every(({ date }) => date !== day),
-  );
-  const isFirst = previous < from && isNew;
-  return Boolean(is?.now && (!was?.now || isFirst || (was.earlier && !is.earlier)));
-}
-
 describe('evaluation', () => {
-  test('follows the definition, day by day, from any state', () => {
-    fc.assert(
-      fc.property(rules, series, series, batch, watched, (rule, a, b, sent, state) => {
-        const brought = sent.map(([day, one]) => ({ date: dayAt(day), value: one }));
-        const dates = brought.map(({ date }) => date);
-        const [before, after] = [known({ a, b }), known({ a: merged(a, brought), b })];
-        const reached = naivelyReached(rule, after, dates, HORIZON);
-        const expected: [string, string][] = [];
-        let now: Watched = state;
-        const become = (next: 'triggered' | 'untriggered', day: string) => {
-          expected.push([next, day]);
-          now = next === 'triggered' ? { state: next, day, isAnswered: false } : { state: next };
-        };
-        const standing = state.state === 'triggered' ? state.day : null;
-        if (
-          standing !== null &&
-          reached.includes(standing) &&
-          !naivelyHolds(rule, after, standing)
-        ) {
-          become('untriggered', standing);
-        }
-        for (const day of reached) {
-          const current: Watched = now;
-          if (current.state === 'untriggered') {
-            if (naivelyComes(rule, before, after, day, HORIZON.from)) become('triggered', day);
-          } else if (current.isAnswered && (current.day ?? '') < day) {
-            if (!naivelyHolds(rule, after, day)) become('untriggered', day);
-            else if (naivelyComes(rule, before, after, day, HORIZON.from)) {
-              const all = comparisonsOf(rule).flatMap((one) => after.get(one.series) ?? []);
-              const earlier = all.map(({ date }) => date).filter((date) => date < day);
-              become('untriggered', earlier.toSorted().at(-1) ?? day);
-              become('triggered', day);
-            }
-          }
-        }
-        const changed = { series: 'a', dates };
-        const judged = evaluate(rule, before, after, changed, state, HORIZON);
-        expect(judged.map((one) => [one.state, one.day])).toEqual(expected);
-        const states = [state.state, ...judged.map((one) => one.state)];
-        expect(states.some((one, index) => one === states[index + 1])).toBe(false);
-      }),
-      { numRuns: 2_000 },
-    );
-  });
-
   test('new days one by one or at once have the same result', () => {
     fc.assert(
       fc.property(
@@ -245,23 +149,23 @@ describe('evaluation', () => {
           const old = b.filter(({ date }) => date < (a[cut]?.date ?? LAST));
           const judged = (from: number, to: number, now: Watched) => {
             const [before, after] = [a.slice(0, from), a.slice(0, to)];
-            const changed = { series: 'a', dates: a.slice(from, to).map(({ date }) => date) };
-            return evaluate(
-              rule,
-              known({ a: before, b: old }),
-              known({ a: after, b: old }),
-              changed,
-              now,
-              ALWAYS,
-            );
+            const change = {
+              before: known({ a: before, b: old }),
+              after: known({ a: after, b: old }),
+              since: a[from]?.date ?? LAST,
+            };
+            return evaluate(rule, change, now, ALWAYS);
           };
           const atOnce = judged(cut, a.length, state);
           let now = state;
           const oneByOne = a.slice(cut).flatMap((_, index) => {
             const transitions = judged(cut + index, cut + index + 1, now);
             for (const { state: next, day } of transitions) {
+              const { settled } = now;
               now =
-                next === 'triggered' ? { state: next, day, isAnswered: false } : { state: next };
+                next === 'triggered'
+                  ? { state: next, day, isAnswered: false, settled }
+                  : { state: next, settled };
             }
             return transitions;
           });
@@ -280,10 +184,19 @@ describe('evaluation', () => {
         for (const sent of batches) {
           const brought = sent.map(([day, one]) => ({ date: dayAt(day), value: one }));
           const [before, after] = [known({ a, b }), known({ a: merged(a, brought), b })];
+          const old = a;
           a = merged(a, brought);
-          const came = a.some(({ date }) => naivelyComes(rule, before, after, date, ALWAYS.from));
-          const changed = { series: 'a', dates: brought.map(({ date }) => date) };
-          const judged = evaluate(rule, before, after, changed, { state: 'untriggered' }, ALWAYS);
+          const isHeld = (by: Known, index: number, days: Observation[]) =>
+            index >= 0 && holdsOn(rule, by, days[index]?.date ?? '');
+          const came = a.some(({ date }, index) => {
+            const earlier = old.findIndex((one) => one.date === date);
+            const isStart = isHeld(after, index, a) && !isHeld(after, index - 1, a);
+            const wasStart = isHeld(before, earlier, old) && !isHeld(before, earlier - 1, old);
+            const isNewlyHeld = earlier >= 0 && !isHeld(before, earlier, old);
+            return (isStart && !wasStart) || (isHeld(after, index, a) && isNewlyHeld);
+          });
+          const change = { before, after, since: '' };
+          const judged = evaluate(rule, change, { state: 'untriggered', settled: null }, ALWAYS);
           expect(judged.length > 0).toBe(came);
         }
       }),
@@ -293,11 +206,12 @@ describe('evaluation', () => {
 
   const LOW = over('lt', 3);
   const TWICE_LOW = over('lt', 3, 2);
-  const UNTRIGGERED: Watched = { state: 'untriggered' };
+  const UNTRIGGERED: Watched = { state: 'untriggered', settled: null };
   const triggeredOn = (index: number, isAnswered: boolean): Watched => ({
     state: 'triggered',
     day: dayAt(index),
     isAnswered,
+    settled: isAnswered ? dayAt(index) : null,
   });
   test.for<[string, Rule, number[], number[], Watched, [Watched['state'], number][]]>([
     ['triggers on the first day that holds', LOW, [5], [5, 2, 1], UNTRIGGERED, [['triggered', 1]]],
@@ -365,15 +279,9 @@ describe('evaluation', () => {
     const dates = after
       .filter(({ value }, index) => before[index]?.value !== value)
       .map(({ date }) => date);
-    const changed = { series: 'a', dates };
-    const judged = evaluate(
-      rule,
-      known({ a: before }),
-      known({ a: after }),
-      changed,
-      state,
-      ALWAYS,
-    );
+    const since = dates.toSorted()[0] ?? LAST;
+    const change = { before: known({ a: before }), after: known({ a: after }), since };
+    const judged = evaluate(rule, change, state, ALWAYS);
     expect(judged.map((one) => [one.state, one.day])).toEqual(
       expected.map(([next, index]) => [next, dayAt(index)]),
     );
@@ -381,12 +289,10 @@ describe('evaluation', () => {
 
   test('triggers on the first day of the horizon if the rule already held before', () => {
     const horizon = { from: dayAt(1), to: LAST };
-    const judged = (was: number[], is: number[], dates: string[]) =>
+    const judged = (was: number[], is: number[], [since = '']: string[]) =>
       evaluate(
         LOW,
-        known({ a: daily(...was) }),
-        known({ a: daily(...is) }),
-        { series: 'a', dates },
+        { before: known({ a: daily(...was) }), after: known({ a: daily(...is) }), since },
         UNTRIGGERED,
         horizon,
       );
@@ -400,16 +306,12 @@ describe('evaluation', () => {
     const rule = { any: [LOW, { ...over('gt', 5), series: 'b' }] };
     const b = [{ date: dayAt(-10), value: 4 }];
     const [before, after] = [known({ a: daily(1), b }), known({ a: daily(1, 9), b })];
-    const changed = { series: 'a', dates: [dayAt(1)] };
-    expect(evaluate(rule, before, after, changed, triggeredOn(0, true), ALWAYS)).toEqual([
-      {
-        state: 'untriggered',
-        day: dayAt(1),
-        observations: [
-          { series: 'a', date: dayAt(1), value: 9 },
-          { series: 'b', date: dayAt(-10), value: 4 },
-        ],
-      },
+    const change = { before, after, since: dayAt(1) };
+    const [cleared] = evaluate(rule, change, triggeredOn(0, true), ALWAYS);
+    expect(cleared).toMatchObject({ state: 'untriggered', day: dayAt(1) });
+    expect(valuesOf('untriggered', cleared?.looks ?? [])).toEqual([
+      { series: 'a', date: dayAt(1), value: 9 },
+      { series: 'b', date: dayAt(-10), value: 4 },
     ]);
   });
 
@@ -418,9 +320,9 @@ describe('evaluation', () => {
     const b = [{ date: dayAt(-10), value: 4 }];
     const told = (rule: Rule) => {
       const after = known({ a: daily(1), b });
-      const changed = { series: 'a', dates: [dayAt(0)] };
-      return evaluate(rule, known({ b }), after, changed, { state: 'untriggered' }, ALWAYS)[0]
-        ?.observations;
+      const change = { before: known({ b }), after, since: dayAt(0) };
+      const [triggered] = evaluate(rule, change, UNTRIGGERED, ALWAYS);
+      return valuesOf('triggered', triggered?.looks ?? []);
     };
     const a = { series: 'a', date: dayAt(0), value: 1 };
     expect(told({ any: both })).toEqual([a]);
@@ -465,7 +367,7 @@ describe('a rule', () => {
     fc.assert(
       fc.property(contradictory, series, series, (rule, a, b) => {
         for (let day = 0; day < 15; day += 1) {
-          expect(holds(rule, known({ a, b }), dayAt(day))).toBe(false);
+          expect(holdsOn(rule, known({ a, b }), dayAt(day))).toBe(false);
         }
       }),
       { numRuns: 500 },

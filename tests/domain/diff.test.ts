@@ -38,6 +38,7 @@ const silent: Scenario = {
   direction: 'sideways',
   directionComment: null,
   returnBand: null,
+  centralReturn: null,
 };
 const blank: Comparable = {
   probabilities: probabilitiesOf({ bear: 3000, base: 4500, bull: 2500 }),
@@ -180,6 +181,7 @@ describe('a diff shows', () => {
 
   test('what changed outside the lists in the order of a framework', () => {
     const said: Scenario = {
+      centralReturn: -0.2,
       returnBand: { min: null, max: null },
       directionComment: '',
       direction: 'lower',

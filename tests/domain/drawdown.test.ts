@@ -5,11 +5,14 @@ import {
   type DrawdownLabel,
   drawdownLabelFaults,
   drawdownOf,
+  fallsBy,
   labelOf,
 } from '../../src/domain/drawdown.ts';
 import type { Observation } from '../../src/domain/series.ts';
 import vectors from '../vectors/drawdowns.json' with { type: 'json' };
 import { bruteDrawdown } from '../support/brute-drawdown.ts';
+import { nearestDouble } from '../support/rationals.ts';
+import { randomNumbers } from '../support/simulation.ts';
 
 const labelsOf = (depths: readonly (number | null)[]) =>
   depths.map((minDepth, index) => ({ key: `label-${index}`, label: 'L', minDepth }));
@@ -192,7 +195,8 @@ test('each tenth below a peak is exact', () => {
   for (const peak of [100, 2793.3, 2861.99, 0.07, 1e9]) {
     for (let tenths = 1; tenths < 10; tenths += 1) {
       const depth = tenths / 10;
-      const closes = daily(peak, peak * (1 - depth));
+      // As a provider writes it, not as a product of doubles: 2513.97, not 2513.9700000000003.
+      const closes = daily(peak, Number((peak * (1 - depth)).toFixed(6)));
       expect([peak, depth, labelOf(closes, [label('so', depth)])?.key]).toEqual([
         peak,
         depth,
@@ -201,6 +205,38 @@ test('each tenth below a peak is exact', () => {
       expect(labelOf(daily(peak, peak * (1 - depth + 1e-9)), [label('so', depth)])).toBeNull();
     }
   }
+});
+
+test('a fall of exactly the depth is one, whatever the doubles say', () => {
+  // By hand: 29.97 = 33.3 − 3.33. In doubles, the quotient is 0.09999999999999996.
+  const closes = daily(33.3, 29.97);
+  expect(drawdownOf(closes)).toMatchObject({ depth: 0.1, current: { depth: 0.1 } });
+  expect(labelOf(closes, [label('tenth', 0.1)])?.key).toBe('tenth');
+  expect(labelOf(closes, [label('fast', null, { depth: 0.1, days: 1 })])?.key).toBe('fast');
+  expect(fallsBy(33.3, 29.97, 0.1)).toBe(true);
+  expect(fallsBy(33.3, 29.970000000000002, 0.1)).toBe(false);
+});
+
+test('10,000 falls near an edge are decided as in rational arithmetic', () => {
+  const random = randomNumbers(8);
+  const whole = (most: number) => Math.floor(random() * most);
+  let [wrong, edges] = [0, 0];
+  for (let at = 0; at < 10_000; at += 1) {
+    // A peak in cents and a depth in basis points; the value is a millionth off the edge at most.
+    const [cents, points] = [1 + whole(1_000_000), 1 + whole(10_000)];
+    const edge = BigInt(cents) * BigInt(10_000 - points); // in millionths
+    const value = edge + BigInt(whole(3) - 1);
+    const text = `${value < 0n ? '-' : ''}${String(value < 0n ? -value : value).padStart(7, '0')}`;
+    const close = Number(`${text.slice(0, -6)}.${text.slice(-6)}`);
+    const holds = value <= edge;
+    edges += Number(value === edge);
+    wrong += Number(fallsBy(cents / 100, close, points / 10_000) !== holds);
+    const found = drawdownOf(daily(cents / 100, close));
+    const depth = nearestDouble(BigInt(cents) * 10_000n - value, BigInt(cents) * 10_000n);
+    wrong += Number(found?.depth !== Math.max(0, depth));
+  }
+  expect(edges).toBeGreaterThan(3_000);
+  expect(wrong).toBe(0);
 });
 
 test('a speed counts calendar days, not closes', () => {

@@ -16,9 +16,9 @@ const framework: Framework = {
   methodology: 'M',
   disclaimer: 'D',
   scenarios: {
-    bear: { ...scenario('lower'), returnBand: { min: null, max: -0.1 } },
-    base: { ...scenario('sideways'), returnBand: { min: -0.1, max: 0.1 } },
-    bull: { ...scenario('higher'), returnBand: { min: 0.1, max: null } },
+    bear: { ...scenario('lower'), returnBand: { min: null, max: -0.1 }, centralReturn: null },
+    base: { ...scenario('sideways'), returnBand: { min: -0.1, max: 0.1 }, centralReturn: 0.01 },
+    bull: { ...scenario('higher'), returnBand: { min: 0.1, max: null }, centralReturn: null },
   },
   headwinds: [
     { key: 'rates', rank: 1, title: 'Rates', description: 'High' },
@@ -103,7 +103,8 @@ test.for(leaves(document).map((path) => [path.join('/'), path] as const))(
 );
 
 test('a hash covers the framework and its subject, as the API returns them', () => {
-  const { directionComment: _, ...bear } = framework.scenarios.bear;
+  const { directionComment: _, centralReturn: _bear, ...bear } = framework.scenarios.bear;
+  const { centralReturn: _bull, ...bull } = framework.scenarios.bull;
   const written = { ...framework, ...subject, methodology: undefined, faqs: undefined };
   const { methodology: __, faqs: ___, ...sparse } = written;
   const hashed = {
@@ -115,7 +116,7 @@ test('a hash covers the framework and its subject, as the API returns them', () 
     scenarios: {
       bear: { ...bear, returnBand: { max: -0.1 } },
       base: framework.scenarios.base,
-      bull: { ...framework.scenarios.bull, returnBand: { min: 0.1 } },
+      bull: { ...bull, returnBand: { min: 0.1 } },
     },
   };
   const stored: Framework = {

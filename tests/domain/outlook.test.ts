@@ -19,6 +19,7 @@ const now = new Date('2026-11-20T16:31:00.000Z');
 const current: Head = {
   slug: 'russell-2000-downside',
   status: 'open',
+  horizon: { from: '2026-03-31', to: '2027-03-31' },
   version: 7,
   publishedAt: new Date('2026-11-01T09:00:00.000Z'),
   hash: hash('7'),
@@ -207,7 +208,8 @@ test('any run of revisions is gapless, chained, in the order of its times, and c
       const refusals: string[] = [];
       for (const { at, ...change } of steps) {
         const last = versions.at(-1) ?? first;
-        const standing: Head = { ...last, slug, status: 'open', openTriggers: [] };
+        const horizon = { from: '0001-01-01', to: '9999-12-31' };
+        const standing: Head = { ...last, slug, status: 'open', horizon, openTriggers: [] };
         const asked = { ...proposal, ...change };
         const isNews =
           !sameProbabilities(asked.probabilities ?? last.probabilities, last.probabilities) ||

@@ -1,18 +1,17 @@
 import { describe, expect, test } from 'vitest';
 import { DomainError } from '../../src/domain/errors.ts';
+import { outcomeOfReturn, returnOver } from '../../src/domain/outcome.ts';
 import {
   ContradictedOutcome,
   decideResolution,
-  outcomeOfReturn,
   type Resolvable,
   type ResolutionRequest,
-  returnOver,
 } from '../../src/domain/resolution.ts';
 
 const HORIZON = { from: '2026-03-31', to: '2027-03-31' };
 const BAND = { low: -0.1, high: 0.1 };
 const close = (date: string, value: number) => ({ date, value });
-const CLOSES = { start: close('2026-03-30', 100), end: close('2027-03-30', 85), value: 0.85 - 1 };
+const CLOSES = { start: close('2026-03-30', 100), end: close('2027-03-30', 85), value: -0.15 };
 const OVER = new Date('2027-03-31T00:00:00.000Z');
 const BEFORE = new Date('2027-03-30T23:59:59.999Z');
 
@@ -21,11 +20,15 @@ const outlook = (change: Partial<Resolvable> = {}): Resolvable => ({
   horizon: HORIZON,
   band: BAND,
   computed: CLOSES,
+  closes: { newestOn: '2027-03-30', endRecordedAt: new Date('2027-03-30T21:00:00.000Z') },
   standing: null,
+  reopening: null,
+  knownAt: null,
   ...change,
 });
 const request = (change: Partial<ResolutionRequest> = {}): ResolutionRequest => ({
   realisedReturn: null,
+  knownAt: null,
   reason: null,
   supersedes: null,
   ...change,
@@ -81,7 +84,7 @@ describe('the return over a horizon', () => {
 
   test('may use rarer closes if the series has no more', () => {
     const closes = { start: close('2026-03-01', 200), end: close('2027-03-01', 220) };
-    expect(returnOver(HORIZON, 'monthly', closes)).toMatchObject({ value: 220 / 200 - 1 });
+    expect(returnOver(HORIZON, 'monthly', closes)).toMatchObject({ value: 0.1 });
     expect(returnOver(HORIZON, 'daily', closes)).toHaveProperty('missing');
   });
 
@@ -106,7 +109,9 @@ describe('an outlook whose horizon is over', () => {
     expect(decideResolution(outlook(), request(), OVER)).toEqual({
       number: 1,
       outcome: 'bear',
+      reopens: false,
       realisedReturn: CLOSES.value,
+      knownAt: null,
       reason: null,
       band: BAND,
       computed: CLOSES,
@@ -189,7 +194,7 @@ describe('before the end of its horizon', () => {
       {
         path: ['outcome'],
         detail:
-          'is required: the horizon ends on 2027-03-31, and closes decide nothing before then',
+          'is required: the last day of the horizon is 2027-03-30, and closes decide nothing before it is over',
       },
     ]);
     const error = refusal(outlook(), request({ outcome: 'bull' }), BEFORE);

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { probabilitiesOf, SCENARIO_NAMES } from '../../src/domain/probabilities.ts';
 import {
+  centralReturnFaults,
   DEFAULT_DIRECTIONS,
   DIRECTIONS,
   directionsOf,
@@ -83,6 +84,18 @@ describe('return bands', () => {
     );
   });
 
+  test('may state their outer bounds, below −1 too', () => {
+    const outer = fc.double({ min: Number.MIN_VALUE, max: 1000, noNaN: true });
+    fc.assert(
+      fc.property(bounds, outer, outer, ([low, high], below, above) => {
+        fc.pre(low - below < low && high + above > high);
+        const { base } = partition(low, high);
+        const bands = { bear: band(low - below, low), base, bull: band(high, high + above) };
+        expect(faultsOf(bands)).toEqual([]);
+      }),
+    );
+  });
+
   test('are refused, at the moved end or its neighbour, if one end moves', () => {
     const ends = fc.constantFrom(
       ['bear', 'min'],
@@ -106,6 +119,9 @@ describe('return bands', () => {
       fc.property(bounds, ends, other, ([low, high], [name, end], moved) => {
         const bands = partition(low, high);
         fc.pre(bands[name][end] !== moved);
+        // The outer bounds may be anywhere beyond their band's other end.
+        fc.pre(`${name}/${end}` !== 'bear/min' || (moved !== null && moved >= low));
+        fc.pre(`${name}/${end}` !== 'bull/max' || (moved !== null && moved <= high));
         const paths = pathsOf({ ...bands, [name]: { ...bands[name], [end]: moved } });
         expect(paths).not.toEqual([]);
         expect(told[`${name}/${end}`]).toEqual(expect.arrayContaining(paths));
@@ -149,11 +165,11 @@ describe('return bands', () => {
       ],
     ],
     [
-      'closed outer ends',
-      { bear: band(-1, -0.1), base: band(-0.1, 0.1), bull: band(0.1, 2) },
+      'outer bounds inside the line',
+      { bear: band(-0.1, -0.1), base: band(-0.1, 0.1), bull: band(0.1, 0.05) },
       [
-        ['bear/returnBand/min', 'must be null: the bear band is open below'],
-        ['bull/returnBand/max', 'must be null: the bull band is open above'],
+        ['bear/returnBand/min', 'must be less than -0.1, where the bear band ends'],
+        ['bull/returnBand/max', 'must be greater than 0.1, where the bull band starts'],
       ],
     ],
     [
@@ -178,5 +194,26 @@ describe('return bands', () => {
     ],
   ])('are refused with %s', ([, bands, faults]) => {
     expect(faultsOf(bands).map(({ path, detail }) => [path.join('/'), detail])).toEqual(faults);
+  });
+});
+
+describe('a central return', () => {
+  const faultsOf = (centralReturn: number | null, min: number | null, max: number | null) =>
+    centralReturnFaults({ centralReturn, returnBand: { min, max } }).map(({ detail }) => detail);
+
+  test.for<[number | null, number | null, number | null, string[]]>([
+    [-0.25, -0.4, -0.1, []],
+    [-0.4, -0.4, -0.1, []],
+    [-0.1, -0.4, -0.1, ["must be less than -0.1, where the scenario's return band ends"]],
+    [-0.41, -0.4, -0.1, ["must be at least -0.4, where the scenario's return band starts"]],
+    [-5, null, -0.1, []],
+    [5, 0.1, null, []],
+    [null, 0.1, 0.2, []],
+  ])('of %s lies in [%s, %s)', ([value, min, max, faults]) => {
+    expect(faultsOf(value, min, max)).toEqual(faults);
+  });
+
+  test('of a scenario without a band may be any', () => {
+    expect(centralReturnFaults({ centralReturn: -3, returnBand: null })).toEqual([]);
   });
 });

@@ -150,7 +150,7 @@ const OUTLOOKS: [what: string, change: Record<string, unknown>, pointers: string
   ],
   [
     'the end of a band beyond its bounds',
-    banded({ max: -0.1 }, { min: -7, max: 0.1 }, { min: 0.2 }),
+    banded({ max: -0.1 }, { min: -7000, max: 0.1 }, { min: 0.2 }),
     ['/scenarios/base/returnBand/min'],
   ],
   [

@@ -47,6 +47,10 @@ const REWRITES: Record<string, { set: string; rule: string }> = {
   condition_answers: { set: `reason = 'Never said'`, rule: 'condition_answers_append_only' },
   drawdown_changes: { set: `depth = 0.5`, rule: 'drawdown_changes_append_only' },
   resolutions: { set: `outcome = 'bull'`, rule: 'resolutions_append_only' },
+  resolution_contradictions: {
+    set: `outcome = 'base'`,
+    rule: 'resolution_contradictions_append_only',
+  },
   resolution_evidence: { set: `position = 9`, rule: 'resolution_evidence_append_only' },
   forecasters: { set: `since = since - interval '1 day'`, rule: 'forecasters_append_only' },
   forecast_sums: { set: `bear_error = bear_error / 2`, rule: 'forecast_sums_append_only' },

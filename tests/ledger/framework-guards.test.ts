@@ -22,10 +22,10 @@ afterAll(async () => {
 
 type Parts = { scenarios?: string; labels?: string; more?: string; row?: string };
 
-const scenario = (name: string, min = 'null', max = 'null') =>
-  `(${ID}, '${name}', 'Title', 'Outcome', 'Conditions', 'lower', ${min}, ${max})`;
+const scenario = (name: string, min = 'null', max = 'null', central = 'null') =>
+  `(${ID}, '${name}', 'Title', 'Outcome', 'Conditions', 'lower', ${min}, ${max}, ${central})`;
 const insertScenarios = (...rows: string[]) =>
-  `insert into scenarios (framework_id, name, title, outcome, conditions, direction, return_min, return_max)
+  `insert into scenarios (framework_id, name, title, outcome, conditions, direction, return_min, return_max, central_return)
    values ${rows.join(', ')}`;
 const THREE = insertScenarios(scenario('bear'), scenario('base'), scenario('bull'));
 
@@ -53,6 +53,26 @@ test.each<[string, Parts]>([
         scenario('bear', 'null', '-0.1'),
         scenario('base', '-0.1', '0.1'),
         scenario('bull', '0.1'),
+      ),
+    },
+  ],
+  [
+    'with outer bounds and central returns, below −1 too',
+    {
+      scenarios: insertScenarios(
+        scenario('bear', '-1.5', '-0.1', '-1.2'),
+        scenario('base', '-0.1', '0.1', '-0.1'),
+        scenario('bull', '0.1', '9', '0.3'),
+      ),
+    },
+  ],
+  [
+    'with central returns alone',
+    {
+      scenarios: insertScenarios(
+        scenario('bear', 'null', 'null', '-2'),
+        scenario('base'),
+        scenario('bull', 'null', 'null', '2'),
       ),
     },
   ],
@@ -95,19 +115,33 @@ test.each<[string, string[], string]>([
     [scenario('bear', 'null', '-0.1'), scenario('base', '-0.2', '0.1'), scenario('bull', '0.1')],
     'frameworks_return_bands',
   ],
-  [
-    'a floor under the',
-    [scenario('bear', '-1', '-0.1'), scenario('base', '-0.1', '0.1'), scenario('bull', '0.1')],
+  ...['-0.1', '0', `'NaN'`, `'-Infinity'`].map((min): [string, string[], string] => [
+    `a bear band from ${min} in the`,
+    [scenario('bear', min, '-0.1'), scenario('base', '-0.1', '0.1'), scenario('bull', '0.1')],
     'frameworks_return_bands',
-  ],
-  [
-    'a ceiling over the',
+  ]),
+  ...['0.1', '0', `'NaN'`, `'Infinity'`].map((max): [string, string[], string] => [
+    `a bull band up to ${max} in the`,
     [
       scenario('bear', 'null', '-0.1'),
       scenario('base', '-0.1', '0.1'),
-      scenario('bull', '0.1', '9'),
+      scenario('bull', '0.1', max),
     ],
     'frameworks_return_bands',
+  ]),
+  ...['-0.11', '0.1', `'NaN'`, `'Infinity'`].map((central): [string, string[], string] => [
+    `a central return of ${central} in the`,
+    [
+      scenario('bear', 'null', '-0.1'),
+      scenario('base', '-0.1', '0.1', central),
+      scenario('bull', '0.1'),
+    ],
+    'scenarios_central_return',
+  ]),
+  [
+    'an infinite central return in unbounded',
+    [scenario('bear', 'null', 'null', `'-Infinity'`), scenario('base'), scenario('bull')],
+    'scenarios_central_return',
   ],
   [
     'an empty band in the',

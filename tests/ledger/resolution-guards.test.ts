@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
-import { createOutlook, outlookBody } from '../support/requests.ts';
+import { createOutlook, outlookBody, send } from '../support/requests.ts';
 import { fillLedger } from '../support/outlooks.ts';
 import { attempt, openSession, refusal } from '../support/plain-sql.ts';
 import { version } from '../support/rows.ts';
@@ -21,11 +21,25 @@ afterAll(async () => {
   await ledger.close();
 });
 
-/** An outlook with return bands whose horizon is over. */
+/** An outlook with return bands and all its closes, whose horizon is over. */
 async function createOver(): Promise<void> {
   const { bear, base, bull } = outlookBody()['scenarios'] as Record<string, object>;
+  const { now } = ledger.clock;
+  const series = { key: 'over-close', name: 'N', unit: 'points', frequency: 'daily', source: 'S' };
+  await send(ledger, 'POST', '/v1/series', series, { as: 'feed' });
+  const instrument = { symbol: 'OVER', name: 'N', kind: 'index', closes: 'over-close' };
+  await send(ledger, 'POST', '/v1/instruments', instrument);
+  const observations = [
+    { date: '2025-12-31', value: 100 },
+    { date: '2026-11-19', value: 75 },
+  ];
+  const url = '/v1/series/over-close/observations';
+  await send(ledger, 'POST', url, { observations }, { as: 'feed' });
+  // It is created while its horizon runs.
+  ledger.clock.now = new Date('2026-11-19T16:00:00.000Z');
   const created = await createOutlook(ledger, {
     slug: 'over',
+    instrument: 'OVER',
     horizon: { from: '2026-01-01', to: '2026-11-20' },
     scenarios: {
       bear: { ...bear, returnBand: { max: -0.1 } },
@@ -33,6 +47,7 @@ async function createOver(): Promise<void> {
       bull: { ...bull, returnBand: { min: 0.1 } },
     },
   });
+  ledger.clock.now = now;
   expect(created.statusCode, created.body).toBe(201);
 }
 
@@ -77,6 +92,17 @@ const early = (change: Values = {}) =>
     ...change,
   });
 
+const reopening = (change: Values = {}) =>
+  resolution({
+    number: '2',
+    outcome: 'null',
+    realised_return: 'null::float8',
+    reason: `'R'`,
+    ...NO_CLOSES,
+    reopens: 'true',
+    ...change,
+  });
+
 describe('a resolution', () => {
   test.each([
     ['by the closes', resolution()],
@@ -84,6 +110,13 @@ describe('a resolution', () => {
     ['void, with a reason', resolution({ outcome: 'null', reason: `'R'` })],
     ['early, with a reason', early()],
     ['anew, with a reason', `${resolution()}; ${resolution({ number: '2', reason: `'R'` })}`],
+    ['known when the last close was', resolution({ known_at: `'2026-11-20T00:00:00Z'` })],
+    ['known earlier, with a reason', resolution({ known_at: `'2026-06-01'`, reason: `'R'` })],
+    ['reopened, with a reason', `${resolution()}; ${reopening()}`],
+    [
+      'after a reopening, without one',
+      `${resolution()}; ${reopening()}; ${resolution({ number: '3' })}`,
+    ],
   ])('%s is taken', async (_, statement) => {
     expect(await attempt(owner, statement)).toBeNull();
   });
@@ -137,6 +170,49 @@ describe('a resolution', () => {
       'that is superseded from the start',
       resolution().replace('recorded_at) select', 'recorded_at, superseded_at) select') + ', now()',
       'resolutions_newest',
+    ],
+    [
+      'by closes of which the last is not in',
+      `insert into observations (series_id, date, recorded_at, value, provenance)
+         select id, '2026-11-19', now(), null, 'sourced' from series where key = 'over-close';
+       ${resolution({ end_date: `'2026-11-18'::date` })}`,
+      'resolutions_close_awaited',
+    ],
+    [
+      'known later than the last close was',
+      resolution({ known_at: `'2026-11-20T00:00:00.001Z'`, reason: `'R'` }),
+      'resolutions_known_late',
+    ],
+    [
+      'known earlier without a reason',
+      resolution({ known_at: `'2026-11-19'` }),
+      'resolutions_known_early',
+    ],
+    [
+      'known before the horizon',
+      resolution({ known_at: `'2025-12-31'`, reason: `'R'` }),
+      'resolutions_known_within',
+    ],
+    [
+      'void and known',
+      resolution({ outcome: 'null', reason: `'R'`, known_at: `'2026-11-19'` }),
+      'resolutions_known_at',
+    ],
+    ['that reopens nothing', reopening({ number: '1' }), 'resolutions_reopens'],
+    [
+      'that reopens twice',
+      `${resolution()}; ${reopening()}; ${reopening({ number: '3' })}`,
+      'resolutions_reopens',
+    ],
+    [
+      'that reopens with an outcome',
+      `${resolution()}; ${reopening({ outcome: `'bear'` })}`,
+      'resolutions_reopens',
+    ],
+    [
+      'that reopens without a reason',
+      `${resolution()}; ${reopening({ reason: 'null' })}`,
+      'resolutions_reason_given',
     ],
     ['of no outlook', early({ outlook_id: '-1' }), 'resolutions_outlook_id_outlooks_id_fk'],
     [

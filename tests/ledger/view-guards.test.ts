@@ -59,7 +59,7 @@ describe('a withdrawn view', () => {
     [
       'before any was held',
       withdrawal({ analyst_id: `(select author_id from outlook_versions limit 1)`, version: '1' }),
-      'views_held_first',
+      'views_withdrawn',
     ],
     ['of another kind', withdrawal({ kind: `'lost'` }), 'views_kind'],
     ['with a blank reason', withdrawal({ rationale: `' '` }), 'views_rationale'],

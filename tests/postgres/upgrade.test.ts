@@ -6,6 +6,8 @@ import { drizzle } from 'drizzle-orm/node-postgres';
 import { migrate } from 'drizzle-orm/node-postgres/migrator';
 import type pg from 'pg';
 import { expect, test } from 'vitest';
+import { endHorizons } from '../../src/ledger/end-horizons.ts';
+import { verifyLedger } from '../../src/ledger/verification.ts';
 import { migrateToLatest } from '../../src/postgres/migrate.ts';
 import { createDatabase, openDatabase } from '../support/database.ts';
 import { buildSilentApp } from '../support/ledger.ts';
@@ -81,6 +83,99 @@ test('a ledger of the previous release can be read, searched and revised', async
     const { rows } = await pool.query<{ id: string }>('select id from analysts');
     const record = await app.inject(`/v1/analysts/${rows[0]?.id}/track-record`);
     expect(record.json()).toMatchObject({ n: 0, counts: { open: 2 } });
+  } finally {
+    await app.close();
+    await pool.end();
+  }
+});
+
+// By the release before exact outcomes: `edge` rose from 100 to 115, exactly 15 %, with a base band up to 15 %, and was
+// resolved as base; `sure` was, too, with a reason. The horizon of `over` ended with a triggered condition, that of
+// `fresh` with one that is not expired yet, and that of `running` is to come.
+const OUTCOMES = `
+  insert into series (key, name, unit, frequency, source, created_at) values ('closes', 'N', 'points', 'daily', 'S', '2020-01-01');
+  insert into observations (series_id, date, recorded_at, value, provenance)
+    values (1, '2019-12-31', '2020-01-01', 100, 'sourced'), (1, '2020-12-31', '2020-12-31 21:00Z', 115, 'sourced');
+  insert into instruments (symbol, name, kind, created_at, closes_id) values ('RUT', 'Russell 2000 Index', 'index', '2020-01-01', 1);
+  insert into analysts (name, created_at) values ('Desk', '2020-01-01');
+  insert into outlooks (slug, instrument_id, horizon_from, horizon_to, published_at)
+    select slug, 1, '2020-01-01', case slug when 'running' then date '9999-01-01' else '2021-01-01' end, '2020-02-01'
+      from unnest(array['edge', 'sure', 'over', 'fresh', 'running']) as slug;
+  insert into scenarios (framework_id, name, title, outcome, conditions, direction, return_min, return_max)
+    select id, name, 'T', 'O', 'C', 'lower', low, high from generate_series(101, 105) id,
+      (values ('bear', null, -0.1), ('base', -0.1, 0.15), ('bull', 0.15, null)) s (name, low, high);
+  insert into invalidation_conditions (framework_id, key, position, invalidates, statement)
+    select id, 'watched', 1, 'bear', 'S' from generate_series(103, 105) id;
+  insert into frameworks (id, outlook_id, hash, title, summary, risks, positioning, metrics, faqs, "references")
+    select 100 + id, id, sha256('f'), 'T', 'S', '[]', '[]', '[]', '[]', '[]' from generate_series(1, 5) id;
+  insert into outlook_versions (outlook_id, version, kind, framework_id, bear_bps, base_bps, bull_bps,
+      author_id, rationale, recorded_at, hash)
+    select n, 1, 'created', 100 + n, 3000, 4500, 2500, a.id, 'R', '2020-02-01', sha256('h')
+      from analysts a, generate_series(1, 5) n;
+  insert into events (kind, outlook_id, version, data, recorded_at)
+    select 'outlook.created', outlook_id, 1, '{}', recorded_at from outlook_versions;
+  insert into condition_changes (outlook_id, key, state, cause, invalidates, version, reason, observations,
+      author_id, rationale, recorded_at)
+    select o.id, 'watched', 'triggered', 'assessment', 'bear', 0, 'It happened.', '[]', a.id, 'R', '2020-03-01'
+      from analysts a, (values (3), (5)) o (id);
+  insert into resolutions (outlook_id, number, outcome, realised_return, reason, band_low, band_high, start_date,
+      start_value, end_date, end_value, author_id, recorded_at)
+    select r.id, 1, 'base', 115::float8 / 100 - 1, reason, -0.1, 0.15, '2019-12-31', 100, '2020-12-31', 115, a.id, '2021-01-05'
+      from analysts a, (values (1, null), (2, 'Costs.')) r (id, reason);
+  select sequence_events()`;
+
+test('outcomes of the previous release stay, and what is wrong or over is marked without events', async () => {
+  const pool = openDatabase(await createDatabase({ empty: true }), 3);
+  const app = await buildSilentApp(pool);
+  try {
+    await migrateTo(pool, 9);
+    await pool.query(`begin; ${OUTCOMES}; commit`);
+    const stored = async (text: string) => (await pool.query<object>(text)).rows;
+    const RESOLUTIONS = `select outlook_id, number, outcome, realised_return, reason, band_low, band_high,
+      start_value, end_value, recorded_at, superseded_at from resolutions order by 1`;
+    const before = [await stored(RESOLUTIONS), await stored('select * from events order by id')];
+    await migrateToLatest(pool);
+    const after = [await stored(RESOLUTIONS), await stored('select * from events order by id')];
+    expect(after).toEqual(before);
+
+    const read = async (path: string) => (await app.inject(`/v1/outlooks/${path}`)).json<object>();
+    expect(await read('edge/resolution')).toMatchObject({
+      status: 'resolved',
+      resolution: {
+        outcome: 'base',
+        realisedReturn: 0.15,
+        decidedBy: 'statement',
+        closes: { value: 0.15 },
+        knownAt: '2021-01-05T00:00:00.000Z',
+      },
+      contradiction: { outcome: 'bull', closes: { end: { value: 115 } } },
+    });
+    expect(await read('edge')).toMatchObject({
+      resolution: { realisedReturn: 0.15 },
+      review: {
+        reasons: [
+          'Closes now imply bull; resolution 1 says base: correct it, or confirm it with a reason.',
+        ],
+      },
+    });
+    expect(await read('sure/resolution')).toMatchObject({ contradiction: null });
+    expect(await read('over')).toMatchObject({
+      status: 'open',
+      review: { due: true, reasons: ['The horizon ended on 2020-12-31; record the outcome.'] },
+    });
+    expect(await read('fresh')).toMatchObject({ review: { due: false } });
+    expect(await read('running')).toMatchObject({ review: { reasons: ['It happened.'] } });
+    const listed = async (query: string) =>
+      (await app.inject(`/v1/outlooks?sort=slug&${query}`))
+        .json<{ items: { slug: string }[] }>()
+        .items.map(({ slug }) => slug);
+    expect(await listed('awaitingResolution=true')).toEqual(['over']);
+    expect(await listed('contradicted=true')).toEqual(['edge']);
+    // Its condition is still to expire, which maintenance does together with the note of the end.
+    expect(await endHorizons(pool, new Date())).toEqual(['fresh']);
+    expect(await listed('awaitingResolution=true')).toEqual(['fresh', 'over']);
+    const { faults } = await verifyLedger(pool);
+    expect(faults.filter(({ fault }) => fault.includes('resolutions'))).toEqual([]);
   } finally {
     await app.close();
     await pool.end();

@@ -32,8 +32,15 @@ const scenario = record<Scenario>({
   direction: fc.constantFrom(...DIRECTIONS),
   directionComment: optional,
   returnBand: fc.option(record({ min: bandEnd, max: bandEnd })),
+  centralReturn: bandEnd,
 });
-const rule: Rule = { series: 'yield', operator: 'lt', threshold: 4, forObservations: 2 };
+const rule: Rule = {
+  series: 'yield',
+  operator: 'lt',
+  threshold: 4,
+  forObservations: 2,
+  judgedOn: null,
+};
 const framework = record<Framework>({
   title: text,
   summary: text,

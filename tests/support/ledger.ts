@@ -8,7 +8,7 @@ import { issueKey } from '../../src/access/api-keys.ts';
 import { createSeries } from '../../src/ledger/series.ts';
 import { SAMPLE_SERIES } from '../../src/http/openapi/examples.ts';
 import type { Resolve } from '../../src/webhooks/addresses.ts';
-import { series } from '../../src/api/schemas/series.ts';
+import { newSeries } from '../../src/api/schemas/series.ts';
 import { parse } from '../../src/http/validation.ts';
 import { ChangeFeed } from '../../src/postgres/change-feed.ts';
 import { loadSamples } from '../../src/first-start.ts';
@@ -75,7 +75,7 @@ async function prepareDatabase(samples: boolean): Promise<Prepared> {
   if (samples) await loadSamples(pool, START);
   else
     for (const sample of SAMPLE_SERIES.series)
-      await createSeries(pool, parse(series, sample), START);
+      await createSeries(pool, parse(newSeries, sample), START);
   const issue = async (role: Role) =>
     (await issueKey(pool, { name: `${role} desk`, role, expiresAt: null }, START)).key;
   const keys = {

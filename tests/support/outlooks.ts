@@ -2,7 +2,9 @@ import { expect } from 'vitest';
 import { SAMPLE_OUTLOOK } from '../../src/http/openapi/examples.ts';
 import { SLUG, type TestLedger } from './ledger.ts';
 import { ANALYST_ID, EVIDENCE_ID, WEBHOOK_ID } from './operations.ts';
+import { bandedScenarios } from './banded.ts';
 import type { Outlook } from './chain.ts';
+import { createOutlook } from './requests.ts';
 
 /** Publishes the sample under other slugs, as its analyst. */
 export async function publish(ledger: TestLedger, ...slugs: string[]): Promise<void> {
@@ -119,10 +121,12 @@ async function holdViews({ pool, call }: TestLedger): Promise<void> {
   expect(held.statusCode, held.body).toBe(201);
 }
 
-/** Another outlook, whose second version is the consensus of a view, and that is resolved. */
+/** Another outlook, whose second version is the consensus of a view, and that is resolved, against closes of later. */
 async function resolveAnother(ledger: TestLedger): Promise<void> {
   const slug = 'resolved-case';
-  await publish(ledger, slug);
+  const scenarios = bandedScenarios({ low: -0.1, high: 0.1 });
+  const created = await createOutlook(ledger, { slug, scenarios });
+  expect(created.statusCode, created.body).toBe(201);
   const send = (method: 'POST' | 'PUT', path: string, payload: object) =>
     ledger.call({ method, url: `/v1/outlooks/${slug}${path}`, as: 'analyst', payload });
   const probabilities = { bear: 0.4, base: 0.4, bull: 0.2 };
@@ -147,6 +151,12 @@ async function resolveAnother(ledger: TestLedger): Promise<void> {
     [201, true],
     [201, true],
   ]);
+  await ledger.pool.query(
+    `insert into resolution_contradictions (outlook_id, number, recorded_at, outcome, start_date, start_value,
+       end_date, end_value)
+     select id, 1, now(), 'bull', '2026-03-30', 100, '2027-03-30', 120 from outlooks where slug = $1`,
+    [slug],
+  );
 }
 
 /** A webhook that got the first event and has been disabled since. */

@@ -67,6 +67,7 @@ export const TABLES = [
   'condition_answers',
   'drawdown_changes',
   'resolutions',
+  'resolution_contradictions',
   'resolution_evidence',
   'forecasters',
   'forecast_sums',

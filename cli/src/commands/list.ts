@@ -28,6 +28,14 @@ export function listCommand(yargs: Yargs): void {
           type: 'boolean',
           describe: 'only outlooks due for review (--no-review-due: only the others)',
         },
+        'awaiting-resolution': {
+          type: 'boolean',
+          describe: 'only outlooks whose horizon is over and that are not resolved',
+        },
+        contradicted: {
+          type: 'boolean',
+          describe: 'only outlooks whose resolution the closing prices contradict',
+        },
         scenario: {
           choices: SCENARIOS,
           describe: 'scenario for --min-probability and --max-probability',
@@ -42,10 +50,26 @@ export function listCommand(yargs: Yargs): void {
       }),
     async (argv) => {
       const { instrument, status, reviewDue, scenario, minProbability, maxProbability } = argv;
-      const { updatedSince, q, sort, asOf, limit = Infinity } = argv;
+      const {
+        awaitingResolution,
+        contradicted,
+        updatedSince,
+        q,
+        sort,
+        asOf,
+        limit = Infinity,
+      } = argv;
       const client = apiClient(argv.url);
       const filters = { instrument, status, reviewDue, scenario, minProbability, maxProbability };
-      const query = omitUndefined({ ...filters, updatedSince, q, sort, asOf });
+      const query = omitUndefined({
+        ...filters,
+        awaitingResolution,
+        contradicted,
+        updatedSince,
+        q,
+        sort,
+        asOf,
+      });
       const list = await readPages(limit, async (page) =>
         dataOrThrow(await client.GET('/v1/outlooks', { params: { query: { ...query, ...page } } })),
       );

@@ -15,7 +15,7 @@ import {
 import { printResult, requireConfirmation, requireTerminal } from '../output.ts';
 import { probabilityBars } from '../probabilities.ts';
 
-const OUTCOMES = [...SCENARIOS, 'void'] as const;
+const OUTCOMES = [...SCENARIOS, 'void', 'reopened'] as const;
 
 export function resolveCommand(yargs: Yargs): void {
   yargs.command(
@@ -23,10 +23,14 @@ export function resolveCommand(yargs: Yargs): void {
     'Record the outcome; if omitted, the closing prices decide',
     (yargs) =>
       yargs.positional('slug', slugArgument).options({
-        outcome: { choices: OUTCOMES, describe: 'scenario that came true, or void' },
+        outcome: {
+          choices: OUTCOMES,
+          describe: 'scenario that came true, void, or reopened to take it back',
+        },
         return: numberOption('realised return over the horizon as a fraction; -0.1 is down 10 %'),
-        reason: textOption('reason; required if the resolution is early, void or a correction'),
-        supersedes: numberOption('number of the resolution that this one corrects'),
+        'known-at': textOption('when the outcome became known, such as 2026-11-20T16:00:00Z'),
+        reason: textOption('reason; required if early, void, a correction or a reopening'),
+        supersedes: numberOption('number of the resolution that this one corrects or takes back'),
         evidence: evidenceOption,
         yes: yesOption,
       }),
@@ -34,17 +38,18 @@ export function resolveCommand(yargs: Yargs): void {
       requireTerminal(argv);
       const client = apiClient(argv.url);
       const params = { path: { slug: argv.slug } };
-      const { outcome, return: realisedReturn, reason, supersedes, evidence } = argv;
+      const { outcome, return: realisedReturn, knownAt, reason, supersedes, evidence } = argv;
       if (!argv.yes) {
         const current = dataOrThrow(await client.GET('/v1/outlooks/{slug}', { params }));
         const preview = formatPreview(current, outcome);
-        await requireConfirmation(
-          argv,
-          preview,
-          'Resolve this outlook? You cannot revise it afterwards.',
-        );
+        const question =
+          outcome === 'reopened'
+            ? 'Take the resolution back? The outlook is then open again.'
+            : 'Resolve this outlook? You cannot revise it afterwards.';
+        await requireConfirmation(argv, preview, question);
       }
-      const body = { ...omitUndefined({ outcome, realisedReturn, reason, supersedes }), evidence };
+      const sent = omitUndefined({ outcome, realisedReturn, knownAt, reason, supersedes });
+      const body = { ...sent, evidence };
       const resolved = dataOrThrow(
         await client.POST('/v1/outlooks/{slug}/resolution', { params, body }),
       );
@@ -61,8 +66,8 @@ function formatPreview(current: Outlook, outcome: string | undefined): string {
   ].join('\n');
 }
 
-function formatResolution(slug: string, { resolution }: OutlookResolution): string {
-  if (resolution === null) return heading(`${slug} is not resolved.`);
+function formatResolution(slug: string, { status, resolution }: OutlookResolution): string {
+  if (resolution === null) return heading(`${slug} has no outcome. It is ${status}.`);
   const { outcome, realisedReturn, reason, number } = resolution;
   const lines = [heading(`${slug} is resolved: ${outcome} (resolution ${number}).`)];
   if (realisedReturn !== null) {

@@ -1,7 +1,7 @@
 import type { Client, Drawdown, Outlook } from '@outlook-ledger/client';
 import { apiClient } from '../api-client.ts';
 import { dataOrThrow, ProblemError, UsageError } from '../errors.ts';
-import { formatTime, heading, paragraph, style, table } from '../layout.ts';
+import { formatTime, heading, lastDayOf, paragraph, style, table } from '../layout.ts';
 import {
   asOfOption,
   numberOption,
@@ -87,7 +87,7 @@ function section(title: string, body: string | null): string | null {
 
 function formatTitle({ title, slug, instrument, horizon, status, resolution }: Outlook): string {
   const outcome = resolution ? `: ${resolution.outcome}` : '';
-  const line = `${slug} · ${instrument.symbol} ${instrument.name} · ${horizon.from} to ${horizon.to} · ${status}${outcome}`;
+  const line = `${slug} · ${instrument.symbol} ${instrument.name} · ${horizon.from} to ${lastDayOf(horizon)} · ${status}${outcome}`;
   return `${heading(title)}\n${paragraph(line, 0)}`;
 }
 

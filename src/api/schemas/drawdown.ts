@@ -8,7 +8,8 @@ const decimal = (value: unknown): unknown =>
 
 export const drawdownQuery = z.strictObject({
   since: day.optional().meta({
-    description: 'Use closes from this day on. Left out: from the first day of the horizon.',
+    description:
+      'Use closes from this day on. Left out: the closes of the horizon and the one before it.',
   }),
   asOf: queryTimestamp.optional().meta({
     description: 'Use the closes and labels that were recorded up to this time.',
@@ -53,6 +54,10 @@ export const drawdown = z
     instrument: instrumentName,
     series: slug.meta({ description: "The key of the series with the instrument's closes." }),
     since: day,
+    base: close.nullable().meta({
+      description:
+        'The close before the horizon, from which the drawdown counts. Null if it is too old for a return, too, or if the request names `since`.',
+    }),
     last: close.nullable().meta({ description: 'The newest close. Null if there are no closes.' }),
     peak: close
       .nullable()

@@ -18,10 +18,25 @@ export const expectedOutcome = z
     version: z.int().min(1),
     horizon: newHorizon,
     probabilities,
-    expectedReturn: z.object({ min: z.number().nullable(), max: z.number().nullable() }).meta({
-      description:
-        'The bounds of the probability-weighted return over the horizon, as fractions: Σ p · min and Σ p · max of the return bands. A bound is null if a scenario with a positive probability has an open band at that end.',
-    }),
+    expectedReturn: z
+      .object({
+        min: z.number().nullable().meta({
+          description:
+            'Σ p · min of the return bands. Null if a scenario with a positive probability has a band that is open below.',
+        }),
+        max: z.number().nullable().meta({
+          description:
+            'Σ p · max of the return bands. Null if a scenario with a positive probability has a band that is open above.',
+        }),
+        central: z.number().nullable().meta({
+          description:
+            'Σ p · centralReturn of the scenarios. Null unless all three have a central return: midpoints of bands are not taken for it.',
+        }),
+      })
+      .meta({
+        description:
+          'The probability-weighted return over the horizon, as fractions, without rounding. `min` and `max` rest on the bounds that the desk stated; a return beyond the outermost ones is possible.',
+      }),
     missing,
     thresholds: z
       .array(
@@ -32,9 +47,12 @@ export const expectedOutcome = z
             minDepth: z.number(),
             atLeast: chance.meta({
               description:
-                'The probability of the bands that lie entirely below. A drawdown this deep is at least this likely.',
+                'The probability of the bands that lie entirely below −minDepth. A drawdown this deep within the horizon is at least this likely: returns and drawdowns both start from the last close before the horizon, and the price may also fall this far and recover.',
             }),
-            atMost: chance.meta({ description: 'The probability of all bands that reach below.' }),
+            atMost: chance.meta({
+              description:
+                'The probability of all bands that reach below −minDepth. It bounds a return this low at the end of the horizon, not a drawdown on the way. The bear band always reaches below, because a return under its stated `min` is bear, too.',
+            }),
           })
           .meta({
             id: 'ThresholdChance',

@@ -3,10 +3,15 @@ import { drawdownLabelFaults } from '../../domain/drawdown.ts';
 import { metricFaults, PROVENANCES } from '../../domain/framework.ts';
 import { repeated } from '../../domain/errors.ts';
 import { headwindFaults } from '../../domain/headwinds.ts';
-import { invalidationConditionFaults, OPERATORS } from '../../domain/condition-rules.ts';
+import { invalidationConditionFaults, JUDGED_ON, OPERATORS } from '../../domain/condition-rules.ts';
 import { SCENARIO_NAMES } from '../../domain/probabilities.ts';
 import { ruleFaults } from '../../domain/rule-faults.ts';
-import { DEFAULT_DIRECTIONS, DIRECTIONS, returnBandFaults } from '../../domain/scenarios.ts';
+import {
+  centralReturnFaults,
+  DEFAULT_DIRECTIONS,
+  DIRECTIONS,
+  returnBandFaults,
+} from '../../domain/scenarios.ts';
 import { newProbabilities } from './probabilities.ts';
 import {
   addFaults,
@@ -19,18 +24,21 @@ import {
   prose,
   slug,
   webAddress,
+  withRule,
 } from '../../http/fields.ts';
 
-const bandEnd = z.number().min(-1).max(1000).nullable().default(null);
+// Rates and oil have fallen below zero, so a return may be less than −1.
+const returnBound = z.number().min(-1000).max(1000);
+const bandEnd = returnBound.nullable().default(null);
 const newReturnBand = z.strictObject({ min: bandEnd, max: bandEnd }).meta({
   id: 'NewReturnBand',
   description:
-    'The returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max). Null or left out means an open end. Give bands for all three scenarios or for none. They must cover every return without gap or overlap, in the order bear, base, bull.',
+    'The returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max). Null or left out means an open end. Give bands for all three scenarios or for none. They must join without gap or overlap, in the order bear, base, bull. `min` of bear and `max` of bull may be open or say how far the desk expects the return to go; a return beyond them still counts as bear or bull.',
   examples: [{ max: -0.1 }],
 });
 
-const newScenario = z
-  .strictObject({
+const newScenario = withRule(
+  z.strictObject({
     title: line,
     outcome: prose,
     conditions: prose,
@@ -40,8 +48,16 @@ const newScenario = z
     }),
     directionComment: optionalProse,
     returnBand: newReturnBand.nullable().default(null),
-  })
-  .meta({ id: 'NewScenario', description: 'The text of one scenario.' });
+    centralReturn: returnBound.nullable().default(null).meta({
+      description:
+        "The return over the horizon that the desk expects in this scenario, as a fraction within the scenario's band. If all three scenarios have one, the expected return has a `central` value.",
+    }),
+  }),
+  centralReturnFaults,
+).meta({
+  id: 'NewScenario',
+  description: 'One scenario: its text, and the returns that it covers.',
+});
 
 const banded = z.object({ returnBand: newReturnBand.nullable() });
 const BANDED = { bear: banded, base: banded, bull: banded };
@@ -109,6 +125,10 @@ const newComparison = z
     threshold: z.number(),
     forObservations: z.int().min(1).max(1000).default(1).meta({
       description: 'How many of the newest observations must meet the comparison, in a row.',
+    }),
+    judgedOn: z.enum(JUDGED_ON).nullable().default(null).meta({
+      description:
+        'The day on which an observation counts. `periodEnd`, also if null or left out: the last day of its period, with its newest value; a correction changes that day. `recorded`: the UTC day on which it was recorded, so that the rule sees on each day what was known at its end.',
     }),
   })
   .meta({

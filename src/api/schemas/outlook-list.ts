@@ -54,6 +54,14 @@ export const listQuery = z
       description:
         '`true`: only outlooks that currently have a review due. `false`: only those that do not.',
     }),
+    awaitingResolution: trueOrFalse.optional().meta({
+      description:
+        '`true`: only open outlooks whose horizon is over, so that their outcome has to be recorded. `false`: only the others.',
+    }),
+    contradicted: trueOrFalse.optional().meta({
+      description:
+        '`true`: only outlooks whose resolution the closes contradict by now. `false`: only the others.',
+    }),
     scenario: z.enum(SCENARIO_NAMES).optional().meta({
       description: 'The scenario that `minProbability` and `maxProbability` apply to.',
     }),
@@ -80,7 +88,7 @@ export const listQuery = z
     }),
     asOf: queryTimestamp.optional().meta({
       description:
-        'The list as of this time, which must not be in the future: the newest version of each outlook recorded up to then, with the status and the review of that time. Filters and order apply to that version, except that `status` and `reviewDue` apply to the current state.',
+        'The list as of this time, which must not be in the future: the newest version of each outlook recorded up to then, with the status and the review of that time. Filters and order apply to that version, except that `status`, `reviewDue`, `awaitingResolution` and `contradicted` apply to the current state.',
     }),
     ...listShape,
   })

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { PROVENANCES } from '../../domain/framework.ts';
 import { POOL_METHODS, POOL_WEIGHTS } from '../../domain/consensus.ts';
 import { VERSION_KINDS } from '../../domain/hash-chain.ts';
-import { CONDITION_STATES, OPERATORS } from '../../domain/condition-rules.ts';
+import { CONDITION_STATES, JUDGED_ON, OPERATORS } from '../../domain/condition-rules.ts';
 import { OUTLOOK_STATUSES } from '../../domain/outlook.ts';
 import { SCENARIO_NAMES } from '../../domain/probabilities.ts';
 import { ANSWER_WAYS } from '../../domain/review.ts';
@@ -22,7 +22,8 @@ export const newHorizon = z
   )
   .meta({
     id: 'Horizon',
-    description: 'The days that the outlook covers, half-open: [from, to).',
+    description:
+      'The days that the outlook covers, half-open [from, to): `from` is the first day, and `to` is the first day after the last one. The horizon is over when `to` begins in UTC. Pages and texts show the last day instead of `to`.',
     examples: [{ from: '2026-03-31', to: '2027-03-31' }],
   });
 
@@ -68,7 +69,7 @@ const bandEnd = z.number().nullable();
 const returnBand = z.object({ min: bandEnd, max: bandEnd }).meta({
   id: 'ReturnBand',
   description:
-    'The returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max). Null is an open end. The three bands cover every return without gap or overlap.',
+    'The returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max). Null is an open end. The three bands join without gap or overlap. A return below `min` of bear counts as bear, and one from `max` of bull on as bull.',
   examples: [{ min: null, max: -0.1 }],
 });
 
@@ -81,6 +82,9 @@ const scenario = z
     direction: z.enum(DIRECTIONS),
     directionComment: z.string().nullable(),
     returnBand: returnBand.nullable(),
+    centralReturn: z.number().nullable().meta({
+      description: 'The return over the horizon that the desk expects in this scenario.',
+    }),
   })
   .meta({ id: 'Scenario', description: 'One scenario with its probability.' });
 
@@ -107,6 +111,10 @@ const comparison = z
     operator: z.enum(OPERATORS),
     threshold: z.number(),
     forObservations: z.int(),
+    judgedOn: z.enum(JUDGED_ON).nullable().meta({
+      description:
+        'The day on which an observation counts: `periodEnd`, the last day of its period, or `recorded`, the UTC day on which it was recorded. Null means `periodEnd`.',
+    }),
   })
   .meta({ id: 'Comparison', description: 'A series compared with a threshold.' });
 const rule = z
@@ -209,6 +217,9 @@ const resolved = z
     number: z.int().min(1),
     outcome,
     realisedReturn: z.number().nullable(),
+    knownAt: timestamp.nullable().meta({
+      description: 'When the outcome became known. Null if the outlook is void.',
+    }),
     reason: z.string().nullable(),
     resolvedAt: timestamp,
   })
@@ -224,9 +235,11 @@ const summaryShape = {
   instrument: instrumentName,
   horizon: newHorizon,
   status: z.enum(OUTLOOK_STATUSES),
-  review: z
-    .object({ due: z.boolean(), reasons: z.array(z.string()) })
-    .meta({ id: 'Review', description: 'Whether a review is due, and why.' }),
+  review: z.object({ due: z.boolean(), reasons: z.array(z.string()) }).meta({
+    id: 'Review',
+    description:
+      'Whether a review is due, and why: a triggered condition has no answer, the horizon is over and the outcome is missing, or closes contradict the resolution.',
+  }),
   version: z.int().min(1),
   publishedAt: timestamp.meta({ description: 'When the ledger recorded this version.' }),
   author,

@@ -107,7 +107,14 @@ export const outlookScores = z
     status: z.enum(OUTLOOK_STATUSES),
     horizon: newHorizon,
     resolution: z
-      .object({ number: z.int().min(1), outcome })
+      .object({
+        number: z.int().min(1),
+        outcome,
+        knownAt: timestamp.nullable().meta({
+          description:
+            'When the outcome became known; nothing is scored after it. Null if the outlook is void.',
+        }),
+      })
       .nullable()
       .meta({
         description: 'The resolution that the scores use. Null until the outlook is resolved.',
@@ -118,6 +125,10 @@ export const outlookScores = z
         coverage: z.number().nullable().meta({
           description:
             "The share of the horizon during which a version was current: the sum of the versions' shares.",
+        }),
+        attainableCoverage: z.number().nullable().meta({
+          description:
+            'The share of the horizon that was left to forecast before the outcome became known: the most that `coverage` can be. Null without an outcome.',
         }),
         timeWeighted: scores.meta({
           description:

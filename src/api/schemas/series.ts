@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { PROVENANCES } from '../../domain/framework.ts';
-import { FREQUENCIES } from '../../domain/series.ts';
+import { DATINGS, FREQUENCIES } from '../../domain/series.ts';
 import { listShape } from '../../http/paging.ts';
 import {
   day,
@@ -12,34 +12,48 @@ import {
   withRule,
 } from '../../http/fields.ts';
 
-export const series = z
-  .strictObject({
-    key: slug.meta({ description: 'Its name in URLs and rules. It never changes.' }),
-    name: line,
-    unit: line,
-    frequency: z.enum(FREQUENCIES),
-    source: line.meta({ description: 'Who publishes the series.' }),
-  })
-  .meta({
-    id: 'Series',
-    description: 'A time series of prices or an indicator.',
-    examples: [
-      {
-        key: 'us-10y-yield',
-        name: '10-year Treasury constant maturity yield',
-        unit: 'percent',
-        frequency: 'daily',
-        source: 'Board of Governors of the Federal Reserve System',
-      },
-    ],
-  });
+const dated = z.enum(DATINGS).meta({
+  description:
+    'The day of its period by which an observation is dated. `end`: the date is the day for which the value stands. `start`, as FRED dates monthly series: the value stands for the last day of the period that begins on the date, and rules, returns and drawdowns use it on that day.',
+});
+
+const seriesShape = {
+  key: slug.meta({ description: 'Its name in URLs and rules. It never changes.' }),
+  name: line,
+  unit: line,
+  frequency: z.enum(FREQUENCIES),
+  dated,
+  source: line.meta({ description: 'Who publishes the series.' }),
+};
+const EXAMPLE = {
+  key: 'us-10y-yield',
+  name: '10-year Treasury constant maturity yield',
+  unit: 'percent',
+  frequency: 'daily',
+  source: 'Board of Governors of the Federal Reserve System',
+};
+
+export const newSeries = z.strictObject({ ...seriesShape, dated: dated.default('end') }).meta({
+  id: 'NewSeries',
+  description: 'A time series of prices or an indicator.',
+  examples: [EXAMPLE],
+});
+
+export const series = z.object(seriesShape).meta({
+  id: 'Series',
+  description: 'A time series of prices or an indicator.',
+  examples: [{ ...EXAMPLE, dated: 'end' }],
+});
 
 /** The most observations that one request may contain. */
 export const MOST_OBSERVATIONS = 10_000;
 
 export const newObservation = z.strictObject({
   date: day,
-  value: z.number({ error: ({ input }) => valueFault(input) }),
+  value: z
+    .number({ error: ({ input }) => valueFault(input) })
+    .nullable()
+    .meta({ description: 'Null retracts the value of a day that has an observation.' }),
   provenance: z.enum(PROVENANCES).default('sourced'),
   note: optionalLine,
 });
@@ -89,8 +103,11 @@ export const recorded = z
   .object({
     series: slug,
     added: z.int().meta({ description: 'Days without an earlier value.' }),
-    revised: z.int().meta({ description: 'Days that got a new vintage.' }),
-    unchanged: z.int().meta({ description: 'Days that already had this value.' }),
+    revised: z.int().meta({ description: 'Days that got a new vintage with a value.' }),
+    retracted: z.int().meta({ description: 'Days whose value was retracted.' }),
+    unchanged: z
+      .int()
+      .meta({ description: 'Days that already had this value, or were already retracted.' }),
     recordedAt: timestamp.nullable().meta({ description: 'Null if nothing was new.' }),
   })
   .meta({ id: 'Recorded', description: 'The result of sending observations.' });
@@ -98,7 +115,10 @@ export const recorded = z
 export const observation = z
   .object({
     date: day,
-    value: z.number(),
+    value: z
+      .number()
+      .nullable()
+      .meta({ description: 'Null for a retraction, which only `vintages=all` lists.' }),
     provenance: z.enum(PROVENANCES),
     note: z.string().nullable(),
     recordedAt: timestamp,
@@ -122,7 +142,8 @@ export const observationQuery = withRule(
       description: 'The values as they were known at this time.',
     }),
     vintages: z.enum(['newest', 'all']).default('newest').meta({
-      description: '`newest`: one value per day. `all`: every vintage of each day, oldest first.',
+      description:
+        '`newest`: one value per day. `all`: every vintage of each day, oldest first, with retractions.',
     }),
     limit: z
       .preprocess(digits, z.int({ error: 'must be a whole number in 1–10000' }).min(1).max(10_000))

@@ -32,10 +32,12 @@ version that records who made it and why. Published versions never change.
 *Authorize* and enter your key (\`olk_…\`).
 
 **Conventions.** Timestamps are RFC 3339 in UTC with milliseconds; days are \`YYYY-MM-DD\`.
-Probabilities are fractions with at most four decimals, a double's noise aside: 35 % is \`0.35\`. An unknown property or query
-parameter is an error that names it. Errors are \`application/problem+json\` (RFC 9457) and list every faulty
-field at once, each with a JSON Pointer. Lists return \`{items, nextCursor}\`; send \`nextCursor\` back as
-\`cursor\` to get the next page. Ignore members that you do not know: releases may add some.
+Probabilities are fractions with at most four decimals, a double's noise aside: 35 % is \`0.35\`. Numbers in
+JSON are doubles (RFC 8259, section 6; RFC 7493, section 2.2): one beyond ±(2^53 − 1), or one so small that a
+double would be 0, is an error that names it. An unknown property or query parameter is an error that names it.
+Errors are \`application/problem+json\` (RFC 9457) and list every faulty field at once, each with a JSON
+Pointer. Lists return \`{items, nextCursor}\`; send \`nextCursor\` back as \`cursor\` to get the next page. Ignore
+members that you do not know: releases may add some.
 
 **Conditions.** \`invalidationConditions\` states what would prove a scenario wrong. The service evaluates a
 condition that has a \`rule\` as observations of its series arrive. An analyst assesses a condition that has no rule.

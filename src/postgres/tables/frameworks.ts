@@ -67,12 +67,17 @@ export const scenarios = pgTable(
     // Both null if the scenario has no return band; a band has one open end at most.
     returnMin: doublePrecision('return_min'),
     returnMax: doublePrecision('return_max'),
+    // The return that stands for the scenario in an expected return.
     centralReturn: doublePrecision('central_return'),
   },
   (t) => [
     primaryKey({ columns: [t.frameworkId, t.name] }),
     check('scenarios_name', sql`${t.name} in (${literals(SCENARIO_NAMES)})`),
     check('scenarios_direction', sql`${t.direction} in (${literals(DIRECTIONS)})`),
+    check(
+      'scenarios_central_return',
+      sql`(${t.centralReturn} > '-Infinity' and ${t.centralReturn} < 'Infinity' and (${t.centralReturn} >= ${t.returnMin}) is not false and (${t.centralReturn} < ${t.returnMax}) is not false) is not false`,
+    ),
   ],
 );
 

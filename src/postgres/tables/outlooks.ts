@@ -94,6 +94,13 @@ export const outlooks = pgTable(
     index('outlooks_horizon_to_end')
       .on(t.horizonTo, t.id)
       .where(sql`${t.status} = 'open' and ${t.horizonEndedAt} is null`),
+    // For the resolutions that a new close may contradict.
+    index('outlooks_resolved_to')
+      .on(t.instrumentId, t.horizonTo)
+      .where(sql`${t.status} <> 'open'`),
+    index('outlooks_resolved_from')
+      .on(t.instrumentId, t.horizonFrom)
+      .where(sql`${t.status} <> 'open'`),
     check(
       'outlooks_horizon_ended_at',
       sql`(${t.horizonEndedAt} >= ${t.horizonTo}::timestamp at time zone 'UTC') is not false`,

@@ -70,10 +70,7 @@ export const resolutions = pgTable(
       sql`num_nulls(${t.startDate}, ${t.startValue}, ${t.endDate}, ${t.endValue}) in (0, 4) and (${t.startDate} < ${t.endDate} and ${t.startValue} > 0 and ${t.startValue} < 'Infinity' and ${t.endValue} > '-Infinity' and ${t.endValue} < 'Infinity') is not false`,
     ),
     check('resolutions_reason', sql`${t.reason} ~ '[^ \\t\\r\\n]'`),
-    check(
-      'resolutions_reason_given',
-      sql`${t.reason} is not null or (${t.number} = 1 and ${t.outcome} is not null)`,
-    ),
+    check('resolutions_reason_given', sql`${t.reason} is not null or ${t.outcome} is not null`),
     check(
       'resolutions_reopens',
       sql`not ${t.reopens} or (${t.number} > 1 and num_nulls(${t.outcome}, ${t.realisedReturn}, ${t.endDate}) = 3)`,

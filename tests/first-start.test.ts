@@ -1,0 +1,30 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type pg from 'pg';
+import { loadSamples } from '../src/first-start.ts';
+import { SLUG } from './support/ledger.ts';
+import { createDatabase, openDatabase } from './support/database.ts';
+
+let pool: pg.Pool;
+beforeAll(async () => {
+  pool = openDatabase(await createDatabase(), 2);
+});
+afterAll(() => pool.end());
+
+const slugs = async () =>
+  (await pool.query<{ slug: string }>('select slug from outlooks')).rows.map(({ slug }) => slug);
+
+// The last day of the sample's horizon is 30 March 2027.
+test('a ledger that starts after the end of the sample has its series and instrument, and no outlook', async () => {
+  await loadSamples(pool, new Date('2027-03-31T00:00:00.000Z'));
+  expect(await slugs()).toEqual([]);
+  const { rows } = await pool.query<object>('select symbol from instruments');
+  expect(rows).toEqual([{ symbol: 'RUT' }]);
+  // A second start changes nothing, either.
+  await loadSamples(pool, new Date('2028-01-01T00:00:00.000Z'));
+  expect(await slugs()).toEqual([]);
+});
+
+test('until then it has the sample', async () => {
+  await loadSamples(pool, new Date('2027-03-30T23:59:59.999Z'));
+  expect(await slugs()).toEqual([SLUG]);
+});
