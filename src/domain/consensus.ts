@@ -20,7 +20,7 @@ export type ViewKind = (typeof VIEW_KINDS)[number];
 
 /** A view this many days older than the newest one has half its weight. */
 export const HALF_LIFE_DAYS = 30;
-/** Shrinks an analyst's skill: with this many scored outlooks, it counts half. */
+/** Shrinks an analyst's skill: with this many independent outlooks, it counts half. */
 export const SKILL_SHRINKAGE = 10;
 
 const DAY = 86_400_000;
@@ -38,8 +38,8 @@ export function recencyWeights(recordedAt: readonly Date[]): number[] {
 }
 
 /**
- * max(0, skill) · n / (n + {@link SKILL_SHRINKAGE}) of the mean Brier score against uniform thirds over the n
- * scored outlooks of an analyst. An analyst who did no better than chance or was never scored gets weight 0.
+ * max(0, skill) · n / (n + {@link SKILL_SHRINKAGE}), by `skillOfAnalyst`. An analyst who did no better than the
+ * reference or was never scored gets weight 0.
  * @param records null for an analyst who was never scored
  */
 export function skillWeights(records: readonly ({ n: number; skill: number } | null)[]): number[] {

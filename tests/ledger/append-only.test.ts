@@ -10,6 +10,10 @@ beforeAll(async () => {
   ledger = await startLedger();
   owner = await openSession(ledger.url);
   await fillLedger(ledger);
+  // The resolved outlook was current for no tenth of its horizon.
+  await owner.query(`alter table forecast_leads disable trigger derived;
+    insert into forecast_leads select id, 0, 10, 3000, 4500, 2500, 'bear', 0.755, null from forecast_sums limit 1;
+    alter table forecast_leads enable trigger derived`);
 });
 afterAll(async () => {
   await owner.end();
@@ -49,7 +53,12 @@ const REWRITES: Record<string, { set: string; rule: string }> = {
   },
   resolution_evidence: { set: `position = 9`, rule: 'resolution_evidence_append_only' },
   forecasters: { set: `since = since - interval '1 day'`, rule: 'forecasters_append_only' },
-  forecast_sums: { set: `bear = bear / 2`, rule: 'forecast_sums_append_only' },
+  forecast_sums: { set: `bear_error = bear_error / 2`, rule: 'forecast_sums_append_only' },
+  forecast_buckets: {
+    set: `bear_weight = bear_weight / 2`,
+    rule: 'forecast_buckets_append_only',
+  },
+  forecast_leads: { set: `brier = brier / 2`, rule: 'forecast_leads_append_only' },
   views: { set: `rationale = 'Never said'`, rule: 'views_append_only' },
   analyst_identities: { set: `issuer = 'https://other'`, rule: 'analyst_identities_append_only' },
   audit_entries: { set: `method = 'GET'`, rule: 'audit_entries_append_only' },

@@ -56,7 +56,7 @@ export function clustersOf<Outlook extends Pick<ScoredOutlook, 'instrument' | 'f
 }
 
 /** Σ w S over steps, and that of a reference. */
-function scoreSums(outlooks: readonly ScoredOutlook[], name: ScoreName): ClusterSum {
+export function scoreSums(outlooks: readonly ScoredOutlook[], name: ScoreName): ClusterSum {
   const total = (
     of: readonly ScoredOutlook[],
     score: (step: ForecastStep, outlook: ScoredOutlook) => number,

@@ -71,6 +71,8 @@ export const TABLES = [
   'resolution_evidence',
   'forecasters',
   'forecast_sums',
+  'forecast_buckets',
+  'forecast_leads',
   'views',
   'version_views',
   'analyst_identities',

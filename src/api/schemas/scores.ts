@@ -53,8 +53,8 @@ export const scoresQuery = z.strictObject({
   }),
 });
 
-export const fixedReference = reference(['uniform']).meta({
-  description: `The reference for skill: \`uniform\` thirds, or ${referenceText}`,
+export const recordReference = reference(['uniform', 'climatology']).meta({
+  description: `The reference for skill: \`uniform\` thirds, \`climatology\` (what history alone says about each outlook; those without enough history are left out of skill), or ${referenceText}`,
 });
 
 const score = z.number().nullable();

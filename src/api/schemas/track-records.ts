@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { FORECAST_SOURCES } from '../../domain/track-record.ts';
 import { day, queryTimestamp, symbol, timestamp, withRule } from '../../http/fields.ts';
 import { author } from './outlooks.ts';
-import { fixedReference, missing, scoreReference } from './scores.ts';
+import { recordReference, missing, scoreReference } from './scores.ts';
 
 const share = z.string({ error: 'must be given once' }).transform((text, context): number => {
   const value = /^(?:0?\.\d{1,15}|[01](?:\.\d{0,15})?)$/.test(text) ? Number(text) : NaN;
@@ -26,7 +26,7 @@ const filters = {
     description:
       'Leaves out outlooks of which a smaller share of the horizon was forecast, a fraction. The counts stay as they are.',
   }),
-  reference: fixedReference,
+  reference: recordReference,
 };
 const instrument = symbol.optional().meta({ description: 'Only outlooks on this symbol.' });
 const source = z.enum(FORECAST_SOURCES).default('version').meta({
@@ -73,11 +73,11 @@ const decomposition = z
   .object({
     reliability: z.number().meta({
       description:
-        'How far forecasts are from the realised rates. 0 is best. In small samples it is too large even for perfect forecasts, by about Σ o (1 − o) ÷ n over the buckets, because the realised rates are estimates (Bröcker 2012; Ferro and Fricker 2012). It is not corrected here.',
+        'How far forecasts are from the realised rates. 0 is best. In small samples it is too large even for perfect forecasts, by about Σ o (1 − o) ÷ n over the buckets, because the realised rates are estimates (Ferro and Fricker 2012). It is not corrected here.',
     }),
     resolution: z.number().meta({
       description:
-        'How well forecasts separate outcomes. Higher is better. In small samples it is too large, too.',
+        'How well forecasts separate outcomes. Higher is better. In small samples it may be too large or too small.',
     }),
     uncertainty: z.number().meta({
       description:

@@ -36,7 +36,7 @@ const method = z.enum(POOL_METHODS).default('linear').meta({
 });
 const weights = z.enum(POOL_WEIGHTS).default('equal').meta({
   description:
-    "`equal`: the same weight for each view. `recency`: 2^(−age ÷ 30 days), with the age relative to the newest view. `skill`: max(0, skill) · n ÷ (n + 10), where skill compares the analyst's mean Brier score with uniform thirds over n scored outlooks, from versions and views. An analyst who did no better than chance or was never scored gets weight 0.",
+    "`equal`: the same weight for each view. `recency`: 2^(−age ÷ 30 days), with the age relative to the newest view. `skill`: max(0, skill) · n ÷ (n + 10). Skill compares the analyst's Brier scores, over versions and views with each outlook once, with what history alone says or, where that is unknown, uniform thirds. What was withdrawn counts with its last probabilities until the outcome was known, and an outcome that the analyst asserted without closes, or against them, does not count. n is the effective number of independent outlooks: many on one event count as one, and those that history makes certain as none. An analyst who did no better than the reference, or has less than one whole horizon, gets weight 0.",
 });
 
 const MOST_DAYS = 3_660;

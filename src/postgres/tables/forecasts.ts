@@ -82,7 +82,8 @@ export const forecastSums = pgTable(
     // Σ w times the score.
     logarithmic: doublePrecision('logarithmic').notNull(),
     rankedProbability: doublePrecision('ranked_probability').notNull(),
-    // The same of what history alone says; null if that is unknown for any of the forecasts.
+    // The same of what history alone says; null if that is unknown for any of the forecasts. The Brier score of combined
+    // sums takes the shares before they were smoothed.
     climatologyBrier: doublePrecision('climatology_brier'),
     climatologyLogarithmic: doublePrecision('climatology_logarithmic'),
     climatologyRankedProbability: doublePrecision('climatology_ranked_probability'),
