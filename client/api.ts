@@ -1452,9 +1452,9 @@ export interface components {
         };
         /** @description Murphy's decomposition (1973) over the buckets: score = reliability − resolution + uncertainty + withinBuckets. */
         Decomposition: {
-            /** @description How far forecasts are from the realised rates. 0 is best. In small samples it is too large even for perfect forecasts, by about Σ o (1 − o) ÷ n over the buckets, because the realised rates are estimates (Bröcker 2012; Ferro and Fricker 2012). It is not corrected here. */
+            /** @description How far forecasts are from the realised rates. 0 is best. In small samples it is too large even for perfect forecasts, by about Σ o (1 − o) ÷ n over the buckets, because the realised rates are estimates (Ferro and Fricker 2012). It is not corrected here. */
             reliability: number;
-            /** @description How well forecasts separate outcomes. Higher is better. In small samples it is too large, too. */
+            /** @description How well forecasts separate outcomes. Higher is better. In small samples it may be too large or too small. */
             resolution: number;
             /** @description How hard the outcomes were to predict. In small samples it is too small, by a share of about 1 ÷ n. */
             uncertainty: number;
@@ -2102,7 +2102,7 @@ export interface components {
              */
             method?: "linear" | "logarithmic";
             /**
-             * @description `equal`: the same weight for each view. `recency`: 2^(−age ÷ 30 days), with the age relative to the newest view. `skill`: max(0, skill) · n ÷ (n + 10), where skill compares the analyst's mean Brier score with uniform thirds over n scored outlooks, from versions and views. An analyst who did no better than chance or was never scored gets weight 0.
+             * @description `equal`: the same weight for each view. `recency`: 2^(−age ÷ 30 days), with the age relative to the newest view. `skill`: max(0, skill) · n ÷ (n + 10). Skill compares the analyst's Brier scores, over versions and views with each outlook once, with what history alone says or, where that is unknown, uniform thirds. What was withdrawn counts with its last probabilities until the outcome was known, and an outcome that the analyst asserted without closes, or against them, does not count. n is the effective number of independent outlooks: many on one event count as one, and those that history makes certain as none. An analyst who did no better than the reference, or has less than one whole horizon, gets weight 0.
              * @default equal
              * @enum {string}
              */
@@ -5860,7 +5860,7 @@ export interface operations {
             query?: {
                 /** @description `linear`: Σ w p (Stone 1961). `logarithmic`: ∝ Π p^w, renormalised (Genest and Zidek 1986); a view with a positive weight and probability 0 for a scenario rules that scenario out. */
                 method?: "linear" | "logarithmic";
-                /** @description `equal`: the same weight for each view. `recency`: 2^(−age ÷ 30 days), with the age relative to the newest view. `skill`: max(0, skill) · n ÷ (n + 10), where skill compares the analyst's mean Brier score with uniform thirds over n scored outlooks, from versions and views. An analyst who did no better than chance or was never scored gets weight 0. */
+                /** @description `equal`: the same weight for each view. `recency`: 2^(−age ÷ 30 days), with the age relative to the newest view. `skill`: max(0, skill) · n ÷ (n + 10). Skill compares the analyst's Brier scores, over versions and views with each outlook once, with what history alone says or, where that is unknown, uniform thirds. What was withdrawn counts with its last probabilities until the outcome was known, and an outcome that the analyst asserted without closes, or against them, does not count. n is the effective number of independent outlooks: many on one event count as one, and those that history makes certain as none. An analyst who did no better than the reference, or has less than one whole horizon, gets weight 0. */
                 weights?: "equal" | "recency" | "skill";
                 /** @description Leave out views that are older than this many days of 24 hours. Left out: views count however old they are. */
                 maxAge?: number | null;
@@ -7387,7 +7387,7 @@ export interface operations {
                 asOf?: string;
                 /** @description Leaves out outlooks of which a smaller share of the horizon was forecast, a fraction. The counts stay as they are. */
                 minCoverage?: number;
-                /** @description The reference for skill: `uniform` thirds, or fixed probabilities of bear, base and bull, as fractions separated by commas. Skill is 1 − score ÷ score of the reference. */
+                /** @description The reference for skill: `uniform` thirds, `climatology` (what history alone says about each outlook; those without enough history are left out of skill), or fixed probabilities of bear, base and bull, as fractions separated by commas. Skill is 1 − score ÷ score of the reference. */
                 reference?: string;
             };
             header?: {
@@ -7486,7 +7486,7 @@ export interface operations {
                 asOf?: string;
                 /** @description Leaves out outlooks of which a smaller share of the horizon was forecast, a fraction. The counts stay as they are. */
                 minCoverage?: number;
-                /** @description The reference for skill: `uniform` thirds, or fixed probabilities of bear, base and bull, as fractions separated by commas. Skill is 1 − score ÷ score of the reference. */
+                /** @description The reference for skill: `uniform` thirds, `climatology` (what history alone says about each outlook; those without enough history are left out of skill), or fixed probabilities of bear, base and bull, as fractions separated by commas. Skill is 1 − score ÷ score of the reference. */
                 reference?: string;
             };
             header?: {
@@ -7610,7 +7610,7 @@ export interface operations {
                 asOf?: string;
                 /** @description Leaves out outlooks of which a smaller share of the horizon was forecast, a fraction. The counts stay as they are. */
                 minCoverage?: number;
-                /** @description The reference for skill: `uniform` thirds, or fixed probabilities of bear, base and bull, as fractions separated by commas. Skill is 1 − score ÷ score of the reference. */
+                /** @description The reference for skill: `uniform` thirds, `climatology` (what history alone says about each outlook; those without enough history are left out of skill), or fixed probabilities of bear, base and bull, as fractions separated by commas. Skill is 1 − score ÷ score of the reference. */
                 reference?: string;
             };
             header?: {

@@ -2241,12 +2241,17 @@ BEGIN
     SELECT bands.band, o.bear, o.base, o.bull, j.outcome,
         (history.bear - o.bear) ^ 2 + (history.base - o.base) ^ 2 + (history.bull - o.bull) ^ 2 AS brier,
         -ln(o.bear * history.bear + o.base * history.base + o.bull * history.bull) AS logarithmic,
-        (history.bear - o.bear) ^ 2 + (history.bull - o.bull) ^ 2 AS ranked_probability
+        (history.bear - o.bear) ^ 2 + (history.bull - o.bull) ^ 2 AS ranked_probability,
+        (seen.bear - o.bear) ^ 2 + (seen.base - o.base) ^ 2 + (seen.bull - o.bull) ^ 2 AS seen_brier
       FROM (SELECT DISTINCT band, low, high FROM held WHERE band IN (SELECT band FROM timed)) AS bands
      CROSS JOIN LATERAL outcome_for(resolution, bands.low, bands.high) AS j (outcome)
      CROSS JOIN LATERAL (SELECT (j.outcome = 'bear')::int AS bear, (j.outcome = 'base')::int AS base,
          (j.outcome = 'bull')::int AS bull) AS o
       LEFT JOIN LATERAL climatology(outlook.id, bands.low, bands.high) AS history ON true
+     -- The shares before they were smoothed: a forecast of what never happened otherwise must not beat history.
+     CROSS JOIN LATERAL (SELECT (history.bear * (history.independent + 3) - 1) / nullif(history.independent, 0) AS bear,
+         (history.base * (history.independent + 3) - 1) / nullif(history.independent, 0) AS base,
+         (history.bull * (history.independent + 3) - 1) / nullif(history.independent, 0) AS bull) AS seen
   ), forecasters AS MATERIALIZED (
     SELECT source, analyst_id, nextval('forecast_sums_id_seq') AS id
       FROM (SELECT DISTINCT source, analyst_id FROM timed) AS distinct_forecasters
@@ -2257,7 +2262,8 @@ BEGIN
         t.bear_bps - j.bear * 10000 AS bear_off, t.base_bps - j.base * 10000 AS base_off,
         t.bull_bps - j.bull * 10000 AS bull_off,
         t.bear_bps * j.bear + t.base_bps * j.base + t.bull_bps * j.bull AS outcome_bps,
-        j.brier AS climatology_brier, j.logarithmic AS climatology_logarithmic,
+        CASE t.source WHEN 'combined' THEN j.seen_brier ELSE j.brier END AS climatology_brier,
+        j.logarithmic AS climatology_logarithmic,
         j.ranked_probability AS climatology_ranked_probability
       FROM timed t
       JOIN forecasters f ON f.source = t.source AND f.analyst_id IS NOT DISTINCT FROM t.analyst_id
