@@ -48,3 +48,18 @@ export async function storedSums(
     ),
   }));
 }
+
+/** Sums in an order of their own; `close` turns each finite number into what it is compared with. */
+export function comparable(
+  sums: readonly NaiveSums[],
+  close: (value: number) => unknown = (value) => value,
+): unknown {
+  const near = (value: unknown): unknown => {
+    if (typeof value === 'number' && Number.isFinite(value)) return close(value);
+    if (Array.isArray(value)) return value.map(near);
+    if (value === null || typeof value !== 'object') return value;
+    return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, near(one)]));
+  };
+  const keyOf = ({ source, analyst }: NaiveSums) => `${source} ${analyst}`;
+  return near(sums.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1)));
+}
