@@ -15,6 +15,7 @@ import { worlds } from '../support/forecast-worlds.ts';
 import { buildSilentApp } from '../support/ledger.ts';
 import { naiveSums } from '../support/naive-sums.ts';
 import { comparable, storedSums } from '../support/stored-sums.ts';
+import { readWritten } from '../support/written.ts';
 import { WorldWriter } from '../support/world-writer.ts';
 
 const MIGRATIONS = fileURLToPath(new URL('../../migrations', import.meta.url));
@@ -217,6 +218,55 @@ test('sums of forecasts of the previous release are computed anew', async () => 
     // The hashes of these rows are none of the ledger's, so only its other rules are verified.
     const { faults } = await verifyLedger(pool);
     expect(faults.filter(({ fault }) => !fault.includes('hash'))).toEqual([]);
+  } finally {
+    await pool.end();
+  }
+});
+
+type Dump = Record<string, { columns: string[]; rows: unknown[][] }>;
+
+/** Stores rows as they are, without triggers. */
+async function load(pool: pg.Pool, dump: Dump): Promise<void> {
+  const client = await pool.connect();
+  try {
+    await client.query('set session_replication_role = replica');
+    for (const [table, { columns, rows }] of Object.entries(dump)) {
+      const names = columns.map((name) => `"${name}"`).join(', ');
+      const objects = rows.map((row) => Object.fromEntries(row.map((one, i) => [columns[i], one])));
+      await client.query(
+        `insert into ${table} (${names}) overriding system value
+         select ${names} from jsonb_populate_recordset(null::${table}, $1)`,
+        [JSON.stringify(objects)],
+      );
+    }
+  } finally {
+    client.release(true);
+  }
+}
+
+test('a ledger that release 0.1 wrote is migrated, verified and summed up anew', async () => {
+  const pool = openDatabase(await createDatabase({ empty: true }), 3);
+  try {
+    await migrateTo(pool, 9);
+    // Its API wrote these rows: outlooks resolved by closes, corrected, void, withdrawn and open, with two bands and views.
+    const vector = new URL('../vectors/ledger-of-0.1.json', import.meta.url);
+    await load(pool, JSON.parse(await readFile(vector, 'utf8')) as Dump);
+    await migrateToLatest(pool);
+
+    expect(await verifyLedger(pool)).toEqual({ versions: 17, faults: [] });
+    const written = await readWritten(pool);
+    expect(written.map(({ slug, number }) => `${slug} ${number}`)).toEqual([
+      'corrected 1',
+      'corrected 2',
+      'early 1',
+      'resolved 1',
+      'withdrawn 1',
+    ]);
+    for (const { outlookId, number, outlook, resolution } of written) {
+      expect(comparable(await storedSums(pool, outlookId, number))).toEqual(
+        comparable(naiveSums(outlook, resolution), close),
+      );
+    }
   } finally {
     await pool.end();
   }
