@@ -217,7 +217,7 @@ describe('a consensus', () => {
     expect(nobody.json()).toMatchObject({ type: '/problems/no-weights', status: 409 });
     const before = ledger.clock.now;
     const here = base;
-    // The views stand for the whole of each horizon: skill takes at least one whole horizon.
+    // Each view is held for a whole horizon: below one, there is no skill.
     ledger.clock.now = new Date('2026-11-21T00:00:00.000Z');
     const elsewhere = async (outcome: string) => {
       count += 1;
