@@ -107,7 +107,7 @@ export const PROBLEMS = {
     status: 409,
     title: 'No view has any weight',
     meaning:
-      'Skill weights come from the track records of the analysts who hold a view. None of these analysts has been scored, or none did better than chance.',
+      'Skill weights come from the track records of the analysts who hold a view. None of these analysts has been scored, or none did better than the reference: climatology, or uniform thirds where there is none.',
     mend: 'Use `weights=equal` or `weights=recency`.',
   },
   'no-pool': {

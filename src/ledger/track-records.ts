@@ -32,7 +32,7 @@ export async function readTrackRecord(
   reference: RecordReference,
 ): Promise<RecordOfForecaster> {
   const sums = await readForecastSums(session, scope, reference);
-  return { ...trackRecordOf(sums), counts: await countOutlooks(session, scope) };
+  return { counts: await countOutlooks(session, scope), ...trackRecordOf(sums) };
 }
 
 async function countOutlooks(
