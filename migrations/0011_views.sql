@@ -91,17 +91,18 @@ BEGIN
   RETURN NULL;
 END $$;
 --> statement-breakpoint
--- What history alone says about an outlook: the share of past returns in each band, over spans as long as the horizon.
+-- What history alone says about an outlook: the share of past returns in each band, over spans as long as the horizon; for
+-- each of some base bands [low, high), by their places.
 -- The closes are those dated in the 50 years before the horizon, as known when it started; as known at as_of, if that is
 -- earlier. A span starts at a close and ends, as a horizon does, at the last close within its length. One is left out if
 -- its length was not over at the last close, if its last close is stale (STALE_AFTER_DAYS in src/domain/resolution.ts), or
 -- if it starts at a close that is not positive.
 -- spans counts all of them; they overlap. independent is the most of them of which no two overlap. first is the date of
 -- the first span's start, last that of the last close. The shares are smoothed by Laplace's rule of succession at the
--- number of independent spans, so that none is 0; they are null with fewer than five.
-CREATE FUNCTION climatology(outlook bigint, low float8, high float8, as_of timestamptz DEFAULT NULL,
-  OUT bear float8, OUT base float8, OUT bull float8, OUT spans integer, OUT independent integer,
-  OUT first date, OUT last date)
+-- number of independent spans, so that none is 0; they are null with fewer than five. All are null for a band that is null.
+CREATE FUNCTION climatology(outlook bigint, lows float8[], highs float8[], as_of timestamptz DEFAULT NULL)
+RETURNS TABLE (place bigint, bear float8, base float8, bull float8, spans integer, independent integer,
+  first date, last date)
 STABLE LANGUAGE plpgsql SET extra_float_digits = 1 SET search_path = public, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -112,11 +113,9 @@ DECLARE
   frequency text;
   dating text;
   known_before timestamptz;
-  bear_edge numeric := 1 + low::text::numeric;
-  bull_edge numeric := 1 + high::text::numeric;
-  bears bigint;
-  bases bigint;
-  starts date[];
+  -- A record keeps its arrays as they are; a variable of an array type is copied for each band.
+  past record;
+  chained integer := 0;
   start date;
   free date := '-infinity';
 BEGIN
@@ -128,38 +127,43 @@ BEGIN
     INTO opens, length, closes, frequency, dating, stale, known_before
     FROM outlooks o JOIN instruments i ON i.id = o.instrument_id LEFT JOIN series s ON s.id = i.closes_id
    WHERE o.id = outlook;
-  IF low IS NULL OR high IS NULL THEN
-    RETURN;
-  END IF;
   WITH known AS (
     SELECT period_end(o.date, frequency, dating) AS date, o.value::text::numeric AS value FROM observations o
      WHERE o.series_id = closes AND o.date < opens AND o.date >= (opens - interval '50 years')::date
        AND period_end(o.date, frequency, dating) < opens
        AND o.recorded_at < known_before AND (o.superseded_at IS NULL OR o.superseded_at >= known_before)
-       AND o.value IS NOT NULL
+       AND o.value IS NOT NULL AND array_remove(lows, NULL) <> '{}'
   ), spanned AS (
     SELECT k.date, k.value, last_value(k.date) OVER ends AS end_date, last_value(k.value) OVER ends AS end_value,
         max(k.date) OVER () AS newest
       FROM known k
     WINDOW ends AS (ORDER BY k.date - DATE '2000-01-01' RANGE BETWEEN CURRENT ROW AND length FOLLOWING)
   )
-  SELECT count(*), count(*) FILTER (WHERE s.end_value < s.value * bear_edge),
-         count(*) FILTER (WHERE s.end_value >= s.value * bear_edge AND s.end_value < s.value * bull_edge),
-         array_agg(s.date ORDER BY s.date), min(s.date), max(s.newest)
-    INTO spans, bears, bases, starts, first, last
-    FROM spanned s
-   WHERE s.value > 0 AND s.date + length <= s.newest AND s.end_date > s.date
-     AND s.date + length + 1 - s.end_date <= stale;
-  independent := 0;
-  FOREACH start IN ARRAY coalesce(starts, '{}') LOOP
+  -- The ratios end / start with their signs turned, so that width_bucket counts those at or above an edge. A ratio below an
+  -- edge never rounds to it, unless the digits of the start and the decimals of closes and edge number more than 60.
+  SELECT count(*)::integer AS spans, coalesce(array_agg(s.ratio ORDER BY s.ratio), '{}') AS ratios,
+         array_agg(s.date ORDER BY s.date) AS starts, min(s.date) AS first, max(s.newest) AS last
+    INTO past
+    FROM (SELECT date, newest, -round(round(end_value, 60) / value, 60) AS ratio FROM spanned
+           WHERE value > 0 AND date + length <= newest AND end_date > date
+             AND date + length + 1 - end_date <= stale) AS s;
+  FOREACH start IN ARRAY coalesce(past.starts, '{}') LOOP
     IF start >= free THEN
-      independent := independent + 1;
+      chained := chained + 1;
       free := start + length;
     END IF;
   END LOOP;
-  IF independent >= 5 THEN
-    bear := (independent * bears + spans)::float8 / (spans * (independent + 3)::bigint);
-    base := (independent * bases + spans)::float8 / (spans * (independent + 3)::bigint);
-    bull := (independent * (spans - bears - bases) + spans)::float8 / (spans * (independent + 3)::bigint);
-  END IF;
+  RETURN QUERY
+  SELECT b.place, (chained * bears + c.spans)::float8 / whole, (chained * bases + c.spans)::float8 / whole,
+         (chained * bulls + c.spans)::float8 / whole, c.spans, c.independent, c.first, c.last
+    FROM unnest(lows, highs) WITH ORDINALITY AS b (low, high, place)
+    LEFT JOIN LATERAL (
+      SELECT past.spans, chained AS independent, past.first, past.last WHERE b.low IS NOT NULL AND b.high IS NOT NULL
+    ) AS c ON true
+    LEFT JOIN LATERAL (
+      SELECT past.spans * (chained + 3)::bigint AS whole, past.spans - at_low AS bears, at_low - at_high AS bases,
+          at_high AS bulls
+        FROM (SELECT width_bucket(-1 - b.low::text::numeric, past.ratios) AS at_low,
+                     width_bucket(-1 - b.high::text::numeric, past.ratios) AS at_high) AS edges
+       WHERE chained >= 5) AS counts ON true;
 END $$;

@@ -146,17 +146,21 @@ BEGIN
     SELECT a.*, (1000 * extract(epoch FROM greatest(starts, opens) - opens))::bigint AS from_ms,
         (1000 * extract(epoch FROM ends - opens))::bigint AS to_ms
       FROM attributed a WHERE ends > greatest(starts, opens)
+  ), bands AS MATERIALIZED (
+    SELECT DISTINCT band, low, high FROM held
   ), judged AS MATERIALIZED (
     SELECT bands.band, o.bear, o.base, o.bull, j.outcome,
         (history.bear - o.bear) ^ 2 + (history.base - o.base) ^ 2 + (history.bull - o.bull) ^ 2 AS brier,
         -ln(o.bear * history.bear + o.base * history.base + o.bull * history.bull) AS logarithmic,
         (history.bear - o.bear) ^ 2 + (history.bull - o.bull) ^ 2 AS ranked_probability,
         (seen.bear - o.bear) ^ 2 + (seen.base - o.base) ^ 2 + (seen.bull - o.bull) ^ 2 AS seen_brier
-      FROM (SELECT DISTINCT band, low, high FROM held WHERE band IN (SELECT band FROM timed)) AS bands
+      FROM bands
      CROSS JOIN LATERAL outcome_for(resolution, bands.low, bands.high) AS j (outcome)
      CROSS JOIN LATERAL (SELECT (j.outcome = 'bear')::int AS bear, (j.outcome = 'base')::int AS base,
          (j.outcome = 'bull')::int AS bull) AS o
-      LEFT JOIN LATERAL climatology(outlook.id, bands.low, bands.high) AS history ON true
+      -- The history of closes is read once for all bands.
+      JOIN climatology(outlook.id, (SELECT array_agg(low ORDER BY band) FROM bands),
+          (SELECT array_agg(high ORDER BY band) FROM bands)) AS history ON history.place = bands.band
      -- The shares before they were smoothed: a forecast of what never happened otherwise must not beat history.
      CROSS JOIN LATERAL (SELECT (history.bear * (history.independent + 3) - 1) / nullif(history.independent, 0) AS bear,
          (history.base * (history.independent + 3) - 1) / nullif(history.independent, 0) AS base,

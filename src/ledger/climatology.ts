@@ -39,12 +39,11 @@ export async function readClimatologies(
     name: 'read-climatologies',
     text: `select s.key as series, o.horizon_to - o.horizon_from as days, c.bear, c.base, c.bull,
         coalesce(c.spans, 0) as spans, coalesce(c.independent, 0) as independent, c.first, c.last
-      from unnest($2::float8[], $3::float8[]) with ordinality as band (low, high, place)
-      join outlooks o on o.slug = $1
+      from outlooks o
       join instruments i on i.id = o.instrument_id
       left join series s on s.id = i.closes_id
-      cross join lateral climatology(o.id, band.low, band.high, $4) c
-     order by band.place`,
+      cross join lateral climatology(o.id, $2, $3, $4) c
+     where o.slug = $1 order by c.place`,
     values: [
       slug,
       distinct.map((band) => band?.low ?? null),

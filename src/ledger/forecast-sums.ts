@@ -160,8 +160,7 @@ const clusterSum = (weight: string, score: string, reference: string): string =>
   'reference', coalesce(sum(${reference}), 0)`;
 
 const ALL = [...SCENARIO_NAMES, 'overall'] as const;
-const sumOfAll = (member: string): string =>
-  SCENARIO_NAMES.map((name) => `b.${name}_${member}`).join(' + ');
+const MEMBERS = ['weight', 'predicted', 'realised'] as const;
 
 // The sums of a cluster first: its outlooks share their fate, so its squared weight counts.
 const BUCKETS = `
@@ -170,12 +169,16 @@ const BUCKETS = `
       'squared', sum(${name}_weight ^ 2), 'predicted', sum(${name}_predicted), 'realised', sum(${name}_realised))`,
   ).join(', ')}) as sums
     from (
-      select b.bucket, ${ALL.map((name) => {
-        const member = (of: string) => (name === 'overall' ? sumOfAll(of) : `b.${name}_${of}`);
-        return `count(*) filter (where ${member('weight')} > 0) as ${name}_n, sum(${member('weight')}) as ${name}_weight,
-          sum(${member('predicted')}) as ${name}_predicted, sum(${member('realised')}) as ${name}_realised`;
-      }).join(', ')}
-        from scored s join forecast_buckets b on b.sums_id = s.id group by b.bucket, s.cluster) as by_cluster
+      select *, ${MEMBERS.map((member) => `${SCENARIO_NAMES.map((name) => `${name}_${member}`).join(' + ')} as overall_${member}`).join(', ')}
+        from (
+          select b.bucket, count(*) as overall_n, ${SCENARIO_NAMES.map(
+            (name) =>
+              `count(nullif(b.${name}_weight, 0)) as ${name}_n, ${MEMBERS.map(
+                (member) => `sum(b.${name}_${member}) as ${name}_${member}`,
+              ).join(', ')}`,
+          ).join(', ')}
+            from scored s join forecast_buckets b on b.sums_id = s.id group by b.bucket, s.cluster) as by_scenario
+      ) as by_cluster
    group by bucket order by bucket`;
 
 const LEAD_BUCKETS = `

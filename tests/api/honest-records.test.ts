@@ -152,6 +152,32 @@ describe('no record looks better than it was', () => {
     expect(scores.brier.mean).toEqual(near(0.98 / (1 + second)));
   });
 
+  test('by a forecast after the event was known', async () => {
+    at(0);
+    const url = await create('Ada', odds(0.5, 0.3, 0.2));
+    at(50);
+    await view('Mallory', url, odds(1, 0, 0));
+    at(55);
+    await write('Ada', 'POST', `${url}/revisions`, {
+      probabilities: odds(1, 0, 0),
+      rationale: 'R',
+    });
+    at(60);
+    await write('Ben', 'POST', `${url}/resolution`, {
+      outcome: 'bear',
+      reason: 'The delisting was announced ten days before the view.',
+      knownAt: new Date(START + 40 * DAY).toISOString(),
+    });
+    expect(await recordOf('Mallory', 'source=view')).toMatchObject({ n: 0, nEffective: 0 });
+    // Ada's first version alone, for the 40 days until the outcome was known: 0.5² + 0.3² + 0.2².
+    const { n, nEffective, scores } = await recordOf('Ada');
+    expect([n, nEffective, scores.brier.mean]).toEqual([1, 0.4, near(0.38)]);
+    const { versions } = (await ledger.call({ url: `${url}/scores` })).json<{
+      versions: { share: number }[];
+    }>();
+    expect(versions.map(({ share }) => share)).toEqual([0.4, 0]);
+  });
+
   test('by a typo that stood three milliseconds, for better or worse', async () => {
     at(0);
     const url = await create('Ada', odds(0, 0, 1));

@@ -53,12 +53,11 @@ async function climatology(
   [low, high]: readonly [number | null, number | null],
   asOf: string | null = null,
 ): Promise<Climatology> {
-  const { rows } = await pool.query<Climatology>('select * from climatology($1, $2, $3, $4)', [
-    outlook,
-    low,
-    high,
-    asOf,
-  ]);
+  const { rows } = await pool.query<Climatology>(
+    `select bear, base, bull, spans, independent, first, last
+       from climatology($1, array[$2::float8], array[$3::float8], $4)`,
+    [outlook, low, high, asOf],
+  );
   return rows[0] as Climatology;
 }
 

@@ -4,13 +4,18 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { drizzle } from 'drizzle-orm/node-postgres';
 import { migrate } from 'drizzle-orm/node-postgres/migrator';
+import fc from 'fast-check';
 import type pg from 'pg';
 import { expect, test } from 'vitest';
 import { endHorizons } from '../../src/ledger/end-horizons.ts';
 import { verifyLedger } from '../../src/ledger/verification.ts';
 import { migrateToLatest } from '../../src/postgres/migrate.ts';
 import { createDatabase, openDatabase } from '../support/database.ts';
+import { worlds } from '../support/forecast-worlds.ts';
 import { buildSilentApp } from '../support/ledger.ts';
+import { naiveSums } from '../support/naive-sums.ts';
+import { comparable, storedSums } from '../support/stored-sums.ts';
+import { WorldWriter } from '../support/world-writer.ts';
 
 const MIGRATIONS = fileURLToPath(new URL('../../migrations', import.meta.url));
 
@@ -178,6 +183,41 @@ test('outcomes of the previous release stay, and what is wrong or over is marked
     expect(faults.filter(({ fault }) => fault.includes('resolutions'))).toEqual([]);
   } finally {
     await app.close();
+    await pool.end();
+  }
+});
+
+const close = (value: number): unknown => expect.closeTo(value, 12);
+
+test('sums of forecasts of the previous release are computed anew', async () => {
+  const pool = openDatabase(await createDatabase({ empty: true }), 3);
+  try {
+    await migrateTo(pool, 9);
+    await pool.query('alter table outlooks disable trigger require_first_version');
+    const writer = await WorldWriter.open(pool, { isOld: true });
+    const written = [];
+    for (const world of fc.sample(worlds, 40)) written.push(await writer.write(world));
+    await migrateToLatest(pool);
+    await pool.query('alter table outlooks enable trigger require_first_version');
+    let corrections = 0;
+    for (const { id, resolved } of written) {
+      for (const { number, outlook, resolution } of resolved) {
+        const { rows } = await pool.query<{ known: Date }>(
+          'select known_at as known from resolutions where outlook_id = $1 and number = $2',
+          [id, number],
+        );
+        const knownAt = rows[0]?.known.getTime() ?? NaN;
+        corrections += number > 1 ? 1 : 0;
+        expect(comparable(await storedSums(pool, id, number))).toEqual(
+          comparable(naiveSums(outlook, { ...resolution, knownAt }), close),
+        );
+      }
+    }
+    expect(corrections).toBeGreaterThan(0);
+    // The hashes of these rows are none of the ledger's, so only its other rules are verified.
+    const { faults } = await verifyLedger(pool);
+    expect(faults.filter(({ fault }) => !fault.includes('hash'))).toEqual([]);
+  } finally {
     await pool.end();
   }
 });
