@@ -114,9 +114,14 @@ BEGIN
        WHERE v.kind <> 'withdrawn'
       UNION ALL
       SELECT 'view', w.analyst_id, w.version, w.bear_bps, w.base_bps, w.bull_bps,
-          resolution.band_low, resolution.band_high, w.recorded_at, w.ends, false
+          coalesce(b.return_min, resolution.band_low), coalesce(b.return_max, resolution.band_high),
+          w.recorded_at, w.ends, false
         FROM (SELECT *, lead(recorded_at) OVER (PARTITION BY analyst_id ORDER BY version) AS ends
                 FROM views WHERE outlook_id = outlook.id) AS w
+        -- The bands that the outlook had when the view was recorded.
+        JOIN scenarios b ON b.name = 'base' AND b.framework_id = coalesce((
+          SELECT n.framework_id FROM numbered n WHERE n.recorded_at <= w.recorded_at ORDER BY n.version DESC LIMIT 1),
+          (SELECT n.framework_id FROM numbered n WHERE n.version = 1))
        WHERE w.kind = 'held') AS h
   ), turns AS (
     -- The version first: the greatest array of a source is its newest forecast.
