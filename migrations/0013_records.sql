@@ -96,6 +96,9 @@ DECLARE
   -- Milliseconds, as times have no more.
   whole bigint := (outlook.horizon_to - outlook.horizon_from) * 86400000::bigint;
   known timestamptz := least(outlook.horizon_to::timestamp AT TIME ZONE 'UTC', resolution.known_at);
+  -- Nobody leaves their own losers out of their skill by an earlier time at which the outcome became known.
+  latest timestamptz := least(outlook.horizon_to::timestamp AT TIME ZONE 'UTC',
+    greatest(resolution.known_at, latest_known_at(resolution)));
   withdrawn timestamptz := least(known, (
     SELECT v.recorded_at FROM outlook_versions v
      WHERE v.outlook_id = outlook.id AND v.version = outlook.latest_version AND v.kind = 'withdrawn'));
@@ -114,9 +117,14 @@ BEGIN
        WHERE v.kind <> 'withdrawn'
       UNION ALL
       SELECT 'view', w.analyst_id, w.version, w.bear_bps, w.base_bps, w.bull_bps,
-          resolution.band_low, resolution.band_high, w.recorded_at, w.ends, false
+          coalesce(b.return_min, resolution.band_low), coalesce(b.return_max, resolution.band_high),
+          w.recorded_at, w.ends, false
         FROM (SELECT *, lead(recorded_at) OVER (PARTITION BY analyst_id ORDER BY version) AS ends
                 FROM views WHERE outlook_id = outlook.id) AS w
+        -- The bands that the outlook had when the view was recorded.
+        JOIN scenarios b ON b.name = 'base' AND b.framework_id = coalesce((
+          SELECT n.framework_id FROM numbered n WHERE n.recorded_at <= w.recorded_at ORDER BY n.version DESC LIMIT 1),
+          (SELECT n.framework_id FROM numbered n WHERE n.version = 1))
        WHERE w.kind = 'held') AS h
   ), turns AS (
     -- The version first: the greatest array of a source is its newest forecast.
@@ -140,7 +148,9 @@ BEGIN
     SELECT source, NULL, bear_bps, base_bps, bull_bps, band, starts, least(ends, withdrawn) FROM held
      WHERE source = 'version'
     UNION ALL
-    SELECT 'combined', analyst_id, newest[3], newest[4], newest[5], newest[6], starts, least(ends, known) FROM combined
+    SELECT 'combined', analyst_id, newest[3], newest[4], newest[5], newest[6], starts,
+        least(ends, CASE analyst_id WHEN resolution.author_id THEN latest ELSE known END)
+      FROM combined
      WHERE newest[2] IS NOT NULL
   ), timed AS MATERIALIZED (
     SELECT a.*, (1000 * extract(epoch FROM greatest(starts, opens) - opens))::bigint AS from_ms,
@@ -189,7 +199,8 @@ BEGIN
     SELECT id, outlook.id, resolution.number, source, analyst_id, outlook.instrument_id, outlook.horizon_from,
         outlook.horizon_to,
         coalesce(decided_by_closes(resolution), false),
-        1000 * extract(epoch FROM known - opens) / whole,
+        1000 * extract(epoch FROM CASE WHEN source = 'combined' AND analyst_id = resolution.author_id
+          THEN latest ELSE known END - opens) / whole,
         coalesce(sum(w) FILTER (WHERE outcome = 'bear'), 0), coalesce(sum(w) FILTER (WHERE outcome = 'base'), 0),
         coalesce(sum(w) FILTER (WHERE outcome = 'bull'), 0),
         sum(w * (bear_off * bear_off / 1e8::float8)), sum(w * (base_off * base_off / 1e8::float8)),
