@@ -3590,7 +3590,7 @@ export interface operations {
                 status?: "open" | "resolved" | "void" | "withdrawn";
                 /** @description `true`: only outlooks that currently have a review due. `false`: only those that do not. */
                 reviewDue?: boolean;
-                /** @description `true`: only open outlooks whose horizon is over, so that their outcome has to be recorded. `false`: only the others. */
+                /** @description `true`: only outlooks whose horizon is over and whose outcome is not recorded yet, withdrawn ones included. `false`: only the others. */
                 awaitingResolution?: boolean;
                 /** @description `true`: only outlooks whose resolution the closes contradict by now. `false`: only the others. */
                 contradicted?: boolean;

@@ -32,9 +32,9 @@ ALTER TABLE "series" ADD COLUMN "dated" text DEFAULT 'end' NOT NULL;--> statemen
 ALTER TABLE "outlook_versions" ADD COLUMN "consensus_max_age" integer;--> statement-breakpoint
 ALTER TABLE "views" ADD COLUMN "kind" text DEFAULT 'held' NOT NULL;--> statement-breakpoint
 ALTER TABLE "resolution_contradictions" ADD CONSTRAINT "resolution_contradictions_resolution" FOREIGN KEY ("outlook_id","number") REFERENCES "public"."resolutions"("outlook_id","number") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
-CREATE INDEX "outlooks_awaiting_resolution" ON "outlooks" USING btree ("published_at","id") WHERE "outlooks"."status" = 'open' and "outlooks"."horizon_ended_at" is not null;--> statement-breakpoint
+CREATE INDEX "outlooks_awaiting_resolution" ON "outlooks" USING btree ("published_at","id") WHERE "outlooks"."horizon_ended_at" is not null and "outlooks"."review_reasons" <> '{}' and not "outlooks"."is_contradicted";--> statement-breakpoint
 CREATE INDEX "outlooks_contradicted" ON "outlooks" USING btree ("published_at","id") WHERE "outlooks"."is_contradicted";--> statement-breakpoint
-CREATE INDEX "outlooks_horizon_to_end" ON "outlooks" USING btree ("horizon_to","id") WHERE "outlooks"."status" = 'open' and "outlooks"."horizon_ended_at" is null;--> statement-breakpoint
+CREATE INDEX "outlooks_horizon_to_end" ON "outlooks" USING btree ("horizon_to","id") WHERE "outlooks"."status" in ('open', 'withdrawn') and "outlooks"."horizon_ended_at" is null;--> statement-breakpoint
 ALTER TABLE "condition_answers" ADD CONSTRAINT "condition_answers_way" CHECK ("condition_answers"."way" in ('weight', 'acknowledged', 'reaffirmed'));--> statement-breakpoint
 ALTER TABLE "condition_comparisons" ADD CONSTRAINT "condition_comparisons_judged_on" CHECK ("condition_comparisons"."judged_on" in ('periodEnd', 'recorded'));--> statement-breakpoint
 ALTER TABLE "events" ADD CONSTRAINT "events_kind" CHECK ("events"."kind" in ('outlook.created', 'outlook.version.published', 'outlook.state.changed', 'outlook.review.due', 'outlook.horizon.ended', 'outlook.resolved', 'outlook.resolution.contradicted', 'outlook.reopened', 'evidence.added', 'condition.triggered', 'condition.cleared', 'condition.expired', 'drawdown.label.changed', 'view.published', 'view.withdrawn'));--> statement-breakpoint
@@ -120,7 +120,7 @@ AS $$
 $$;
 --> statement-breakpoint
 -- Why a review of an outlook is due. Triggered conditions need an answer while the horizon runs. Afterwards only the
--- outcome is missing.
+-- outcome is missing, also that of a withdrawn outlook: otherwise whoever withdraws a bad forecast would not be scored.
 CREATE FUNCTION review_reasons_of(outlook outlooks) RETURNS text[]
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
@@ -132,11 +132,15 @@ BEGIN
            WHERE n.outlook_id = r.outlook_id AND n.number = r.number ORDER BY n.recorded_at DESC LIMIT 1) c ON true
        WHERE r.outlook_id = outlook.id AND r.superseded_at IS NULL);
   END IF;
-  IF outlook.status <> 'open' THEN
+  IF EXISTS (SELECT FROM resolutions r
+              WHERE r.outlook_id = outlook.id AND r.superseded_at IS NULL AND NOT r.reopens) THEN
     RETURN '{}';
   END IF;
   IF outlook.horizon_ended_at IS NOT NULL THEN
     RETURN array[awaiting_reason(outlook.horizon_to)];
+  END IF;
+  IF outlook.status <> 'open' THEN
+    RETURN '{}';
   END IF;
   RETURN (
     SELECT coalesce(array_agg(c.reason ORDER BY c.id) FILTER (WHERE c.state = 'triggered' AND NOT EXISTS (
@@ -203,10 +207,21 @@ BEGIN
     PERFORM refuse('outlooks_contradicted', 'only closes contradict a resolution');
   END IF;
   IF NEW.horizon_ended_at IS DISTINCT FROM OLD.horizon_ended_at
-     AND (OLD.horizon_ended_at IS NOT NULL OR OLD.status <> 'open') THEN
-    PERFORM refuse('outlooks_horizon_ended', 'the end of the horizon of an open outlook is noted once');
+     AND (OLD.horizon_ended_at IS NOT NULL OR OLD.status NOT IN ('open', 'withdrawn')) THEN
+    PERFORM refuse('outlooks_horizon_ended', 'the end of a horizon is noted once, before the resolution');
   END IF;
   RETURN NEW;
+END $$;
+--> statement-breakpoint
+CREATE OR REPLACE FUNCTION withdraw_outlook() RETURNS trigger
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+DECLARE
+  outlook outlooks;
+BEGIN
+  SELECT * INTO outlook FROM outlooks WHERE id = NEW.outlook_id;
+  outlook.status := 'withdrawn';
+  UPDATE outlooks SET status = outlook.status, review_reasons = review_reasons_of(outlook) WHERE id = outlook.id;
+  RETURN NULL;
 END $$;
 --> statement-breakpoint
 CREATE FUNCTION end_horizon() RETURNS trigger
@@ -500,9 +515,9 @@ ALTER TABLE resolution_contradictions DISABLE TRIGGER USER;
 --> statement-breakpoint
 -- Horizons that are over are noted without events. Maintenance notes those with conditions that it has yet to expire.
 UPDATE outlooks o SET horizon_ended_at = now()
- WHERE o.status = 'open' AND o.horizon_to <= (now() AT TIME ZONE 'UTC')::date AND NOT EXISTS (
+ WHERE o.status IN ('open', 'withdrawn') AND o.horizon_to <= (now() AT TIME ZONE 'UTC')::date AND NOT EXISTS (
    SELECT FROM invalidation_conditions c
-    WHERE c.framework_id = o.framework_id
+    WHERE o.status = 'open' AND c.framework_id = o.framework_id
       AND coalesce((SELECT n.state FROM condition_changes n WHERE n.outlook_id = o.id AND n.key = c.key
                      ORDER BY n.id DESC LIMIT 1), 'untriggered') = 'untriggered');
 --> statement-breakpoint

@@ -324,12 +324,12 @@ END),
   CONSTRAINT outlooks_status CHECK (status = ANY (ARRAY['open'::text, 'resolved'::text, 'void'::text, 'withdrawn'::text]))
 );
 
-CREATE INDEX outlooks_awaiting_resolution ON outlooks USING btree (published_at, id) WHERE status = 'open'::text AND horizon_ended_at IS NOT NULL;
+CREATE INDEX outlooks_awaiting_resolution ON outlooks USING btree (published_at, id) WHERE horizon_ended_at IS NOT NULL AND review_reasons <> '{}'::text[] AND NOT is_contradicted;
 CREATE INDEX outlooks_by_base ON outlooks USING btree (base_bps);
 CREATE INDEX outlooks_by_bear ON outlooks USING btree (bear_bps);
 CREATE INDEX outlooks_by_bull ON outlooks USING btree (bull_bps);
 CREATE INDEX outlooks_contradicted ON outlooks USING btree (published_at, id) WHERE is_contradicted;
-CREATE INDEX outlooks_horizon_to_end ON outlooks USING btree (horizon_to, id) WHERE status = 'open'::text AND horizon_ended_at IS NULL;
+CREATE INDEX outlooks_horizon_to_end ON outlooks USING btree (horizon_to, id) WHERE (status = ANY (ARRAY['open'::text, 'withdrawn'::text])) AND horizon_ended_at IS NULL;
 CREATE INDEX outlooks_newest ON outlooks USING btree (published_at, id);
 CREATE INDEX outlooks_newest_of_instrument ON outlooks USING btree (instrument_id, published_at, id);
 CREATE INDEX outlooks_newest_of_status ON outlooks USING btree (status, published_at, id);
@@ -420,8 +420,8 @@ BEGIN
     PERFORM refuse('outlooks_contradicted', 'only closes contradict a resolution');
   END IF;
   IF NEW.horizon_ended_at IS DISTINCT FROM OLD.horizon_ended_at
-     AND (OLD.horizon_ended_at IS NOT NULL OR OLD.status <> 'open') THEN
-    PERFORM refuse('outlooks_horizon_ended', 'the end of the horizon of an open outlook is noted once');
+     AND (OLD.horizon_ended_at IS NOT NULL OR OLD.status NOT IN ('open', 'withdrawn')) THEN
+    PERFORM refuse('outlooks_horizon_ended', 'the end of a horizon is noted once, before the resolution');
   END IF;
   RETURN NEW;
 END $function$;
@@ -901,8 +901,12 @@ CREATE OR REPLACE FUNCTION public.withdraw_outlook()
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
+DECLARE
+  outlook outlooks;
 BEGIN
-  UPDATE outlooks SET status = 'withdrawn', review_reasons = '{}' WHERE id = NEW.outlook_id;
+  SELECT * INTO outlook FROM outlooks WHERE id = NEW.outlook_id;
+  outlook.status := 'withdrawn';
+  UPDATE outlooks SET status = outlook.status, review_reasons = review_reasons_of(outlook) WHERE id = outlook.id;
   RETURN NULL;
 END $function$;
 
@@ -2145,11 +2149,15 @@ BEGIN
            WHERE n.outlook_id = r.outlook_id AND n.number = r.number ORDER BY n.recorded_at DESC LIMIT 1) c ON true
        WHERE r.outlook_id = outlook.id AND r.superseded_at IS NULL);
   END IF;
-  IF outlook.status <> 'open' THEN
+  IF EXISTS (SELECT FROM resolutions r
+              WHERE r.outlook_id = outlook.id AND r.superseded_at IS NULL AND NOT r.reopens) THEN
     RETURN '{}';
   END IF;
   IF outlook.horizon_ended_at IS NOT NULL THEN
     RETURN array[awaiting_reason(outlook.horizon_to)];
+  END IF;
+  IF outlook.status <> 'open' THEN
+    RETURN '{}';
   END IF;
   RETURN (
     SELECT coalesce(array_agg(c.reason ORDER BY c.id) FILTER (WHERE c.state = 'triggered' AND NOT EXISTS (

@@ -5,8 +5,8 @@ import { inTransaction } from '../postgres/pool.ts';
 const ENDED_AT_ONCE = 100;
 
 /**
- * Notes the end of horizons that are over, so that open outlooks await their resolution, and expires the conditions that
- * never triggered. Several instances may do so at once.
+ * Notes the end of horizons that are over, so that the outlooks await their resolution, and expires the conditions of open
+ * ones that never triggered. Several instances may do so at once.
  * @returns the slugs of the outlooks whose horizon ended
  */
 export async function endHorizons(pool: pg.Pool, now: Date): Promise<string[]> {
@@ -23,7 +23,7 @@ async function endSome(session: pg.PoolClient, now: Date): Promise<string[]> {
   // Found by outlooks_horizon_to_end, however many outlooks await their resolution.
   const { rows } = await session.query<{ id: number; slug: string }>(
     `select id, slug from outlooks
-      where status = 'open' and horizon_ended_at is null and horizon_to <= $1::date
+      where status in ('open', 'withdrawn') and horizon_ended_at is null and horizon_to <= $1::date
       order by horizon_to, id limit ${ENDED_AT_ONCE} for no key update skip locked`,
     [today],
   );
@@ -41,7 +41,7 @@ async function endSome(session: pg.PoolClient, now: Date): Promise<string[]> {
        format('"%s" was not triggered by %s, the last day of the horizon.', c.key, o.horizon_to - 1),
        '[]', $2
        from outlooks o join invalidation_conditions c on c.framework_id = o.framework_id
-      where o.id = any($1) and coalesce((
+      where o.id = any($1) and o.status = 'open' and coalesce((
         select n.state from condition_changes n
          where n.outlook_id = o.id and n.key = c.key order by n.id desc limit 1), 'untriggered') = 'untriggered'
       order by o.id, c.position`,

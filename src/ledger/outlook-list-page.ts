@@ -176,9 +176,8 @@ function filters(query: ListQuery, shown: string, bind: Bind): (string | null)[]
     reviewDue === null ? null : `o.review_reasons ${reviewDue ? '<>' : '='} '{}'`,
     awaitingResolution === null
       ? null
-      : awaitingResolution
-        ? `o.status = 'open' and o.horizon_ended_at is not null`
-        : `(o.status <> 'open' or o.horizon_ended_at is null)`,
+      : `${awaitingResolution ? '' : 'not '}(o.horizon_ended_at is not null and o.review_reasons <> '{}'
+          and not o.is_contradicted)`,
     contradicted === null ? null : `${contradicted ? '' : 'not '}o.is_contradicted`,
     ...(probability ? bounds(`${shown}.${probability.scenario}_bps`, probability, bind) : []),
     updatedSince && `${shown}.published_at >= ${moment(updatedSince, bind)}`,

@@ -83,7 +83,8 @@ const resolutionBy = (isSeen: string) => `
  * review_reasons_of() in Postgres gives the reasons of now.
  */
 export const reasonsAsOf = (moment: string): string => `
-    case when ${statusAsOf(moment)} <> 'open' then (
+    case when (select not n.reopens from resolutions n
+        where n.outlook_id = o.id and n.recorded_at <= ${moment} order by n.number desc limit 1) then (
       select array[contradiction_reason(c.outcome, r.number, r.outcome)]
         from (select * from resolutions n where n.outlook_id = o.id and n.recorded_at <= ${moment}
                order by n.number desc limit 1) r
@@ -93,6 +94,7 @@ export const reasonsAsOf = (moment: string): string => `
            order by n.recorded_at desc limit 1) c
        where c.outcome is not null)
     when o.horizon_ended_at <= ${moment} then array[awaiting_reason(o.horizon_to)]
+    when ${statusAsOf(moment)} <> 'open' then null
     else (select array_agg(s.reason order by s.id) from (
        select distinct on (n.key) n.id, n.reason, n.state from condition_changes n
         where n.outlook_id = o.id and n.recorded_at <= ${moment} order by n.key, n.id desc) s

@@ -55,6 +55,27 @@ describe('an outlook whose horizon is over', () => {
     expect(await outlook.isListed('awaitingResolution=true')).toBe(false);
   });
 
+  // Otherwise whoever withdraws a forecast that goes wrong would never be scored for it.
+  test('awaits its resolution although it was withdrawn, also when it is reopened', async () => {
+    at('2027-01-01T00:00:00.000Z');
+    await outlook.post('/withdrawal', { rationale: 'R' });
+    expect(await review()).toEqual({ due: false, reasons: [] });
+    expect(await outlook.isListed('awaitingResolution=true')).toBe(false);
+    at(END);
+    await maintain();
+    expect(await review()).toEqual({ due: true, reasons: [AWAITING] });
+    expect(await review(`?asOf=${END}`)).toEqual({ due: true, reasons: [AWAITING] });
+    expect(await review('?asOf=2027-02-01T00:00:00Z')).toEqual({ due: false, reasons: [] });
+    expect(await outlook.isListed('awaitingResolution=true')).toBe(true);
+    at('2027-04-02T00:00:00.000Z');
+    await outlook.resolve({ outcome: 'bear' });
+    expect(await review()).toEqual({ due: false, reasons: [] });
+    expect(await outlook.isListed('awaitingResolution=true')).toBe(false);
+    await outlook.resolve({ outcome: 'reopened', supersedes: 1, reason: 'R' });
+    expect(await review()).toEqual({ due: true, reasons: [AWAITING] });
+    expect(await outlook.isListed('awaitingResolution=true')).toBe(true);
+  });
+
   test('no longer has to answer a triggered condition', async () => {
     const assessed = { state: 'triggered', rationale: 'R' };
     await outlook.post('/conditions/watched/assessments', assessed);
@@ -113,9 +134,10 @@ describe('an outlook whose horizon is over', () => {
     expect((await outlook.post('/evidence', item)).statusCode).toBe(201);
     expect((await outlook.post('/withdrawal', { rationale: 'R' })).json()).toMatchObject({
       status: 'withdrawn',
-      review: { due: false },
+      review: { due: true, reasons: [AWAITING] },
     });
     expect((await outlook.resolve({ outcome: 'bear' })).statusCode).toBe(201);
+    expect(await review()).toEqual({ due: false, reasons: [] });
   });
 
   test('is not created', async () => {

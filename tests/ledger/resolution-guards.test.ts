@@ -292,14 +292,14 @@ test('sums cover the versions that were current within the horizon', async () =>
        from forecast_sums s left join forecast_buckets b on b.sums_id = s.id and b.bucket = 4
       where s.outlook_id = ${outlook('resolved-case')} order by s.source, s.analyst_id nulls first`,
   );
-  // A millisecond of 365 days, a version that was never current, the consensus after it, and a view; all say bear 0.4,
-  // base 0.4. No tenth of the horizon lies in it.
-  const share = 1 / (365 * 86_400_000);
+  // 40 of 365 days, a version that was never current, the consensus after it, and a view; all say bear 0.4, base 0.4. One
+  // tenth of the horizon lies in them, the seventh.
+  const share = 40 / 365;
   expect(rows.map(({ source }) => source)).toEqual(['combined', 'version', 'version', 'view']);
   for (const row of rows) {
     expect((row['share'] ?? NaN) / share).toBeCloseTo(1, 4);
     expect((row['predicted'] ?? 0) / share).toBeCloseTo(row.source === 'combined' ? 0 : 0.8, 4);
-    expect(row['leads']).toBe(0);
+    expect(row['leads']).toBe(row.source === 'combined' ? 0 : 1);
   }
 });
 

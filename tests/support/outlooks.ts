@@ -142,8 +142,8 @@ async function resolveAnother(ledger: TestLedger): Promise<void> {
     await send('PUT', '/views/me', { probabilities, rationale: 'R' }),
     await send('POST', '/consensus', { rationale: 'R' }),
   ];
-  // A version that was current for no time is not scored.
-  ledger.clock.now = new Date(now.getTime() + 1);
+  // Late enough for a forecast to be current at a tenth of the horizon.
+  ledger.clock.now = new Date(now.getTime() + 40 * 86_400_000);
   answers.push(await send('POST', '/resolution', { outcome: 'bear', reason: 'R', evidence: [id] }));
   ledger.clock.now = now;
   expect(answers.map(({ statusCode, body }) => [statusCode, statusCode < 300 || body])).toEqual([

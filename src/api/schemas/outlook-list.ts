@@ -56,7 +56,7 @@ export const listQuery = z
     }),
     awaitingResolution: trueOrFalse.optional().meta({
       description:
-        '`true`: only open outlooks whose horizon is over, so that their outcome has to be recorded. `false`: only the others.',
+        '`true`: only outlooks whose horizon is over and whose outcome is not recorded yet, withdrawn ones included. `false`: only the others.',
     }),
     contradicted: trueOrFalse.optional().meta({
       description:

@@ -87,13 +87,15 @@ export const outlooks = pgTable(
     // Outlooks that await a resolution, those whose resolution closes contradict, and horizons to note as over.
     index('outlooks_awaiting_resolution')
       .on(t.publishedAt, t.id)
-      .where(sql`${t.status} = 'open' and ${t.horizonEndedAt} is not null`),
+      .where(
+        sql`${t.horizonEndedAt} is not null and ${t.reviewReasons} <> '{}' and not ${t.isContradicted}`,
+      ),
     index('outlooks_contradicted')
       .on(t.publishedAt, t.id)
       .where(sql`${t.isContradicted}`),
     index('outlooks_horizon_to_end')
       .on(t.horizonTo, t.id)
-      .where(sql`${t.status} = 'open' and ${t.horizonEndedAt} is null`),
+      .where(sql`${t.status} in ('open', 'withdrawn') and ${t.horizonEndedAt} is null`),
     // For the resolutions that a new close may contradict.
     index('outlooks_resolved_to')
       .on(t.instrumentId, t.horizonTo)
