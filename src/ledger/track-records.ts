@@ -32,7 +32,8 @@ export async function readTrackRecord(
   reference: RecordReference,
 ): Promise<RecordOfForecaster> {
   const sums = await readForecastSums(session, scope, reference);
-  return { ...trackRecordOf(sums), counts: await countOutlooks(session, scope) };
+  const counts = await countOutlooks(session, scope);
+  return { counts, ...trackRecordOf(sums) };
 }
 
 async function countOutlooks(
