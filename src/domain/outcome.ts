@@ -76,7 +76,7 @@ export type HorizonReturn = {
 };
 
 /** The scenario that a return computed from closes falls into. */
-export function outcomeOfReturnOver(band: BaseBand, { start, end }: HorizonReturn): ScenarioName {
+export function outcomeOfHorizonReturn(band: BaseBand, { start, end }: HorizonReturn): ScenarioName {
   return outcomeOfCloses(band, { start: start.value, end: end.value });
 }
 
@@ -94,7 +94,7 @@ export const STALE_AFTER_DAYS: Record<Frequency, number> = {
 const DAY = 86_400_000;
 
 /** The return over a horizon [from, to), or why closes can't decide it. */
-export function returnOver(
+export function returnOverHorizon(
   horizon: Horizon,
   frequency: Frequency,
   { start, end }: { start: Observation | null; end: Observation | null },
