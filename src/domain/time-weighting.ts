@@ -19,8 +19,8 @@ export function sharesOf(
   const end = closedAt === null ? to : Math.min(to, closedAt.getTime());
   return publishedAt.map((at, index) => {
     const next = publishedAt[index + 1]?.getTime() ?? end;
-    const stood = Math.min(next, end) - Math.max(at.getTime(), from);
-    return Math.max(0, stood) / (to - from);
+    const current = Math.min(next, end) - Math.max(at.getTime(), from);
+    return Math.max(0, current) / (to - from);
   });
 }
 

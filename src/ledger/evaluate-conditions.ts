@@ -4,7 +4,7 @@ import {
   type ConditionState,
   evaluate,
   holds,
-  lookAt,
+  ruleReader,
   type Rule,
   type Transition,
 } from '../domain/condition-rules.ts';
@@ -37,12 +37,12 @@ export async function evaluateConditions(
   const rules = watching.map(({ rule }) => rule);
   const figures = await readFigureChange(session, rules, arrival, earliest);
   const changes = watching.flatMap((condition) => {
-    const { rule, state, day, is_answered: isAnswered, settled } = condition;
+    const { rule, state, day, is_answered: isAnswered, answeredDay } = condition;
     const horizon = { from: condition.horizon_from, to: condition.horizon_to };
     const watched =
       state === 'triggered'
-        ? ({ state, day, isAnswered, settled } as const)
-        : ({ state: 'untriggered', settled } as const);
+        ? ({ state, day, isAnswered, answeredDay } as const)
+        : ({ state: 'untriggered', answeredDay } as const);
     const transitions = evaluate(rule, figures, watched, horizon);
     return transitions.map((transition) => changeOf(condition, transition, 'observations'));
   });
@@ -63,7 +63,7 @@ type Watching = {
   day: string | null;
   is_answered: boolean;
   /** The newest day on which the rule triggered it and a version answered. */
-  settled: string | null;
+  answeredDay: string | null;
 };
 
 async function readWatching(
@@ -78,7 +78,7 @@ async function readWatching(
         ${RULE_OF_CONDITION} as rule, coalesce(newest.state, 'untriggered') as state, newest.day,
         exists (select from condition_answers a where a.change_id = newest.id) as is_answered,
         (select max(n.day) from condition_changes n join condition_answers a on a.change_id = n.id
-          where n.outlook_id = o.id and n.key = c.key) as settled
+          where n.outlook_id = o.id and n.key = c.key) as "answeredDay"
       from outlooks o
       join invalidation_conditions c on c.framework_id = o.framework_id
       left join lateral (
@@ -110,9 +110,9 @@ function changeOf(
   cause: ChangeCause,
 ): NewChange {
   const { outlook_id, key, invalidates } = condition;
-  const { state, day, looks } = transition;
+  const { state, day, readings } = transition;
   const reason = reasonOf(key, transition);
-  const observations = valuesOf(state, looks);
+  const observations = valuesOf(state, readings);
   return { outlook_id, key, state, cause, invalidates, reason, day, observations };
 }
 
@@ -168,11 +168,11 @@ export async function evaluateFramework(
       .flatMap((seen) => seen.map((one) => one.from))
       .reduce(later, '');
     const isInside = day >= horizon.from && day < horizon.to;
-    const looks = lookAt(rule, figures)(day);
-    const isMet = isInside && holds(rule, looks);
+    const readings = ruleReader(rule, figures)(day);
+    const isMet = isInside && holds(rule, readings);
     if (isMet === (state === 'triggered')) continue;
     const next = isMet ? 'triggered' : 'untriggered';
-    const transition: Transition = { state: next, day: day || horizon.from, looks };
+    const transition: Transition = { state: next, day: day || horizon.from, readings };
     const change = changeOf({ outlook_id: outlookId, key, invalidates }, transition, 'framework');
     changes.push(isInside ? change : { ...change, reason: reasonWithoutDay(key) });
   }

@@ -8,17 +8,32 @@ import {
 import { byScore, SCORE_NAMES, type ScoreName, scoresOf } from '../domain/scoring.ts';
 import {
   type ClusterSum,
+  type ForecastSource,
   type RecordSums,
   type Skill,
   skillOfAnalyst,
 } from '../domain/track-record.ts';
 import type { Session } from '../postgres/pool.ts';
-import type { RecordScope } from './track-records.ts';
 
-/** The forecast that skill is measured against: the same for all outlooks, or what history alone says of each. */
+/** Whose forecasts of which outlooks; the horizon ends in [from, to). A filter that is null lets all pass. */
+export type RecordScope = {
+  /** Null for whole outlooks, whoever wrote their versions. */
+  analystId: string | null;
+  source: ForecastSource;
+  /** The symbol of an instrument. */
+  instrument: string | null;
+  from: string | null;
+  to: string | null;
+  /** The least share of the horizon that was forecast; it leaves outlooks out of the scores, not of the counts. */
+  minCoverage: number | null;
+  /** Leaves out what was recorded later; null leaves out nothing. */
+  asOf: Date | null;
+};
+
+/** The forecast that skill is measured against: the same for all outlooks, or the climatology of each. */
 export type RecordReference = Readonly<Fractions> | 'climatology';
 
-/** Adds a value to those of a query, and returns its placeholder. */
+/** Adds a parameter to a query, and returns its placeholder. */
 type Sent = (value: unknown) => string;
 
 /**
@@ -190,9 +205,10 @@ const LEAD_BUCKETS = `
    group by l.first_tenth, l.last_tenth, p.scenario, least(9, p.bps / 1000)`;
 
 /**
- * The skill of analysts by id: of their versions and views, each outlook once, by the Brier score against what history
- * alone says or, where that is unknown, uniform thirds. An outcome that an analyst asserted without closes, or against
- * them, does not count for that analyst. Analysts with less than one whole horizon are left out.
+ * The skill of analysts by id, by the Brier score against climatology or, where there is none, uniform thirds. Versions and
+ * views of an outlook count once. An outcome that an analyst stated without closes, or against them, does not count for
+ * that analyst. Analysts with less than one whole horizon are left out.
+ * @param asOf leaves out what was recorded later; null leaves out nothing
  */
 export async function readSkills(
   session: Session,

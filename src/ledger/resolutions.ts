@@ -1,9 +1,9 @@
 import type pg from 'pg';
 import type { OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
 import type { ScenarioName } from '../domain/probabilities.ts';
-import { bandOf, type HorizonReturn, returnOver } from '../domain/outcome.ts';
+import { bandOf, type HorizonReturn, returnOverHorizon } from '../domain/outcome.ts';
 import {
-  type Decided,
+  type ResolutionToAppend,
   decideResolution,
   type Resolvable,
   type ResolutionRequest,
@@ -137,7 +137,7 @@ export async function resolveOutlook(
     horizon: { from: row.horizon_from, to: row.horizon_to },
     band: bandOf(row.low, row.high),
     ...(await readCloses(session, row)),
-    standing: row.is_reopened ? null : row.newest,
+    current: row.is_reopened ? null : row.newest,
     reopening: row.is_reopened ? row.newest : null,
     knownAt: row.known_at,
   };
@@ -165,7 +165,7 @@ async function readCloses(
   const end = await lastCloseBefore(session, series, to);
   const newest = await lastCloseBefore(session, series, 'infinity');
   return {
-    computed: returnOver({ from, to }, frequency, { start, end }),
+    computed: returnOverHorizon({ from, to }, frequency, { start, end }),
     closes: end &&
       newest && {
         newestOn: newest.date,
@@ -177,7 +177,7 @@ async function readCloses(
 async function insertResolution(
   session: Session,
   outlookId: number,
-  { number, outcome, reopens, realisedReturn, knownAt, reason, band, computed }: Decided,
+  { number, outcome, reopens, realisedReturn, knownAt, reason, band, computed }: ResolutionToAppend,
   author: OutlookVersion['author'],
   now: Date,
 ): Promise<void> {
