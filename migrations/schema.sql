@@ -1848,8 +1848,8 @@ AS $function$
   SELECT 'The horizon ended on ' || (horizon_to - 1)::text || '; record the outcome.';
 $function$;
 
-CREATE OR REPLACE FUNCTION public.climatology(outlook bigint, low double precision, high double precision, as_of timestamp with time zone DEFAULT NULL::timestamp with time zone, OUT bear double precision, OUT base double precision, OUT bull double precision, OUT spans integer, OUT independent integer, OUT first date, OUT last date)
- RETURNS record
+CREATE OR REPLACE FUNCTION public.climatology(outlook bigint, lows double precision[], highs double precision[], as_of timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS TABLE(place bigint, bear double precision, base double precision, bull double precision, spans integer, independent integer, first date, last date)
  LANGUAGE plpgsql
  STABLE
  SET extra_float_digits TO '1'
@@ -1864,11 +1864,9 @@ DECLARE
   frequency text;
   dating text;
   known_before timestamptz;
-  bear_edge numeric := 1 + low::text::numeric;
-  bull_edge numeric := 1 + high::text::numeric;
-  bears bigint;
-  bases bigint;
-  starts date[];
+  -- A record keeps its arrays as they are; a variable of an array type is copied for each band.
+  past record;
+  chained integer := 0;
   start date;
   free date := '-infinity';
 BEGIN
@@ -1880,40 +1878,45 @@ BEGIN
     INTO opens, length, closes, frequency, dating, stale, known_before
     FROM outlooks o JOIN instruments i ON i.id = o.instrument_id LEFT JOIN series s ON s.id = i.closes_id
    WHERE o.id = outlook;
-  IF low IS NULL OR high IS NULL THEN
-    RETURN;
-  END IF;
   WITH known AS (
     SELECT period_end(o.date, frequency, dating) AS date, o.value::text::numeric AS value FROM observations o
      WHERE o.series_id = closes AND o.date < opens AND o.date >= (opens - interval '50 years')::date
        AND period_end(o.date, frequency, dating) < opens
        AND o.recorded_at < known_before AND (o.superseded_at IS NULL OR o.superseded_at >= known_before)
-       AND o.value IS NOT NULL
+       AND o.value IS NOT NULL AND array_remove(lows, NULL) <> '{}'
   ), spanned AS (
     SELECT k.date, k.value, last_value(k.date) OVER ends AS end_date, last_value(k.value) OVER ends AS end_value,
         max(k.date) OVER () AS newest
       FROM known k
     WINDOW ends AS (ORDER BY k.date - DATE '2000-01-01' RANGE BETWEEN CURRENT ROW AND length FOLLOWING)
   )
-  SELECT count(*), count(*) FILTER (WHERE s.end_value < s.value * bear_edge),
-         count(*) FILTER (WHERE s.end_value >= s.value * bear_edge AND s.end_value < s.value * bull_edge),
-         array_agg(s.date ORDER BY s.date), min(s.date), max(s.newest)
-    INTO spans, bears, bases, starts, first, last
-    FROM spanned s
-   WHERE s.value > 0 AND s.date + length <= s.newest AND s.end_date > s.date
-     AND s.date + length + 1 - s.end_date <= stale;
-  independent := 0;
-  FOREACH start IN ARRAY coalesce(starts, '{}') LOOP
+  -- The ratios end / start with their signs turned, so that width_bucket counts those at or above an edge. A ratio below an
+  -- edge never rounds to it, unless the digits of the start and the decimals of closes and edge number more than 60.
+  SELECT count(*)::integer AS spans, coalesce(array_agg(s.ratio ORDER BY s.ratio), '{}') AS ratios,
+         array_agg(s.date ORDER BY s.date) AS starts, min(s.date) AS first, max(s.newest) AS last
+    INTO past
+    FROM (SELECT date, newest, -round(round(end_value, 60) / value, 60) AS ratio FROM spanned
+           WHERE value > 0 AND date + length <= newest AND end_date > date
+             AND date + length + 1 - end_date <= stale) AS s;
+  FOREACH start IN ARRAY coalesce(past.starts, '{}') LOOP
     IF start >= free THEN
-      independent := independent + 1;
+      chained := chained + 1;
       free := start + length;
     END IF;
   END LOOP;
-  IF independent >= 5 THEN
-    bear := (independent * bears + spans)::float8 / (spans * (independent + 3)::bigint);
-    base := (independent * bases + spans)::float8 / (spans * (independent + 3)::bigint);
-    bull := (independent * (spans - bears - bases) + spans)::float8 / (spans * (independent + 3)::bigint);
-  END IF;
+  RETURN QUERY
+  SELECT b.place, (chained * bears + c.spans)::float8 / whole, (chained * bases + c.spans)::float8 / whole,
+         (chained * bulls + c.spans)::float8 / whole, c.spans, c.independent, c.first, c.last
+    FROM unnest(lows, highs) WITH ORDINALITY AS b (low, high, place)
+    LEFT JOIN LATERAL (
+      SELECT past.spans, chained AS independent, past.first, past.last WHERE b.low IS NOT NULL AND b.high IS NOT NULL
+    ) AS c ON true
+    LEFT JOIN LATERAL (
+      SELECT past.spans * (chained + 3)::bigint AS whole, past.spans - at_low AS bears, at_low - at_high AS bases,
+          at_high AS bulls
+        FROM (SELECT width_bucket(-1 - b.low::text::numeric, past.ratios) AS at_low,
+                     width_bucket(-1 - b.high::text::numeric, past.ratios) AS at_high) AS edges
+       WHERE chained >= 5) AS counts ON true;
 END $function$;
 
 CREATE OR REPLACE FUNCTION public.contradiction_reason(implied text, number integer, outcome text)
@@ -2195,6 +2198,9 @@ DECLARE
   -- Milliseconds, as times have no more.
   whole bigint := (outlook.horizon_to - outlook.horizon_from) * 86400000::bigint;
   known timestamptz := least(outlook.horizon_to::timestamp AT TIME ZONE 'UTC', resolution.known_at);
+  -- Nobody leaves their own losers out of their skill by an earlier time at which the outcome became known.
+  latest timestamptz := least(outlook.horizon_to::timestamp AT TIME ZONE 'UTC',
+    greatest(resolution.known_at, latest_known_at(resolution)));
   withdrawn timestamptz := least(known, (
     SELECT v.recorded_at FROM outlook_versions v
      WHERE v.outlook_id = outlook.id AND v.version = outlook.latest_version AND v.kind = 'withdrawn'));
@@ -2213,9 +2219,14 @@ BEGIN
        WHERE v.kind <> 'withdrawn'
       UNION ALL
       SELECT 'view', w.analyst_id, w.version, w.bear_bps, w.base_bps, w.bull_bps,
-          resolution.band_low, resolution.band_high, w.recorded_at, w.ends, false
+          coalesce(b.return_min, resolution.band_low), coalesce(b.return_max, resolution.band_high),
+          w.recorded_at, w.ends, false
         FROM (SELECT *, lead(recorded_at) OVER (PARTITION BY analyst_id ORDER BY version) AS ends
                 FROM views WHERE outlook_id = outlook.id) AS w
+        -- The bands that the outlook had when the view was recorded.
+        JOIN scenarios b ON b.name = 'base' AND b.framework_id = coalesce((
+          SELECT n.framework_id FROM numbered n WHERE n.recorded_at <= w.recorded_at ORDER BY n.version DESC LIMIT 1),
+          (SELECT n.framework_id FROM numbered n WHERE n.version = 1))
        WHERE w.kind = 'held') AS h
   ), turns AS (
     -- The version first: the greatest array of a source is its newest forecast.
@@ -2239,23 +2250,29 @@ BEGIN
     SELECT source, NULL, bear_bps, base_bps, bull_bps, band, starts, least(ends, withdrawn) FROM held
      WHERE source = 'version'
     UNION ALL
-    SELECT 'combined', analyst_id, newest[3], newest[4], newest[5], newest[6], starts, least(ends, known) FROM combined
+    SELECT 'combined', analyst_id, newest[3], newest[4], newest[5], newest[6], starts,
+        least(ends, CASE analyst_id WHEN resolution.author_id THEN latest ELSE known END)
+      FROM combined
      WHERE newest[2] IS NOT NULL
   ), timed AS MATERIALIZED (
     SELECT a.*, (1000 * extract(epoch FROM greatest(starts, opens) - opens))::bigint AS from_ms,
         (1000 * extract(epoch FROM ends - opens))::bigint AS to_ms
       FROM attributed a WHERE ends > greatest(starts, opens)
+  ), bands AS MATERIALIZED (
+    SELECT DISTINCT band, low, high FROM held
   ), judged AS MATERIALIZED (
     SELECT bands.band, o.bear, o.base, o.bull, j.outcome,
         (history.bear - o.bear) ^ 2 + (history.base - o.base) ^ 2 + (history.bull - o.bull) ^ 2 AS brier,
         -ln(o.bear * history.bear + o.base * history.base + o.bull * history.bull) AS logarithmic,
         (history.bear - o.bear) ^ 2 + (history.bull - o.bull) ^ 2 AS ranked_probability,
         (seen.bear - o.bear) ^ 2 + (seen.base - o.base) ^ 2 + (seen.bull - o.bull) ^ 2 AS seen_brier
-      FROM (SELECT DISTINCT band, low, high FROM held WHERE band IN (SELECT band FROM timed)) AS bands
+      FROM bands
      CROSS JOIN LATERAL outcome_for(resolution, bands.low, bands.high) AS j (outcome)
      CROSS JOIN LATERAL (SELECT (j.outcome = 'bear')::int AS bear, (j.outcome = 'base')::int AS base,
          (j.outcome = 'bull')::int AS bull) AS o
-      LEFT JOIN LATERAL climatology(outlook.id, bands.low, bands.high) AS history ON true
+      -- The history of closes is read once for all bands.
+      JOIN climatology(outlook.id, (SELECT array_agg(low ORDER BY band) FROM bands),
+          (SELECT array_agg(high ORDER BY band) FROM bands)) AS history ON history.place = bands.band
      -- The shares before they were smoothed: a forecast of what never happened otherwise must not beat history.
      CROSS JOIN LATERAL (SELECT (history.bear * (history.independent + 3) - 1) / nullif(history.independent, 0) AS bear,
          (history.base * (history.independent + 3) - 1) / nullif(history.independent, 0) AS base,
@@ -2284,7 +2301,8 @@ BEGIN
     SELECT id, outlook.id, resolution.number, source, analyst_id, outlook.instrument_id, outlook.horizon_from,
         outlook.horizon_to,
         coalesce(decided_by_closes(resolution), false),
-        1000 * extract(epoch FROM known - opens) / whole,
+        1000 * extract(epoch FROM CASE WHEN source = 'combined' AND analyst_id = resolution.author_id
+          THEN latest ELSE known END - opens) / whole,
         coalesce(sum(w) FILTER (WHERE outcome = 'bear'), 0), coalesce(sum(w) FILTER (WHERE outcome = 'base'), 0),
         coalesce(sum(w) FILTER (WHERE outcome = 'bull'), 0),
         sum(w * (bear_off * bear_off / 1e8::float8)), sum(w * (base_off * base_off / 1e8::float8)),
