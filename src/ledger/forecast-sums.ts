@@ -8,12 +8,27 @@ import {
 import { byScore, SCORE_NAMES, type ScoreName, scoresOf } from '../domain/scoring.ts';
 import {
   type ClusterSum,
+  type ForecastSource,
   type RecordSums,
   type Skill,
   skillOfAnalyst,
 } from '../domain/track-record.ts';
 import type { Session } from '../postgres/pool.ts';
-import type { RecordScope } from './track-records.ts';
+
+/** Whose forecasts of which outlooks; the horizon ends in [from, to). A filter that is null lets all pass. */
+export type RecordScope = {
+  /** Null for whole outlooks, whoever wrote their versions. */
+  analystId: string | null;
+  source: ForecastSource;
+  /** The symbol of an instrument. */
+  instrument: string | null;
+  from: string | null;
+  to: string | null;
+  /** The least share of the horizon that was forecast; it leaves outlooks out of the scores, not of the counts. */
+  minCoverage: number | null;
+  /** Leaves out what was recorded later; null leaves out nothing. */
+  asOf: Date | null;
+};
 
 /** The forecast that skill is measured against: the same for all outlooks, or what history alone says of each. */
 export type RecordReference = Readonly<Fractions> | 'climatology';
