@@ -163,13 +163,7 @@ export async function evaluateFramework(
     const earlier = before?.invalidationConditions.find((one) => one.key === key)?.rule;
     const state = states[key] ?? 'untriggered';
     if (!rule || state === 'expired' || isDeepStrictEqual(rule, earlier)) continue;
-    const figures = await readNewestFigures(session, rule);
-    const day = [...figures.values()]
-      .flatMap((seen) => seen.map((one) => one.from))
-      .reduce(later, '');
-    const isInside = day >= horizon.from && day < horizon.to;
-    const readings = ruleReader(rule, figures)(day);
-    const isMet = isInside && holds(rule, readings);
+    const { day, isInside, readings, isMet } = await readNewest(session, rule, horizon);
     if (isMet === (state === 'triggered')) continue;
     const next = isMet ? 'triggered' : 'untriggered';
     const transition: Transition = { state: next, day: day || horizon.from, readings };
@@ -180,7 +174,53 @@ export async function evaluateFramework(
   return readReview(session, outlookId);
 }
 
+/** Whether a rule holds on the newest day that it judges, and that day; '' if there is none. */
+async function readNewest(session: Session, rule: Rule, horizon: Horizon) {
+  const figures = await readNewestFigures(session, rule);
+  const day = [...figures.values()]
+    .flatMap((seen) => seen.map((one) => one.from))
+    .reduce(later, '');
+  const isInside = day >= horizon.from && day < horizon.to;
+  const readings = ruleReader(rule, figures)(day);
+  return { day, isInside, readings, isMet: isInside && holds(rule, readings) };
+}
+
 const later = (a: string, b: string): string => (a > b ? a : b);
+
+/**
+ * Triggers the untriggered conditions of a reopened outlook whose rule holds on the newest day, if one of its series was
+ * written while the outlook was closed: nothing else would, because closed outlooks are not evaluated. Call it in the
+ * transaction that reopens, after {@link lockOutObservations}.
+ */
+export async function evaluateReopened(
+  session: Session,
+  outlookId: number,
+  horizon: Horizon,
+  recordedAt: Date,
+): Promise<void> {
+  const { rows } = await session.query<{ key: string; invalidates: ScenarioName; rule: Rule }>(
+    `select c.key, c.invalidates, ${RULE_OF_CONDITION} as rule
+       from outlooks o join invalidation_conditions c on c.framework_id = o.framework_id
+      where o.id = $1 and o.condition_states -> c.key is null and exists (
+        select from condition_comparisons p
+         where p.framework_id = c.framework_id and p.condition_key = c.key and (
+           select max(s.recorded_at) from observations s where s.series_id = p.series_id) > (
+           select min(r.recorded_at) from resolutions r
+            where r.outlook_id = o.id and r.number > coalesce((
+              select max(n.number) from resolutions n
+               where n.outlook_id = o.id and n.reopens and n.superseded_at is not null), 0)))
+      order by c.position`,
+    [outlookId],
+  );
+  const changes: NewChange[] = [];
+  for (const { key, invalidates, rule } of rows) {
+    const { day, readings, isMet } = await readNewest(session, rule, horizon);
+    const transition: Transition = { state: 'triggered', day, readings };
+    const condition = { outlook_id: outlookId, key, invalidates };
+    if (isMet) changes.push(changeOf(condition, transition, 'observations'));
+  }
+  await appendChanges(session, changes, recordedAt);
+}
 
 async function readReview(session: Session, outlookId: number): Promise<Review> {
   const { rows } = await session.query<Review>(

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
 import type { ScenarioName } from '../domain/probabilities.ts';
+import { isOver } from '../domain/horizon.ts';
 import { bandOf, type HorizonReturn, returnOverHorizon } from '../domain/outcome.ts';
 import {
   type ResolutionToAppend,
@@ -12,7 +13,9 @@ import type { Dating, Frequency } from '../domain/series.ts';
 import type { Session } from '../postgres/pool.ts';
 import { closeRecordedAt, lastCloseBefore } from './closes.ts';
 import { requireEvidence } from './evidence.ts';
+import { evaluateReopened } from './evaluate-conditions.ts';
 import { outlookNotFound } from './find-outlook.ts';
+import { lockOutObservations } from './rules.ts';
 
 /** The outcome of an outlook, and who decided it. */
 export type FullResolution = {
@@ -126,6 +129,7 @@ export async function resolveOutlook(
   request: ResolutionRequest & { evidence: readonly string[]; author: OutlookVersion['author'] },
   clock: () => Date,
 ): Promise<Resolutions> {
+  if (request.outcome === 'reopened') await lockOutObservations(session);
   // Locked by a statement of its own: the next one then reads what nobody can change before the commit. A writer of
   // closes locks the outlook after it has stored them, and then compares them with the resolution.
   await session.query('select from outlooks where slug = $1 for no key update', [slug]);
@@ -150,6 +154,9 @@ export async function resolveOutlook(
      select $1, $2, place, id from unnest($3::uuid[]) with ordinality as cited (id, place)`,
     [row.id, decided.number, request.evidence],
   );
+  if (decided.reopens && !isOver(outlook.horizon, now)) {
+    await evaluateReopened(session, row.id, outlook.horizon, now);
+  }
   return readResolutions(session, slug);
 }
 
