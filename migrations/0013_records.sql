@@ -84,6 +84,42 @@ AS $$
       THEN outcome_of_return(resolution.realised_return, low, high) END, resolution.outcome);
 $$;
 --> statement-breakpoint
+-- The outcome that the closes of an outlook's horizon imply by a base band [low, high), as known at a time; null until the last
+-- one is in, or if there are none to decide by (returnOverHorizon in src/domain/outcome.ts).
+CREATE FUNCTION outcome_by_closes(outlook bigint, low float8, high float8, as_of timestamptz) RETURNS text
+  STABLE LANGUAGE sql SET search_path = public, pg_temp
+AS $$
+  WITH horizon AS (
+    SELECT o.horizon_from, o.horizon_to, s.id, s.frequency, s.dated,
+        CASE s.frequency WHEN 'daily' THEN 10 WHEN 'weekly' THEN 14 WHEN 'biweekly' THEN 28 WHEN 'monthly' THEN 62
+          WHEN 'quarterly' THEN 184 WHEN 'semiannual' THEN 366 ELSE 731 END AS stale
+      FROM outlooks o JOIN instruments i ON i.id = o.instrument_id JOIN series s ON s.id = i.closes_id
+     WHERE o.id = outlook
+  )
+  SELECT outcome_of_closes(first.value, last.value, low, high)
+    FROM horizon h
+   CROSS JOIN LATERAL (
+      SELECT period_end(c.date, h.frequency, h.dated) AS date, c.value FROM observations c
+       WHERE c.series_id = h.id AND c.value IS NOT NULL AND c.recorded_at <= as_of
+         AND (c.superseded_at IS NULL OR c.superseded_at > as_of)
+         AND c.date < h.horizon_from AND period_end(c.date, h.frequency, h.dated) < h.horizon_from
+       ORDER BY c.date DESC LIMIT 1) AS first
+   CROSS JOIN LATERAL (
+      SELECT period_end(c.date, h.frequency, h.dated) AS date, c.value FROM observations c
+       WHERE c.series_id = h.id AND c.value IS NOT NULL AND c.recorded_at <= as_of
+         AND (c.superseded_at IS NULL OR c.superseded_at > as_of)
+         AND c.date < h.horizon_to AND period_end(c.date, h.frequency, h.dated) < h.horizon_to
+       ORDER BY c.date DESC LIMIT 1) AS last
+   CROSS JOIN LATERAL (
+      SELECT period_end(c.date, h.frequency, h.dated) AS date, c.value FROM observations c
+       WHERE c.series_id = h.id AND c.value IS NOT NULL AND c.recorded_at <= as_of
+         AND (c.superseded_at IS NULL OR c.superseded_at > as_of)
+         AND c.date < 'infinity' AND period_end(c.date, h.frequency, h.dated) < 'infinity'
+       ORDER BY c.date DESC LIMIT 1) AS newest
+   WHERE first.value > 0 AND h.horizon_from - first.date <= h.stale AND h.horizon_to - last.date <= h.stale
+     AND last.date >= h.horizon_from AND newest.date >= h.horizon_to - 1;
+$$;
+--> statement-breakpoint
 -- What each forecaster said over the horizon until the outcome was known: by versions, by views, and for skill weights by
 -- both. A row without an analyst is the outlook as a whole.
 -- For skill weights, the newest of an analyst's version and view counts. It counts until the outcome was known although it

@@ -2029,6 +2029,43 @@ BEGIN
   ON CONFLICT DO NOTHING;
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.outcome_by_closes(outlook bigint, low double precision, high double precision, as_of timestamp with time zone)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  WITH horizon AS (
+    SELECT o.horizon_from, o.horizon_to, s.id, s.frequency, s.dated,
+        CASE s.frequency WHEN 'daily' THEN 10 WHEN 'weekly' THEN 14 WHEN 'biweekly' THEN 28 WHEN 'monthly' THEN 62
+          WHEN 'quarterly' THEN 184 WHEN 'semiannual' THEN 366 ELSE 731 END AS stale
+      FROM outlooks o JOIN instruments i ON i.id = o.instrument_id JOIN series s ON s.id = i.closes_id
+     WHERE o.id = outlook
+  )
+  SELECT outcome_of_closes(first.value, last.value, low, high)
+    FROM horizon h
+   CROSS JOIN LATERAL (
+      SELECT period_end(c.date, h.frequency, h.dated) AS date, c.value FROM observations c
+       WHERE c.series_id = h.id AND c.value IS NOT NULL AND c.recorded_at <= as_of
+         AND (c.superseded_at IS NULL OR c.superseded_at > as_of)
+         AND c.date < h.horizon_from AND period_end(c.date, h.frequency, h.dated) < h.horizon_from
+       ORDER BY c.date DESC LIMIT 1) AS first
+   CROSS JOIN LATERAL (
+      SELECT period_end(c.date, h.frequency, h.dated) AS date, c.value FROM observations c
+       WHERE c.series_id = h.id AND c.value IS NOT NULL AND c.recorded_at <= as_of
+         AND (c.superseded_at IS NULL OR c.superseded_at > as_of)
+         AND c.date < h.horizon_to AND period_end(c.date, h.frequency, h.dated) < h.horizon_to
+       ORDER BY c.date DESC LIMIT 1) AS last
+   CROSS JOIN LATERAL (
+      SELECT period_end(c.date, h.frequency, h.dated) AS date, c.value FROM observations c
+       WHERE c.series_id = h.id AND c.value IS NOT NULL AND c.recorded_at <= as_of
+         AND (c.superseded_at IS NULL OR c.superseded_at > as_of)
+         AND c.date < 'infinity' AND period_end(c.date, h.frequency, h.dated) < 'infinity'
+       ORDER BY c.date DESC LIMIT 1) AS newest
+   WHERE first.value > 0 AND h.horizon_from - first.date <= h.stale AND h.horizon_to - last.date <= h.stale
+     AND last.date >= h.horizon_from AND newest.date >= h.horizon_to - 1;
+$function$;
+
 CREATE OR REPLACE FUNCTION public.outcome_for(resolution resolutions, low double precision, high double precision)
  RETURNS text
  LANGUAGE sql
