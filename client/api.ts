@@ -79,7 +79,7 @@ export interface paths {
         put?: never;
         /**
          * Revise or reaffirm the probabilities
-         * @description Publishes the next version with new probabilities, which must sum to exactly 1, and the same framework. The version must answer every triggered condition: either lower the probability of the scenario that it invalidates, or give a reason in `acknowledges`. With a reason, the probabilities may stay the same. With `reaffirm: true`, the version keeps the probabilities, answers every triggered condition and has the kind `reaffirmed`: its rationale says why the desk stands by them. Send the ETag of the outlook as If-Match to get a 412 if it has changed since you read it.
+         * @description Publishes the next version with new probabilities, which must sum to exactly 1, and the same framework. The version must answer every triggered condition: either lower the probability of the scenario that it invalidates, or give a reason in `acknowledges`. With a reason, the probabilities may stay the same. With `reaffirm: true`, the version keeps the probabilities, answers every triggered condition and has the kind `reaffirmed`. Its rationale says why the probabilities stay. Send the ETag of the outlook as If-Match to get a 412 if it has changed since you read it.
          */
         post: operations["reviseOutlook"];
         delete?: never;
@@ -432,8 +432,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read what history alone says
-         * @description How often the instrument's past returns fell into the outlook's return bands: the reference that a forecast has to beat. The closes are those dated in the 50 years before the horizon, as they were known when it started, or are known now if it has not. A span starts at each positive close and ends at the last close within the length of the horizon. A span is left out if that length was not over at the last close, or if its end is stale by the rule of resolutions. Returns are compared with the bands exactly, as at a resolution.
+         * Read the climatology
+         * @description The forecast that history alone gives: how often the instrument's past returns fell into the outlook's return bands. It is the reference that a forecast has to beat. The closes are those dated in the 50 years before the horizon, as they were known when it started or, before that time, as they are known now. A span starts at each positive close, is as long as the horizon and ends at the last close within that length. It is left out if its length was not over at the last close, or if no close is near enough to its end: for daily closes, within ten days. Returns are compared with the bands exactly, as at a resolution.
          */
         get: operations["getClimatology"];
         put?: never;
@@ -605,9 +605,10 @@ export interface paths {
          *     - `outlook.horizon.ended`: `{slug, version, endedAt, horizon}`; the outcome is to be recorded
          *     - `condition.triggered`, `condition.cleared`, `condition.expired`: `{slug, version, changedAt, condition: {key, invalidates, cause, reason, day, observations}}`
          *     - `outlook.resolved`: `{slug, version, resolvedAt, resolution: {number, outcome, realisedReturn, knownAt, reason}}`
-         *     - `outlook.resolution.contradicted`: `{slug, version, changedAt, contradiction: {number, outcome, closes: {start, end}}}`; the closes imply that outcome instead, or null, they no longer do
+         *     - `outlook.resolution.contradicted`: `{slug, version, changedAt, contradiction: {number, outcome, closes: {start, end}}}`; `outcome` is what the closes imply instead, or null once they no longer contradict the resolution
          *     - `outlook.reopened`: `{slug, version, reopenedAt, resolution: {number, reason}}`; the resolution before it is taken back
          *     - `view.published`: `{slug, version, recordedAt, view: {analyst, version, probabilities}}`
+         *     - `view.withdrawn`: `{slug, version, recordedAt, view: {analyst, version}}`
          *     - `evidence.added`: `{slug, version, addedAt, evidence: {id, headline, publisher, corrects}}`
          *     - `drawdown.label.changed`: `{slug, version, changedAt, drawdown: {label, previous, depth, day}}`, with the keys of drawdown labels, or null
          *
@@ -639,9 +640,10 @@ export interface paths {
          *     - `outlook.horizon.ended`: `{slug, version, endedAt, horizon}`; the outcome is to be recorded
          *     - `condition.triggered`, `condition.cleared`, `condition.expired`: `{slug, version, changedAt, condition: {key, invalidates, cause, reason, day, observations}}`
          *     - `outlook.resolved`: `{slug, version, resolvedAt, resolution: {number, outcome, realisedReturn, knownAt, reason}}`
-         *     - `outlook.resolution.contradicted`: `{slug, version, changedAt, contradiction: {number, outcome, closes: {start, end}}}`; the closes imply that outcome instead, or null, they no longer do
+         *     - `outlook.resolution.contradicted`: `{slug, version, changedAt, contradiction: {number, outcome, closes: {start, end}}}`; `outcome` is what the closes imply instead, or null once they no longer contradict the resolution
          *     - `outlook.reopened`: `{slug, version, reopenedAt, resolution: {number, reason}}`; the resolution before it is taken back
          *     - `view.published`: `{slug, version, recordedAt, view: {analyst, version, probabilities}}`
+         *     - `view.withdrawn`: `{slug, version, recordedAt, view: {analyst, version}}`
          *     - `evidence.added`: `{slug, version, addedAt, evidence: {id, headline, publisher, corrects}}`
          *     - `drawdown.label.changed`: `{slug, version, changedAt, drawdown: {label, previous, depth, day}}`, with the keys of drawdown labels, or null
          *
@@ -1276,7 +1278,7 @@ export interface components {
             /** @description `bear`, `base` or `bull`, or the key of a headwind or condition of the outlook. */
             key: string;
         };
-        /** @description What history alone says (Murphy 1992): how often the instrument's past returns, over spans as long as the horizon, fell into each return band. */
+        /** @description The forecast that history alone gives (Murphy 1992): how often the instrument's past returns, over spans as long as the horizon, fell into each return band. */
         Climatology: {
             slug: string;
             /** @description The version whose return bands are used. */
@@ -1296,7 +1298,7 @@ export interface components {
             missing: components["schemas"]["MissingScore"][];
             /** @description The number of past spans. One starts at each close, so they overlap. */
             spans: number;
-            /** @description The most of these spans of which no two overlap: what the shares are worth. */
+            /** @description The most of these spans of which no two overlap. */
             independentSpans: number;
             /** @description The day on which the first span starts. Null without a span. */
             first: string | null;
@@ -1389,7 +1391,7 @@ export interface components {
             method: "linear" | "logarithmic";
             /** @enum {string} */
             weights: "equal" | "recency" | "skill";
-            /** @description In days: older views are left out. Null if none is. */
+            /** @description Views older than this many days are left out. Null if age does not matter. */
             maxAge: number | null;
             asOf: string | null;
             /** @description The pooled probabilities, rounded to basis points by the largest remainder so that they sum to exactly 1. */
@@ -1407,7 +1409,7 @@ export interface components {
             };
             views: components["schemas"]["WeighedView"][];
         };
-        /** @description What closes say against a resolution. */
+        /** @description What closes imply instead of the outcome of a resolution. */
         Contradiction: {
             /**
              * @description The outcome that the closes imply.
@@ -1452,7 +1454,7 @@ export interface components {
         };
         /** @description Murphy's decomposition (1973) over the buckets: score = reliability − resolution + uncertainty + withinBuckets. */
         Decomposition: {
-            /** @description How far forecasts are from the realised rates. 0 is best. In small samples it is too large even for perfect forecasts, by about Σ o (1 − o) ÷ n over the buckets, because the realised rates are estimates (Ferro and Fricker 2012). It is not corrected here. */
+            /** @description How far forecasts are from the realised rates. 0 is best. In small samples it is too large even for perfect forecasts, by about Σ o (1 − o) ÷ n over buckets with the realised rate o, because these rates are estimates (Ferro and Fricker 2012). It is not corrected here. */
             reliability: number;
             /** @description How well forecasts separate outcomes. Higher is better. In small samples it may be too large or too small. */
             resolution: number;
@@ -1488,7 +1490,7 @@ export interface components {
             series: string;
             /** Format: date */
             since: string;
-            /** @description The close before the horizon, from which the drawdown counts. Null if it is too old for a return, too, or if the request names `since`. */
+            /** @description The close before the horizon, from which the drawdown counts. Null if there is none that is recent enough for a return, or if the request names `since`. */
             base: components["schemas"]["Close"] | null;
             /** @description The newest close. Null if there are no closes. */
             last: components["schemas"]["Close"] | null;
@@ -1611,7 +1613,7 @@ export interface components {
                 min: number | null;
                 /** @description Σ p · max of the return bands. Null if a scenario with a positive probability has a band that is open above. */
                 max: number | null;
-                /** @description Σ p · centralReturn of the scenarios. Null unless all three have a central return: midpoints of bands are not taken for it. */
+                /** @description Σ p · centralReturn of the scenarios. Null unless all three have one; the midpoint of a band does not replace it. */
                 central: number | null;
             };
             /** @description Why members are null. */
@@ -1919,6 +1921,7 @@ export interface components {
             /** @description The share of the horizon that was left: 1 at its start, 0 at its end. */
             lead: number;
             n: number;
+            /** @description The sum over those outlooks of the share of the horizon that was forecast. */
             nEffective: number;
             /** @description The Brier score of the forecasts that were current then. */
             brier: {
@@ -2088,7 +2091,7 @@ export interface components {
              */
             forObservations?: number;
             /**
-             * @description The day on which an observation counts. `periodEnd`, also if null or left out: the last day of its period, with its newest value; a correction changes that day. `recorded`: the UTC day on which it was recorded, so that the rule sees on each day what was known at its end.
+             * @description The day on which an observation counts. `periodEnd`, also if null or left out: the last day of its period, with its newest value, so a correction changes that day. `recorded`: the UTC day on which it was recorded, so the rule sees on each day what was known at the end of that day.
              * @default null
              */
             judgedOn?: ("periodEnd" | "recorded") | null;
@@ -2102,13 +2105,13 @@ export interface components {
              */
             method?: "linear" | "logarithmic";
             /**
-             * @description `equal`: the same weight for each view. `recency`: 2^(−age ÷ 30 days), with the age relative to the newest view. `skill`: max(0, skill) · n ÷ (n + 10). Skill compares the analyst's Brier scores, over versions and views with each outlook once, with what history alone says or, where that is unknown, uniform thirds. What was withdrawn counts with its last probabilities until the outcome was known, and an outcome that the analyst asserted without closes, or against them, does not count. n is the effective number of independent outlooks: many on one event count as one, and those that history makes certain as none. An analyst who did no better than the reference, or has less than one whole horizon, gets weight 0.
+             * @description `equal`: the same weight for each view. `recency`: 2^(−age ÷ 30 days), with the age relative to the newest view. `skill`: max(0, skill) · n ÷ (n + 10). Skill compares the analyst's Brier scores with climatology or, where there is none, with uniform thirds. Versions and views of an outlook count once. A withdrawn forecast counts with its last probabilities until the outcome was known. An outcome that the analyst stated without closes, or against them, does not count. n is the effective number of independent outlooks: many on one event count as about one, and those that history makes certain as none. An analyst who did no better than the reference, or has less than one whole horizon, gets weight 0.
              * @default equal
              * @enum {string}
              */
             weights?: "equal" | "recency" | "skill";
             /**
-             * @description Leave out views that are older than this many days of 24 hours. Left out: views count however old they are.
+             * @description The greatest age of a view, in days of 24 hours; older views are left out. Null or left out: age does not matter.
              * @default null
              */
             maxAge?: number | null;
@@ -2353,10 +2356,10 @@ export interface components {
         /** @description New probabilities for the next version, required unless `reaffirm` is true. The framework stays. */
         NewRevision: {
             probabilities?: components["schemas"]["NewProbabilities"];
-            /** @description Why this version differs from the previous one, or why its odds stay. */
+            /** @description Why this version changes the probabilities, or why it keeps them. */
             rationale: string;
             /**
-             * @description Whether the version stands by the current probabilities. Then `probabilities` may be left out.
+             * @description Whether the version reaffirms the current probabilities, which answers every triggered condition. `probabilities` may then be left out.
              * @default false
              */
             reaffirm?: boolean;
@@ -2430,7 +2433,7 @@ export interface components {
             /** @enum {string} */
             frequency: "daily" | "weekly" | "biweekly" | "monthly" | "quarterly" | "semiannual" | "annual";
             /**
-             * @description The day of its period by which an observation is dated. `end`: the date is the day for which the value stands. `start`, as FRED dates monthly series: the value stands for the last day of the period that begins on the date, and rules, returns and drawdowns use it on that day.
+             * @description The day of its period by which an observation is dated. `end`: the last day of the period. `start`: its first day, as FRED dates monthly series. Rules, returns and drawdowns use a value on the last day of its period.
              * @default end
              * @enum {string}
              */
@@ -2796,7 +2799,7 @@ export interface components {
             method: "linear" | "logarithmic";
             /** @enum {string} */
             weights: "equal" | "recency" | "skill";
-            /** @description In days: older views were left out. Null if none was. */
+            /** @description Views older than this many days were left out. Null if age did not matter. */
             maxAge: number | null;
             views: components["schemas"]["PooledView"][];
         };
@@ -3026,7 +3029,7 @@ export interface components {
             /** @enum {string} */
             frequency: "daily" | "weekly" | "biweekly" | "monthly" | "quarterly" | "semiannual" | "annual";
             /**
-             * @description The day of its period by which an observation is dated. `end`: the date is the day for which the value stands. `start`, as FRED dates monthly series: the value stands for the last day of the period that begins on the date, and rules, returns and drawdowns use it on that day.
+             * @description The day of its period by which an observation is dated. `end`: the last day of the period. `start`: its first day, as FRED dates monthly series. Rules, returns and drawdowns use a value on the last day of its period.
              * @enum {string}
              */
             dated: "start" | "end";
@@ -3051,7 +3054,7 @@ export interface components {
         StandingScores: {
             /** @description The share of the horizon during which a version was current: the sum of the versions' shares. */
             coverage: number | null;
-            /** @description The share of the horizon that was left to forecast before the outcome became known: the most that `coverage` can be. Null without an outcome. */
+            /** @description The share of the horizon before the outcome became known: the most that `coverage` can be. Null without an outcome. */
             attainableCoverage: number | null;
             /** @description Σ score × share. Time without a version adds nothing, so read it together with the coverage. */
             timeWeighted: components["schemas"]["Scores"];
@@ -3108,9 +3111,9 @@ export interface components {
             };
             /** @description The number of scored outlooks: those with an outcome and a forecast that was current during the horizon. */
             n: number;
-            /** @description The sum over those outlooks of the share of the horizon that was forecast: so many whole horizons. Every mean weighs an outlook by that share. */
+            /** @description The sum over those outlooks of the share of the horizon that was forecast, in whole horizons. Every mean weighs an outlook by that share. */
             nEffective: number;
-            /** @description The number of chains of overlapping horizons on one instrument. Outlooks of a chain share their fate, so errors count each chain once. */
+            /** @description The number of chains of overlapping horizons on one instrument. Outlooks of a chain share their fate, so standard errors count each chain once. */
             clusters: number;
             /** @description Whether the smaller of nEffective and the number of clusters is below 30, which is too few to tell skill from luck. */
             isSmall: boolean;
@@ -3118,11 +3121,11 @@ export interface components {
             coverage: number | null;
             /** @description The mean share of the horizon before the outcome was known: the most that `coverage` could be. */
             attainableCoverage: number | null;
-            /** @description The number of scored outlooks by who decided their outcome. */
+            /** @description The number of scored outlooks by what decided their outcome. */
             outcomes: {
                 /** @description Outcomes that the closes imply. */
                 closes: number;
-                /** @description Outcomes that an analyst asserted without closes, or against them. */
+                /** @description Outcomes that an analyst stated without closes, or against them. */
                 stated: number;
             };
             /** @description The outlooks that skill compares. With `reference=climatology`, outlooks without one are left out of both means. */
@@ -5860,9 +5863,9 @@ export interface operations {
             query?: {
                 /** @description `linear`: Σ w p (Stone 1961). `logarithmic`: ∝ Π p^w, renormalised (Genest and Zidek 1986); a view with a positive weight and probability 0 for a scenario rules that scenario out. */
                 method?: "linear" | "logarithmic";
-                /** @description `equal`: the same weight for each view. `recency`: 2^(−age ÷ 30 days), with the age relative to the newest view. `skill`: max(0, skill) · n ÷ (n + 10). Skill compares the analyst's Brier scores, over versions and views with each outlook once, with what history alone says or, where that is unknown, uniform thirds. What was withdrawn counts with its last probabilities until the outcome was known, and an outcome that the analyst asserted without closes, or against them, does not count. n is the effective number of independent outlooks: many on one event count as one, and those that history makes certain as none. An analyst who did no better than the reference, or has less than one whole horizon, gets weight 0. */
+                /** @description `equal`: the same weight for each view. `recency`: 2^(−age ÷ 30 days), with the age relative to the newest view. `skill`: max(0, skill) · n ÷ (n + 10). Skill compares the analyst's Brier scores with climatology or, where there is none, with uniform thirds. Versions and views of an outlook count once. A withdrawn forecast counts with its last probabilities until the outcome was known. An outcome that the analyst stated without closes, or against them, does not count. n is the effective number of independent outlooks: many on one event count as about one, and those that history makes certain as none. An analyst who did no better than the reference, or has less than one whole horizon, gets weight 0. */
                 weights?: "equal" | "recency" | "skill";
-                /** @description Leave out views that are older than this many days of 24 hours. Left out: views count however old they are. */
+                /** @description The greatest age of a view, in days of 24 hours; older views are left out. Null or left out: age does not matter. */
                 maxAge?: number | null;
                 /** @description Use the views and track records as of this time. */
                 asOf?: string;

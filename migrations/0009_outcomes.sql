@@ -65,7 +65,7 @@ AS $$
               ELSE 'bull' END;
 $$;
 --> statement-breakpoint
--- The return between two closes: the double nearest to end / start − 1. Sixty decimals are far more than a double can tell.
+-- The return between two closes: the double nearest to end / start − 1. Sixty decimals are far more than a double holds.
 CREATE FUNCTION return_of_closes(start_value float8, end_value float8) RETURNS float8
   IMMUTABLE STRICT PARALLEL SAFE LANGUAGE sql SET search_path = public, pg_temp
 AS $$
@@ -224,6 +224,7 @@ BEGIN
   RETURN NULL;
 END $$;
 --> statement-breakpoint
+-- The event that a horizon is over; the review then asks for the outcome.
 CREATE FUNCTION end_horizon() RETURNS trigger
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
@@ -264,7 +265,7 @@ BEGIN
     PERFORM refuse('outlook_versions_horizon', 'the horizon is over');
   END IF;
   IF reasons <> '{}' AND NEW.kind <> 'withdrawn' THEN
-    PERFORM refuse('outlook_versions_unanswered', 'a condition stands triggered and is not answered');
+    PERFORM refuse('outlook_versions_unanswered', 'a triggered condition is not answered');
   END IF;
   IF NEW.version = 1 THEN
     PERFORM note_forecaster(NEW.outlook_id, 'version', NEW.author_id, NEW.recorded_at);
@@ -301,6 +302,7 @@ BEGIN
   RETURN NEW;
 END $$;
 --> statement-breakpoint
+-- The scenario that a return over the horizon falls into, by the base scenario's band [low, high); null if an argument is.
 CREATE FUNCTION outcome_of_return(value float8, low float8, high float8) RETURNS text
   IMMUTABLE STRICT PARALLEL SAFE LANGUAGE sql SET search_path = public, pg_temp
 AS $$
@@ -350,6 +352,7 @@ BEGIN
      ORDER BY p.number DESC LIMIT 1), r.recorded_at);
 END $$;
 --> statement-breakpoint
+-- When the outcome of a new resolution became known: as it states, within the horizon, or else at the latest possible time.
 CREATE FUNCTION known_at_of(r resolutions, outlook outlooks) RETURNS timestamptz
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE
@@ -382,7 +385,7 @@ BEGIN
     PERFORM refuse('resolutions_gapless', 'resolution ' || NEW.number || ' is not the next one');
   END IF;
   IF NEW.superseded_at IS NOT NULL THEN
-    PERFORM refuse('resolutions_newest', 'a resolution comes in as the one that stands');
+    PERFORM refuse('resolutions_newest', 'a new resolution is the current one');
   END IF;
   IF NEW.reopens AND coalesce(newest.reopens, true) THEN
     PERFORM refuse('resolutions_reopens', 'there is no outcome to take back');
@@ -392,15 +395,15 @@ BEGIN
   END IF;
   SELECT * INTO base FROM scenarios WHERE framework_id = outlook.framework_id AND name = 'base';
   IF (NEW.band_low, NEW.band_high) IS DISTINCT FROM (base.return_min, base.return_max) THEN
-    PERFORM refuse('resolutions_band_stands', 'the band is not that of the framework that stands');
+    PERFORM refuse('resolutions_band_stands', 'the band is not that of the current framework');
   END IF;
   NEW.recorded_at := greatest(NEW.recorded_at, newest.recorded_at, outlook.published_at);
   IF NEW.recorded_at < outlook.horizon_to::timestamp AT TIME ZONE 'UTC' THEN
     IF NEW.reason IS NULL THEN
-      PERFORM refuse('resolutions_early', 'before the end of the horizon it takes a reason');
+      PERFORM refuse('resolutions_early', 'a resolution before the end of the horizon takes a reason');
     END IF;
     IF NEW.end_date IS NOT NULL THEN
-      PERFORM refuse('resolutions_early', 'before the end of the horizon closes tell nothing');
+      PERFORM refuse('resolutions_early', 'closes decide nothing before the end of the horizon');
     END IF;
   END IF;
   IF NEW.start_date >= outlook.horizon_from
@@ -445,6 +448,7 @@ BEGIN
   RETURN NULL;
 END $$;
 --> statement-breakpoint
+-- Closes contradict the current outcome only, and a row is added only if what they imply changes.
 CREATE FUNCTION append_contradiction() RETURNS trigger
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE
@@ -459,7 +463,7 @@ BEGIN
   SELECT * INTO newest FROM resolution_contradictions
    WHERE outlook_id = NEW.outlook_id AND number = NEW.number ORDER BY recorded_at DESC LIMIT 1;
   IF NEW.outcome IS NOT DISTINCT FROM newest.outcome THEN
-    PERFORM refuse('resolution_contradictions_change', 'the closes imply what they implied');
+    PERFORM refuse('resolution_contradictions_change', 'the closes imply the same outcome as before');
   END IF;
   IF NEW.outcome = resolution.outcome THEN
     PERFORM refuse('resolution_contradictions_outcome_differs', 'the closes imply the outcome of the resolution');

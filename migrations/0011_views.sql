@@ -95,7 +95,7 @@ END $$;
 -- each of some base bands [low, high), by their places.
 -- The closes are those dated in the 50 years before the horizon, as known when it started; as known at as_of, if that is
 -- earlier. A span starts at a close and ends, as a horizon does, at the last close within its length. One is left out if
--- its length was not over at the last close, if its last close is stale (STALE_AFTER_DAYS in src/domain/resolution.ts), or
+-- its length was not over at the last close, if its last close is stale (STALE_AFTER_DAYS in src/domain/outcome.ts), or
 -- if it starts at a close that is not positive.
 -- spans counts all of them; they overlap. independent is the most of them of which no two overlap. first is the date of
 -- the first span's start, last that of the last close. The shares are smoothed by Laplace's rule of succession at the

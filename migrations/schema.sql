@@ -846,7 +846,7 @@ BEGIN
     PERFORM refuse('outlook_versions_horizon', 'the horizon is over');
   END IF;
   IF reasons <> '{}' AND NEW.kind <> 'withdrawn' THEN
-    PERFORM refuse('outlook_versions_unanswered', 'a condition stands triggered and is not answered');
+    PERFORM refuse('outlook_versions_unanswered', 'a triggered condition is not answered');
   END IF;
   IF NEW.version = 1 THEN
     PERFORM note_forecaster(NEW.outlook_id, 'version', NEW.author_id, NEW.recorded_at);
@@ -1286,7 +1286,7 @@ BEGIN
     PERFORM refuse('resolutions_gapless', 'resolution ' || NEW.number || ' is not the next one');
   END IF;
   IF NEW.superseded_at IS NOT NULL THEN
-    PERFORM refuse('resolutions_newest', 'a resolution comes in as the one that stands');
+    PERFORM refuse('resolutions_newest', 'a new resolution is the current one');
   END IF;
   IF NEW.reopens AND coalesce(newest.reopens, true) THEN
     PERFORM refuse('resolutions_reopens', 'there is no outcome to take back');
@@ -1296,15 +1296,15 @@ BEGIN
   END IF;
   SELECT * INTO base FROM scenarios WHERE framework_id = outlook.framework_id AND name = 'base';
   IF (NEW.band_low, NEW.band_high) IS DISTINCT FROM (base.return_min, base.return_max) THEN
-    PERFORM refuse('resolutions_band_stands', 'the band is not that of the framework that stands');
+    PERFORM refuse('resolutions_band_stands', 'the band is not that of the current framework');
   END IF;
   NEW.recorded_at := greatest(NEW.recorded_at, newest.recorded_at, outlook.published_at);
   IF NEW.recorded_at < outlook.horizon_to::timestamp AT TIME ZONE 'UTC' THEN
     IF NEW.reason IS NULL THEN
-      PERFORM refuse('resolutions_early', 'before the end of the horizon it takes a reason');
+      PERFORM refuse('resolutions_early', 'a resolution before the end of the horizon takes a reason');
     END IF;
     IF NEW.end_date IS NOT NULL THEN
-      PERFORM refuse('resolutions_early', 'before the end of the horizon closes tell nothing');
+      PERFORM refuse('resolutions_early', 'closes decide nothing before the end of the horizon');
     END IF;
   END IF;
   IF NEW.start_date >= outlook.horizon_from
@@ -1497,7 +1497,7 @@ BEGIN
   SELECT * INTO newest FROM resolution_contradictions
    WHERE outlook_id = NEW.outlook_id AND number = NEW.number ORDER BY recorded_at DESC LIMIT 1;
   IF NEW.outcome IS NOT DISTINCT FROM newest.outcome THEN
-    PERFORM refuse('resolution_contradictions_change', 'the closes imply what they implied');
+    PERFORM refuse('resolution_contradictions_change', 'the closes imply the same outcome as before');
   END IF;
   IF NEW.outcome = resolution.outcome THEN
     PERFORM refuse('resolution_contradictions_outcome_differs', 'the closes imply the outcome of the resolution');
@@ -2029,6 +2029,43 @@ BEGIN
   ON CONFLICT DO NOTHING;
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.outcome_by_closes(outlook bigint, low double precision, high double precision, as_of timestamp with time zone)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  WITH horizon AS (
+    SELECT o.horizon_from, o.horizon_to, s.id, s.frequency, s.dated,
+        CASE s.frequency WHEN 'daily' THEN 10 WHEN 'weekly' THEN 14 WHEN 'biweekly' THEN 28 WHEN 'monthly' THEN 62
+          WHEN 'quarterly' THEN 184 WHEN 'semiannual' THEN 366 ELSE 731 END AS stale
+      FROM outlooks o JOIN instruments i ON i.id = o.instrument_id JOIN series s ON s.id = i.closes_id
+     WHERE o.id = outlook
+  )
+  SELECT outcome_of_closes(first.value, last.value, low, high)
+    FROM horizon h
+   CROSS JOIN LATERAL (
+      SELECT period_end(c.date, h.frequency, h.dated) AS date, c.value FROM observations c
+       WHERE c.series_id = h.id AND c.value IS NOT NULL AND c.recorded_at <= as_of
+         AND (c.superseded_at IS NULL OR c.superseded_at > as_of)
+         AND c.date < h.horizon_from AND period_end(c.date, h.frequency, h.dated) < h.horizon_from
+       ORDER BY c.date DESC LIMIT 1) AS first
+   CROSS JOIN LATERAL (
+      SELECT period_end(c.date, h.frequency, h.dated) AS date, c.value FROM observations c
+       WHERE c.series_id = h.id AND c.value IS NOT NULL AND c.recorded_at <= as_of
+         AND (c.superseded_at IS NULL OR c.superseded_at > as_of)
+         AND c.date < h.horizon_to AND period_end(c.date, h.frequency, h.dated) < h.horizon_to
+       ORDER BY c.date DESC LIMIT 1) AS last
+   CROSS JOIN LATERAL (
+      SELECT period_end(c.date, h.frequency, h.dated) AS date, c.value FROM observations c
+       WHERE c.series_id = h.id AND c.value IS NOT NULL AND c.recorded_at <= as_of
+         AND (c.superseded_at IS NULL OR c.superseded_at > as_of)
+         AND c.date < 'infinity' AND period_end(c.date, h.frequency, h.dated) < 'infinity'
+       ORDER BY c.date DESC LIMIT 1) AS newest
+   WHERE first.value > 0 AND h.horizon_from - first.date <= h.stale AND h.horizon_to - last.date <= h.stale
+     AND last.date >= h.horizon_from AND newest.date >= h.horizon_to - 1;
+$function$;
+
 CREATE OR REPLACE FUNCTION public.outcome_for(resolution resolutions, low double precision, high double precision)
  RETURNS text
  LANGUAGE sql
@@ -2198,6 +2235,9 @@ DECLARE
   -- Milliseconds, as times have no more.
   whole bigint := (outlook.horizon_to - outlook.horizon_from) * 86400000::bigint;
   known timestamptz := least(outlook.horizon_to::timestamp AT TIME ZONE 'UTC', resolution.known_at);
+  -- Nobody leaves their own losers out of their skill by an earlier time at which the outcome became known.
+  latest timestamptz := least(outlook.horizon_to::timestamp AT TIME ZONE 'UTC',
+    greatest(resolution.known_at, latest_known_at(resolution)));
   withdrawn timestamptz := least(known, (
     SELECT v.recorded_at FROM outlook_versions v
      WHERE v.outlook_id = outlook.id AND v.version = outlook.latest_version AND v.kind = 'withdrawn'));
@@ -2216,9 +2256,14 @@ BEGIN
        WHERE v.kind <> 'withdrawn'
       UNION ALL
       SELECT 'view', w.analyst_id, w.version, w.bear_bps, w.base_bps, w.bull_bps,
-          resolution.band_low, resolution.band_high, w.recorded_at, w.ends, false
+          coalesce(b.return_min, resolution.band_low), coalesce(b.return_max, resolution.band_high),
+          w.recorded_at, w.ends, false
         FROM (SELECT *, lead(recorded_at) OVER (PARTITION BY analyst_id ORDER BY version) AS ends
                 FROM views WHERE outlook_id = outlook.id) AS w
+        -- The bands that the outlook had when the view was recorded.
+        JOIN scenarios b ON b.name = 'base' AND b.framework_id = coalesce((
+          SELECT n.framework_id FROM numbered n WHERE n.recorded_at <= w.recorded_at ORDER BY n.version DESC LIMIT 1),
+          (SELECT n.framework_id FROM numbered n WHERE n.version = 1))
        WHERE w.kind = 'held') AS h
   ), turns AS (
     -- The version first: the greatest array of a source is its newest forecast.
@@ -2242,7 +2287,9 @@ BEGIN
     SELECT source, NULL, bear_bps, base_bps, bull_bps, band, starts, least(ends, withdrawn) FROM held
      WHERE source = 'version'
     UNION ALL
-    SELECT 'combined', analyst_id, newest[3], newest[4], newest[5], newest[6], starts, least(ends, known) FROM combined
+    SELECT 'combined', analyst_id, newest[3], newest[4], newest[5], newest[6], starts,
+        least(ends, CASE analyst_id WHEN resolution.author_id THEN latest ELSE known END)
+      FROM combined
      WHERE newest[2] IS NOT NULL
   ), timed AS MATERIALIZED (
     SELECT a.*, (1000 * extract(epoch FROM greatest(starts, opens) - opens))::bigint AS from_ms,
@@ -2291,7 +2338,8 @@ BEGIN
     SELECT id, outlook.id, resolution.number, source, analyst_id, outlook.instrument_id, outlook.horizon_from,
         outlook.horizon_to,
         coalesce(decided_by_closes(resolution), false),
-        1000 * extract(epoch FROM known - opens) / whole,
+        1000 * extract(epoch FROM CASE WHEN source = 'combined' AND analyst_id = resolution.author_id
+          THEN latest ELSE known END - opens) / whole,
         coalesce(sum(w) FILTER (WHERE outcome = 'bear'), 0), coalesce(sum(w) FILTER (WHERE outcome = 'base'), 0),
         coalesce(sum(w) FILTER (WHERE outcome = 'bull'), 0),
         sum(w * (bear_off * bear_off / 1e8::float8)), sum(w * (base_off * base_off / 1e8::float8)),

@@ -43,7 +43,8 @@ export async function issueFirstKey(
 
 /**
  * Publishes the sample outlook, as its POST would, and creates the series that its rules watch, unless they exist. Once the
- * horizon of the sample is over, it is left out. A new outlook also gets the sample evidence and observations if their date is not in the future.
+ * horizon of the sample is over, it is left out. A new outlook also gets the sample evidence and observations if their date
+ * is not in the future.
  */
 export async function loadSamples(pool: pg.Pool, now: Date): Promise<void> {
   const author = await analystNamed(pool, 'Sample desk', now);

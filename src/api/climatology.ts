@@ -29,9 +29,9 @@ export function climatologyRoutes(api: Api, { pool, cache, versions, now }: Clim
     schema: {
       operationId: 'getClimatology',
       tags: ['Resolution'],
-      summary: 'Read what history alone says',
+      summary: 'Read the climatology',
       description:
-        "How often the instrument's past returns fell into the outlook's return bands: the reference that a forecast has to beat. The closes are those dated in the 50 years before the horizon, as they were known when it started, or are known now if it has not. A span starts at each positive close and ends at the last close within the length of the horizon. A span is left out if that length was not over at the last close, or if its end is stale by the rule of resolutions. Returns are compared with the bands exactly, as at a resolution.",
+        "The forecast that history alone gives: how often the instrument's past returns fell into the outlook's return bands. It is the reference that a forecast has to beat. The closes are those dated in the 50 years before the horizon, as they were known when it started or, before that time, as they are known now. A span starts at each positive close, is as long as the horizon and ends at the last close within that length. It is left out if its length was not over at the last close, or if no close is near enough to its end: for daily closes, within ten days. Returns are compared with the bands exactly, as at a resolution.",
       params: z.strictObject({ slug }),
       querystring: climatologyQuery,
       response: { 200: climatology, ...problemResponses(404, 422) },

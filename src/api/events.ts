@@ -35,9 +35,10 @@ const DESCRIPTION = `Each event has an id, a kind and JSON data:
 - \`outlook.horizon.ended\`: \`{slug, version, endedAt, horizon}\`; the outcome is to be recorded
 - \`condition.triggered\`, \`condition.cleared\`, \`condition.expired\`: \`{slug, version, changedAt, condition: {key, invalidates, cause, reason, day, observations}}\`
 - \`outlook.resolved\`: \`{slug, version, resolvedAt, resolution: {number, outcome, realisedReturn, knownAt, reason}}\`
-- \`outlook.resolution.contradicted\`: \`{slug, version, changedAt, contradiction: {number, outcome, closes: {start, end}}}\`; the closes imply that outcome instead, or null, they no longer do
+- \`outlook.resolution.contradicted\`: \`{slug, version, changedAt, contradiction: {number, outcome, closes: {start, end}}}\`; \`outcome\` is what the closes imply instead, or null once they no longer contradict the resolution
 - \`outlook.reopened\`: \`{slug, version, reopenedAt, resolution: {number, reason}}\`; the resolution before it is taken back
 - \`view.published\`: \`{slug, version, recordedAt, view: {analyst, version, probabilities}}\`
+- \`view.withdrawn\`: \`{slug, version, recordedAt, view: {analyst, version}}\`
 - \`evidence.added\`: \`{slug, version, addedAt, evidence: {id, headline, publisher, corrects}}\`
 - \`drawdown.label.changed\`: \`{slug, version, changedAt, drawdown: {label, previous, depth, day}}\`, with the keys of drawdown labels, or null
 

@@ -88,7 +88,7 @@ function recordsOf(text: string): { record: string[]; info: Info }[] {
 
 const NUMBER = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i;
 
-/** Parses a number; returns the text itself if it is not one, or one that a double can't stand for. */
+/** Parses a number; returns the text itself if it is not one, or one that a double can't represent. */
 function numberOf(text: string): number | string {
   return NUMBER.test(text) && numberFault(text) === null ? Number(text) : text;
 }

@@ -58,7 +58,7 @@ function reviseRoute(api: Api, ledger: RevisionDeps): void {
       tags: [TAG],
       summary: 'Revise or reaffirm the probabilities',
       description:
-        'Publishes the next version with new probabilities, which must sum to exactly 1, and the same framework. The version must answer every triggered condition: either lower the probability of the scenario that it invalidates, or give a reason in `acknowledges`. With a reason, the probabilities may stay the same. With `reaffirm: true`, the version keeps the probabilities, answers every triggered condition and has the kind `reaffirmed`: its rationale says why the desk stands by them. Send the ETag of the outlook as If-Match to get a 412 if it has changed since you read it.',
+        'Publishes the next version with new probabilities, which must sum to exactly 1, and the same framework. The version must answer every triggered condition: either lower the probability of the scenario that it invalidates, or give a reason in `acknowledges`. With a reason, the probabilities may stay the same. With `reaffirm: true`, the version keeps the probabilities, answers every triggered condition and has the kind `reaffirmed`. Its rationale says why the probabilities stay. Send the ETag of the outlook as If-Match to get a 412 if it has changed since you read it.',
       security: [{ key: [] }],
       params,
       body: newRevision,

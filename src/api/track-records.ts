@@ -3,19 +3,14 @@ import type pg from 'pg';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { readInstrument } from '../ledger/instruments.ts';
-import {
-  readAnalyst,
-  readTrackRecord,
-  type RecordOfForecaster,
-  type RecordScope,
-} from '../ledger/track-records.ts';
+import { readAnalyst, readTrackRecord, type RecordOfForecaster } from '../ledger/track-records.ts';
 import { byScore, type Scored } from '../domain/scoring.ts';
 import type { LeadTime, MeanScore } from '../domain/track-record.ts';
 import { requirePast } from '../http/require-past.ts';
 import { WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { symbol } from '../http/fields.ts';
-import type { RecordReference } from '../ledger/forecast-sums.ts';
+import type { RecordReference, RecordScope } from '../ledger/forecast-sums.ts';
 import type { Reference } from './schemas/scores.ts';
 import {
   analystRecordQuery,

@@ -1,5 +1,6 @@
 import { type Fault, repeated } from './errors.ts';
 import type { ScenarioName } from './probabilities.ts';
+import type { Observation } from './series.ts';
 
 export const OPERATORS = ['lt', 'lte', 'gt', 'gte', 'crossesAbove', 'crossesBelow'] as const;
 export type Operator = (typeof OPERATORS)[number];
@@ -46,25 +47,23 @@ export const isCrossing = (operator: Operator): boolean => operator.startsWith('
 export type Figure = { date: string; value: number | null; from: string };
 
 /** The figures of the series that rules compare, by {@link figuresKey}, ascending by `from`. */
-export type Known = ReadonlyMap<string, readonly Figure[]>;
+export type FiguresBySeries = ReadonlyMap<string, readonly Figure[]>;
 
 /** A series has other figures if they are judged on the day that they were recorded. */
 export const figuresKey = (comparison: Pick<Comparison, 'series' | 'judgedOn'>): string =>
   `${comparison.series} ${judgedOn(comparison)}`;
 
-type Seen = { date: string; value: number };
-
 /** What a comparison looks at as of a day. */
-export type Look = {
+export type ComparisonReading = {
   comparison: Comparison;
   isMet: boolean;
   /** The newest observation by then; null if there is none. */
-  newest: Seen | null;
+  newest: Observation | null;
 };
 
 /** Whether a rule holds, given its comparisons as of a day. */
-export function holds(rule: Rule, looks: readonly Look[]): boolean {
-  return 'any' in rule ? looks.some(({ isMet }) => isMet) : looks.every(({ isMet }) => isMet);
+export function holds(rule: Rule, readings: readonly ComparisonReading[]): boolean {
+  return 'any' in rule ? readings.some(({ isMet }) => isMet) : readings.every(({ isMet }) => isMet);
 }
 
 /**
@@ -73,12 +72,15 @@ export function holds(rule: Rule, looks: readonly Look[]): boolean {
  * crossing also requires the one before them to exist and not to be beyond it.
  * @returns a function of the day; call it with ascending days
  */
-export function lookAt(rule: Rule, known: Known): (day: string) => Look[] {
+export function ruleReader(
+  rule: Rule,
+  known: FiguresBySeries,
+): (day: string) => ComparisonReading[] {
   const readers = comparisonsOf(rule).map((comparison) => {
     const figures = known.get(figuresKey(comparison)) ?? [];
-    const seen: Seen[] = [];
+    const seen: Observation[] = [];
     let next = 0;
-    return (day: string): Look => {
+    return (day: string): ComparisonReading => {
       for (let figure = figures[next]; figure && figure.from <= day; figure = figures[next]) {
         put(seen, figure);
         next += 1;
@@ -89,7 +91,7 @@ export function lookAt(rule: Rule, known: Known): (day: string) => Look[] {
   return (day) => readers.map((read) => read(day));
 }
 
-function put(seen: Seen[], { date, value }: Figure): void {
+function put(seen: Observation[], { date, value }: Figure): void {
   let at = seen.length; // new figures are nearly always the newest
   while (at > 0 && (seen[at - 1]?.date ?? '') >= date) at -= 1;
   const isKnown = seen[at]?.date === date;
@@ -98,7 +100,7 @@ function put(seen: Seen[], { date, value }: Figure): void {
 
 function isMet(
   { operator, threshold, forObservations }: Comparison,
-  seen: readonly Seen[],
+  seen: readonly Observation[],
 ): boolean {
   const start = seen.length - forObservations;
   if (start < 0) return false;
@@ -122,20 +124,24 @@ const BEYOND: Record<Operator, (value: number, threshold: number) => boolean> = 
 };
 
 /** The state of a condition whose rule is evaluated. */
-export type Watched = (
+export type WatchedCondition = (
   | { state: 'untriggered' }
   /** `day`: the day as of which the rule triggered it; null if an analyst did. */
   | { state: 'triggered'; day: string | null; isAnswered: boolean }
 ) & {
   /** The newest day on which the rule triggered it and a version answered; null if there is none. */
-  settled: string | null;
+  answeredDay: string | null;
 };
 
 /** What observations change: the figures before and after, which differ from the day `since` on. */
-export type FigureChange = { before: Known; after: Known; since: string };
+export type FigureChange = { before: FiguresBySeries; after: FiguresBySeries; since: string };
 
 /** A change of state as of a day, and what the rule saw then. */
-export type Transition = { state: 'triggered' | 'untriggered'; day: string; looks: Look[] };
+export type Transition = {
+  state: 'triggered' | 'untriggered';
+  day: string;
+  readings: ComparisonReading[];
+};
 
 /**
  * The transitions of a condition after observations were added, revised or retracted.
@@ -144,8 +150,8 @@ export type Transition = { state: 'triggered' | 'untriggered'; day: string; look
  * it holds as of it, but not as of the day before it in the horizon. With the figures before and after,
  *
  * - an untriggered condition triggers on the first day on which the rule now starts to hold and did not before, or did
- *   not hold before and now does. If a version answered it, only days after the settled one count: the rule must hold on
- *   such a day and, where it starts to hold, fail on an earlier one that is after the settled one, too;
+ *   not hold before and now does. If a version answered it, only days after the answered one count: the rule must hold on
+ *   such a day and, where it starts to hold, fail on an earlier one that is after the answered one, too;
  * - a triggered one without an answer stays, unless the rule held as of its day before and does not now. It may then
  *   trigger on any later day on which the rule starts to hold;
  * - an answered one is armed again by the first later day on which the rule does not hold, and may then trigger again.
@@ -154,7 +160,7 @@ export type Transition = { state: 'triggered' | 'untriggered'; day: string; look
 export function evaluate(
   rule: Rule,
   change: FigureChange,
-  watched: Watched,
+  watched: WatchedCondition,
   horizon: { from: string; to: string },
 ): Transition[] {
   const { since } = change;
@@ -162,14 +168,14 @@ export function evaluate(
   const was = judge(rule, change.before, horizon, since, day);
   const is = judge(rule, change.after, horizon, since, day);
   const steps = stepsOf(was, is, since);
-  const { settled } = watched;
+  const { answeredDay } = watched;
   if (watched.state === 'untriggered') {
-    return withLooks(rule, change.after, triggers(steps, settled, null));
+    return withReadings(rule, change.after, triggers(steps, answeredDay, null));
   }
-  if (watched.isAnswered) return withLooks(rule, change.after, rearms(steps, settled));
+  if (watched.isAnswered) return withReadings(rule, change.after, rearms(steps, answeredDay));
   if (day === null || day < since || !was.holdsOn.get(day) || is.holdsOn.get(day)) return [];
   const cleared: Change[] = [{ state: 'untriggered', day }];
-  return withLooks(rule, change.after, [...cleared, ...triggers(steps, settled, day)]);
+  return withReadings(rule, change.after, [...cleared, ...triggers(steps, answeredDay, day)]);
 }
 
 type Change = Pick<Transition, 'state' | 'day'>;
@@ -179,7 +185,7 @@ type Judged = { days: string[]; holdsOn: Map<string, boolean> };
 
 function judge(
   rule: Rule,
-  known: Known,
+  known: FiguresBySeries,
   { from, to }: { from: string; to: string },
   since: string,
   more: string | null,
@@ -194,7 +200,7 @@ function judge(
     }
   }
   if (last !== '') days.add(last);
-  const read = lookAt(rule, known);
+  const read = ruleReader(rule, known);
   const judged = new Set(more === null ? days : [...days, more]);
   const holdsOn = new Map([...judged].toSorted().map((day) => [day, holds(rule, read(day))]));
   return { days: [...days].toSorted(), holdsOn };
@@ -227,33 +233,33 @@ function stepsOf(was: Judged, is: Judged, since: string): Step[] {
   });
 }
 
-const isAfter = (day: string | null, settled: string | null): boolean =>
-  settled === null || (day !== null && day > settled);
+const isAfter = (day: string | null, answeredDay: string | null): boolean =>
+  answeredDay === null || (day !== null && day > answeredDay);
 
 /** The first day that triggers an untriggered condition; `cleared`: the day of a trigger that was just taken back. */
 function triggers(
   steps: readonly Step[],
-  settled: string | null,
+  answeredDay: string | null,
   cleared: string | null,
 ): Change[] {
   const found = steps.find(({ day, previous, isHeld, isStart, wasStart, wasHeld }) => {
     if (isStart && cleared !== null && day > cleared) return true;
-    if (isStart && !wasStart && isAfter(previous, settled)) return true;
-    return isHeld && wasHeld === false && isAfter(day, settled);
+    if (isStart && !wasStart && isAfter(previous, answeredDay)) return true;
+    return isHeld && wasHeld === false && isAfter(day, answeredDay);
   });
   return found ? [{ state: 'triggered', day: found.day }] : [];
 }
 
 /** What arms an answered condition again, and what then triggers it. */
-function rearms(steps: readonly Step[], settled: string | null): Change[] {
+function rearms(steps: readonly Step[], answeredDay: string | null): Change[] {
   // The answer also covers a day on which the rule was already known to start to hold.
   const covered = steps
     .filter(({ isStart, wasStart }) => isStart && wasStart)
-    .reduce((newest, { day }) => (newest === null || day > newest ? day : newest), settled);
+    .reduce((newest, { day }) => (newest === null || day > newest ? day : newest), answeredDay);
   for (const [index, { day, previous, isHeld, isStart, wasHeld }] of steps.entries()) {
     if (!isAfter(day, covered)) continue;
     if (!isHeld && wasHeld !== false) {
-      const later = triggers(steps.slice(index + 1), settled, null);
+      const later = triggers(steps.slice(index + 1), answeredDay, null);
       return [{ state: 'untriggered', day }, ...later];
     }
     if (isStart && previous !== null && isAfter(previous, covered)) {
@@ -266,8 +272,12 @@ function rearms(steps: readonly Step[], settled: string | null): Change[] {
   return [];
 }
 
-function withLooks(rule: Rule, known: Known, changes: readonly Change[]): Transition[] {
-  return changes.map(({ state, day }) => ({ state, day, looks: lookAt(rule, known)(day) }));
+function withReadings(
+  rule: Rule,
+  known: FiguresBySeries,
+  changes: readonly Change[],
+): Transition[] {
+  return changes.map(({ state, day }) => ({ state, day, readings: ruleReader(rule, known)(day) }));
 }
 
 /** Keys are unique. */

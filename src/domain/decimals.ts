@@ -2,10 +2,10 @@ import { Decimal } from 'decimal.js';
 
 // Enough digits for any sum or product of a few doubles, so that neither is ever rounded.
 const Exact = Decimal.clone({ precision: 2_000 });
-// Far more digits than a double has, for results that have no end.
+// Far more digits than a double has, for quotients, whose digits may never end.
 const Quotient = Decimal.clone({ precision: 60 });
 
-/** The decimal that a number stands for, such as exactly 0.1, to add, multiply and compare without rounding. */
+/** The shortest decimal that reads as a number, such as exactly 0.1, to add, multiply and compare without rounding. */
 export const exact = (value: number | bigint): Decimal => new Exact(value);
 
 // 25 digits decide the nearest double for each whole basis point, as a test shows.
@@ -22,9 +22,9 @@ export function nearestQuotient(dividend: Decimal, divisor: Decimal): number {
 }
 
 /**
- * Why a double can't stand for a number as written in JSON or CSV; null if it can. Whole numbers are exact up to
- * 2^53 − 1 in size (RFC 7493, section 2.2), and every double beyond is a whole number; a double that is 0 stands
- * only for 0. The digits that any other number loses are beyond the sixteenth.
+ * Why a double can't represent a number as written in JSON or CSV; null if it can. Refused are numbers beyond
+ * ±(2^53 − 1), up to which whole numbers are exact (RFC 7493, section 2.2), and those so small that the double is 0. Any
+ * other number keeps at least its first 15 digits.
  */
 export function numberFault(text: string): string | null {
   const value = Number(text);

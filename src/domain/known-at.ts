@@ -1,13 +1,13 @@
 import type { Fault } from './errors.ts';
 import type { Horizon } from './framework.ts';
-import { type BaseBand, type HorizonReturn, outcomeOfReturnOver } from './outcome.ts';
+import { type BaseBand, type HorizonReturn, outcomeOfHorizonReturn } from './outcome.ts';
 import type { ScenarioName } from './probabilities.ts';
 import { startOf } from './time-weighting.ts';
 
 const DAY = 86_400_000;
 
 /** What the time at which an outcome became known depends on. */
-export type Knowable = {
+export type OutcomeTiming = {
   horizon: Horizon;
   /** Of the current framework; null if it has no return bands. */
   band: BaseBand | null;
@@ -16,19 +16,22 @@ export type Knowable = {
   /** When the outcome became known by the resolutions that it corrects; null if they don't say. */
   knownAt: Date | null;
 };
-/** The return that closes decide, and the time of the request. */
-type Moment = { computed: HorizonReturn | null; now: Date };
+/** The return that the closes decide by the time of the request. */
+export type RequestFacts = { computed: HorizonReturn | null; now: Date };
 
-/** What is wrong with the time at which the outcome became known by a request, and why it takes a reason; null if not. */
-export function knownFaults(
-  outlook: Knowable,
+/**
+ * Checks the time at which an outcome became known, as a request states it.
+ * @returns its faults, and why it requires a reason; null if it requires none
+ */
+export function knownAtFaults(
+  outlook: OutcomeTiming,
   { outcome, knownAt }: { outcome: ScenarioName | 'void'; knownAt: Date | null },
-  moment: Moment,
+  facts: RequestFacts,
 ): { faults: Fault[]; ground: string | null } {
   const fault = (detail: string) => ({ faults: [{ path: ['knownAt'], detail }], ground: null });
   if (knownAt === null) return { faults: [], ground: null };
   if (outcome === 'void') return fault('must be left out, because a void outlook has no outcome');
-  const { latest, why } = latestKnownAt(outlook, outcome, moment);
+  const { latest, why } = latestKnownAt(outlook, outcome, facts);
   if (knownAt > latest) return fault(`must not be after ${latest.toISOString()}, when ${why}`);
   if (knownAt >= latest) return { faults: [], ground: null };
   const from = new Date(startOf(outlook.horizon.from));
@@ -42,11 +45,11 @@ export function knownFaults(
 
 /** The latest time at which the outcome can have become known. The function latest_known_at() in Postgres says the same. */
 function latestKnownAt(
-  { band, closes, knownAt }: Knowable,
+  { band, closes, knownAt }: OutcomeTiming,
   outcome: ScenarioName,
-  { computed, now }: Moment,
+  { computed, now }: RequestFacts,
 ): { latest: Date; why: string } {
-  if (computed && closes && band && outcomeOfReturnOver(band, computed) === outcome) {
+  if (computed && closes && band && outcomeOfHorizonReturn(band, computed) === outcome) {
     const nextDay = startOf(computed.end.date) + DAY;
     const latest = Math.min(nextDay, closes.endRecordedAt.getTime(), now.getTime());
     return { latest: new Date(latest), why: `the close of ${computed.end.date} was known` };

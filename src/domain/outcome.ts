@@ -35,7 +35,7 @@ export function returnOfCloses({ start, end }: Closes): number {
   return nearestQuotient(exact(end).minus(exact(start)), exact(start));
 }
 
-/** What a resolution says about the outcome. */
+/** What a resolution says about the outcome: the closes or a stated return may have decided it. */
 export type ResolvedBy = {
   outcome: ScenarioName;
   /** Stated or computed. */
@@ -76,7 +76,10 @@ export type HorizonReturn = {
 };
 
 /** The scenario that a return computed from closes falls into. */
-export function outcomeOfReturnOver(band: BaseBand, { start, end }: HorizonReturn): ScenarioName {
+export function outcomeOfHorizonReturn(
+  band: BaseBand,
+  { start, end }: HorizonReturn,
+): ScenarioName {
   return outcomeOfCloses(band, { start: start.value, end: end.value });
 }
 
@@ -93,8 +96,8 @@ export const STALE_AFTER_DAYS: Record<Frequency, number> = {
 };
 const DAY = 86_400_000;
 
-/** The return over a horizon [from, to), or why closes can't decide it. */
-export function returnOver(
+/** The return over a horizon [from, to), from its closes; or why they give none. */
+export function returnOverHorizon(
   horizon: Horizon,
   frequency: Frequency,
   { start, end }: { start: Observation | null; end: Observation | null },

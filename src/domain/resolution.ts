@@ -1,12 +1,12 @@
 import { exact } from './decimals.ts';
 import { DomainError, type Fault } from './errors.ts';
 import { isOver, lastDayOf } from './horizon.ts';
-import { type Knowable, knownFaults } from './known-at.ts';
+import { type OutcomeTiming, knownAtFaults, type RequestFacts } from './known-at.ts';
 import {
   type BaseBand,
   type HorizonReturn,
   outcomeOfReturn,
-  outcomeOfReturnOver,
+  outcomeOfHorizonReturn,
 } from './outcome.ts';
 import type { ScenarioName } from './probabilities.ts';
 
@@ -24,18 +24,18 @@ export type ResolutionRequest = {
 };
 
 /** The facts that a resolution depends on. */
-export type Resolvable = Knowable & {
+export type Resolvable = OutcomeTiming & {
   slug: string;
   /** Computed from closes, or why that is impossible. */
   computed: HorizonReturn | { missing: string };
   /** The number of the current resolution; null if there is none, or the outlook was reopened. */
-  standing: number | null;
+  current: number | null;
   /** The number of the reopening; null unless it is the newest resolution. */
   reopening: number | null;
 };
 
 /** A resolution to append. A void one, and one that reopens, has no outcome. */
-export type Decided = {
+export type ResolutionToAppend = {
   number: number;
   outcome: ScenarioName | null;
   reopens: boolean;
@@ -68,7 +68,7 @@ export function decideResolution(
   outlook: Resolvable,
   request: ResolutionRequest,
   now: Date,
-): Decided {
+): ResolutionToAppend {
   const { band } = outlook;
   if (request.outcome === 'reopened') return decideReopening(outlook, request);
   requireNext(outlook, request);
@@ -97,8 +97,7 @@ export function decideResolution(
   };
 }
 
-const nextNumber = ({ standing, reopening }: Resolvable): number =>
-  (standing ?? reopening ?? 0) + 1;
+const nextNumber = ({ current, reopening }: Resolvable): number => (current ?? reopening ?? 0) + 1;
 
 /** The outcome that closes or, without them, a stated return imply; null without both. */
 function impliedBy(
@@ -106,13 +105,13 @@ function impliedBy(
   computed: HorizonReturn | null,
   realisedReturn: number | null,
 ): ScenarioName | null {
-  if (computed) return outcomeOfReturnOver(band, computed);
+  if (computed) return outcomeOfHorizonReturn(band, computed);
   return realisedReturn === null ? null : outcomeOfReturn(band, realisedReturn);
 }
 
-function decideReopening(outlook: Resolvable, request: ResolutionRequest): Decided {
-  const { slug, standing, band } = outlook;
-  if (standing === null) {
+function decideReopening(outlook: Resolvable, request: ResolutionRequest): ResolutionToAppend {
+  const { slug, current, band } = outlook;
+  if (current === null) {
     throw new DomainError('resolution-refused', `"${slug}" has no outcome.`, [
       { path: ['outcome'], detail: 'cannot be reopened, because the outlook is open already' },
     ]);
@@ -153,11 +152,11 @@ function whyNotComputed({ band, computed, horizon }: Resolvable, isEarly: boolea
 }
 
 function requireNext(
-  { slug, standing, reopening }: Resolvable,
+  { slug, current, reopening }: Resolvable,
   { supersedes }: ResolutionRequest,
 ): void {
-  if (supersedes === standing) return;
-  if (standing === null) {
+  if (supersedes === current) return;
+  if (current === null) {
     if (supersedes === reopening) return;
     throw new DomainError('resolution-refused', `"${slug}" is not resolved.`, [
       {
@@ -168,33 +167,33 @@ function requireNext(
   }
   throw new DomainError(
     'already-resolved',
-    `"${slug}" already has resolution ${standing}. Nothing was stored.`,
+    `"${slug}" already has resolution ${current}. Nothing was stored.`,
     [
       {
         path: ['supersedes'],
-        detail: `to correct the current resolution, send {"supersedes": ${standing}} and a reason`,
+        detail: `to correct the current resolution, send {"supersedes": ${current}} and a reason`,
       },
     ],
   );
 }
 
 /** A request with its outcome, requested or implied. */
-type Asked = ResolutionRequest & { outcome: ScenarioName | 'void' };
-/** When it is asked, and the return that closes decide by then. */
-type Moment = { isEarly: boolean; computed: HorizonReturn | null; now: Date };
+type RequestWithOutcome = ResolutionRequest & { outcome: ScenarioName | 'void' };
+/** With whether the horizon is not over by then. */
+type Facts = RequestFacts & { isEarly: boolean };
 
 /** Refuses what is impossible, and what takes a reason if there is none. */
-function requireGrounds(outlook: Resolvable, asked: Asked, moment: Moment): void {
+function requireGrounds(outlook: Resolvable, asked: RequestWithOutcome, facts: Facts): void {
   const { outcome, reason } = asked;
-  const { isEarly, computed } = moment;
-  const known = knownFaults(outlook, asked, moment);
+  const { isEarly, computed } = facts;
+  const known = knownAtFaults(outlook, asked, facts);
   const grounds =
     reason !== null
       ? []
       : [
           outcome === 'void' && 'a void outlook is not scored',
           isEarly && `the horizon is not over until ${outlook.horizon.to}`,
-          outlook.standing !== null && 'it corrects a resolution',
+          outlook.current !== null && 'it corrects a resolution',
           computed && awaitedClose(outlook, computed),
           known.ground,
         ].filter((ground) => typeof ground === 'string');
@@ -233,7 +232,7 @@ function awaitedClose(
 
 function contradictions(
   band: BaseBand | null,
-  { outcome, realisedReturn }: Asked,
+  { outcome, realisedReturn }: RequestWithOutcome,
   computed: HorizonReturn | null,
 ): Fault[] {
   if (band === null || outcome === 'void') return [];
@@ -246,7 +245,7 @@ function contradictions(
   if (computed) {
     const { start, end, value } = computed;
     const source = `the return from close ${start.value} to close ${end.value}`;
-    contradicts('outcome', value, outcomeOfReturnOver(band, computed), source);
+    contradicts('outcome', value, outcomeOfHorizonReturn(band, computed), source);
   }
   // A stated return that is the one of the closes is judged by the closes, which are exact.
   if (realisedReturn !== null && realisedReturn !== computed?.value) {

@@ -2,7 +2,7 @@ import { DomainError, type Fault } from './errors.ts';
 import {
   comparisonsOf,
   judgedOn,
-  type Look,
+  type ComparisonReading,
   type Operator,
   type Rule,
   type Transition,
@@ -143,9 +143,9 @@ export function describeRule(rule: Rule): string {
  * Why a rule changed the state of a condition, as a sentence for the analyst who must answer it. It names only the
  * comparisons that are met.
  */
-export function reasonOf(key: string, { state, day, looks }: Transition): string {
+export function reasonOf(key: string, { state, day, readings }: Transition): string {
   if (state === 'untriggered') return `"${key}": the rule does not hold as of ${day}.`;
-  const said = looks.flatMap(({ comparison, isMet, newest }) => {
+  const said = readings.flatMap(({ comparison, isMet, newest }) => {
     if (!isMet || !newest) return [];
     const { series, operator, threshold, forObservations } = comparison;
     return `${series} was ${newest.value} on ${newest.date}, ${COMPARED[operator]} ${threshold}${often(forObservations)}`;
@@ -158,8 +158,11 @@ export const reasonWithoutDay = (key: string): string =>
   `"${key}": no observation lies within the horizon yet.`;
 
 /** The newest values that a rule saw: for a trigger those of the comparisons that are met, otherwise all. */
-export function valuesOf(state: Transition['state'], looks: readonly Look[]): SeriesValue[] {
-  const values = looks.flatMap(({ comparison: { series }, isMet, newest }) =>
+export function valuesOf(
+  state: Transition['state'],
+  readings: readonly ComparisonReading[],
+): SeriesValue[] {
+  const values = readings.flatMap(({ comparison: { series }, isMet, newest }) =>
     newest && (isMet || state === 'untriggered') ? [{ series, ...newest }] : [],
   );
   // A series that several comparisons use is listed once, unless they see another newest observation.

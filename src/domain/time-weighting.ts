@@ -1,5 +1,4 @@
 import type { Horizon } from './framework.ts';
-import type { ScoreName, Scores } from './scoring.ts';
 
 /** The start of a day in UTC, in milliseconds since 1970. */
 export const startOf = (day: string): number => Date.parse(`${day}T00:00:00.000Z`);
@@ -19,8 +18,8 @@ export function sharesOf(
   const end = closedAt === null ? to : Math.min(to, closedAt.getTime());
   return publishedAt.map((at, index) => {
     const next = publishedAt[index + 1]?.getTime() ?? end;
-    const stood = Math.min(next, end) - Math.max(at.getTime(), from);
-    return Math.max(0, stood) / (to - from);
+    const current = Math.min(next, end) - Math.max(at.getTime(), from);
+    return Math.max(0, current) / (to - from);
   });
 }
 
@@ -28,27 +27,4 @@ export function sharesOf(
 export function attainableShare(horizon: Horizon, knownAt: Date): number {
   const [from, to] = [startOf(horizon.from), startOf(horizon.to)];
   return Math.min(Math.max(0, knownAt.getTime() - from) / (to - from), 1);
-}
-
-/**
- * Sums up scores, weighted by how long each forecast was current. `timeWeighted` is Σ score × share of the
- * horizon (Metaculus). Read it with the `coverage`, the sum of the shares: uncovered time adds nothing.
- * `mean` is timeWeighted ÷ coverage, comparable across outlooks; NaN if nothing is covered.
- */
-export class TimeWeightedScores {
-  coverage = 0;
-  readonly timeWeighted = { brier: 0, logarithmic: 0, rankedProbability: 0 };
-
-  /** @param share of the horizon during which the forecast was current; 0 adds nothing */
-  add(share: number, { brier, logarithmic, rankedProbability }: Scores): void {
-    if (share === 0) return; // otherwise an infinite score would count
-    this.coverage += share;
-    this.timeWeighted.brier += share * brier;
-    this.timeWeighted.logarithmic += share * logarithmic;
-    this.timeWeighted.rankedProbability += share * rankedProbability;
-  }
-
-  mean(name: ScoreName): number {
-    return this.timeWeighted[name] / this.coverage;
-  }
 }

@@ -15,7 +15,7 @@ export const FORECAST_SOURCES = ['version', 'view'] as const;
 export type ForecastSource = (typeof FORECAST_SOURCES)[number];
 
 export const SUM_SOURCES = [...FORECAST_SOURCES, 'combined'] as const;
-/** What is summed up: versions, views, or for skill weights both as one, with what was withdrawn. */
+/** What is summed up: versions, views or, for skill weights, both as one, with withdrawn forecasts to the end. */
 export type SumSource = (typeof SUM_SOURCES)[number];
 
 /**
@@ -79,6 +79,7 @@ export type TrackRecord = {
   attainableCoverage: number | null;
   /** The outlooks that skill compares: those for which the reference exists. */
   compared: { n: number; nEffective: number };
+  /** The numbers of outlooks whose outcome the closes imply, and whose outcome an analyst stated without or against them. */
   outcomes: { closes: number; stated: number };
   scores: Record<ScoreName, MeanScore> | null;
   calibration: ByScenario<CalibrationBucket[]> & { overall: CalibrationBucket[] };
@@ -266,7 +267,7 @@ function errorOf(residuals: readonly number[], denominator: number): Scored {
 const rounded = (scored: Scored): Scored =>
   scored.value === null ? scored : some(figure(scored.value));
 
-/** How well an analyst forecasts, and the number of independent outlooks that say so. */
+/** An analyst's skill, at most 1, and the effective number of independent outlooks that it rests on. */
 export type Skill = { skill: number; n: number };
 
 /** The mean Brier score of uniform thirds, whatever the outcome. */

@@ -7,7 +7,7 @@ import { type FieldError, jsonPointer, Problem } from './problems.ts';
 const numberFaults = new WeakMap<object, FieldError[]>();
 
 /**
- * The numbers of a body that a double can't stand for, each with its pointer. The schema of a route can't find
+ * The numbers of a body that a double can't represent, each with its pointer. The schema of a route can't find
  * them, because it sees only doubles.
  */
 export function numberFaultsOf(body: unknown): readonly FieldError[] {

@@ -80,7 +80,7 @@ export const PROBLEMS = {
     status: 409,
     title: 'The horizon is over',
     meaning:
-      'The last day of the horizon is over, so forecasts of it are no longer accepted: no version, no framework, no view and no consensus. Nothing was stored.',
+      'The horizon is over, so the outlook accepts no further version, framework, view or consensus. Nothing was stored.',
     mend: 'Record the outcome with POST /v1/outlooks/{slug}/resolution. Evidence and a withdrawal are still accepted. For a later horizon, create a new outlook.',
   },
   'already-resolved': {
@@ -107,7 +107,7 @@ export const PROBLEMS = {
     status: 409,
     title: 'No view has any weight',
     meaning:
-      'Skill weights come from the track records of the analysts who hold a view. None of these analysts has been scored, or none did better than chance.',
+      'Skill weights come from the track records of the analysts who hold a view. None of these analysts has been scored, or none did better than the reference: climatology, or uniform thirds where there is none.',
     mend: 'Use `weights=equal` or `weights=recency`.',
   },
   'no-pool': {

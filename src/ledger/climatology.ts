@@ -2,7 +2,10 @@ import { byScenario, type Fractions, type ScenarioName } from '../domain/probabi
 import type { BaseBand } from '../domain/outcome.ts';
 import type { Session } from '../postgres/pool.ts';
 
-/** What history alone says about an outlook; climatology() in migrations/schema.sql defines it. */
+/**
+ * What history alone says about an outlook (climatology; Murphy 1992). The function climatology() in migrations/schema.sql
+ * computes it.
+ */
 export type Climatology = {
   /** The key of the series of closes; null if the instrument has none. */
   series: string | null;

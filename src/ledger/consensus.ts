@@ -46,7 +46,7 @@ export async function readConsensus(
   if (!shares) {
     throw new DomainError(
       'no-weights',
-      'No analyst with a view has a skill weight: none has been scored, or none did better than chance.',
+      'No analyst with a view has a skill weight: none has been scored, or none did better than the reference.',
     );
   }
   const held = views.map(({ probabilities }) => probabilities);

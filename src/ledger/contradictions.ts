@@ -3,8 +3,8 @@ import {
   type Closes,
   type HorizonReturn,
   outcomeOfCloses,
-  outcomeOfReturnOver,
-  returnOver,
+  outcomeOfHorizonReturn,
+  returnOverHorizon,
 } from '../domain/outcome.ts';
 import { lastDayOf } from '../domain/horizon.ts';
 import type { ScenarioName } from '../domain/probabilities.ts';
@@ -127,16 +127,16 @@ export async function noteContradictions(
 function contradictionOf(row: Compared): { outcome: ScenarioName; closes: HorizonReturn } | null {
   const { start, end, newest_on: newestOn } = row;
   const horizon = { from: row.horizon_from, to: row.horizon_to };
-  const closes = returnOver(horizon, row.frequency, { start, end });
+  const closes = returnOverHorizon(horizon, row.frequency, { start, end });
   if ('missing' in closes || newestOn === null || newestOn < lastDayOf(horizon)) return null;
   const band: BaseBand = { low: row.low, high: row.high };
-  const outcome = outcomeOfReturnOver(band, closes);
-  const known = knownCloses(row);
+  const outcome = outcomeOfHorizonReturn(band, closes);
+  const known = closesOfResolution(row);
   const isExplained =
     row.reason !== null && known !== null && outcomeOfCloses(band, known) === outcome;
   return outcome === row.outcome || isExplained ? null : { outcome, closes };
 }
 
-function knownCloses({ start_value: start, end_value: end }: Compared): Closes | null {
+function closesOfResolution({ start_value: start, end_value: end }: Compared): Closes | null {
   return start === null || end === null ? null : { start, end };
 }

@@ -4,7 +4,7 @@ import {
   type ConditionState,
   evaluate,
   holds,
-  lookAt,
+  ruleReader,
   type Rule,
   type Transition,
 } from '../domain/condition-rules.ts';
@@ -37,12 +37,12 @@ export async function evaluateConditions(
   const rules = watching.map(({ rule }) => rule);
   const figures = await readFigureChange(session, rules, arrival, earliest);
   const changes = watching.flatMap((condition) => {
-    const { rule, state, day, is_answered: isAnswered, settled } = condition;
+    const { rule, state, day, is_answered: isAnswered, answeredDay } = condition;
     const horizon = { from: condition.horizon_from, to: condition.horizon_to };
     const watched =
       state === 'triggered'
-        ? ({ state, day, isAnswered, settled } as const)
-        : ({ state: 'untriggered', settled } as const);
+        ? ({ state, day, isAnswered, answeredDay } as const)
+        : ({ state: 'untriggered', answeredDay } as const);
     const transitions = evaluate(rule, figures, watched, horizon);
     return transitions.map((transition) => changeOf(condition, transition, 'observations'));
   });
@@ -63,7 +63,7 @@ type Watching = {
   day: string | null;
   is_answered: boolean;
   /** The newest day on which the rule triggered it and a version answered. */
-  settled: string | null;
+  answeredDay: string | null;
 };
 
 async function readWatching(
@@ -78,7 +78,7 @@ async function readWatching(
         ${RULE_OF_CONDITION} as rule, coalesce(newest.state, 'untriggered') as state, newest.day,
         exists (select from condition_answers a where a.change_id = newest.id) as is_answered,
         (select max(n.day) from condition_changes n join condition_answers a on a.change_id = n.id
-          where n.outlook_id = o.id and n.key = c.key) as settled
+          where n.outlook_id = o.id and n.key = c.key) as "answeredDay"
       from outlooks o
       join invalidation_conditions c on c.framework_id = o.framework_id
       left join lateral (
@@ -110,9 +110,9 @@ function changeOf(
   cause: ChangeCause,
 ): NewChange {
   const { outlook_id, key, invalidates } = condition;
-  const { state, day, looks } = transition;
+  const { state, day, readings } = transition;
   const reason = reasonOf(key, transition);
-  const observations = valuesOf(state, looks);
+  const observations = valuesOf(state, readings);
   return { outlook_id, key, state, cause, invalidates, reason, day, observations };
 }
 
@@ -163,16 +163,10 @@ export async function evaluateFramework(
     const earlier = before?.invalidationConditions.find((one) => one.key === key)?.rule;
     const state = states[key] ?? 'untriggered';
     if (!rule || state === 'expired' || isDeepStrictEqual(rule, earlier)) continue;
-    const figures = await readNewestFigures(session, rule);
-    const day = [...figures.values()]
-      .flatMap((seen) => seen.map((one) => one.from))
-      .reduce(later, '');
-    const isInside = day >= horizon.from && day < horizon.to;
-    const looks = lookAt(rule, figures)(day);
-    const isMet = isInside && holds(rule, looks);
+    const { day, isInside, readings, isMet } = await readNewest(session, rule, horizon);
     if (isMet === (state === 'triggered')) continue;
     const next = isMet ? 'triggered' : 'untriggered';
-    const transition: Transition = { state: next, day: day || horizon.from, looks };
+    const transition: Transition = { state: next, day: day || horizon.from, readings };
     const change = changeOf({ outlook_id: outlookId, key, invalidates }, transition, 'framework');
     changes.push(isInside ? change : { ...change, reason: reasonWithoutDay(key) });
   }
@@ -180,7 +174,53 @@ export async function evaluateFramework(
   return readReview(session, outlookId);
 }
 
+/** Whether a rule holds on the newest day that it judges, and that day; '' if there is none. */
+async function readNewest(session: Session, rule: Rule, horizon: Horizon) {
+  const figures = await readNewestFigures(session, rule);
+  const day = [...figures.values()]
+    .flatMap((seen) => seen.map((one) => one.from))
+    .reduce(later, '');
+  const isInside = day >= horizon.from && day < horizon.to;
+  const readings = ruleReader(rule, figures)(day);
+  return { day, isInside, readings, isMet: isInside && holds(rule, readings) };
+}
+
 const later = (a: string, b: string): string => (a > b ? a : b);
+
+/**
+ * Triggers the untriggered conditions of a reopened outlook whose rule holds on the newest day, if one of its series was
+ * written while the outlook was closed: nothing else would, because closed outlooks are not evaluated. Call it in the
+ * transaction that reopens, after {@link lockOutObservations}.
+ */
+export async function evaluateReopened(
+  session: Session,
+  outlookId: number,
+  horizon: Horizon,
+  recordedAt: Date,
+): Promise<void> {
+  const { rows } = await session.query<{ key: string; invalidates: ScenarioName; rule: Rule }>(
+    `select c.key, c.invalidates, ${RULE_OF_CONDITION} as rule
+       from outlooks o join invalidation_conditions c on c.framework_id = o.framework_id
+      where o.id = $1 and o.condition_states -> c.key is null and exists (
+        select from condition_comparisons p
+         where p.framework_id = c.framework_id and p.condition_key = c.key and (
+           select max(s.recorded_at) from observations s where s.series_id = p.series_id) > (
+           select min(r.recorded_at) from resolutions r
+            where r.outlook_id = o.id and r.number > coalesce((
+              select max(n.number) from resolutions n
+               where n.outlook_id = o.id and n.reopens and n.superseded_at is not null), 0)))
+      order by c.position`,
+    [outlookId],
+  );
+  const changes: NewChange[] = [];
+  for (const { key, invalidates, rule } of rows) {
+    const { day, readings, isMet } = await readNewest(session, rule, horizon);
+    const transition: Transition = { state: 'triggered', day, readings };
+    const condition = { outlook_id: outlookId, key, invalidates };
+    if (isMet) changes.push(changeOf(condition, transition, 'observations'));
+  }
+  await appendChanges(session, changes, recordedAt);
+}
 
 async function readReview(session: Session, outlookId: number): Promise<Review> {
   const { rows } = await session.query<Review>(

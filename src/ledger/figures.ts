@@ -5,7 +5,7 @@ import {
   type FigureChange,
   figuresKey,
   judgedOn,
-  type Known,
+  type FiguresBySeries,
   type Rule,
 } from '../domain/condition-rules.ts';
 import { type Dating, type Frequency, periodEnd } from '../domain/series.ts';
@@ -71,7 +71,7 @@ export async function readFigureChange(
 }
 
 /** The newest figures of the series that a rule compares, as many as it looks back. */
-export async function readNewestFigures(session: Session, rule: Rule): Promise<Known> {
+export async function readNewestFigures(session: Session, rule: Rule): Promise<FiguresBySeries> {
   const known = new Map<string, Figure[]>();
   for (const [key, need] of needsOf([rule])) {
     const read = judgedOn(need) === 'recorded' ? readRecorded : readByPeriod;

@@ -8,17 +8,32 @@ import {
 import { byScore, SCORE_NAMES, type ScoreName, scoresOf } from '../domain/scoring.ts';
 import {
   type ClusterSum,
+  type ForecastSource,
   type RecordSums,
   type Skill,
   skillOfAnalyst,
 } from '../domain/track-record.ts';
 import type { Session } from '../postgres/pool.ts';
-import type { RecordScope } from './track-records.ts';
 
-/** The forecast that skill is measured against: the same for all outlooks, or what history alone says of each. */
+/** Whose forecasts of which outlooks; the horizon ends in [from, to). A filter that is null lets all pass. */
+export type RecordScope = {
+  /** Null for whole outlooks, whoever wrote their versions. */
+  analystId: string | null;
+  source: ForecastSource;
+  /** The symbol of an instrument. */
+  instrument: string | null;
+  from: string | null;
+  to: string | null;
+  /** The least share of the horizon that was forecast; it leaves outlooks out of the scores, not of the counts. */
+  minCoverage: number | null;
+  /** Leaves out what was recorded later; null leaves out nothing. */
+  asOf: Date | null;
+};
+
+/** The forecast that skill is measured against: the same for all outlooks, or the climatology of each. */
 export type RecordReference = Readonly<Fractions> | 'climatology';
 
-/** Adds a value to those of a query, and returns its placeholder. */
+/** Adds a parameter to a query, and returns its placeholder. */
 type Sent = (value: unknown) => string;
 
 /**
@@ -35,12 +50,13 @@ export async function readForecastSums(
   const { ofSums, ofLead } = referenceSql(reference, sent);
   const text = `
     with scored as materialized (${clustered(`
-      select f.id, f.analyst_id, f.instrument_id, f.horizon_from, f.horizon_to, f.by_closes, f.attainable,
+      select f.id, f.analyst_id, ${TRADED} as traded, f.horizon_from, f.horizon_to, f.by_closes, f.attainable,
         ${SHARE} as share, f.bear_error, f.base_error, f.bull_error, ${BRIER} as brier, f.logarithmic,
         f.ranked_probability, ${ofSums('brier')} as reference_brier,
         ${ofSums('logarithmic')} as reference_logarithmic,
         ${ofSums('rankedProbability')} as reference_ranked_probability
       from forecast_sums f join resolutions r on r.outlook_id = f.outlook_id and r.number = f.number
+        join instruments i on i.id = f.instrument_id
       where ${filtersOf(scope, sent)}`)})
     select
       (select json_build_object('n', count(*), 'byCloses', count(*) filter (where by_closes),
@@ -123,11 +139,14 @@ function isCurrent(asOf: Date | null, sent: Sent): string {
   return `r.recorded_at <= ${moment} and (r.superseded_at is null or r.superseded_at > ${moment})`;
 }
 
-/** Adds `cluster` to rows: each chain of an analyst's overlapping horizons on one instrument has a number. */
+// Instruments with the same closes share their fate.
+const TRADED = 'coalesce(i.closes_id, -i.id)';
+
+/** Adds `cluster` to rows: each chain of an analyst's overlapping horizons on one instrument, or on others with the same closes, has a number. */
 const clustered = (rows: string): string => `
-  select *, count(*) filter (where opens) over (order by analyst_id, instrument_id, horizon_from, horizon_to, id)
+  select *, count(*) filter (where opens) over (order by analyst_id, traded, horizon_from, horizon_to, id)
       as cluster
-    from (select *, (horizon_from < max(horizon_to) over (partition by analyst_id, instrument_id
+    from (select *, (horizon_from < max(horizon_to) over (partition by analyst_id, traded
         order by horizon_from, horizon_to, id rows between unbounded preceding and 1 preceding)) is not true as opens
       from (${rows}) as unclustered) as chained`;
 
@@ -190,27 +209,30 @@ const LEAD_BUCKETS = `
    group by l.first_tenth, l.last_tenth, p.scenario, least(9, p.bps / 1000)`;
 
 /**
- * The skill of analysts by id: of their versions and views, each outlook once, by the Brier score against what history
- * alone says or, where that is unknown, uniform thirds. An outcome that an analyst asserted without closes, or against
- * them, does not count for that analyst. Analysts with less than one whole horizon are left out.
+ * The skill of analysts by id, by the Brier score against climatology or, where there is none, uniform thirds. Versions and
+ * views of an outlook count once. An outcome that an analyst stated without closes, or against them, does not count for
+ * that analyst, unless the closes of the whole horizon imply it by now: so nobody leaves out losers by stating them early. Analysts with less than one whole horizon are left out.
+ * @param asOf leaves out what was recorded later; null leaves out nothing
  */
 export async function readSkills(
   session: Session,
   analystIds: readonly string[],
   asOf: Date | null,
 ): Promise<Map<string, Skill>> {
-  const values: unknown[] = [analystIds];
+  const values: unknown[] = [analystIds, asOf?.toISOString() ?? 'infinity'];
   const current = isCurrent(asOf, (value) => `$${values.push(value)}`);
   const { rows } = await session.query<{ analystId: string; clusters: ClusterSum[] }>(
     `select analyst_id as "analystId", json_agg(sums) as clusters
        from (
          select analyst_id, json_build_object(${clusterSum('share', 'brier', 'reference')}) as sums
            from (${clustered(`
-             select f.id, f.analyst_id, f.instrument_id, f.horizon_from, f.horizon_to, ${SHARE} as share,
+             select f.id, f.analyst_id, ${TRADED} as traded, f.horizon_from, f.horizon_to, ${SHARE} as share,
                ${BRIER} as brier, coalesce(f.climatology_brier, ${SHARE} * 2 / 3) as reference
              from forecast_sums f join resolutions r on r.outlook_id = f.outlook_id and r.number = f.number
+               join instruments i on i.id = f.instrument_id
              where f.analyst_id = any($1) and f.source = 'combined' and ${current}
-               and (f.by_closes or r.author_id <> f.analyst_id)`)}) as scored
+               and (f.by_closes or r.author_id <> f.analyst_id
+                 or outcome_by_closes(f.outlook_id, r.band_low, r.band_high, $2) = r.outcome)`)}) as scored
           group by analyst_id, cluster) as by_cluster
       group by analyst_id`,
     values,

@@ -1,9 +1,10 @@
 import type pg from 'pg';
 import type { OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
 import type { ScenarioName } from '../domain/probabilities.ts';
-import { bandOf, type HorizonReturn, returnOver } from '../domain/outcome.ts';
+import { isOver } from '../domain/horizon.ts';
+import { bandOf, type HorizonReturn, returnOverHorizon } from '../domain/outcome.ts';
 import {
-  type Decided,
+  type ResolutionToAppend,
   decideResolution,
   type Resolvable,
   type ResolutionRequest,
@@ -12,7 +13,9 @@ import type { Dating, Frequency } from '../domain/series.ts';
 import type { Session } from '../postgres/pool.ts';
 import { closeRecordedAt, lastCloseBefore } from './closes.ts';
 import { requireEvidence } from './evidence.ts';
+import { evaluateReopened } from './evaluate-conditions.ts';
 import { outlookNotFound } from './find-outlook.ts';
+import { lockOutObservations } from './rules.ts';
 
 /** The outcome of an outlook, and who decided it. */
 export type FullResolution = {
@@ -126,6 +129,7 @@ export async function resolveOutlook(
   request: ResolutionRequest & { evidence: readonly string[]; author: OutlookVersion['author'] },
   clock: () => Date,
 ): Promise<Resolutions> {
+  if (request.outcome === 'reopened') await lockOutObservations(session);
   // Locked by a statement of its own: the next one then reads what nobody can change before the commit. A writer of
   // closes locks the outlook after it has stored them, and then compares them with the resolution.
   await session.query('select from outlooks where slug = $1 for no key update', [slug]);
@@ -137,7 +141,7 @@ export async function resolveOutlook(
     horizon: { from: row.horizon_from, to: row.horizon_to },
     band: bandOf(row.low, row.high),
     ...(await readCloses(session, row)),
-    standing: row.is_reopened ? null : row.newest,
+    current: row.is_reopened ? null : row.newest,
     reopening: row.is_reopened ? row.newest : null,
     knownAt: row.known_at,
   };
@@ -150,6 +154,9 @@ export async function resolveOutlook(
      select $1, $2, place, id from unnest($3::uuid[]) with ordinality as cited (id, place)`,
     [row.id, decided.number, request.evidence],
   );
+  if (decided.reopens && !isOver(outlook.horizon, now)) {
+    await evaluateReopened(session, row.id, outlook.horizon, now);
+  }
   return readResolutions(session, slug);
 }
 
@@ -165,7 +172,7 @@ async function readCloses(
   const end = await lastCloseBefore(session, series, to);
   const newest = await lastCloseBefore(session, series, 'infinity');
   return {
-    computed: returnOver({ from, to }, frequency, { start, end }),
+    computed: returnOverHorizon({ from, to }, frequency, { start, end }),
     closes: end &&
       newest && {
         newestOn: newest.date,
@@ -177,7 +184,7 @@ async function readCloses(
 async function insertResolution(
   session: Session,
   outlookId: number,
-  { number, outcome, reopens, realisedReturn, knownAt, reason, band, computed }: Decided,
+  { number, outcome, reopens, realisedReturn, knownAt, reason, band, computed }: ResolutionToAppend,
   author: OutlookVersion['author'],
   now: Date,
 ): Promise<void> {

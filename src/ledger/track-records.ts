@@ -1,24 +1,9 @@
 import { DomainError } from '../domain/errors.ts';
 import { OUTLOOK_STATUSES, type OutlookStatus } from '../domain/outlook.ts';
-import { type ForecastSource, type TrackRecord, trackRecordOf } from '../domain/track-record.ts';
+import { type TrackRecord, trackRecordOf } from '../domain/track-record.ts';
 import type { Session } from '../postgres/pool.ts';
-import { readForecastSums, type RecordReference } from './forecast-sums.ts';
+import { readForecastSums, type RecordReference, type RecordScope } from './forecast-sums.ts';
 import { STATUS_BY } from './resolved-by.ts';
-
-/** Whose forecasts of which outlooks; the horizon ends in [from, to). A filter that is null lets all pass. */
-export type RecordScope = {
-  /** Null for whole outlooks, whoever wrote their versions. */
-  analystId: string | null;
-  source: ForecastSource;
-  /** The symbol of an instrument. */
-  instrument: string | null;
-  from: string | null;
-  to: string | null;
-  /** The least share of the horizon that was forecast; it leaves outlooks out of the scores, not of the counts. */
-  minCoverage: number | null;
-  /** Leaves out what was recorded later; null leaves out nothing. */
-  asOf: Date | null;
-};
 
 export type RecordOfForecaster = TrackRecord & { counts: Record<OutlookStatus, number> };
 
@@ -32,7 +17,8 @@ export async function readTrackRecord(
   reference: RecordReference,
 ): Promise<RecordOfForecaster> {
   const sums = await readForecastSums(session, scope, reference);
-  return { ...trackRecordOf(sums), counts: await countOutlooks(session, scope) };
+  const counts = await countOutlooks(session, scope);
+  return { counts, ...trackRecordOf(sums) };
 }
 
 async function countOutlooks(

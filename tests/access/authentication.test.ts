@@ -30,6 +30,7 @@ const ROLE_OF: Record<string, Role> = {
   withdrawOutlook: 'analyst',
   getOwnView: 'analyst',
   holdView: 'analyst',
+  withdrawView: 'analyst',
   publishConsensus: 'analyst',
   createSeries: 'feed',
   recordObservations: 'feed',

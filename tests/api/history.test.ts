@@ -332,6 +332,7 @@ describe('the format', () => {
 
 describe('of ten thousand versions', () => {
   const VERSIONS = 10_000;
+  const PART = 250;
   const BEGIN = 10_000;
   /** Three to each millisecond that has any, which is every other one. */
   const timeOf = (version: number) => BEGIN + 2 * Math.floor(version / 3);
@@ -347,23 +348,25 @@ describe('of ten thousand versions', () => {
   beforeAll(async () => {
     ledger.clock.now = new Date(START + BEGIN);
     await createOutlook(ledger, { slug: 'long' });
-    // Without the service, but with all guards. Committed often, because each version updates the outlook's row.
-    await ledger.pool.query(`do $$
-      declare
-        last outlook_versions;
-      begin
-        select v.* into last from outlook_versions v join outlooks o on o.id = v.outlook_id
-         where o.slug = 'long';
-        for number in 2..${VERSIONS} loop
-          insert into outlook_versions (outlook_id, version, kind, framework_id, bear_bps, base_bps,
-            bull_bps, author_id, rationale, recorded_at, hash, previous_hash)
-          values (last.outlook_id, number, 'probabilities', last.framework_id, number % 4000,
-            8000 - number % 4000, 2000, last.author_id, 'R', timestamptz '${at(BEGIN)}'
-            + 2 * (number / 3) * interval '1 millisecond', sha256(number::text::bytea), last.hash)
-          returning * into last;
-          if number % 250 = 0 then commit; end if;
-        end loop;
-      end $$`);
+    // Without the service, but with all guards. In parts, because each version updates the outlook's row, and a
+    // statement is cancelled after 15 seconds.
+    for (let first = 2; first <= VERSIONS; first += PART) {
+      await ledger.pool.query(`do $$
+        declare
+          last outlook_versions;
+        begin
+          select v.* into last from outlook_versions v join outlooks o on o.id = v.outlook_id
+           where o.slug = 'long' and v.version = o.latest_version;
+          for number in ${first}..${Math.min(first + PART - 1, VERSIONS)} loop
+            insert into outlook_versions (outlook_id, version, kind, framework_id, bear_bps, base_bps,
+              bull_bps, author_id, rationale, recorded_at, hash, previous_hash)
+            values (last.outlook_id, number, 'probabilities', last.framework_id, number % 4000,
+              8000 - number % 4000, 2000, last.author_id, 'R', timestamptz '${at(BEGIN)}'
+              + 2 * (number / 3) * interval '1 millisecond', sha256(number::text::bytea), last.hash)
+            returning * into last;
+          end loop;
+        end $$`);
+    }
     ledger.clock.now = new Date(START + 2 * END);
   });
 

@@ -57,13 +57,20 @@ test('the response to the sample has everything that was sent, and what follows 
   expect(sample).toMatchObject(sent);
   expect(sample).toMatchObject({ instrument: { symbol: instrument }, scenarios });
   expect(sample['invalidationConditions']).toEqual(
-    (invalidationConditions as object[]).map((condition) => ({
-      rule: null,
+    (invalidationConditions as { rule?: object }[]).map(({ rule, ...condition }) => ({
       ...condition,
+      rule: rule ? judgedByPeriod(rule) : null,
       state: 'untriggered',
     })),
   );
 });
+
+/** A rule as it was sent, whose comparisons leave open on which day an observation counts. */
+function judgedByPeriod({ all, any, ...comparison }: { all?: object[]; any?: object[] }): object {
+  const judged = (one: object) => ({ ...one, judgedOn: null });
+  if (all) return { all: all.map(judged) };
+  return any ? { any: any.map(judged) } : judged(comparison);
+}
 
 describe('the response to a creation has the bytes and the ETag of the next reads', () => {
   const headwind = (rank: number) => ({ key: `k-${rank}`, rank, title: 'T', description: 'D' });

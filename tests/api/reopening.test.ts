@@ -3,7 +3,7 @@ import { endHorizons } from '../../src/ledger/end-horizons.ts';
 import { verifyLedger } from '../../src/ledger/verification.ts';
 import { BandedOutlook } from '../support/banded.ts';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
-import { faultsOf, stored } from '../support/requests.ts';
+import { faultsOf, send, stored } from '../support/requests.ts';
 
 let ledger: TestLedger;
 let outlook: BandedOutlook;
@@ -202,4 +202,36 @@ describe('a reopening is refused', () => {
     const statuses = answers.map(({ statusCode }) => statusCode).toSorted((a, b) => a - b);
     expect(statuses).toEqual([201, 422, 422, 422, 422]);
   });
+});
+
+test('a rule that came to hold while the outlook was closed triggers when it is reopened', async () => {
+  const series = { key: 'reopened-rule', name: 'N', unit: '%', frequency: 'daily', source: 'S' };
+  await send(ledger, 'POST', '/v1/series', series, { as: 'feed' });
+  const observe = async (date: string, value: number) => {
+    const url = `/v1/series/${series.key}/observations`;
+    const body = { observations: [{ date, value }] };
+    expect((await send(ledger, 'POST', url, body, { as: 'feed' })).statusCode).toBe(200);
+  };
+  const rule = { series: series.key, operator: 'lt', threshold: 90, forObservations: 1 };
+  const condition = { key: 'low', invalidates: 'bull', statement: 'S', rule };
+  outlook = await BandedOutlook.create(ledger, { invalidationConditions: [condition] });
+  at('2026-11-24T12:00:00.000Z');
+  await observe('2026-11-24', 95);
+  await outlook.resolve({ outcome: 'bull', reason: 'Oops.' });
+  // What was known before the resolution triggers nothing anew.
+  expect((await reopen()).statusCode).toBe(201);
+  expect(await outlook.read('/conditions/low')).toMatchObject({ state: 'untriggered' });
+
+  await outlook.resolve({ outcome: 'bull', reason: 'Oops.' });
+  at('2026-11-25T12:00:00.000Z');
+  await observe('2026-11-25', 80);
+  expect(await outlook.read('/conditions/low')).toMatchObject({ state: 'untriggered' });
+  at('2026-11-25T13:00:00.000Z');
+  expect((await reopen({ supersedes: 3 })).statusCode).toBe(201);
+  expect(await outlook.read('/conditions/low')).toMatchObject({
+    state: 'triggered',
+    lastChange: { cause: 'observations', day: '2026-11-25' },
+  });
+  const { review } = await outlook.read<{ review: { due: boolean; reasons: string[] } }>();
+  expect(review.reasons).toHaveLength(1);
 });

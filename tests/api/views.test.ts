@@ -217,14 +217,24 @@ describe('a consensus', () => {
     expect(nobody.json()).toMatchObject({ type: '/problems/no-weights', status: 409 });
     const before = ledger.clock.now;
     const here = base;
+    // Each view is held for a whole horizon: below one, there is no skill.
+    ledger.clock.now = new Date('2026-11-21T00:00:00.000Z');
     const elsewhere = async (outcome: string) => {
       count += 1;
       base = `/v1/outlooks/case-${count}`;
-      await createOutlook(ledger, { slug: `case-${count}`, invalidationConditions: [] });
+      const from = ledger.clock.now.toISOString().slice(0, 10);
+      const to = new Date(ledger.clock.now.getTime() + 10 * 86_400_000).toISOString().slice(0, 10);
+      const created = await createOutlook(ledger, {
+        slug: `case-${count}`,
+        horizon: { from, to },
+        invalidationConditions: [],
+      });
+      expect(created.statusCode, created.body).toBe(201);
       await hold('Ada', 0.9, 0.05, 0.05);
       await hold('Ben', 0.05, 0.05, 0.9);
       later(10);
-      await send(ledger, 'POST', `${base}/resolution`, { outcome, reason: 'R' });
+      const resolved = await send(ledger, 'POST', `${base}/resolution`, { outcome, reason: 'R' });
+      expect(resolved.statusCode, resolved.body).toBe(201);
       base = here;
     };
     await elsewhere('bear');

@@ -141,8 +141,8 @@ describe('outlook observations import', () => {
       .split('\n')
       .map((line) => JSON.parse(line) as object);
     expect(lines).toEqual([
-      { series: SERIES, added: 0, revised: 0, unchanged: 10_000, recordedAt: null },
-      { series: SERIES, added: 0, revised: 0, unchanged: 500, recordedAt: null },
+      { series: SERIES, added: 0, revised: 0, retracted: 0, unchanged: 10_000, recordedAt: null },
+      { series: SERIES, added: 0, revised: 0, retracted: 0, unchanged: 500, recordedAt: null },
     ]);
     const other = (index: number) => (index === 7 ? '9.9' : String(4 + (index % 100) / 100));
     // All other values are those of the 20,500 days, which repeat every hundred.

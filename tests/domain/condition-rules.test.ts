@@ -6,12 +6,12 @@ import {
   type Figure,
   figuresKey,
   holds,
-  type Known,
-  lookAt,
+  type FiguresBySeries,
+  ruleReader,
   type Operator,
   OPERATORS,
   type Rule,
-  type Watched,
+  type WatchedCondition,
 } from '../../src/domain/condition-rules.ts';
 import { valuesOf } from '../../src/domain/review.ts';
 import { ruleFaults, unreachableFaults } from '../../src/domain/rule-faults.ts';
@@ -27,14 +27,15 @@ const over = (operator: Operator, threshold: number, forObservations = 1): Compa
   forObservations,
   judgedOn: null,
 });
-const known = (series: Record<string, Observation[]>): Known =>
+const known = (series: Record<string, Observation[]>): FiguresBySeries =>
   new Map(
     Object.entries(series).map(([key, observations]) => [
       figuresKey({ series: key, judgedOn: null }),
       observations.map((one): Figure => ({ ...one, from: one.date })),
     ]),
   );
-const holdsOn = (rule: Rule, by: Known, day: string) => holds(rule, lookAt(rule, by)(day));
+const holdsOn = (rule: Rule, by: FiguresBySeries, day: string) =>
+  holds(rule, ruleReader(rule, by)(day));
 const LAST = dayAt(999);
 
 describe('a comparison', () => {
@@ -115,16 +116,16 @@ const batch = fc.uniqueArray(fc.tuple(fc.integer({ min: 0, max: 14 }), value), {
   minLength: 1,
   maxLength: 6,
 });
-const watched = fc.oneof<[fc.Arbitrary<Watched>, fc.Arbitrary<Watched>]>(
-  fc.constant({ state: 'untriggered', settled: null }),
+const watched = fc.oneof<[fc.Arbitrary<WatchedCondition>, fc.Arbitrary<WatchedCondition>]>(
+  fc.constant({ state: 'untriggered', answeredDay: null }),
   fc
     .record({
       state: fc.constant('triggered' as const),
       day: fc.option(fc.integer({ min: 0, max: 14 }).map(dayAt), { nil: null }),
       isAnswered: fc.boolean(),
-      settled: fc.constant(null),
+      answeredDay: fc.constant(null),
     })
-    .map((one) => ({ ...one, settled: one.isAnswered ? one.day : null })),
+    .map((one) => ({ ...one, answeredDay: one.isAnswered ? one.day : null })),
 );
 
 const ALWAYS = { from: '', to: LAST };
@@ -147,7 +148,7 @@ describe('evaluation', () => {
           fc.pre(state.state === 'untriggered' || (state.day ?? '') < (a[cut]?.date ?? LAST));
           // Of b only what is older: as days of their own they would be judged each with its own batch.
           const old = b.filter(({ date }) => date < (a[cut]?.date ?? LAST));
-          const judged = (from: number, to: number, now: Watched) => {
+          const judged = (from: number, to: number, now: WatchedCondition) => {
             const [before, after] = [a.slice(0, from), a.slice(0, to)];
             const change = {
               before: known({ a: before, b: old }),
@@ -161,11 +162,11 @@ describe('evaluation', () => {
           const oneByOne = a.slice(cut).flatMap((_, index) => {
             const transitions = judged(cut + index, cut + index + 1, now);
             for (const { state: next, day } of transitions) {
-              const { settled } = now;
+              const { answeredDay } = now;
               now =
                 next === 'triggered'
-                  ? { state: next, day, isAnswered: false, settled }
-                  : { state: next, settled };
+                  ? { state: next, day, isAnswered: false, answeredDay }
+                  : { state: next, answeredDay };
             }
             return transitions;
           });
@@ -186,7 +187,7 @@ describe('evaluation', () => {
           const [before, after] = [known({ a, b }), known({ a: merged(a, brought), b })];
           const old = a;
           a = merged(a, brought);
-          const isHeld = (by: Known, index: number, days: Observation[]) =>
+          const isHeld = (by: FiguresBySeries, index: number, days: Observation[]) =>
             index >= 0 && holdsOn(rule, by, days[index]?.date ?? '');
           const came = a.some(({ date }, index) => {
             const earlier = old.findIndex((one) => one.date === date);
@@ -196,7 +197,12 @@ describe('evaluation', () => {
             return (isStart && !wasStart) || (isHeld(after, index, a) && isNewlyHeld);
           });
           const change = { before, after, since: '' };
-          const judged = evaluate(rule, change, { state: 'untriggered', settled: null }, ALWAYS);
+          const judged = evaluate(
+            rule,
+            change,
+            { state: 'untriggered', answeredDay: null },
+            ALWAYS,
+          );
           expect(judged.length > 0).toBe(came);
         }
       }),
@@ -206,14 +212,16 @@ describe('evaluation', () => {
 
   const LOW = over('lt', 3);
   const TWICE_LOW = over('lt', 3, 2);
-  const UNTRIGGERED: Watched = { state: 'untriggered', settled: null };
-  const triggeredOn = (index: number, isAnswered: boolean): Watched => ({
+  const UNTRIGGERED: WatchedCondition = { state: 'untriggered', answeredDay: null };
+  const triggeredOn = (index: number, isAnswered: boolean): WatchedCondition => ({
     state: 'triggered',
     day: dayAt(index),
     isAnswered,
-    settled: isAnswered ? dayAt(index) : null,
+    answeredDay: isAnswered ? dayAt(index) : null,
   });
-  test.for<[string, Rule, number[], number[], Watched, [Watched['state'], number][]]>([
+  test.for<
+    [string, Rule, number[], number[], WatchedCondition, [WatchedCondition['state'], number][]]
+  >([
     ['triggers on the first day that holds', LOW, [5], [5, 2, 1], UNTRIGGERED, [['triggered', 1]]],
     ['passes over days that held before', LOW, [2, 5], [2, 6], UNTRIGGERED, []],
     [
@@ -309,7 +317,7 @@ describe('evaluation', () => {
     const change = { before, after, since: dayAt(1) };
     const [cleared] = evaluate(rule, change, triggeredOn(0, true), ALWAYS);
     expect(cleared).toMatchObject({ state: 'untriggered', day: dayAt(1) });
-    expect(valuesOf('untriggered', cleared?.looks ?? [])).toEqual([
+    expect(valuesOf('untriggered', cleared?.readings ?? [])).toEqual([
       { series: 'a', date: dayAt(1), value: 9 },
       { series: 'b', date: dayAt(-10), value: 4 },
     ]);
@@ -322,7 +330,7 @@ describe('evaluation', () => {
       const after = known({ a: daily(1), b });
       const change = { before: known({ b }), after, since: dayAt(0) };
       const [triggered] = evaluate(rule, change, UNTRIGGERED, ALWAYS);
-      return valuesOf('triggered', triggered?.looks ?? []);
+      return valuesOf('triggered', triggered?.readings ?? []);
     };
     const a = { series: 'a', date: dayAt(0), value: 1 };
     expect(told({ any: both })).toEqual([a]);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { DomainError } from '../../src/domain/errors.ts';
-import { outcomeOfReturn, returnOver } from '../../src/domain/outcome.ts';
+import { outcomeOfReturn, returnOverHorizon } from '../../src/domain/outcome.ts';
 import {
   ContradictedOutcome,
   decideResolution,
@@ -21,7 +21,7 @@ const outlook = (change: Partial<Resolvable> = {}): Resolvable => ({
   band: BAND,
   computed: CLOSES,
   closes: { newestOn: '2027-03-30', endRecordedAt: new Date('2027-03-30T21:00:00.000Z') },
-  standing: null,
+  current: null,
   reopening: null,
   knownAt: null,
   ...change,
@@ -56,7 +56,7 @@ test.each([
 
 describe('the return over a horizon', () => {
   const over = (start: string | null, end: string | null, frequency = 'daily' as const) =>
-    returnOver(HORIZON, frequency, {
+    returnOverHorizon(HORIZON, frequency, {
       start: start === null ? null : close(start, 200),
       end: end === null ? null : close(end, 150),
     });
@@ -84,8 +84,8 @@ describe('the return over a horizon', () => {
 
   test('may use rarer closes if the series has no more', () => {
     const closes = { start: close('2026-03-01', 200), end: close('2027-03-01', 220) };
-    expect(returnOver(HORIZON, 'monthly', closes)).toMatchObject({ value: 0.1 });
-    expect(returnOver(HORIZON, 'daily', closes)).toHaveProperty('missing');
+    expect(returnOverHorizon(HORIZON, 'monthly', closes)).toMatchObject({ value: 0.1 });
+    expect(returnOverHorizon(HORIZON, 'daily', closes)).toHaveProperty('missing');
   });
 
   test.each([
@@ -93,14 +93,14 @@ describe('the return over a horizon', () => {
     [1e308, 1e-308],
   ])('is none from %d to %d', (from, to) => {
     const closes = { start: close('2026-03-30', from), end: close('2027-03-30', to) };
-    expect(returnOver(HORIZON, 'daily', closes)).toEqual({
+    expect(returnOverHorizon(HORIZON, 'daily', closes)).toEqual({
       missing: `the closes ${from} and ${to} are too far apart to compute a return`,
     });
   });
 
   test('needs a base above zero', () => {
     const closes = { start: close('2026-03-30', -5), end: close('2027-03-30', 5) };
-    expect(returnOver(HORIZON, 'daily', closes)).toHaveProperty('missing');
+    expect(returnOverHorizon(HORIZON, 'daily', closes)).toHaveProperty('missing');
   });
 });
 
@@ -213,18 +213,18 @@ describe('before the end of its horizon', () => {
 });
 
 describe('once resolved', () => {
-  const standing = 2;
+  const current = 2;
 
   test('it is corrected by naming the current resolution, with a reason', () => {
     const sent = request({ outcome: 'bear', supersedes: 2, reason: 'R' });
-    expect(decideResolution(outlook({ standing }), sent, OVER)).toMatchObject({ number: 3 });
-    expect(refusal(outlook({ standing }), { ...sent, reason: null }, OVER).code).toBe(
+    expect(decideResolution(outlook({ current }), sent, OVER)).toMatchObject({ number: 3 });
+    expect(refusal(outlook({ current }), { ...sent, reason: null }, OVER).code).toBe(
       'reason-required',
     );
   });
 
   test.each([null, 1, 3])('it is not resolved again naming %s', (supersedes) => {
-    const error = refusal(outlook({ standing }), request({ supersedes, reason: 'R' }), OVER);
+    const error = refusal(outlook({ current }), request({ supersedes, reason: 'R' }), OVER);
     expect(error.code).toBe('already-resolved');
     expect(error.faults[0]?.detail).toContain('{"supersedes": 2}');
   });

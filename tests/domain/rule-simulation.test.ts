@@ -5,14 +5,14 @@ import {
   evaluate,
   type Figure,
   figuresKey,
-  type Known,
-  type Watched,
+  type FiguresBySeries,
+  type WatchedCondition,
 } from '../../src/domain/condition-rules.ts';
 import { periodEnd } from '../../src/domain/series.ts';
 import { type Made, type State, step, type Vintage, type World } from '../support/naive-rules.ts';
 import { worlds } from '../support/rule-worlds.ts';
 
-function figuresOf({ rule, series }: World, vintages: Vintage[]): Known {
+function figuresOf({ rule, series }: World, vintages: Vintage[]): FiguresBySeries {
   const known = new Map<string, Figure[]>();
   for (const one of comparisonsOf(rule)) {
     const own = vintages.filter((v) => v.series === one.series);
@@ -46,16 +46,16 @@ test('2,000 random cases agree with the naive simulation', () => {
   const counts = { triggered: 0, untriggered: 0 };
   fc.assert(
     fc.property(worlds, ({ world, batches }) => {
-      let now: State = { state: 'untriggered', day: null, isAnswered: false, settled: null };
+      let now: State = { state: 'untriggered', day: null, isAnswered: false, answeredDay: null };
       let before: Vintage[] = [];
       for (const { vintages, isAnswered } of batches) {
         const after = [...before, ...vintages];
         const expected = step(world, before, after, now);
-        const { state, day, settled } = now;
-        const watched: Watched =
+        const { state, day, answeredDay } = now;
+        const watched: WatchedCondition =
           state === 'triggered'
-            ? { state, day, isAnswered: now.isAnswered, settled }
-            : { state, settled };
+            ? { state, day, isAnswered: now.isAnswered, answeredDay }
+            : { state, answeredDay };
         for (const since of ['', firstDay(world, vintages)]) {
           const change = {
             before: figuresOf(world, before),
@@ -70,7 +70,7 @@ test('2,000 random cases agree with the naive simulation', () => {
           now = { ...now, state: next as State['state'], day: on, isAnswered: false };
         }
         if (isAnswered && now.state === 'triggered') {
-          now = { ...now, isAnswered: true, settled: now.day };
+          now = { ...now, isAnswered: true, answeredDay: now.day };
         }
         before = after;
       }

@@ -15,7 +15,7 @@ import {
   skillOf,
   UNIFORM,
 } from '../../src/domain/scoring.ts';
-import { sharesOf, TimeWeightedScores } from '../../src/domain/time-weighting.ts';
+import { sharesOf } from '../../src/domain/time-weighting.ts';
 import { probabilities } from '../support/arbitraries.ts';
 
 type Vector = {
@@ -220,32 +220,7 @@ describe('the share of a horizon', () => {
         const covered = Math.max(0, end - start) / 10;
         expect(shares.reduce((a, b) => a + b, 0)).toBeCloseTo(covered, 12);
         for (const share of shares) expect(share).toBeGreaterThanOrEqual(0);
-        const standing = new TimeWeightedScores();
-        for (const share of shares) standing.add(share, scoresOf(UNIFORM, 'bear'));
-        expect(standing.coverage).toBeCloseTo(covered, 12);
       }),
     );
-  });
-
-  test('weighs scores: their sum and their mean', () => {
-    const standing = new TimeWeightedScores();
-    for (const [share, bear] of [
-      [0.2, 0.5],
-      [0.3, 1],
-    ] as const) {
-      standing.add(share, scoresOf({ bear, base: 1 - bear, bull: 0 }, 'bear'));
-    }
-    expect(standing.coverage).toBeCloseTo(0.5, 12);
-    expect(standing.timeWeighted.brier).toBeCloseTo(0.2 * 0.5, 12);
-    expect(standing.mean('brier')).toBeCloseTo(0.2, 12);
-    expect(standing.timeWeighted.logarithmic).toBeCloseTo(0.2 * Math.log(2), 12);
-  });
-
-  test('of 0 counts for nothing, however bad the score', () => {
-    const standing = new TimeWeightedScores();
-    standing.add(0, scoresOf({ bear: 0, base: 1, bull: 0 }, 'bear'));
-    expect(standing.coverage).toBe(0);
-    standing.add(0.5, scoresOf(UNIFORM, 'bear'));
-    expect(standing.mean('logarithmic')).toBeCloseTo(Math.log(3), 12);
   });
 });

@@ -157,3 +157,23 @@ describe('weighted by time', () => {
     expect(scored.mean('brier')).toBe(nearestDouble(8n, 6n)); // (2/3 + 2) ÷ 2
   });
 });
+
+describe('scores weighted by time', () => {
+  test('have a sum over the horizon and a mean over the time forecast', () => {
+    const scored = new WeightedScores();
+    scored.add(2, thirdsOf({ bear: 5000, base: 5000, bull: 0 }), 'bear');
+    scored.add(3, thirdsOf({ bear: 10_000, base: 0, bull: 0 }), 'bear');
+    expect(scored.weight).toBe(5);
+    expect(scored.over(10, 'brier')).toBe(0.1);
+    expect(scored.mean('brier')).toBe(0.2);
+    expect(scored.over(10, 'logarithmic')).toBeCloseTo(0.2 * Math.log(2), 12);
+  });
+
+  test('leave out a forecast of no time, however bad its score', () => {
+    const scored = new WeightedScores();
+    scored.add(0, thirdsOf({ bear: 0, base: 10_000, bull: 0 }), 'bear');
+    expect(scored.weight).toBe(0);
+    scored.add(5, UNIFORM_THIRDS, 'bear');
+    expect(scored.mean('logarithmic')).toBeCloseTo(Math.log(3), 12);
+  });
+});

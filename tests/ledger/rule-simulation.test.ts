@@ -83,7 +83,7 @@ test('rules in the ledger agree with the naive simulation', async () => {
           await post('/v1/series', series, 'feed', 201);
         }
         const world = await publish(drawn, slug, renamed(drawn.rule, name));
-        let now: State = { state: 'untriggered', day: null, isAnswered: false, settled: null };
+        let now: State = { state: 'untriggered', day: null, isAnswered: false, answeredDay: null };
         let before: Vintage[] = [];
         const expected: string[][] = [];
         for (const { vintages, isAnswered } of batches) {
@@ -102,7 +102,7 @@ test('rules in the ledger agree with the naive simulation', async () => {
           if (isAnswered && now.state === 'triggered' && !now.isAnswered) {
             goTo(recordedOn);
             await answer(slug);
-            now = { ...now, isAnswered: true, settled: now.day };
+            now = { ...now, isAnswered: true, answeredDay: now.day };
           }
           before = after;
         }

@@ -12,7 +12,7 @@ export type State = {
   state: 'untriggered' | 'triggered';
   day: string | null;
   isAnswered: boolean;
-  settled: string | null;
+  answeredDay: string | null;
 };
 
 const next = (day: string) => new Date(Date.parse(day) + 86_400_000).toISOString().slice(0, 10);
@@ -90,12 +90,12 @@ export function step(world: World, before: Vintage[], after: Vintage[], now: Sta
     days.filter((day, n) => on(day) && !(n > 0 && on(days[n - 1] as string)));
   const [startedOn, startsOn] = [startsOf(was, held), startsOf(is, holdsOn)];
   const previous = (day: string) => is.findLast((one) => one < day) ?? '';
-  const { settled } = now;
+  const { answeredDay } = now;
   const isPast = (day: string, limit: string | null) => limit === null || day > limit;
 
   const isTrigger = (day: string) =>
-    (startsOn.includes(day) && !startedOn.includes(day) && isPast(previous(day), settled)) ||
-    (was.includes(day) && !held(day) && holdsOn(day) && isPast(day, settled));
+    (startsOn.includes(day) && !startedOn.includes(day) && isPast(previous(day), answeredDay)) ||
+    (was.includes(day) && !held(day) && holdsOn(day) && isPast(day, answeredDay));
   const firstTrigger = (days: string[], isOne = isTrigger): [string, string][] =>
     days
       .filter(isOne)
@@ -109,7 +109,7 @@ export function step(world: World, before: Vintage[], after: Vintage[], now: Sta
     const isAny = (one: string) => isTrigger(one) || (startsOn.includes(one) && one > day);
     return [['untriggered', day], ...firstTrigger(is, isAny)] as [string, string][];
   }
-  const answered = [settled ?? '', ...startsOn.filter((day) => startedOn.includes(day))];
+  const answered = [answeredDay ?? '', ...startsOn.filter((day) => startedOn.includes(day))];
   const covered = answered.toSorted().at(-1) as string;
   for (const day of is.filter((one) => one > covered)) {
     const isNews = !was.includes(day) || held(day);

@@ -91,84 +91,77 @@ const whole = (drawn: Drawn): ScoredOutlook =>
   scored(drawn, [{ start: 0, end: 1, forecast: drawn.forecast }]);
 const certain = (outcome: ScenarioName): Fractions => ({ bear: 0, base: 0, bull: 0, [outcome]: 1 });
 
-export const TRICKS = [
-  'self-resolved',
-  'last second',
-  'after the fact',
-  'version and view',
-  'flood of tiny outlooks',
-  'losers withdrawn',
-  'certain outlooks by wide bands',
-] as const;
-export type Trick = (typeof TRICKS)[number];
+/** A second, as a share of a horizon. */
+const SECOND = 1 / (DAYS * 86_400);
 
+type Play = (honest: readonly Drawn[], random: () => number) => ScoredOutlook[];
 /** What the ledger scores for skill weights: the honest outlooks, and what a trick adds or changes. */
-function play(trick: Trick, honest: readonly Drawn[], random: () => number): ScoredOutlook[] {
-  const all = honest.map(whole);
+const PLAYS = {
+  // By a colleague, or it would not count at all; 126 ms of a year each.
+  'self-resolved': (honest) => [
+    ...honest.map(whole),
+    ...Array.from({ length: 50 }, (_, index) => ({
+      ...whole(firstOf(honest)),
+      instrument: `self-${index}`,
+      steps: [
+        {
+          start: 0,
+          end: 4e-9,
+          forecast: { bear: 0.98, base: 0.01, bull: 0.01 },
+          outcome: 'bear' as const,
+        },
+      ],
+    })),
+  ],
+  'last second': (honest) => [
+    ...honest.map(whole),
+    ...honest.map((drawn, index) => ({
+      ...scored(drawn, [{ start: 1 - SECOND, end: 1, forecast: certain(drawn.outcome) }]),
+      instrument: `other-${index}`,
+    })),
+  ],
+  // Nothing after the outcome was known is scored: of the view, no time is left.
+  'after the fact': (honest) =>
+    [
+      ...honest.map(whole),
+      ...honest.map((drawn) =>
+        scored(drawn, [{ start: 1, end: 1, forecast: certain(drawn.outcome) }]),
+      ),
+    ].filter(({ steps }) => steps.length > 0),
+  // The newest counts: the view, which dares more, from the middle of the horizon.
+  'version and view': (honest) =>
+    honest.map((drawn) =>
+      scored(drawn, [
+        { start: 0, end: 0.5, forecast: drawn.forecast },
+        { start: 0.5, end: 1, forecast: bolder(drawn.forecast) },
+      ]),
+    ),
+  'flood of tiny outlooks': (honest) => [
+    ...honest.map(whole),
+    ...Array.from({ length: 300 }, () => whole(firstOf(honest))),
+  ],
+  // Although withdrawn, they count to the end.
+  'losers withdrawn': (honest) => honest.map(whole),
+  'certain outlooks by wide bands': (honest, random) => [
+    ...honest.map(whole),
+    ...honest.map((drawn) => ({
+      ...whole({
+        ...drawn,
+        outcome: scenarioOf(returnOver(drawn.market, drawn.from, DAYS), WIDE),
+        history: historyOf(drawn.market, drawn.from, WIDE),
+        forecast: certain('base'),
+      }),
+      instrument: `wide-${drawn.market.symbol}-${random()}`,
+    })),
+  ],
+} satisfies Record<string, Play>;
+export type Trick = keyof typeof PLAYS;
+export const TRICKS = Object.keys(PLAYS) as Trick[];
+
+function firstOf(honest: readonly Drawn[]): Drawn {
   const [first] = honest;
   if (!first) throw new RangeError('a trick needs honest outlooks');
-  const second = 1 / (DAYS * 86_400);
-  switch (trick) {
-    case 'self-resolved':
-      // By a colleague, or it would not count at all; 126 ms of a year each.
-      return [
-        ...all,
-        ...Array.from({ length: 50 }, (_, index) => ({
-          ...whole(first),
-          instrument: `self-${index}`,
-          steps: [
-            {
-              start: 0,
-              end: 4e-9,
-              forecast: { bear: 0.98, base: 0.01, bull: 0.01 },
-              outcome: 'bear' as const,
-            },
-          ],
-        })),
-      ];
-    case 'last second':
-      return [
-        ...all,
-        ...honest.map((drawn, index) => ({
-          ...scored(drawn, [{ start: 1 - second, end: 1, forecast: certain(drawn.outcome) }]),
-          instrument: `other-${index}`,
-        })),
-      ];
-    case 'after the fact':
-      // Nothing after the outcome was known is scored: of the view, no time is left.
-      return [
-        ...all,
-        ...honest.map((drawn) =>
-          scored(drawn, [{ start: 1, end: 1, forecast: certain(drawn.outcome) }]),
-        ),
-      ].filter(({ steps }) => steps.length > 0);
-    case 'version and view':
-      // The newest counts: the view, which dares more, from the middle of the horizon.
-      return honest.map((drawn) =>
-        scored(drawn, [
-          { start: 0, end: 0.5, forecast: drawn.forecast },
-          { start: 0.5, end: 1, forecast: bolder(drawn.forecast) },
-        ]),
-      );
-    case 'flood of tiny outlooks':
-      return [...all, ...Array.from({ length: 300 }, () => whole(first))];
-    case 'losers withdrawn':
-      // Although withdrawn, they count to the end.
-      return all;
-    case 'certain outlooks by wide bands':
-      return [
-        ...all,
-        ...honest.map((drawn) => ({
-          ...whole({
-            ...drawn,
-            outcome: scenarioOf(returnOver(drawn.market, drawn.from, DAYS), WIDE),
-            history: historyOf(drawn.market, drawn.from, WIDE),
-            forecast: certain('base'),
-          }),
-          instrument: `wide-${drawn.market.symbol}-${random()}`,
-        })),
-      ];
-  }
+  return first;
 }
 
 function bolder({ bear, base, bull }: Fractions): Fractions {
@@ -202,7 +195,7 @@ export function simulateTricks(seed: number): Record<Trick | 'honest', Standing>
   ).map(({ weight }) => weight);
   const honest = drawAll(INSIGHT);
   const results = Object.fromEntries(
-    TRICKS.map((trick) => [trick, standingOf(play(trick, honest, random), colleagues)]),
+    TRICKS.map((trick) => [trick, standingOf(PLAYS[trick](honest, random), colleagues)]),
   ) as Record<Trick, Standing>;
   return { honest: standingOf(honest.map(whole), colleagues), ...results };
 }

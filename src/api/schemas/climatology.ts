@@ -32,7 +32,7 @@ export const climatology = z
       description: 'The number of past spans. One starts at each close, so they overlap.',
     }),
     independentSpans: z.int().min(0).meta({
-      description: 'The most of these spans of which no two overlap: what the shares are worth.',
+      description: 'The most of these spans of which no two overlap.',
     }),
     first: day
       .nullable()
@@ -42,5 +42,5 @@ export const climatology = z
   .meta({
     id: 'Climatology',
     description:
-      "What history alone says (Murphy 1992): how often the instrument's past returns, over spans as long as the horizon, fell into each return band.",
+      "The forecast that history alone gives (Murphy 1992): how often the instrument's past returns, over spans as long as the horizon, fell into each return band.",
   });

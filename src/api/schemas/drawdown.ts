@@ -56,7 +56,7 @@ export const drawdown = z
     since: day,
     base: close.nullable().meta({
       description:
-        'The close before the horizon, from which the drawdown counts. Null if it is too old for a return, too, or if the request names `since`.',
+        'The close before the horizon, from which the drawdown counts. Null if there is none that is recent enough for a return, or if the request names `since`.',
     }),
     last: close.nullable().meta({ description: 'The newest close. Null if there are no closes.' }),
     peak: close

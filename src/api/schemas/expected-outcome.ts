@@ -30,7 +30,7 @@ export const expectedOutcome = z
         }),
         central: z.number().nullable().meta({
           description:
-            'Σ p · centralReturn of the scenarios. Null unless all three have a central return: midpoints of bands are not taken for it.',
+            'Σ p · centralReturn of the scenarios. Null unless all three have one; the midpoint of a band does not replace it.',
         }),
       })
       .meta({

@@ -128,7 +128,7 @@ const newComparison = z
     }),
     judgedOn: z.enum(JUDGED_ON).nullable().default(null).meta({
       description:
-        'The day on which an observation counts. `periodEnd`, also if null or left out: the last day of its period, with its newest value; a correction changes that day. `recorded`: the UTC day on which it was recorded, so that the rule sees on each day what was known at its end.',
+        'The day on which an observation counts. `periodEnd`, also if null or left out: the last day of its period, with its newest value, so a correction changes that day. `recorded`: the UTC day on which it was recorded, so the rule sees on each day what was known at the end of that day.',
     }),
   })
   .meta({

@@ -198,7 +198,7 @@ const publishedConsensus = z
     method: z.enum(POOL_METHODS),
     weights: z.enum(POOL_WEIGHTS),
     maxAge: z.int().nullable().meta({
-      description: 'In days: older views were left out. Null if none was.',
+      description: 'Views older than this many days were left out. Null if age did not matter.',
     }),
     views: z.array(
       z.object({ analyst: author, version: z.int().min(1), weight }).meta({

@@ -72,7 +72,10 @@ const contradiction = z
     closes: horizonReturn,
     since: timestamp.meta({ description: 'When the ledger noted it.' }),
   })
-  .meta({ id: 'Contradiction', description: 'What closes say against a resolution.' });
+  .meta({
+    id: 'Contradiction',
+    description: 'What closes imply instead of the outcome of a resolution.',
+  });
 
 export const outlookResolution = z
   .object({

@@ -7,11 +7,11 @@ export const newRevision = z
   .strictObject({
     probabilities: newProbabilities.optional(),
     rationale: prose.meta({
-      description: 'Why this version differs from the previous one, or why its odds stay.',
+      description: 'Why this version changes the probabilities, or why it keeps them.',
     }),
     reaffirm: z.boolean().default(false).meta({
       description:
-        'Whether the version stands by the current probabilities. Then `probabilities` may be left out.',
+        'Whether the version reaffirms the current probabilities, which answers every triggered condition. `probabilities` may then be left out.',
     }),
     ...reasonsShape,
   })

@@ -128,7 +128,7 @@ export const outlookScores = z
         }),
         attainableCoverage: z.number().nullable().meta({
           description:
-            'The share of the horizon that was left to forecast before the outcome became known: the most that `coverage` can be. Null without an outcome.',
+            'The share of the horizon before the outcome became known: the most that `coverage` can be. Null without an outcome.',
         }),
         timeWeighted: scores.meta({
           description:

@@ -14,7 +14,7 @@ import {
 
 const dated = z.enum(DATINGS).meta({
   description:
-    'The day of its period by which an observation is dated. `end`: the date is the day for which the value stands. `start`, as FRED dates monthly series: the value stands for the last day of the period that begins on the date, and rules, returns and drawdowns use it on that day.',
+    'The day of its period by which an observation is dated. `end`: the last day of the period. `start`: its first day, as FRED dates monthly series. Rules, returns and drawdowns use a value on the last day of its period.',
 });
 
 const seriesShape = {

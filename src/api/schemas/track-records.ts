@@ -73,7 +73,7 @@ const decomposition = z
   .object({
     reliability: z.number().meta({
       description:
-        'How far forecasts are from the realised rates. 0 is best. In small samples it is too large even for perfect forecasts, by about Σ o (1 − o) ÷ n over the buckets, because the realised rates are estimates (Ferro and Fricker 2012). It is not corrected here.',
+        'How far forecasts are from the realised rates. 0 is best. In small samples it is too large even for perfect forecasts, by about Σ o (1 − o) ÷ n over buckets with the realised rate o, because these rates are estimates (Ferro and Fricker 2012). It is not corrected here.',
     }),
     resolution: z.number().meta({
       description:
@@ -151,11 +151,11 @@ export const trackRecord = z
     }),
     nEffective: z.number().meta({
       description:
-        'The sum over those outlooks of the share of the horizon that was forecast: so many whole horizons. Every mean weighs an outlook by that share.',
+        'The sum over those outlooks of the share of the horizon that was forecast, in whole horizons. Every mean weighs an outlook by that share.',
     }),
     clusters: z.int().min(0).meta({
       description:
-        'The number of chains of overlapping horizons on one instrument. Outlooks of a chain share their fate, so errors count each chain once.',
+        'The number of chains of overlapping horizons on one instrument. Outlooks of a chain share their fate, so standard errors count each chain once.',
     }),
     isSmall: z.boolean().meta({
       description:
@@ -172,10 +172,10 @@ export const trackRecord = z
       .object({
         closes: z.int().meta({ description: 'Outcomes that the closes imply.' }),
         stated: z.int().meta({
-          description: 'Outcomes that an analyst asserted without closes, or against them.',
+          description: 'Outcomes that an analyst stated without closes, or against them.',
         }),
       })
-      .meta({ description: 'The number of scored outlooks by who decided their outcome.' }),
+      .meta({ description: 'The number of scored outlooks by what decided their outcome.' }),
     compared: z.object({ n: z.int().min(0), nEffective: z.number() }).meta({
       description:
         'The outlooks that skill compares. With `reference=climatology`, outlooks without one are left out of both means.',
@@ -206,7 +206,10 @@ export const trackRecord = z
               description: 'The share of the horizon that was left: 1 at its start, 0 at its end.',
             }),
             n: z.int().min(1),
-            nEffective: z.number(),
+            nEffective: z.number().meta({
+              description:
+                'The sum over those outlooks of the share of the horizon that was forecast.',
+            }),
             brier: z
               .object({ mean: z.number(), standardError: value, skill: value })
               .meta({ description: 'The Brier score of the forecasts that were current then.' }),

@@ -36,7 +36,7 @@ const method = z.enum(POOL_METHODS).default('linear').meta({
 });
 const weights = z.enum(POOL_WEIGHTS).default('equal').meta({
   description:
-    "`equal`: the same weight for each view. `recency`: 2^(−age ÷ 30 days), with the age relative to the newest view. `skill`: max(0, skill) · n ÷ (n + 10). Skill compares the analyst's Brier scores, over versions and views with each outlook once, with what history alone says or, where that is unknown, uniform thirds. What was withdrawn counts with its last probabilities until the outcome was known, and an outcome that the analyst asserted without closes, or against them, does not count. n is the effective number of independent outlooks: many on one event count as one, and those that history makes certain as none. An analyst who did no better than the reference, or has less than one whole horizon, gets weight 0.",
+    "`equal`: the same weight for each view. `recency`: 2^(−age ÷ 30 days), with the age relative to the newest view. `skill`: max(0, skill) · n ÷ (n + 10). Skill compares the analyst's Brier scores with climatology or, where there is none, with uniform thirds. Versions and views of an outlook count once. A withdrawn forecast counts with its last probabilities until the outcome was known. An outcome that the analyst stated without closes, or against them, does not count. n is the effective number of independent outlooks: many on one event count as about one, and those that history makes certain as none. An analyst who did no better than the reference, or has less than one whole horizon, gets weight 0.",
 });
 
 const MOST_DAYS = 3_660;
@@ -49,7 +49,7 @@ const maxAge = z
   .default(null)
   .meta({
     description:
-      'Leave out views that are older than this many days of 24 hours. Left out: views count however old they are.',
+      'The greatest age of a view, in days of 24 hours; older views are left out. Null or left out: age does not matter.',
   });
 
 export const consensusQuery = z.strictObject({
@@ -89,7 +89,7 @@ export const consensus = z
     method: z.enum(POOL_METHODS),
     weights: z.enum(POOL_WEIGHTS),
     maxAge: z.int().nullable().meta({
-      description: 'In days: older views are left out. Null if none is.',
+      description: 'Views older than this many days are left out. Null if age does not matter.',
     }),
     asOf: timestamp.nullable(),
     probabilities: probabilities.meta({

@@ -67,7 +67,7 @@ export const scenarios = pgTable(
     // Both null if the scenario has no return band; a band has one open end at most.
     returnMin: doublePrecision('return_min'),
     returnMax: doublePrecision('return_max'),
-    // The return that stands for the scenario in an expected return.
+    // The return over the horizon that the desk expects in this scenario, a fraction.
     centralReturn: doublePrecision('central_return'),
   },
   (t) => [

@@ -84,7 +84,7 @@ export const resolutions = pgTable(
   ],
 );
 
-// What closes that came or changed after a resolution say against its outcome. The newest row of a resolution counts.
+// Closes that arrived or changed after a resolution and imply another outcome. The newest row of a resolution counts.
 export const resolutionContradictions = pgTable(
   'resolution_contradictions',
   {
