@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createDatabase, openDatabase } from '../support/database.ts';
 import { worlds } from '../support/forecast-worlds.ts';
 import { naiveSums } from '../support/naive-sums.ts';
-import { comparable, storedSums } from '../support/stored-sums.ts';
+import { comparable, readTimes, storedSums } from '../support/stored-sums.ts';
 import { WorldWriter } from '../support/world-writer.ts';
 
 let pool: pg.Pool;
@@ -24,12 +24,8 @@ test('sums of forecasts are what the definitions say, worked through millisecond
     fc.asyncProperty(worlds, async (world) => {
       const { id, resolved } = await writer.write(world);
       for (const { number, outlook, resolution } of resolved) {
-        const { rows } = await pool.query<{ known: Date }>(
-          'select known_at as known from resolutions where outlook_id = $1 and number = $2',
-          [id, number],
-        );
-        const knownAt = rows[0]?.known.getTime() ?? NaN;
-        const expected = naiveSums(outlook, { ...resolution, knownAt });
+        const times = await readTimes(pool, id, number, resolution);
+        const expected = naiveSums(outlook, { ...resolution, ...times });
         expect(comparable(await storedSums(pool, id, number))).toEqual(comparable(expected, close));
         seen.resolutions += 1;
         seen.corrected += number > 1 ? 1 : 0;

@@ -14,7 +14,7 @@ import { createDatabase, openDatabase } from '../support/database.ts';
 import { worlds } from '../support/forecast-worlds.ts';
 import { buildSilentApp } from '../support/ledger.ts';
 import { naiveSums } from '../support/naive-sums.ts';
-import { comparable, storedSums } from '../support/stored-sums.ts';
+import { comparable, readTimes, storedSums } from '../support/stored-sums.ts';
 import { readWritten } from '../support/written.ts';
 import { WorldWriter } from '../support/world-writer.ts';
 
@@ -203,14 +203,10 @@ test('sums of forecasts of the previous release are computed anew', async () => 
     let corrections = 0;
     for (const { id, resolved } of written) {
       for (const { number, outlook, resolution } of resolved) {
-        const { rows } = await pool.query<{ known: Date }>(
-          'select known_at as known from resolutions where outlook_id = $1 and number = $2',
-          [id, number],
-        );
-        const knownAt = rows[0]?.known.getTime() ?? NaN;
+        const times = await readTimes(pool, id, number, resolution);
         corrections += number > 1 ? 1 : 0;
         expect(comparable(await storedSums(pool, id, number))).toEqual(
-          comparable(naiveSums(outlook, { ...resolution, knownAt }), close),
+          comparable(naiveSums(outlook, { ...resolution, ...times }), close),
         );
       }
     }

@@ -19,7 +19,10 @@ export type StoredResolution = {
   realisedReturn: number | null;
   closes: { start: number; end: number } | null;
   band: BaseBand | null;
+  author: string;
   knownAt: number;
+  /** The latest time at which it can have become known. */
+  latest: number;
 };
 /** An outlook as it was when the resolution was recorded. Times are in milliseconds since 1970. */
 export type StoredOutlook = {
@@ -31,6 +34,12 @@ export type StoredOutlook = {
 };
 
 type Source = 'version' | 'view' | 'combined';
+/** The bands of the outlook when a view was recorded. */
+function bandOfView({ versions }: StoredOutlook, at: number): BaseBand | null {
+  const version = newest(versions, at) ?? versions.find((one) => one.version === 1);
+  return version?.band ?? null;
+}
+
 type Said = { odds: Odds; band: BaseBand | null; at: number };
 
 /** The sums of one forecaster; scenarios are in their order, and tenths of the horizon run from 0 to 10. */
@@ -76,7 +85,9 @@ function saidAt(
     return { ...current, band: current.band ?? band };
   }
   if (source === 'view') {
-    return view && view.kind === 'held' && !isWithdrawn ? { ...view, band } : null;
+    return view && view.kind === 'held' && !isWithdrawn
+      ? { ...view, band: bandOfView(outlook, view.at) ?? band }
+      : null;
   }
   // A withdrawal does not end what counts for skill weights: the last odds do, since when they were said.
   const last = newest(
@@ -89,7 +100,7 @@ function saidAt(
   );
   const own = last && last.author === analyst ? { ...last, band: last.band ?? band } : null;
   if (own && (!held || own.at >= held.at)) return own;
-  return held ? { ...held, band } : null;
+  return held ? { ...held, band: bandOfView(outlook, held.at) ?? band } : null;
 }
 
 const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
@@ -115,15 +126,23 @@ function reference(history: Climatology | null, isCounted: boolean, o: readonly 
 export function naiveSums(outlook: StoredOutlook, resolution: StoredResolution): NaiveSums[] {
   const { from, to, versions, views } = outlook;
   const known = Math.min(to, resolution.knownAt);
+  // Whoever says that an outcome was known early shortens the forecasts of others only.
+  const latest = Math.min(to, Math.max(resolution.knownAt, resolution.latest));
   const analysts = new Set([...versions.map((v) => v.author), ...views.map((v) => v.analyst)]);
   const forecasters: [Source, string | null][] = [['version', null]];
   for (const analyst of analysts) {
     for (const source of ['version', 'view', 'combined'] as const)
       forecasters.push([source, analyst]);
   }
-  const times = [from, known, ...versions.map(({ at }) => at), ...views.map(({ at }) => at)];
+  const times = [
+    from,
+    known,
+    latest,
+    ...versions.map(({ at }) => at),
+    ...views.map(({ at }) => at),
+  ];
   const cuts = [...new Set(times)]
-    .filter((time) => time >= from && time <= known)
+    .filter((time) => time >= from && time <= latest)
     .toSorted((a, b) => a - b);
   const histories = new Map<string, Climatology>();
   const judge = (band: BaseBand | null, isCounted: boolean) => {
@@ -135,7 +154,9 @@ export function naiveSums(outlook: StoredOutlook, resolution: StoredResolution):
     return { outcome, o, reference: reference(history, isCounted, o) };
   };
   return forecasters.flatMap(([source, analyst]): NaiveSums[] => {
+    const until = source === 'combined' && analyst === resolution.author ? latest : known;
     const parts = cuts.slice(0, -1).flatMap((start, index) => {
+      if (start >= until) return [];
       const said = saidAt(outlook, resolution.band, source, analyst, start);
       if (!said) return [];
       const end = cuts[index + 1] ?? start;
@@ -181,7 +202,7 @@ export function naiveSums(outlook: StoredOutlook, resolution: StoredResolution):
           resolution.closes !== null &&
           resolution.band !== null &&
           outcomeOfCloses(resolution.band, resolution.closes) === resolution.outcome,
-        attainable: (known - from) / (to - from),
+        attainable: (until - from) / (to - from),
         shares: SCENARIO_NAMES.map((name) => total(({ outcome }) => (outcome === name ? 1 : 0))),
         errors: SCENARIO_NAMES.map((_, index) =>
           total(({ p, o }) => ((p[index] ?? 0) - (o[index] ?? 0)) ** 2),

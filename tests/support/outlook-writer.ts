@@ -3,11 +3,11 @@ import { type BaseBand, returnOfCloses } from '../../src/domain/outcome.ts';
 import { BANDS, FROM, history, type Step, TO } from './forecast-worlds.ts';
 import type { Odds, StoredOutlook, StoredResolution } from './naive-sums.ts';
 
-/** A resolution by its number, with the outlook as it was then; knownAt is read from the database. */
+/** A resolution by its number, with the outlook as it was then; readTimes() reads when it was known. */
 export type Resolved = {
   number: number;
   outlook: StoredOutlook;
-  resolution: Omit<StoredResolution, 'knownAt'>;
+  resolution: Omit<StoredResolution, 'knownAt' | 'latest'>;
 };
 
 /** Where an outlook is written. */
@@ -174,7 +174,13 @@ export class OutlookWriter {
             ? history(band)
             : { ...history(band), bear: null, base: null, bull: null },
       },
-      resolution: { outcome: step.outcome, realisedReturn, closes, band: this.#band },
+      resolution: {
+        outcome: step.outcome,
+        realisedReturn,
+        closes,
+        band: this.#band,
+        author: this.#target.analysts[step.who] ?? '',
+      },
     });
   }
 

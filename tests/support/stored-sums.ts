@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { ScenarioName } from '../../src/domain/probabilities.ts';
-import type { NaiveSums, Odds } from './naive-sums.ts';
+import { outcomeOfCloses } from '../../src/domain/outcome.ts';
+import type { NaiveSums, Odds, StoredResolution } from './naive-sums.ts';
 
 type Row = Omit<NaiveSums, 'buckets' | 'leads'> & {
   buckets: { bucket: number; sums: NaiveSums['buckets'][number] }[] | null;
@@ -62,4 +63,27 @@ export function comparable(
   };
   const keyOf = ({ source, analyst }: NaiveSums) => `${source} ${analyst}`;
   return near(sums.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1)));
+}
+
+/** When the outcome of a resolution was known, and the latest time at which it can have become known. */
+export async function readTimes(
+  pool: pg.Pool,
+  outlook: number,
+  number: number,
+  { closes, band, outcome }: Pick<StoredResolution, 'closes' | 'band' | 'outcome'>,
+): Promise<{ knownAt: number; latest: number }> {
+  const { rows } = await pool.query<{ known: Date | null; recorded: Date; reopens: boolean }>(
+    `select known_at as known, recorded_at as recorded, reopens from resolutions
+      where outlook_id = $1 and number <= $2 order by number`,
+    [outlook, number],
+  );
+  const own = rows.at(-1);
+  if (!own?.known) throw new Error(`resolution ${number} has no outcome`);
+  const knownAt = own.known.getTime();
+  // No time is stated in these tests where the closes decide.
+  if (closes && band && outcomeOfCloses(band, closes) === outcome)
+    return { knownAt, latest: knownAt };
+  const before = rows.slice(rows.findLastIndex(({ reopens }) => reopens) + 1, -1);
+  const corrected = before.findLast(({ known }) => known !== null);
+  return { knownAt, latest: (corrected?.known ?? own.recorded).getTime() };
 }

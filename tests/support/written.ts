@@ -1,7 +1,8 @@
 import type pg from 'pg';
-import { bandOf } from '../../src/domain/outcome.ts';
+import { type BaseBand, bandOf } from '../../src/domain/outcome.ts';
 import type { ScenarioName } from '../../src/domain/probabilities.ts';
 import { naiveClimatology, type Vintage } from './naive-climatology.ts';
+import { readTimes } from './stored-sums.ts';
 import type { Odds, StoredOutlook, StoredResolution } from './naive-sums.ts';
 
 type Row = {
@@ -16,7 +17,7 @@ type Row = {
   end: number | null;
   low: number | null;
   high: number | null;
-  known: Date;
+  author: string;
   versions: {
     version: number;
     kind: string;
@@ -42,7 +43,7 @@ export async function readWritten(pool: pg.Pool): Promise<
 > {
   const { rows } = await pool.query<Row>(`
     select o.id, o.slug, r.number, o.horizon_from as "from", o.horizon_to as "to", r.outcome, r.realised_return as realised,
-        r.start_value as start, r.end_value as "end", r.band_low as low, r.band_high as high, r.known_at as known,
+        r.start_value as start, r.end_value as "end", r.band_low as low, r.band_high as high, r.author_id as author,
         (select json_agg(json_build_object('version', v.version, 'kind', v.kind, 'author', v.author_id,
             'odds', array[v.bear_bps, v.base_bps, v.bull_bps], 'low', b.return_min, 'high', b.return_max,
             'at', v.recorded_at))
@@ -55,7 +56,10 @@ export async function readWritten(pool: pg.Pool): Promise<
            from observations c where c.series_id = i.closes_id) as closes
       from resolutions r join outlooks o on o.id = r.outlook_id join instruments i on i.id = o.instrument_id
      where r.outcome is not null order by o.slug, r.number`);
-  return rows.map((row) => {
+  const written = rows.map(async (row) => {
+    const band = bandOf(row.low, row.high);
+    const closes =
+      row.start === null || row.end === null ? null : { start: row.start, end: row.end };
     const vintages: Vintage[] = row.closes.map(({ recordedAt, ...close }) => ({
       ...close,
       recordedAt: new Date(recordedAt).toISOString(),
@@ -73,15 +77,18 @@ export async function readWritten(pool: pg.Pool): Promise<
           at: Date.parse(at),
         })),
         views: (row.views ?? []).map(({ at, ...view }) => ({ ...view, at: Date.parse(at) })),
-        climatology: ({ low, high }) => naiveClimatology(vintages, row, 'daily', [low, high]),
+        climatology: ({ low, high }: BaseBand) =>
+          naiveClimatology(vintages, row, 'daily', [low, high]),
       },
       resolution: {
+        ...(await readTimes(pool, row.id, row.number, { ...row, closes, band })),
+        author: row.author,
         outcome: row.outcome,
         realisedReturn: row.realised,
-        closes: row.start === null || row.end === null ? null : { start: row.start, end: row.end },
-        band: bandOf(row.low, row.high),
-        knownAt: row.known.getTime(),
+        closes,
+        band,
       },
     };
   });
+  return Promise.all(written);
 }
