@@ -16,8 +16,11 @@ export async function readTrackRecord(
   scope: RecordScope,
   reference: RecordReference,
 ): Promise<RecordOfForecaster> {
-  const sums = await readForecastSums(session, scope, reference);
-  const counts = await countOutlooks(session, scope);
+  // At the same time, because each reads every outlook in the scope.
+  const [sums, counts] = await Promise.all([
+    readForecastSums(session, scope, reference),
+    countOutlooks(session, scope),
+  ]);
   return { counts, ...trackRecordOf(sums) };
 }
 
