@@ -7,7 +7,7 @@ import { DomainError } from '../domain/errors.ts';
 import { fractionsOf } from '../domain/probabilities.ts';
 import { authorOf } from '../access/authentication.ts';
 import { requirePast } from '../http/require-past.ts';
-import { WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
+import { ANY_SERIES, CLOSES_MAX_AGE, WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
 import { answerRevision, requireMatchOf, type RevisionDeps } from './revisions.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { slug } from '../http/fields.ts';
@@ -43,8 +43,9 @@ function readRoute(api: Api, { pool, cache, now }: RevisionDeps): void {
       const { method, weights, maxAge, asOf = null } = request.query;
       const at = now();
       requirePast('asOf', asOf ?? undefined, at);
-      // Skill also depends on other outlooks.
-      const tags = weights === 'skill' ? WHOLE_LEDGER : [name];
+      // Skill also depends on other outlooks, and on closes that confirm an outcome.
+      const isSkill = weights === 'skill';
+      const tags = isSkill ? [...WHOLE_LEDGER, ANY_SERIES] : [name];
       return cache.answer(request, reply, { tags }, async () => {
         const pooling = { method, weights, maxAge, asOf, now: at };
         const pooled = await readConsensus(pool, name, pooling).catch(async (error: unknown) => {
@@ -54,10 +55,12 @@ function readRoute(api: Api, { pool, cache, now }: RevisionDeps): void {
           throw error;
         });
         const body = { slug: name, method, weights, maxAge, asOf, ...represent(pooled) };
+        const ageing = pooled.until ? pooled.until.getTime() - at.getTime() : Infinity;
+        const expiry = isSkill ? Math.min(ageing, CLOSES_MAX_AGE) : ageing;
         return {
           body: JSON.stringify(body),
           freshness: 'revalidate',
-          ...(pooled.until && { maxAge: pooled.until.getTime() - at.getTime() }),
+          ...(expiry < Infinity && { maxAge: expiry }),
         };
       });
     },

@@ -24,15 +24,27 @@ test('nobody leaves losers out of their own skill by stating them early', async 
   await winner.observe({ '2027-11-20': 130 });
   await winner.resolve();
   const { author } = await winner.read<{ author: { id: string } }>();
+  const open = await BandedOutlook.create(ledger, {
+    horizon: { from: '2026-11-21', to: '2030-01-01' },
+  });
+  at('2027-11-21T00:00:00.000Z');
+  const url = `/v1/outlooks/${open.slug}`;
+  await send(ledger, 'PUT', `${url}/views/me`, { probabilities, rationale: 'R' });
+  const consensus = async () =>
+    (await ledger.call({ url: `${url}/consensus?weights=skill` })).statusCode;
   const skill = async () =>
     (await readSkills(ledger.pool, [author.id], null)).get(author.id)?.skill;
   // Against uniform thirds, whose Brier score is 2/3: the winner has 0.05² + 0.05² + 0.1² = 0.015.
   expect(await skill()).toBeCloseTo(1 - 0.015 / (2 / 3), 10);
 
+  expect(await consensus()).toBe(200);
+
   await loser.observe({ '2027-11-20': 60 });
   // The loser has 0.95² + 0.05² + 0.9² = 1.715, over 363.5 of 365 days.
   const share = 363.5 / 365;
   expect(await skill()).toBeCloseTo(1 - (0.015 + share * 1.715) / ((1 + share) * (2 / 3)), 10);
+  // No event reports the close, and the consensus is not served from before it: no view has any weight now.
+  expect(await consensus()).toBe(409);
 });
 
 test('instruments with the same closes are one cluster', async () => {
