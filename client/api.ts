@@ -2105,7 +2105,7 @@ export interface components {
              */
             method?: "linear" | "logarithmic";
             /**
-             * @description `equal`: the same weight for each view. `recency`: 2^(−age ÷ 30 days), with the age relative to the newest view. `skill`: max(0, skill) · n ÷ (n + 10). Skill compares the analyst's Brier scores with climatology or, where there is none, with uniform thirds. Versions and views of an outlook count once. A withdrawn forecast counts with its last probabilities until the outcome was known. An outcome that the analyst stated without closes, or against them, does not count. n is the effective number of independent outlooks: many on one event count as about one, and those that history makes certain as none. An analyst who did no better than the reference, or has less than one whole horizon, gets weight 0.
+             * @description `equal`: the same weight for each view. `recency`: 2^(−age ÷ 30 days), with the age relative to the newest view. `skill`: max(0, skill) · n ÷ (n + 10). Skill compares the analyst's Brier scores with climatology or, where there is none, with uniform thirds. Versions and views of an outlook count once. A withdrawn forecast counts with its last probabilities until the outcome was known. An outcome that the analyst stated without closes, or against them, does not count until the closes of the horizon imply it. n is the effective number of independent outlooks: many on one event count as about one, and those that history makes certain as none. An analyst who did no better than the reference, or has less than one whole horizon, gets weight 0.
              * @default equal
              * @enum {string}
              */
@@ -3113,7 +3113,7 @@ export interface components {
             n: number;
             /** @description The sum over those outlooks of the share of the horizon that was forecast, in whole horizons. Every mean weighs an outlook by that share. */
             nEffective: number;
-            /** @description The number of chains of overlapping horizons on one instrument. Outlooks of a chain share their fate, so standard errors count each chain once. */
+            /** @description The number of chains of overlapping horizons on one instrument, or on several with the same closes. Outlooks of a chain share their fate, so standard errors count each chain once. */
             clusters: number;
             /** @description Whether the smaller of nEffective and the number of clusters is below 30, which is too few to tell skill from luck. */
             isSmall: boolean;
@@ -5863,7 +5863,7 @@ export interface operations {
             query?: {
                 /** @description `linear`: Σ w p (Stone 1961). `logarithmic`: ∝ Π p^w, renormalised (Genest and Zidek 1986); a view with a positive weight and probability 0 for a scenario rules that scenario out. */
                 method?: "linear" | "logarithmic";
-                /** @description `equal`: the same weight for each view. `recency`: 2^(−age ÷ 30 days), with the age relative to the newest view. `skill`: max(0, skill) · n ÷ (n + 10). Skill compares the analyst's Brier scores with climatology or, where there is none, with uniform thirds. Versions and views of an outlook count once. A withdrawn forecast counts with its last probabilities until the outcome was known. An outcome that the analyst stated without closes, or against them, does not count. n is the effective number of independent outlooks: many on one event count as about one, and those that history makes certain as none. An analyst who did no better than the reference, or has less than one whole horizon, gets weight 0. */
+                /** @description `equal`: the same weight for each view. `recency`: 2^(−age ÷ 30 days), with the age relative to the newest view. `skill`: max(0, skill) · n ÷ (n + 10). Skill compares the analyst's Brier scores with climatology or, where there is none, with uniform thirds. Versions and views of an outlook count once. A withdrawn forecast counts with its last probabilities until the outcome was known. An outcome that the analyst stated without closes, or against them, does not count until the closes of the horizon imply it. n is the effective number of independent outlooks: many on one event count as about one, and those that history makes certain as none. An analyst who did no better than the reference, or has less than one whole horizon, gets weight 0. */
                 weights?: "equal" | "recency" | "skill";
                 /** @description The greatest age of a view, in days of 24 hours; older views are left out. Null or left out: age does not matter. */
                 maxAge?: number | null;

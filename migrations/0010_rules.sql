@@ -10,6 +10,12 @@ RETURN CASE WHEN dated = 'end' THEN date ELSE (date + CASE frequency
   WHEN 'quarterly' THEN interval '3 months' WHEN 'semiannual' THEN interval '6 months'
   WHEN 'annual' THEN interval '1 year' END)::date - 1 END;
 --> statement-breakpoint
+-- The most days for which a close stands (STALE_AFTER_DAYS in src/domain/outcome.ts).
+CREATE FUNCTION stale_after(frequency text) RETURNS integer
+  IMMUTABLE PARALLEL SAFE LANGUAGE sql
+RETURN CASE frequency WHEN 'daily' THEN 10 WHEN 'weekly' THEN 14 WHEN 'biweekly' THEN 28 WHEN 'monthly' THEN 62
+  WHEN 'quarterly' THEN 184 WHEN 'semiannual' THEN 366 WHEN 'annual' THEN 731 END;
+--> statement-breakpoint
 CREATE OR REPLACE FUNCTION supersede_observation() RETURNS trigger
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN

@@ -95,7 +95,7 @@ END $$;
 -- each of some base bands [low, high), by their places.
 -- The closes are those dated in the 50 years before the horizon, as known when it started; as known at as_of, if that is
 -- earlier. A span starts at a close and ends, as a horizon does, at the last close within its length. One is left out if
--- its length was not over at the last close, if its last close is stale (STALE_AFTER_DAYS in src/domain/outcome.ts), or
+-- its length was not over at the last close, if its last close is stale, or
 -- if it starts at a close that is not positive.
 -- spans counts all of them; they overlap. independent is the most of them of which no two overlap. first is the date of
 -- the first span's start, last that of the last close. The shares are smoothed by Laplace's rule of succession at the
@@ -120,8 +120,7 @@ DECLARE
   free date := '-infinity';
 BEGIN
   SELECT o.horizon_from, o.horizon_to - o.horizon_from, s.id, s.frequency, s.dated,
-         CASE s.frequency WHEN 'daily' THEN 10 WHEN 'weekly' THEN 14 WHEN 'biweekly' THEN 28 WHEN 'monthly' THEN 62
-           WHEN 'quarterly' THEN 184 WHEN 'semiannual' THEN 366 ELSE 731 END,
+         stale_after(s.frequency),
          -- Times are whole milliseconds.
          least(o.horizon_from::timestamp AT TIME ZONE 'UTC', as_of + interval '1 millisecond')
     INTO opens, length, closes, frequency, dating, stale, known_before

@@ -91,8 +91,7 @@ CREATE FUNCTION outcome_by_closes(outlook bigint, low float8, high float8, as_of
 AS $$
   WITH horizon AS (
     SELECT o.horizon_from, o.horizon_to, s.id, s.frequency, s.dated,
-        CASE s.frequency WHEN 'daily' THEN 10 WHEN 'weekly' THEN 14 WHEN 'biweekly' THEN 28 WHEN 'monthly' THEN 62
-          WHEN 'quarterly' THEN 184 WHEN 'semiannual' THEN 366 ELSE 731 END AS stale
+        stale_after(s.frequency) AS stale
       FROM outlooks o JOIN instruments i ON i.id = o.instrument_id JOIN series s ON s.id = i.closes_id
      WHERE o.id = outlook
   )

@@ -1871,8 +1871,7 @@ DECLARE
   free date := '-infinity';
 BEGIN
   SELECT o.horizon_from, o.horizon_to - o.horizon_from, s.id, s.frequency, s.dated,
-         CASE s.frequency WHEN 'daily' THEN 10 WHEN 'weekly' THEN 14 WHEN 'biweekly' THEN 28 WHEN 'monthly' THEN 62
-           WHEN 'quarterly' THEN 184 WHEN 'semiannual' THEN 366 ELSE 731 END,
+         stale_after(s.frequency),
          -- Times are whole milliseconds.
          least(o.horizon_from::timestamp AT TIME ZONE 'UTC', as_of + interval '1 millisecond')
     INTO opens, length, closes, frequency, dating, stale, known_before
@@ -2037,8 +2036,7 @@ CREATE OR REPLACE FUNCTION public.outcome_by_closes(outlook bigint, low double p
 AS $function$
   WITH horizon AS (
     SELECT o.horizon_from, o.horizon_to, s.id, s.frequency, s.dated,
-        CASE s.frequency WHEN 'daily' THEN 10 WHEN 'weekly' THEN 14 WHEN 'biweekly' THEN 28 WHEN 'monthly' THEN 62
-          WHEN 'quarterly' THEN 184 WHEN 'semiannual' THEN 366 ELSE 731 END AS stale
+        stale_after(s.frequency) AS stale
       FROM outlooks o JOIN instruments i ON i.id = o.instrument_id JOIN series s ON s.id = i.closes_id
      WHERE o.id = outlook
   )
@@ -2223,6 +2221,12 @@ BEGIN
   END IF;
   RETURN (SELECT max(position) FROM events);
 END $function$;
+
+CREATE OR REPLACE FUNCTION public.stale_after(frequency text)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN CASE frequency WHEN 'daily'::text THEN 10 WHEN 'weekly'::text THEN 14 WHEN 'biweekly'::text THEN 28 WHEN 'monthly'::text THEN 62 WHEN 'quarterly'::text THEN 184 WHEN 'semiannual'::text THEN 366 WHEN 'annual'::text THEN 731 ELSE NULL::integer END;
 
 CREATE OR REPLACE FUNCTION public.sum_up_forecasts(outlook outlooks, resolution resolutions)
  RETURNS void

@@ -72,7 +72,7 @@ export type TrackRecord = {
   /** The number of scored outlooks, and the sum of the shares of their horizons that were forecast. */
   n: number;
   nEffective: number;
-  /** The number of clusters: chains of overlapping horizons on one instrument. */
+  /** The number of clusters: chains of overlapping horizons on one instrument, or on several with the same closes. */
   clusters: number;
   /** The mean share of the horizon that was forecast, and the most that was possible; null if n is 0. */
   coverage: number | null;

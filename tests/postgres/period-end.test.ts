@@ -1,7 +1,14 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type pg from 'pg';
-import { DATINGS, FREQUENCIES, mostObservations, periodEnd } from '../../src/domain/series.ts';
+import { STALE_AFTER_DAYS } from '../../src/domain/outcome.ts';
+import {
+  DATINGS,
+  FREQUENCIES,
+  type Frequency,
+  mostObservations,
+  periodEnd,
+} from '../../src/domain/series.ts';
 import { createDatabase, openDatabase } from '../support/database.ts';
 
 let pool: pg.Pool;
@@ -77,5 +84,15 @@ test('a horizon holds the ends of no more periods than it can have observations'
         expect(within.length).toBeLessThanOrEqual(mostObservations(frequency, horizon));
       },
     ),
+  );
+});
+
+test('PostgreSQL knows for how many days a close stands', async () => {
+  const { rows } = await pool.query<{ frequency: Frequency; days: number }>(
+    'select frequency, stale_after(frequency) as days from unnest($1::text[]) as frequency',
+    [FREQUENCIES],
+  );
+  expect(Object.fromEntries(rows.map(({ frequency, days }) => [frequency, days]))).toEqual(
+    STALE_AFTER_DAYS,
   );
 });

@@ -155,7 +155,7 @@ export const trackRecord = z
     }),
     clusters: z.int().min(0).meta({
       description:
-        'The number of chains of overlapping horizons on one instrument. Outlooks of a chain share their fate, so standard errors count each chain once.',
+        'The number of chains of overlapping horizons on one instrument, or on several with the same closes. Outlooks of a chain share their fate, so standard errors count each chain once.',
     }),
     isSmall: z.boolean().meta({
       description:

@@ -36,7 +36,7 @@ const method = z.enum(POOL_METHODS).default('linear').meta({
 });
 const weights = z.enum(POOL_WEIGHTS).default('equal').meta({
   description:
-    "`equal`: the same weight for each view. `recency`: 2^(−age ÷ 30 days), with the age relative to the newest view. `skill`: max(0, skill) · n ÷ (n + 10). Skill compares the analyst's Brier scores with climatology or, where there is none, with uniform thirds. Versions and views of an outlook count once. A withdrawn forecast counts with its last probabilities until the outcome was known. An outcome that the analyst stated without closes, or against them, does not count. n is the effective number of independent outlooks: many on one event count as about one, and those that history makes certain as none. An analyst who did no better than the reference, or has less than one whole horizon, gets weight 0.",
+    "`equal`: the same weight for each view. `recency`: 2^(−age ÷ 30 days), with the age relative to the newest view. `skill`: max(0, skill) · n ÷ (n + 10). Skill compares the analyst's Brier scores with climatology or, where there is none, with uniform thirds. Versions and views of an outlook count once. A withdrawn forecast counts with its last probabilities until the outcome was known. An outcome that the analyst stated without closes, or against them, does not count until the closes of the horizon imply it. n is the effective number of independent outlooks: many on one event count as about one, and those that history makes certain as none. An analyst who did no better than the reference, or has less than one whole horizon, gets weight 0.",
 });
 
 const MOST_DAYS = 3_660;
