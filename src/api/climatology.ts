@@ -60,7 +60,7 @@ export async function readHistory(
 }
 
 /** What history alone says about a version of an outlook, as known at a given time or now, as the API returns it. */
-export async function readClimatology(
+async function readClimatology(
   session: Session,
   { slug: name, version, horizon, framework }: OutlookVersion,
   asOf: Date | null,

@@ -205,7 +205,7 @@ function mergeBuckets(sums: readonly BucketSums[]): BucketSums[] {
  * (Cameron and Miller 2015, with their correction for the number G of clusters; Cochran 1977, chapter 6, on ratios).
  * @param counts the outlooks, and how many of them have an infinite score
  */
-export function meanScoreOf(
+function meanScoreOf(
   clusters: readonly ClusterSum[],
   { n, infinite }: { n: number; infinite: number },
 ): MeanScore {
