@@ -2,6 +2,7 @@ import rateLimit, { normalizeIP } from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { EVENT_STREAM_TYPE } from './negotiation.ts';
 import { Problem } from './problems.ts';
+import { whenFinished } from './when-finished.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -102,7 +103,7 @@ function limitWorkAtOnce(app: FastifyInstance, most: number): void {
     }
     atWork += 1;
     perAddress.set(address, ofAddress + 1);
-    reply.raw.once('close', () => {
+    whenFinished(request, reply, () => {
       atWork -= 1;
       const left = (perAddress.get(address) ?? 1) - 1;
       if (left === 0) perAddress.delete(address);
