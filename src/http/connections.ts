@@ -34,8 +34,7 @@ export function createHttpServer(
   options: Options,
   dropped: Dropped,
 ): Server {
-  const connections: Connections = new WeakMap();
-  const server = createServer(options.http ?? {}, inTurn(handle, connections, dropped));
+  const server = createServer(options.http ?? {}, inTurn(handle, dropped));
   server.keepAliveTimeout = options.keepAliveTimeout ?? server.keepAliveTimeout;
   server.requestTimeout = options.requestTimeout ?? server.requestTimeout;
   server.setTimeout(SILENT_FOR);
@@ -60,17 +59,19 @@ type Connection = {
   /** How many more came. */
   excess: number;
 };
-type Connections = WeakMap<Socket, Connection>;
+const connections = new WeakMap<Socket, Connection>();
+
+/** Whether a part of a response was written to a connection, but not all of it. */
+export function isInResponse(socket: Socket): boolean {
+  const { current } = connections.get(socket) ?? {};
+  return current?.headersSent === true && !current.writableFinished;
+}
 
 function unansweredOf({ current, waiting }: Connection): number {
   return waiting + (current === null || current.headersSent ? 0 : 1);
 }
 
-function inTurn(
-  handle: RequestListener,
-  connections: Connections,
-  dropped: Dropped,
-): RequestListener {
+function inTurn(handle: RequestListener, dropped: Dropped): RequestListener {
   return (request, response) => {
     const { socket } = request;
     const connection = connections.get(socket);

@@ -3,6 +3,7 @@ import pg from 'pg';
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Busy } from '../postgres/pool.ts';
+import { isInResponse } from './connections.ts';
 import { DomainError } from '../domain/errors.ts';
 import { ContradictedOutcome } from '../domain/resolution.ts';
 import { type OpenTrigger, UnansweredConditions } from '../domain/review.ts';
@@ -159,7 +160,9 @@ const SOCKET_FAULTS: Record<string, { status: string; detail: string }> = {
 
 /** Answers bytes that are not an HTTP request. It writes to the socket, because there is no reply yet. */
 export function handleClientError(error: Error & { code?: string }, socket: Socket): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
+  // Bytes behind a request that announced the end of the connection: it ends after the response (RFC 9112, 9.6).
+  if (error.code === 'HPE_CLOSED_CONNECTION') return;
+  if (!socket.writable || error.code === 'ECONNRESET' || isInResponse(socket)) {
     socket.destroy();
     return;
   }
