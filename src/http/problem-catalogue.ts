@@ -192,7 +192,7 @@ export const PROBLEMS = {
     status: 429,
     title: 'Too many requests',
     meaning:
-      'Each address and each key may send a limited number of requests a minute (see `RateLimit-Policy`), and each address may have a limited number in progress. Nothing was stored.',
+      'Each address and each key may send a limited number of requests a minute (see `RateLimit-Policy`), and each address may have a limited number in progress. A connection may have 16 requests without a response. Nothing was stored.',
     mend: 'Wait for the seconds in `Retry-After` and send the request again. `RateLimit` says with each response how many requests are left (`r`) for how many seconds (`t`).',
   },
   'condition-unanswered': {

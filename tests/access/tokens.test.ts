@@ -11,6 +11,7 @@ import {
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { identityFinder } from '../../src/access/identities.ts';
 import type { Issuer } from '../../src/access/tokens.ts';
+import { connect } from '../support/event-client.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 
 const AUDIENCE = 'https://ledger.example';
@@ -208,6 +209,21 @@ describe('a token of the configured issuer', () => {
       `select from analysts where name like 'Ada%' union all select from analyst_identities`,
     );
     expect(rows).toHaveLength(2);
+  });
+
+  test('opens a stream that ends with it, before the next event', async () => {
+    await start({}, true);
+    const origin = await ledger.app.listen({ host: '127.0.0.1', port: 0 });
+    const headers = { authorization: `Bearer ${await signed()}` };
+    const client = await connect(`${origin}/v1/events`, { headers });
+    expect((await ledger.revise(REVISION)).statusCode).toBe(201);
+    await client.told(1);
+    // It is accepted for half a minute more, in case the clocks differ.
+    ledger.clock.now = new Date('2026-11-20T16:05:30Z');
+    const probabilities = { bear: 0.25, base: 0.5, bull: 0.25 };
+    expect((await ledger.revise({ ...REVISION, probabilities })).statusCode).toBe(201);
+    expect(await client.end).toBe('ended');
+    expect(client.events).toHaveLength(1);
   });
 
   test('allows reads that need a key, until it expires', async () => {

@@ -537,6 +537,48 @@ describe('if reads need a key', () => {
   });
 });
 
+describe('if reads need a key that ends', () => {
+  beforeEach(() => start({ requireKeyForReads: true }));
+
+  const followAs = (key: string, path = ALL) =>
+    follow(path, { headers: { authorization: `Bearer ${key}` } });
+  const issueUntil = async (expiresAt: string) => {
+    const payload = { name: 'Guest', role: 'analyst', expiresAt };
+    const issued = await ledger.call({ method: 'POST', url: '/v1/keys', as: 'admin', payload });
+    return issued.json<{ key: string }>().key;
+  };
+
+  test('its streams end at once, before the next event', async () => {
+    const guest = await issueUntil('2026-11-20T17:00:00Z');
+    const { analyst, admin, feed } = ledger.keys;
+    const ending = [await followAs(feed), await followAs(feed, ONE), await followAs(guest)];
+    const staying = [await followAs(analyst), await followAs(admin, ONE)];
+    await revise(0.1);
+    for (const client of [...ending, ...staying]) expect(idsOf(await client.told(1))).toEqual([2]);
+    await ledger.pool.query(`update api_keys set revoked_at = now() where role = 'feed'`);
+    ledger.clock.now = new Date('2026-11-20T17:00:00Z');
+    await revise(0.2);
+    for (const client of staying) expect(idsOf(await client.told(2))).toEqual([2, 3]);
+    for (const client of ending) {
+      expect(await client.end).toBe('ended');
+      expect(idsOf(client.events)).toEqual([2]);
+    }
+  });
+
+  test('it is looked up once for many streams', async () => {
+    const followed = Array.from({ length: 15 }, () => followAs(ledger.keys.analyst));
+    const all = await Promise.all(followed);
+    const query = vi.spyOn(ledger.pool, 'query');
+    await revise(0.1);
+    for (const client of all) expect(idsOf(await client.told(1))).toEqual([2]);
+    const lookUps = query.mock.calls.filter(([statement]) => {
+      const { name } = statement as unknown as { name?: string };
+      return name === 'find-keys';
+    });
+    expect(lookUps.length).toBeLessThan(5); // the revision's is one of them
+  });
+});
+
 test('events older than those in memory are all sent, while more happen', async () => {
   await start();
   await createOutlook(ledger, { slug: OTHER });

@@ -173,6 +173,7 @@ describe('a connection that closes before its requests are answered', () => {
 
   test('is no error, wherever in a request it is reset', async () => {
     await start({ requestsAtOnce: 4, rateLimitPerAddress: 1_000 });
+    const { stackTraceLimit } = Error;
     const whole = revision(0.1);
     const begun = [
       ...Array<string>(20).fill(`GET ${UNCACHED} HTTP/1.1\r\nHost: x\r\n\r\n`.repeat(16)),
@@ -192,9 +193,22 @@ describe('a connection that closes before its requests are answered', () => {
         await client.reset();
       }),
     );
-    await expect.poll(() => metric(STREAMS)).toBe(0);
     await expect.poll(() => statusOf(UNCACHED)).toBe(200);
     expect(lines.filter(({ level }) => level > 30)).toEqual([]);
+    expect(Error.stackTraceLimit).toBe(stackTraceLimit);
+  });
+
+  test('leaves a line in the log if it may have written', async () => {
+    await start();
+    const lock = await holdOutlooks(ledger);
+    const client = await open();
+    client.send(revision(0.1));
+    await expect.poll(lock.waiting).toBe(1);
+    await client.reset();
+    await lock.release();
+    await expect.poll(versions).toEqual([3000, 1000]);
+    const told = lines.filter(({ level }) => level >= 30).map(({ msg }) => msg);
+    expect(told).toContain('the connection closed before the response');
   });
 });
 
