@@ -17,7 +17,7 @@ import { RefusalTrail } from './access/audit-trail.ts';
 import { authorize } from './access/authentication.ts';
 import { addETags } from './http/conditional-requests.ts';
 import { chartRoutes } from './api/charts.ts';
-import { createHttpServer, type Dropped } from './http/connections.ts';
+import { createHttpServer, type Dropped, trackReplies } from './http/connections.ts';
 import { CurrentDigests } from './api/current-digests.ts';
 import { corsOf } from './http/cors.ts';
 import { climatologyRoutes } from './api/climatology.ts';
@@ -113,6 +113,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   readJsonBodies(app, 'application/json');
   handleErrors(app);
   logRequests(app);
+  trackReplies(app);
   endConnectionsOnClose(app);
   if (options.isTraced) traceRequests(app);
   const services = servicesOf(app, options, dropped);

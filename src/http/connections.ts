@@ -1,5 +1,6 @@
 import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import { PROBLEMS } from './problem-catalogue.ts';
 
 /** How many requests of a connection may be without a response. */
@@ -44,35 +45,48 @@ export function createHttpServer(
       socket.destroy();
       return;
     }
-    const connection: Connection = { current: null, waiting: 0, excess: 0 };
+    const connection: Connection = { waiting: 0, excess: 0 };
     connections.set(socket, connection);
     const restoreTraces = limitTraces(socket, connection);
     socket.once('close', () => {
       restoreTraces();
-      dropped.closed += unansweredOf(connection);
+      const isUnanswered = replies.get(socket)?.raw.headersSent === false;
+      dropped.closed += connection.waiting + (isUnanswered ? 1 : 0);
     });
   });
   return server;
 }
 
 type Connection = {
-  /** The response to the request that is handled, or was handled last. */
-  current: ServerResponse | null;
-  /** How many requests wait for that response. */
+  /** How many requests wait for the responses before them. */
   waiting: number;
   /** How many more came. */
   excess: number;
 };
 const connections = new WeakMap<Socket, Connection>();
+/** The reply that each connection is busy with. */
+const replies = new WeakMap<Socket, FastifyReply>();
+
+/** Notes which connections are busy. */
+export function trackReplies(app: FastifyInstance): void {
+  app.addHook('onRequest', (request, reply, done) => {
+    replies.set(request.raw.socket, reply);
+    done();
+  });
+  app.addHook('onResponse', (request, _reply, done) => {
+    replies.delete(request.raw.socket);
+    done();
+  });
+}
+
+/** Whether a connection has a request whose response was not sent to its end. */
+export function isBusy(socket: Socket): boolean {
+  return replies.has(socket);
+}
 
 /** Whether a part of a response was written to a connection, but not all of it. */
 export function isInResponse(socket: Socket): boolean {
-  const { current } = connections.get(socket) ?? {};
-  return current?.headersSent === true && !current.writableFinished;
-}
-
-function unansweredOf({ current, waiting }: Connection): number {
-  return waiting + (current === null || current.headersSent ? 0 : 1);
+  return replies.get(socket)?.raw.headersSent === true;
 }
 
 /**
@@ -95,22 +109,19 @@ function inTurn(handle: RequestListener, dropped: Dropped): RequestListener {
       dropped.closed += 1;
       return;
     }
-    const start = () => {
-      connection.current = response;
-      handle(request, response);
-    };
     if (response.socket !== null) {
-      start(); // no response is before this one
+      handle(request, response); // no response is before this one
     } else if (connection.excess > 0 || connection.waiting + 1 >= MOST_UNANSWERED) {
       dropped.pipelined += 1;
       refuse(connection, socket, response);
     } else {
       connection.waiting += 1;
+      // Node.js gives a response the socket once those before it were sent.
       response.once('socket', () =>
         setImmediate(() => {
           if (socket.destroyed) return;
           connection.waiting -= 1;
-          start();
+          handle(request, response);
         }),
       );
     }

@@ -125,7 +125,7 @@ function stateOf({ pool, cache, streams, dropped, feed, webhooks }: Measured): (
   });
   const unanswered = new Counter({
     name: 'outlook_ledger_dropped_requests_total',
-    help: 'Requests without a response, because their connection was closed or had too many of them.',
+    help: 'Requests that were dropped, because their connection closed or had too many without a response.',
     labelNames: ['reason'],
     registers: [],
     collect() {

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
+import { isBusy } from './connections.ts';
 
 /** How long a connection that opens during a stop may take to send a request, in milliseconds. */
 const REQUEST_WITHIN = 100;
@@ -10,27 +11,18 @@ const REQUEST_WITHIN = 100;
  */
 export function endConnectionsOnClose(app: FastifyInstance): void {
   const connections = new Set<Socket>();
-  const busy = new WeakSet<Socket>();
   let isClosing = false;
   app.server.on('connection', (socket: Socket) => {
     connections.add(socket);
     socket.once('close', () => connections.delete(socket));
     // The server still listens while other parts close. Such a connection may send a request, but nobody waits for one.
-    if (isClosing) setTimeout(() => busy.has(socket) || socket.destroy(), REQUEST_WITHIN).unref();
-  });
-  app.addHook('onRequest', (request, _reply, done) => {
-    busy.add(request.raw.socket);
-    done();
+    if (isClosing) setTimeout(() => isBusy(socket) || socket.destroy(), REQUEST_WITHIN).unref();
   });
   app.addHook('onSend', async (_request, reply) => {
     if (isClosing) reply.header('connection', 'close');
   });
-  app.addHook('onResponse', (request, _reply, done) => {
-    busy.delete(request.raw.socket);
-    done();
-  });
   app.addHook('preClose', async () => {
     isClosing = true;
-    for (const socket of connections) if (!busy.has(socket)) socket.destroy();
+    for (const socket of connections) if (!isBusy(socket)) socket.destroy();
   });
 }
