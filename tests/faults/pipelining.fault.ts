@@ -62,7 +62,7 @@ test('an honest client may pipeline 16 requests', async () => {
     pipelining: 16,
     amount: 40_000,
   });
-  // It leaves without the last responses that it asked for.
-  expect(result['2xx']).toBeGreaterThanOrEqual(40_000 - 10 * 16);
+  // It leaves without counting the last responses.
+  expect(result['2xx']).toBeGreaterThan(39_000);
   expect([result.non2xx, result.errors, result.mismatches]).toEqual([0, 0, 0]);
 });
