@@ -5,6 +5,7 @@ import { drizzle } from 'drizzle-orm/node-postgres';
 import { migrate } from 'drizzle-orm/node-postgres/migrator';
 import pg from 'pg';
 import type { Session } from './pool.ts';
+import { admitService } from './service-role.ts';
 
 const MIGRATIONS = fileURLToPath(new URL('../../migrations', import.meta.url));
 
@@ -14,14 +15,16 @@ const MIGRATION_LOCK = 5_019_202_611;
 const JOURNAL: readonly MigrationMeta[] = readMigrationFiles({ migrationsFolder: MIGRATIONS });
 
 /**
- * Brings the database to this release's schema. Instances that start together wait for each other:
- * drizzle's migrator takes no lock of its own.
- * @throws Error if a newer release, or one with another history, migrated the database, or if the database's encoding is
- *   not UTF8
+ * Brings the database to this release's schema, and grants the service's role its rights. Instances that start together
+ * wait for each other: drizzle's migrator takes no lock of its own.
+ * @param owner connects as the owner of the tables
+ * @param service connects as the service's role; the owner's role unless given
+ * @throws Error if a newer release, or one with another history, migrated the database, if the database's encoding is not
+ *   UTF8, or if the service's role could switch the ledger's guards off
  */
-export async function migrateToLatest(pool: pg.Pool): Promise<void> {
+export async function migrateToLatest(owner: pg.Pool, service = owner): Promise<void> {
   // A connection without the pool's limits: a migration, or the wait for another instance's, may take long.
-  const client = new pg.Client({ ...pool.options, ...NO_LIMITS });
+  const client = new pg.Client({ ...owner.options, ...NO_LIMITS });
   client.on('error', () => {}); // the running statement reports it
   await client.connect();
   try {
@@ -32,8 +35,9 @@ export async function migrateToLatest(pool: pg.Pool): Promise<void> {
     const state = compare(await appliedMigrations(client));
     if (state === 'ahead' || state === 'differs') throw new Error(DETAILS[state]);
     // A database at the latest schema needs no right to create anything.
-    if (state === 'behind') await applyMigrations(client);
-    await adoptTransactions(client);
+    if (state === 'behind') await asOwner(applyMigrations(client));
+    await asOwner(adoptTransactions(client));
+    if (service !== owner) await admitService(client, service.options);
   } finally {
     await client.end(); // releases the lock with the session
   }
@@ -45,6 +49,19 @@ async function applyMigrations(client: pg.Client): Promise<void> {
   } catch (error) {
     // Its message quotes the whole migration; its cause says what went wrong.
     throw error instanceof DrizzleQueryError ? error.cause : error;
+  }
+}
+
+/** Runs what only the owner of the tables may do, and says so if another role tries. */
+async function asOwner(work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if ((error as pg.DatabaseError).code !== '42501') throw error;
+    throw new Error(
+      `the database has to be migrated by its owner, whom DATABASE_MIGRATION_URL names (${(error as Error).message})`,
+      { cause: error },
+    );
   }
 }
 
@@ -109,10 +126,19 @@ async function requireUtf8(session: Session): Promise<void> {
 type AppliedMigration = { hash: string; createdAt: number };
 
 async function appliedMigrations(session: Session): Promise<AppliedMigration[]> {
-  const exists = await session.query<{ found: boolean }>(
-    `select to_regclass('drizzle.__drizzle_migrations') is not null as found`,
+  const table = await session.query<{ role: string; isReadable: boolean }>(
+    `select current_user as role,
+        has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select') as "isReadable"
+      from pg_class c join pg_namespace n on n.oid = c.relnamespace
+     where n.nspname = 'drizzle' and c.relname = '__drizzle_migrations'`,
   );
-  if (!exists.rows[0]?.found) return [];
+  if (!table.rows[0]) return [];
+  const { role, isReadable } = table.rows[0];
+  if (!isReadable) {
+    throw new Error(
+      `The role ${role} has no rights on the ledger: set DATABASE_MIGRATION_URL, and the next start grants them.`,
+    );
+  }
   const { rows } = await session.query<AppliedMigration>(
     `select hash, created_at as "createdAt" from drizzle.__drizzle_migrations
       order by created_at, id`,

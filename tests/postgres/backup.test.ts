@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { backUp, restore } from '../../src/postgres/backup.ts';
 import { migrateToLatest } from '../../src/postgres/migrate.ts';
 import { verifyLedger } from '../../src/ledger/verification.ts';
-import { createDatabase, openDatabase } from '../support/database.ts';
+import { createDatabase, openDatabase, serviceUrl } from '../support/database.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook } from '../support/requests.ts';
 import { fillLedger } from '../support/outlooks.ts';
@@ -27,7 +27,7 @@ beforeAll(async () => {
   const probabilities = { bear: 0.31, base: 0.44, bull: 0.25 };
   await ledger.revise({ probabilities, rationale: ODD }, { 'idempotency-key': 'kept' });
   await ledger.pool.query('select sequence_events()'); // as the feed does, a moment later
-  await backUp(ledger.pool, file, NOW);
+  await backUp(ledger.servicePool, file, NOW);
 });
 afterAll(async () => {
   await ledger.close();
@@ -62,12 +62,15 @@ async function walk({ call }: TestLedger): Promise<string[]> {
 async function restored(from = file): Promise<{ url: string; pool: pg.Pool }> {
   const url = await createDatabase({ empty: true });
   const pool = openDatabase(url, 2);
+  const servicePool = openDatabase(serviceUrl(url), 1);
   try {
     await restore(pool, from);
-    await migrateToLatest(pool);
+    await migrateToLatest(pool, servicePool);
   } catch (error) {
     await pool.end();
     throw error;
+  } finally {
+    await servicePool.end();
   }
   return { url, pool };
 }
@@ -118,7 +121,7 @@ describe('a backup', () => {
       await own.call({ method: 'POST', url: '/v1/webhooks', as: 'admin', payload })
     ).json<{ id: string }>();
     const each = path.join(folder, 'webhooks.sql');
-    await backUp(own.pool, each, NOW);
+    await backUp(own.servicePool, each, NOW);
     const { pool } = await restored(each);
     const state = async (of: pg.Pool) => {
       const { rows } = await of.query(
@@ -143,7 +146,7 @@ describe('a backup', () => {
   test('is for its owner only, complete or absent, and overwrites nothing', async () => {
     expect(statSync(file).mode & 0o777).toBe(0o600);
     const before = readFileSync(file);
-    await expect(backUp(ledger.pool, file, NOW)).rejects.toThrow(`${file} is there already`);
+    await expect(backUp(ledger.servicePool, file, NOW)).rejects.toThrow(`${file} is there already`);
     expect(readFileSync(file).equals(before)).toBe(true);
     const pool = openDatabase(await createDatabase({ empty: true }), 1);
     const none = path.join(folder, 'none.sql');
@@ -158,7 +161,7 @@ describe('a backup', () => {
     const owner = await openSession(slow.url);
     // Of the tables between outlooks and their versions, one that a revision does without.
     await owner.query('begin; lock table forecast_sums in access exclusive mode');
-    const taking = backUp(slow.pool, each, NOW);
+    const taking = backUp(slow.servicePool, each, NOW);
     const waits = async () => {
       const { rowCount } = await slow.pool.query(
         `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
@@ -190,7 +193,7 @@ describe('a backup', () => {
       }
     })();
     const files = ['1', '2', '3'].map((name) => path.join(folder, `busy-${name}.sql`));
-    for (const each of files) await backUp(busy.pool, each, NOW);
+    for (const each of files) await backUp(busy.servicePool, each, NOW);
     over.abort();
     await writing;
     const counts: number[] = [];
@@ -283,6 +286,6 @@ test('all pages of a copy from a server with more transactions are complete', as
   await copy.close();
   const settled = await startLedger({ through: async () => copy.url });
   expect(await walk(settled)).toEqual(['one', SLUG, 'three', 'two']);
-  expect((await verifyLedger(settled.pool)).faults).toEqual([]);
+  expect((await verifyLedger(settled.servicePool)).faults).toEqual([]);
   await settled.close();
 });
