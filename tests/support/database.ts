@@ -37,6 +37,8 @@ export async function createDatabase({
   try {
     const source = empty ? '' : `template ${template} strategy file_copy`;
     while (!(await isCreated(client, `create database ${name} ${source}`)));
+    // As a migration does; the rights on a database are not part of its clones.
+    if (!empty) await client.query(`revoke temporary on database ${name} from public`);
   } finally {
     await client.end();
   }
