@@ -32,8 +32,8 @@ export async function migrateToLatest(owner: pg.Pool, service = owner): Promise<
     // The role or the database may set limits of its own.
     await client.query('set statement_timeout = 0; set lock_timeout = 0');
     await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
-    const state = compare(await appliedMigrations(client));
-    if (state === 'ahead' || state === 'differs') throw new Error(DETAILS[state]);
+    const state = await schemaState(client);
+    if (state !== 'latest' && state !== 'behind') throw new Error(DETAILS[state]);
     // A database at the latest schema needs no right to create anything.
     if (state === 'behind') await asOwner(applyMigrations(client));
     await asOwner(adoptTransactions(client));
@@ -94,7 +94,7 @@ export function migrationTexts(): string[] {
 
 /** @throws Error if the database is not at exactly this release's schema */
 export async function requireLatest(session: Session): Promise<void> {
-  const state = compare(await appliedMigrations(session));
+  const state = await schemaState(session);
   if (state !== 'latest') throw new Error(DETAILS[state]);
 }
 
@@ -105,8 +105,8 @@ export const NO_LIMITS = { statement_timeout: 0, lock_timeout: 0, query_timeout:
  * release, so that instances can be replaced one by one.
  */
 export async function schemaFault(session: Session): Promise<string | null> {
-  const state = compare(await appliedMigrations(session));
-  return state === 'behind' || state === 'differs' ? DETAILS[state] : null;
+  const state = await schemaState(session);
+  return state === 'latest' || state === 'ahead' ? null : DETAILS[state];
 }
 
 const DETAILS = {
@@ -114,6 +114,8 @@ const DETAILS = {
   ahead: 'A newer release has migrated the database: start that release, or a newer one.',
   differs:
     'The migrations applied to the database are not those of this release: start the release that migrated it, or set DATABASE_URL to another database.',
+  closed:
+    "The role in DATABASE_URL has no rights on the ledger's tables: start the service with DATABASE_MIGRATION_URL, or run `npm run migrate`.",
 };
 
 async function requireUtf8(session: Session): Promise<void> {
@@ -125,25 +127,19 @@ async function requireUtf8(session: Session): Promise<void> {
 
 type AppliedMigration = { hash: string; createdAt: number };
 
-async function appliedMigrations(session: Session): Promise<AppliedMigration[]> {
-  const table = await session.query<{ role: string; isReadable: boolean }>(
-    `select current_user as role,
-        has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select') as "isReadable"
+async function schemaState(session: Session): Promise<'latest' | keyof typeof DETAILS> {
+  const { rows: tables } = await session.query<{ isReadable: boolean }>(
+    `select has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select') as "isReadable"
       from pg_class c join pg_namespace n on n.oid = c.relnamespace
      where n.nspname = 'drizzle' and c.relname = '__drizzle_migrations'`,
   );
-  if (!table.rows[0]) return [];
-  const { role, isReadable } = table.rows[0];
-  if (!isReadable) {
-    throw new Error(
-      `The role ${role} has no rights on the ledger: set DATABASE_MIGRATION_URL, and the next start grants them.`,
-    );
-  }
+  if (!tables[0]) return compare([]);
+  if (!tables[0].isReadable) return 'closed';
   const { rows } = await session.query<AppliedMigration>(
     `select hash, created_at as "createdAt" from drizzle.__drizzle_migrations
       order by created_at, id`,
   );
-  return rows;
+  return compare(rows);
 }
 
 // drizzle applies whatever is newer than the newest applied migration and compares nothing else: it would take a journal

@@ -44,8 +44,13 @@ export const UPDATABLE: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-/** The tables whose rows the service's role may delete. */
-export const DELETABLE: readonly string[] = ['idempotency_keys', 'webhook_deliveries', 'webhooks'];
+/** The tables whose rows the service's role may delete. A guard decides which rows of the audit trail. */
+export const DELETABLE: readonly string[] = [
+  'audit_entries',
+  'idempotency_keys',
+  'webhook_deliveries',
+  'webhooks',
+];
 
 /** The sequences that statements name. Identity columns draw from theirs without a right. */
 export const DRAWN_FROM: readonly string[] = ['forecast_sums_id_seq', 'frameworks_id_seq'];

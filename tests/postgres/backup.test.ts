@@ -1,4 +1,14 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type pg from 'pg';
@@ -19,9 +29,11 @@ const ODD = 'a\tb\\n\r\nc\\.\n\\.\n\u2028d\u0085 COPY x FROM stdin;\nCOMMIT;\nðŸ
 let ledger: TestLedger;
 let folder = '';
 let file = '';
+let target = '';
 beforeAll(async () => {
   folder = mkdtempSync(path.join(tmpdir(), 'backup-'));
   file = path.join(folder, 'ledger.sql');
+  target = path.join(folder, 'target');
   ledger = await startLedger();
   await fillLedger(ledger);
   const probabilities = { bear: 0.31, base: 0.44, bull: 0.25 };
@@ -153,6 +165,49 @@ describe('a backup', () => {
     await expect(backUp(pool, none, NOW)).rejects.toThrow('Migrations of this release');
     await pool.end();
     expect(readdirSync(folder)).toEqual(['ledger.sql']);
+  });
+
+  test.each([
+    ['a file that others may read', (part: string) => writeFileSync(part, '', { mode: 0o644 })],
+    ['a link to a file', (part: string) => symlinkSync(target, part)],
+    ['a link to nothing', (part: string) => symlinkSync(path.join(folder, 'nothing'), part)],
+  ])('is not written into %s', async (_, prepare) => {
+    const each = path.join(folder, 'trap.sql');
+    writeFileSync(target, 'mine');
+    prepare(`${each}.part`);
+    const before = lstatSync(`${each}.part`);
+    await expect(backUp(ledger.servicePool, each, NOW)).rejects.toThrow(
+      `${each}.part is there already: another backup is writing it or was cut off. If none is running, remove it.`,
+    );
+    expect(readFileSync(target, 'utf8')).toBe('mine');
+    const { ino, size } = lstatSync(`${each}.part`);
+    expect([ino, size]).toEqual([before.ino, before.size]);
+    expect(readdirSync(folder).toSorted()).toEqual(['ledger.sql', 'target', 'trap.sql.part']);
+    rmSync(`${each}.part`);
+    rmSync(target);
+  });
+
+  test('does not follow a link of its name', async () => {
+    const each = path.join(folder, 'link.sql');
+    symlinkSync(target, each);
+    await expect(backUp(ledger.servicePool, each, NOW)).rejects.toThrow('is there already');
+    expect(readdirSync(folder).toSorted()).toEqual(['ledger.sql', 'link.sql']);
+    rmSync(each);
+  });
+
+  test('does not replace a file that is made while it is written', async () => {
+    const each = path.join(folder, 'raced.sql');
+    const owner = await openSession(ledger.url);
+    await owner.query('begin; lock table webhooks in access exclusive mode');
+    const taking = backUp(ledger.servicePool, each, NOW);
+    await expect.poll(() => existsSync(`${each}.part`)).toBe(true);
+    writeFileSync(each, 'mine');
+    await owner.query('rollback');
+    await owner.end();
+    await expect(taking).rejects.toThrow(`${each} is there already`);
+    expect(readFileSync(each, 'utf8')).toBe('mine');
+    expect(readdirSync(folder).toSorted()).toEqual(['ledger.sql', 'raced.sql']);
+    rmSync(each);
   });
 
   test('is as of its start, however long it takes', async () => {

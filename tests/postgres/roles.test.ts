@@ -11,8 +11,7 @@ let service: pg.Client;
 beforeAll(async () => {
   ledger = await startLedger();
   await fillLedger(ledger);
-  const probabilities = { bear: 0.31, base: 0.44, bull: 0.25 };
-  await ledger.revise({ probabilities, rationale: 'R' }, { 'idempotency-key': 'one' });
+  await ledger.revise(REVISION, { 'idempotency-key': 'one' });
   service = await openSession(serviceUrl(ledger.url));
 });
 afterAll(async () => {
@@ -20,6 +19,7 @@ afterAll(async () => {
   await ledger.close();
 });
 
+const REVISION = { probabilities: { bear: 0.31, base: 0.44, bull: 0.25 }, rationale: 'R' };
 const OWNER = decodeURIComponent(new URL(inject('serverUrl')).username);
 const ALL = [...TABLES, ...SWEPT];
 
@@ -37,6 +37,7 @@ test('the service works as a role that owns nothing', async () => {
 /** What the service does with each table beside reading it and adding rows. */
 const CHANGED: Record<string, string> = {
   api_keys: 'update (last_used_at, revoked_at)',
+  audit_entries: 'delete',
   events: 'update (position)',
   idempotency_keys: 'update (recorded_at), delete',
   instruments: 'update (closes_id)',
@@ -253,6 +254,70 @@ describe('migrations', () => {
       all.map(([, oid, acl]) => [oid, acl?.split(',').toSorted()]);
     expect(grants(await read())).toEqual(grants(before));
     await Promise.all([owner.end(), pool.end()]);
+  });
+
+  test('are what a service needs that finds its rights gone', async () => {
+    const own = await startLedger();
+    const ready = async () => {
+      const response = await own.app.inject('/readyz');
+      return [response.statusCode, response.json<{ detail?: string }>().detail];
+    };
+    await own.servicePool.query('drop owned by current_user'); // does nothing but warn
+    expect(await ready()).toEqual([200, undefined]);
+    await own.pool.query(`drop owned by ${inject('prefix')}service`);
+    expect(await ready()).toEqual([
+      503,
+      expect.stringContaining("The role in DATABASE_URL has no rights on the ledger's tables: "),
+    ]);
+    await migrateToLatest(own.pool, own.servicePool);
+    expect(await ready()).toEqual([200, undefined]);
+    expect((await own.revise(REVISION)).statusCode).toBe(201);
+    await own.close();
+  });
+
+  test.each([
+    ['belongs to the owner', (role: string) => `grant ${OWNER} to ${role}`, 'is a superuser'],
+    [
+      'may create temporary tables through another',
+      (role: string, name: string) =>
+        `grant temporary on database ${name} to ${role}_more; grant ${role}_more to ${role}`,
+      'may create temporary tables',
+    ],
+    [
+      'may create tables elsewhere',
+      (role: string) => `create schema elsewhere; grant create on schema elsewhere to ${role}`,
+      'may create tables',
+    ],
+    [
+      'may set session_replication_role',
+      (role: string) => `grant set on parameter session_replication_role to ${role}`,
+      'may set session_replication_role',
+    ],
+    [
+      'may do several of these',
+      (role: string) => `grant pg_write_server_files to ${role}; alter role ${role} createrole`,
+      'may create roles and may write files or run programs on the server',
+    ],
+  ])('refuse a role that %s', async (_, prepare, danger) => {
+    const url = await createDatabase();
+    const role = `${inject('prefix')}danger`;
+    const other = new URL(url);
+    other.username = role;
+    const [owner, pool] = [openDatabase(url, 1), openDatabase(other.href, 1)];
+    const name = new URL(url).pathname.slice(1);
+    await owner.query(`create role ${role} login; create role ${role}_more`);
+    try {
+      await migrateToLatest(owner, pool);
+      await owner.query(prepare(role, name));
+      await expect(migrateToLatest(owner, pool)).rejects.toThrow(
+        `the role ${role} could switch the ledger's guards off, because it ${danger}: let DATABASE_URL name a role of the service's own`,
+      );
+    } finally {
+      await Promise.all([owner.end(), pool.end()]);
+      await ledger.pool.query(`drop database ${name} with (force)`);
+      await ledger.pool.query(`revoke all on parameter session_replication_role from ${role};
+        drop role ${role}, ${role}_more`);
+    }
   });
 
   test('leave tables that are not the ledger’s alone', async () => {
