@@ -31,6 +31,15 @@ describe('Swagger UI', () => {
     expect(body).not.toMatch(/<script(?![^>]* src=)[^>]*>|<style|\son\w+=|\sstyle=/);
   });
 
+  test('keeps no key, and removes those that earlier releases kept', async () => {
+    const initializer = await ledger.call({ url: '/docs/static/swagger-initializer.js' });
+    expect(initializer.body).toContain('"persistAuthorization":false');
+    const page = await ledger.call({ url: '/docs' });
+    expect(page.body).toContain('src="/docs/static/theme/forget-keys.js"');
+    const script = await ledger.call({ url: '/docs/static/theme/forget-keys.js' });
+    expect(script.body).toBe("localStorage.removeItem('authorized');\n");
+  });
+
   test('shows the document that is served', async () => {
     expect((await ledger.call({ url: '/docs/json' })).json()).toEqual(DOCUMENT);
   });
