@@ -9,6 +9,7 @@ import { type OpenTrigger, UnansweredConditions } from '../domain/review.ts';
 import { domainProblem } from './domain-problems.ts';
 import { type ProblemCode, PROBLEMS } from './problem-catalogue.ts';
 import { jsonPointer, Problem, sendProblem } from './problems.ts';
+import { noRoute } from './routing.ts';
 
 /** Answers every error of a route with a problem. An unexpected error is logged; the client gets no details. */
 export function handleErrors(app: FastifyInstance): void {
@@ -75,6 +76,14 @@ function frameworkProblem(error: FastifyError, request: FastifyRequest): Problem
     case 'FST_ERR_MAX_PARAM_LENGTH':
       return new Problem('malformed-request', 'The URL is malformed, or a part of it is too long.');
     default:
+      // Besides bodies, the files of Swagger UI have errors of their own, with a status only.
+      if (error.statusCode === 403) return noRoute(request);
+      if (error.statusCode === 412) {
+        return new Problem('precondition-failed', 'The file is not the one that you expect.');
+      }
+      if (error.statusCode === 416) {
+        return new Problem('range-not-satisfiable', 'The file is shorter than the range.');
+      }
       if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
         return new Problem('malformed-request', `The body cannot be read: ${error.message}.`);
       }

@@ -136,6 +136,12 @@ export const PROBLEMS = {
       'This URL does not accept the media type in the `Content-Type` header, or the content coding in the `Content-Encoding` header.',
     mend: 'Send the content type that `detail` names, and no compressed body.',
   },
+  'range-not-satisfiable': {
+    status: 416,
+    title: 'The range is beyond the end',
+    meaning: 'The file has no bytes in the range that the `Range` header names.',
+    mend: 'Leave the header out to get the whole file.',
+  },
   'expectation-failed': {
     status: 417,
     title: 'The expectation cannot be met',

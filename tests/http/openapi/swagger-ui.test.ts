@@ -40,6 +40,17 @@ describe('Swagger UI', () => {
     expect(script.body).toBe("localStorage.removeItem('authorized');\n");
   });
 
+  test.for([
+    ['/docs/static/index.css', { 'if-match': '"other"' }, 412, 'precondition-failed'],
+    ['/docs/static/index.css', { range: 'bytes=999999-' }, 416, 'range-not-satisfiable'],
+    ['/docs/static/%2e%2e/package.json', {}, 404, 'not-found'],
+    ['/docs/static/none.css', {}, 404, 'not-found'],
+  ] as const)('of %s with %j refuses with its status', async ([url, headers, status, code]) => {
+    const refused = await ledger.call({ url, headers });
+    expect(refused.statusCode).toBe(status);
+    expect(refused.json()).toMatchObject({ type: `/problems/${code}`, status });
+  });
+
   test('shows the document that is served', async () => {
     expect((await ledger.call({ url: '/docs/json' })).json()).toEqual(DOCUMENT);
   });
