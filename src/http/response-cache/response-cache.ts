@@ -5,6 +5,7 @@ import type { LedgerEvent } from '../../postgres/outbox.ts';
 import { isUnavailable, failAfter } from '../errors.ts';
 import { acceptedCoding } from '../negotiation.ts';
 import { limitFields } from '../rate-limits.ts';
+import { faultOfHeaders } from '../request-headers.ts';
 import {
   ANY_SERIES,
   type CacheEntry,
@@ -109,9 +110,11 @@ export class ResponseCache {
   }
 
   #sendCached(request: FastifyRequest, reply: FastifyReply): boolean {
-    const { method, url = '' } = request.raw;
+    const { method, url = '', headers } = request.raw;
     if (!this.#isFollowing || this.#isClosing) return false;
     if (method !== 'GET' && method !== 'HEAD') return false;
+    // The hooks answer what has to be refused.
+    if (headers['if-match'] !== undefined || faultOfHeaders(request.raw)) return false;
     const key = cacheKeyOf(request, url);
     const entry = key === null ? undefined : this.#entries?.get(key);
     const body = entry && readyBodyOf(entry.response, acceptedCoding(request));
