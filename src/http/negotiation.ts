@@ -51,7 +51,12 @@ function remembered<Parsed extends string>(
   parse: (request: FastifyRequest) => Parsed,
   headerOf: (request: FastifyRequest) => string,
 ): (request: FastifyRequest) => Parsed {
-  const known = new LRUCache<string, Parsed>({ max: 500 });
+  const known = new LRUCache<string, Parsed>({
+    max: 500,
+    maxSize: 65_536,
+    maxEntrySize: 1_024, // longer than those of browsers; what is longer is parsed each time
+    sizeCalculation: (_, header) => header.length + 1,
+  });
   return (request) => {
     const header = headerOf(request);
     const earlier = known.get(header);
