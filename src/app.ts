@@ -39,6 +39,7 @@ import { logRequests } from './http/logging.ts';
 import { observationRoutes } from './api/observations.ts';
 import { describeRoutes, documentRoute, serveSwaggerUi } from './http/openapi/openapi.ts';
 import { measure } from './http/metrics.ts';
+import { outlookBatchRoutes } from './api/outlook-batch.ts';
 import { outlookListRoutes } from './api/outlook-list.ts';
 import { outlookRoutes } from './api/outlooks.ts';
 import { problemRoutes } from './api/problem-routes.ts';
@@ -179,6 +180,7 @@ async function mountRoutes(
   const refuseRemainingMethods = refuseOtherMethods(api);
   outlookRoutes(api, services);
   outlookListRoutes(api, services);
+  outlookBatchRoutes(api, services);
   await revisionRoutes(api, services);
   versionRoutes(api, services);
   diffRoutes(api, services);
