@@ -14,7 +14,8 @@ const SINGLE_FIELDS: Record<number, string> = {
 
 /** Lets requests with an unknown expectation reach the hooks, which refuse them. Node itself answers an empty 417. */
 export function answerExpectations(app: FastifyInstance): void {
-  app.server.on('checkExpectation', (request, response) => app.routing(request, response));
+  const { server } = app;
+  server.on('checkExpectation', (...message) => server.emit('request', ...message));
 }
 
 /** Refuses requests with header fields that HTTP forbids or that the service does not support. */
