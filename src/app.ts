@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
 import cors from '@fastify/cors';
 import fastify, { type FastifyInstance, type FastifyBaseLogger, LogController } from 'fastify';
-import { LRUCache } from 'lru-cache';
 import type pg from 'pg';
 import type { Config } from './config.ts';
 import { keyFinder } from './access/api-keys.ts';
@@ -39,10 +38,12 @@ import { logRequests } from './http/logging.ts';
 import { observationRoutes } from './api/observations.ts';
 import { describeRoutes, documentRoute, serveSwaggerUi } from './http/openapi/openapi.ts';
 import { measure } from './http/metrics.ts';
+import { outlookBatchRoutes } from './api/outlook-batch.ts';
 import { outlookListRoutes } from './api/outlook-list.ts';
 import { outlookRoutes } from './api/outlooks.ts';
 import { problemRoutes } from './api/problem-routes.ts';
 import { ResponseCache } from './http/response-cache/response-cache.ts';
+import { SegmentedLru } from './http/response-cache/segmented-lru.ts';
 import { resolutionRoutes } from './api/resolutions.ts';
 import { revisionRoutes } from './api/revisions.ts';
 import {
@@ -145,11 +146,11 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
 function servicesOf(app: FastifyInstance, options: AppOptions) {
   const { config, pool, feed, now, resolve = resolveName } = options;
   const { requireKeyForReads, cacheMaxBytes, oidc } = config;
-  const frameworks: FrameworkCache = new LRUCache({
-    maxSize: Math.max(1, 0.5 * cacheMaxBytes),
+  const frameworks: FrameworkCache = new SegmentedLru({
+    maxSize: 0.5 * cacheMaxBytes,
     // The text, its rendered JSON and the objects around both, times two, because a dropped framework stays in memory
     // until it is collected as garbage.
-    sizeCalculation: (stored) => 4 * stored.size + 4_000,
+    sizeOf: (stored) => 4 * stored.size + 4_000,
   });
   const addressPolicy = { resolve, allowsPrivate: config.webhookPrivateAddresses };
   return {
@@ -187,6 +188,7 @@ async function mountRoutes(
   refuseContentCodings(api);
   outlookRoutes(api, services);
   outlookListRoutes(api, services);
+  outlookBatchRoutes(api, services);
   await revisionRoutes(api, services);
   versionRoutes(api, services);
   diffRoutes(api, services);

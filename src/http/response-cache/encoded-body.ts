@@ -32,6 +32,8 @@ export type ResponseDraft = {
   headers?: Readonly<Record<string, string>>;
   /** How long it may be cached, in milliseconds, if events do not report everything that makes it stale. */
   maxAge?: number;
+  /** Whether it is not worth its memory, because hardly anyone will ask for the same. */
+  isRare?: boolean;
 };
 
 /** A body in one content coding, with its ETag and the header fields of a 200 and of a 304. */
@@ -83,7 +85,7 @@ export function encodeDraft(draft: ResponseDraft, requiresKey: boolean): CachedR
     vary.join(', '),
     ...(linkMayChange ? linkFields : []),
   ];
-  const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+  const bytes = alone(typeof body === 'string' ? Buffer.from(body) : body);
   const response = {
     digest: draft.digest ?? digestOf(bytes),
     type: CONTENT_TYPES[type],
@@ -114,6 +116,14 @@ function encodedBody(
   return { bytes, etag, fields, notModifiedFields };
 }
 
+/** The bytes in memory of their own: a small part of Node's 8 KB pool, or of zlib's 16 KB, would keep all of it alive. */
+function alone(bytes: Buffer): Buffer {
+  if (bytes.length === bytes.buffer.byteLength) return bytes;
+  const own = Buffer.allocUnsafeSlow(bytes.length);
+  bytes.copy(own);
+  return own;
+}
+
 /** The body in a coding if it is ready to send; undefined if it must be compressed first. */
 export function readyBodyOf(
   response: CachedResponse,
@@ -137,7 +147,7 @@ export async function bodyOf(
   if (coding === 'identity') return bodies.identity;
   bodies[coding] ??= COMPRESS[coding](bodies.identity.bytes).then(
     (bytes) => {
-      const body = encodedBody(response, coding, bytes);
+      const body = encodedBody(response, coding, alone(bytes));
       bodies[coding] = body;
       onCompressed();
       return body;
@@ -160,15 +170,12 @@ const COMPRESS = {
   br: (bytes: Buffer) => brotli(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 5 } }),
 };
 
-/**
- * The memory that a response takes, in bytes: its bodies and the texts and objects around them, times two, because a
- * dropped response stays in memory until it is collected as garbage.
- */
+/** The memory that a response takes, in bytes: its bodies, and the texts and objects around them. */
 export function sizeOf(response: CachedResponse, key: string): number {
   let size = 500 + 2 * key.length;
   for (const coding of ['identity', ...CODINGS] as const) {
     const body = response.bodies[coding];
     if (body && !(body instanceof Promise)) size += body.bytes.length + 700;
   }
-  return 2 * size;
+  return size;
 }
