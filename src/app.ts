@@ -15,6 +15,7 @@ import { RefusalTrail } from './access/audit-trail.ts';
 import { authorize } from './access/authentication.ts';
 import { addETags } from './http/conditional-requests.ts';
 import { chartRoutes } from './api/charts.ts';
+import { createHttpServer, type Dropped } from './http/connections.ts';
 import { CurrentDigests } from './api/current-digests.ts';
 import { corsOf } from './http/cors.ts';
 import { climatologyRoutes } from './api/climatology.ts';
@@ -53,7 +54,7 @@ import {
   refuseUnknownQueries,
   refuseUnrouted,
 } from './http/routing.ts';
-import { answerExpectations, refuseInvalidHeaders } from './http/request-headers.ts';
+import { refuseInvalidHeaders } from './http/request-headers.ts';
 import { scoreRoutes } from './api/scores.ts';
 import { setResponseHeaders } from './http/response-headers.ts';
 import { seriesRoutes } from './api/series.ts';
@@ -90,7 +91,9 @@ export type AppOptions = {
 /** The service, ready to listen or to be injected into. */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { config, logger } = options;
+  const dropped: Dropped = { closed: 0, pipelined: 0 };
   const app = fastify({
+    serverFactory: (handle, server) => createHttpServer(handle, server, dropped),
     loggerInstance: logger,
     // http/logging.ts logs requests with their ids. A logger for each request would cost more than a cached response.
     logController: new LogController({ disableRequestLogging: true }),
@@ -117,10 +120,9 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   handleErrors(app);
   logRequests(app);
   endConnectionsOnClose(app);
-  answerExpectations(app);
   refuseTunnels(app);
   if (options.isTraced) traceRequests(app);
-  const services = servicesOf(app, options);
+  const services = servicesOf(app, options, dropped);
   const { cache, streams } = services;
   const serveMetrics = measure(app, services);
   app.addHook('preClose', async () => streams.close());
@@ -143,7 +145,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
 }
 
 /** What the route modules share; each names the parts that it needs. */
-function servicesOf(app: FastifyInstance, options: AppOptions) {
+function servicesOf(app: FastifyInstance, options: AppOptions, dropped: Dropped) {
   const { config, pool, feed, now, resolve = resolveName } = options;
   const { requireKeyForReads, cacheMaxBytes, oidc } = config;
   const frameworks: FrameworkCache = new SegmentedLru({
@@ -157,6 +159,8 @@ function servicesOf(app: FastifyInstance, options: AppOptions) {
     pool,
     now,
     feed,
+    dropped,
+    requestsAtOnce: config.requestsAtOnce,
     webhooks: new WebhookDispatcher(app, { pool, feed, now, addressPolicy, version }),
     requireKeyForReads,
     publicUrl: config.publicUrl,

@@ -3,6 +3,7 @@ import pg from 'pg';
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Busy } from '../postgres/pool.ts';
+import { isInResponse } from './connections.ts';
 import { DomainError } from '../domain/errors.ts';
 import { ContradictedOutcome } from '../domain/resolution.ts';
 import { type OpenTrigger, UnansweredConditions } from '../domain/review.ts';
@@ -179,7 +180,9 @@ type ParseError = Error & { code?: string; rawPacket?: unknown; bytesParsed?: nu
 
 /** Answers bytes that are not an HTTP request. It writes to the socket, because there is no reply yet. */
 export function handleClientError(error: ParseError, socket: Socket): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
+  // Bytes behind a request that announced the end of the connection: it ends after the response (RFC 9112, 9.6).
+  if (error.code === 'HPE_CLOSED_CONNECTION') return;
+  if (error.code === 'ECONNRESET') {
     socket.destroy();
     return;
   }
@@ -203,7 +206,12 @@ function isOfUnknownMethod({ code, rawPacket, bytesParsed = 0 }: ParseError): bo
   return /^[\w!#$%&'*+.^`|~-]+ [^ \r\n]+ HTTP\/1\.[01]\r?\n/.test(line);
 }
 
+/** Ends a connection with a problem, unless a part of a response was written to it already. */
 function endWithProblem(socket: Socket, { code, status, detail }: SocketFault): void {
+  if (!socket.writable || isInResponse(socket)) {
+    socket.destroy();
+    return;
+  }
   const body = JSON.stringify({
     type: `/problems/${code}`,
     title: PROBLEMS[code].title,

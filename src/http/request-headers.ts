@@ -12,11 +12,6 @@ const SINGLE_FIELDS: Record<number, string> = {
   13: 'authorization',
 };
 
-/** Lets requests with an unknown expectation reach the hooks, which refuse them. Node itself answers an empty 417. */
-export function answerExpectations(app: FastifyInstance): void {
-  app.server.on('checkExpectation', (request, response) => app.routing(request, response));
-}
-
 /** Refuses requests with header fields that HTTP forbids or that the service does not support. */
 export function refuseInvalidHeaders(app: FastifyInstance): void {
   app.addHook('onRequest', (request, _reply, done) => done(faultOfHeaders(request.raw)));
