@@ -10,6 +10,7 @@ const SINGLE_FIELDS: Record<number, string> = {
   4: 'host',
   12: 'content-type',
   13: 'authorization',
+  15: 'idempotency-key',
 };
 
 /** Refuses requests with header fields that HTTP forbids or that the service does not support. */
@@ -46,7 +47,7 @@ export function faultOfHeaders(message: IncomingMessage): Problem | undefined {
   return undefined;
 }
 
-/** Node itself keeps the first value of these fields and drops the others, so nobody would know which one counts. */
+/** Node itself drops the second value of these fields, or joins both, so nobody would know which one counts. */
 function repeatedField(rawHeaders: readonly string[]): string | undefined {
   let seen = 0;
   for (let at = 0; at < rawHeaders.length; at += 2) {
