@@ -29,7 +29,7 @@ test('Swagger UI works with a key, and leaves none behind', async () => {
   await page.goto(`${shown.origin}/outlooks/${SLUG}`);
   expect(await page.evaluate(STORED)).toBe(NOTHING);
   await close();
-});
+}, 180_000); // the document is long, and each click waits for the page
 
 test('Swagger UI removes the key that an earlier release stored', async () => {
   const { page, close } = await shown.open(`/outlooks/${SLUG}`);
