@@ -54,7 +54,7 @@ import {
   refuseUnknownQueries,
   refuseUnrouted,
 } from './http/routing.ts';
-import { answerExpectations, refuseInvalidHeaders } from './http/request-headers.ts';
+import { refuseInvalidHeaders } from './http/request-headers.ts';
 import { scoreRoutes } from './api/scores.ts';
 import { setResponseHeaders } from './http/response-headers.ts';
 import { seriesRoutes } from './api/series.ts';
@@ -121,7 +121,6 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   logRequests(app);
   trackReplies(app);
   endConnectionsOnClose(app);
-  answerExpectations(app);
   refuseTunnels(app);
   if (options.isTraced) traceRequests(app);
   const services = servicesOf(app, options, dropped);

@@ -35,7 +35,10 @@ export function createHttpServer(
   options: Options,
   dropped: Dropped,
 ): Server {
-  const server = createServer(options.http ?? {}, inTurn(handle, dropped));
+  const listener = inTurn(handle, dropped);
+  const server = createServer(options.http ?? {}, listener);
+  // Node.js itself would answer an empty 417; http/request-headers.ts refuses it with a problem.
+  server.on('checkExpectation', listener);
   server.keepAliveTimeout = options.keepAliveTimeout ?? server.keepAliveTimeout;
   server.requestTimeout = options.requestTimeout ?? server.requestTimeout;
   server.setTimeout(SILENT_FOR);

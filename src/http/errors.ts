@@ -182,7 +182,7 @@ type ParseError = Error & { code?: string; rawPacket?: unknown; bytesParsed?: nu
 export function handleClientError(error: ParseError, socket: Socket): void {
   // Bytes behind a request that announced the end of the connection: it ends after the response (RFC 9112, 9.6).
   if (error.code === 'HPE_CLOSED_CONNECTION') return;
-  if (!socket.writable || error.code === 'ECONNRESET' || isInResponse(socket)) {
+  if (error.code === 'ECONNRESET') {
     socket.destroy();
     return;
   }
@@ -206,7 +206,12 @@ function isOfUnknownMethod({ code, rawPacket, bytesParsed = 0 }: ParseError): bo
   return /^[\w!#$%&'*+.^`|~-]+ [^ \r\n]+ HTTP\/1\.[01]\r?\n/.test(line);
 }
 
+/** Ends a connection with a problem, unless a part of a response was written to it already. */
 function endWithProblem(socket: Socket, { code, status, detail }: SocketFault): void {
+  if (!socket.writable || isInResponse(socket)) {
+    socket.destroy();
+    return;
+  }
   const body = JSON.stringify({
     type: `/problems/${code}`,
     title: PROBLEMS[code].title,

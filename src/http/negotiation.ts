@@ -58,7 +58,11 @@ function remembered<Parsed extends {}>(
   name: 'accept' | 'accept-encoding',
   parse: (negotiator: Negotiator) => Parsed,
 ): (request: FastifyRequest) => Parsed {
-  const known = new LRUCache<string, Parsed>({ max: 200 });
+  const known = new LRUCache<string, Parsed>({
+    max: 500,
+    maxSize: 65_536,
+    sizeCalculation: (_, header) => header.length + 1,
+  });
   const ofNone = parse(new Negotiator({ headers: {} }));
   return (request) => {
     const header = request.raw.headers[name];

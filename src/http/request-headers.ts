@@ -10,13 +10,8 @@ const SINGLE_FIELDS: Record<number, string> = {
   4: 'host',
   12: 'content-type',
   13: 'authorization',
+  15: 'idempotency-key',
 };
-
-/** Lets requests with an unknown expectation reach the hooks, which refuse them. Node itself answers an empty 417. */
-export function answerExpectations(app: FastifyInstance): void {
-  const { server } = app;
-  server.on('checkExpectation', (...message) => server.emit('request', ...message));
-}
 
 /** Refuses requests with header fields that HTTP forbids or that the service does not support. */
 export function refuseInvalidHeaders(app: FastifyInstance): void {
@@ -52,7 +47,7 @@ export function faultOfHeaders(message: IncomingMessage): Problem | undefined {
   return undefined;
 }
 
-/** Node itself keeps the first value of these fields and drops the others, so nobody would know which one counts. */
+/** Node itself drops the second value of these fields, or joins both, so nobody would know which one counts. */
 function repeatedField(rawHeaders: readonly string[]): string | undefined {
   let seen = 0;
   for (let at = 0; at < rawHeaders.length; at += 2) {

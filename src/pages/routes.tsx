@@ -3,7 +3,7 @@ import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type pg from 'pg';
 import { z } from 'zod';
 import { isOver } from '../domain/horizon.ts';
-import { setFreshness } from '../http/conditional-requests.ts';
+import { forbidStoring } from '../http/conditional-requests.ts';
 import { answerError, problemFor } from '../http/errors.ts';
 import { ANY_SERIES, CLOSES_MAX_AGE, WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
 import { requirePast } from '../http/require-past.ts';
@@ -132,7 +132,7 @@ function redirectRoutes(api: Api): void {
         if (preferredType(request, PAGE_OR_PROBLEM) !== HTML_TYPE) throw noRoute(request);
         const [, query] = request.url.split(/(?=\?)/, 2);
         const { slug: name = '' } = request.params as { slug?: string };
-        setFreshness(reply, 'revalidate', false);
+        forbidStoring(reply); // scripts get another response
         return reply.redirect(pathFor(name) + (query ?? ''), 308);
       },
     });

@@ -230,6 +230,7 @@ describe('header fields that decide a request', () => {
       [key(), `Authorization: Bearer ${ledger.keys.admin}`, JSON_BODY],
       [key(), key(), JSON_BODY],
       [key(), JSON_BODY, 'content-type: application/merge-patch+json'],
+      [key(), JSON_BODY, 'Idempotency-Key: a', 'Idempotency-Key: b'],
     ]) {
       expect(refusalIn(await revise(lines))).toEqual(refusal(400, 'malformed-request'));
     }

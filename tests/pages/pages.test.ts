@@ -434,7 +434,7 @@ describe('a path without a page', () => {
     for (const method of ['GET', 'HEAD'] as const) {
       const answer = await read(url, BROWSER.accept, method);
       expect([answer.statusCode, answer.headers.location]).toEqual([308, location]);
-      expect(answer.headers['cache-control']).toBe('public, no-cache');
+      expect(answer.headers['cache-control']).toBe('no-store');
     }
     for (const accept of ['application/json', '*/*', 'text/html;q=0.1, application/json']) {
       const answer = await read(url, accept);

@@ -56,7 +56,7 @@ a revision to get a 412 if the outlook has changed since you read it.
 
 **Coding.** Responses are compressed with br or gzip as \`Accept-Encoding\` weighs them. Bodies of requests are not:
 one with a \`Content-Encoding\` gets a 415. Any request gets a 400 for a missing, invalid or repeated header that
-decides it (\`Host\`, \`Authorization\`, \`Content-Type\`), a 417 for an expectation other than \`100-continue\`, and a
+decides it (\`Host\`, \`Authorization\`, \`Content-Type\`, \`Idempotency-Key\`), a 417 for an expectation other than \`100-continue\`, and a
 501 for a method or a transfer coding that the service does not know.
 
 While the database is unreachable, reads may be served from the cache: \`Age\` says how many seconds ago the
