@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { SegmentedLru } from '../../../src/http/response-cache/segmented-lru.ts';
 
 const MOST = 1_000;
-const cacheOf = (onRemove = (_: string, __: number) => {}) =>
+const cacheOf = (onRemove: (value: string, key: number) => void = () => {}) =>
   new SegmentedLru<number, string>({ maxSize: MOST, sizeOf: (text) => text.length, onRemove });
 const text = 'x'.repeat(10);
 
@@ -31,7 +31,7 @@ describe('a segmented cache', () => {
         cache.set(key, 'x'.repeat(1 + ((turn * 31) % 60)));
         inside.add(key);
       } else if (turn % 17 === 0) cache.delete(key);
-      else expect([key, cache.get(key) !== undefined]).toEqual([key, inside.has(key)]);
+      expect([key, cache.get(key) !== undefined]).toEqual([key, inside.has(key)]);
       expect(cache.size).toBeLessThanOrEqual(MOST);
       expect(cache.count).toBe(inside.size);
     }
