@@ -4,6 +4,7 @@ import { cacheControlOf, digestOf, type Freshness } from '../conditional-request
 import {
   CODINGS,
   type Coding,
+  type CodingPreference,
   CONTENT_TYPES,
   JSON_TYPE,
   type MediaType,
@@ -124,7 +125,10 @@ function alone(bytes: Buffer): Buffer {
 }
 
 /** The body in a coding if it is ready to send; undefined if it must be compressed first. */
-export function readyBodyOf(response: CachedResponse, wanted: Coding): EncodedBody | undefined {
+export function readyBodyOf(
+  response: CachedResponse,
+  wanted: CodingPreference,
+): EncodedBody | undefined {
   const body = response.bodies[codingOf(response, wanted)];
   return body instanceof Promise ? undefined : body;
 }
@@ -135,7 +139,7 @@ export function readyBodyOf(response: CachedResponse, wanted: Coding): EncodedBo
  */
 export async function bodyOf(
   response: CachedResponse,
-  wanted: Coding,
+  wanted: CodingPreference,
   onCompressed: () => void,
 ): Promise<EncodedBody> {
   const coding = codingOf(response, wanted);
@@ -153,9 +157,10 @@ export async function bodyOf(
   return bodies[coding];
 }
 
-function codingOf({ bodies, type }: CachedResponse, wanted: Coding): Coding {
+function codingOf({ bodies, type }: CachedResponse, wanted: CodingPreference): Coding {
+  if (wanted.refusesIdentity) return wanted.coding;
   const isSmall = bodies.identity.bytes.length < WORTH_COMPRESSING;
-  return isSmall || type === PNG_TYPE ? 'identity' : wanted; // PNG is compressed already
+  return isSmall || type === PNG_TYPE ? 'identity' : wanted.coding; // PNG is compressed already
 }
 
 const brotli = promisify<Buffer, object, Buffer>(brotliCompress);
@@ -169,8 +174,8 @@ const COMPRESS = {
 export function sizeOf(response: CachedResponse, key: string): number {
   let size = 500 + 2 * key.length;
   for (const coding of ['identity', ...CODINGS] as const) {
-    const body = readyBodyOf(response, coding);
-    if (body && response.bodies[coding] === body) size += body.bytes.length + 700;
+    const body = response.bodies[coding];
+    if (body && !(body instanceof Promise)) size += body.bytes.length + 700;
   }
   return size;
 }

@@ -5,6 +5,7 @@ import type { LedgerEvent } from '../../postgres/outbox.ts';
 import { isUnavailable, failAfter } from '../errors.ts';
 import { acceptedCoding } from '../negotiation.ts';
 import { limitFields } from '../rate-limits.ts';
+import { faultOfHeaders } from '../request-headers.ts';
 import { BodiesInFlight } from './bodies-in-flight.ts';
 import { CacheEntries, copyOf } from './cache-entries.ts';
 import {
@@ -104,9 +105,11 @@ export class ResponseCache {
   }
 
   #sendCached(request: FastifyRequest, reply: FastifyReply): boolean {
-    const { method, url = '' } = request.raw;
+    const { method, url = '', headers } = request.raw;
     if (!this.#isFollowing || this.#isClosing) return false;
     if (method !== 'GET' && method !== 'HEAD') return false;
+    // The hooks answer what has to be refused.
+    if (headers['if-match'] !== undefined || faultOfHeaders(request.raw)) return false;
     const resource = this.#entries?.resourceAt(url);
     const key = resource === undefined ? null : cacheKeyOf(request, resource);
     const entry = key === null ? undefined : this.#entries?.get(key);
