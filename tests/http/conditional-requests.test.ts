@@ -167,7 +167,7 @@ test.for(READS.filter(({ access }) => access === 'read'))(
     const shared = CACHING[operationId] ?? CURRENT;
     expect(answer.headers['cache-control']).toBe(shared.replace('public', 'private'));
     const vary = String(answer.headers.vary).split(', ').toSorted();
-    const isRendered = !/Instruments?$|Series|Observations|getDrawdown/.test(operationId);
+    const isRendered = !/Instruments?$|Series|Observations/.test(operationId);
     expect(vary).toEqual([
       ...(hasAlternatives(operationId) ? ['Accept'] : []),
       ...(isRendered ? ['Accept-Encoding'] : []),
