@@ -125,20 +125,20 @@ test("one reader's parameters do not end up in another's page", async () => {
   expect((await get(next.replaceAll('&amp;', '&'))).statusCode).toBe(200);
 });
 
-describe('a drawdown', () => {
-  test('is answered from memory for a second, and never after a close is recorded here', async () => {
-    const url = `${URL}/drawdown?since=2026-01-01`;
-    const before = await get(url);
-    expect(before.statusCode).toBe(200);
-    const [kept] = await fromMemory(`${url}&minDepth=0.1`);
-    expect(kept?.body).toBe(before.body);
-    const recorded = await ledger.call({
-      method: 'POST',
-      url: '/v1/series/rut-close/observations',
-      as: 'feed',
-      payload: { observations: [{ date: '2026-11-19', value: 1 }] },
-    });
-    expect(recorded.statusCode, recorded.body).toBe(200);
-    expect((await get(url)).json()).toMatchObject({ last: { value: 1 } });
+test('a drawdown is stored, and not after a close is recorded here', async () => {
+  const url = `${URL}/drawdown?since=2026-01-01`;
+  const before = await entries();
+  expect((await get(url)).statusCode).toBe(200);
+  expect(await entries()).toBe(before + 1);
+  await get(`${url}&minDepth=0.1`);
+  expect(await entries()).toBe(before + 1);
+  const recorded = await ledger.call({
+    method: 'POST',
+    url: '/v1/series/rut-close/observations',
+    as: 'feed',
+    payload: { observations: [{ date: '2026-11-19', value: 1 }] },
   });
+  expect(recorded.statusCode, recorded.body).toBe(200);
+  expect(await entries()).toBe(0);
+  expect((await get(url)).json()).toMatchObject({ last: { value: 1 } });
 });
