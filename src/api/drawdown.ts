@@ -3,13 +3,7 @@ import type pg from 'pg';
 import { z } from 'zod';
 import { baseClose, readCloses, requireCloses } from '../ledger/closes.ts';
 import type { Session } from '../postgres/pool.ts';
-import {
-  type Drawdown,
-  type DrawdownLabel,
-  drawdownOf,
-  fallsBy,
-  labelOf,
-} from '../domain/drawdown.ts';
+import { type Drawdown, type DrawdownLabel, drawdownOf, labelOf } from '../domain/drawdown.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import type { Observation } from '../domain/series.ts';
 import { requirePast } from '../http/require-past.ts';
@@ -51,8 +45,8 @@ export function drawdownRoutes(api: Api, { pool, cache, versions, now }: Drawdow
       requirePast('asOf', asOf, now());
       return cache.answer(request, reply, { tags: [name, ANY_SERIES] }, async () => {
         const outlook = await versions.read(name, asOf ? { asOf } : 'newest');
-        const measured = await measureDrawdown(pool, outlook, { since, asOf });
-        const body = JSON.stringify(representDrawdown(outlook, measured, minDepth));
+        const measured = await measureDrawdown(pool, outlook, { since, asOf, minDepth });
+        const body = JSON.stringify(representDrawdown(outlook, measured));
         return { body, freshness: 'revalidate', maxAge: CLOSES_MAX_AGE };
       });
     },
@@ -74,12 +68,17 @@ export type MeasuredDrawdown = {
 /**
  * Measures the drawdown of an outlook's instrument, and names it by the outlook's own labels.
  * @param since the first day that counts; undefined for the horizon and the close before it
+ * @param minDepth the depth that an episode of the list has at least, a fraction of the peak
  * @throws DomainError `no-closes` if the instrument names no series of closes; Problem if there are too many closes
  */
 export async function measureDrawdown(
   pool: Session,
   { instrument, horizon, framework }: OutlookVersion,
-  { since, asOf = null }: { since?: string | undefined; asOf?: Date | null | undefined } = {},
+  {
+    since,
+    asOf = null,
+    minDepth = 1,
+  }: { since?: string | undefined; asOf?: Date | null | undefined; minDepth?: number } = {},
 ): Promise<MeasuredDrawdown> {
   const series = await requireCloses(pool, instrument.symbol);
   const from = since ?? horizon.from;
@@ -87,15 +86,15 @@ export async function measureDrawdown(
   const closes = await readCloses(pool, series, { from, asOf, limit: MOST_CLOSES + 1 });
   if (closes.length > MOST_CLOSES) throw tooMany(from);
   if (base) closes.unshift(base);
-  const label = labelOf(closes, framework.read().drawdownLabels);
-  return { series: series.key, since: from, base, closes, found: drawdownOf(closes), label };
+  const found = drawdownOf(closes, minDepth);
+  const label = labelOf(closes, framework.read().drawdownLabels, found);
+  return { series: series.key, since: from, base, closes, found, label };
 }
 
-/** A drawdown as the API returns it, with the episodes of at least a given depth. */
+/** A drawdown as the API returns it. */
 export function representDrawdown(
   { instrument }: OutlookVersion,
   { series, since, base, found, label }: MeasuredDrawdown,
-  minDepth: number,
 ): z.output<typeof drawdown> {
   return {
     instrument,
@@ -108,10 +107,7 @@ export function representDrawdown(
     label,
     current: found && found.current,
     deepest: found && found.deepest,
-    episodes:
-      found?.episodes.filter(({ peakValue, troughValue }) =>
-        fallsBy(peakValue, troughValue, minDepth),
-      ) ?? [],
+    episodes: found ? found.episodes : [],
   };
 }
 

@@ -70,22 +70,26 @@ export type Drawdown = {
   current: DrawdownEpisode | null;
   /** The deepest episode; the first of several that are equally deep. */
   deepest: DrawdownEpisode | null;
-  /** In the order of their peaks. */
+  /** Those of at least a given depth, in the order of their peaks. */
   episodes: DrawdownEpisode[];
 };
+
+/** A fall from a peak, with the lowest close so far and the first one back at the peak, if there is one. */
+type Fall = { peak: Observation; trough: Observation; recovery: Observation | null };
 
 /**
  * The drawdowns of closes: D_t = P_t / max_{s ≤ t} P_s − 1, of which depths are the negation.
  *
  * Closes before the first positive one are skipped, because a fall from such a peak has no depth.
  * @param closes ascending by date, each day once
+ * @param minDepth the depth that an episode of the list has at least, a fraction of the peak
  * @returns null if no close is positive
  */
-export function drawdownOf(closes: readonly Observation[]): Drawdown | null {
+export function drawdownOf(closes: readonly Observation[], minDepth = 0): Drawdown | null {
   const start = closes.findIndex(({ value }) => value > 0);
   let peak = closes[start];
   if (peak === undefined) return null;
-  const episodes: DrawdownEpisode[] = [];
+  const falls: Fall[] = [];
   let [trough, last]: [Observation | null, Observation] = [null, peak];
   for (let at = start + 1; at < closes.length; at += 1) {
     last = closes[at] ?? last;
@@ -93,14 +97,48 @@ export function drawdownOf(closes: readonly Observation[]): Drawdown | null {
       if (trough === null || last.value < trough.value) trough = last;
       continue;
     }
-    if (trough) episodes.push(episodeOf(peak, trough, last.date, last));
+    if (trough) falls.push({ peak, trough, recovery: last });
     [peak, trough] = [last, null];
   }
-  const current = trough && episodeOf(peak, trough, null, last);
-  if (current) episodes.push(current);
-  const [first = null, ...rest] = episodes;
-  const deepest = rest.reduce((most, one) => (one.depth > (most?.depth ?? 0) ? one : most), first);
-  return { last, peak, depth: depthOf(peak.value, last.value), current, deepest, episodes };
+  const current = trough && { peak, trough, recovery: null };
+  if (current) falls.push(current);
+  const end = last;
+  const deepest = deepestOf(falls);
+  return {
+    last,
+    peak,
+    depth: depthOf(peak.value, last.value),
+    current: current && episodeOf(current, end),
+    deepest: deepest && episodeOf(deepest, end),
+    episodes: falls
+      .filter((fall) => mayBeAtLeast(fall, minDepth))
+      .filter(({ peak: { value }, trough: { value: low } }) => fallsBy(value, low, minDepth))
+      .map((fall) => episodeOf(fall, end)),
+  };
+}
+
+// Decimals decide, but they are slow, and there may be ten thousand falls. Doubles rule most of them out.
+const SLACK = 1e-12;
+/** Below this, doubles have too few digits. */
+const SMALLEST_PEAK = 1e-290;
+
+/** Whether a fall may be at least that deep, by doubles. */
+function mayBeAtLeast({ peak, trough }: Fall, depth: number): boolean {
+  const rough = (peak.value - trough.value) / peak.value;
+  return rough >= depth * (1 - SLACK) - SLACK || peak.value < SMALLEST_PEAK;
+}
+
+function deepestOf(falls: readonly Fall[]): Fall | null {
+  const rough = falls.reduce(
+    (most, { peak, trough }) => Math.max(most, (peak.value - trough.value) / peak.value),
+    0,
+  );
+  const exactDepthOf = ({ peak, trough }: Fall) => depthOf(peak.value, trough.value);
+  const [first = null, ...others] = falls.filter((fall) => mayBeAtLeast(fall, rough));
+  return others.reduce(
+    (most, fall) => (most && exactDepthOf(fall) > exactDepthOf(most) ? fall : most),
+    first,
+  );
 }
 
 /**
@@ -116,12 +154,9 @@ export function depthsOf(closes: readonly Observation[]): Observation[] {
   });
 }
 
-function episodeOf(
-  peak: Observation,
-  trough: Observation,
-  recoveryDate: string | null,
-  last: Observation,
-): DrawdownEpisode {
+/** @param last the last close */
+function episodeOf({ peak, trough, recovery }: Fall, last: Observation): DrawdownEpisode {
+  const recoveryDate = recovery && recovery.date;
   return {
     peakDate: peak.date,
     peakValue: peak.value,
@@ -156,12 +191,13 @@ export function fallsBy(peak: number, value: number, least: number): boolean {
  * The label for the last close in an outlook's framework: the last in its list that applies.
  * The list goes from shallow to deep. Null if none applies.
  * @param closes as for {@link drawdownOf}
+ * @param found their drawdown, if it is known
  */
 export function labelOf(
   closes: readonly Observation[],
   labels: readonly DrawdownLabel[],
+  found: Pick<Drawdown, 'last' | 'peak'> | null = drawdownOf(closes, Infinity),
 ): DrawdownLabel | null {
-  const found = drawdownOf(closes);
   if (!found) return null;
   const applies = ({ minDepth, speed }: DrawdownLabel) => {
     if (minDepth !== null) return fallsBy(found.peak.value, found.last.value, minDepth);

@@ -23,8 +23,8 @@ export async function evaluateDrawdowns(
   for (const { id, horizon_from: from, labels, label: before } of outlooks) {
     const closes = closesSince.get(from) ?? (await closesOf(session, series, from));
     closesSince.set(from, closes);
-    const found = drawdownOf(closes);
-    const label = labelOf(closes, labels)?.key ?? null;
+    const found = drawdownOf(closes, Infinity);
+    const label = labelOf(closes, labels, found)?.key ?? null;
     if (label === before) continue;
     const day = found?.last.date ?? newest;
     changes.push({ outlook_id: id, label, depth: found?.depth ?? 0, day });

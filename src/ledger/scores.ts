@@ -6,7 +6,7 @@ import { attainableShare, sharesOf } from '../domain/time-weighting.ts';
 import type { Session } from '../postgres/pool.ts';
 import { outlookNotFound } from './find-outlook.ts';
 import { RESOLVED_BY, resolvedBy, type ResolvedRow } from './resolved-by.ts';
-import { missingVersionError } from './versions.ts';
+import { missingVersionError } from './missing-version.ts';
 
 /** A version, with what its score needs. */
 export type ScorableVersion = {

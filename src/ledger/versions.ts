@@ -1,5 +1,4 @@
 import type pg from 'pg';
-import { DomainError } from '../domain/errors.ts';
 import type { ConditionState } from '../domain/condition-rules.ts';
 import type { OutlookStatus, OutlookVersion, Resolution } from '../domain/outlook.ts';
 import type { Session } from '../postgres/pool.ts';
@@ -9,13 +8,10 @@ import {
   readFrameworks,
   type StoredFramework,
 } from './frameworks.ts';
-import { outlookNotFound } from './find-outlook.ts';
+import { missingVersionError, type VersionSelector } from './missing-version.ts';
 import { batchCalls } from '../postgres/batching.ts';
 import { STATUS_BY } from './resolved-by.ts';
 import { type EntryRow, entryOf } from './version-entries.ts';
-
-/** Which version of an outlook to read: the newest, one by its number, or the newest at a given time. */
-export type VersionSelector = 'newest' | { version: number } | { asOf: Date };
 
 const COLUMNS = `
     o.slug, i.symbol, i.name as instrument_name, o.horizon_from, o.horizon_to, o.latest_version,
@@ -296,33 +292,4 @@ function versionOf(row: VersionRow, stored: StoredFramework | undefined): Outloo
     previousHash: row.previous_hash,
     framework: stored,
   };
-}
-
-const READ_POINTER = {
-  name: 'read-pointer',
-  text: `select o.latest_version, (select min(recorded_at) from outlook_versions
-     where outlook_id = o.id and version = 1) as created_at from outlooks o where o.slug = $1`,
-};
-
-/** The error for a version that was not found: the outlook is missing, or the version, or it came later. */
-export async function missingVersionError(
-  session: Session,
-  slug: string,
-  wanted: VersionSelector,
-): Promise<DomainError> {
-  const { rows } = await session.query<{ latest_version: number; created_at: Date }>({
-    ...READ_POINTER,
-    values: [slug],
-  });
-  const outlook = rows[0];
-  if (!outlook) return outlookNotFound(slug);
-  if (typeof wanted === 'object' && 'asOf' in wanted) {
-    const since = outlook.created_at.toISOString();
-    return new DomainError('nothing-stood', `"${slug}" was first published at ${since}.`);
-  }
-  const sought = typeof wanted === 'object' ? ` ${wanted.version}` : '';
-  return new DomainError(
-    'version-not-found',
-    `"${slug}" has no version${sought}; its newest is ${outlook.latest_version}.`,
-  );
 }

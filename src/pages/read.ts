@@ -89,7 +89,7 @@ async function readDrawdown(
   asOf: Date | undefined,
 ): Promise<Drawdown | null> {
   try {
-    return representDrawdown(outlook, await measureDrawdown(pool, outlook, { asOf }), 1);
+    return representDrawdown(outlook, await measureDrawdown(pool, outlook, { asOf }));
   } catch (error) {
     if (error instanceof Problem) return null;
     if (error instanceof DomainError && error.code === 'no-closes') return null;

@@ -121,6 +121,25 @@ test('any path agrees with the definition', () => {
   );
 });
 
+test('a least depth leaves out shallower episodes, and changes nothing else', () => {
+  // Decimals whose depths lie on the least one, or a little beside it.
+  const value = fc.integer({ min: -300, max: 1_000 }).map((tenths) => (tenths * 333) / 1_000);
+  const scale = fc.constantFrom(1, 1e-15, 1e12, Number.MIN_VALUE * 1e6);
+  const least = fc.constantFrom(0.01, 0.1, 0.25, 1, Infinity);
+  fc.assert(
+    fc.property(fc.array(value, { maxLength: 80 }), scale, least, (values, factor, minDepth) => {
+      const closes = daily(...values.map((one) => one * factor));
+      const all = drawdownOf(closes);
+      const episodes = all?.episodes.filter(({ peakValue, troughValue }) =>
+        fallsBy(peakValue, troughValue, minDepth),
+      );
+      const deepest = all?.episodes.toSorted((a, b) => b.depth - a.depth)[0] ?? null;
+      expect(drawdownOf(closes, minDepth)).toEqual(all && { ...all, episodes, deepest });
+    }),
+    { numRuns: 300 },
+  );
+});
+
 test('the fall that the sample states is one of 2.4 percent, on one day, and open', () => {
   const found = drawdownOf(
     closesOf([

@@ -8,7 +8,7 @@ const LARGE = 65_536;
 /** The bytes of large bodies that may be on their way at once. */
 const MOST_BYTES = 64 * 2 ** 20;
 /** As many of them may go to one address. */
-const MOST_TO_ADDRESS = MOST_BYTES / 4;
+const MOST_TO_ADDRESS = MOST_BYTES / 2;
 
 /** A body on its way: the address that it is counted for, which asked first, and to how many clients it is being sent. */
 type Sending = { address: string; clients: number };

@@ -6,7 +6,7 @@ const ON_PROBATION = 0.2;
 /**
  * A bounded cache that entries which are read once can't empty: a segmented LRU (Karedla, Love and Wherry, "Caching
  * strategies to improve disk system performance", 1994). An entry starts on probation, and its next read moves it to the
- * protected segment. Each segment is an `lru-cache`: no maintained library has both sized entries and admission.
+ * protected segment. Each segment is an `lru-cache` (docs/decisions/0007-response-cache.md says why).
  */
 export class SegmentedLru<Key extends string | number, Value extends object | string> {
   readonly #probation: LRUCache<Key, Value>;
