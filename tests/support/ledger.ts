@@ -1,5 +1,5 @@
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import type pg from 'pg';
 import { buildApp } from '../../src/app.ts';
 import { type Config, readConfig } from '../../src/config.ts';
@@ -96,6 +96,7 @@ export async function startLedger({
   through,
   // Of the examples there are none.
   resolve = async () => [{ address: '93.184.216.34', family: 4 }],
+  logger = pino({ level: 'silent' }),
   ...settings
 }: Partial<Config> & {
   samples?: boolean;
@@ -104,6 +105,7 @@ export async function startLedger({
   through?: (url: string) => Promise<string>;
   /** How names of webhooks are looked up. */
   resolve?: Resolve;
+  logger?: Logger;
 } = {}): Promise<TestLedger> {
   const { template, keys } = await preparedDatabase(samples);
   const url = await createDatabase({ from: template });
@@ -120,7 +122,7 @@ export async function startLedger({
     feed,
     now,
     resolve,
-    logger: pino({ level: 'silent' }),
+    logger,
   });
   const call: TestLedger['call'] = async ({ as, ...options }) => {
     const authorization = as && { authorization: `Bearer ${keys[as]}` };
