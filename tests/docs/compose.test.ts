@@ -3,7 +3,7 @@ import { textOf } from '../support/documents.ts';
 
 /** The services of the compose file, as text. */
 const services = Object.fromEntries(
-  textOf('docker-compose.yml')
+  (textOf('docker-compose.yml').split(/^networks:$/m)[0] ?? '')
     .split(/^(?=  \w+:$)/m)
     .map((text) => [/^  (\w+):/.exec(text)?.[1] ?? '', text]),
 );
