@@ -1,5 +1,5 @@
 import { restore } from '../postgres/backup.ts';
-import { migrateToLatest } from '../postgres/migrate.ts';
+import { asOwner, migrateToLatest } from '../postgres/migrate.ts';
 import { DATABASE_USAGE, print, readFileName, runCommand } from './run-command.ts';
 import { printVerification } from './print-verification.ts';
 
@@ -8,13 +8,13 @@ await runCommand({
   npm run restore -- FILE
 
 Loads a backup into an empty database, migrates it to this release's schema and verifies it. All SQL statements in the
-file are run: restore only backups that you trust.
+file are run, as the owner of the database: restore only backups that you trust.
 
 ${DATABASE_USAGE}`,
   read: readFileName,
   migrates: false, // the database has to be empty
   work: async ({ pool, owner }, file) => {
-    await restore(owner, file);
+    await asOwner(restore(owner, file));
     await migrateToLatest(owner, pool);
     print(`Restored ${file}.`);
     return printVerification(pool, null);

@@ -52,14 +52,15 @@ async function applyMigrations(client: pg.Client): Promise<void> {
   }
 }
 
-/** Runs what only the owner of the tables may do, and says so if another role tries. */
-async function asOwner(work: Promise<void>): Promise<void> {
+/** Awaits what only the owner of the database may do, and says so if another role tries. */
+export async function asOwner(work: Promise<void>): Promise<void> {
   try {
     await work;
   } catch (error) {
     if ((error as pg.DatabaseError).code !== '42501') throw error;
+    const { message } = error as Error;
     throw new Error(
-      `the database has to be migrated by its owner, whom DATABASE_MIGRATION_URL names (${(error as Error).message})`,
+      `only the owner of the database may do this: set DATABASE_MIGRATION_URL to its URL (${message})`,
       { cause: error },
     );
   }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createDatabase } from '../support/database.ts';
+import { createDatabase, databaseSettings } from '../support/database.ts';
 import { revise, SLUG } from '../support/http-client.ts';
 import {
   cleanUp,
@@ -85,7 +85,7 @@ describe('on the database that DATABASE_URL names', () => {
   let settings: Settings;
   let service: Service;
   beforeAll(async () => {
-    settings = { DATABASE_URL: await createDatabase({ empty: true }) };
+    settings = databaseSettings(await createDatabase({ empty: true }));
     await list(settings); // before any service has migrated it
     service = await startService({ ...settings, LOAD_SAMPLES: 'true' });
   });

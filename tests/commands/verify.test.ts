@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createDatabase, openDatabase } from '../support/database.ts';
+import { createDatabase, databaseSettings, openDatabase } from '../support/database.ts';
 import { SLUG } from '../support/ledger.ts';
 import { cleanUp, run, type Service, startService } from '../support/service.ts';
 
@@ -10,13 +10,13 @@ let service: Service;
 let noted = '';
 beforeAll(async () => {
   url = await createDatabase();
-  service = await startService({ DATABASE_URL: url, LOAD_SAMPLES: 'true' });
+  service = await startService({ ...databaseSettings(url), LOAD_SAMPLES: 'true' });
   const response = await fetch(`${service.origin}/v1/outlooks/${SLUG}`);
   noted = ((await response.json()) as { hash: string }).hash;
 });
 
 async function verify(...args: string[]) {
-  const program = run('commands/verify.js', args, { DATABASE_URL: url });
+  const program = run('commands/verify.js', args, databaseSettings(url));
   const { code } = await program.ended;
   return { code, stdout: program.stdout(), stderr: program.stderr() };
 }

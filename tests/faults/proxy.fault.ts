@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { issueKey } from '../../src/access/api-keys.ts';
 import { cleanUp, isAlive, run, type Service, startService } from '../support/service.ts';
-import { createDatabase, openDatabase } from '../support/database.ts';
+import { createDatabase, openDatabase, serviceUrl } from '../support/database.ts';
 import { Proxy, type Weather } from '../support/proxy.ts';
 import { keepWriting, publish, type Target, versionsOf } from '../support/writers.ts';
 
@@ -21,7 +21,8 @@ beforeAll(async () => {
   url = await createDatabase({ empty: true });
   proxy = new Proxy(url);
   service = await startService({
-    DATABASE_URL: await proxy.listen(),
+    DATABASE_URL: serviceUrl(await proxy.listen()),
+    DATABASE_MIGRATION_URL: url,
     DATABASE_POOL_MAX: String(POOL),
     LOAD_SAMPLES: 'true',
     LOG_LEVEL: 'fatal',
@@ -133,6 +134,6 @@ test('a way to the database that drops, delays and halves what passes breaks not
     const ours = acknowledged.filter((one) => one.slug === slug).map(({ id }) => id);
     expect(new Set(told)).toEqual(new Set(ours));
   }
-  const verify = run('commands/verify.js', [], { DATABASE_URL: url });
+  const verify = run('commands/verify.js', [], { DATABASE_URL: serviceUrl(url) });
   expect([(await verify.ended).code, verify.stderr()]).toEqual([0, '']);
 });

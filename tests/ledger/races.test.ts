@@ -106,7 +106,7 @@ test('of writers who read the same version, one succeeds with If-Match', async (
 test('keys issued at once under one new name belong to one analyst', async () => {
   const now = new Date();
   const issue = () =>
-    issueKey(ledger.servicePool, { name: 'Night desk', role: 'analyst', expiresAt: null }, now);
+    issueKey(ledger.pool, { name: 'Night desk', role: 'analyst', expiresAt: null }, now);
   const issued = await Promise.all(Array.from({ length: 8 }, issue));
   expect(new Set(issued.map(({ key }) => key)).size).toBe(8);
   expect(new Set(issued.map((each) => each.issued.analyst.id)).size).toBe(1);

@@ -1,8 +1,9 @@
-import pg from 'pg';
+import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { migrateToLatest } from '../../src/postgres/migrate.ts';
 import { createDatabase, openDatabase, serviceUrl } from '../support/database.ts';
-import { startLedger, type TestLedger } from '../support/ledger.ts';
+import { loadSamples } from '../../src/first-start.ts';
+import { buildSilentApp, SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { fillLedger } from '../support/outlooks.ts';
 import { attempt, openSession, refusal, rejection, SWEPT, TABLES } from '../support/plain-sql.ts';
 
@@ -168,9 +169,7 @@ test.each([
   [`select pg_create_physical_replication_slot('mine')`],
 ])('as the service, %s is refused', async (statement) => {
   const { message } = await rejection(service, statement);
-  expect(message).toMatch(
-    /permission denied|must be owner|must be superuser|must be a superuser|denied/i,
-  );
+  expect(message).toMatch(/denied|must be owner|must be a? ?superuser|admin option/);
 });
 
 // Statements that run in no transaction.
@@ -200,7 +199,7 @@ test('what PostgreSQL skips with a warning changes nothing', async () => {
     await service.query(statement);
   }
   expect(notices).toEqual([
-    'permission denied to vacuum "outlooks", skipping it',
+    expect.stringMatching(/skipping/),
     'no privileges were granted for "outlooks"',
   ]);
 });
@@ -221,6 +220,21 @@ test.each([
   ],
 ])('as the service, %s is refused by a guard', async (statement, rule) => {
   expect(await refusal(service, statement)).toBe(rule);
+});
+
+// Why no role may have temporary tables: a trigger on one writes at a depth that only the ledger's triggers should reach.
+test('a trigger on a temporary table would pass the guards', async () => {
+  const session = await openSession(ledger.url);
+  const attack = `create temporary table lever ();
+    create function pg_temp.pull() returns trigger language plpgsql as
+      $$ begin update public.outlooks set bear_bps = 10000, base_bps = 0, bull_bps = 0; return null; end $$;
+    create trigger pull after insert on lever execute function pg_temp.pull();
+    insert into lever default values`;
+  expect(await attempt(session, attack)).toBeNull();
+  await session.end();
+  expect((await rejection(service, attack)).message).toBe(
+    `permission denied to create temporary tables in database "${new URL(ledger.url).pathname.slice(1)}"`,
+  );
 });
 
 describe('migrations', () => {
@@ -254,6 +268,28 @@ describe('migrations', () => {
       all.map(([, oid, acl]) => [oid, acl?.split(',').toSorted()]);
     expect(grants(await read())).toEqual(grants(before));
     await Promise.all([owner.end(), pool.end()]);
+  });
+
+  test('need no superuser, but an owner that may create roles', async () => {
+    const url = new URL(await createDatabase({ empty: true }));
+    const name = url.pathname.slice(1);
+    const [owning, serving] = [`${inject('prefix')}owner`, `${inject('prefix')}new`];
+    await ledger.pool.query(`create role ${owning} login password 'x' createrole`);
+    await ledger.pool.query(`alter database ${name} owner to ${owning}`);
+    url.username = owning;
+    url.password = 'x';
+    const owner = openDatabase(url.href, 1);
+    url.username = serving;
+    const pool = openDatabase(url.href, 2);
+    await Promise.all([1, 2, 3].map(() => migrateToLatest(owner, pool)));
+    const app = await buildSilentApp(pool);
+    expect((await app.inject('/readyz')).statusCode).toBe(200);
+    await loadSamples(pool, new Date('2026-11-20T16:00:00.000Z'));
+    expect((await app.inject('/v1/outlooks')).json()).toMatchObject({ items: [{ slug: SLUG }] });
+    await app.close();
+    await Promise.all([owner.end(), pool.end()]);
+    await ledger.pool.query(`drop database ${name} with (force)`);
+    await ledger.pool.query(`drop role ${serving}; drop role ${owning}`);
   });
 
   test('are what a service needs that finds its rights gone', async () => {
@@ -303,9 +339,10 @@ describe('migrations', () => {
     const role = `${inject('prefix')}danger`;
     const other = new URL(url);
     other.username = role;
+    other.password = 'x';
     const [owner, pool] = [openDatabase(url, 1), openDatabase(other.href, 1)];
     const name = new URL(url).pathname.slice(1);
-    await owner.query(`create role ${role} login; create role ${role}_more`);
+    await owner.query(`create role ${role} login password 'x'; create role ${role}_more`);
     try {
       await migrateToLatest(owner, pool);
       await owner.query(prepare(role, name));

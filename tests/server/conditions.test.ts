@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { issueKey } from '../../src/access/api-keys.ts';
-import { createDatabase, openDatabase } from '../support/database.ts';
+import { createDatabase, databaseSettings, openDatabase } from '../support/database.ts';
 import { SLUG } from '../support/http-client.ts';
 import { cleanUp, type Service, startService } from '../support/service.ts';
 
@@ -15,7 +15,7 @@ let services: Service[];
 const keys = { analyst: '', feed: '' };
 beforeAll(async () => {
   const url = await createDatabase({ empty: true });
-  const settings = { DATABASE_URL: url, LOAD_SAMPLES: 'true' };
+  const settings = { ...databaseSettings(url), LOAD_SAMPLES: 'true' };
   services = await Promise.all([startService(settings), startService(settings)]);
   pool = openDatabase(url, 2);
   for (const role of ['analyst', 'feed'] as const) {

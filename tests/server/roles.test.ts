@@ -6,7 +6,7 @@ import {
   type EmbeddedPostgres,
   startEmbeddedPostgres,
 } from '../../src/postgres/embedded/server.ts';
-import { createDatabase, serviceUrl } from '../support/database.ts';
+import { createDatabase, databaseSettings, serviceUrl } from '../support/database.ts';
 import { revise } from '../support/http-client.ts';
 import { cleanUp, logLines, newFolder, run, startService } from '../support/service.ts';
 import { stopService, type UsedFolder, useFolder } from '../support/used-folder.ts';
@@ -98,7 +98,7 @@ describe('on an external database', () => {
     const early = run('server.js', [], settings);
     expect(await early.ended).toEqual({ code: 1, signal: null });
     expect(early.stderr()).toMatch(
-      /has to be migrated by its owner, whom DATABASE_MIGRATION_URL names \(permission denied [^\n]*\)\n$/,
+      /only the owner of the database may do this: set DATABASE_MIGRATION_URL to its URL \(permission denied [^\n]*\)\n$/,
     );
     const migration = run('commands/migrate.js', [], { ...settings, DATABASE_MIGRATION_URL: url });
     expect([await migration.ended, migration.stderr()]).toEqual([{ code: 0, signal: null }, '']);
@@ -142,6 +142,27 @@ describe('on an external database', () => {
       'DATABASE_URL is required when DATABASE_MIGRATION_URL is set',
     );
   });
+});
+
+test('a ledger is restored by the owner, and its service works as its own role', async () => {
+  const file = path.join(newFolder(), 'ledger.sql');
+  const from = { DATABASE_URL: serviceUrl(await createDatabase()) };
+  const backup = run('commands/backup.js', [file], from);
+  expect([await backup.ended, backup.stderr()]).toEqual([{ code: 0, signal: null }, '']);
+  const to = databaseSettings(await createDatabase({ empty: true }));
+  const alone = run('commands/restore.js', [file], { DATABASE_URL: to['DATABASE_URL'] ?? '' });
+  expect([await alone.ended, alone.stderr()]).toEqual([
+    { code: 1, signal: null },
+    'only the owner of the database may do this: set DATABASE_MIGRATION_URL to its URL (permission denied for schema public)\n',
+  ]);
+  const restore = run('commands/restore.js', [file], to);
+  expect([await restore.ended, restore.stderr()]).toEqual([{ code: 0, signal: null }, '']);
+  const service = await startService({
+    DATABASE_URL: to['DATABASE_URL'] ?? '',
+    LOAD_SAMPLES: 'true',
+  });
+  service.kill('SIGTERM');
+  expect(await service.ended).toEqual({ code: 0, signal: null });
 });
 
 test('a role that is missing is created with its password, which later starts leave alone', async () => {

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { issueKey } from '../../src/access/api-keys.ts';
 import { SAMPLE_OUTLOOK } from '../../src/http/openapi/examples.ts';
 import { distinctRevision } from '../support/outlooks.ts';
-import { createDatabase, openDatabase } from '../support/database.ts';
+import { createDatabase, databaseSettings, openDatabase } from '../support/database.ts';
 import { EventClient } from '../support/event-client.ts';
 import { exchange, SLUG } from '../support/http-client.ts';
 import { cleanUp, type Service, startService } from '../support/service.ts';
@@ -22,7 +22,7 @@ let services: Service[];
 let key: string;
 beforeAll(async () => {
   const url = await createDatabase({ empty: true });
-  const settings = { DATABASE_URL: url, LOAD_SAMPLES: 'true' };
+  const settings = { ...databaseSettings(url), LOAD_SAMPLES: 'true' };
   services = await Promise.all([startService(settings), startService(settings)]);
   pool = openDatabase(url, 1);
   const issued = { name: 'Desk', role: 'analyst' as const, expiresAt: null };

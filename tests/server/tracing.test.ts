@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { issueKey } from '../../src/access/api-keys.ts';
-import { createDatabase, openDatabase } from '../support/database.ts';
+import { createDatabase, databaseSettings, openDatabase } from '../support/database.ts';
 import { SLUG } from '../support/http-client.ts';
 import { cleanUp, run, type Service, startService } from '../support/service.ts';
 
@@ -24,7 +24,7 @@ beforeAll(async () => {
   const { port } = collector.address() as AddressInfo;
   const url = await createDatabase();
   service = await startService({
-    DATABASE_URL: url,
+    ...databaseSettings(url),
     LOAD_SAMPLES: 'true',
     OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
     OTEL_RESOURCE_ATTRIBUTES: 'deployment.environment.name=a-test',
@@ -86,7 +86,7 @@ test("requests and their statements are traced, below the client's span, without
 test('an unavailable collector is reported, and delays nothing', async () => {
   const url = await createDatabase();
   const started = run('server.js', [], {
-    DATABASE_URL: url,
+    ...databaseSettings(url),
     PORT: '0',
     OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9',
   });

@@ -20,6 +20,11 @@ export function serviceUrl(ownerUrl: string, prefix = inject('prefix')): string 
   return url.href;
 }
 
+/** The settings of a service on a database, whose owner migrates it and whose service has a role of its own. */
+export function databaseSettings(ownerUrl: string): Record<string, string> {
+  return { DATABASE_URL: serviceUrl(ownerUrl), DATABASE_MIGRATION_URL: ownerUrl };
+}
+
 /**
  * Creates a database of its own: a clone of the migrated template, or of the database that `from`
  * names and that nobody is connected to, or an empty one. Returns its URL, for the owner.

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { issueKey } from '../../src/access/api-keys.ts';
 import { SAMPLE_OUTLOOK } from '../../src/http/openapi/examples.ts';
 import { distinctRevision } from '../support/outlooks.ts';
-import { createDatabase, openDatabase } from '../support/database.ts';
+import { createDatabase, databaseSettings, openDatabase } from '../support/database.ts';
 import { type Certificate, perOutlook, Receiver, verify } from '../support/receiver.ts';
 import { cleanUp, newFolder, type Service, startService } from '../support/service.ts';
 
@@ -36,7 +36,7 @@ beforeAll(async () => {
   const issued = { name: 'Desk', role: 'admin' as const, expiresAt: null };
   ({ key } = await issueKey(pool, issued, new Date()));
   settings = {
-    DATABASE_URL: url,
+    ...databaseSettings(url),
     LOAD_SAMPLES: 'true',
     WEBHOOK_PRIVATE_ADDRESSES: 'true',
     LOG_LEVEL: 'debug',
