@@ -70,6 +70,8 @@ const environment = z.object({
     .default(100),
   RATE_LIMIT_PER_ADDRESS: wholeNumber.default(60_000),
   RATE_LIMIT_PER_KEY: wholeNumber.default(60_000),
+  WORK_PER_ADDRESS: wholeNumber.default(250),
+  WORK_PER_KEY: wholeNumber.default(250),
   REQUESTS_AT_ONCE: wholeNumber
     .refine((requests) => requests >= 2, { error: 'must be at least 2' })
     .default(500),
@@ -159,6 +161,10 @@ export type Config = DatabaseSettings & {
   rateLimitPerAddress: number;
   /** Requests a minute that one instance accepts with one key; 0 for no limit. */
   rateLimitPerKey: number;
+  /** Milliseconds of work a second that one instance does for one address before others; 0 for no limit. */
+  workPerAddress: number;
+  /** Milliseconds of work a second that one instance does for one key before others; 0 for no limit. */
+  workPerKey: number;
   /** Requests that one instance handles at the same time. */
   requestsAtOnce: number;
   /** Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted. */
@@ -199,6 +205,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     streamsPerAddress: settings.STREAMS_PER_ADDRESS,
     rateLimitPerAddress: settings.RATE_LIMIT_PER_ADDRESS,
     rateLimitPerKey: settings.RATE_LIMIT_PER_KEY,
+    workPerAddress: settings.WORK_PER_ADDRESS,
+    workPerKey: settings.WORK_PER_KEY,
     requestsAtOnce: settings.REQUESTS_AT_ONCE,
     trustedProxies: settings.TRUSTED_PROXIES,
     oidc: issuerOf(settings),
