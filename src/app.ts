@@ -114,7 +114,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   if (options.isTraced) traceRequests(app);
   const services = servicesOf(app, options);
   const { cache, streams } = services;
-  const serveMetrics = measure(app, services);
+  const serveMetrics = measure(app, services, config.metricsAddresses);
   app.addHook('preClose', async () => streams.close());
   await app.register(accepts);
   // Public reads are answered from the cache before anything else looks at the request.

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { isIP } from 'node:net';
 import type { DatabaseSettings } from './postgres/database.ts';
 import { type Role, ROLES } from './domain/api-keys.ts';
 import type { Issuer } from './access/tokens.ts';
+import { isNetwork } from './http/networks.ts';
 
 const flag = z.enum(['true', 'false'], { error: 'must be true or false' });
 const wholeNumber = z
@@ -78,6 +78,15 @@ const environment = z.object({
   TRUSTED_PROXIES: list.refine((proxies) => proxies.every(isNetwork), {
     error: 'must be addresses, networks such as 10.0.0.0/8, or loopback, linklocal, uniquelocal',
   }),
+  METRICS_ADDRESSES: list
+    .transform((networks) =>
+      networks.length === 0 ? ['loopback', 'linklocal', 'uniquelocal'] : networks,
+    )
+    .transform((networks) => (networks.join() === 'none' ? [] : networks))
+    .refine((networks) => networks.every(isNetwork), {
+      error:
+        'must be none, or addresses, networks such as 10.0.0.0/8, or loopback, linklocal, uniquelocal',
+    }),
   OIDC_ISSUER: z
     .string()
     .refine(isTrustedUrl, {
@@ -131,16 +140,6 @@ function isTrustedUrl(text: string): boolean {
   );
 }
 
-function isNetwork(text: string): boolean {
-  if (['loopback', 'linklocal', 'uniquelocal'].includes(text)) return true;
-  const [address = '', bits, ...more] = text.split('/');
-  const version = isIP(address);
-  if (version === 0 || more.length > 0) return false;
-  return (
-    bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128))
-  );
-}
-
 export type Config = DatabaseSettings & {
   host: string;
   port: number;
@@ -169,6 +168,8 @@ export type Config = DatabaseSettings & {
   requestsAtOnce: number;
   /** Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted. */
   trustedProxies: readonly string[];
+  /** Addresses and networks that may read the metrics. */
+  metricsAddresses: readonly string[];
   /** The accepted token issuer; null if only keys are accepted. */
   oidc: Issuer | null;
   /** Hours for which a response is stored for retries. */
@@ -209,6 +210,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     workPerKey: settings.WORK_PER_KEY,
     requestsAtOnce: settings.REQUESTS_AT_ONCE,
     trustedProxies: settings.TRUSTED_PROXIES,
+    metricsAddresses: settings.METRICS_ADDRESSES,
     oidc: issuerOf(settings),
     idempotencyHours: settings.IDEMPOTENCY_HOURS,
     webhookPrivateAddresses: settings.WEBHOOK_PRIVATE_ADDRESSES === 'true',

@@ -141,7 +141,10 @@ export class FairQueue<Client extends object> {
   #shorten(): void {
     const [first, ...others] = this.#lines;
     if (!first) return;
-    const [client, line] = others.reduce((most, one) => (one[1].length > most[1].length ? one : most), first);
+    const [client, line] = others.reduce(
+      (most, one) => (one[1].length > most[1].length ? one : most),
+      first,
+    );
     const newest = line.at(-1);
     if (newest && this.#remove(client, newest)) newest.refuse(new NoTurn({ isLate: false }));
   }

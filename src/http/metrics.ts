@@ -1,8 +1,11 @@
+import type { BlockList } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type pg from 'pg';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { forbidStoring } from './conditional-requests.ts';
+import { comesFrom, networkList } from './networks.ts';
 import type { ProblemCode } from './problem-catalogue.ts';
+import { Problem } from './problems.ts';
 import type { ChangeFeed } from '../postgres/change-feed.ts';
 import type { Api } from './routing.ts';
 import type { ResponseCache } from './response-cache/response-cache.ts';
@@ -36,9 +39,14 @@ type Counts = Map<string, { method: string; route: string; status: number; count
 
 /**
  * Counts requests and times those that are not answered from memory.
+ * @param addresses the networks that may read the metrics
  * @returns a function that registers `GET /metrics`, in the format of Prometheus
  */
-export function measure(app: FastifyInstance, measured: Measured): (api: Api) => void {
+export function measure(
+  app: FastifyInstance,
+  measured: Measured,
+  addresses: readonly string[],
+): (api: Api) => void {
   const counts: Counts = new Map();
   const problems = new Map<ProblemCode, number>();
   const registry = new Registry();
@@ -85,7 +93,7 @@ export function measure(app: FastifyInstance, measured: Measured): (api: Api) =>
   registry.registerMetric(requests);
   registry.registerMetric(refused);
   for (const metric of stateOf(measured)) registry.registerMetric(metric);
-  return (api) => metricsRoute(api, registry);
+  return (api) => metricsRoute(api, registry, networkList(addresses));
 }
 
 /** The metrics that are read when they are asked for. */
@@ -172,18 +180,37 @@ function stateOf({ pool, cache, streams, feed, webhooks }: Measured): (Counter |
   ];
 }
 
-function metricsRoute(api: Api, registry: Registry): void {
+/** How long a rendering of the metrics is shared, in milliseconds. */
+const SHARED_FOR = 1_000;
+
+function metricsRoute(api: Api, registry: Registry, readers: BlockList): void {
+  let shared: { text: Promise<string>; renderedAt: number } | null = null;
+  const render = async () => {
+    const both = [processMetrics(), registry];
+    return (await Promise.all(both.map((one) => one.metrics()))).join('\n');
+  };
   api.route({
     method: 'GET',
     url: '/metrics',
     config: { access: 'public', serves: TYPES, isUnlimited: true },
     // For operators, not for clients.
     schema: { hide: true },
-    handler: async (_request, reply) => {
+    handler: async (request, reply) => {
+      // 404, because nothing is here for strangers; the detail is for operators.
+      if (!comesFrom(readers, request)) {
+        throw new Problem(
+          'not-found',
+          'Metrics are for the addresses in METRICS_ADDRESSES, and through trusted proxies only.',
+        );
+      }
+      const now = Date.now();
+      // The clock may be set back.
+      if (shared === null || Math.abs(now - shared.renderedAt) >= SHARED_FOR) {
+        shared = { text: render(), renderedAt: now };
+      }
+      const text = await shared.text;
       forbidStoring(reply);
-      const both = [processMetrics(), registry];
-      const texts = await Promise.all(both.map((one) => one.metrics()));
-      return reply.type(Registry.PROMETHEUS_CONTENT_TYPE).send(texts.join('\n'));
+      return reply.type(Registry.PROMETHEUS_CONTENT_TYPE).send(text);
     },
   });
 }

@@ -24,6 +24,7 @@ export class RequestWork implements WorkMeter {
   #release = () => {};
   #leaveQueue = () => {};
   #hasTurn = false;
+  #isFinished = false;
 
   constructor(
     request: FastifyRequest,
@@ -48,6 +49,7 @@ export class RequestWork implements WorkMeter {
    * @throws Problem `rate-limited` if too many requests of its client wait, or it waited too long
    */
   async takeTurn(): Promise<void> {
+    if (this.#isFinished) await new Promise(() => {}); // nobody waits for the response
     if (!this.#hasTurn) {
       this.#hasTurn = true;
       const { client } = this;
@@ -59,6 +61,7 @@ export class RequestWork implements WorkMeter {
 
   /** Its response was sent, or its connection closed. */
   finish(): void {
+    this.#isFinished = true;
     this.#leaveQueue();
     this.#unreserve(Infinity);
     if (this.#total > 0) this.#estimates.observe(this.#route, this.#total);
