@@ -114,12 +114,12 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   if (options.isTraced) traceRequests(app);
   const services = servicesOf(app, options);
   const { cache, streams } = services;
-  const serveMetrics = measure(app, services, config.metricsAddresses);
+  const limiter = new RequestLimiter(config);
+  const serveMetrics = measure(app, { ...services, limiter }, config.metricsAddresses);
   app.addHook('preClose', async () => streams.close());
   await app.register(accepts);
   // Public reads are answered from the cache before anything else looks at the request.
   if (!config.requireKeyForReads) cache.serve(app);
-  const limiter = new RequestLimiter(config);
   limiter.meter(app);
   setResponseHeaders(app);
   addETags(app);

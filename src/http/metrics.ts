@@ -8,6 +8,7 @@ import type { ProblemCode } from './problem-catalogue.ts';
 import { Problem } from './problems.ts';
 import type { ChangeFeed } from '../postgres/change-feed.ts';
 import type { Api } from './routing.ts';
+import type { RequestLimiter } from './rate-limits.ts';
 import type { ResponseCache } from './response-cache/response-cache.ts';
 
 // Prometheus requests the second one.
@@ -18,6 +19,7 @@ export type Measured = {
   pool: pg.Pool;
   feed: ChangeFeed;
   cache: ResponseCache;
+  limiter: RequestLimiter;
   streams: { size: number };
   webhooks: {
     outcomes: Readonly<Record<string, number>>;
@@ -97,7 +99,7 @@ export function measure(
 }
 
 /** The metrics that are read when they are asked for. */
-function stateOf({ pool, cache, streams, feed, webhooks }: Measured): (Counter | Gauge)[] {
+function stateOf({ pool, cache, limiter, streams, feed, webhooks }: Measured): (Counter | Gauge)[] {
   const gauge = (name: string, help: string, value: () => number) =>
     new Gauge({
       name: `outlook_ledger_${name}`,
@@ -149,6 +151,16 @@ function stateOf({ pool, cache, streams, feed, webhooks }: Measured): (Counter |
     ),
     gauge('kept_replies', 'Entries in the response cache.', () => cache.size.count),
     gauge('kept_replies_bytes', 'Size of the response cache in bytes.', () => cache.size.bytes),
+    counter(
+      'work_seconds',
+      "What requests cost: the time that they hold the event loop, and their share of the pool's connections.",
+      () => limiter.workSeconds,
+    ),
+    gauge(
+      'requests_waiting',
+      'Requests that wait for their turn, because their clients are beyond their budgets.',
+      () => limiter.waiting,
+    ),
     gauge('event_streams', 'Open event streams.', () => streams.size),
     gauge(
       'change_feed_current',

@@ -3,7 +3,7 @@ import { leaveLoop, meterWork } from '../postgres/work-meter.ts';
 import { addressOf, type Client, type ClientKind, Clients } from './clients.ts';
 import { FairQueue } from './fair-queue.ts';
 import { Problem } from './problems.ts';
-import { isStream, LONGEST_WAIT, RequestWork } from './request-work.ts';
+import { isStream, LONGEST_WAIT, RequestWork, type Shares } from './request-work.ts';
 import { whenFinished } from './when-finished.ts';
 import { WorkEstimates } from './work-budget.ts';
 
@@ -46,8 +46,7 @@ const LONGEST_TURN = 1_000;
 export class RequestLimiter {
   readonly #limits: Limits;
   readonly #clients: Clients;
-  readonly #queue: FairQueue<Client>;
-  readonly #estimates = new WorkEstimates();
+  readonly #shares: Shares;
 
   constructor(limits: Limits) {
     this.#limits = limits;
@@ -56,16 +55,25 @@ export class RequestLimiter {
       key: { requests: limits.rateLimitPerKey, work: limits.workPerKey },
     });
     const mostWaiting = limits.requestsAtOnce;
-    this.#queue = new FairQueue<Client>(
-      {
-        atOnce: BEYOND_BUDGET_AT_ONCE,
-        mostWaiting,
-        mostWaitingPerClient: Math.ceil(mostWaiting / 2),
-        longestWait: LONGEST_WAIT,
-        longestTurn: LONGEST_TURN,
-      },
-      ({ work }) => work.level < 1,
-    );
+    const bounds = {
+      atOnce: BEYOND_BUDGET_AT_ONCE,
+      mostWaiting,
+      mostWaitingPerClient: Math.ceil(mostWaiting / 2),
+      longestWait: LONGEST_WAIT,
+      longestTurn: LONGEST_TURN,
+    };
+    const queue = new FairQueue<Client>(bounds, ({ work }) => work.level < 1);
+    this.#shares = { queue, estimates: new WorkEstimates(), done: 0 };
+  }
+
+  /** The work of all requests so far, in seconds. */
+  get workSeconds(): number {
+    return this.#shares.done / 1000;
+  }
+
+  /** How many requests wait for their turn, because their clients are beyond their budgets. */
+  get waiting(): number {
+    return this.#shares.queue.size;
   }
 
   /** Meters the work of every request from here on. Whatever is registered before costs its client nothing. */
@@ -77,7 +85,7 @@ export class RequestLimiter {
       request.limits = { policies: [], states: [] };
       if (request.routeOptions.config.isUnlimited) return done();
       const client = this.#clients.of('address', addressOf(request));
-      const work = new RequestWork(request, client, this.#queue, this.#estimates);
+      const work = new RequestWork(request, client, this.#shares);
       request.work = work;
       whenFinished(request, reply, () => work.finish());
       meterWork(work, done);

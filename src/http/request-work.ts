@@ -12,12 +12,20 @@ export const LONGEST_WAIT = 5_000;
 export const isStream = ({ routeOptions: { config } }: FastifyRequest): boolean =>
   config.serves?.includes(EVENT_STREAM_TYPE) === true;
 
+/** What all requests share. */
+export type Shares = {
+  /** Those of clients beyond their budgets. */
+  queue: FairQueue<Client>;
+  estimates: WorkEstimates;
+  /** The work of all so far, in milliseconds. */
+  done: number;
+};
+
 /** What a request costs its client. */
 export class RequestWork implements WorkMeter {
   client: Client;
   readonly #request: FastifyRequest;
-  readonly #queue: FairQueue<Client>;
-  readonly #estimates: WorkEstimates;
+  readonly #shares: Shares;
   #total = 0;
   /** What its client has reserved for it. */
   #reserved: { client: Client; left: number } | null = null;
@@ -26,20 +34,15 @@ export class RequestWork implements WorkMeter {
   #hasTurn = false;
   #isFinished = false;
 
-  constructor(
-    request: FastifyRequest,
-    client: Client,
-    queue: FairQueue<Client>,
-    estimates: WorkEstimates,
-  ) {
+  constructor(request: FastifyRequest, client: Client, shares: Shares) {
     this.#request = request;
     this.client = client;
-    this.#queue = queue;
-    this.#estimates = estimates;
+    this.#shares = shares;
   }
 
   add(milliseconds: number): void {
     this.#total += milliseconds;
+    this.#shares.done += milliseconds;
     this.client.work.add(milliseconds);
     this.#unreserve(milliseconds);
   }
@@ -53,7 +56,7 @@ export class RequestWork implements WorkMeter {
     if (!this.#hasTurn) {
       this.#hasTurn = true;
       const { client } = this;
-      if (client.work.level < 1 && !this.#queue.isWaiting(client)) this.#reserve();
+      if (client.work.level < 1 && !this.#shares.queue.isWaiting(client)) this.#reserve();
       else await this.#wait(client);
     }
     holdLoop(this);
@@ -64,14 +67,14 @@ export class RequestWork implements WorkMeter {
     this.#isFinished = true;
     this.#leaveQueue();
     this.#unreserve(Infinity);
-    if (this.#total > 0) this.#estimates.observe(this.#route, this.#total);
+    if (this.#total > 0) this.#shares.estimates.observe(this.#route, this.#total);
     this.#release();
-    this.#queue.startNext();
+    this.#shares.queue.startNext();
   }
 
   #wait(client: Client): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#leaveQueue = this.#queue.join(client, {
+      this.#leaveQueue = this.#shares.queue.join(client, {
         start: (release) => {
           this.#release = release;
           this.#reserve();
@@ -89,7 +92,7 @@ export class RequestWork implements WorkMeter {
   }
 
   #reserve(): void {
-    const left = this.#estimates.of(this.#route);
+    const left = this.#shares.estimates.of(this.#route);
     this.client.work.reserve(left);
     this.#reserved = { client: this.client, left };
   }
