@@ -1,5 +1,6 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { stdSerializers } from 'pino';
+import { whenFinished } from './when-finished.ts';
 
 /** Removes API keys from a text, wherever a client put them. */
 export function withoutKeys(text: string): string {
@@ -22,9 +23,16 @@ export const LOG_SERIALIZERS = {
 
 /**
  * Logs one line for each response: writes and refusals at `info`, successful reads at `debug`, because
- * they are many and a line costs more than a cached response.
+ * they are many and a line costs more than a cached response. A write has a line also if its connection closed before
+ * the response: it may have been carried out.
  */
 export function logRequests(app: FastifyInstance): void {
+  app.addHook('onRequest', (request, reply, done) => {
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      whenFinished(request, reply, () => logUnanswered(request, reply));
+    }
+    done();
+  });
   app.addHook('onResponse', (request, reply, done) => {
     const isRead = request.method === 'GET' || request.method === 'HEAD';
     const level = isRead && reply.statusCode < 400 ? 'debug' : 'info';
@@ -32,4 +40,10 @@ export function logRequests(app: FastifyInstance): void {
     log[level]({ reqId, req: request, res: reply, responseTime: reply.elapsedTime }, 'answered');
     done();
   });
+}
+
+function logUnanswered(request: FastifyRequest, { raw }: FastifyReply): void {
+  if (raw.writableFinished) return;
+  const { id: reqId, log } = request;
+  log.info({ reqId, req: request }, 'the connection closed before the response');
 }

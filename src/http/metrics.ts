@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import type pg from 'pg';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { forbidStoring } from './conditional-requests.ts';
+import type { Dropped } from './connections.ts';
 import { comesFrom, networkList } from './networks.ts';
 import type { ProblemCode } from './problem-catalogue.ts';
 import { Problem } from './problems.ts';
@@ -21,6 +22,7 @@ export type Measured = {
   cache: ResponseCache;
   limiter: RequestLimiter;
   streams: { size: number };
+  dropped: Dropped;
   webhooks: {
     outcomes: Readonly<Record<string, number>>;
     backlog: { waiting: number; oldestSeconds: number; disabled: number };
@@ -99,7 +101,15 @@ export function measure(
 }
 
 /** The metrics that are read when they are asked for. */
-function stateOf({ pool, cache, limiter, streams, feed, webhooks }: Measured): (Counter | Gauge)[] {
+function stateOf({
+  pool,
+  cache,
+  limiter,
+  streams,
+  dropped,
+  feed,
+  webhooks,
+}: Measured): (Counter | Gauge)[] {
   const gauge = (name: string, help: string, value: () => number) =>
     new Gauge({
       name: `outlook_ledger_${name}`,
@@ -131,6 +141,16 @@ function stateOf({ pool, cache, limiter, streams, feed, webhooks }: Measured): (
         this.inc({ outcome }, count);
     },
   });
+  const unanswered = new Counter({
+    name: 'outlook_ledger_dropped_requests_total',
+    help: 'Requests without a response, because their connection was closed or had too many of them.',
+    labelNames: ['reason'],
+    registers: [],
+    collect() {
+      this.reset();
+      for (const [reason, count] of Object.entries(dropped)) this.inc({ reason }, count);
+    },
+  });
   const counter = (name: string, help: string, value: () => number) =>
     new Counter({
       name: `outlook_ledger_${name}_total`,
@@ -143,6 +163,7 @@ function stateOf({ pool, cache, limiter, streams, feed, webhooks }: Measured): (
     });
   return [
     connections,
+    unanswered,
     counter('kept_replies_served', 'Reads served from the response cache.', () => cache.served),
     counter(
       'stale_replies_served',

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { leaveLoop, meterWork } from '../postgres/work-meter.ts';
+import { meterWork } from '../postgres/work-meter.ts';
 import { addressOf, type Client, type ClientKind, Clients } from './clients.ts';
 import { FairQueue } from './fair-queue.ts';
 import { Problem } from './problems.ts';
@@ -81,7 +81,6 @@ export class RequestLimiter {
     app.decorateRequest('limits');
     app.decorateRequest('work', null);
     app.addHook('onRequest', (request, reply, done) => {
-      leaveLoop();
       request.limits = { policies: [], states: [] };
       if (request.routeOptions.config.isUnlimited) return done();
       const client = this.#clients.of('address', addressOf(request));

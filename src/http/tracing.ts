@@ -2,6 +2,7 @@ import { context, propagation, SpanKind, SpanStatusCode, trace } from '@opentele
 import type { FastifyInstance } from 'fastify';
 import { withoutKeys } from './logging.ts';
 import { pathOf } from './problems.ts';
+import { whenFinished } from './when-finished.ts';
 
 /**
  * Makes a span for each request, as a child of the client's span if it sends one (traceparent). Written here because the
@@ -30,9 +31,10 @@ export function traceRequests(app: FastifyInstance): void {
       },
       parent,
     );
-    reply.raw.once('close', () => {
-      const { statusCode } = reply.raw;
-      span.setAttribute('http.response.status_code', statusCode);
+    whenFinished(request, reply, () => {
+      const { statusCode, headersSent } = reply.raw;
+      if (headersSent) span.setAttribute('http.response.status_code', statusCode);
+      else span.setAttribute('error.type', 'connection-closed');
       if (request.problem !== null) span.setAttribute('error.type', request.problem);
       if (statusCode >= 500) span.setStatus({ code: SpanStatusCode.ERROR });
       span.end();

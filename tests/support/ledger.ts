@@ -1,5 +1,5 @@
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import type pg from 'pg';
 import { buildApp } from '../../src/app.ts';
 import { type Config, readConfig } from '../../src/config.ts';
@@ -53,6 +53,9 @@ const SETTINGS = {
   // Tests compare headers; what an address may still ask for differs each time.
   RATE_LIMIT_PER_ADDRESS: '0',
   RATE_LIMIT_PER_KEY: '0',
+  // How much work a request is depends on the machine.
+  WORK_PER_ADDRESS: '0',
+  WORK_PER_KEY: '0',
 };
 
 const START = new Date('2026-11-20T16:00:00.000Z');
@@ -93,6 +96,7 @@ export async function startLedger({
   through,
   // Of the examples there are none.
   resolve = async () => [{ address: '93.184.216.34', family: 4 }],
+  logger = pino({ level: 'silent' }),
   ...settings
 }: Partial<Config> & {
   samples?: boolean;
@@ -101,6 +105,7 @@ export async function startLedger({
   through?: (url: string) => Promise<string>;
   /** How names of webhooks are looked up. */
   resolve?: Resolve;
+  logger?: Logger;
 } = {}): Promise<TestLedger> {
   const { template, keys } = await preparedDatabase(samples);
   const url = await createDatabase({ from: template });
@@ -115,7 +120,7 @@ export async function startLedger({
     feed,
     now,
     resolve,
-    logger: pino({ level: 'silent' }),
+    logger,
   });
   const call: TestLedger['call'] = async ({ as, ...options }) => {
     const authorization = as && { authorization: `Bearer ${keys[as]}` };
