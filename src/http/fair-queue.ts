@@ -10,8 +10,8 @@ export class NoTurn extends Error {
 
 /** What waits for its turn. */
 export type Waiter = {
-  /** Starts it; `release` ends its turn. */
-  start: (release: () => void) => void;
+  /** Starts it; `release` ends its turn, after a rest of some milliseconds. */
+  start: (release: (rest: number) => void) => void;
   /** Refuses it. */
   refuse: (reason: NoTurn) => void;
 };
@@ -113,9 +113,14 @@ export class FairQueue<Client extends object> {
       letNextStart();
       this.startNext();
     }, this.#bounds.longestTurn).unref();
-    waiting.start(() => {
+    const end = () => {
       letNextStart();
       this.#served.delete(client);
+      this.startNext();
+    };
+    waiting.start((rest) => {
+      if (rest > 0) setTimeout(end, rest).unref();
+      else end();
     });
   }
 

@@ -225,7 +225,7 @@ function metricsRoute(api: Api, registry: Registry, readers: BlockList): void {
   api.route({
     method: 'GET',
     url: '/metrics',
-    config: { access: 'public', serves: TYPES, isUnlimited: true },
+    config: { access: 'public', serves: TYPES, isUncounted: true },
     // For operators, not for clients.
     schema: { hide: true },
     handler: async (request, reply) => {

@@ -11,6 +11,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Whether the route has no limits, as health checks must not. */
     isUnlimited?: boolean;
+    /** Whether requests to the route are limited only by their work. */
+    isUncounted?: boolean;
   }
   interface FastifyRequest {
     /** What its client has left, one value for each limit that was checked. */
@@ -123,7 +125,7 @@ export class RequestLimiter {
   #count(request: FastifyRequest, reply: FastifyReply): void {
     const client = request.work?.client;
     const max = client && this.#requestsOf(client.kind);
-    if (!client || !max) return;
+    if (!client || !max || request.routeOptions.config.isUncounted) return;
     const now = Date.now();
     if (client.windowEnds <= now) Object.assign(client, { requests: 0, windowEnds: now + WINDOW });
     client.requests += 1;
@@ -157,7 +159,7 @@ export class RequestLimiter {
       if (work === null) return;
       await work.takeTurn();
       // Streams have a limit of their own.
-      if (isStream(request)) return;
+      if (isStream(request) || request.routeOptions.config.isUncounted) return;
       const address = addressOf(request);
       const ofAddress = perAddress.get(address) ?? 0;
       const headers = { 'retry-after': '1' };

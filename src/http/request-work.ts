@@ -12,6 +12,12 @@ export const LONGEST_WAIT = 5_000;
 export const isStream = ({ routeOptions: { config } }: FastifyRequest): boolean =>
   config.serves?.includes(EVENT_STREAM_TYPE) === true;
 
+/**
+ * How long a client beyond its budget rests after a request, as a multiple of its work: it gets at most half of the event
+ * loop, however idle the service is.
+ */
+const REST = 1;
+
 /** What all requests share. */
 export type Shares = {
   /** Those of clients beyond their budgets. */
@@ -29,7 +35,7 @@ export class RequestWork implements WorkMeter {
   #total = 0;
   /** What its client has reserved for it. */
   #reserved: { client: Client; left: number } | null = null;
-  #release = () => {};
+  #release = (_rest: number) => {};
   #leaveQueue = () => {};
   #hasTurn = false;
   #isFinished = false;
@@ -68,7 +74,7 @@ export class RequestWork implements WorkMeter {
     this.#leaveQueue();
     this.#unreserve(Infinity);
     if (this.#total > 0) this.#shares.estimates.observe(this.#route, this.#total);
-    this.#release();
+    this.#release(this.#total * REST);
     this.#shares.queue.startNext();
   }
 
@@ -78,7 +84,7 @@ export class RequestWork implements WorkMeter {
         start: (release) => {
           this.#release = release;
           this.#reserve();
-          if (isStream(this.#request)) release();
+          if (isStream(this.#request)) release(0);
           resolve();
         },
         refuse: (reason) => reject(refusal(client, reason)),

@@ -17,7 +17,7 @@ const [a, b, c] = ['a', 'b', 'c'].map((name) => ({ name, mayStart: false })) as 
 let queue: FairQueue<Client>;
 let started: string[];
 let refused: string[];
-let releases: Map<string, () => void>;
+let releases: Map<string, (rest: number) => void>;
 
 const open = (bounds: Partial<typeof BOUNDS> = {}) => {
   queue = new FairQueue<Client>({ ...BOUNDS, ...bounds }, ({ mayStart }) => mayStart);
@@ -32,7 +32,7 @@ const join = (client: Client, name: string) =>
   });
 /** Ends the turn of what started last. */
 const finish = (name = started.at(-1) ?? '') => {
-  releases.get(name)?.();
+  releases.get(name)?.(0);
   queue.startNext();
 };
 
@@ -111,6 +111,17 @@ test('whoever leaves takes no turn', () => {
   leave();
   finish('a1');
   expect(started).toEqual(['a1', 'a3']);
+});
+
+test('a client rests before its next turn, while others take theirs', async () => {
+  open({ atOnce: 2 });
+  join(a, 'a1');
+  join(a, 'a2');
+  releases.get('a1')?.(1);
+  expect(started).toEqual(['a1']);
+  join(b, 'b1');
+  expect(started).toEqual(['a1', 'b1']);
+  await expect.poll(() => started).toEqual(['a1', 'b1', 'a2']);
 });
 
 test('a turn that does not end keeps its own client waiting, not the others', async () => {

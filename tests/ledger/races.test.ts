@@ -106,7 +106,7 @@ test('of writers who read the same version, one succeeds with If-Match', async (
 test('keys issued at once under one new name belong to one analyst', async () => {
   const now = new Date();
   const issue = () =>
-    issueKey(ledger.pool, { name: 'Night desk', role: 'analyst', expiresAt: null }, now);
+    issueKey(ledger.servicePool, { name: 'Night desk', role: 'analyst', expiresAt: null }, now);
   const issued = await Promise.all(Array.from({ length: 8 }, issue));
   expect(new Set(issued.map(({ key }) => key)).size).toBe(8);
   expect(new Set(issued.map((each) => each.issued.analyst.id)).size).toBe(1);
@@ -181,7 +181,7 @@ describe('while another session holds the outlook', () => {
   test('a revision that waits too long for the lock is 503', async () => {
     const { rows } = await ledger.pool.query('show lock_timeout');
     expect(rows).toEqual([{ lock_timeout: '2s' }]);
-    await shortenWaits(ledger.pool);
+    await shortenWaits(ledger.servicePool);
     const letGo = await lockOutlook();
     const refused = await ledger.revise(distinctRevision(1));
     expect(refused.statusCode).toBe(503);

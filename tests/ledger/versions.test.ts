@@ -16,7 +16,7 @@ let ledger: TestLedger;
 let other: FastifyInstance;
 beforeAll(async () => {
   ledger = await startLedger();
-  other = await buildSilentApp(ledger.pool);
+  other = await buildSilentApp(ledger.servicePool);
 });
 afterAll(async () => {
   await other.close();

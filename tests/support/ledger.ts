@@ -12,14 +12,17 @@ import { newSeries } from '../../src/api/schemas/series.ts';
 import { parse } from '../../src/http/validation.ts';
 import { ChangeFeed } from '../../src/postgres/change-feed.ts';
 import { loadSamples } from '../../src/first-start.ts';
-import { createDatabase, openDatabase } from './database.ts';
+import { createDatabase, openDatabase, serviceUrl } from './database.ts';
 import { assertDescribed } from './openapi.ts';
 
 export const SLUG = 'russell-2000-downside';
 
 /** A service on a database of its own, with the sample in it and a key of each role. */
 export type TestLedger = {
+  /** Connections as the owner of the tables. */
   pool: pg.Pool;
+  /** The service's connections, as its own role. */
+  servicePool: pg.Pool;
   app: FastifyInstance;
   feed: ChangeFeed;
   url: string;
@@ -109,14 +112,16 @@ export async function startLedger({
 } = {}): Promise<TestLedger> {
   const { template, keys } = await preparedDatabase(samples);
   const url = await createDatabase({ from: template });
-  const pool = openDatabase(through ? await through(url) : url);
+  const ownerUrl = through ? await through(url) : url;
+  const pool = openDatabase(ownerUrl);
+  const servicePool = openDatabase(serviceUrl(ownerUrl));
   const clock = { now: new Date(START) };
   const now = () => clock.now;
-  const feed = new ChangeFeed(pool, () => {});
+  const feed = new ChangeFeed(servicePool, () => {});
   if (followsEvents) await feed.start();
   const app = await buildApp({
     config: { ...readConfig(SETTINGS), ...settings },
-    pool,
+    pool: servicePool,
     feed,
     now,
     resolve,
@@ -133,6 +138,7 @@ export async function startLedger({
   };
   return {
     pool,
+    servicePool,
     feed,
     app,
     url,
@@ -150,7 +156,7 @@ export async function startLedger({
     close: async () => {
       await app.close();
       await feed.close();
-      await pool.end();
+      await Promise.all([pool.end(), servicePool.end()]);
     },
   };
 }
