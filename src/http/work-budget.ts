@@ -9,7 +9,7 @@ export class WorkBudget {
   readonly #rate: number;
   #done = 0;
   #reserved = 0;
-  #at = 0;
+  #at = performance.now();
 
   /** @param rate milliseconds of work a second; 0 for no limit */
   constructor(rate: number) {
