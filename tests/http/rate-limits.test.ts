@@ -223,7 +223,7 @@ describe('a client beyond its budget of work', () => {
     ['the document', { url: '/openapi.json' }],
     ['a wrong query', { url: '/v1/outlooks?limit=x' }],
     ['a problem page', { url: '/problems/not-found' }],
-  ] as const)('waits with %s, too', async ([_, request]) => {
+  ] as const)('waits with %s, too', async ([, request]) => {
     await start({ workPerAddress: 1, requestsAtOnce: 4 });
     const send = (remoteAddress: string) => ledger.app.inject({ ...request, remoteAddress });
     await send(modest);

@@ -1,5 +1,5 @@
 // Sends requests as quickly as they are answered: `node flood.mjs <port> <connections> <path> [header…]`. Each `{random}` in
-// the path, and in a header, is another text each time, each `{day}` a day, each `{digit}` a digit.
+// the path, and in a header, is another text each time, each `{day}` a day, each `{moment}` a moment ago, each `{digit}` a digit.
 import { Agent, request } from 'node:http';
 
 const [port, connections, path, ...headers] = process.argv.slice(2);
@@ -12,11 +12,10 @@ const agent = new Agent({
 const VARIABLES = {
   random: () => Math.random().toString(36).slice(2, 10),
   digit: () => String(Math.floor(Math.random() * 10)),
+  moment: () => new Date(Date.now() - 1_000 * Math.random()).toISOString(),
   day: () => new Date(-3e12 + Math.random() * 1e12).toISOString().slice(0, 10),
 };
 const filled = (text) => text.replaceAll(/\{(\w+)\}/g, (_, name) => VARIABLES[name]());
-
-const statuses = {};
 
 function attack() {
   const sending = request(
@@ -28,7 +27,6 @@ function attack() {
       headers: Object.fromEntries(headers.map((header) => filled(header).split(': '))),
     },
     (response) => {
-      statuses[response.statusCode] = (statuses[response.statusCode] ?? 0) + 1;
       response.resume().once('close', attack);
     },
   );
@@ -37,4 +35,3 @@ function attack() {
 
 for (let connection = 0; connection < Number(connections); connection += 1) attack();
 process.send('attacks');
-if (process.env.SHOW_STATUSES) setInterval(() => console.error(path, statuses), 2000).unref();
