@@ -34,7 +34,7 @@ import { historyRoutes } from './api/history.ts';
 import { instrumentRoutes } from './api/instruments.ts';
 import { readJsonBodies, refuseContentCodings } from './http/json-body.ts';
 import { keyRoutes } from './access/key-routes.ts';
-import { limitRequests } from './http/rate-limits.ts';
+import { RequestLimiter } from './http/rate-limits.ts';
 import { logRequests } from './http/logging.ts';
 import { observationRoutes } from './api/observations.ts';
 import { describeRoutes, documentRoute, serveSwaggerUi } from './http/openapi/openapi.ts';
@@ -125,20 +125,22 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   if (options.isTraced) traceRequests(app);
   const services = servicesOf(app, options, dropped);
   const { cache, streams } = services;
-  const serveMetrics = measure(app, services);
+  const limiter = new RequestLimiter(config);
+  const serveMetrics = measure(app, { ...services, limiter }, config.metricsAddresses);
   app.addHook('preClose', async () => streams.close());
   // Public reads are answered from the cache before anything else looks at the request.
   if (!config.requireKeyForReads) cache.serve(app);
+  limiter.meter(app);
   setResponseHeaders(app);
   addETags(app);
   await app.register(cors, { delegator: corsOf(config) });
-  const countKey = await limitRequests(app, config);
+  limiter.limit(app);
   refuseInvalidHeaders(app);
   refuseUnrouted(app);
   await describeRoutes(app, version);
   await app.register(async (scope) => serveSwaggerUi(scope));
   await app.register(async (scope) => {
-    authorize(scope, services, countKey);
+    authorize(scope, services, limiter);
     if (config.requireKeyForReads) cache.serve(scope);
     await mountRoutes(scope, services, serveMetrics);
   });

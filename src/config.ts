@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { isIP } from 'node:net';
 import type { DatabaseSettings } from './postgres/database.ts';
 import { type Role, ROLES } from './domain/api-keys.ts';
 import type { Issuer } from './access/tokens.ts';
+import { isNetwork } from './http/networks.ts';
 
 const flag = z.enum(['true', 'false'], { error: 'must be true or false' });
 const wholeNumber = z
@@ -72,12 +72,23 @@ const environment = z.object({
     .default(100),
   RATE_LIMIT_PER_ADDRESS: wholeNumber.default(60_000),
   RATE_LIMIT_PER_KEY: wholeNumber.default(60_000),
+  WORK_PER_ADDRESS: wholeNumber.default(250),
+  WORK_PER_KEY: wholeNumber.default(250),
   REQUESTS_AT_ONCE: wholeNumber
     .refine((requests) => requests >= 2, { error: 'must be at least 2' })
     .default(500),
   TRUSTED_PROXIES: list.refine((proxies) => proxies.every(isNetwork), {
     error: 'must be addresses, networks such as 10.0.0.0/8, or loopback, linklocal, uniquelocal',
   }),
+  METRICS_ADDRESSES: list
+    .transform((networks) =>
+      networks.length === 0 ? ['loopback', 'linklocal', 'uniquelocal'] : networks,
+    )
+    .transform((networks) => (networks.join() === 'none' ? [] : networks))
+    .refine((networks) => networks.every(isNetwork), {
+      error:
+        'must be none, or addresses, networks such as 10.0.0.0/8, or loopback, linklocal, uniquelocal',
+    }),
   OIDC_ISSUER: z
     .string()
     .refine(isTrustedUrl, {
@@ -131,16 +142,6 @@ function isTrustedUrl(text: string): boolean {
   );
 }
 
-function isNetwork(text: string): boolean {
-  if (['loopback', 'linklocal', 'uniquelocal'].includes(text)) return true;
-  const [address = '', bits, ...more] = text.split('/');
-  const version = isIP(address);
-  if (version === 0 || more.length > 0) return false;
-  return (
-    bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128))
-  );
-}
-
 export type Config = DatabaseSettings & {
   host: string;
   port: number;
@@ -161,10 +162,16 @@ export type Config = DatabaseSettings & {
   rateLimitPerAddress: number;
   /** Requests a minute that one instance accepts with one key; 0 for no limit. */
   rateLimitPerKey: number;
+  /** Milliseconds of work a second that one instance does for one address before others; 0 for no limit. */
+  workPerAddress: number;
+  /** Milliseconds of work a second that one instance does for one key before others; 0 for no limit. */
+  workPerKey: number;
   /** Requests that one instance handles at the same time. */
   requestsAtOnce: number;
   /** Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted. */
   trustedProxies: readonly string[];
+  /** Addresses and networks that may read the metrics. */
+  metricsAddresses: readonly string[];
   /** The accepted token issuer; null if only keys are accepted. */
   oidc: Issuer | null;
   /** Hours for which a response is stored for retries. */
@@ -202,8 +209,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     streamsPerAddress: settings.STREAMS_PER_ADDRESS,
     rateLimitPerAddress: settings.RATE_LIMIT_PER_ADDRESS,
     rateLimitPerKey: settings.RATE_LIMIT_PER_KEY,
+    workPerAddress: settings.WORK_PER_ADDRESS,
+    workPerKey: settings.WORK_PER_KEY,
     requestsAtOnce: settings.REQUESTS_AT_ONCE,
     trustedProxies: settings.TRUSTED_PROXIES,
+    metricsAddresses: settings.METRICS_ADDRESSES,
     oidc: issuerOf(settings),
     idempotencyHours: settings.IDEMPOTENCY_HOURS,
     webhookPrivateAddresses: settings.WEBHOOK_PRIVATE_ADDRESSES === 'true',

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type pg from 'pg';
 import { type Role, roleAllows } from '../domain/api-keys.ts';
 import { type Analyst, type KeyFinder, touchKey } from './api-keys.ts';
@@ -6,6 +6,7 @@ import type { IdentityFinder } from './identities.ts';
 import type { RefusalTrail } from './audit-trail.ts';
 import { HTML_TYPE, JSON_TYPE, ONLY_JSON, preferredType } from '../http/negotiation.ts';
 import { Problem, unauthorized } from '../http/problems.ts';
+import { needsKey, type RequestLimiter } from '../http/rate-limits.ts';
 import type { TokenVerifier } from './tokens.ts';
 
 /**
@@ -76,23 +77,23 @@ function credentialsOf(
 export function authorize(
   app: FastifyInstance,
   { requireKeyForReads, refusalTrail, ...authenticators }: Guarded & { refusalTrail: RefusalTrail },
-  countKey: (request: FastifyRequest, reply: FastifyReply) => Promise<void>,
+  limiter: RequestLimiter,
 ): void {
   app.addHook('onRoute', (route) => {
     if (!route.config?.access)
       throw new Error(`${String(route.method)} ${route.url} declares no access`);
   });
   app.addHook('onRequest', async (request, reply) => {
-    const { access } = request.routeOptions.config;
-    if (access === undefined || access === 'public') return;
-    if (access === 'read' && !requireKeyForReads) return;
+    const { access = 'public' } = request.routeOptions.config;
+    if (access === 'public' || !needsKey(request, { requireKeyForReads })) return;
     try {
       request.caller = await authenticate(request, access, authenticators);
-      await countKey(request, reply);
+      await limiter.admitKey(request, reply, request.caller.id);
       requireRole(request.caller, access);
     } catch (error) {
       if (!(error instanceof Problem) || !isRefusal(error)) throw error;
       refusalTrail.add(request, error);
+      if (request.caller === null) await request.work?.takeTurn();
       throw error.code === 'unauthorized' && isBrowsed(request) ? askedByBrowser(error) : error;
     }
   });

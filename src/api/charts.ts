@@ -22,6 +22,7 @@ import { Problem } from '../http/problems.ts';
 import type { ResponseDraft } from '../http/response-cache/encoded-body.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { type ChartKind, chartQuery } from './schemas/charts.ts';
+import { addressOf } from '../http/clients.ts';
 import { slug } from '../http/fields.ts';
 
 export type ChartDeps = {
@@ -73,7 +74,9 @@ export function chartRoutes(api: Api, ledger: ChartDeps): void {
       const type = wantedType(request, format);
       return ledger.cache.answer(request, reply, { tags: tagsOf(kind, name) }, async () => {
         const draft = await (type === PNG_TYPE
-          ? drawPng(request.query, () => drawSvg(ledger, name, request.query, true))
+          ? drawPng(request.query, addressOf(request), () =>
+              drawSvg(ledger, name, request.query, true),
+            )
           : drawSvg(ledger, name, request.query, false));
         return { ...draft, type, hasAlternatives: format === undefined };
       });
@@ -84,9 +87,13 @@ export function chartRoutes(api: Api, ledger: ChartDeps): void {
 /** The most pixels of a PNG; a larger one takes a second and longer. */
 const MOST_PIXELS = 2_000_000;
 
-/** @throws Problem `invalid-request` for too many pixels, `overloaded` while too many PNGs wait to be drawn */
+/**
+ * @throws Problem `invalid-request` for too many pixels, `overloaded` while too many PNGs wait to be drawn,
+ *   `rate-limited` while too many of them are for one address
+ */
 async function drawPng(
   { kind, width, height, scale }: ChartQuery,
+  address: string,
   renderSvg: () => Promise<SvgDraft>,
 ): Promise<ResponseDraft> {
   const pixels = width * (height ?? HEIGHTS[kind]) * scale ** 2;
@@ -97,12 +104,17 @@ async function drawPng(
     });
   }
   try {
-    return await asPng(renderSvg);
+    return await asPng(address, renderSvg);
   } catch (error) {
     if (!(error instanceof PngQueueFull)) throw error;
-    throw new Problem('overloaded', 'The service cannot draw more charts right now.', {
-      headers: { 'retry-after': '2' },
-    });
+    const headers = { 'retry-after': '2' };
+    if (error.ofAddress === null) {
+      throw new Problem('overloaded', 'The service cannot draw more charts right now.', {
+        headers,
+      });
+    }
+    const detail = `${error.ofAddress} PNGs for your address are being drawn; wait for them before you ask for more.`;
+    throw new Problem('rate-limited', detail, { headers });
   }
 }
 

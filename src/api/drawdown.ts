@@ -1,8 +1,7 @@
 import type { VersionReader } from '../ledger/versions.ts';
 import type pg from 'pg';
 import { z } from 'zod';
-import { baseClose, readCloses, requireCloses } from '../ledger/closes.ts';
-import type { Session } from '../postgres/pool.ts';
+import { baseClose, readManyCloses, requireCloses } from '../ledger/closes.ts';
 import { type Drawdown, type DrawdownLabel, drawdownOf, labelOf } from '../domain/drawdown.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import type { Observation } from '../domain/series.ts';
@@ -72,7 +71,7 @@ export type MeasuredDrawdown = {
  * @throws DomainError `no-closes` if the instrument names no series of closes; Problem if there are too many closes
  */
 export async function measureDrawdown(
-  pool: Session,
+  pool: pg.Pool,
   { instrument, horizon, framework }: OutlookVersion,
   {
     since,
@@ -83,7 +82,7 @@ export async function measureDrawdown(
   const series = await requireCloses(pool, instrument.symbol);
   const from = since ?? horizon.from;
   const base = since === undefined ? await baseClose(pool, series, from, asOf) : null;
-  const closes = await readCloses(pool, series, { from, asOf, limit: MOST_CLOSES + 1 });
+  const closes = await readManyCloses(pool, series, { from, asOf, limit: MOST_CLOSES + 1 });
   if (closes.length > MOST_CLOSES) throw tooMany(from);
   if (base) closes.unshift(base);
   const found = drawdownOf(closes, minDepth);

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { sequenceEvents } from '../postgres/outbox.ts';
 import { requireOutlook } from '../ledger/find-outlook.ts';
 import { type Authenticators, isStillAllowed } from '../access/authentication.ts';
-import { addressOf } from '../http/rate-limits.ts';
+import { addressOf } from '../http/clients.ts';
 import { EVENT_STREAM_TYPE } from '../http/negotiation.ts';
 import { Problem } from '../http/problems.ts';
 import { whenFinished } from '../http/when-finished.ts';

@@ -2,6 +2,10 @@ import { Piscina } from 'piscina';
 
 /** The maximum queue length: what one thread can render in an acceptable time. */
 const MOST_WAITING = 20;
+/** How much of the queue one address may fill: a fifth, so that four more clients find room. */
+const MOST_PER_ADDRESS = Math.max(1, Math.floor(MOST_WAITING / 5));
+/** How long a chart may wait and be rendered, in milliseconds; a full queue takes a fraction of it. */
+const RENDER_WITHIN = 15_000;
 
 // One thread, so that charts never use more than one core. It ends when idle.
 const pool = new Piscina<string, Uint8Array>({
@@ -13,25 +17,55 @@ const pool = new Piscina<string, Uint8Array>({
 });
 
 let waiting = 0;
+const perAddress = new Map<string, number>();
 
-/** The render queue is full. */
-export class PngQueueFull extends Error {}
+/** The render queue is full, for everyone or for one address, or it does not move. */
+export class PngQueueFull extends Error {
+  /** How many charts of the address wait, if it has its share; null if the whole queue is full. */
+  readonly ofAddress: number | null;
+
+  constructor(ofAddress: number | null) {
+    super();
+    this.ofAddress = ofAddress;
+  }
+}
 
 /**
  * Renders a chart's SVG document as a PNG of its own size, in a worker thread.
+ * @param address who asks; it may fill a fifth of the queue
  * @param draw makes the document, once there is room in the queue
- * @throws TooManyPictures before anything is drawn
+ * @throws PngQueueFull before anything is drawn
  */
 export async function asPng<Drawn extends { body: string }>(
+  address: string,
   draw: () => Promise<Drawn>,
 ): Promise<Omit<Drawn, 'body'> & { body: Buffer }> {
-  if (waiting >= MOST_WAITING) throw new PngQueueFull();
+  const ofAddress = perAddress.get(address) ?? 0;
+  if (ofAddress >= MOST_PER_ADDRESS) throw new PngQueueFull(ofAddress);
+  if (waiting >= MOST_WAITING) throw new PngQueueFull(null);
   waiting += 1;
+  perAddress.set(address, ofAddress + 1);
   try {
     const drawn = await draw();
-    const { buffer, byteOffset, byteLength } = await pool.run(drawn.body);
+    const { buffer, byteOffset, byteLength } = await render(drawn.body);
     return { ...drawn, body: Buffer.from(buffer, byteOffset, byteLength) };
   } finally {
     waiting -= 1;
+    const left = (perAddress.get(address) ?? 1) - 1;
+    if (left === 0) perAddress.delete(address);
+    else perAddress.set(address, left);
+  }
+}
+
+/** @throws PngQueueFull if it takes too long; the thread is replaced if it was at work on it */
+async function render(svg: string): Promise<Uint8Array> {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), RENDER_WITHIN);
+  try {
+    return await pool.run(svg, { signal: late.signal });
+  } catch (error) {
+    throw late.signal.aborted ? new PngQueueFull(null) : error;
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -1,6 +1,7 @@
 import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply } from 'fastify';
+import { leaveLoop } from '../postgres/work-meter.ts';
 import { PROBLEMS } from './problem-catalogue.ts';
 
 /** How many requests of a connection may be without a response. */
@@ -113,6 +114,7 @@ function inTurn(handle: RequestListener, dropped: Dropped): RequestListener {
       return;
     }
     if (response.socket !== null) {
+      leaveLoop();
       handle(request, response); // no response is before this one
     } else if (connection.excess > 0 || connection.waiting + 1 >= MOST_UNANSWERED) {
       dropped.pipelined += 1;
@@ -124,6 +126,7 @@ function inTurn(handle: RequestListener, dropped: Dropped): RequestListener {
         setImmediate(() => {
           if (socket.destroyed) return;
           connection.waiting -= 1;
+          leaveLoop();
           handle(request, response);
         }),
       );

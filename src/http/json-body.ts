@@ -25,6 +25,7 @@ export function readJsonBodies(app: FastifyInstance, mediaType: string): void {
   const parser = async (request: FastifyRequest, body: Buffer) => {
     // Some clients send a Content-Type with every request, even one without a body.
     if (body.length === 0 && request.method === 'DELETE') return undefined;
+    await request.work?.takeTurn();
     return valueOf(textOf(request, body));
   };
   app.addContentTypeParser(mediaType, { parseAs: 'buffer' }, parser);

@@ -1,11 +1,15 @@
+import type { BlockList } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type pg from 'pg';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { forbidStoring } from './conditional-requests.ts';
 import type { Dropped } from './connections.ts';
+import { comesFrom, networkList } from './networks.ts';
 import type { ProblemCode } from './problem-catalogue.ts';
+import { Problem } from './problems.ts';
 import type { ChangeFeed } from '../postgres/change-feed.ts';
 import type { Api } from './routing.ts';
+import type { RequestLimiter } from './rate-limits.ts';
 import type { ResponseCache } from './response-cache/response-cache.ts';
 
 // Prometheus requests the second one.
@@ -16,6 +20,7 @@ export type Measured = {
   pool: pg.Pool;
   feed: ChangeFeed;
   cache: ResponseCache;
+  limiter: RequestLimiter;
   streams: { size: number };
   dropped: Dropped;
   webhooks: {
@@ -38,9 +43,14 @@ type Counts = Map<string, { method: string; route: string; status: number; count
 
 /**
  * Counts requests and times those that are not answered from memory.
+ * @param addresses the networks that may read the metrics
  * @returns a function that registers `GET /metrics`, in the format of Prometheus
  */
-export function measure(app: FastifyInstance, measured: Measured): (api: Api) => void {
+export function measure(
+  app: FastifyInstance,
+  measured: Measured,
+  addresses: readonly string[],
+): (api: Api) => void {
   const counts: Counts = new Map();
   const problems = new Map<ProblemCode, number>();
   const registry = new Registry();
@@ -87,11 +97,19 @@ export function measure(app: FastifyInstance, measured: Measured): (api: Api) =>
   registry.registerMetric(requests);
   registry.registerMetric(refused);
   for (const metric of stateOf(measured)) registry.registerMetric(metric);
-  return (api) => metricsRoute(api, registry);
+  return (api) => metricsRoute(api, registry, networkList(addresses));
 }
 
 /** The metrics that are read when they are asked for. */
-function stateOf({ pool, cache, streams, dropped, feed, webhooks }: Measured): (Counter | Gauge)[] {
+function stateOf({
+  pool,
+  cache,
+  limiter,
+  streams,
+  dropped,
+  feed,
+  webhooks,
+}: Measured): (Counter | Gauge)[] {
   const gauge = (name: string, help: string, value: () => number) =>
     new Gauge({
       name: `outlook_ledger_${name}`,
@@ -154,6 +172,16 @@ function stateOf({ pool, cache, streams, dropped, feed, webhooks }: Measured): (
     ),
     gauge('kept_replies', 'Entries in the response cache.', () => cache.size.count),
     gauge('kept_replies_bytes', 'Size of the response cache in bytes.', () => cache.size.bytes),
+    counter(
+      'work_seconds',
+      "What requests cost: the time that they hold the event loop, and their share of the pool's connections.",
+      () => limiter.workSeconds,
+    ),
+    gauge(
+      'requests_waiting',
+      'Requests that wait for their turn, because their clients are beyond their budgets.',
+      () => limiter.waiting,
+    ),
     gauge('event_streams', 'Open event streams.', () => streams.size),
     gauge(
       'change_feed_current',
@@ -185,18 +213,37 @@ function stateOf({ pool, cache, streams, dropped, feed, webhooks }: Measured): (
   ];
 }
 
-function metricsRoute(api: Api, registry: Registry): void {
+/** How long a rendering of the metrics is shared, in milliseconds. */
+const SHARED_FOR = 1_000;
+
+function metricsRoute(api: Api, registry: Registry, readers: BlockList): void {
+  let shared: { text: Promise<string>; renderedAt: number } | null = null;
+  const render = async () => {
+    const both = [processMetrics(), registry];
+    return (await Promise.all(both.map((one) => one.metrics()))).join('\n');
+  };
   api.route({
     method: 'GET',
     url: '/metrics',
-    config: { access: 'public', serves: TYPES, isUnlimited: true },
+    config: { access: 'public', serves: TYPES, isUncounted: true },
     // For operators, not for clients.
     schema: { hide: true },
-    handler: async (_request, reply) => {
+    handler: async (request, reply) => {
+      // 404, because nothing is here for strangers; the detail is for operators.
+      if (!comesFrom(readers, request)) {
+        throw new Problem(
+          'not-found',
+          'Metrics are for the addresses in METRICS_ADDRESSES, and through trusted proxies only.',
+        );
+      }
+      const now = Date.now();
+      // The clock may be set back.
+      if (shared === null || Math.abs(now - shared.renderedAt) >= SHARED_FOR) {
+        shared = { text: render(), renderedAt: now };
+      }
+      const text = await shared.text;
       forbidStoring(reply);
-      const both = [processMetrics(), registry];
-      const texts = await Promise.all(both.map((one) => one.metrics()));
-      return reply.type(Registry.PROMETHEUS_CONTENT_TYPE).send(texts.join('\n'));
+      return reply.type(Registry.PROMETHEUS_CONTENT_TYPE).send(text);
     },
   });
 }

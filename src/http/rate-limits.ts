@@ -1,77 +1,187 @@
-import rateLimit, { normalizeIP } from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { EVENT_STREAM_TYPE } from './negotiation.ts';
+import { meterWork } from '../postgres/work-meter.ts';
+import { addressOf, type Client, type ClientKind, Clients } from './clients.ts';
+import { FairQueue } from './fair-queue.ts';
 import { Problem } from './problems.ts';
+import { isStream, LONGEST_WAIT, RequestWork, type Shares } from './request-work.ts';
 import { whenFinished } from './when-finished.ts';
+import { WorkEstimates } from './work-budget.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** Whether the route has no limits, as health checks must not. */
     isUnlimited?: boolean;
+    /** Whether requests to the route are limited only by their work. */
+    isUncounted?: boolean;
   }
   interface FastifyRequest {
     /** What its client has left, one value for each limit that was checked. */
     limits: { policies: string[]; states: string[] };
+    /** What it costs; null for a route without limits. */
+    work: RequestWork | null;
   }
 }
 
-/** How many requests a minute are accepted, 0 for no limit, and how many are handled at once. */
-type Limits = { rateLimitPerAddress: number; rateLimitPerKey: number; requestsAtOnce: number };
+type Limits = {
+  /** Requests a minute, 0 for no limit. */
+  rateLimitPerAddress: number;
+  rateLimitPerKey: number;
+  /** Milliseconds of work a second, 0 for no limit. */
+  workPerAddress: number;
+  workPerKey: number;
+  /** How many requests are handled at once. */
+  requestsAtOnce: number;
+  requireKeyForReads: boolean;
+};
 
 /** The window of the rates, in milliseconds. */
 const WINDOW = 60_000;
+/** How many requests of clients beyond their budgets run at once. */
+const BEYOND_BUDGET_AT_ONCE = 2;
+/** How long such a request may keep others from starting, in milliseconds. */
+const LONGEST_TURN = 1_000;
 
 /**
- * The address whose requests are counted together. For IPv6 it is the /64 network, because a single client usually has
- * all of it.
+ * Limits the requests to this instance: by number and by the work that they cause, for each address and each key, and in
+ * progress in total. Cached responses are sent before any limit, because that costs less than a refusal.
  */
-export function addressOf({ ip }: FastifyRequest): string {
-  return normalizeIP(ip, 64);
-}
+export class RequestLimiter {
+  readonly #limits: Limits;
+  readonly #clients: Clients;
+  readonly #shares: Shares;
 
-/**
- * Limits the requests to this instance, by address and in total. Cached responses are sent before any limit, because that
- * costs less than a refusal.
- * @returns a function that counts a request against the limit of its key
- */
-export async function limitRequests(
-  app: FastifyInstance,
-  limits: Limits,
-): Promise<(request: FastifyRequest, reply: FastifyReply) => Promise<void>> {
-  app.decorateRequest('limits');
-  await app.register(rateLimit, { global: false, timeWindow: WINDOW });
-  const countAddress = counter(app, 'address', limits.rateLimitPerAddress, addressOf);
-  app.addHook('onRequest', async (request, reply) => {
-    request.limits = { policies: [], states: [] };
-    if (!request.routeOptions.config.isUnlimited) await countAddress(request, reply);
-  });
-  limitWorkAtOnce(app, limits.requestsAtOnce);
-  return counter(app, 'key', limits.rateLimitPerKey, (request) => request.caller?.id ?? '');
-}
+  constructor(limits: Limits) {
+    this.#limits = limits;
+    this.#clients = new Clients({
+      address: { requests: limits.rateLimitPerAddress, work: limits.workPerAddress },
+      key: { requests: limits.rateLimitPerKey, work: limits.workPerKey },
+    });
+    const mostWaiting = limits.requestsAtOnce;
+    const bounds = {
+      atOnce: BEYOND_BUDGET_AT_ONCE,
+      mostWaiting,
+      mostWaitingPerClient: Math.ceil(mostWaiting / 2),
+      longestWait: LONGEST_WAIT,
+      longestTurn: LONGEST_TURN,
+    };
+    const queue = new FairQueue<Client>(bounds, ({ work }) => work.level < 1);
+    this.#shares = { queue, estimates: new WorkEstimates(), done: 0 };
+  }
 
-function counter(
-  app: FastifyInstance,
-  name: 'address' | 'key',
-  max: number,
-  keyGenerator: (request: FastifyRequest) => string,
-) {
-  if (max === 0) return async () => {};
-  const count = app.createRateLimit({ max, timeWindow: WINDOW, keyGenerator });
-  return async (request: FastifyRequest, reply: FastifyReply) => {
-    const counted = await count(request);
-    if (counted.isAllowed) return; // only for the types: there is no allow list
+  /** The work of all requests so far, in seconds. */
+  get workSeconds(): number {
+    return this.#shares.done / 1000;
+  }
+
+  /** How many requests wait for their turn, because their clients are beyond their budgets. */
+  get waiting(): number {
+    return this.#shares.queue.size;
+  }
+
+  /** Meters the work of every request from here on. Whatever is registered before costs its client nothing. */
+  meter(app: FastifyInstance): void {
+    app.decorateRequest('limits');
+    app.decorateRequest('work', null);
+    app.addHook('onRequest', (request, reply, done) => {
+      request.limits = { policies: [], states: [] };
+      if (request.routeOptions.config.isUnlimited) return done();
+      const client = this.#clients.of('address', addressOf(request));
+      const work = new RequestWork(request, client, this.#shares);
+      request.work = work;
+      whenFinished(request, reply, () => work.finish());
+      meterWork(work, done);
+    });
+    // The CORS plugin answers these.
+    app.addHook('onRequest', async (request, reply) => {
+      if (isPreflight(request)) this.#count(request, reply);
+    });
+    // Node.js reads a body in the context of its connection, not in that of its request.
+    app.addHook('preValidation', (request, _reply, done) => {
+      if (request.work === null || request.body === undefined) done();
+      else meterWork(request.work, done);
+    });
+  }
+
+  /** Limits the requests whose work is metered. */
+  limit(app: FastifyInstance): void {
+    app.addHook('onRequest', async (request, reply) => {
+      if (request.work === null) return;
+      this.#count(request, reply);
+      if (!needsKey(request, this.#limits)) await request.work.takeTurn();
+    });
+    this.#limitWorkAtOnce(app);
+  }
+
+  /** Counts a request against the limits of its key instead of those of its address. */
+  async admitKey(request: FastifyRequest, reply: FastifyReply, id: string): Promise<void> {
+    const { work } = request;
+    if (work === null) return;
+    work.client = this.#clients.of('key', id);
+    this.#count(request, reply);
+    // A body is read first, so that a client that sends it slowly takes no turn.
+    if (!hasBody(request)) await work.takeTurn();
+  }
+
+  #count(request: FastifyRequest, reply: FastifyReply): void {
+    const client = request.work?.client;
+    const max = client && this.#requestsOf(client.kind);
+    if (!client || !max || request.routeOptions.config.isUncounted) return;
+    const now = Date.now();
+    if (client.windowEnds <= now) Object.assign(client, { requests: 0, windowEnds: now + WINDOW });
+    client.requests += 1;
+    const remaining = Math.max(0, max - client.requests);
+    const seconds = Math.ceil((client.windowEnds - now) / 1000);
     const { policies, states } = request.limits;
-    policies.push(`"${name}";q=${max};w=${WINDOW / 1000}`);
-    states.push(`"${name}";r=${counted.remaining};t=${counted.ttlInSeconds}`);
+    policies.push(`"${client.kind}";q=${max};w=${WINDOW / 1000}`);
+    states.push(`"${client.kind}";r=${remaining};t=${seconds}`);
     const fields = limitFields(request);
     for (let at = 0; at < fields.length; at += 2) reply.header(fields[at] ?? '', fields[at + 1]);
-    if (!counted.isExceeded) return;
+    if (client.requests <= max) return;
     throw new Problem(
       'rate-limited',
-      `Your ${name} has sent more than ${max} requests within a minute; try again in ${counted.ttlInSeconds} s.`,
-      { headers: { 'retry-after': String(counted.ttlInSeconds) } },
+      `Your ${client.kind} has sent more than ${max} requests within a minute; try again in ${seconds} s.`,
+      { headers: { 'retry-after': String(seconds) } },
     );
-  };
+  }
+
+  #requestsOf(kind: ClientKind): number {
+    return kind === 'key' ? this.#limits.rateLimitPerKey : this.#limits.rateLimitPerAddress;
+  }
+
+  /** Refuses requests above the number that is handled at once, of which one address may use half. */
+  #limitWorkAtOnce(app: FastifyInstance): void {
+    const most = this.#limits.requestsAtOnce;
+    const perAddress = new Map<string, number>();
+    let atWork = 0;
+    // After the body was read, so that a client that sends it slowly takes no place.
+    app.addHook('preHandler', async (request, reply) => {
+      const { work } = request;
+      if (work === null) return;
+      await work.takeTurn();
+      // Streams have a limit of their own.
+      if (isStream(request) || request.routeOptions.config.isUncounted) return;
+      const address = addressOf(request);
+      const ofAddress = perAddress.get(address) ?? 0;
+      const headers = { 'retry-after': '1' };
+      if (ofAddress >= Math.ceil(most / 2)) {
+        const detail = `Your address has ${ofAddress} requests in progress; wait for responses before you send more.`;
+        throw new Problem('rate-limited', detail, { headers });
+      }
+      if (atWork >= most) {
+        throw new Problem('overloaded', 'The service is handling as many requests as it can.', {
+          headers,
+        });
+      }
+      atWork += 1;
+      perAddress.set(address, ofAddress + 1);
+      whenFinished(request, reply, () => {
+        atWork -= 1;
+        const left = (perAddress.get(address) ?? 1) - 1;
+        if (left === 0) perAddress.delete(address);
+        else perAddress.set(address, left);
+      });
+    });
+  }
 }
 
 /** The header fields with the limits and what is left of them (draft-ietf-httpapi-ratelimit-headers-10). */
@@ -80,34 +190,19 @@ export function limitFields({ limits: { policies, states } }: FastifyRequest): s
   return ['ratelimit-policy', policies.join(', '), 'ratelimit', states.join(', ')];
 }
 
-/** Refuses requests above the number that is handled at once, of which one address may use half. */
-function limitWorkAtOnce(app: FastifyInstance, most: number): void {
-  const perAddress = new Map<string, number>();
-  let atWork = 0;
-  // After the body was read, so that a client that sends it slowly takes no place.
-  app.addHook('preHandler', async (request, reply) => {
-    const { isUnlimited, serves } = request.routeOptions.config;
-    // Streams have a limit of their own.
-    if (isUnlimited || serves?.includes(EVENT_STREAM_TYPE)) return;
-    const address = addressOf(request);
-    const ofAddress = perAddress.get(address) ?? 0;
-    const headers = { 'retry-after': '1' };
-    if (ofAddress >= Math.ceil(most / 2)) {
-      const detail = `Your address has ${ofAddress} requests in progress; wait for responses before you send more.`;
-      throw new Problem('rate-limited', detail, { headers });
-    }
-    if (atWork >= most) {
-      throw new Problem('overloaded', 'The service is handling as many requests as it can.', {
-        headers,
-      });
-    }
-    atWork += 1;
-    perAddress.set(address, ofAddress + 1);
-    whenFinished(request, reply, () => {
-      atWork -= 1;
-      const left = (perAddress.get(address) ?? 1) - 1;
-      if (left === 0) perAddress.delete(address);
-      else perAddress.set(address, left);
-    });
-  });
+/** Whether a request has to be authenticated before it may be answered. */
+export function needsKey(
+  { routeOptions: { config } }: FastifyRequest,
+  { requireKeyForReads }: { requireKeyForReads: boolean },
+): boolean {
+  const { access = 'public' } = config;
+  return access !== 'public' && (access !== 'read' || requireKeyForReads);
+}
+
+const isPreflight = ({ method, headers }: FastifyRequest) =>
+  method === 'OPTIONS' && headers['access-control-request-method'] !== undefined;
+
+function hasBody({ headers }: FastifyRequest): boolean {
+  const length = headers['content-length'];
+  return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
 }

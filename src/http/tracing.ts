@@ -14,7 +14,7 @@ export function traceRequests(app: FastifyInstance): void {
   app.addHook('onRequest', (request, reply, done) => {
     const { method } = request;
     const { url: route, config } = request.routeOptions;
-    if (config.isUnlimited) return done(); // machines request these every few seconds
+    if (config.isUnlimited || config.isUncounted) return done(); // machines request these every few seconds
     const parent = propagation.extract(context.active(), request.headers);
     const span = tracer.startSpan(
       route === undefined ? method : `${method} ${route}`,

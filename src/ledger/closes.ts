@@ -2,7 +2,8 @@ import { DomainError } from '../domain/errors.ts';
 import { STALE_AFTER_DAYS } from '../domain/outcome.ts';
 import type { Dating, Frequency, Observation } from '../domain/series.ts';
 import { startOf } from '../domain/time-weighting.ts';
-import type { Session } from '../postgres/pool.ts';
+import type pg from 'pg';
+import { inTransaction, type Session } from '../postgres/pool.ts';
 
 // A close is dated by the day for which it stands: the last day of its period. Every query reads the index
 // observations_standing; a period that ends on a day or later begins at most a year before it.
@@ -42,31 +43,52 @@ const FROM_DAY = `
 const BEFORE_DAY = `
      and o.date < $4::date and period_end(o.date, $2, $3) < $4::date order by o.date desc limit $5`;
 
-async function query(
-  session: Session,
+function query(
   { id, frequency, dated }: ClosesSeries,
   [which, days]: ['since' | 'before', string],
   { asOf, limit }: { asOf: Date | null; limit: number | null },
-): Promise<Observation[]> {
+) {
   const known = asOf === null ? [] : [asOf.toISOString()];
-  const closes = (asOf === null ? NOW : KNOWN) + (which === 'since' ? FROM_DAY : BEFORE_DAY);
-  const { rows } = await session.query<{ dates: string[] | null; values: number[] | null }>({
+  return {
     name: `read-closes-${which}${asOf === null ? '' : '-as-of'}`,
-    // Two lists in JSON: tens of thousands of rows would take the driver twice as long.
-    text: `select json_agg(date) as dates, json_agg(value) as values from (${closes}) closes`,
+    text: (asOf === null ? NOW : KNOWN) + (which === 'since' ? FROM_DAY : BEFORE_DAY),
     values: [id, frequency, dated, days, limit, ...known],
-  });
-  const { dates, values } = rows[0] ?? {};
-  return (dates ?? []).map((date, index) => ({ date, value: values?.[index] ?? 0 }));
+  };
 }
 
 /** The closes from a day on, as known now or at a given time, oldest first; at most `limit`, null for all. */
-export function readCloses(
+export async function readCloses(
   session: Session,
   series: ClosesSeries,
   { from, asOf, limit }: { from: string; asOf: Date | null; limit: number | null },
 ): Promise<Observation[]> {
-  return query(session, series, ['since', from], { asOf, limit });
+  const { rows } = await session.query<Observation>(
+    query(series, ['since', from], { asOf, limit }),
+  );
+  return rows;
+}
+
+/** How many closes are read at once: what takes a few milliseconds of the event loop. */
+const PAGE = 5_000;
+
+/** As {@link readCloses}, of one snapshot, but leaves the event loop to others now and then. */
+export async function readManyCloses(
+  pool: pg.Pool,
+  series: ClosesSeries,
+  { from, asOf, limit }: { from: string; asOf: Date | null; limit: number },
+): Promise<Observation[]> {
+  const first = await readCloses(pool, series, { from, asOf, limit: PAGE });
+  if (first.length < PAGE) return first;
+  return inTransaction(pool, async (session) => {
+    const { text, values } = query(series, ['since', from], { asOf, limit });
+    await session.query(`declare closes no scroll cursor for ${text}`, values);
+    const closes: Observation[] = [];
+    for (;;) {
+      const { rows } = await session.query<Observation>(`fetch ${PAGE} from closes`);
+      closes.push(...rows);
+      if (rows.length < PAGE) return closes;
+    }
+  });
 }
 
 /** The last close before a day, as known now or at a given time. */
@@ -76,8 +98,10 @@ export async function lastCloseBefore(
   day: string,
   asOf: Date | null = null,
 ): Promise<Observation | null> {
-  const [last] = await query(session, series, ['before', day], { asOf, limit: 1 });
-  return last ?? null;
+  const { rows } = await session.query<Observation>(
+    query(series, ['before', day], { asOf, limit: 1 }),
+  );
+  return rows[0] ?? null;
 }
 
 /** When the value of a close was first recorded. */

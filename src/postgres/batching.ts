@@ -1,10 +1,12 @@
 import { Busy } from './pool.ts';
+import { currentMeter, meterWork, sharedMeter, type WorkMeter } from './work-meter.ts';
 
 /** How long a call may wait for its batch, in milliseconds; as long as for a connection of the pool. */
 const LONGEST_WAIT = 5_000;
 
 type Waiting<Question, Answer> = {
   question: Question;
+  meter: WorkMeter | undefined;
   since: number;
   resolve: (answer: Answer) => void;
   reject: (error: unknown) => void;
@@ -30,7 +32,9 @@ export function batchCalls<Question, Answer>(
     while (waiting.length > 0) {
       const asked = waiting.splice(0, most);
       try {
-        const answers = await ask(asked.map(({ question }) => question));
+        const answers = await meterWork(sharedMeter(asked.map(({ meter }) => meter)), () =>
+          ask(asked.map(({ question }) => question)),
+        );
         for (const [index, { resolve, reject }] of asked.entries()) {
           const answer = answers[index] as Answer | Error;
           if (answer instanceof Error) reject(answer);
@@ -53,7 +57,7 @@ export function batchCalls<Question, Answer>(
     new Promise((resolve, reject) => {
       const since = performance.now();
       refuseLate(since);
-      waiting.push({ question, since, resolve, reject });
+      waiting.push({ question, meter: currentMeter(), since, resolve, reject });
       if (underWay >= atOnce) return;
       underWay += 1;
       setImmediate(() => void go()); // takes along whatever else arrives in this turn of the event loop

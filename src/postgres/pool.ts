@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { TYPE_PARSERS } from './type-parsers.ts';
+import { meterPool } from './work-meter.ts';
 
 /**
  * A pool, or the connection of a transaction. Every query takes one as its first parameter and captures none, so a
@@ -41,6 +42,7 @@ export function connect(
   // Without both handlers, a connection lost inside a transaction ends the process.
   pool.on('error', onError);
   pool.on('connect', (client) => client.on('error', onError));
+  meterPool(pool);
   return pool;
 }
 

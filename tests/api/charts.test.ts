@@ -1,4 +1,5 @@
 import { load } from 'cheerio';
+import type { LightMyRequestResponse } from 'fastify';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { nastyOutlook } from '../support/nasty.ts';
@@ -92,18 +93,48 @@ describe('a chart', () => {
     }
   });
 
-  test('is refused if too many wait for theirs', async () => {
-    const answers = await Promise.all(
-      Array.from({ length: 40 }, (_, index) => read(`?format=png&width=${400 + index}`)),
-    );
-    const statuses = new Set(answers.map(({ statusCode }) => statusCode));
-    expect(statuses).toEqual(new Set([200, 503]));
-    const refused = answers.find(({ statusCode }) => statusCode === 503);
-    expect([refused?.json<{ type: string }>().type, refused?.headers['retry-after']]).toEqual([
-      '/problems/overloaded',
-      '2',
-    ]);
-    expect((await read('?format=png&width=400')).statusCode).toBe(200);
+  describe('PNGs', () => {
+    let width = 400;
+    /** As many at once as an address asks for, each of another size. */
+    const draw = (remoteAddress: string, count: number) =>
+      Promise.all(
+        Array.from({ length: count }, () =>
+          ledger.call({
+            url: `${URL}?format=png&width=${(width += 1)}`,
+            remoteAddress,
+          }),
+        ),
+      );
+    const told = (answer: LightMyRequestResponse) => [
+      answer.statusCode,
+      answer.headers['retry-after'],
+      answer.json<{ type: string }>().type,
+    ];
+
+    test('of one address get a fifth of the queue, and leave the rest to others', async () => {
+      const [ofOne, ofOther] = await Promise.all([draw('192.0.2.1', 24), draw('192.0.2.2', 3)]);
+      expect(ofOne.filter(({ statusCode }) => statusCode === 200)).toHaveLength(4);
+      const refused = ofOne.filter(({ statusCode }) => statusCode !== 200);
+      for (const one of refused) {
+        expect(told(one)).toEqual([429, '2', '/problems/rate-limited']);
+      }
+      expect(refused[0]?.json()).toMatchObject({
+        detail: '4 PNGs for your address are being drawn; wait for them before you ask for more.',
+      });
+      expect(ofOther.map(({ statusCode }) => statusCode)).toEqual([200, 200, 200]);
+      expect((await draw('192.0.2.1', 1))[0]?.statusCode).toBe(200);
+    });
+
+    test('are refused if too many of all addresses wait for theirs', async () => {
+      const addresses = Array.from({ length: 6 }, (_, index) => `192.0.2.${index + 1}`);
+      const answers = (await Promise.all(addresses.map((one) => draw(one, 4)))).flat();
+      const refused = answers.filter(({ statusCode }) => statusCode !== 200);
+      expect(refused).toHaveLength(4);
+      for (const one of refused) {
+        expect(told(one)).toEqual([503, '2', '/problems/overloaded']);
+      }
+      expect((await draw('192.0.2.1', 1))[0]?.statusCode).toBe(200);
+    });
   });
 
   test('of a version never changes; that of the current version follows it', async () => {

@@ -28,7 +28,7 @@ function told(svg: string) {
   };
 }
 
-const pngOf = async (svg: string) => (await asPng(async () => ({ body: svg }))).body;
+const pngOf = async (svg: string) => (await asPng('127.0.0.1', async () => ({ body: svg }))).body;
 
 /** Probabilities in whole basis points that sum to 1. */
 const fractions = fc

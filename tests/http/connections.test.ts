@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { whenFinished } from '../../src/http/when-finished.ts';
+import { freshly } from '../support/fresh-metrics.ts';
 import { holdOutlooks } from '../support/held-outlooks.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { RawClient, rawPost } from '../support/raw-client.ts';
@@ -36,7 +37,7 @@ const open = async () => {
 };
 const statusOf = async (url: string) => (await fetch(origin + url)).status;
 const metric = async (name: string) => {
-  const text = await (await fetch(`${origin}/metrics`)).text();
+  const text = await freshly(async () => (await fetch(`${origin}/metrics`)).text());
   return Number(
     text
       .split('\n')

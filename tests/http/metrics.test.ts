@@ -1,18 +1,29 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { PROBLEMS } from '../../src/http/problem-catalogue.ts';
+import { readConfig } from '../../src/config.ts';
 import { connect } from '../support/event-client.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 
 let ledger: TestLedger;
 beforeAll(async () => {
+  vi.useFakeTimers({ toFake: ['Date'] });
   ledger = await startLedger();
 });
-afterAll(() => ledger.close());
+afterAll(async () => {
+  vi.useRealTimers();
+  await ledger.close();
+});
+
+/** Metrics of a later second, because a rendering is shared for one. */
+async function freshMetrics(): Promise<string> {
+  vi.setSystemTime(Date.now() + 1_000);
+  return (await ledger.call({ url: '/metrics' })).body;
+}
 
 /** The samples of a scrape, by their names with labels. */
 async function scrape(): Promise<Map<string, number>> {
-  const { body } = await ledger.call({ url: '/metrics' });
+  const body = await freshMetrics();
   const lines = body.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
   return new Map(
     lines.map((line) => {
@@ -115,6 +126,123 @@ test('reports streams, the change feed and connections', async () => {
 test("never contains a key or a client's text", async () => {
   await ledger.call({ url: `/v1/outlooks/${ledger.keys.admin}`, as: 'admin' });
   await ledger.call({ url: `/${ledger.keys.admin}?${ledger.keys.admin}` });
-  const { body } = await ledger.call({ url: '/metrics' });
-  expect(body).not.toContain('olk_');
+  expect(await freshMetrics()).not.toContain('olk_');
+});
+
+test('are rendered once a second, however many ask', async () => {
+  const first = await freshMetrics();
+  await ledger.call({ url: '/nowhere' });
+  const shared = await Promise.all(
+    Array.from({ length: 20 }, () => ledger.call({ url: '/metrics' })),
+  );
+  expect(new Set(shared.map(({ body }) => body))).toEqual(new Set([first]));
+  expect(await freshMetrics()).not.toBe(first);
+});
+
+describe('are for addresses', () => {
+  const read = async (
+    { app }: TestLedger,
+    remoteAddress: string,
+    headers: Record<string, string> = {},
+  ) => (await app.inject({ url: '/metrics', remoteAddress, headers })).statusCode;
+
+  test.for([
+    '127.0.0.1',
+    '127.8.9.1',
+    '::1',
+    '::ffff:127.0.0.1',
+    '10.1.2.3',
+    '172.16.0.1',
+    '172.31.255.255',
+    '192.168.1.1',
+    '::ffff:192.168.1.1',
+    '169.254.1.1',
+    'fe80::1',
+    'fd00::1',
+  ])('near by: %s', async (address) => {
+    expect(await read(ledger, address)).toBe(200);
+  });
+
+  test.for([
+    '203.0.113.1',
+    '172.32.0.1',
+    '100.64.0.1',
+    '0.0.0.0',
+    '::',
+    '::ffff:203.0.113.1',
+    '::127.0.0.1',
+    '64:ff9b::7f00:1',
+    '2002:7f00:1::',
+    '2001:db8::1',
+    'not an address',
+  ])('not elsewhere: %s', async (address) => {
+    expect(await read(ledger, address)).toBe(404);
+  });
+
+  test('a stranger is told why, in words for an operator', async () => {
+    const answer = await ledger.app.inject({ url: '/metrics', remoteAddress: '203.0.113.1' });
+    expect(answer.json()).toMatchObject({
+      type: '/problems/not-found',
+      detail:
+        'Metrics are for the addresses in METRICS_ADDRESSES, and through trusted proxies only.',
+    });
+  });
+
+  test.for([
+    ['x-forwarded-for', '127.0.0.1'],
+    ['X-Forwarded-For', ''],
+    ['x-forwarded-proto', 'https'],
+    ['x-forwarded-host', 'ledger.example'],
+    ['x-real-ip', '127.0.0.1'],
+    ['forwarded', 'for=127.0.0.1'],
+    ['via', '1.1 proxy'],
+    ['cf-connecting-ip', '127.0.0.1'],
+    ['true-client-ip', '127.0.0.1'],
+    ['x-client-ip', '127.0.0.1'],
+  ] as const)('not through a proxy that is not configured: %s: %s', async ([name, value]) => {
+    for (const peer of ['127.0.0.1', '10.0.0.1', '::1']) {
+      expect(await read(ledger, peer, { [name]: value })).toBe(404);
+    }
+  });
+
+  test('through trusted proxies, by the address of the client', async () => {
+    const behind = await startLedger({ trustedProxies: ['10.0.0.1', '10.0.0.2'] });
+    const through = (forwarded: string, more: Record<string, string> = {}) =>
+      read(behind, '10.0.0.1', { 'x-forwarded-for': forwarded, via: '1.1 proxy', ...more });
+    expect(await through('192.168.1.1')).toBe(200);
+    expect(await through('192.168.1.1, 10.0.0.2')).toBe(200);
+    expect(await through('203.0.113.1')).toBe(404);
+    expect(await through('127.0.0.1, 203.0.113.1')).toBe(404);
+    // 10.0.0.9 is a proxy, too, but nobody vouches for it.
+    expect(await through('203.0.113.1, 10.0.0.9')).toBe(404);
+    expect(await through('203.0.113.1, 10.0.0.9, 10.0.0.2')).toBe(404);
+    // It names no client.
+    expect(await read(behind, '10.0.0.1', { 'x-real-ip': '203.0.113.1' })).toBe(404);
+    expect(await read(behind, '10.0.0.1')).toBe(200);
+    expect(await read(behind, '10.0.0.3', { 'x-forwarded-for': '127.0.0.1' })).toBe(404);
+    await behind.close();
+  });
+
+  test('that METRICS_ADDRESSES names', async () => {
+    const { metricsAddresses } = readConfig({ METRICS_ADDRESSES: '203.0.113.0/24, 2001:db8::/32' });
+    const named = await startLedger({ metricsAddresses });
+    expect(await read(named, '203.0.113.7')).toBe(200);
+    expect(await read(named, '::ffff:203.0.113.7')).toBe(200);
+    expect(await read(named, '2001:db8:1::1')).toBe(200);
+    expect(await read(named, '127.0.0.1')).toBe(404);
+    await named.close();
+    const all = readConfig({ METRICS_ADDRESSES: '0.0.0.0/0,::/0' });
+    const open = await startLedger({ metricsAddresses: all.metricsAddresses });
+    for (const address of ['203.0.113.7', '127.0.0.1', '2001:db8::1', '::ffff:203.0.113.7']) {
+      expect(await read(open, address)).toBe(200);
+    }
+    expect(await read(open, 'not an address')).toBe(404);
+    await open.close();
+    const none = readConfig({ METRICS_ADDRESSES: 'none' });
+    const closed = await startLedger({ metricsAddresses: none.metricsAddresses });
+    expect(await read(closed, '127.0.0.1')).toBe(404);
+    await closed.close();
+    expect(() => readConfig({ METRICS_ADDRESSES: 'none,loopback' })).toThrow('METRICS_ADDRESSES');
+    expect(() => readConfig({ METRICS_ADDRESSES: '10.0.0.0/33' })).toThrow('METRICS_ADDRESSES');
+  });
 });

@@ -146,6 +146,154 @@ describe('of requests at work at once', () => {
   });
 });
 
+test('an address that is over its limit is remembered while thousands of others come', async () => {
+  await start({ rateLimitPerAddress: 2 });
+  for (let turn = 0; turn < 3; turn += 1) await ask();
+  for (let index = 0; index < 6_000; index += 1) {
+    const remoteAddress = `2001:db8:0:${index.toString(16)}::1`;
+    await ledger.app.inject({ url: '/nowhere', remoteAddress });
+  }
+  expect((await ask()).statusCode).toBe(429);
+});
+
+describe('a client beyond its budget of work', () => {
+  /** Uses more than the burst of an address that may use a millisecond a second. */
+  const exhaust = async (remoteAddress: string, headers = {}) => {
+    for (let turn = 0; turn < 40; turn += 1) await ask(remoteAddress, headers);
+  };
+  /** Makes reads wait in the database, until it is called. */
+  const block = async () => {
+    const owner = await openSession(ledger.url);
+    await owner.query('begin; lock table outlooks in access exclusive mode');
+    return async () => {
+      await owner.query('rollback');
+      await owner.end();
+    };
+  };
+  /** Waits until so many requests wait in the database. */
+  const untilBlocked = (count: number) =>
+    vi.waitFor(async () => {
+      const { rows } = await ledger.pool.query(
+        `select count(*)::int as count from pg_stat_activity
+          where wait_event_type = 'Lock' and datname = current_database()`,
+      );
+      expect(rows).toEqual([{ count }]);
+    });
+  const codes = (answers: LightMyRequestResponse[]) => answers.map(({ statusCode }) => statusCode);
+  const [greedy, modest] = ['192.0.2.1', '192.0.2.2'];
+
+  test('is served while the service has nothing else to do', async () => {
+    await start({ workPerAddress: 1 });
+    await exhaust(greedy);
+    expect(codes(await Promise.all([ask(greedy), ask(greedy), ask(greedy)]))).toEqual([
+      200, 200, 200,
+    ]);
+  });
+
+  test('waits for its turn, while others go on, and is refused if too many of its requests wait', async () => {
+    await start({ workPerAddress: 1, requestsAtOnce: 4 });
+    await exhaust(greedy);
+    const unblock = await block();
+    const waiting = [ask(greedy), ask(greedy), ask(greedy)];
+    await untilBlocked(1);
+    const refused = await ask(greedy);
+    expect([refused.statusCode, refused.json()]).toEqual([
+      429,
+      expect.objectContaining({
+        type: '/problems/rate-limited',
+        detail: expect.stringMatching(
+          /^Your address asks for more work than its share of the service, and too many of its requests wait for their turn; try again in \d+ s\.$/,
+        ) as string,
+      }),
+    ]);
+    expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
+    const other = ask(modest);
+    await untilBlocked(2);
+    expect((await ledger.call({ url: '/healthz', remoteAddress: greedy })).statusCode).toBe(200);
+    await unblock();
+    expect(codes(await Promise.all([...waiting, other]))).toEqual([200, 200, 200, 200]);
+  });
+
+  test.for([
+    ['a URL that is missing', { url: '/nowhere' }],
+    ['a refused key', { url: '/v1/keys' }],
+    ['a wrong key', { url: '/v1/keys', headers: { authorization: 'Bearer olk_wrong' } }],
+    ['a wrong method', { url: '/v1/outlooks', method: 'DELETE' as const }],
+    ['Swagger UI', { url: '/docs/static/index.html' }],
+    ['the document', { url: '/openapi.json' }],
+    ['a wrong query', { url: '/v1/outlooks?limit=x' }],
+    ['a problem page', { url: '/problems/not-found' }],
+  ] as const)('waits with %s, too', async ([, request]) => {
+    await start({ workPerAddress: 1, requestsAtOnce: 4 });
+    const send = (remoteAddress: string) => ledger.app.inject({ ...request, remoteAddress });
+    await send(modest);
+    await exhaust(greedy);
+    const unblock = await block();
+    const reads = [ask(greedy), ask(greedy), ask(greedy)];
+    await untilBlocked(1);
+    expect((await send(greedy)).statusCode).toBe(429);
+    expect((await send(modest)).statusCode).not.toBe(429);
+    await unblock();
+    await Promise.all(reads);
+  });
+
+  test('pays for whatever it sends', async () => {
+    await start({ workPerAddress: 1, requestsAtOnce: 4 });
+    for (let turn = 0; turn < 200; turn += 1) {
+      await ledger.app.inject({ url: '/nowhere', remoteAddress: greedy });
+    }
+    const unblock = await block();
+    const reads = [ask(greedy), ask(greedy), ask(greedy)];
+    await untilBlocked(1);
+    expect((await ask(greedy)).statusCode).toBe(429);
+    await unblock();
+    await Promise.all(reads);
+  });
+
+  test('is a key apart from its address', async () => {
+    await start({ workPerAddress: 1, workPerKey: 1, requestsAtOnce: 4, requireKeyForReads: true });
+    const by = (role: 'admin' | 'analyst') => ({ authorization: `Bearer ${ledger.keys[role]}` });
+    await exhaust(greedy, by('admin'));
+    const unblock = await block();
+    const waiting = [1, 2, 3].map(() => ask(modest, by('admin')));
+    await untilBlocked(1);
+    const refused = await ask(greedy, by('admin'));
+    expect([refused.statusCode, refused.json()]).toEqual([
+      429,
+      expect.objectContaining({
+        detail: expect.stringMatching(/^Your key asks for more/) as string,
+      }),
+    ]);
+    const other = ask(greedy, by('analyst'));
+    await untilBlocked(2);
+    await unblock();
+    expect(codes(await Promise.all([...waiting, other]))).toEqual([200, 200, 200, 200]);
+  });
+
+  test('waits before its body is parsed', async () => {
+    await start({ workPerKey: 1, requestsAtOnce: 4 });
+    for (let turn = 0; turn < 40; turn += 1) await ledger.revise({});
+    const unblock = await block();
+    const views = () =>
+      ledger.call({ url: `${URL}/views/me`, as: 'analyst', remoteAddress: greedy });
+    const waiting = [views(), views(), views()];
+    await untilBlocked(1);
+    expect((await ledger.revise('not JSON')).statusCode).toBe(429);
+    await unblock();
+    await Promise.all(waiting);
+  });
+
+  test('may use all it likes if there is no budget', async () => {
+    await start({ workPerAddress: 0, requestsAtOnce: 40 });
+    await exhaust(greedy);
+    const unblock = await block();
+    const reads = [1, 2, 3, 4, 5].map(() => ask(greedy));
+    await untilBlocked(5);
+    await unblock();
+    expect(codes(await Promise.all(reads))).toEqual([200, 200, 200, 200, 200]);
+  });
+});
+
 describe('a client behind a proxy', () => {
   const by = (forwarded: string, proto = 'http') => ({
     'x-forwarded-for': forwarded,

@@ -56,6 +56,9 @@ const SETTINGS = {
   // Tests compare headers; what an address may still ask for differs each time.
   RATE_LIMIT_PER_ADDRESS: '0',
   RATE_LIMIT_PER_KEY: '0',
+  // How much work a request is depends on the machine.
+  WORK_PER_ADDRESS: '0',
+  WORK_PER_KEY: '0',
 };
 
 const START = new Date('2026-11-20T16:00:00.000Z');

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { claimDeliveries } from '../../src/webhooks/deliveries.ts';
+import { freshly } from '../support/fresh-metrics.ts';
 import { connect } from '../support/event-client.ts';
 import { startLedger, type TestLedger } from '../support/ledger.ts';
 import {
@@ -552,7 +553,7 @@ describe('a test delivery', () => {
 
 test('metrics show how attempts ended, what waits and what is disabled', async () => {
   const sample = async (name: string) => {
-    const { body } = await adminCall('GET', '/metrics');
+    const { body } = await freshly(() => adminCall('GET', '/metrics'));
     const line = body.split('\n').find((one) => one.startsWith(`outlook_ledger_webhook${name} `));
     return Number(line?.split(' ').at(-1));
   };

@@ -63,7 +63,9 @@ While the database is unreachable, reads may be served from the cache: \`Age\` s
 service last heard from the ledger, and \`Cache-Status\` says \`STALE\`.
 
 **Limits.** Each address and each key may send a limited number of requests a minute. \`RateLimit-Policy\` gives
-the limit and \`RateLimit\` what is left. Requests above it get a 429 with \`Retry-After\`.
+the limit and \`RateLimit\` what is left. Requests above it get a 429 with \`Retry-After\`. The service also measures
+the work that each client causes. Whoever asks for more than a share takes turns with others who do, and gets a 429
+with \`Retry-After\` if too many requests wait for their turn, or one waits for 5 seconds.
 
 **The hash chain.** Note a version's \`hash\`, and you can later prove that neither it nor any version
 before it was rewritten. Both hashes are \`sha256:\` and the hex SHA-256 of a canonical JSON document

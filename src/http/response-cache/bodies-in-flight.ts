@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Problem } from '../problems.ts';
-import { addressOf } from '../rate-limits.ts';
+import { addressOf } from '../clients.ts';
 import { whenFinished } from '../when-finished.ts';
 
 /** Smaller bodies, in bytes, are not counted: the system's own buffers hold about as much. */

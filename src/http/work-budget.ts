@@ -1,0 +1,65 @@
+/** How much unspent work is saved up for a burst, in seconds of the rate. */
+const BURST = 4;
+
+/**
+ * What a client may use of the service: some milliseconds of work a second, of which up to {@link BURST} seconds' worth may
+ * come at once (a leaky bucket). Work in progress counts by an estimate until it is measured.
+ */
+export class WorkBudget {
+  readonly #rate: number;
+  #done = 0;
+  #reserved = 0;
+  #at = performance.now();
+
+  /** @param rate milliseconds of work a second; 0 for no limit */
+  constructor(rate: number) {
+    this.#rate = rate;
+  }
+
+  /** The part of the burst that is used up; above 1 for a client beyond its budget. */
+  get level(): number {
+    if (this.#rate === 0) return 0;
+    const now = performance.now();
+    this.#done = Math.max(0, this.#done - ((now - this.#at) * this.#rate) / 1000);
+    this.#at = now;
+    return (this.#done + this.#reserved) / (this.#rate * BURST);
+  }
+
+  /** Seconds until a client beyond its budget is within it again. */
+  get seconds(): number {
+    return Math.max(0, this.level - 1) * BURST;
+  }
+
+  add(milliseconds: number): void {
+    this.#done += milliseconds;
+  }
+
+  /** Counts work that is about to begin; a negative number takes it back. */
+  reserve(milliseconds: number): void {
+    this.#reserved += milliseconds;
+  }
+}
+
+/** The estimate for a route that was never asked for, in milliseconds. */
+const UNKNOWN = 10;
+
+/**
+ * The work that a request to a route is likely to be at most: its running mean and four times the mean deviation, as TCP
+ * estimates round trips (RFC 6298, section 2).
+ */
+export class WorkEstimates {
+  readonly #routes = new Map<string, { mean: number; deviation: number }>();
+
+  of(route: string): number {
+    const known = this.#routes.get(route);
+    return known ? known.mean + 4 * known.deviation : UNKNOWN;
+  }
+
+  observe(route: string, milliseconds: number): void {
+    const known = this.#routes.get(route) ?? { mean: milliseconds, deviation: milliseconds / 2 };
+    const error = milliseconds - known.mean;
+    known.deviation += (Math.abs(error) - known.deviation) / 4;
+    known.mean += error / 8;
+    this.#routes.set(route, known);
+  }
+}
