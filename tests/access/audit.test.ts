@@ -42,6 +42,8 @@ describe('a write', () => {
       method: 'POST',
       path: `${URL}/revisions`,
       status: 201,
+      subject: `${URL}/versions/2`,
+      summary: 'Published the version',
       problem: null,
       detail: null,
       address: '127.0.0.1',
