@@ -115,7 +115,9 @@ export class RefusalTrail {
     this.#timer = null;
     const shares = [this.#unknown, ...this.#known.values()];
     const due = shares.map((share) => ({ share, entries: share.take(this.#now(), isLast) }));
-    const entries = due.flatMap((one) => one.entries);
+    const entries = due
+      .flatMap((one) => one.entries)
+      .toSorted((a, b) => a.recordedAt.getTime() - b.recordedAt.getTime());
     try {
       if (entries.length > 0) await appendAudit(this.#pool, entries);
     } catch (error) {

@@ -8,7 +8,7 @@ const LONGEST = 300;
 // Control, format, private and unassigned characters, white space other than a space, all that Unicode says to ignore by
 // default, and signs that are drawn blank although Unicode classes them with the visible ones.
 const HIDDEN =
-  /[\p{C}\p{Default_Ignorable_Code_Point}\u2800\u{13441}\u{13442}\u{16fe4}\u{1d159}]|(?! )[\p{Z}\s]/u;
+  /[\p{C}\p{Default_Ignorable_Code_Point}\u2800\u{13441}\u{13442}\u{16fe4}\u{1d159}]|(?! )\p{White_Space}/u;
 
 const [ZWNJ, ZWJ] = ['\u200c', '\u200d'];
 
@@ -32,7 +32,10 @@ export function nameFault(name: string): string | null {
 export function cleanedName(text: string): string {
   let name = text;
   for (;;) {
-    const characters = Array.from(normalizedName(name).replaceAll(/\s+/gu, ' ')).slice(0, LONGEST);
+    const characters = Array.from(normalizedName(name).replaceAll(/\p{White_Space}+/gu, ' ')).slice(
+      0,
+      LONGEST,
+    );
     const cleaned = characters.filter((_, index) => !isHidden(characters, index)).join('');
     if (cleaned.trim() === name) return name;
     name = cleaned.trim(); // without a character, its neighbours may combine
@@ -90,7 +93,7 @@ function isVirama(character: string | undefined): boolean {
  */
 export function skeletonsOf(name: string): string[] {
   const visible = normalizedName(name)
-    .replaceAll(/\s+/gu, ' ')
+    .replaceAll(/\p{White_Space}+/gu, ' ')
     .replaceAll(new RegExp(HIDDEN, 'gu'), '')
     .trim();
   const written = skeleton(visible);

@@ -3,9 +3,9 @@ import { stdSerializers } from 'pino';
 
 // Keys, secrets of webhooks, and tokens (JWT). What follows may be percent-encoded, to any depth. The first four characters
 // of a key are its hint, which is no secret.
-const REST = String.raw`(?:[\w\-+/=]|%(?:25)*[\da-f]{2}){5,}`;
+const BYTE = String.raw`%(?:25)*[\da-f]{2}`;
 const SECRETS = new RegExp(
-  String.raw`(olk_|whsec_)${REST}|(?<![\w-])(eyj)[\w-]{8,}(?:\.|%(?:25)*2e)[\w.%-]*`,
+  String.raw`(olk_)(?:[\w-]|${BYTE}){5,}|(whsec_)(?:[\w\-+/=]|${BYTE}){5,}|(?<![\w-])(eyj)[\w-]{8,}(?:\.|%(?:25)*2e)[\w.%-]*`,
   'gi',
 );
 
@@ -23,7 +23,10 @@ export function withoutSecrets(text: string): string {
 }
 
 function redacted(text: string): string {
-  return text.replaceAll(SECRETS, (_, prefix?: string, jwt?: string) => `${prefix ?? jwt}…`);
+  return text.replaceAll(
+    SECRETS,
+    (_, key?: string, secret?: string, token?: string) => `${key ?? secret ?? token}…`,
+  );
 }
 
 /** How often a text is decoded. */
