@@ -28,7 +28,7 @@ export async function analystNamed(session: Session, sent: string, now: Date): P
   if (looksLike.name === name) return looksLike; // added in the meantime
   throw new DomainError(
     'name-taken',
-    `The name "${name}" looks like that of the analyst "${looksLike.name}" (${looksLike.id}).`,
+    `The name "${name}" looks like that of the analyst "${looksLike.name}" (${looksLike.id}). Send exactly that name for another key of this analyst, or a name that looks different.`,
   );
 }
 

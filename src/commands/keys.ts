@@ -103,7 +103,9 @@ function revokeCommand(args: string[]): Command {
     });
     print(`Revoked ${id}.`);
     if (wasLastAdmin) {
-      print('It was the last admin key. Issue another one: npm run keys -- issue --role admin …');
+      print(
+        'It was the last admin key. Issue another one: npm run keys -- issue --role admin --name NAME',
+      );
     }
   };
 }

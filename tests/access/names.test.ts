@@ -34,7 +34,7 @@ describe('a key to a new name', () => {
         {
           type: '/problems/name-taken',
           detail: expect.stringMatching(
-            /^The name ".+" looks like that of the analyst "analyst desk" \([0-9a-f-]{36}\)\.$/,
+            /^The name ".+" looks like that of the analyst "analyst desk" \([0-9a-f-]{36}\)\. Send exactly that name for another key of this analyst, or a name that looks different\.$/,
           ) as string,
         },
       ]);
