@@ -57,7 +57,7 @@ export interface paths {
         };
         /**
          * Read several outlooks
-         * @description The current versions, complete, all as of the same time.
+         * @description The current versions, complete, all as of the same time. Together they may have 4 MiB; beyond that, a 422 says how many of them fit.
          */
         get: operations["getOutlooks"];
         put?: never;
@@ -1110,7 +1110,7 @@ export interface paths {
         };
         /**
          * Check readiness
-         * @description Queries the database and compares its schema with the one that this release requires. `writes` is `refused` while the database is read-only, or if its disk was full at the last write. While `changeFeed` is `away`, the service works but is slower: reads query the database, and event streams pause.
+         * @description Queries the database and compares its schema with the one that this release requires. `writes` is `refused` while the database is read-only, or if its disk was full at the last write. 503 also if places of `REQUESTS_AT_ONCE` are never freed. While `changeFeed` is `away`, the service works but is slower: reads query the database, and event streams pause.
          */
         get: operations["getReadiness"];
         put?: never;
@@ -3305,7 +3305,7 @@ export interface components {
         LastEventId: string;
         /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
         IdempotencyKey: string;
-        /** @description The ETag of the outlook that you read. Returns 412 if the outlook has changed since. */
+        /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
         IfMatch: string;
     };
     requestBodies: never;
@@ -3477,6 +3477,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 /** @example russell-2000-downside */
@@ -3534,6 +3536,15 @@ export interface operations {
             };
             /** @description The `Accept` header excludes every available media type. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3608,7 +3619,7 @@ export interface operations {
                 sort?: "-publishedAt" | "publishedAt" | "slug" | "relevance";
                 /** @description The list as of this time, which must not be in the future: the newest version of each outlook recorded up to then, with the status and the review of that time. Filters and order apply to that version, except that `status`, `reviewDue`, `awaitingResolution` and `contradicted` apply to the current state. */
                 asOf?: string;
-                /** @description The maximum number of items to return. */
+                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -3618,6 +3629,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
             cookie?: never;
@@ -3648,6 +3661,15 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
@@ -3659,6 +3681,15 @@ export interface operations {
             };
             /** @description The `Accept` header excludes every available media type. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3787,7 +3818,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The content type is not supported. */
+            /** @description The content type or the content coding is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -3845,6 +3876,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
             cookie?: never;
@@ -3869,6 +3902,15 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
@@ -3880,6 +3922,15 @@ export interface operations {
             };
             /** @description The `Accept` header excludes every available media type. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3933,7 +3984,7 @@ export interface operations {
             header?: {
                 /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description The ETag of the outlook that you read. Returns 412 if the outlook has changed since. */
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -4013,7 +4064,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The outlook has changed since you read it. */
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -4031,7 +4082,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The content type is not supported. */
+            /** @description The content type or the content coding is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -4086,7 +4137,7 @@ export interface operations {
             header?: {
                 /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description The ETag of the outlook that you read. Returns 412 if the outlook has changed since. */
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -4166,7 +4217,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The outlook has changed since you read it. */
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -4184,7 +4235,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The content type is not supported. */
+            /** @description The content type or the content coding is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -4236,7 +4287,7 @@ export interface operations {
     listVersions: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. */
+                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -4246,6 +4297,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 /** @example russell-2000-downside */
@@ -4315,6 +4368,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
@@ -4364,6 +4426,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 /** @example russell-2000-downside */
@@ -4430,6 +4494,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
@@ -4479,6 +4552,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 /** @example russell-2000-downside */
@@ -4544,6 +4619,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
@@ -4596,6 +4680,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 /** @example russell-2000-downside */
@@ -4660,6 +4746,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
@@ -4717,7 +4812,7 @@ export interface operations {
                 scale?: number;
                 /** @description The colour scheme. With `auto`, an SVG follows the reader's light or dark mode, and a PNG is light. */
                 theme?: "auto" | "light" | "dark";
-                /** @description A cache buster: any text. Send a new value when the chart has changed, so that no cache returns the old one. */
+                /** @description A cache buster for caches between the service and the reader: any text. The service ignores it, as it ignores parameters that it does not know. */
                 v?: string;
                 /** @description Overrides the Accept header, for use in links. */
                 format?: "svg" | "png";
@@ -4725,6 +4820,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 /** @example russell-2000-downside */
@@ -4798,6 +4895,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
@@ -4841,7 +4947,7 @@ export interface operations {
     listEvidence: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. */
+                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -4851,6 +4957,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 /** @example russell-2000-downside */
@@ -4913,6 +5021,15 @@ export interface operations {
             };
             /** @description The `Accept` header excludes every available media type. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5053,7 +5170,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The content type is not supported. */
+            /** @description The content type or the content coding is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -5108,6 +5225,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 /** @example russell-2000-downside */
@@ -5172,6 +5291,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
@@ -5215,7 +5343,7 @@ export interface operations {
     listViews: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. */
+                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -5225,6 +5353,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 /** @example russell-2000-downside */
@@ -5294,6 +5424,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
@@ -5340,6 +5479,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 /** @example russell-2000-downside */
@@ -5405,6 +5546,15 @@ export interface operations {
             };
             /** @description The `Accept` header excludes every available media type. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5552,7 +5702,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The content type is not supported. */
+            /** @description The content type or the content coding is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -5686,7 +5836,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The content type is not supported. */
+            /** @description The content type or the content coding is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -5738,7 +5888,7 @@ export interface operations {
     getView: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. */
+                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -5748,6 +5898,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 /** @example russell-2000-downside */
@@ -5818,6 +5970,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
@@ -5873,6 +6034,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 /** @example russell-2000-downside */
@@ -5945,6 +6108,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
@@ -5991,7 +6163,7 @@ export interface operations {
             header?: {
                 /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description The ETag of the outlook that you read. Returns 412 if the outlook has changed since. */
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -6071,7 +6243,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The outlook has changed since you read it. */
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -6089,7 +6261,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The content type is not supported. */
+            /** @description The content type or the content coding is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -6147,6 +6319,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 /** @example russell-2000-downside */
@@ -6211,6 +6385,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
@@ -6254,7 +6437,7 @@ export interface operations {
     getCondition: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. */
+                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -6262,6 +6445,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 /** @example russell-2000-downside */
@@ -6320,6 +6505,15 @@ export interface operations {
             };
             /** @description The `Accept` header excludes every available media type. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6461,7 +6655,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The content type is not supported. */
+            /** @description The content type or the content coding is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -6523,6 +6717,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 /** @example russell-2000-downside */
@@ -6595,6 +6791,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
@@ -6644,6 +6849,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 /** @example russell-2000-downside */
@@ -6707,6 +6914,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
@@ -6753,7 +6969,7 @@ export interface operations {
             header?: {
                 /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description The ETag of the outlook that you read. Returns 412 if the outlook has changed since. */
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -6833,7 +7049,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The outlook has changed since you read it. */
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -6851,7 +7067,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The content type is not supported. */
+            /** @description The content type or the content coding is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -6906,6 +7122,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 /** @example russell-2000-downside */
@@ -6962,6 +7180,15 @@ export interface operations {
             };
             /** @description The `Accept` header excludes every available media type. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7102,7 +7329,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The content type is not supported. */
+            /** @description The content type or the content coding is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -7160,6 +7387,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 /** @example russell-2000-downside */
@@ -7223,6 +7452,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
@@ -7274,6 +7512,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 /** @example russell-2000-downside */
@@ -7330,6 +7570,15 @@ export interface operations {
             };
             /** @description The `Accept` header excludes every available media type. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7396,6 +7645,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
             cookie?: never;
@@ -7420,6 +7671,15 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
@@ -7431,6 +7691,15 @@ export interface operations {
             };
             /** @description The `Accept` header excludes every available media type. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7495,6 +7764,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 /** @example RUT */
@@ -7551,6 +7822,15 @@ export interface operations {
             };
             /** @description The `Accept` header excludes every available media type. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7619,6 +7899,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: string;
@@ -7674,6 +7956,15 @@ export interface operations {
             };
             /** @description The `Accept` header excludes every available media type. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7743,6 +8034,15 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": string;
+                };
+            };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description The key is missing, unknown, expired or revoked. */
@@ -7912,6 +8212,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
             cookie?: never;
@@ -7937,6 +8239,15 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
@@ -7948,6 +8259,15 @@ export interface operations {
             };
             /** @description The `Accept` header excludes every available media type. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8001,6 +8321,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 /** @example russell-2000-downside */
@@ -8065,6 +8387,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
@@ -8111,6 +8442,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
             cookie?: never;
@@ -8136,6 +8469,15 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
@@ -8147,6 +8489,15 @@ export interface operations {
             };
             /** @description The `Accept` header excludes every available media type. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8200,6 +8551,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 /** @example russell-2000-downside */
@@ -8264,6 +8617,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
@@ -8307,7 +8669,7 @@ export interface operations {
     listInstruments: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. */
+                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -8317,6 +8679,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
             cookie?: never;
@@ -8347,6 +8711,15 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
@@ -8358,6 +8731,15 @@ export interface operations {
             };
             /** @description The `Accept` header excludes every available media type. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8486,7 +8868,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The content type is not supported. */
+            /** @description The content type or the content coding is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -8541,6 +8923,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 /** @example RUT */
@@ -8597,6 +8981,15 @@ export interface operations {
             };
             /** @description The `Accept` header excludes every available media type. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8736,7 +9129,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The content type is not supported. */
+            /** @description The content type or the content coding is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -8788,7 +9181,7 @@ export interface operations {
     listSeries: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. */
+                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -8798,6 +9191,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
             cookie?: never;
@@ -8828,6 +9223,15 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
@@ -8839,6 +9243,15 @@ export interface operations {
             };
             /** @description The `Accept` header excludes every available media type. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8967,7 +9380,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The content type is not supported. */
+            /** @description The content type or the content coding is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -9022,6 +9435,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 key: string;
@@ -9077,6 +9492,15 @@ export interface operations {
             };
             /** @description The `Accept` header excludes every available media type. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9144,6 +9568,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 key: string;
@@ -9205,6 +9631,15 @@ export interface operations {
             };
             /** @description The `Accept` header excludes every available media type. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9343,7 +9778,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The content type is not supported. */
+            /** @description The content type or the content coding is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -9395,7 +9830,7 @@ export interface operations {
     listKeys: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. */
+                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -9405,6 +9840,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
             cookie?: never;
@@ -9435,6 +9872,15 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
@@ -9455,6 +9901,15 @@ export interface operations {
             };
             /** @description The `Accept` header excludes every available media type. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9583,7 +10038,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The content type is not supported. */
+            /** @description The content type or the content coding is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -9638,6 +10093,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: string;
@@ -9702,6 +10159,15 @@ export interface operations {
             };
             /** @description The `Accept` header excludes every available media type. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9821,7 +10287,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The content type is not supported. */
+            /** @description The content type or the content coding is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -9873,7 +10339,7 @@ export interface operations {
     listWebhooks: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. */
+                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -9883,6 +10349,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
             cookie?: never;
@@ -9913,6 +10381,15 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
@@ -9933,6 +10410,15 @@ export interface operations {
             };
             /** @description The `Accept` header excludes every available media type. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -10061,7 +10547,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The content type is not supported. */
+            /** @description The content type or the content coding is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -10116,6 +10602,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: string;
@@ -10180,6 +10668,15 @@ export interface operations {
             };
             /** @description The `Accept` header excludes every available media type. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -10299,7 +10796,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The content type is not supported. */
+            /** @description The content type or the content coding is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -10439,7 +10936,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The content type is not supported. */
+            /** @description The content type or the content coding is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -10574,7 +11071,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The content type is not supported. */
+            /** @description The content type or the content coding is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -10626,7 +11123,7 @@ export interface operations {
     listWebhookDeliveries: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. */
+                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -10636,6 +11133,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 id: string;
@@ -10706,6 +11205,15 @@ export interface operations {
             };
             /** @description The `Accept` header excludes every available media type. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -10827,7 +11335,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The content type is not supported. */
+            /** @description The content type or the content coding is not supported. */
             415: {
                 headers: {
                     [name: string]: unknown;
@@ -10883,7 +11391,7 @@ export interface operations {
                 kind?: "write" | "refusal";
                 /** @description Only entries of the analyst with this id. */
                 analyst?: string;
-                /** @description The maximum number of items to return. */
+                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -10893,6 +11401,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
             cookie?: never;
@@ -10923,6 +11433,15 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The key is missing, unknown, expired or revoked. */
             401: {
                 headers: {
@@ -10943,6 +11462,15 @@ export interface operations {
             };
             /** @description The `Accept` header excludes every available media type. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -10996,6 +11524,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
             cookie?: never;
@@ -11022,8 +11552,26 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The `Accept` header excludes every available media type. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -11077,6 +11625,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
                 /** @example probability-sum */
@@ -11131,6 +11681,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Validation failed; see `errors`. */
             422: {
                 headers: {
@@ -11177,6 +11736,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
             cookie?: never;
@@ -11204,8 +11765,26 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The `Accept` header excludes every available media type. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -11259,6 +11838,8 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
             cookie?: never;
@@ -11290,8 +11871,26 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The `Accept` header excludes every available media type. */
             406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,9 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
-import accepts from '@fastify/accepts';
 import cors from '@fastify/cors';
 import fastify, { type FastifyInstance, type FastifyBaseLogger, LogController } from 'fastify';
-import { LRUCache } from 'lru-cache';
 import type pg from 'pg';
 import type { Config } from './config.ts';
 import { keyFinder } from './access/api-keys.ts';
@@ -17,6 +15,7 @@ import { RefusalTrail } from './access/audit-trail.ts';
 import { authorize } from './access/authentication.ts';
 import { addETags } from './http/conditional-requests.ts';
 import { chartRoutes } from './api/charts.ts';
+import { createHttpServer, type Dropped } from './http/connections.ts';
 import { CurrentDigests } from './api/current-digests.ts';
 import { corsOf } from './http/cors.ts';
 import { climatologyRoutes } from './api/climatology.ts';
@@ -24,7 +23,7 @@ import { consensusRoutes } from './api/consensus.ts';
 import { conditionRoutes } from './api/conditions.ts';
 import { diffRoutes } from './api/diffs.ts';
 import { drawdownRoutes } from './api/drawdown.ts';
-import { handleClientError, answerError, handleErrors } from './http/errors.ts';
+import { handleClientError, answerError, handleErrors, refuseTunnels } from './http/errors.ts';
 import { evidenceRoutes } from './api/evidence.ts';
 import { expectedOutcomeRoutes } from './api/expected-outcome.ts';
 import { EventStreams } from './api/event-streams.ts';
@@ -33,25 +32,29 @@ import { feedRoutes } from './api/feeds.ts';
 import { healthRoutes } from './api/health.ts';
 import { historyRoutes } from './api/history.ts';
 import { instrumentRoutes } from './api/instruments.ts';
-import { readJsonBodies } from './http/json-body.ts';
+import { readJsonBodies, refuseContentCodings } from './http/json-body.ts';
 import { keyRoutes } from './access/key-routes.ts';
 import { limitRequests } from './http/rate-limits.ts';
 import { logRequests, withoutSecrets } from './http/logging.ts';
 import { observationRoutes } from './api/observations.ts';
 import { describeRoutes, documentRoute, serveSwaggerUi } from './http/openapi/openapi.ts';
 import { measure } from './http/metrics.ts';
+import { outlookBatchRoutes } from './api/outlook-batch.ts';
 import { outlookListRoutes } from './api/outlook-list.ts';
 import { outlookRoutes } from './api/outlooks.ts';
 import { problemRoutes } from './api/problem-routes.ts';
 import { ResponseCache } from './http/response-cache/response-cache.ts';
+import { SegmentedLru } from './http/response-cache/segmented-lru.ts';
 import { resolutionRoutes } from './api/resolutions.ts';
 import { revisionRoutes } from './api/revisions.ts';
 import {
   type Api,
+  pathOfTarget,
   refuseOtherMediaTypes,
-  refuseOtherMethods,
   refuseUnknownQueries,
+  refuseUnrouted,
 } from './http/routing.ts';
+import { answerExpectations, refuseInvalidHeaders } from './http/request-headers.ts';
 import { scoreRoutes } from './api/scores.ts';
 import { setResponseHeaders } from './http/response-headers.ts';
 import { seriesRoutes } from './api/series.ts';
@@ -88,7 +91,9 @@ export type AppOptions = {
 /** The service, ready to listen or to be injected into. */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { config, logger } = options;
+  const dropped: Dropped = { closed: 0, pipelined: 0 };
   const app = fastify({
+    serverFactory: (handle, server) => createHttpServer(handle, server, dropped),
     loggerInstance: logger,
     // http/logging.ts logs requests with their ids. A logger for each request would cost more than a cached response.
     logController: new LogController({ disableRequestLogging: true }),
@@ -97,7 +102,11 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     trustProxy: config.trustedProxies.length > 0 && [...config.trustedProxies],
     bodyLimit: 1_048_576,
     requestTimeout: 30_000,
-    http: { connectionsCheckingInterval: 5_000 }, // the precision of these timeouts
+    http: {
+      connectionsCheckingInterval: 5_000, // the precision of these timeouts
+      requireHostHeader: false, // http/request-headers.ts answers with a problem
+    },
+    rewriteUrl: pathOfTarget,
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 200 },
@@ -111,18 +120,21 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   handleErrors(app);
   logRequests(app);
   endConnectionsOnClose(app);
+  answerExpectations(app);
+  refuseTunnels(app);
   if (options.isTraced) traceRequests(app);
-  const services = servicesOf(app, options);
+  const services = servicesOf(app, options, dropped);
   const { cache, streams } = services;
   const serveMetrics = measure(app, services);
   app.addHook('preClose', async () => streams.close());
-  await app.register(accepts);
   // Public reads are answered from the cache before anything else looks at the request.
   if (!config.requireKeyForReads) cache.serve(app);
   setResponseHeaders(app);
   addETags(app);
   await app.register(cors, { delegator: corsOf(config) });
   const countKey = await limitRequests(app, config);
+  refuseInvalidHeaders(app);
+  refuseUnrouted(app);
   await describeRoutes(app, version);
   await app.register(async (scope) => serveSwaggerUi(scope));
   await app.register(async (scope) => {
@@ -134,20 +146,22 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
 }
 
 /** What the route modules share; each names the parts that it needs. */
-function servicesOf(app: FastifyInstance, options: AppOptions) {
+function servicesOf(app: FastifyInstance, options: AppOptions, dropped: Dropped) {
   const { config, pool, feed, now, resolve = resolveName } = options;
   const { requireKeyForReads, cacheMaxBytes, oidc } = config;
-  const frameworks: FrameworkCache = new LRUCache({
-    maxSize: Math.max(1, 0.5 * cacheMaxBytes),
+  const frameworks: FrameworkCache = new SegmentedLru({
+    maxSize: 0.5 * cacheMaxBytes,
     // The text, its rendered JSON and the objects around both, times two, because a dropped framework stays in memory
     // until it is collected as garbage.
-    sizeCalculation: (stored) => 4 * stored.size + 4_000,
+    sizeOf: (stored) => 4 * stored.size + 4_000,
   });
   const addressPolicy = { resolve, allowsPrivate: config.webhookPrivateAddresses };
   return {
     pool,
     now,
     feed,
+    dropped,
+    requestsAtOnce: config.requestsAtOnce,
     webhooks: new WebhookDispatcher(app, { pool, feed, now, addressPolicy, version }),
     requireKeyForReads,
     publicUrl: config.publicUrl,
@@ -177,9 +191,10 @@ async function mountRoutes(
 ): Promise<void> {
   refuseOtherMediaTypes(api);
   refuseUnknownQueries(api);
-  const refuseRemainingMethods = refuseOtherMethods(api);
+  refuseContentCodings(api);
   outlookRoutes(api, services);
   outlookListRoutes(api, services);
+  outlookBatchRoutes(api, services);
   await revisionRoutes(api, services);
   versionRoutes(api, services);
   diffRoutes(api, services);
@@ -208,7 +223,6 @@ async function mountRoutes(
   serveMetrics(api);
   documentRoute(api);
   await api.register(async (scope) => pageRoutes(scope, services));
-  refuseRemainingMethods();
 }
 
 /** The client's request id if it is fit for a log line and a header and holds no secret, else one of our own. */

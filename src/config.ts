@@ -30,6 +30,10 @@ const list = z
   .transform((entries) => entries.filter((entry) => entry !== ''));
 
 // A setting that is present but empty counts as unset, as in `PORT= npm start`.
+const postgresUrl = z
+  .string()
+  .regex(/^postgres(ql)?:\/\//, { error: 'must start with postgres:// or postgresql://' });
+
 const environment = z.object({
   HOST: z.string().default('127.0.0.1'),
   PORT: wholeNumber
@@ -41,10 +45,8 @@ const environment = z.object({
       error: 'must be an origin such as https://outlooks.example, without a path',
     })
     .optional(),
-  DATABASE_URL: z
-    .string()
-    .regex(/^postgres(ql)?:\/\//, { error: 'must start with postgres:// or postgresql://' })
-    .optional(),
+  DATABASE_URL: postgresUrl.optional(),
+  DATABASE_MIGRATION_URL: postgresUrl.optional(),
   DATA_DIR: z.string().default('.data'),
   DATABASE_POOL_MAX: wholeNumber
     .refine((size) => size >= 1 && size <= 1000, { error: 'must be from 1 to 1000' })
@@ -194,6 +196,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     port: settings.PORT,
     publicUrl: settings.PUBLIC_URL ?? localOrigin({ host: settings.HOST, port: settings.PORT }),
     databaseUrl: settings.DATABASE_URL ?? null,
+    databaseMigrationUrl: migrationUrlOf(settings),
     dataDir: settings.DATA_DIR,
     databasePoolMax: settings.DATABASE_POOL_MAX,
     logLevel: settings.LOG_LEVEL,
@@ -218,6 +221,16 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
 export function localOrigin({ host, port }: Pick<Config, 'host' | 'port'>): string {
   if (['0.0.0.0', '::'].includes(host)) return `http://localhost:${port}`;
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+function migrationUrlOf(settings: z.output<typeof environment>): string | null {
+  const { DATABASE_URL: serviceUrl, DATABASE_MIGRATION_URL: migrationUrl = null } = settings;
+  if (migrationUrl !== null && serviceUrl === undefined) {
+    throw new Error(
+      'Invalid settings: DATABASE_URL is required when DATABASE_MIGRATION_URL is set.',
+    );
+  }
+  return migrationUrl;
 }
 
 function issuerOf(settings: z.output<typeof environment>): Issuer | null {

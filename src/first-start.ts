@@ -34,7 +34,9 @@ export async function issueFirstKey(
   show: (key: string) => void,
 ): Promise<void> {
   await inTransaction(pool, async (session) => {
-    await session.query('lock table api_keys in share row exclusive mode');
+    await session.query(
+      `select pg_advisory_xact_lock(hashtextextended('outlook-ledger first key', 0))`,
+    );
     if (await hasKeys(session)) return;
     const request = { name: 'Admin', role: 'admin', expiresAt: null } as const;
     const { key, issued } = await issueKey(session, request, now);

@@ -14,6 +14,7 @@ import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import {
   idPosition,
   keysetPage,
+  LONG_TEXTS_AT_ONCE,
   LIST_TYPES,
   listShape,
   nextLink,
@@ -82,9 +83,11 @@ function historyRoute(api: Api, { pool, cache }: ConditionDeps): void {
     },
     handler: (request, reply) => {
       const { slug: name, key } = request.params;
-      return cache.answer(request, reply, { tags: [name] }, async () => {
+      const isLarge = request.query.limit > LONG_TEXTS_AT_ONCE;
+      return cache.answer(request, reply, { tags: [name], isLarge }, async () => {
         const { items: changes, nextCursor } = await keysetPage(request.query, {
           cursorScope: ['condition', name, key],
+          rowsAtOnce: LONG_TEXTS_AT_ONCE,
           position: idPosition,
           fetch: (before, limit) => listChanges(pool, name, key, { before, limit }),
           positionOf: ({ id }) => id,

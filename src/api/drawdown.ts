@@ -12,27 +12,25 @@ import {
 } from '../domain/drawdown.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import type { Observation } from '../domain/series.ts';
-import { setFreshness } from '../http/conditional-requests.ts';
 import { requirePast } from '../http/require-past.ts';
 import { Problem } from '../http/problems.ts';
+import { ANY_SERIES, CLOSES_MAX_AGE } from '../http/response-cache/cache-entry.ts';
+import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { drawdown, drawdownQuery } from './schemas/drawdown.ts';
 import { slug } from '../http/fields.ts';
 
 export type DrawdownDeps = {
   pool: pg.Pool;
+  cache: ResponseCache;
   versions: VersionReader;
   now: () => Date;
-  requireKeyForReads: boolean;
 };
 
 /** The most closes that one response is computed from: 270 years of trading days. */
 const MOST_CLOSES = 70_000;
 
-export function drawdownRoutes(
-  api: Api,
-  { pool, versions, now, requireKeyForReads }: DrawdownDeps,
-): void {
+export function drawdownRoutes(api: Api, { pool, cache, versions, now }: DrawdownDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks/:slug/drawdown',
@@ -47,13 +45,16 @@ export function drawdownRoutes(
       querystring: drawdownQuery,
       response: { 200: drawdown, ...problemResponses(404, 409, 422) },
     },
-    handler: async (request, reply) => {
+    handler: (request, reply) => {
+      const { slug: name } = request.params;
       const { asOf, minDepth, since } = request.query;
       requirePast('asOf', asOf, now());
-      const outlook = await versions.read(request.params.slug, asOf ? { asOf } : 'newest');
-      const measured = await measureDrawdown(pool, outlook, { since, asOf });
-      setFreshness(reply, 'revalidate', requireKeyForReads);
-      return reply.send(representDrawdown(outlook, measured, minDepth));
+      return cache.answer(request, reply, { tags: [name, ANY_SERIES] }, async () => {
+        const outlook = await versions.read(name, asOf ? { asOf } : 'newest');
+        const measured = await measureDrawdown(pool, outlook, { since, asOf });
+        const body = JSON.stringify(representDrawdown(outlook, measured, minDepth));
+        return { body, freshness: 'revalidate', maxAge: CLOSES_MAX_AGE };
+      });
     },
   });
 }

@@ -17,7 +17,7 @@ type Stream = {
   slug: string | null;
   /** All events up to this position were written, or do not belong to this stream. */
   position: number;
-  /** Whether the client may still read; checked at each heartbeat. */
+  /** Whether the client may still read; checked before each batch, and at each heartbeat. */
   isAllowed: () => Promise<boolean>;
   /** Ends the wait for something to write. */
   wake: () => void;
@@ -82,13 +82,14 @@ export class EventStreams {
   }
 
   /**
-   * Writes events to a response until it is closed. Its head was sent before.
+   * Writes events to a response until it is closed, which it may be already. Its head was sent before.
    * @param position the last event that the client has
    */
   async follow(
     response: ServerResponse,
     { slug, position, isAllowed }: Pick<Stream, 'slug' | 'position' | 'isAllowed'>,
   ): Promise<void> {
+    if (response.destroyed) return; // nothing would report that again
     const closed = new AbortController();
     const stream: Stream = { response, slug, position, isAllowed, closed, wake: () => {} };
     const close = () => {
@@ -120,7 +121,11 @@ export class EventStreams {
     const woken = new Promise<void>((resolve) => (stream.wake = resolve));
     const text = await this.#next(stream);
     if (text === null) return woken;
-    if (text === '' || stream.response.write(text)) return;
+    if (text === '') return;
+    const mayRead = await isAllowed(stream);
+    if (stream.closed.signal.aborted || stream.response.writableEnded) return;
+    if (!mayRead) return end(stream.response);
+    if (stream.response.write(text)) return;
     // Not AbortSignal.any and AbortSignal.timeout: Node.js may collect them as garbage while they wait.
     const late = setTimeout(() => stream.closed.abort(), this.#drainWithin);
     try {
@@ -162,14 +167,17 @@ export class EventStreams {
   }
 
   #beat(): void {
-    for (const { response, isAllowed } of this.#streams) {
+    for (const stream of this.#streams) {
+      const { response } = stream;
       if (!response.writableNeedDrain) response.write(':\n\n');
-      isAllowed().then(
-        (may) => may || end(response),
-        () => end(response),
-      );
+      void isAllowed(stream).then((mayRead) => mayRead || end(response));
     }
   }
+}
+
+/** Not if that is unknown, because the database or the identity provider is unavailable: the client may ask again. */
+function isAllowed(stream: Stream): Promise<boolean> {
+  return stream.isAllowed().catch(() => false);
 }
 
 /** How long a client may take to read the end of its stream, in milliseconds. */

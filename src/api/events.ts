@@ -10,6 +10,7 @@ import { type Authenticators, isStillAllowed } from '../access/authentication.ts
 import { addressOf } from '../http/rate-limits.ts';
 import { EVENT_STREAM_TYPE } from '../http/negotiation.ts';
 import { Problem } from '../http/problems.ts';
+import { whenFinished } from '../http/when-finished.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { slug } from '../http/fields.ts';
 
@@ -112,11 +113,13 @@ async function stream(
 ): Promise<void> {
   const { streams } = ledger;
   const position = await startOf(request, ledger, queried);
-  if (!streams.admit(addressOf(request))) {
+  const address = addressOf(request);
+  if (!streams.admit(address)) {
     throw new Problem('too-many-streams', 'Your address has too many open streams; close one.', {
       headers: { 'retry-after': '30' },
     });
   }
+  whenFinished(request, reply, () => streams.leave(address));
   try {
     reply.hijack();
     reply.raw.writeHead(200, headersOf(reply));
@@ -127,9 +130,8 @@ async function stream(
     }
   } catch (error) {
     // The response can no longer change; the client resumes from the last id it has.
+    reply.raw.destroy();
     request.log.debug({ reqId: request.id, err: error }, 'an event stream broke off');
-  } finally {
-    streams.leave(addressOf(request));
   }
 }
 

@@ -84,9 +84,10 @@ function listRoute(api: Api, { pool, cache }: EvidenceDeps): void {
     },
     handler: (request, reply) => {
       const { slug: name } = request.params;
-      return cache.answer(request, reply, { tags: [name] }, async () => {
+      return cache.answer(request, reply, { tags: [name], isLarge: true }, async () => {
         const page = await keysetPage(request.query, {
           cursorScope: ['evidence', name],
+          rowsAtOnce: 5, // each may have a megabyte
           position: itemNumber,
           fetch: async (before, limit) => {
             const items = await listEvidence(pool, name, { before, limit });

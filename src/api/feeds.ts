@@ -141,11 +141,12 @@ async function newestEntries({ pool, now, versions }: FeedDeps): Promise<Entry[]
     asOf: null,
   };
   const { summaries } = await listOutlooks(pool, query, { after: null, limit: ITEMS, now: now() });
-  const bySlug = await versions.readNewest(summaries.map(({ slug: name }) => name));
-  return summaries.flatMap(({ slug: name }) => {
-    const version = bySlug.get(name);
-    return version ? [{ ...version, title: version.framework.read().title }] : [];
-  });
+  const entries: Entry[] = [];
+  for await (const newest of versions.newest(summaries.map(({ slug: name }) => name))) {
+    const { framework, ...version } = newest;
+    entries.push({ ...version, title: framework.read().title });
+  }
+  return entries;
 }
 
 /** A version in one line: `Version 2: Bear 35% (+5), Base 40% (−5), Bull 25%`. */

@@ -5,10 +5,13 @@ import { schemaFault } from '../postgres/migrate.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
 import { Problem } from '../http/problems.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
+import { countLost } from '../http/when-finished.ts';
 
 export type HealthDeps = {
   pool: pg.Pool;
   feed: ChangeFeed;
+  /** How many requests the service handles at once. */
+  requestsAtOnce: number;
 };
 
 const TAG = 'Service';
@@ -46,6 +49,22 @@ function watchStorage(api: Api): () => boolean {
   return () => isFull;
 }
 
+/** @returns a check that throws a Problem `overloaded` while requests without a connection hold half of all places */
+function watchPlaces(api: Api, requestsAtOnce: number): () => void {
+  let isLogged = false;
+  return () => {
+    const lost = countLost();
+    if (lost < requestsAtOnce / 2) {
+      isLogged = false;
+      return;
+    }
+    if (!isLogged) api.log.error({ lost }, 'requests whose connections closed still hold places');
+    isLogged = true;
+    const detail = `${lost} requests whose connections closed still hold places; the service needs a restart.`;
+    throw new Problem('overloaded', detail, { headers: { 'retry-after': '5' } });
+  };
+}
+
 function livenessRoute(api: Api): void {
   api.route({
     method: 'GET',
@@ -66,7 +85,12 @@ function livenessRoute(api: Api): void {
   });
 }
 
-function readinessRoute(api: Api, { pool, feed }: HealthDeps, isStorageFull: () => boolean): void {
+function readinessRoute(
+  api: Api,
+  { pool, feed, requestsAtOnce }: HealthDeps,
+  isStorageFull: () => boolean,
+): void {
+  const refuseIfPlacesAreLost = watchPlaces(api, requestsAtOnce);
   const ask = async () => {
     const fault = await schemaFault(pool);
     if (fault) {
@@ -88,7 +112,7 @@ function readinessRoute(api: Api, { pool, feed }: HealthDeps, isStorageFull: () 
       tags: [TAG],
       summary: 'Check readiness',
       description:
-        'Queries the database and compares its schema with the one that this release requires. `writes` is `refused` while the database is read-only, or if its disk was full at the last write. While `changeFeed` is `away`, the service works but is slower: reads query the database, and event streams pause.',
+        'Queries the database and compares its schema with the one that this release requires. `writes` is `refused` while the database is read-only, or if its disk was full at the last write. 503 also if places of `REQUESTS_AT_ONCE` are never freed. While `changeFeed` is `away`, the service works but is slower: reads query the database, and event streams pause.',
       security: [],
       response: {
         200: z.object({
@@ -100,6 +124,7 @@ function readinessRoute(api: Api, { pool, feed }: HealthDeps, isStorageFull: () 
       },
     },
     handler: async (_request, reply) => {
+      refuseIfPlacesAreLost();
       pending ??= ask().finally(() => (pending = null));
       const { isReadOnly } = await pending;
       forbidStoring(reply);

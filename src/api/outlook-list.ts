@@ -1,4 +1,3 @@
-import type { VersionReader } from '../ledger/versions.ts';
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type pg from 'pg';
 import { z } from 'zod';
@@ -16,35 +15,27 @@ import {
 } from '../http/paging.ts';
 import { Problem } from '../http/problems.ts';
 import { WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
-import { renderOutlook, representSummary } from './outlook-json.ts';
+import { representSummary } from './outlook-json.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { slug } from '../http/fields.ts';
-import { batchQuery, listQuery } from './schemas/outlook-list.ts';
-import { outlook, outlookSummary } from './schemas/outlooks.ts';
+import { listQuery } from './schemas/outlook-list.ts';
+import { outlookSummary } from './schemas/outlooks.ts';
 import { isSnapshot } from './list-snapshot.ts';
 
 export type OutlookListDeps = {
   pool: pg.Pool;
   cache: ResponseCache;
-  versions: VersionReader;
   now: () => Date;
 };
 
-const TAG = 'Outlooks';
-
 export function outlookListRoutes(api: Api, ledger: OutlookListDeps): void {
-  listRoute(api, ledger);
-  batchRoute(api, ledger);
-}
-
-function listRoute(api: Api, ledger: OutlookListDeps): void {
   api.route({
     method: 'GET',
     url: '/v1/outlooks',
     config: { access: 'read', serves: LIST_TYPES },
     schema: {
       operationId: 'listOutlooks',
-      tags: [TAG],
+      tags: ['Outlooks'],
       summary: 'Find outlooks',
       description:
         'Summaries of the outlooks that match all filters, at their current version or as of a time. The cursor walks through the ledger as the first page saw it: an outlook that is revised meanwhile is neither skipped nor repeated. Filters on status and review apply to the state when a page is read. With `asOf`, each item shows its status and review as of that time.',
@@ -139,39 +130,4 @@ function positionWith(key: z.ZodType<ListPosition['key']>): z.ZodType<ListPositi
         ],
     },
   );
-}
-
-const outlookBatch = z
-  .object({
-    items: z.array(outlook),
-    missing: z.array(slug).meta({ description: 'The requested slugs that do not exist.' }),
-  })
-  .meta({ id: 'OutlookBatch', description: 'Several complete outlooks, in the requested order.' });
-
-function batchRoute(api: Api, { versions, cache }: OutlookListDeps): void {
-  api.route({
-    method: 'GET',
-    url: '/v1/batch/outlooks',
-    config: { access: 'read' },
-    schema: {
-      operationId: 'getOutlooks',
-      tags: [TAG],
-      summary: 'Read several outlooks',
-      description: 'The current versions, complete, all as of the same time.',
-      querystring: batchQuery,
-      response: { 200: outlookBatch, ...problemResponses(422) },
-    },
-    handler: (request, reply) => {
-      const { slugs } = request.query;
-      return cache.answer(request, reply, { tags: slugs }, async () => {
-        const bySlug = await versions.readNewest(slugs);
-        const items = slugs
-          .flatMap((name) => bySlug.get(name) ?? [])
-          .map((version) => renderOutlook(version).bytes.toString());
-        const missing = JSON.stringify(slugs.filter((name) => !bySlug.has(name)));
-        const body = `{"items":[${items.join(',')}],"missing":${missing}}`;
-        return { body, freshness: 'revalidate' };
-      });
-    },
-  });
 }

@@ -3,7 +3,14 @@ import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type pg from 'pg';
 import { z } from 'zod';
 import { listVersions } from '../ledger/version-list.ts';
-import { keysetPage, LIST_TYPES, listShape, pageContent, renderPage } from '../http/paging.ts';
+import {
+  keysetPage,
+  LONG_TEXTS_AT_ONCE,
+  LIST_TYPES,
+  listShape,
+  pageContent,
+  renderPage,
+} from '../http/paging.ts';
 import { representVersionEntry } from './outlook-json.ts';
 import { wantedType } from '../http/negotiation.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
@@ -40,9 +47,11 @@ function listRoute(api: Api, { pool, cache }: VersionDeps): void {
     },
     handler: (request, reply) => {
       const { slug: name } = request.params;
-      return cache.answer(request, reply, { tags: [name] }, async () => {
+      const isLarge = request.query.limit > LONG_TEXTS_AT_ONCE;
+      return cache.answer(request, reply, { tags: [name], isLarge }, async () => {
         const page = await keysetPage(request.query, {
           cursorScope: { versionsOf: name },
+          rowsAtOnce: LONG_TEXTS_AT_ONCE,
           position: versionNumber,
           fetch: (before, limit) => listVersions(pool, name, { before, limit }),
           positionOf: ({ version }) => version,

@@ -19,7 +19,14 @@ import type { Subject } from '../access/audit-log.ts';
 import { authorOf } from '../access/authentication.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
-import { keysetPage, LIST_TYPES, listShape, pageContent, renderPage } from '../http/paging.ts';
+import {
+  keysetPage,
+  LONG_TEXTS_AT_ONCE,
+  LIST_TYPES,
+  listShape,
+  pageContent,
+  renderPage,
+} from '../http/paging.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { slug, versionNumber } from '../http/fields.ts';
 import { newView, view } from './schemas/views.ts';
@@ -58,9 +65,11 @@ function listRoute(api: Api, { pool, cache }: ViewDeps): void {
     },
     handler: (request, reply) => {
       const { slug: name } = request.params;
-      return cache.answer(request, reply, { tags: [name] }, async () => {
+      const isLarge = request.query.limit > LONG_TEXTS_AT_ONCE;
+      return cache.answer(request, reply, { tags: [name], isLarge }, async () => {
         const page = await keysetPage(request.query, {
           cursorScope: ['views', name],
+          rowsAtOnce: LONG_TEXTS_AT_ONCE,
           position: analystId,
           fetch: async (after, limit) => {
             const views = await listViews(pool, name, { asOf: null, after, limit });
@@ -210,9 +219,11 @@ function historyRoute(api: Api, { pool, cache }: ViewDeps): void {
     },
     handler: (request, reply) => {
       const { slug: name, analyst } = request.params;
-      return cache.answer(request, reply, { tags: [name] }, async () => {
+      const isLarge = request.query.limit > LONG_TEXTS_AT_ONCE;
+      return cache.answer(request, reply, { tags: [name], isLarge }, async () => {
         const page = await keysetPage(request.query, {
           cursorScope: ['view', name, analyst],
+          rowsAtOnce: LONG_TEXTS_AT_ONCE,
           position: versionNumber,
           fetch: async (before, limit) => {
             const views = await listViewVersions(pool, name, analyst, { before, limit });

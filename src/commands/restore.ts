@@ -13,9 +13,9 @@ file are run: restore only backups that you trust.
 ${DATABASE_USAGE}`,
   read: readFileName,
   migrates: false, // the database has to be empty
-  work: async ({ pool }, file) => {
-    await restore(pool, file);
-    await migrateToLatest(pool);
+  work: async ({ pool, owner }, file) => {
+    await restore(owner, file);
+    await migrateToLatest(owner, pool);
     print(`Restored ${file}.`);
     return printVerification(pool, null);
   },

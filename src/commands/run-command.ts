@@ -66,7 +66,12 @@ async function run<Arguments>({
   const report = (error: Error | string) => process.stderr.write(`${String(error)}\n`);
   const database = await openDatabase(
     { ...config, databasePoolMax: 1 },
-    { onConnectionError: report, onEmbeddedLog: () => {}, onEmbeddedExit: report },
+    {
+      onUnguarded: () => {}, // the service says so at its start
+      onConnectionError: report,
+      onEmbeddedLog: () => {},
+      onEmbeddedExit: report,
+    },
     { join: true, migrates },
   );
   try {

@@ -12,8 +12,13 @@ try {
   chmodSync(dataDir, 0o755); // for the user that PostgreSQL runs as when root starts it
   const report = (error: Error | string) => process.stderr.write(`${String(error)}\n`);
   const database = await openDatabase(
-    { databaseUrl: null, dataDir, databasePoolMax: 1 },
-    { onConnectionError: report, onEmbeddedLog: () => {}, onEmbeddedExit: report },
+    { databaseUrl: null, databaseMigrationUrl: null, dataDir, databasePoolMax: 1 },
+    {
+      onUnguarded: report,
+      onConnectionError: report,
+      onEmbeddedLog: () => {},
+      onEmbeddedExit: report,
+    },
   );
   try {
     writeFileSync(FILE, await dumpSchema(database.pool));

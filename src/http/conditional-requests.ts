@@ -49,6 +49,7 @@ export function addETags(app: FastifyInstance): void {
       return payload;
     const etag = String(reply.getHeader('etag') ?? `"${digestOf(body)}"`);
     reply.header('etag', etag);
+    if (read) requireExpectedETag(request, etag);
     if (!read || !noneMatchHolds(request.headers['if-none-match'], etag)) return payload;
     reply.code(304).removeHeader('content-type').removeHeader('content-length');
     // For HEAD, Fastify needs the body for Content-Length and then leaves it out.
@@ -63,15 +64,20 @@ export function noneMatchHolds(header: string | undefined, etag: string): boolea
   return entityTags(header).some((tag) => tag.replace(/^W\//, '') === etag);
 }
 
+/** Whether If-Match names `etag`: strong comparison, lists and `*` (RFC 9110, 13.1.1). */
+function matchHolds(header: string, etag: string): boolean {
+  return header.trim() === '*' || entityTags(header).includes(etag);
+}
+
 /**
- * Whether If-Match names `etag`: strong comparison, lists and `*` (RFC 9110, 13.1.1). The ETag of a
- * compressed body counts, too, as its reader has read the same.
+ * Refuses a read of a representation that has another ETag than its client expects. This comes before If-None-Match
+ * (RFC 9110, 13.2.2).
+ * @throws Problem `precondition-failed`
  */
-export function matchHolds(header: string, etag: string): boolean {
-  if (header.trim() === '*') return true;
-  return entityTags(header).some(
-    (tag) => tag.replace(/^("[\w-]{27})-(?:br|gzip)"$/, '$1"') === etag,
-  );
+export function requireExpectedETag(request: FastifyRequest, etag: string): void {
+  const ifMatch = ifMatchOf(request);
+  if (ifMatch === undefined || matchHolds(ifMatch, etag)) return;
+  throw preconditionFailed(etag);
 }
 
 function entityTags(header: string): string[] {
@@ -84,14 +90,17 @@ export function ifMatchOf({ headers }: FastifyRequest): string | undefined {
 }
 
 /**
- * Refuses a write to a state that its author has not read.
+ * Refuses a write to a state that its author has not read. The ETag of a compressed body counts, too, as its reader has
+ * read the same.
  * @param ifMatch the header
  * @throws Problem `precondition-failed` if the header does not name the current ETag
  */
 export function requireMatch(ifMatch: string, currentDigest: string): void {
   const etag = `"${currentDigest}"`;
-  if (matchHolds(ifMatch, etag)) return;
-  throw new Problem('precondition-failed', `The current ETag is ${etag}.`, {
-    headers: { etag },
-  });
+  const withoutCodings = ifMatch.replaceAll(/("[\w-]{27})-(?:br|gzip)"/g, '$1"');
+  if (!matchHolds(withoutCodings, etag)) throw preconditionFailed(etag);
+}
+
+function preconditionFailed(etag: string): Problem {
+  return new Problem('precondition-failed', `The current ETag is ${etag}.`, { headers: { etag } });
 }

@@ -3,23 +3,19 @@ import pg from 'pg';
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Busy } from '../postgres/pool.ts';
+import { isInResponse } from './connections.ts';
 import { DomainError } from '../domain/errors.ts';
 import { ContradictedOutcome } from '../domain/resolution.ts';
 import { type OpenTrigger, UnansweredConditions } from '../domain/review.ts';
-import { domainProblem, type ProblemCode, PROBLEMS } from './problem-catalogue.ts';
-import { jsonPointer, pathOf, Problem, sendProblem } from './problems.ts';
+import { domainProblem } from './domain-problems.ts';
+import { type ProblemCode, PROBLEMS } from './problem-catalogue.ts';
+import { jsonPointer, Problem, sendProblem } from './problems.ts';
+import { noRoute } from './routing.ts';
 
 /** Answers every error of a route with a problem. An unexpected error is logged; the client gets no details. */
 export function handleErrors(app: FastifyInstance): void {
   app.decorateRequest('problem', null);
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply));
-  app.setNotFoundHandler((request, reply) =>
-    sendProblem(
-      request,
-      reply,
-      new Problem('not-found', `No route matches ${request.method} ${pathOf(request)}.`),
-    ),
-  );
 }
 
 /** Answers with a problem an error of a route, or of Fastify before it finds a route (`frameworkErrors`). */
@@ -81,6 +77,14 @@ function frameworkProblem(error: FastifyError, request: FastifyRequest): Problem
     case 'FST_ERR_MAX_PARAM_LENGTH':
       return new Problem('malformed-request', 'The URL is malformed, or a part of it is too long.');
     default:
+      // Besides bodies, the files of Swagger UI have errors of their own, with a status only.
+      if (error.statusCode === 403) return noRoute(request);
+      if (error.statusCode === 412) {
+        return new Problem('precondition-failed', 'The file is not the one that you expect.');
+      }
+      if (error.statusCode === 416) {
+        return new Problem('range-not-satisfiable', 'The file is shorter than the range.');
+      }
       if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
         return new Problem('malformed-request', `The body cannot be read: ${error.message}.`);
       }
@@ -146,30 +150,66 @@ export async function failAfter(ms: number): Promise<never> {
   throw new Busy();
 }
 
-const SOCKET_FAULTS: Record<string, { status: string; detail: string }> = {
+type SocketFault = { code: ProblemCode; status: string; detail: string };
+
+const NOT_HTTP: SocketFault = {
+  code: 'malformed-request',
+  status: '400 Bad Request',
+  detail: 'The bytes received are not an HTTP request.',
+};
+const SOCKET_FAULTS: Record<string, SocketFault> = {
   HPE_HEADER_OVERFLOW: {
+    code: 'malformed-request',
     status: '431 Request Header Fields Too Large',
     detail: 'The headers exceed 16 KiB.',
   },
   ERR_HTTP_REQUEST_TIMEOUT: {
+    code: 'malformed-request',
     status: '408 Request Timeout',
     detail: 'The request took too long to arrive.',
   },
 };
+const UNKNOWN_METHOD: SocketFault = {
+  code: 'not-implemented',
+  status: '501 Not Implemented',
+  detail: 'No URL of this service has this method.',
+};
+
+/** What Node's parser says of the bytes that it can't read. */
+type ParseError = Error & { code?: string; rawPacket?: unknown; bytesParsed?: number };
 
 /** Answers bytes that are not an HTTP request. It writes to the socket, because there is no reply yet. */
-export function handleClientError(error: Error & { code?: string }, socket: Socket): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
+export function handleClientError(error: ParseError, socket: Socket): void {
+  // Bytes behind a request that announced the end of the connection: it ends after the response (RFC 9112, 9.6).
+  if (error.code === 'HPE_CLOSED_CONNECTION') return;
+  if (!socket.writable || error.code === 'ECONNRESET' || isInResponse(socket)) {
     socket.destroy();
     return;
   }
-  const { status, detail } = SOCKET_FAULTS[error.code ?? ''] ?? {
-    status: '400 Bad Request',
-    detail: 'The bytes received are not an HTTP request.',
-  };
+  endWithProblem(socket, isOfUnknownMethod(error) ? UNKNOWN_METHOD : faultOf(error));
+}
+
+/** Refuses a request to open a tunnel, which Node leaves to its listener together with the socket. */
+export function refuseTunnels(app: FastifyInstance): void {
+  app.server.on('connect', (_request, socket: Socket) => endWithProblem(socket, UNKNOWN_METHOD));
+}
+
+function faultOf({ code = '' }: ParseError): SocketFault {
+  return SOCKET_FAULTS[code] ?? NOT_HTTP;
+}
+
+/** Whether bytes start like a request whose method the parser does not know (RFC 9110, 9.1): `FOO / HTTP/1.1`. */
+function isOfUnknownMethod({ code, rawPacket, bytesParsed = 0 }: ParseError): boolean {
+  if (code !== 'HPE_INVALID_METHOD' || !Buffer.isBuffer(rawPacket)) return false;
+  const lineStart = bytesParsed === 0 ? 0 : rawPacket.lastIndexOf('\n', bytesParsed - 1) + 1;
+  const line = rawPacket.subarray(lineStart).toString('latin1');
+  return /^[\w!#$%&'*+.^`|~-]+ [^ \r\n]+ HTTP\/1\.[01]\r?\n/.test(line);
+}
+
+function endWithProblem(socket: Socket, { code, status, detail }: SocketFault): void {
   const body = JSON.stringify({
-    type: '/problems/malformed-request',
-    title: PROBLEMS['malformed-request'].title,
+    type: `/problems/${code}`,
+    title: PROBLEMS[code].title,
     status: Number.parseInt(status, 10),
     detail,
   });

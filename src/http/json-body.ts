@@ -31,6 +31,23 @@ export function readJsonBodies(app: FastifyInstance, mediaType: string): void {
 }
 
 /**
+ * Refuses bodies with a content coding, before they are read: they would be taken for something else (RFC 9110, 8.4 and
+ * 15.5.16).
+ */
+export function refuseContentCodings(app: FastifyInstance): void {
+  app.addHook('preParsing', async ({ method, headers }) => {
+    const coding = headers['content-encoding'];
+    if (coding === undefined || method === 'GET' || method === 'HEAD') return;
+    if (coding.split(',').every((one) => /^\s*(?:identity)?\s*$/i.test(one))) return;
+    throw new Problem(
+      'unsupported-media-type',
+      `Send the body without a content coding, not with Content-Encoding: ${coding}.`,
+      { headers: { 'accept-encoding': 'identity' } },
+    );
+  });
+}
+
+/**
  * The text of a body.
  * @throws Problem if it is not UTF-8
  */

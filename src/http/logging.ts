@@ -1,5 +1,6 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { stdSerializers } from 'pino';
+import { whenFinished } from './when-finished.ts';
 
 // Keys, secrets of webhooks, and tokens (JWT). What follows may be percent-encoded, to any depth. The first four characters
 // of a key are its hint, which is no secret.
@@ -52,7 +53,7 @@ export const LOG_SERIALIZERS = {
   req: ({ method, url, ip }: FastifyRequest) => ({
     method,
     url: withoutSecrets(url),
-    ip: ip === undefined ? ip : withoutSecrets(ip),
+    ip: withoutSecrets(ip ?? ''), // the connection may be closed
   }),
   err: (error: unknown) =>
     error instanceof Error ? loggedError(stdSerializers.err(error)) : withoutSecrets(String(error)),
@@ -90,9 +91,16 @@ const LOGGED = new Set(
 
 /**
  * Logs one line for each response: writes and refusals at `info`, successful reads at `debug`, because
- * they are many and a line costs more than a cached response.
+ * they are many and a line costs more than a cached response. A write has a line also if its connection closed before
+ * the response: it may have been carried out.
  */
 export function logRequests(app: FastifyInstance): void {
+  app.addHook('onRequest', (request, reply, done) => {
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      whenFinished(request, reply, () => logUnanswered(request, reply));
+    }
+    done();
+  });
   app.addHook('onResponse', (request, reply, done) => {
     const isRead = request.method === 'GET' || request.method === 'HEAD';
     const level = isRead && reply.statusCode < 400 ? 'debug' : 'info';
@@ -100,4 +108,10 @@ export function logRequests(app: FastifyInstance): void {
     log[level]({ reqId, req: request, res: reply, responseTime: reply.elapsedTime }, 'answered');
     done();
   });
+}
+
+function logUnanswered(request: FastifyRequest, { raw }: FastifyReply): void {
+  if (raw.writableFinished) return;
+  const { id: reqId, log } = request;
+  log.info({ reqId, req: request }, 'the connection closed before the response');
 }

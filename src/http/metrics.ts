@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import type pg from 'pg';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { forbidStoring } from './conditional-requests.ts';
+import type { Dropped } from './connections.ts';
 import type { ProblemCode } from './problem-catalogue.ts';
 import type { ChangeFeed } from '../postgres/change-feed.ts';
 import type { Api } from './routing.ts';
@@ -16,6 +17,7 @@ export type Measured = {
   feed: ChangeFeed;
   cache: ResponseCache;
   streams: { size: number };
+  dropped: Dropped;
   webhooks: {
     outcomes: Readonly<Record<string, number>>;
     backlog: { waiting: number; oldestSeconds: number; disabled: number };
@@ -89,7 +91,7 @@ export function measure(app: FastifyInstance, measured: Measured): (api: Api) =>
 }
 
 /** The metrics that are read when they are asked for. */
-function stateOf({ pool, cache, streams, feed, webhooks }: Measured): (Counter | Gauge)[] {
+function stateOf({ pool, cache, streams, dropped, feed, webhooks }: Measured): (Counter | Gauge)[] {
   const gauge = (name: string, help: string, value: () => number) =>
     new Gauge({
       name: `outlook_ledger_${name}`,
@@ -121,6 +123,16 @@ function stateOf({ pool, cache, streams, feed, webhooks }: Measured): (Counter |
         this.inc({ outcome }, count);
     },
   });
+  const unanswered = new Counter({
+    name: 'outlook_ledger_dropped_requests_total',
+    help: 'Requests without a response, because their connection was closed or had too many of them.',
+    labelNames: ['reason'],
+    registers: [],
+    collect() {
+      this.reset();
+      for (const [reason, count] of Object.entries(dropped)) this.inc({ reason }, count);
+    },
+  });
   const counter = (name: string, help: string, value: () => number) =>
     new Counter({
       name: `outlook_ledger_${name}_total`,
@@ -133,6 +145,7 @@ function stateOf({ pool, cache, streams, feed, webhooks }: Measured): (Counter |
     });
   return [
     connections,
+    unanswered,
     counter('kept_replies_served', 'Reads served from the response cache.', () => cache.served),
     counter(
       'stale_replies_served',

@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import { LRUCache } from 'lru-cache';
+import Negotiator from 'negotiator';
 
 export const JSON_TYPE = 'application/json' as const;
 export const CSV_TYPE = 'text/csv' as const;
@@ -42,21 +43,29 @@ export const acceptableTypes = (types: readonly string[]): string[] =>
     );
   });
 
-/** The content codings in which responses are cached, besides the plain one. */
+/** The content codings in which responses are cached, besides the plain one; of two that a client likes alike, the first. */
 export const CODINGS = ['br', 'gzip'] as const;
 export type Coding = (typeof CODINGS)[number] | 'identity';
 
-/** Parses each header value once. The memory is bounded, so clients can't make it grow. */
-function remembered<Parsed extends string>(
-  parse: (request: FastifyRequest) => Parsed,
-  headerOf: (request: FastifyRequest) => string,
+/**
+ * The length in characters above which a header is disregarded, as RFC 9110, 12.1 allows: to parse 16 KiB takes longer than
+ * most responses.
+ */
+const LONGEST = 1_000;
+
+/** Parses each value of a header once. The memory is bounded, so clients can't make it grow. */
+function remembered<Parsed extends {}>(
+  name: 'accept' | 'accept-encoding',
+  parse: (negotiator: Negotiator) => Parsed,
 ): (request: FastifyRequest) => Parsed {
-  const known = new LRUCache<string, Parsed>({ max: 500 });
+  const known = new LRUCache<string, Parsed>({ max: 200 });
+  const ofNone = parse(new Negotiator({ headers: {} }));
   return (request) => {
-    const header = headerOf(request);
+    const header = request.raw.headers[name];
+    if (!header || header.length > LONGEST) return ofNone;
     const earlier = known.get(header);
     if (earlier !== undefined) return earlier;
-    const parsed = parse(request);
+    const parsed = parse(new Negotiator({ headers: { [name]: header } }));
     known.set(header, parsed);
     return parsed;
   };
@@ -71,13 +80,11 @@ export function preferredType(request: FastifyRequest, serves: readonly string[]
   if (accept === undefined || accept === '*/*') return first;
   let prefer = preferences.get(serves);
   if (!prefer) {
-    prefer = remembered(
-      (sender) => {
-        const best = String(sender.accepts().type(acceptableTypes(serves)));
-        return serves.find((type) => best === type || best.startsWith(`${type};`)) ?? 'none';
-      },
-      (sender) => sender.raw.headers.accept ?? '*/*',
-    );
+    const acceptable = acceptableTypes(serves);
+    prefer = remembered('accept', (negotiator) => {
+      const best = negotiator.mediaTypes(acceptable)[0] ?? 'none';
+      return serves.find((type) => best === type || best.startsWith(`${type};`)) ?? 'none';
+    });
     preferences.set(serves, prefer);
   }
   return prefer(request);
@@ -104,12 +111,15 @@ export function wantedType(request: FastifyRequest, format: Format | undefined):
   return (preferred === 'none' ? serves[0] : preferred) as MediaType;
 }
 
-/** The content coding to send: the smallest that the client accepts, or none if it prefers that. */
-export const acceptedCoding = remembered<Coding>(
-  (request) => {
-    const accepts = request.accepts();
-    if (accepts.encodings([...CODINGS, 'identity']) === 'identity') return 'identity';
-    return CODINGS.find((coding) => accepts.encodings([coding]) === coding) ?? 'identity';
-  },
-  (request) => request.raw.headers['accept-encoding'] ?? '',
-);
+/** The content coding that a client prefers, and whether it refuses a plain body. */
+export type CodingPreference = { coding: Coding; refusesIdentity: boolean };
+
+/**
+ * The content coding of the highest weight, the smallest of several. A client that refuses all of them gets a plain body
+ * nevertheless: a 406 would help it less (RFC 9110, 12.5.3 and 15.5.7).
+ */
+export const acceptedCoding = remembered<CodingPreference>('accept-encoding', (negotiator) => {
+  const accepted = negotiator.encodings([...CODINGS, 'identity'], { preferred: [...CODINGS] });
+  const [coding = 'identity'] = accepted;
+  return { coding, refusesIdentity: coding !== 'identity' && !accepted.includes('identity') };
+});

@@ -13,7 +13,10 @@ export const pageShape = {
   limit: z
     .preprocess(digits, z.int({ error: 'must be a whole number in 1–100' }).min(1).max(100))
     .default(20)
-    .meta({ description: 'The maximum number of items to return.' }),
+    .meta({
+      description:
+        'The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it.',
+    }),
   cursor: z
     .string({ error: 'must be given once' })
     // More than the longest snapshot needs (api/list-snapshot.ts).
@@ -61,6 +64,8 @@ type KeysetList<Row, Position, Item> = {
   cursorScope: unknown;
   /** Decodes and encodes the position in a cursor. */
   position: z.ZodType<Position>;
+  /** How many rows to read at once, if they may be large: a page then ends early at {@link MOST_BYTES}. Left out: all. */
+  rowsAtOnce?: number;
   /** The rows after the position `after`, or the first ones if it is null; at most `limit`. */
   fetch: (after: Position | null, limit: number) => Promise<readonly Row[]>;
   positionOf: (row: Row) => Position;
@@ -73,17 +78,40 @@ type KeysetList<Row, Position, Item> = {
  */
 export async function keysetPage<Row, Position, Item extends object>(
   { limit, cursor }: { limit: number; cursor?: string | undefined },
-  { cursorScope, position, fetch, positionOf, represent }: KeysetList<Row, Position, Item>,
+  list: KeysetList<Row, Position, Item>,
 ): Promise<{ items: Item[]; nextCursor: string | null }> {
-  const after = decodeCursor(cursor, cursorScope, position);
-  // One row more than the page holds tells whether another page follows.
-  const rows = await fetch(after, limit + 1);
-  const shown = rows.slice(0, limit);
-  const last = rows.length > limit ? shown.at(-1) : undefined;
-  return {
-    items: shown.map(represent),
-    nextCursor: last === undefined ? null : encodeCursor(cursorScope, position, positionOf(last)),
-  };
+  const { cursorScope, position, positionOf } = list;
+  const { items, next } = await readItems(list, decodeCursor(cursor, cursorScope, position), limit);
+  return { items, nextCursor: next && encodeCursor(cursorScope, position, positionOf(next)) };
+}
+
+/** How many rows with a text of 20,000 characters each are read at once. */
+export const LONG_TEXTS_AT_ONCE = 25;
+
+/** The most bytes of the items of a page, as JSON. The first item is always on it. */
+const MOST_BYTES = 2 * 2 ** 20;
+
+/** The items of a page, and its last row if another page follows. */
+async function readItems<Row, Position, Item extends object>(
+  { rowsAtOnce, fetch, positionOf, represent }: KeysetList<Row, Position, Item>,
+  after: Position | null,
+  limit: number,
+): Promise<{ items: Item[]; next: Row | null }> {
+  const items: Item[] = [];
+  let [bytes, last]: [number, Row | null] = [0, null];
+  for (;;) {
+    // One row more than the page holds tells whether another page follows.
+    const wanted = Math.min(limit + 1 - items.length, rowsAtOnce ?? Infinity);
+    const rows = await fetch(last === null ? after : positionOf(last), wanted);
+    for (const row of rows) {
+      const item = represent(row);
+      if (rowsAtOnce !== undefined) bytes += Buffer.byteLength(JSON.stringify(item));
+      if (items.length === limit || (bytes > MOST_BYTES && last)) return { items, next: last };
+      items.push(item);
+      last = row;
+    }
+    if (rows.length < wanted) return { items, next: null };
+  }
 }
 
 /**
@@ -140,11 +168,14 @@ function cursorProblem(detail: string): Problem {
 
 type Page = { items: readonly object[]; nextCursor?: string | null };
 
-/** The path of the next page. */
-export function nextUrl({ url }: FastifyRequest, cursor: string): string {
-  const next = new URL(url, 'http://relative');
-  next.searchParams.set('cursor', cursor);
-  return next.pathname + next.search;
+/** The path of the next page, without the parameters that the route ignores: other clients get the same response. */
+export function nextUrl({ url, query }: FastifyRequest, cursor: string): string {
+  const { pathname, searchParams } = new URL(url, 'http://relative');
+  const known = new Map(Object.entries(query as object));
+  const sent = [...searchParams].filter(([name]) => known.get(name) !== undefined);
+  const next = new URLSearchParams(sent);
+  next.set('cursor', cursor);
+  return `${pathname}?${next.toString()}`;
 }
 
 /** The value of a Link header to the next page; undefined on the last page. */

@@ -1,11 +1,10 @@
-import type { DomainErrorCode } from '../domain/errors.ts';
-
 /** Each kind of problem: its status, its title, what it means and how to fix the request. */
 export const PROBLEMS = {
   'malformed-request': {
     status: 400,
     title: 'The request cannot be parsed',
-    meaning: 'The body is not valid JSON, or the URL is malformed. No field was validated.',
+    meaning:
+      'The body is not valid JSON, the URL is malformed, or a header is missing, invalid or repeated. No field was validated.',
     mend: 'Fix the syntax at the place that `detail` names, and send the request again.',
   },
   unauthorized: {
@@ -133,9 +132,10 @@ export const PROBLEMS = {
   },
   'precondition-failed': {
     status: 412,
-    title: 'The outlook has changed since you read it',
-    meaning: 'The ETag in `If-Match` is not the current ETag of the outlook.',
-    mend: 'Read the outlook again, check that your change is still right, and send it with the new ETag.',
+    title: 'It has changed since you read it',
+    meaning:
+      'The ETag in `If-Match` is not the current one: of the outlook for a write, of this URL, in the content coding of the response, for a read.',
+    mend: 'Read it again. For a write, check that your change is still right, and send it with the new ETag of the outlook.',
   },
   'body-too-large': {
     status: 413,
@@ -146,8 +146,21 @@ export const PROBLEMS = {
   'unsupported-media-type': {
     status: 415,
     title: 'The content type is not supported',
-    meaning: 'This URL does not accept the media type in the `Content-Type` header.',
-    mend: 'Send the content type that `detail` names.',
+    meaning:
+      'This URL does not accept the media type in the `Content-Type` header, or the content coding in the `Content-Encoding` header.',
+    mend: 'Send the content type that `detail` names, and no compressed body.',
+  },
+  'range-not-satisfiable': {
+    status: 416,
+    title: 'The range is beyond the end',
+    meaning: 'The file has no bytes in the range that the `Range` header names.',
+    mend: 'Leave the header out to get the whole file.',
+  },
+  'expectation-failed': {
+    status: 417,
+    title: 'The expectation cannot be met',
+    meaning: 'The `Expect` header has something else than `100-continue`. Nothing was stored.',
+    mend: 'Leave the header out, or send `Expect: 100-continue`.',
   },
   'invalid-request': {
     status: 422,
@@ -222,6 +235,13 @@ export const PROBLEMS = {
     meaning: 'The service hit an unexpected error.',
     mend: 'A write may or may not have been stored: read the resource before you try again. If the error persists, send the `X-Request-Id` of the response to the operator of the service.',
   },
+  'not-implemented': {
+    status: 501,
+    title: 'Not implemented',
+    meaning:
+      'The service does not know the method of the request at all, or its transfer coding. Nothing was stored.',
+    mend: 'Use one of the methods that /docs lists, in upper case. Send the body with a Content-Length, or with `Transfer-Encoding: chunked`.',
+  },
   unavailable: {
     status: 503,
     title: 'Temporarily unavailable',
@@ -254,51 +274,3 @@ export const PROBLEMS = {
 >;
 
 export type ProblemCode = keyof typeof PROBLEMS;
-
-/** The problem that each error of the domain becomes. */
-const DOMAIN_PROBLEMS: Record<DomainErrorCode, ProblemCode> = {
-  'slug-taken': 'slug-taken',
-  'symbol-taken': 'symbol-taken',
-  'unknown-instrument': 'invalid-request',
-  'outlook-not-found': 'not-found',
-  'version-not-found': 'not-found',
-  'nothing-stood': 'not-found',
-  'instrument-not-found': 'not-found',
-  'key-not-found': 'not-found',
-  'last-admin-key': 'last-admin-key',
-  'name-refused': 'invalid-request',
-  'name-taken': 'name-taken',
-  'webhook-not-found': 'not-found',
-  'unknown-outlook': 'invalid-request',
-  'no-change': 'no-change',
-  'reaffirmation-refused': 'invalid-request',
-  'condition-unanswered': 'condition-unanswered',
-  'nothing-to-acknowledge': 'invalid-request',
-  'condition-not-found': 'not-found',
-  'assessment-refused': 'invalid-request',
-  'unknown-evidence': 'invalid-request',
-  'evidence-not-found': 'not-found',
-  'evidence-refused': 'invalid-request',
-  'unknown-series': 'invalid-request',
-  'nothing-to-retract': 'invalid-request',
-  'series-not-found': 'not-found',
-  'series-taken': 'series-taken',
-  'closes-named': 'closes-named',
-  'no-closes': 'no-closes',
-  'analyst-not-found': 'not-found',
-  'view-not-found': 'not-found',
-  'already-resolved': 'already-resolved',
-  'resolution-refused': 'invalid-request',
-  'reason-required': 'reason-required',
-  'outcome-contradicted': 'outcome-contradicted',
-  'no-views': 'no-views',
-  'no-weights': 'no-weights',
-  'no-pool': 'no-pool',
-  'outlook-closed': 'outlook-closed',
-  'horizon-ended': 'horizon-ended',
-  'horizon-over': 'invalid-request',
-};
-
-export function domainProblem(code: DomainErrorCode): ProblemCode {
-  return DOMAIN_PROBLEMS[code];
-}

@@ -1,14 +1,16 @@
+import type { IncomingMessage } from 'node:http';
 import type {
   FastifyBaseLogger,
   FastifyInstance,
+  FastifyRequest,
   RawReplyDefaultExpression,
   RawRequestDefaultExpression,
   RawServerDefault,
 } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { acceptableTypes, ONLY_JSON } from './negotiation.ts';
-import { Problem } from './problems.ts';
+import { ONLY_JSON, preferredType } from './negotiation.ts';
+import { pathOf, Problem } from './problems.ts';
 import { problemDocument } from './problem-schemas.ts';
 
 /** A Fastify instance whose routes are typed by their zod schemas. */
@@ -42,41 +44,56 @@ export function refuseUnknownQueries(app: FastifyInstance): void {
   });
 }
 
-const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE'];
+/** The methods that routes have, besides OPTIONS. Every other method is refused. */
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
+
+/** The target of `OPTIONS *`, which asks about the service as a whole, as a path (RFC 9112, 3.2.4). */
+const WHOLE_SERVICE = '/*';
 
 /**
- * Makes every URL of `app` answer the methods that it does not support: OPTIONS with `Allow`, the
- * others with 405.
- * @returns a function to call once all routes are registered
+ * The target of a request as a path with its query. A client may also send a whole URL (RFC 9112, 3.2.2): its scheme and
+ * authority are left out, so that whatever reads the target sees the same path.
  */
-export function refuseOtherMethods(app: FastifyInstance): () => void {
-  const methodsOf = new Map<string, Set<string>>();
-  app.addHook('onRoute', ({ url, method }) => {
-    const known = methodsOf.get(url) ?? new Set();
-    for (const name of [method].flat()) known.add(name);
-    methodsOf.set(url, known);
-  });
-  return () => {
-    for (const [url, known] of methodsOf) {
-      const allow = [...known, 'OPTIONS'].join(', ');
-      app.route({
-        method: METHODS.filter((name) => !known.has(name)),
-        url,
-        schema: { hide: true },
-        config: { access: 'public' },
-        // Before the body is read, because a faulty body must not hide the 405.
-        onRequest: async (request, reply) => {
-          reply.header('allow', allow);
-          if (request.method === 'OPTIONS') return reply.code(204).send();
-          throw new Problem(
-            'method-not-allowed',
-            `${request.method} is not allowed here; use ${allow}.`,
-          );
-        },
-        handler: async () => undefined,
-      });
-    }
+export function pathOfTarget({ method, url = '/' }: IncomingMessage): string {
+  if (url.startsWith('/')) return url;
+  if (url === '*' && method === 'OPTIONS') return WHOLE_SERVICE;
+  const path = url.replace(/^https?:\/\/[^/?#]*/i, '');
+  return path === url || path.startsWith('/') ? path : `/${path}`;
+}
+
+/**
+ * Answers the requests that no route takes, before their bodies are read, because a faulty body must not hide the reason:
+ * OPTIONS with `Allow`, another method of a path that exists with 405, and an unknown path with 404.
+ */
+export function refuseUnrouted(app: FastifyInstance): void {
+  const isTaken = (method: string, url: string): boolean => {
+    const route = app.findRoute({ method, url });
+    return route !== null && !hasEmptyParameter(route.params);
   };
+  app.addHook('onRequest', async (request, reply) => {
+    const { url: route } = request.routeOptions;
+    // `*` is what @fastify/cors registers for OPTIONS of all paths.
+    if (route !== undefined && route !== '*') {
+      return hasEmptyParameter(request.params) ? reply.callNotFound() : undefined;
+    }
+    const url = pathOf(request);
+    const methods = METHODS.filter((method) => url === WHOLE_SERVICE || isTaken(method, url));
+    if (methods.length === 0) throw noRoute(request);
+    const allow = [...methods, 'OPTIONS'].join(', ');
+    reply.header('allow', allow);
+    if (request.method === 'OPTIONS') return reply.code(204).send();
+    throw new Problem('method-not-allowed', `${request.method} is not allowed here; use ${allow}.`);
+  });
+}
+
+/** Whether a path has nothing where its route has a parameter: the router finds a slug in `/outlooks/`, too. */
+function hasEmptyParameter(params: unknown): boolean {
+  return Object.values(params as Record<string, string>).includes('');
+}
+
+/** The problem of a request that no route matches. */
+export function noRoute(request: FastifyRequest): Problem {
+  return new Problem('not-found', `No route matches ${request.method} ${pathOf(request)}.`);
 }
 
 declare module 'fastify' {
@@ -86,14 +103,16 @@ declare module 'fastify' {
   }
 }
 
+const PROBLEM_JSON = ['application/problem+json'];
+
 /** Refuses a request whose `Accept` header excludes all media types of its route. */
 export function refuseOtherMediaTypes(app: FastifyInstance): void {
   app.addHook('onRequest', async (request) => {
-    if (request.headers.accept === undefined) return;
     const { serves = ONLY_JSON } = request.routeOptions.config;
     // A format in the URL overrides the header, which a link or a spreadsheet can't set.
     if (serves.length > 1 && 'format' in (request.query as object)) return;
-    if (request.accepts().type([...acceptableTypes(serves), 'application/problem+json'])) return;
+    if (preferredType(request, serves) !== 'none') return;
+    if (preferredType(request, PROBLEM_JSON) !== 'none') return;
     throw new Problem('not-acceptable', `This URL is available as ${serves.join(' or ')}.`);
   });
 }

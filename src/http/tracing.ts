@@ -2,6 +2,7 @@ import { context, propagation, SpanKind, SpanStatusCode, trace } from '@opentele
 import type { FastifyInstance } from 'fastify';
 import { withoutSecrets } from './logging.ts';
 import { pathOf } from './problems.ts';
+import { whenFinished } from './when-finished.ts';
 
 /**
  * Makes a span for each request, as a child of the client's span if it sends one (traceparent). Written here because the
@@ -23,16 +24,17 @@ export function traceRequests(app: FastifyInstance): void {
           'http.request.method': method,
           'url.path': withoutSecrets(pathOf(request)),
           'url.scheme': request.protocol,
-          'client.address': withoutSecrets(request.ip),
+          'client.address': withoutSecrets(request.ip ?? ''), // the connection may be closed
           'outlook_ledger.request_id': request.id,
           ...(route !== undefined && { 'http.route': route }),
         },
       },
       parent,
     );
-    reply.raw.once('close', () => {
-      const { statusCode } = reply.raw;
-      span.setAttribute('http.response.status_code', statusCode);
+    whenFinished(request, reply, () => {
+      const { statusCode, headersSent } = reply.raw;
+      if (headersSent) span.setAttribute('http.response.status_code', statusCode);
+      else span.setAttribute('error.type', 'connection-closed');
       if (request.problem !== null) span.setAttribute('error.type', request.problem);
       if (statusCode >= 500) span.setStatus({ code: SpanStatusCode.ERROR });
       span.end();

@@ -1,4 +1,3 @@
-import type { LRUCache } from 'lru-cache';
 import type pg from 'pg';
 import type { Framework, PublishedFramework } from '../domain/framework.ts';
 import { comparisonsOf, type Rule } from '../domain/condition-rules.ts';
@@ -28,7 +27,10 @@ export class StoredFramework implements PublishedFramework {
 }
 
 /** Frameworks by id. They never change, so a cached one is always right. */
-export type FrameworkCache = LRUCache<number, StoredFramework>;
+export type FrameworkCache = {
+  get: (id: number) => StoredFramework | undefined;
+  set: (id: number, framework: StoredFramework) => void;
+};
 
 /**
  * Appends a framework to an outlook. Call it in the transaction that appends the version.

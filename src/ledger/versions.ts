@@ -154,17 +154,22 @@ type VersionRow = EntryRow & {
 /** A version by its number; null is the newest. */
 type Numbered = { slug: string; version: number | null };
 
+type PlacedRow = VersionRow & { place: number };
+
+/** The versions that exist, each with its place in `wanted`, counted from 1. */
+async function readRows(session: Session, wanted: readonly Numbered[]): Promise<PlacedRow[]> {
+  const values = [wanted.map(({ slug }) => slug), wanted.map(({ version }) => version)];
+  const { rows } = await session.query<PlacedRow>({ ...READ_VERSIONS, values });
+  return rows;
+}
+
 /** The versions in the order of `wanted`; undefined for one that does not exist. */
 async function readNumbered(
   session: Session,
   cache: FrameworkCache,
   wanted: readonly Numbered[],
 ): Promise<(OutlookVersion | undefined)[]> {
-  const values = [wanted.map(({ slug }) => slug), wanted.map(({ version }) => version)];
-  const { rows } = await session.query<VersionRow & { place: number }>({
-    ...READ_VERSIONS,
-    values,
-  });
+  const rows = await readRows(session, wanted);
   const stored = await readFrameworks(
     session,
     cache,
@@ -210,8 +215,8 @@ async function readAsOf(session: Session, cache: FrameworkCache, slug: string, a
 export type VersionReader = {
   /** As {@link readVersion}. */
   read: (slug: string, wanted: VersionSelector) => Promise<OutlookVersion>;
-  /** The newest versions of outlooks, by slug; without outlooks that do not exist. */
-  readNewest: (slugs: readonly string[]) => Promise<Map<string, OutlookVersion>>;
+  /** As {@link newestVersions}. */
+  newest: (slugs: readonly string[]) => AsyncIterable<OutlookVersion>;
 };
 
 export function versionReader(pool: pg.Pool, cache: FrameworkCache): VersionReader {
@@ -228,7 +233,7 @@ export function versionReader(pool: pg.Pool, cache: FrameworkCache): VersionRead
       if (!found) throw await missingVersionError(pool, slug, wanted);
       return found;
     },
-    readNewest: (slugs) => readNewest(pool, cache, slugs),
+    newest: (slugs) => newestVersions(pool, cache, slugs),
   };
 }
 
@@ -241,6 +246,31 @@ export async function readNewest(
   const wanted = slugs.map((slug) => ({ slug, version: null }));
   const read = await readNumbered(session, cache, wanted);
   return new Map(read.flatMap((found) => (found ? [[found.slug, found]] : [])));
+}
+
+/** How many frameworks are in memory at once; each may have a megabyte. */
+const FRAMEWORKS_AT_ONCE = 5;
+
+/**
+ * The newest versions of outlooks, all as of the same time, in the order of `slugs`; without outlooks that do not exist. The
+ * frameworks are read a few at a time.
+ */
+async function* newestVersions(
+  session: Session,
+  cache: FrameworkCache,
+  slugs: readonly string[],
+): AsyncGenerator<OutlookVersion, void> {
+  const found = await readRows(
+    session,
+    slugs.map((slug) => ({ slug, version: null })),
+  );
+  const rows = found.toSorted((a, b) => a.place - b.place);
+  while (rows.length > 0) {
+    const some = rows.splice(0, FRAMEWORKS_AT_ONCE);
+    const ids = some.map((row) => row.framework_id);
+    const stored = await readFrameworks(session, cache, ids);
+    for (const row of some) yield versionOf(row, stored.get(row.framework_id));
+  }
 }
 
 function versionOf(row: VersionRow, stored: StoredFramework | undefined): OutlookVersion {

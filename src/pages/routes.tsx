@@ -3,15 +3,23 @@ import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type pg from 'pg';
 import { z } from 'zod';
 import { isOver } from '../domain/horizon.ts';
-import { problemFor } from '../http/errors.ts';
+import { setFreshness } from '../http/conditional-requests.ts';
+import { answerError, problemFor } from '../http/errors.ts';
 import { ANY_SERIES, CLOSES_MAX_AGE, WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
 import { requirePast } from '../http/require-past.ts';
-import { ATOM_TYPE, CONTENT_TYPES, HTML_TYPE, JSON_FEED_TYPE } from '../http/negotiation.ts';
+import {
+  ATOM_TYPE,
+  CONTENT_TYPES,
+  HTML_TYPE,
+  JSON_FEED_TYPE,
+  JSON_TYPE,
+  preferredType,
+} from '../http/negotiation.ts';
 import { outlookPageReader } from '../api/outlook-list.ts';
 import { nextUrl } from '../http/paging.ts';
 import { PROBLEMS } from '../http/problem-catalogue.ts';
 import type { ResponseDraft } from '../http/response-cache/encoded-body.ts';
-import type { Api } from '../http/routing.ts';
+import { type Api, noRoute } from '../http/routing.ts';
 import { slug } from '../http/fields.ts';
 import { assetRoutes } from './assets.ts';
 import { PAGE_POLICY, renderPageOf } from './layout.tsx';
@@ -39,6 +47,7 @@ export function pageRoutes(api: Api, ledger: PageDeps): void {
   answerProblemsAsPages(api, place);
   listRoute(api, ledger, place);
   outlookRoute(api, ledger, place);
+  redirectRoutes(api);
 }
 
 const FEEDS = [
@@ -108,9 +117,41 @@ function outlookRoute(api: Api, ledger: PageDeps, place: Place): void {
   });
 }
 
-/** Shows errors to readers of pages as a page. */
+/**
+ * Sends readers of pages who leave a slug out, or end a path with a slash, to the page that they mean. The location is made
+ * from the route, so that no path of a client can lead to another host.
+ */
+function redirectRoutes(api: Api): void {
+  const redirect = (url: string, params: z.ZodObject, pathFor: (slug: string) => string) =>
+    api.route({
+      method: 'GET',
+      url,
+      config: { access: 'public', serves: PAGE_OR_PROBLEM },
+      schema: { hide: true, params, querystring: z.looseObject({}) },
+      handler: async (request, reply) => {
+        if (preferredType(request, PAGE_OR_PROBLEM) !== HTML_TYPE) throw noRoute(request);
+        const [, query] = request.url.split(/(?=\?)/, 2);
+        const { slug: name = '' } = request.params as { slug?: string };
+        setFreshness(reply, 'revalidate', false);
+        return reply.redirect(pathFor(name) + (query ?? ''), 308);
+      },
+    });
+  for (const url of ['/outlooks', '/outlooks/']) redirect(url, z.strictObject({}), () => '/');
+  redirect('/outlooks/:slug/', z.strictObject({ slug }), (name) => `/outlooks/${name}`);
+}
+
+/** What an unknown path has: a page for readers, a problem for scripts. */
+const PAGE_OR_PROBLEM = [JSON_TYPE, HTML_TYPE];
+
+/** Shows errors as a page to whoever asks for pages. */
 function answerProblemsAsPages(api: Api, place: Place): void {
+  // Here, so that paths without a route have this error handler.
+  api.setNotFoundHandler((request) => {
+    throw noRoute(request);
+  });
   api.setErrorHandler((error, request, reply) => {
+    const { serves = PAGE_OR_PROBLEM } = request.routeOptions.config;
+    if (preferredType(request, serves) !== HTML_TYPE) return answerError(error, request, reply);
     const problem = problemFor(error, request);
     const { status, title } = PROBLEMS[problem.code];
     request.problem = problem.code;

@@ -1,10 +1,12 @@
-import { createReadStream, existsSync } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { type FileHandle, link, lstat, open, rename, rm } from 'node:fs/promises';
+import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import pg from 'pg';
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
 import split2 from 'split2';
+import { errorCode, makeDurable } from './embedded/data-folder.ts';
 import { migrationTexts, NO_LIMITS, requireLatest } from './migrate.ts';
 
 // npm ships no pg_dump with the binaries of the embedded database. The file is plain SQL all the same: psql reads it as
@@ -19,12 +21,25 @@ type Table = { name: string; columns: string[] };
  * Writes everything a ledger holds, as of one moment, as SQL for an empty database on PostgreSQL 15 or newer. Only the
  * file's owner may read it: it holds the hashes of keys and the secrets of webhooks.
  * @returns the number of rows written
- * @throws Error if the file exists, or the database is not at this release's schema
+ * @throws Error if the file, or a part of it that another backup left, exists, or if the database is not at this
+ *   release's schema
  */
 export async function backUp(pool: pg.Pool, file: string, now: Date): Promise<number> {
-  if (existsSync(file)) throw new Error(`${file} is there already`);
-  const part = `${file}.part`; // renamed once it is complete
-  const output = await open(part, 'w', 0o600);
+  if (await exists(file)) throw isThereAlready(file);
+  const part = `${file}.part`; // gets the file's name once it is complete
+  const output = await openNew(part);
+  try {
+    const rows = await writeDump(pool, output, now);
+    await output.sync();
+    await giveName(part, file);
+    return rows;
+  } finally {
+    await output.close();
+    await rm(part, { force: true });
+  }
+}
+
+async function writeDump(pool: pg.Pool, output: FileHandle, now: Date): Promise<number> {
   const client = new pg.Client({ ...pool.options, ...NO_LIMITS });
   client.on('error', () => {}); // the running statement reports it
   try {
@@ -37,14 +52,45 @@ export async function backUp(pool: pg.Pool, file: string, now: Date): Promise<nu
     for await (const chunk of dump(client, now, (count) => (rows += count))) {
       await output.appendFile(chunk);
     }
-    await output.sync();
-    await rename(part, file);
     return rows;
   } finally {
     await client.end();
-    await output.close();
-    await rm(part, { force: true });
   }
+}
+
+/** Opens a file that must not exist, not even as a link, so that nobody else can have it open or chose its mode. */
+async function openNew(file: string): Promise<FileHandle> {
+  try {
+    return await open(file, 'wx', 0o600);
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST') throw error;
+    throw new Error(
+      `${file} is there already: another backup is writing it or was cut off. If none is running, remove it.`,
+      { cause: error },
+    );
+  }
+}
+
+/** Renames a file, but never replaces another. */
+async function giveName(part: string, file: string): Promise<void> {
+  try {
+    await link(part, file); // unlike rename, refuses a name that is taken
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') throw isThereAlready(file);
+    // Some file systems have no hard links. There, a file of this name that is made right now is replaced.
+    if (await exists(file)) throw isThereAlready(file);
+    await rename(part, file);
+  }
+  makeDurable(path.dirname(file));
+}
+
+/** Whether a name is taken, be it by a link to nothing. */
+async function exists(file: string): Promise<boolean> {
+  return (await lstat(file).catch(() => null)) !== null;
+}
+
+function isThereAlready(file: string): Error {
+  return new Error(`${file} is there already`);
 }
 
 async function* dump(

@@ -8,16 +8,21 @@ import {
   startEmbeddedPostgres,
 } from './embedded/server.ts';
 import { migrateToLatest } from './migrate.ts';
+import { ownWarning } from './service-role.ts';
 
 export type DatabaseSettings = {
   /** The URL of the database; null starts the embedded one in `dataDir`. */
   databaseUrl: string | null;
+  /** The URL of the same database for the owner of the tables; null if `databaseUrl` names the owner or a role it admitted. */
+  databaseMigrationUrl: string | null;
   dataDir: string;
   /** The most connections that this process may open. */
   databasePoolMax: number;
 };
 
 export type DatabaseEvents = {
+  /** The service's role could switch the ledger's guards off. */
+  onUnguarded: (warning: string) => void;
   /** A connection broke; the pool replaces it. */
   onConnectionError: (error: Error) => void;
   /** A line that the embedded PostgreSQL logged. */
@@ -29,8 +34,14 @@ export type DatabaseEvents = {
 /** The wait before an embedded PostgreSQL that ended by itself is restarted, in milliseconds. */
 const RESTART_AFTER = { least: 100, most: 5_000 };
 
+/** The service's role on an embedded database; its owner is the superuser. */
+const EMBEDDED_ROLE = 'ledger_service';
+
 export type OpenDatabase = {
+  /** Connections as the service's role. */
   pool: pg.Pool;
+  /** A connection as the owner of the tables, for what the service's role may not do. */
+  owner: pg.Pool;
   /** Ends the connections once they are idle, then stops the embedded PostgreSQL. */
   close: () => Promise<void>;
 };
@@ -56,9 +67,11 @@ export async function openDatabase(
     return openExternal(settings.databaseUrl, settings, reports, migrates);
   }
   const running = join ? runningEmbeddedPostgres(settings.dataDir) : null;
-  if (running) return openAt(running, settings, reports, { migrates, stop: async () => {} });
-  const embedded = await keepEmbedded(settings, reports);
-  return openAt(embedded.connection, settings, reports, { migrates, stop: embedded.stop });
+  const { connection, stop } = running
+    ? { connection: running, stop: async () => {} }
+    : await keepEmbedded(settings, reports);
+  const service = { ...connection, user: EMBEDDED_ROLE };
+  return openAt({ service, owner: connection }, settings, reports, { migrates, stop });
 }
 
 async function openExternal(
@@ -67,35 +80,48 @@ async function openExternal(
   reports: DatabaseEvents,
   migrates: boolean,
 ): Promise<OpenDatabase> {
+  const { databaseMigrationUrl } = settings;
+  const owner = databaseMigrationUrl === null ? null : { connectionString: databaseMigrationUrl };
   try {
     const stop = async () => {};
-    return await openAt({ connectionString }, settings, reports, { migrates, stop });
+    return await openAt({ service: { connectionString }, owner }, settings, reports, {
+      migrates,
+      stop,
+    });
   } catch (error) {
-    const reason = reasonOf(error);
-    throw new Error(`the database that DATABASE_URL names can't be used: ${reason}`, {
+    const names = owner ? 'DATABASE_MIGRATION_URL and DATABASE_URL name' : 'DATABASE_URL names';
+    throw new Error(`the database that ${names} can't be used: ${reasonOf(error)}`, {
       cause: error,
     });
   }
 }
 
+type Target = { connectionString: string } | Connection;
+
 async function openAt(
-  target: { connectionString: string } | Connection,
+  { service, owner }: { service: Target; owner: Target | null },
   { databasePoolMax: max }: DatabaseSettings,
-  { onConnectionError }: DatabaseEvents,
+  { onConnectionError, onUnguarded }: DatabaseEvents,
   { migrates, stop }: { migrates: boolean; stop: () => Promise<void> },
 ): Promise<OpenDatabase> {
   let closed: Promise<void> | undefined;
   // pool.end() does not wait for its sockets, so Postgres may end the last ones: no error to report.
   const report = (error: Error) => void (closed ?? onConnectionError(error));
-  const close = () => (closed ??= pool.end().then(stop));
-  const pool = connect({ ...target, max }, report);
+  const pool = connect({ ...service, max }, report);
+  const ownerPool = owner ? connect({ ...owner, max: 1 }, report) : pool;
+  const endPools = () => Promise.all([...new Set([pool, ownerPool])].map((each) => each.end()));
+  const close = () => (closed ??= endPools().then(stop));
   try {
-    if (migrates) await migrateToLatest(pool);
+    if (migrates) {
+      await migrateToLatest(ownerPool, pool);
+      const warning = owner ? null : await ownWarning(pool);
+      if (warning !== null) onUnguarded(warning);
+    }
   } catch (error) {
     await close();
     throw error;
   }
-  return { pool, close };
+  return { pool, owner: ownerPool, close };
 }
 
 /**

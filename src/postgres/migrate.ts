@@ -5,6 +5,7 @@ import { drizzle } from 'drizzle-orm/node-postgres';
 import { migrate } from 'drizzle-orm/node-postgres/migrator';
 import pg from 'pg';
 import type { Session } from './pool.ts';
+import { admitService } from './service-role.ts';
 
 const MIGRATIONS = fileURLToPath(new URL('../../migrations', import.meta.url));
 
@@ -14,14 +15,16 @@ const MIGRATION_LOCK = 5_019_202_611;
 const JOURNAL: readonly MigrationMeta[] = readMigrationFiles({ migrationsFolder: MIGRATIONS });
 
 /**
- * Brings the database to this release's schema. Instances that start together wait for each other:
- * drizzle's migrator takes no lock of its own.
- * @throws Error if a newer release, or one with another history, migrated the database, or if the database's encoding is
- *   not UTF8
+ * Brings the database to this release's schema, and grants the service's role its rights. Instances that start together
+ * wait for each other: drizzle's migrator takes no lock of its own.
+ * @param owner connects as the owner of the tables
+ * @param service connects as the service's role; the owner's role unless given
+ * @throws Error if a newer release, or one with another history, migrated the database, if the database's encoding is not
+ *   UTF8, or if the service's role could switch the ledger's guards off
  */
-export async function migrateToLatest(pool: pg.Pool): Promise<void> {
+export async function migrateToLatest(owner: pg.Pool, service = owner): Promise<void> {
   // A connection without the pool's limits: a migration, or the wait for another instance's, may take long.
-  const client = new pg.Client({ ...pool.options, ...NO_LIMITS });
+  const client = new pg.Client({ ...owner.options, ...NO_LIMITS });
   client.on('error', () => {}); // the running statement reports it
   await client.connect();
   try {
@@ -29,11 +32,12 @@ export async function migrateToLatest(pool: pg.Pool): Promise<void> {
     // The role or the database may set limits of its own.
     await client.query('set statement_timeout = 0; set lock_timeout = 0');
     await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
-    const state = compare(await appliedMigrations(client));
-    if (state === 'ahead' || state === 'differs') throw new Error(DETAILS[state]);
+    const state = await schemaState(client);
+    if (state !== 'latest' && state !== 'behind') throw new Error(DETAILS[state]);
     // A database at the latest schema needs no right to create anything.
-    if (state === 'behind') await applyMigrations(client);
-    await adoptTransactions(client);
+    if (state === 'behind') await asOwner(applyMigrations(client));
+    await asOwner(adoptTransactions(client));
+    if (service !== owner) await admitService(client, service.options);
   } finally {
     await client.end(); // releases the lock with the session
   }
@@ -45,6 +49,19 @@ async function applyMigrations(client: pg.Client): Promise<void> {
   } catch (error) {
     // Its message quotes the whole migration; its cause says what went wrong.
     throw error instanceof DrizzleQueryError ? error.cause : error;
+  }
+}
+
+/** Runs what only the owner of the tables may do, and says so if another role tries. */
+async function asOwner(work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if ((error as pg.DatabaseError).code !== '42501') throw error;
+    throw new Error(
+      `the database has to be migrated by its owner, whom DATABASE_MIGRATION_URL names (${(error as Error).message})`,
+      { cause: error },
+    );
   }
 }
 
@@ -77,7 +94,7 @@ export function migrationTexts(): string[] {
 
 /** @throws Error if the database is not at exactly this release's schema */
 export async function requireLatest(session: Session): Promise<void> {
-  const state = compare(await appliedMigrations(session));
+  const state = await schemaState(session);
   if (state !== 'latest') throw new Error(DETAILS[state]);
 }
 
@@ -88,8 +105,8 @@ export const NO_LIMITS = { statement_timeout: 0, lock_timeout: 0, query_timeout:
  * release, so that instances can be replaced one by one.
  */
 export async function schemaFault(session: Session): Promise<string | null> {
-  const state = compare(await appliedMigrations(session));
-  return state === 'behind' || state === 'differs' ? DETAILS[state] : null;
+  const state = await schemaState(session);
+  return state === 'latest' || state === 'ahead' ? null : DETAILS[state];
 }
 
 const DETAILS = {
@@ -97,6 +114,8 @@ const DETAILS = {
   ahead: 'A newer release has migrated the database: start that release, or a newer one.',
   differs:
     'The migrations applied to the database are not those of this release: start the release that migrated it, or set DATABASE_URL to another database.',
+  closed:
+    "The role in DATABASE_URL has no rights on the ledger's tables: start the service with DATABASE_MIGRATION_URL, or run `npm run migrate`.",
 };
 
 async function requireUtf8(session: Session): Promise<void> {
@@ -108,16 +127,19 @@ async function requireUtf8(session: Session): Promise<void> {
 
 type AppliedMigration = { hash: string; createdAt: number };
 
-async function appliedMigrations(session: Session): Promise<AppliedMigration[]> {
-  const exists = await session.query<{ found: boolean }>(
-    `select to_regclass('drizzle.__drizzle_migrations') is not null as found`,
+async function schemaState(session: Session): Promise<'latest' | keyof typeof DETAILS> {
+  const { rows: tables } = await session.query<{ isReadable: boolean }>(
+    `select has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select') as "isReadable"
+      from pg_class c join pg_namespace n on n.oid = c.relnamespace
+     where n.nspname = 'drizzle' and c.relname = '__drizzle_migrations'`,
   );
-  if (!exists.rows[0]?.found) return [];
+  if (!tables[0]) return compare([]);
+  if (!tables[0].isReadable) return 'closed';
   const { rows } = await session.query<AppliedMigration>(
     `select hash, created_at as "createdAt" from drizzle.__drizzle_migrations
       order by created_at, id`,
   );
-  return rows;
+  return compare(rows);
 }
 
 // drizzle applies whatever is newer than the newest applied migration and compares nothing else: it would take a journal

@@ -249,9 +249,9 @@ describe('a key', () => {
       ]);
       return rowCount;
     };
-    await deleteExpiredResponses(ledger.pool, ledger.clock.now);
+    await deleteExpiredResponses(ledger.servicePool, ledger.clock.now);
     expect(await kept()).toBe(1);
-    await deleteExpiredResponses(ledger.pool, new Date(ledger.clock.now.getTime() + 1));
+    await deleteExpiredResponses(ledger.servicePool, new Date(ledger.clock.now.getTime() + 1));
     expect(await kept()).toBe(0);
   });
 

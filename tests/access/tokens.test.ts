@@ -181,7 +181,7 @@ describe('a token of the configured issuer', () => {
 
   test('finds free names of at most 300 characters, for several new analysts at once', async () => {
     await start();
-    const find = identityFinder(ledger.pool);
+    const find = identityFinder(ledger.servicePool);
     const [name, subject] = ['\u{1f600}'.repeat(150), 'x'.repeat(255)];
     const found = await Promise.all(
       ['https://a', 'https://b', 'https://c', 'https://d'].map((of) =>
@@ -190,7 +190,7 @@ describe('a token of the configured issuer', () => {
     );
     expect(new Set(found.map((analyst) => analyst.name)).size).toBe(4);
     expect(new Set(found.map(({ id }) => id)).size).toBe(4);
-    const again = await identityFinder(ledger.pool)(
+    const again = await identityFinder(ledger.servicePool)(
       { issuer: 'https://a', subject, name: 'Renamed' },
       new Date(),
     );

@@ -540,9 +540,9 @@ describe('at the end of the horizon', () => {
   test('untriggered conditions expire, once, on whichever instance', async () => {
     await trigger();
     const day = (text: string) => new Date(`${text}T00:00:00Z`);
-    expect(await endHorizons(ledger.pool, day('2027-03-30'))).toEqual([]);
+    expect(await endHorizons(ledger.servicePool, day('2027-03-30'))).toEqual([]);
     const all = await Promise.all(
-      Array.from({ length: 8 }, () => endHorizons(ledger.pool, day('2027-03-31'))),
+      Array.from({ length: 8 }, () => endHorizons(ledger.servicePool, day('2027-03-31'))),
     );
     expect(all.flat()).toEqual([SLUG]);
     const { states, review } = await view();
@@ -560,7 +560,7 @@ describe('at the end of the horizon', () => {
           '"refinancing-stress" was not triggered by 2027-03-30, the last day of the horizon.',
       },
     ]);
-    expect(await endHorizons(ledger.pool, day('2027-04-01'))).toEqual([]);
+    expect(await endHorizons(ledger.servicePool, day('2027-04-01'))).toEqual([]);
     // No observation triggers an expired condition.
     ledger.clock.now = day('2027-04-02');
     await observe(

@@ -5,7 +5,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { EventStreams } from '../../src/api/event-streams.ts';
-import { changeState as changeStateOf, openSession } from '../support/plain-sql.ts';
+import { holdOutlooks } from '../support/held-outlooks.ts';
+import { changeState as changeStateOf } from '../support/plain-sql.ts';
 import { fillLedger } from '../support/outlooks.ts';
 import { ANALYST_ID, EVIDENCE_ID } from '../support/operations.ts';
 import { connect, type EventClient, EventReader, type ToldEvent } from '../support/event-client.ts';
@@ -703,21 +704,13 @@ describe('closing the service', () => {
   });
 
   test('waits for no stream that starts meanwhile', async () => {
-    const owner = await openSession(ledger.url);
-    try {
-      await owner.query('begin; lock table outlooks in access exclusive mode');
-      const starting = follow(ONE).catch(() => null);
-      const waiting = () =>
-        owner.query(`select from pg_stat_activity
-          where datname = current_database() and wait_event_type = 'Lock'`);
-      await expect.poll(async () => (await waiting()).rowCount).toBe(1);
-      const closing = closes(ledger.app);
-      await delay(100);
-      await owner.query('rollback');
-      expect(await closing).toBe(true);
-      expect(await (await starting)?.end).not.toBe('left');
-    } finally {
-      await owner.end();
-    }
+    const held = await holdOutlooks(ledger);
+    const starting = follow(ONE).catch(() => null);
+    await expect.poll(held.waiting).toBe(1);
+    const closing = closes(ledger.app);
+    await delay(100);
+    await held.release();
+    expect(await closing).toBe(true);
+    expect(await (await starting)?.end).not.toBe('left');
   });
 });

@@ -49,7 +49,7 @@ function instance(): (sent: Sent) => Promise<Outcome> {
   const now = () => ledger.clock.now;
   const frameworks = new LRUCache<number, StoredFramework>({ max: 100 });
   const join = groupRevisions({
-    pool: ledger.pool,
+    pool: ledger.servicePool,
     now,
     idempotencyHours: 24,
     reviser: reviser(frameworks, now),

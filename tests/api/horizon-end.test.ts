@@ -16,7 +16,7 @@ beforeEach(async () => {
 
 const END = '2027-03-31T00:00:00.000Z';
 const at = (time: string) => void (ledger.clock.now = new Date(time));
-const maintain = () => endHorizons(ledger.pool, ledger.clock.now);
+const maintain = () => endHorizons(ledger.servicePool, ledger.clock.now);
 const AWAITING = 'The horizon ended on 2027-03-30; record the outcome.';
 const odds = { probabilities: { bear: 0.4, base: 0.35, bull: 0.25 }, rationale: 'R' };
 const review = async (query = '') =>

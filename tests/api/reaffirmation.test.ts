@@ -160,5 +160,5 @@ test('the chain of a ledger with reaffirmations and withdrawn views verifies', a
     await ledger.call({ method: 'DELETE', url: `${url}/views/me`, as: 'analyst' }),
   ];
   expect(answers.map(({ statusCode }) => statusCode)).toEqual([201, 201, 200]);
-  expect((await verifyLedger(ledger.pool)).faults).toEqual([]);
+  expect((await verifyLedger(ledger.servicePool)).faults).toEqual([]);
 });

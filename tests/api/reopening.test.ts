@@ -68,7 +68,7 @@ describe('a resolution by mistake', () => {
     ]);
     const record = await ledger.call({ url: `/v1/track-record?instrument=${outlook.symbol}` });
     expect(record.json()).toMatchObject({ n: 0, counts: { open: 1, void: 0, resolved: 0 } });
-    expect((await verifyLedger(ledger.pool)).faults).toEqual([]);
+    expect((await verifyLedger(ledger.servicePool)).faults).toEqual([]);
   });
 
   test('is followed by versions, and by another resolution that needs no reason', async () => {
@@ -111,7 +111,7 @@ describe('a resolution by mistake', () => {
 
   test('awaits its resolution again, if the horizon is over', async () => {
     at('2027-04-01T12:00:00.000Z');
-    await endHorizons(ledger.pool, ledger.clock.now);
+    await endHorizons(ledger.servicePool, ledger.clock.now);
     await outlook.resolve({ outcome: 'bear' });
     await reopen();
     const reasons = ['The horizon ended on 2027-03-30; record the outcome.'];
@@ -124,9 +124,9 @@ describe('a resolution by mistake', () => {
     at('2026-12-01T12:00:00.000Z');
     await outlook.resolve({ outcome: 'bear', reason: 'Oops.' });
     at('2027-04-01T12:00:00.000Z');
-    expect(await endHorizons(ledger.pool, ledger.clock.now)).not.toContain(outlook.slug);
+    expect(await endHorizons(ledger.servicePool, ledger.clock.now)).not.toContain(outlook.slug);
     await reopen();
-    expect(await endHorizons(ledger.pool, ledger.clock.now)).toEqual([outlook.slug]);
+    expect(await endHorizons(ledger.servicePool, ledger.clock.now)).toEqual([outlook.slug]);
     expect(await outlook.read()).toMatchObject({ review: { due: true } });
   });
 
@@ -147,7 +147,7 @@ describe('a resolution by mistake', () => {
     expect((await reopen()).json()).toMatchObject({ status: 'withdrawn', resolution: null });
     expect(await outlook.read()).toMatchObject({ status: 'withdrawn', resolution: null });
     expect(await outlook.read('/scores')).toMatchObject({ status: 'withdrawn', resolution: null });
-    expect((await verifyLedger(ledger.pool)).faults).toEqual([]);
+    expect((await verifyLedger(ledger.servicePool)).faults).toEqual([]);
   });
 
   test('that declared the outlook void is taken back, too', async () => {

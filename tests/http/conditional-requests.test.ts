@@ -91,6 +91,56 @@ describe.each(READS)('GET $path', ({ url, operationId }) => {
     }
   });
 
+  test('returns 412 to a client that expects another version, and comes before If-None-Match', async () => {
+    const etag = String((await read()).headers.etag);
+    const others = [
+      '"other"',
+      `W/${etag}`,
+      `"other", W/${etag}`,
+      etag.slice(1, -1),
+      `${etag.slice(0, -1)}-br"`,
+      '',
+      '"*"',
+    ];
+    for (const method of ['GET', 'HEAD'] as const) {
+      for (const expected of others) {
+        for (const more of [{}, { 'if-none-match': etag }, { 'if-none-match': '*' }]) {
+          const refused = await read({ 'if-match': expected, ...more }, method);
+          expect([expected, refused.statusCode]).toEqual([expected, 412]);
+          expect(refused.headers).toMatchObject({ etag, 'cache-control': SECRET });
+          const code = method === 'GET' ? refused.json<{ type: string }>().type : '';
+          expect(code).toBe(method === 'GET' ? '/problems/precondition-failed' : '');
+        }
+      }
+    }
+  });
+
+  test('returns the body, or a 304, to a client that expects this version', async () => {
+    const whole = await read();
+    const etag = String(whole.headers.etag);
+    for (const expected of [etag, '*', ' * ', `W/"a", "b",${etag}`]) {
+      const answer = await read({ 'if-match': expected });
+      expect([answer.statusCode, answer.body]).toEqual([200, whole.body]);
+      const known = await read({ 'if-match': expected, 'if-none-match': etag });
+      expect([known.statusCode, known.headers.etag]).toEqual([304, etag]);
+    }
+  });
+
+  test('ignores dates and ranges, as it has no Last-Modified and no ranges', async () => {
+    const { body } = await read();
+    const date = 'Sat, 01 Jan 2000 00:00:00 GMT';
+    for (const headers of [
+      { 'if-unmodified-since': date },
+      { 'if-modified-since': new Date().toUTCString() },
+      { range: 'bytes=0-1' },
+      { range: 'bytes=0-1', 'if-range': '"other"' },
+    ]) {
+      const answer = await read(headers);
+      expect([answer.statusCode, answer.body]).toEqual([200, body]);
+      expect(answer.headers['last-modified'] ?? answer.headers['accept-ranges']).toBeUndefined();
+    }
+  });
+
   test('answers HEAD like GET, without the body', async () => {
     const [whole, head] = [await read(), await read({}, 'HEAD')];
     expect([head.statusCode, head.body]).toEqual([200, '']);

@@ -56,6 +56,16 @@ test('every path is documented with at least one operation', () => {
   expect(PATHS.length).toBeGreaterThan(10);
 });
 
+test.for(['/v1/outlooks/', '/v1/series/', '/v1/analysts//track-record'])(
+  '%s, whose parameter is empty, does not exist',
+  async (url) => {
+    for (const method of ['GET', 'OPTIONS', 'PUT', 'DELETE'] as const) {
+      const { statusCode, headers } = await ledger.call({ method, url });
+      expect([method, statusCode, headers.allow]).toEqual([method, 404, undefined]);
+    }
+  },
+);
+
 test('OPTIONS of an unknown URL finds nothing', async () => {
   expect((await ledger.call({ method: 'OPTIONS', url: '/nowhere' })).statusCode).toBe(404);
 });

@@ -107,7 +107,7 @@ test('of writers who read the same version, one succeeds with If-Match', async (
 test('keys issued at once under one new name belong to one analyst', async () => {
   const now = new Date();
   const issue = () =>
-    inTransaction(ledger.pool, (session) =>
+    inTransaction(ledger.servicePool, (session) =>
       issueKey(session, { name: 'Night desk', role: 'analyst', expiresAt: null }, now),
     );
   const issued = await Promise.all(Array.from({ length: 8 }, issue));
@@ -184,7 +184,7 @@ describe('while another session holds the outlook', () => {
   test('a revision that waits too long for the lock is 503', async () => {
     const { rows } = await ledger.pool.query('show lock_timeout');
     expect(rows).toEqual([{ lock_timeout: '2s' }]);
-    await shortenWaits(ledger.pool);
+    await shortenWaits(ledger.servicePool);
     const letGo = await lockOutlook();
     const refused = await ledger.revise(distinctRevision(1));
     expect(refused.statusCode).toBe(503);

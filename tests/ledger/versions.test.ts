@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { LRUCache } from 'lru-cache';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type FrameworkCache, readFramework } from '../../src/ledger/frameworks.ts';
+import { readFramework, type StoredFramework } from '../../src/ledger/frameworks.ts';
 import { inTransaction } from '../../src/postgres/pool.ts';
 import { reviser } from '../../src/ledger/revisions.ts';
 import { listVersions } from '../../src/ledger/version-list.ts';
@@ -16,14 +16,14 @@ let ledger: TestLedger;
 let other: FastifyInstance;
 beforeAll(async () => {
   ledger = await startLedger();
-  other = await buildSilentApp(ledger.pool);
+  other = await buildSilentApp(ledger.servicePool);
 });
 afterAll(async () => {
   await other.close();
   await ledger.close();
 });
 
-const emptyCache = (): FrameworkCache => new LRUCache({ max: 100 });
+const emptyCache = () => new LRUCache<number, StoredFramework>({ max: 100 });
 const read = async (url: string) => (await ledger.call({ url })).json<Outlook>();
 const create = async (body: object) => {
   const response = await ledger.call({

@@ -416,3 +416,88 @@ describe('a key as a browser sends it', () => {
     expect((await closed.call({ url: '/v1/keys', headers })).statusCode).toBe(401);
   });
 });
+
+describe('a path without a page', () => {
+  const read = (url: string, accept = BROWSER.accept, method: 'GET' | 'HEAD' | 'POST' = 'GET') =>
+    ledger.call({ method, url, headers: { accept } });
+
+  test.for([
+    ['/outlooks', '/'],
+    ['/outlooks/', '/'],
+    ['/outlooks?q=rates&status=open', '/?q=rates&status=open'],
+    ['/outlooks/?utm_source=//evil.example', '/?utm_source=//evil.example'],
+    [`${PATH}/`, PATH],
+    [`${PATH}/?version=1#x`, `${PATH}?version=1`],
+    ['/outlooks/nowhere/', '/outlooks/nowhere'],
+    ['http://evil.example/outlooks/', '/'],
+  ] as const)('%s leads to %s', async ([url, location]) => {
+    for (const method of ['GET', 'HEAD'] as const) {
+      const answer = await read(url, BROWSER.accept, method);
+      expect([answer.statusCode, answer.headers.location]).toEqual([308, location]);
+      expect(answer.headers['cache-control']).toBe('public, no-cache');
+    }
+    for (const accept of ['application/json', '*/*', 'text/html;q=0.1, application/json']) {
+      const answer = await read(url, accept);
+      expect([answer.statusCode, answer.headers.location]).toEqual([404, undefined]);
+      expect(answer.headers['content-type']).toBe('application/problem+json');
+    }
+  });
+
+  test.for([
+    '/nowhere',
+    '/nowhere/',
+    '//',
+    '//evil.example/',
+    '//evil.example/outlooks/',
+    '//evil.example/%2e%2e',
+    '/%2f%2fevil.example/',
+    '/%5cevil.example/',
+    '/.//evil.example/',
+    '/outlooks//',
+    '/outlooks/..//evil.example/',
+    '/outlooks/%2f%2fevil.example/',
+    '/outlooks/%5c%5cevil.example/',
+    '/outlooks/Not-A-Slug/',
+    `${PATH}//`,
+    `${PATH}/more/`,
+    '/v1/outlooks/',
+    '/v1/series/',
+    '/v1/analysts//track-record',
+    `/v1/outlooks/${SLUG}/`,
+    '/docs//',
+  ])('%s shows a page without a way to another host', async (url) => {
+    const answer = await read(url);
+    expect(answer.statusCode).toBeGreaterThanOrEqual(404);
+    expect(answer.statusCode).toBeLessThanOrEqual(422);
+    expect(answer.headers.location).toBeUndefined();
+    expect(answer.headers['content-type']).toBe('text/html; charset=utf-8');
+    expect(answer.headers['cache-control']).toBe('no-store');
+    const $ = load(answer.body);
+    expect($('h1').text()).not.toBe('');
+    for (const link of $('main a').toArray()) expect($(link).attr('href')).toBe('/');
+    const scripted = await read(url, 'application/json');
+    expect(scripted.headers['content-type']).toBe('application/problem+json');
+  });
+
+  test('tells a reader and a script alike which methods it has', async () => {
+    for (const [accept, type] of [
+      [BROWSER.accept, 'text/html; charset=utf-8'],
+      ['application/json', 'application/problem+json'],
+      ['*/*', 'application/problem+json'],
+    ] as const) {
+      const answer = await read(PATH, accept, 'POST');
+      expect([answer.statusCode, answer.headers.allow]).toEqual([405, 'GET, HEAD, OPTIONS']);
+      expect(answer.headers['content-type']).toBe(type);
+    }
+  });
+
+  test('needs no key, even if reads need one', async () => {
+    const closed = await startLedger({ requireKeyForReads: true });
+    const answer = await closed.call({ url: '/nowhere', headers: BROWSER });
+    expect([answer.statusCode, answer.headers['content-type']]).toEqual([
+      404,
+      'text/html; charset=utf-8',
+    ]);
+    await closed.close();
+  });
+});

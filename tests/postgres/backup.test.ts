@@ -1,4 +1,14 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type pg from 'pg';
@@ -6,7 +16,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { backUp, restore } from '../../src/postgres/backup.ts';
 import { migrateToLatest } from '../../src/postgres/migrate.ts';
 import { verifyLedger } from '../../src/ledger/verification.ts';
-import { createDatabase, openDatabase } from '../support/database.ts';
+import { createDatabase, openDatabase, serviceUrl } from '../support/database.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook } from '../support/requests.ts';
 import { fillLedger } from '../support/outlooks.ts';
@@ -19,15 +29,17 @@ const ODD = 'a\tb\\n\r\nc\\.\n\\.\n\u2028d\u0085 COPY x FROM stdin;\nCOMMIT;\nðŸ
 let ledger: TestLedger;
 let folder = '';
 let file = '';
+let target = '';
 beforeAll(async () => {
   folder = mkdtempSync(path.join(tmpdir(), 'backup-'));
   file = path.join(folder, 'ledger.sql');
+  target = path.join(folder, 'target');
   ledger = await startLedger();
   await fillLedger(ledger);
   const probabilities = { bear: 0.31, base: 0.44, bull: 0.25 };
   await ledger.revise({ probabilities, rationale: ODD }, { 'idempotency-key': 'kept' });
   await ledger.pool.query('select sequence_events()'); // as the feed does, a moment later
-  await backUp(ledger.pool, file, NOW);
+  await backUp(ledger.servicePool, file, NOW);
 });
 afterAll(async () => {
   await ledger.close();
@@ -62,12 +74,15 @@ async function walk({ call }: TestLedger): Promise<string[]> {
 async function restored(from = file): Promise<{ url: string; pool: pg.Pool }> {
   const url = await createDatabase({ empty: true });
   const pool = openDatabase(url, 2);
+  const servicePool = openDatabase(serviceUrl(url), 1);
   try {
     await restore(pool, from);
-    await migrateToLatest(pool);
+    await migrateToLatest(pool, servicePool);
   } catch (error) {
     await pool.end();
     throw error;
+  } finally {
+    await servicePool.end();
   }
   return { url, pool };
 }
@@ -118,7 +133,7 @@ describe('a backup', () => {
       await own.call({ method: 'POST', url: '/v1/webhooks', as: 'admin', payload })
     ).json<{ id: string }>();
     const each = path.join(folder, 'webhooks.sql');
-    await backUp(own.pool, each, NOW);
+    await backUp(own.servicePool, each, NOW);
     const { pool } = await restored(each);
     const state = async (of: pg.Pool) => {
       const { rows } = await of.query(
@@ -143,7 +158,7 @@ describe('a backup', () => {
   test('is for its owner only, complete or absent, and overwrites nothing', async () => {
     expect(statSync(file).mode & 0o777).toBe(0o600);
     const before = readFileSync(file);
-    await expect(backUp(ledger.pool, file, NOW)).rejects.toThrow(`${file} is there already`);
+    await expect(backUp(ledger.servicePool, file, NOW)).rejects.toThrow(`${file} is there already`);
     expect(readFileSync(file).equals(before)).toBe(true);
     const pool = openDatabase(await createDatabase({ empty: true }), 1);
     const none = path.join(folder, 'none.sql');
@@ -152,13 +167,56 @@ describe('a backup', () => {
     expect(readdirSync(folder)).toEqual(['ledger.sql']);
   });
 
+  test.each([
+    ['a file that others may read', (part: string) => writeFileSync(part, '', { mode: 0o644 })],
+    ['a link to a file', (part: string) => symlinkSync(target, part)],
+    ['a link to nothing', (part: string) => symlinkSync(path.join(folder, 'nothing'), part)],
+  ])('is not written into %s', async (_, prepare) => {
+    const each = path.join(folder, 'trap.sql');
+    writeFileSync(target, 'mine');
+    prepare(`${each}.part`);
+    const before = lstatSync(`${each}.part`);
+    await expect(backUp(ledger.servicePool, each, NOW)).rejects.toThrow(
+      `${each}.part is there already: another backup is writing it or was cut off. If none is running, remove it.`,
+    );
+    expect(readFileSync(target, 'utf8')).toBe('mine');
+    const { ino, size } = lstatSync(`${each}.part`);
+    expect([ino, size]).toEqual([before.ino, before.size]);
+    expect(readdirSync(folder).toSorted()).toEqual(['ledger.sql', 'target', 'trap.sql.part']);
+    rmSync(`${each}.part`);
+    rmSync(target);
+  });
+
+  test('does not follow a link of its name', async () => {
+    const each = path.join(folder, 'link.sql');
+    symlinkSync(target, each);
+    await expect(backUp(ledger.servicePool, each, NOW)).rejects.toThrow('is there already');
+    expect(readdirSync(folder).toSorted()).toEqual(['ledger.sql', 'link.sql']);
+    rmSync(each);
+  });
+
+  test('does not replace a file that is made while it is written', async () => {
+    const each = path.join(folder, 'raced.sql');
+    const owner = await openSession(ledger.url);
+    await owner.query('begin; lock table webhooks in access exclusive mode');
+    const taking = backUp(ledger.servicePool, each, NOW);
+    await expect.poll(() => existsSync(`${each}.part`)).toBe(true);
+    writeFileSync(each, 'mine');
+    await owner.query('rollback');
+    await owner.end();
+    await expect(taking).rejects.toThrow(`${each} is there already`);
+    expect(readFileSync(each, 'utf8')).toBe('mine');
+    expect(readdirSync(folder).toSorted()).toEqual(['ledger.sql', 'raced.sql']);
+    rmSync(each);
+  });
+
   test('is as of its start, however long it takes', async () => {
     const slow = await startLedger();
     const each = path.join(folder, 'slow.sql');
     const owner = await openSession(slow.url);
     // Of the tables between outlooks and their versions, one that a revision does without.
     await owner.query('begin; lock table forecast_sums in access exclusive mode');
-    const taking = backUp(slow.pool, each, NOW);
+    const taking = backUp(slow.servicePool, each, NOW);
     const waits = async () => {
       const { rowCount } = await slow.pool.query(
         `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
@@ -190,7 +248,7 @@ describe('a backup', () => {
       }
     })();
     const files = ['1', '2', '3'].map((name) => path.join(folder, `busy-${name}.sql`));
-    for (const each of files) await backUp(busy.pool, each, NOW);
+    for (const each of files) await backUp(busy.servicePool, each, NOW);
     over.abort();
     await writing;
     const counts: number[] = [];
@@ -283,6 +341,6 @@ test('all pages of a copy from a server with more transactions are complete', as
   await copy.close();
   const settled = await startLedger({ through: async () => copy.url });
   expect(await walk(settled)).toEqual(['one', SLUG, 'three', 'two']);
-  expect((await verifyLedger(settled.pool)).faults).toEqual([]);
+  expect((await verifyLedger(settled.servicePool)).faults).toEqual([]);
   await settled.close();
 });

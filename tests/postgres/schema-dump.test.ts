@@ -1,12 +1,15 @@
 import { readFile } from 'node:fs/promises';
 import type pg from 'pg';
 import { afterAll, describe, expect, test } from 'vitest';
+import { migrateToLatest } from '../../src/postgres/migrate.ts';
 import { dumpSchema } from '../../src/postgres/schema-dump.ts';
 import { createDatabase, openDatabase } from '../support/database.ts';
 
 const FILE = new URL('../../migrations/schema.sql', import.meta.url);
 
-const pool = openDatabase(await createDatabase(), 1);
+// Without the service's role, whose rights are no part of the schema.
+const pool = openDatabase(await createDatabase({ empty: true }), 1);
+await migrateToLatest(pool);
 afterAll(() => pool.end());
 
 const { rows } = await pool.query<{ version: number }>(

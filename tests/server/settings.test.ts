@@ -24,6 +24,7 @@ test('.env.example gives every setting its default', () => {
 const FAULTS = {
   PORT: ['abc', 'must be a whole number'],
   DATABASE_URL: ['mysql://localhost/db', 'must start with postgres:// or postgresql://'],
+  DATABASE_MIGRATION_URL: ['ledger', 'must start with postgres:// or postgresql://'],
   DATABASE_POOL_MAX: ['0', 'must be from 1 to 1000'],
   LOG_LEVEL: ['loud', 'must be one of fatal, error, warn, info, debug, trace, silent'],
   LOAD_SAMPLES: ['yes', 'must be true or false'],

@@ -10,7 +10,7 @@ import {
   startEmbeddedPostgres,
 } from '../../src/postgres/embedded/server.ts';
 import { migrateToLatest } from '../../src/postgres/migrate.ts';
-import { databaseUrl, TEMPLATE } from './database.ts';
+import { databaseUrl, serviceUrl, TEMPLATE } from './database.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -37,12 +37,12 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const serverUrl = external ?? urlOf(server);
   const prefix = `outlook_test_${randomBytes(4).toString('hex')}_`;
   await query(serverUrl, `create database ${prefix}${TEMPLATE}`);
-  const template = connect(
-    { connectionString: databaseUrl(serverUrl, prefix + TEMPLATE), max: 1 },
-    () => {},
-  );
-  await migrateToLatest(template);
-  await template.end();
+  const template = databaseUrl(serverUrl, prefix + TEMPLATE);
+  const [owner, service] = [template, serviceUrl(template, prefix)].map((connectionString) =>
+    connect({ connectionString, max: 1 }, () => {}),
+  ) as [pg.Pool, pg.Pool];
+  await migrateToLatest(owner, service);
+  await Promise.all([owner.end(), service.end()]);
   project.provide('serverUrl', serverUrl);
   project.provide('prefix', prefix);
 
@@ -84,4 +84,5 @@ async function dropAll(url: string, prefix: string): Promise<void> {
   );
   await client.end();
   await query(url, ...found.rows.map(({ datname }) => `drop database ${datname} with (force)`));
+  await query(url, `drop role if exists ${prefix}service`);
 }

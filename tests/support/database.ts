@@ -12,9 +12,17 @@ export function databaseUrl(serverUrl: string, name: string): string {
   return url.href;
 }
 
+/** The same database for the service's role, as which the service runs in tests. */
+export function serviceUrl(ownerUrl: string, prefix = inject('prefix')): string {
+  const url = new URL(ownerUrl);
+  url.username = `${prefix}service`;
+  url.password = 'only-for-tests';
+  return url.href;
+}
+
 /**
  * Creates a database of its own: a clone of the migrated template, or of the database that `from`
- * names and that nobody is connected to, or an empty one. Returns its URL.
+ * names and that nobody is connected to, or an empty one. Returns its URL, for the owner.
  */
 export async function createDatabase({
   empty = false,
@@ -29,6 +37,8 @@ export async function createDatabase({
   try {
     const source = empty ? '' : `template ${template} strategy file_copy`;
     while (!(await isCreated(client, `create database ${name} ${source}`)));
+    // As a migration does; the rights on a database are not part of its clones.
+    if (!empty) await client.query(`revoke temporary on database ${name} from public`);
   } finally {
     await client.end();
   }

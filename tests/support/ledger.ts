@@ -1,5 +1,5 @@
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import type pg from 'pg';
 import { buildApp } from '../../src/app.ts';
 import { type Config, readConfig } from '../../src/config.ts';
@@ -12,14 +12,17 @@ import { newSeries } from '../../src/api/schemas/series.ts';
 import { parse } from '../../src/http/validation.ts';
 import { ChangeFeed } from '../../src/postgres/change-feed.ts';
 import { loadSamples } from '../../src/first-start.ts';
-import { createDatabase, openDatabase } from './database.ts';
+import { createDatabase, openDatabase, serviceUrl } from './database.ts';
 import { assertDescribed } from './openapi.ts';
 
 export const SLUG = 'russell-2000-downside';
 
 /** A service on a database of its own, with the sample in it and a key of each role. */
 export type TestLedger = {
+  /** Connections as the owner of the tables. */
   pool: pg.Pool;
+  /** The service's connections, as its own role. */
+  servicePool: pg.Pool;
   app: FastifyInstance;
   feed: ChangeFeed;
   url: string;
@@ -93,6 +96,7 @@ export async function startLedger({
   through,
   // Of the examples there are none.
   resolve = async () => [{ address: '93.184.216.34', family: 4 }],
+  logger = pino({ level: 'silent' }),
   ...settings
 }: Partial<Config> & {
   samples?: boolean;
@@ -101,21 +105,24 @@ export async function startLedger({
   through?: (url: string) => Promise<string>;
   /** How names of webhooks are looked up. */
   resolve?: Resolve;
+  logger?: Logger;
 } = {}): Promise<TestLedger> {
   const { template, keys } = await preparedDatabase(samples);
   const url = await createDatabase({ from: template });
-  const pool = openDatabase(through ? await through(url) : url);
+  const ownerUrl = through ? await through(url) : url;
+  const pool = openDatabase(ownerUrl);
+  const servicePool = openDatabase(serviceUrl(ownerUrl));
   const clock = { now: new Date(START) };
   const now = () => clock.now;
-  const feed = new ChangeFeed(pool, () => {});
+  const feed = new ChangeFeed(servicePool, () => {});
   if (followsEvents) await feed.start();
   const app = await buildApp({
     config: { ...readConfig(SETTINGS), ...settings },
-    pool,
+    pool: servicePool,
     feed,
     now,
     resolve,
-    logger: pino({ level: 'silent' }),
+    logger,
   });
   const call: TestLedger['call'] = async ({ as, ...options }) => {
     const authorization = as && { authorization: `Bearer ${keys[as]}` };
@@ -128,6 +135,7 @@ export async function startLedger({
   };
   return {
     pool,
+    servicePool,
     feed,
     app,
     url,
@@ -145,7 +153,7 @@ export async function startLedger({
     close: async () => {
       await app.close();
       await feed.close();
-      await pool.end();
+      await Promise.all([pool.end(), servicePool.end()]);
     },
   };
 }

@@ -327,7 +327,7 @@ test('a slow receiver delays only itself', async () => {
   await expect.poll(() => receiver.attempts.length).toBe(8);
   expect(receiver.accepted.length).toBe(0);
   // And nothing of the database while it is waited for.
-  await expect.poll(() => ledger.pool.totalCount - ledger.pool.idleCount).toBe(0);
+  await expect.poll(() => ledger.servicePool.totalCount - ledger.servicePool.idleCount).toBe(0);
   const open = `select from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'`;
   expect((await ledger.pool.query(open)).rowCount).toBe(0);
   receiver.answer = (received, response) => receiver.accepting(received, response);
@@ -352,10 +352,10 @@ test('another instance delivers what a lost one had claimed, once the lease ends
   const due = new Date(ledger.clock.now.getTime() + HOUR);
   const times = { now: due, leaseUntil: new Date(due.getTime() + 90 * SECOND) };
   const most = { perWebhook: 8, total: 64 };
-  expect(await claimDeliveries(ledger.pool, times, new Map(), most)).toMatchObject([
+  expect(await claimDeliveries(ledger.servicePool, times, new Map(), most)).toMatchObject([
     { attempt: 1 },
   ]);
-  expect(await claimDeliveries(ledger.pool, times, new Map(), most)).toEqual([]);
+  expect(await claimDeliveries(ledger.servicePool, times, new Map(), most)).toEqual([]);
   advance(HOUR + 89 * SECOND);
   await settled();
   expect((await deliveriesOf(ledger, id))[0]?.attempts.length).toBe(1);

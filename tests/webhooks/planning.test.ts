@@ -55,11 +55,16 @@ async function addEvents(howMany: number): Promise<void> {
 }
 
 const plan = async () => {
-  const newest = await sequenceEvents(ledger.pool);
-  return planDeliveries(ledger.pool, newest, NOW);
+  const newest = await sequenceEvents(ledger.servicePool);
+  return planDeliveries(ledger.servicePool, newest, NOW);
 };
 const claim = (now = NOW, most = MOST, busy = new Map<string, number>()) =>
-  claimDeliveries(ledger.pool, { now, leaseUntil: new Date(now.getTime() + 1_000) }, busy, most);
+  claimDeliveries(
+    ledger.servicePool,
+    { now, leaseUntil: new Date(now.getTime() + 1_000) },
+    busy,
+    most,
+  );
 const outcome = (change: Partial<Outcome> = {}): Outcome => ({
   milliseconds: 1,
   status: 204,
@@ -96,7 +101,7 @@ test('missed events are planned in steps, each once, and the first of an outlook
     'select position as last from webhooks where id = $1',
     [webhook],
   );
-  await sequenceEvents(ledger.pool); // a thousand at once get their places
+  await sequenceEvents(ledger.servicePool); // a thousand at once get their places
   const steps: number[] = [];
   for (let isMore = true; isMore;) {
     isMore = await plan();
@@ -228,7 +233,7 @@ test('finishing a delivery sees the events that are planned after it in the mean
   const [one] = await claim();
   if (!one) throw new Error('nothing was due');
   await addEvents(OUTLOOKS);
-  await sequenceEvents(ledger.pool);
+  await sequenceEvents(ledger.servicePool);
   const planner = await openSession(ledger.url);
   await planner.query('begin');
   await planner.query('select from webhooks where id = $1 for no key update', [webhook]);

@@ -296,7 +296,7 @@ describe('the log', () => {
     await ledger.pool.query('select sequence_events()');
     const { id } = await subscribe(ledger, URL);
     const [old, young, open] = await delivered(id, -1, 0, null);
-    await deleteOldDeliveries(ledger.pool, ledger.clock.now);
+    await deleteOldDeliveries(ledger.servicePool, ledger.clock.now);
     const left = (await deliveriesOf(ledger, id)).map((one) => one.id);
     expect(left).toEqual([open, young]);
     expect(left).not.toContain(old);
@@ -305,7 +305,7 @@ describe('the log', () => {
       [old],
     );
     expect(rows).toEqual([]);
-    await deleteOldDeliveries(ledger.pool, new Date('2999-01-01'));
+    await deleteOldDeliveries(ledger.servicePool, new Date('2999-01-01'));
     expect((await deliveriesOf(ledger, id)).map((one) => one.id)).toEqual([open]);
   });
 
@@ -364,9 +364,9 @@ test('a secret that no longer signs is deleted', async () => {
     return rows;
   };
   const until = ledger.clock.now.getTime() + 86_400_000;
-  await deleteExpiredSecrets(ledger.pool, new Date(until - 1));
+  await deleteExpiredSecrets(ledger.servicePool, new Date(until - 1));
   expect(await previous()).toEqual([{ there: true }]);
-  await deleteExpiredSecrets(ledger.pool, new Date(until));
+  await deleteExpiredSecrets(ledger.servicePool, new Date(until));
   expect(await previous()).toEqual([{ there: false }]);
   expect((await admin(`/v1/webhooks/${id}`)).json()).toMatchObject({ previousSecretUntil: null });
 });

@@ -14,8 +14,9 @@ const pixels = (least: number, most: number) =>
       .max(most),
   );
 
+// Links to charts are shared, and whoever shares them may add parameters. An unknown one changes nothing.
 export const chartQuery = withRule(
-  z.strictObject({
+  z.object({
     kind: z.enum(CHART_KINDS).default('scenarios').meta({
       description:
         '`scenarios`: the three probabilities of a version. `history`: how they moved. `drawdown`: how far the instrument is below its peak. `calibration`: how well the author of the version is calibrated over all resolved outlooks.',
@@ -39,10 +40,15 @@ export const chartQuery = withRule(
       description:
         "The colour scheme. With `auto`, an SVG follows the reader's light or dark mode, and a PNG is light.",
     }),
-    v: z.string({ error: 'must be given once' }).max(100).optional().meta({
-      description:
-        'A cache buster: any text. Send a new value when the chart has changed, so that no cache returns the old one.',
-    }),
+    v: z
+      .unknown()
+      .transform(() => undefined)
+      .optional()
+      .meta({
+        type: 'string',
+        description:
+          'A cache buster for caches between the service and the reader: any text. The service ignores it, as it ignores parameters that it does not know.',
+      }),
     format: z.enum(['svg', 'png']).optional().meta({
       description: 'Overrides the Accept header, for use in links.',
     }),

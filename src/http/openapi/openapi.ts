@@ -39,6 +39,12 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
   });
 }
 
+/** Removes the keys that Swagger UI stored in a browser before it was told not to. */
+const FORGET_KEYS = {
+  filename: 'forget-keys.js',
+  content: "localStorage.removeItem('authorized');\n",
+};
+
 /** Serves Swagger UI on the document. */
 export async function serveSwaggerUi(app: FastifyInstance): Promise<void> {
   await app.register(swaggerUi, {
@@ -49,11 +55,12 @@ export async function serveSwaggerUi(app: FastifyInstance): Promise<void> {
       deepLinking: true,
       displayRequestDuration: true,
       docExpansion: 'list',
-      persistAuthorization: true,
+      // Local storage is open to every page of this origin, and keeps a key for good.
+      persistAuthorization: false,
       tryItOutEnabled: true,
       validatorUrl: null,
     },
-    theme: { title: 'Outlook Ledger' },
+    theme: { title: 'Outlook Ledger', js: [FORGET_KEYS] },
   });
 }
 

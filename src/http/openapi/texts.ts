@@ -54,6 +54,11 @@ gzip). Send it back as \`If-None-Match\` to get a 304. The current version refle
 instance has received; pass \`minVersion\` to require at least that version. Send the ETag as \`If-Match\` with
 a revision to get a 412 if the outlook has changed since you read it.
 
+**Coding.** Responses are compressed with br or gzip as \`Accept-Encoding\` weighs them. Bodies of requests are not:
+one with a \`Content-Encoding\` gets a 415. Any request gets a 400 for a missing, invalid or repeated header that
+decides it (\`Host\`, \`Authorization\`, \`Content-Type\`), a 417 for an expectation other than \`100-continue\`, and a
+501 for a method or a transfer coding that the service does not know.
+
 While the database is unreachable, reads may be served from the cache: \`Age\` says how many seconds ago the
 service last heard from the ledger, and \`Cache-Status\` says \`STALE\`.
 
@@ -84,9 +89,9 @@ export const STATUS_TEXTS: Record<string, string> = {
   404: 'Not found.',
   406: 'The `Accept` header excludes every available media type.',
   409: 'The request conflicts with the current state.',
-  412: 'The outlook has changed since you read it.',
+  412: 'It has changed since you read it: no ETag in `If-Match` is current.',
   413: 'The body exceeds the limit: 1 MiB, or 4 MiB for observations.',
-  415: 'The content type is not supported.',
+  415: 'The content type or the content coding is not supported.',
   422: 'Validation failed; see `errors`.',
   429: 'Too many requests; try again after `Retry-After` seconds.',
   500: 'Internal error.',

@@ -59,7 +59,7 @@ const PARAMETERS: Record<string, OpenAPIV3_1.ParameterObject> = {
     name: 'If-Match',
     in: 'header',
     description:
-      'The ETag of the outlook that you read. Returns 412 if the outlook has changed since.',
+      'The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since.',
     schema: { type: 'string' },
   },
 };
@@ -99,15 +99,16 @@ function completeOperation(operation: Operation, method: string, path: string): 
   if (operation.security.some((requirement) => 'key' in requirement)) {
     responses['401'] ??= { description: '', ...problem };
   }
-  // A path parameter may have malformed percent-encoding.
-  const malformed = path.includes('{') ? ['400'] : [];
-  for (const status of [...malformed, '406', '429', '500', '503'])
+  for (const status of ['400', '406', '429', '500', '503'])
     responses[status] ??= { description: '', ...problem };
   const isStream = EVENT_STREAM_TYPE in (responses['200']?.content ?? {});
   if (method === 'get') {
     const condition = isStream ? 'LastEventId' : 'IfNoneMatch';
     operation.parameters = [...(operation.parameters ?? []), parameter(condition)];
-    if (!isStream) responses['304'] = { description: '', headers: { ETag: header('ETag') } };
+    if (!isStream) {
+      responses['304'] = { description: '', headers: { ETag: header('ETag') } };
+      responses['412'] = { description: '', ...problem };
+    }
   }
   if ((method === 'post' || method === 'patch') && !IGNORING_KEY.has(operation.operationId)) {
     operation.parameters = [...(operation.parameters ?? []), parameter('IdempotencyKey')];

@@ -26,13 +26,28 @@ export const hasExpired = ({ expiresAt }: CacheEntry): boolean =>
   expiresAt !== undefined && performance.now() > expiresAt;
 
 /**
- * The key of a read, which needs nothing but the URL and the Accept header: the URL alone for the media type that the
- * route lists first, else the media type that the client prefers and the URL. Null if the client accepts none of them. The
- * response to a URL that names a format has that format, whatever its key.
+ * What a read asks for, whatever its spelling: the path with its parameters, and the parsed query, sorted by name and without
+ * parameters that the route ignores. Equal for `?a=1&b=2` and `?b=2&a=1`, and for a default whether it was sent or not.
  */
-export function cacheKeyOf(request: FastifyRequest, url: string): string | null {
+export function resourceOf(request: FastifyRequest): string {
+  const params = request.params as Record<string, unknown>;
+  const path = (request.routeOptions.url ?? '').replace(/:(\w+)/g, (_, name: string) =>
+    encodeURIComponent(String(params[name])),
+  );
+  const query = Object.entries(request.query as object)
+    .filter(([, value]) => value !== undefined)
+    .toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return query.length === 0 ? path : `${path}?${JSON.stringify(query)}`;
+}
+
+/**
+ * The key of a read, which needs nothing but its resource and the Accept header: the resource alone for the media type that
+ * the route lists first, else the media type that the client prefers and the resource. Null if the client accepts none of
+ * them. The response to a URL that names a format has that format, whatever its key.
+ */
+export function cacheKeyOf(request: FastifyRequest, resource: string): string | null {
   const { serves = ONLY_JSON } = request.routeOptions.config;
   const type = preferredType(request, serves);
   if (type === 'none') return null;
-  return type === serves[0] ? url : `${type} ${url}`;
+  return type === serves[0] ? resource : `${type} ${resource}`;
 }

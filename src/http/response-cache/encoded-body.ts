@@ -4,6 +4,7 @@ import { cacheControlOf, digestOf, type Freshness } from '../conditional-request
 import {
   CODINGS,
   type Coding,
+  type CodingPreference,
   CONTENT_TYPES,
   JSON_TYPE,
   type MediaType,
@@ -31,6 +32,8 @@ export type ResponseDraft = {
   headers?: Readonly<Record<string, string>>;
   /** How long it may be cached, in milliseconds, if events do not report everything that makes it stale. */
   maxAge?: number;
+  /** Whether it is not worth its memory, because hardly anyone will ask for the same. */
+  isRare?: boolean;
 };
 
 /** A body in one content coding, with its ETag and the header fields of a 200 and of a 304. */
@@ -82,7 +85,7 @@ export function encodeDraft(draft: ResponseDraft, requiresKey: boolean): CachedR
     vary.join(', '),
     ...(linkMayChange ? linkFields : []),
   ];
-  const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+  const bytes = alone(typeof body === 'string' ? Buffer.from(body) : body);
   const response = {
     digest: draft.digest ?? digestOf(bytes),
     type: CONTENT_TYPES[type],
@@ -113,8 +116,19 @@ function encodedBody(
   return { bytes, etag, fields, notModifiedFields };
 }
 
+/** The bytes in memory of their own: a small part of Node's 8 KB pool, or of zlib's 16 KB, would keep all of it alive. */
+function alone(bytes: Buffer): Buffer {
+  if (bytes.length === bytes.buffer.byteLength) return bytes;
+  const own = Buffer.allocUnsafeSlow(bytes.length);
+  bytes.copy(own);
+  return own;
+}
+
 /** The body in a coding if it is ready to send; undefined if it must be compressed first. */
-export function readyBodyOf(response: CachedResponse, wanted: Coding): EncodedBody | undefined {
+export function readyBodyOf(
+  response: CachedResponse,
+  wanted: CodingPreference,
+): EncodedBody | undefined {
   const body = response.bodies[codingOf(response, wanted)];
   return body instanceof Promise ? undefined : body;
 }
@@ -125,7 +139,7 @@ export function readyBodyOf(response: CachedResponse, wanted: Coding): EncodedBo
  */
 export async function bodyOf(
   response: CachedResponse,
-  wanted: Coding,
+  wanted: CodingPreference,
   onCompressed: () => void,
 ): Promise<EncodedBody> {
   const coding = codingOf(response, wanted);
@@ -133,7 +147,7 @@ export async function bodyOf(
   if (coding === 'identity') return bodies.identity;
   bodies[coding] ??= COMPRESS[coding](bodies.identity.bytes).then(
     (bytes) => {
-      const body = encodedBody(response, coding, bytes);
+      const body = encodedBody(response, coding, alone(bytes));
       bodies[coding] = body;
       onCompressed();
       return body;
@@ -143,9 +157,10 @@ export async function bodyOf(
   return bodies[coding];
 }
 
-function codingOf({ bodies, type }: CachedResponse, wanted: Coding): Coding {
+function codingOf({ bodies, type }: CachedResponse, wanted: CodingPreference): Coding {
+  if (wanted.refusesIdentity) return wanted.coding;
   const isSmall = bodies.identity.bytes.length < WORTH_COMPRESSING;
-  return isSmall || type === PNG_TYPE ? 'identity' : wanted; // PNG is compressed already
+  return isSmall || type === PNG_TYPE ? 'identity' : wanted.coding; // PNG is compressed already
 }
 
 const brotli = promisify<Buffer, object, Buffer>(brotliCompress);
@@ -155,15 +170,12 @@ const COMPRESS = {
   br: (bytes: Buffer) => brotli(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 5 } }),
 };
 
-/**
- * The memory that a response takes, in bytes: its bodies and the texts and objects around them, times two, because a
- * dropped response stays in memory until it is collected as garbage.
- */
+/** The memory that a response takes, in bytes: its bodies, and the texts and objects around them. */
 export function sizeOf(response: CachedResponse, key: string): number {
   let size = 500 + 2 * key.length;
   for (const coding of ['identity', ...CODINGS] as const) {
-    const body = readyBodyOf(response, coding);
-    if (body && response.bodies[coding] === body) size += body.bytes.length + 700;
+    const body = response.bodies[coding];
+    if (body && !(body instanceof Promise)) size += body.bytes.length + 700;
   }
-  return 2 * size;
+  return size;
 }

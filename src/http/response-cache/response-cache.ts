@@ -5,12 +5,15 @@ import type { LedgerEvent } from '../../postgres/outbox.ts';
 import { isUnavailable, failAfter } from '../errors.ts';
 import { acceptedCoding } from '../negotiation.ts';
 import { limitFields } from '../rate-limits.ts';
+import { faultOfHeaders } from '../request-headers.ts';
+import { BodiesInFlight } from './bodies-in-flight.ts';
+import { CacheEntries, copyOf } from './cache-entries.ts';
 import {
   ANY_SERIES,
-  type CacheEntry,
   cacheKeyOf,
   type CacheTags,
   hasExpired,
+  resourceOf,
   WHOLE_LEDGER,
 } from './cache-entry.ts';
 import {
@@ -19,8 +22,8 @@ import {
   encodeDraft,
   readyBodyOf,
   type ResponseDraft,
-  sizeOf,
 } from './encoded-body.ts';
+import { RenderTurns } from './render-turns.ts';
 import { sendBody } from './send-body.ts';
 
 declare module 'fastify' {
@@ -41,8 +44,9 @@ type Fill = { tags: CacheTags; isOvertaken: boolean; response: Promise<CachedRes
  * response is sent with its age.
  */
 export class ResponseCache {
-  readonly #entries: LRUCache<string, CacheEntry> | null;
-  readonly #keysByTag = new Map<string, Set<string>>();
+  readonly #entries: CacheEntries | null;
+  readonly #inFlight = new BodiesInFlight();
+  readonly #turns = new RenderTurns();
   readonly #fills = new Map<string, Fill>();
   /** The newest known version, by slug, of outlooks that changed lately. */
   readonly #newestVersions = new LRUCache<string, number>({ max: 10_000 });
@@ -69,15 +73,7 @@ export class ResponseCache {
     this.#requiresKey = options.requireKeyForReads;
     this.#feed = options.feed;
     this.#servesStale = options.servesStale;
-    this.#entries =
-      options.maxBytes === 0
-        ? null
-        : new LRUCache({
-            maxSize: options.maxBytes,
-            sizeCalculation: ({ response }, key) => sizeOf(response, key),
-            dispose: ({ tags }, key) => this.#untag(tags, key),
-            noDisposeOnSet: true,
-          });
+    this.#entries = options.maxBytes === 0 ? null : new CacheEntries(options.maxBytes);
     options.feed.follow({
       onEvents: (events) => this.#onEvents(events),
       onLost: () => this.#suspend(),
@@ -96,7 +92,7 @@ export class ResponseCache {
   }
 
   get size(): { count: number; bytes: number } {
-    return { count: this.#entries?.size ?? 0, bytes: this.#entries?.calculatedSize ?? 0 };
+    return { count: this.#entries?.count ?? 0, bytes: this.#entries?.size ?? 0 };
   }
 
   /** Answers cached reads before anything else looks at the request. */
@@ -109,13 +105,17 @@ export class ResponseCache {
   }
 
   #sendCached(request: FastifyRequest, reply: FastifyReply): boolean {
-    const { method, url = '' } = request.raw;
+    const { method, url = '', headers } = request.raw;
     if (!this.#isFollowing || this.#isClosing) return false;
     if (method !== 'GET' && method !== 'HEAD') return false;
-    const key = cacheKeyOf(request, url);
+    // The hooks answer what has to be refused.
+    if (headers['if-match'] !== undefined || faultOfHeaders(request.raw)) return false;
+    const resource = this.#entries?.resourceAt(url);
+    const key = resource === undefined ? null : cacheKeyOf(request, resource);
     const entry = key === null ? undefined : this.#entries?.get(key);
     const body = entry && readyBodyOf(entry.response, acceptedCoding(request));
     if (!body || hasExpired(entry)) return false;
+    if (this.#inFlight.admit(request, reply, body.bytes)) return false;
     request.isCached = true;
     this.#served += 1;
     sendBody(request, reply, body, this.#requiresKey);
@@ -123,23 +123,28 @@ export class ResponseCache {
   }
 
   /**
-   * Answers a read from the cache, or with the draft of `render`, which it then caches.
+   * Answers a read from the cache, or with a draft, which it then caches.
    * @param tags the changes that make the response stale
+   * @param isLarge whether it may have megabytes, so that only a few such are rendered at once
    */
   async answer(
     request: FastifyRequest,
     reply: FastifyReply,
-    { tags }: { tags: CacheTags },
-    render: () => Promise<ResponseDraft>,
+    { tags, isLarge = false }: { tags: CacheTags; isLarge?: boolean },
+    draft: () => Promise<ResponseDraft>,
   ): Promise<void> {
-    const url = request.raw.url ?? '';
-    const key = cacheKeyOf(request, url) ?? url;
+    const render = isLarge ? () => this.#turns.take(draft) : draft;
+    const resource = resourceOf(request);
+    const key = cacheKeyOf(request, resource) ?? resource;
     const entry = this.#entries?.get(key);
     const cached = entry?.response;
     const isCurrent = entry !== undefined && this.#isFollowing && !hasExpired(entry);
     const fresh = isCurrent ? entry.response : await this.#refresh(key, tags, render, cached);
     const response = fresh ?? (cached as CachedResponse);
     const body = await bodyOf(response, acceptedCoding(request), () => this.#resize(key, response));
+    const refusal = this.#inFlight.admit(request, reply, body.bytes);
+    if (refusal) throw refusal;
+    if (this.#entries?.peek(key)) this.#entries.noteUrl(request.raw.url ?? '', resource);
     if (this.#isClosing) reply.raw.shouldKeepAlive = false;
     sendBody(request, reply, body, this.#requiresKey, [
       ...(fresh ? [] : this.#staleFields()),
@@ -181,7 +186,8 @@ export class ResponseCache {
     if (!this.#isNewer(slug, version)) return;
     this.invalidate(slug);
     if (!this.#isFollowing) return;
-    this.#add(`/v1/outlooks/${slug}`, [slug], encodeDraft(current, this.#requiresKey));
+    const response = encodeDraft(current, this.#requiresKey);
+    this.#entries?.add(`/v1/outlooks/${slug}`, { response, tags: [slug], expiresAt: undefined });
   }
 
   /**
@@ -197,10 +203,7 @@ export class ResponseCache {
   /** Drops the entries that depend on an outlook or, with {@link ANY_SERIES}, on observations. */
   invalidate(tag: string): void {
     const tags = tag === ANY_SERIES ? [tag] : [tag, ...WHOLE_LEDGER];
-    for (const one of tags) {
-      for (const key of this.#keysByTag.get(one) ?? []) this.#entries?.delete(key);
-      this.#keysByTag.delete(one);
-    }
+    for (const one of tags) this.#entries?.invalidate(one);
     for (const [key, fill] of this.#fills) {
       if (fill.tags.some((one) => tags.includes(one))) this.#discard(key, fill);
     }
@@ -216,7 +219,7 @@ export class ResponseCache {
   /** Whether a version is newer than the newest known one. The events also report versions that were published here. */
   #isNewer(slug: string, version: number): boolean {
     if (version <= (this.#newestVersions.get(slug) ?? 0)) return false;
-    this.#newestVersions.set(slug, version);
+    this.#newestVersions.set(copyOf(slug), version);
     return true;
   }
 
@@ -231,7 +234,10 @@ export class ResponseCache {
     if (running) return running.response;
     const response = render().then((draft) => {
       const encoded = encodeDraft(draft, this.#requiresKey);
-      if (!fill.isOvertaken) this.#add(key, draft.isFinal ? [] : tags, encoded, draft.maxAge);
+      if (fill.isOvertaken || draft.isRare) return encoded;
+      const expiresAt = draft.maxAge === undefined ? undefined : performance.now() + draft.maxAge;
+      const entry = { response: encoded, tags: draft.isFinal ? [] : tags, expiresAt };
+      this.#entries?.add(key, entry);
       return encoded;
     });
     const fill: Fill = {
@@ -245,28 +251,10 @@ export class ResponseCache {
     return fill.response;
   }
 
-  #add(key: string, tags: CacheTags, response: CachedResponse, maxAge?: number): void {
-    const expiresAt = maxAge === undefined ? undefined : performance.now() + maxAge;
-    this.#entries?.set(key, { response, tags, expiresAt });
-    if (!this.#entries?.has(key)) return; // it is larger than the whole cache
-    for (const tag of tags) {
-      const keys = this.#keysByTag.get(tag) ?? new Set();
-      this.#keysByTag.set(tag, keys.add(key));
-    }
-  }
-
   /** A compressed body was added to a response, which may be cached. */
   #resize(key: string, response: CachedResponse): void {
     const entry = this.#entries?.peek(key);
-    if (entry?.response === response) this.#entries?.set(key, { ...entry });
-  }
-
-  #untag(tags: CacheTags, key: string): void {
-    for (const tag of tags) {
-      const keys = this.#keysByTag.get(tag);
-      keys?.delete(key);
-      if (keys?.size === 0) this.#keysByTag.delete(tag);
-    }
+    if (entry?.response === response) this.#entries?.resize(key, entry);
   }
 
   #suspend(): void {

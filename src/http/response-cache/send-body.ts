@@ -1,12 +1,13 @@
 import type { ServerResponse } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { noneMatchHolds } from '../conditional-requests.ts';
+import { noneMatchHolds, requireExpectedETag } from '../conditional-requests.ts';
 import { requestFields } from '../response-headers.ts';
 import type { EncodedBody } from './encoded-body.ts';
 
 /**
  * Sends a body from the cache, or 304 if the client has it already. It goes straight to the socket, because no hook has
  * anything to add to a public read. If reads need a key, the headers that hooks set are sent, too.
+ * @throws Problem if the client expects another ETag
  */
 export function sendBody(
   request: FastifyRequest,
@@ -16,6 +17,7 @@ export function sendBody(
   moreFields: readonly string[] = [],
 ): void {
   const { headers, method } = request.raw;
+  requireExpectedETag(request, body.etag);
   const isNotModified = noneMatchHolds(headers['if-none-match'], body.etag);
   const ownFields = isNotModified ? body.notModifiedFields : body.fields;
   const fields = requiresKey

@@ -31,6 +31,26 @@ describe('Swagger UI', () => {
     expect(body).not.toMatch(/<script(?![^>]* src=)[^>]*>|<style|\son\w+=|\sstyle=/);
   });
 
+  test('keeps no key, and removes those that earlier releases kept', async () => {
+    const initializer = await ledger.call({ url: '/docs/static/swagger-initializer.js' });
+    expect(initializer.body).toContain('"persistAuthorization":false');
+    const page = await ledger.call({ url: '/docs' });
+    expect(page.body).toContain('src="/docs/static/theme/forget-keys.js"');
+    const script = await ledger.call({ url: '/docs/static/theme/forget-keys.js' });
+    expect(script.body).toBe("localStorage.removeItem('authorized');\n");
+  });
+
+  test.for([
+    ['/docs/static/index.css', { 'if-match': '"other"' }, 412, 'precondition-failed'],
+    ['/docs/static/index.css', { range: 'bytes=999999-' }, 416, 'range-not-satisfiable'],
+    ['/docs/static/%2e%2e/package.json', {}, 404, 'not-found'],
+    ['/docs/static/none.css', {}, 404, 'not-found'],
+  ] as const)('of %s with %j refuses with its status', async ([url, headers, status, code]) => {
+    const refused = await ledger.call({ url, headers });
+    expect(refused.statusCode).toBe(status);
+    expect(refused.json()).toMatchObject({ type: `/problems/${code}`, status });
+  });
+
   test('shows the document that is served', async () => {
     expect((await ledger.call({ url: '/docs/json' })).json()).toEqual(DOCUMENT);
   });

@@ -196,7 +196,22 @@ describe('content codings', () => {
   test.each([
     ['br, gzip', 'br'],
     ['gzip, deflate, br, zstd', 'br'],
-    ['gzip;q=1.0, br;q=0.2', 'br'],
+    ['gzip;q=1.0, br;q=0.2', 'gzip'],
+    ['br;q=0.5, gzip;q=0.9', 'gzip'],
+    ['br;q=0.9, gzip;q=0.5', 'br'],
+    ['gzip;q=0.5, br;q=0.5', 'br'],
+    ['BR;Q=0.1, GZIP;Q=0.2', 'gzip'],
+    ['br;q=0.001', 'br'],
+    ['*;q=0.1', 'br'],
+    ['*;q=0, gzip;q=0.1', 'gzip'],
+    ['gzip;q=0.2, *;q=0.1', 'gzip'],
+    ['identity;q=0', undefined],
+    ['*;q=0', undefined],
+    ['identity;q=0, br', 'br'],
+    ['identity;q=0, br;q=0, gzip', 'gzip'],
+    ['identity;q=0, *;q=0.1', 'br'],
+    ['identity;q=0.5, gzip;q=0.4, br;q=0.3', undefined],
+    ['identity;q=0.3, gzip;q=0.4', 'gzip'],
     ['gzip', 'gzip'],
     ['x-gzip, gzip', 'gzip'],
     ['*', 'br'],
@@ -215,6 +230,38 @@ describe('content codings', () => {
     const answer = await get(`${URL}/probabilities`, { 'accept-encoding': 'br' });
     expect(answer.headers['content-encoding']).toBeUndefined();
     expect(answer.headers.vary).toBe('Accept, Accept-Encoding, Origin');
+  });
+
+  test.each(['br', 'gzip'] as const)(
+    'a short response is compressed as %s for a client that refuses plain bodies',
+    async (coding) => {
+      const url = `${URL}/probabilities`;
+      const plain = await get(url);
+      const answer = await get(url, { 'accept-encoding': `identity;q=0, ${coding}` });
+      expect(answer.headers['content-encoding']).toBe(coding);
+      expect(CODED[coding](answer.rawPayload).equals(plain.rawPayload)).toBe(true);
+    },
+  );
+
+  test('a header longer than any client needs is disregarded', async () => {
+    const long = Array.from({ length: 200 }, (_, index) => `x${index};q=0.1`).join(', ');
+    expect((await coded(`${long}, br`)).headers['content-encoding']).toBeUndefined();
+    const accept = `${long.replaceAll('x', 'a/x')}, text/csv`;
+    const answer = await get(`${URL}/probabilities`, { accept });
+    expect(answer.headers['content-type']).toMatch(/^application\/json/);
+  });
+
+  test('If-Match compares with the ETag of the coding that is sent', async () => {
+    const tags = new Map<string, string>();
+    const codings = ['identity', 'gzip', 'br'];
+    for (const coding of codings) tags.set(coding, String((await coded(coding)).headers.etag));
+    for (const coding of codings) {
+      for (const [of, tag] of tags) {
+        const headers = { 'accept-encoding': coding, 'if-match': tag };
+        const { statusCode } = await get(URL, headers);
+        expect([coding, of, statusCode]).toEqual([coding, of, coding === of ? 200 : 412]);
+      }
+    }
   });
 
   test.each(['br', 'gzip'])(

@@ -1,0 +1,185 @@
+import { escapeIdentifier } from 'pg';
+import type { Session } from './pool.ts';
+
+// The service's role reads everything and adds rows. What else it may do is listed here. Triggers and functions run with
+// its rights, so columns that only they write are listed, too; guards decide which of these updates pass.
+
+/** The columns that the service's role may update, by table. Locking a row (FOR UPDATE, …) takes one of them. */
+export const UPDATABLE: Readonly<Record<string, readonly string[]>> = {
+  api_keys: ['last_used_at', 'revoked_at'],
+  events: ['position'],
+  idempotency_keys: ['recorded_at'], // for locks only; a trigger refuses every update
+  instruments: ['closes_id'],
+  observations: ['superseded_at'],
+  outlooks: [
+    'latest_version',
+    'published_at',
+    'transaction_id',
+    'hash',
+    'framework_id',
+    'bear_bps',
+    'base_bps',
+    'bull_bps',
+    'condition_states',
+    'review_reasons',
+    'status',
+    'is_contradicted',
+    'horizon_ended_at',
+  ],
+  resolutions: ['superseded_at'],
+  series: ['source'], // for locks only; a trigger refuses every update
+  webhook_attempts: ['milliseconds', 'status', 'fault'],
+  webhook_deliveries: ['attempts', 'due_at', 'delivered_at'],
+  webhooks: [
+    'url',
+    'kinds',
+    'description',
+    'secret',
+    'previous_secret',
+    'previous_secret_until',
+    'position',
+    'failing_since',
+    'disabled_at',
+    'disabled_reason',
+  ],
+};
+
+/** The tables whose rows the service's role may delete. A guard decides which rows of the audit trail. */
+export const DELETABLE: readonly string[] = [
+  'audit_entries',
+  'idempotency_keys',
+  'webhook_deliveries',
+  'webhooks',
+];
+
+/** The sequences that statements name. Identity columns draw from theirs without a right. */
+export const DRAWN_FROM: readonly string[] = ['forecast_sums_id_seq', 'frameworks_id_seq'];
+
+type LedgerObject = {
+  kind: 'database' | 'schema' | 'function' | 'table' | 'sequence';
+  /** Its name in SQL. */
+  name: string;
+  /** The name of a table or sequence, without its schema; else empty. */
+  relation: string;
+};
+
+// Of tables, those of the owner of the ledger's: an operator may have others beside them.
+const OBJECTS = `
+  select 'database' as kind, quote_ident(datname) as name, '' as relation, oid, datacl as acl
+    from pg_database where datname = current_database()
+  union all
+  select 'schema', quote_ident(nspname), '', oid, nspacl
+    from pg_namespace where nspname in ('public', 'drizzle')
+  union all
+  select 'function', oid::regprocedure::text, '', oid, proacl
+    from pg_proc where pronamespace = 'public'::regnamespace and prokind = 'f' and proowner = $1
+  union all
+  select case relkind when 'r' then 'table' else 'sequence' end,
+    format('%s.%I', relnamespace::regnamespace, relname), relname, oid, relacl
+    from pg_class
+   where relnamespace in ('public'::regnamespace, 'drizzle'::regnamespace) and relkind in ('r', 'S') and relowner = $1`;
+
+const HELD = `
+  with object as (${OBJECTS}), role as (select oid from pg_roles where rolname = $2)
+  select format('%s on %s %s', lower(privilege_type), kind, name) as right
+    from object, aclexplode(acl) where grantee = (select oid from role)
+  union all
+  select format('%s ("%s") on table %s', lower(privilege_type), attname, name)
+    from object join pg_attribute on attrelid = object.oid and attnum > 0, aclexplode(attacl)
+   where kind = 'table' and grantee = (select oid from role)`;
+
+// With a trigger on a table of its own, a role passes the guards that look at the depth of triggers. PostgreSQL lets
+// everyone create temporary tables, and before version 15, tables in public.
+const OPEN_TO_ALL = `
+  select format('%s on database %I', lower(privilege_type), datname) as right
+    from pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba)))
+   where datname = current_database() and grantee = 0 and privilege_type in ('TEMPORARY', 'CREATE')
+  union all
+  select format('create on schema %I', nspname) from pg_namespace, aclexplode(nspacl)
+   where nspname in ('public', 'drizzle') and grantee = 0 and privilege_type = 'CREATE'`;
+
+/**
+ * Gives the service's role exactly the rights that it needs, and takes from everyone the rights to create tables. Writes
+ * nothing if that is so already.
+ * @param owner a session of the owner of the ledger's tables, in no transaction
+ */
+export async function grantRights(owner: Session, role: string): Promise<void> {
+  const { rows: owners } = await owner.query<{ id: string }>(
+    `select relowner::text as id from pg_class where oid = 'public.outlooks'::regclass`,
+  );
+  const values = [owners[0]?.id];
+  const { rows: objects } = await owner.query<LedgerObject>(OBJECTS, values);
+  const held = await rights(owner, HELD, [...values, role]);
+  const needed = objects.flatMap(neededOn);
+  const to = escapeIdentifier(role);
+  const statements = [
+    ...(await rights(owner, OPEN_TO_ALL, [])).map((right) => `revoke ${right} from public`),
+    ...held.filter((right) => !needed.includes(right)).map((right) => `revoke ${right} from ${to}`),
+    ...needed.filter((right) => !held.includes(right)).map((right) => `grant ${right} to ${to}`),
+  ];
+  // Statements in one query are one transaction.
+  if (statements.length > 0) await owner.query(statements.join(';\n'));
+}
+
+async function rights(session: Session, query: string, values: unknown[]): Promise<string[]> {
+  const { rows } = await session.query<{ right: string }>(query, values);
+  return rows.map(({ right }) => right);
+}
+
+/** The rights on an object as GRANT words them, such as `update ("position") on table public.events`. */
+function neededOn({ kind, name, relation }: LedgerObject): string[] {
+  const needed: Record<LedgerObject['kind'], string[]> = {
+    database: ['connect'],
+    schema: ['usage'],
+    function: ['execute'],
+    // A backup reads them all.
+    sequence: DRAWN_FROM.includes(relation) ? ['select', 'usage'] : ['select'],
+    table: name.startsWith('public.') ? neededOnTable(relation) : ['select'],
+  };
+  return needed[kind].map((right) => `${right} on ${kind} ${name}`);
+}
+
+function neededOnTable(table: string): string[] {
+  const updates = (UPDATABLE[table] ?? []).map((column) => `update ("${column}")`);
+  return ['select', 'insert', ...updates, ...(DELETABLE.includes(table) ? ['delete'] : [])];
+}
+
+// What any role can do that this one is, or can become.
+const DANGERS = `
+  with able as (select oid, rolname, rolsuper, rolcreaterole from pg_roles where pg_has_role($1, oid, 'member')),
+  ledger as (select oid, relkind, relowner from pg_class
+    where relnamespace = 'public'::regnamespace and relkind in ('r', 'S'))
+  select danger from (values
+    (1, 'is a superuser', exists (select from able where rolsuper)),
+    (2, 'may create roles', exists (select from able where rolcreaterole)),
+    (3, 'may write files or run programs on the server', exists (select from able
+      where rolname in ('pg_write_server_files', 'pg_execute_server_program'))),
+    (4, 'owns the database or what is in it', exists (select from able where oid in (
+      select datdba from pg_database where datname = current_database()
+      union select nspowner from pg_namespace where nspname in ('public', 'drizzle')
+      union select relowner from ledger
+      union select proowner from pg_proc where pronamespace = 'public'::regnamespace))),
+    (5, 'may truncate tables or add triggers', exists (select from able, ledger
+      where relkind = 'r' and has_table_privilege(able.oid, ledger.oid, 'truncate, trigger'))),
+    (6, 'may set sequences', exists (select from able, ledger
+      where relkind = 'S' and has_sequence_privilege(able.oid, ledger.oid, 'update'))),
+    (7, 'may create schemas', exists (select from able
+      where has_database_privilege(oid, current_database(), 'create'))),
+    (8, 'may create temporary tables', exists (select from able
+      where has_database_privilege(oid, current_database(), 'temporary'))),
+    (9, 'may create tables', exists (select from able, pg_namespace n
+      where nspname !~ '^pg_' and has_schema_privilege(able.oid, n.oid, 'create'))),
+    (10, 'may set session_replication_role', exists (select from able
+      where has_parameter_privilege(oid, 'session_replication_role', 'set')))
+  ) as d (place, danger, is_given) where is_given order by place`;
+
+/**
+ * How a role could switch the ledger's guards off or pass them, in words that continue "the role …": none if it can't.
+ * Of a superuser, which can do everything, only that.
+ */
+export async function dangersOf(session: Session, role: string): Promise<string[]> {
+  const { rows } = await session.query<{ danger: string }>(DANGERS, [role]);
+  return rows
+    .map(({ danger }) => danger)
+    .slice(0, rows[0]?.danger === 'is a superuser' ? 1 : undefined);
+}

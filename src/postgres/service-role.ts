@@ -1,0 +1,100 @@
+import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
+import pg from 'pg';
+import type { Session } from './pool.ts';
+import { dangersOf, grantRights } from './privileges.ts';
+
+const LIST = new Intl.ListFormat('en');
+
+/**
+ * Creates the service's role if it is missing, and grants it the rights that it needs on a migrated database. An existing
+ * role keeps its password.
+ * @param owner a session of the owner of the ledger's tables, in no transaction
+ * @param service how the service connects
+ * @throws Error if the service connects to another database, or its role could switch the ledger's guards off
+ */
+export async function admitService(owner: pg.Client, service: pg.PoolConfig): Promise<void> {
+  const role = (await findRole(owner, service)) ?? (await createRole(owner, service));
+  await grantRights(owner, role);
+  const warning = await roleWarning(owner, role);
+  if (warning === null) return;
+  throw new Error(`${warning}: let DATABASE_URL name a role of the service's own`);
+}
+
+/** Says that the session's own role could switch the ledger's guards off, and what to set; null if it can't. */
+export async function ownWarning(session: Session): Promise<string | null> {
+  const warning = await roleWarning(session, (await place(session)).role);
+  return (
+    warning &&
+    `${warning}: set DATABASE_MIGRATION_URL to this URL, and DATABASE_URL to one of a role of the service's own`
+  );
+}
+
+/** Says that a role could switch the ledger's guards off or pass them, and how; null if it can't. */
+async function roleWarning(session: Session, role: string): Promise<string | null> {
+  const dangers = await dangersOf(session, role);
+  if (dangers.length === 0) return null;
+  return `the role ${role} could switch the ledger's guards off, because it ${LIST.format(dangers)}`;
+}
+
+/** The role that the service connects as; null if it does not exist. */
+async function findRole(owner: pg.Client, service: pg.PoolConfig): Promise<string | null> {
+  const client = new pg.Client(service);
+  client.on('error', () => {}); // the running statement reports it
+  try {
+    await client.connect();
+    const here = await place(client);
+    const there = await place(owner);
+    if (here.database === there.database) return here.role;
+    throw new Error('DATABASE_URL and DATABASE_MIGRATION_URL name different databases');
+  } catch (error) {
+    const isRefused = ['28000', '28P01'].includes((error as pg.DatabaseError).code ?? '');
+    const { rowCount } = await owner.query('select from pg_roles where rolname = $1', [
+      client.user,
+    ]);
+    if (isRefused && rowCount === 0) return null;
+    throw error;
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+async function place(session: Session): Promise<{ role: string; database: string }> {
+  const { rows } = await session.query<{ role: string; database: string }>(
+    `select session_user as role, concat_ws(' ', oid, pg_postmaster_start_time()) as database
+      from pg_database where datname = current_database()`,
+  );
+  if (!rows[0]) throw new Error('the database is gone');
+  return rows[0];
+}
+
+async function createRole(owner: pg.Client, service: pg.PoolConfig): Promise<string> {
+  const { user = '', password } = new pg.Client(service);
+  const role = owner.escapeIdentifier(user);
+  const secret = password ? `password '${scramVerifier(password)}'` : '';
+  try {
+    await owner.query(
+      `create role ${role} login nosuperuser nocreatedb nocreaterole noinherit ${secret}`,
+    );
+  } catch (error) {
+    // Two ledgers of one server may share a role and start at the same time.
+    const isThere = ['42710', '23505'].includes((error as pg.DatabaseError).code ?? '');
+    if (!isThere) {
+      const reason = (error as Error).message;
+      throw new Error(`the role ${user} is missing and can't be created (${reason}): create it`, {
+        cause: error,
+      });
+    }
+  }
+  return user;
+}
+
+/** What PostgreSQL stores of a password (RFC 5803). The password itself could end up in the server's log. */
+function scramVerifier(password: string): string {
+  const salt = randomBytes(16);
+  const iterations = 4096;
+  const salted = pbkdf2Sync(password.normalize('NFKC'), salt, iterations, 32, 'sha256');
+  const keyOf = (name: string) => createHmac('sha256', salted).update(name).digest();
+  const storedKey = createHash('sha256').update(keyOf('Client Key')).digest('base64');
+  const serverKey = keyOf('Server Key').toString('base64');
+  return `SCRAM-SHA-256$${iterations}:${salt.toString('base64')}$${storedKey}:${serverKey}`;
+}

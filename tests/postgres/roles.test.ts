@@ -1,0 +1,337 @@
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { migrateToLatest } from '../../src/postgres/migrate.ts';
+import { createDatabase, openDatabase, serviceUrl } from '../support/database.ts';
+import { startLedger, type TestLedger } from '../support/ledger.ts';
+import { fillLedger } from '../support/outlooks.ts';
+import { attempt, openSession, refusal, rejection, SWEPT, TABLES } from '../support/plain-sql.ts';
+
+let ledger: TestLedger;
+let service: pg.Client;
+beforeAll(async () => {
+  ledger = await startLedger();
+  await fillLedger(ledger);
+  await ledger.revise(REVISION, { 'idempotency-key': 'one' });
+  service = await openSession(serviceUrl(ledger.url));
+});
+afterAll(async () => {
+  await service.end();
+  await ledger.close();
+});
+
+const REVISION = { probabilities: { bear: 0.31, base: 0.44, bull: 0.25 }, rationale: 'R' };
+const OWNER = decodeURIComponent(new URL(inject('serverUrl')).username);
+const ALL = [...TABLES, ...SWEPT];
+
+test('the service works as a role that owns nothing', async () => {
+  const { rows } = await ledger.servicePool.query(
+    `select session_user as name, rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls as strong,
+        exists (select from pg_auth_members where member = r.oid) as "isMember",
+        exists (select from pg_shdepend where refobjid = r.oid and deptype = 'o') as "isOwner"
+      from pg_roles r where rolname = session_user`,
+  );
+  const name = `${inject('prefix')}service`;
+  expect(rows).toEqual([{ name, strong: false, isMember: false, isOwner: false }]);
+});
+
+/** What the service does with each table beside reading it and adding rows. */
+const CHANGED: Record<string, string> = {
+  api_keys: 'update (last_used_at, revoked_at)',
+  audit_entries: 'delete',
+  events: 'update (position)',
+  idempotency_keys: 'update (recorded_at), delete',
+  instruments: 'update (closes_id)',
+  observations: 'update (superseded_at)',
+  outlooks:
+    'update (base_bps, bear_bps, bull_bps, condition_states, framework_id, hash, horizon_ended_at, is_contradicted, latest_version, published_at, review_reasons, status, transaction_id)',
+  resolutions: 'update (superseded_at)',
+  series: 'update (source)',
+  webhook_attempts: 'update (fault, milliseconds, status)',
+  webhook_deliveries: 'update (attempts, delivered_at, due_at), delete',
+  webhooks:
+    'update (description, disabled_at, disabled_reason, failing_since, kinds, position, previous_secret, previous_secret_until, secret, url), delete',
+};
+
+test('it may read all tables and add rows, and change or delete only these', async () => {
+  const { rows } = await service.query<{ name: string; rights: string }>(`
+    select c.relname as name, concat_ws(', ',
+        (select string_agg(p, ', ') from unnest(array['select', 'insert', 'update', 'truncate', 'references', 'trigger']) p
+          where has_table_privilege(c.oid, p)),
+        (select 'update (' || string_agg(attname, ', ' order by attname) || ')' from pg_attribute
+          where attrelid = c.oid and attnum > 0 and has_column_privilege(c.oid, attnum, 'update')),
+        case when has_table_privilege(c.oid, 'delete') then 'delete' end) as rights
+      from pg_class c where relnamespace = 'public'::regnamespace and relkind = 'r'`);
+  const rights = Object.fromEntries(rows.map(({ name, rights }) => [name, rights]));
+  const expected = ALL.map((table) => [
+    table,
+    ['select, insert', CHANGED[table]].filter(Boolean).join(', '),
+  ]);
+  expect(rights).toEqual(Object.fromEntries(expected));
+});
+
+const OWNER_ONLY = /must be owner of|permission denied/;
+
+describe.each(ALL)('as the service, on %s', (table) => {
+  test.each([
+    ['disabling its triggers', `alter table ${table} disable trigger user`],
+    ['disabling all triggers', `alter table ${table} disable trigger all`],
+    ['altering it', `alter table ${table} add note text`],
+    ['renaming it', `alter table ${table} rename to other`],
+    ['dropping it', `drop table ${table} cascade`],
+    ['truncating it', `truncate ${table} cascade`],
+    ['giving it another owner', `alter table ${table} owner to current_user`],
+    [
+      'a trigger',
+      `create trigger later before insert on ${table} for each row execute function refuse_change()`,
+    ],
+    ['a rule', `create rule quiet as on insert to ${table} do instead nothing`],
+    ['a policy', `alter table ${table} enable row level security`],
+    ['rebuilding its indexes', `reindex table ${table}`],
+    ['an index', `create index on ${table} ((1))`],
+    ['a child of it', `create table child () inherits (${table})`],
+    ['a comment', `comment on table ${table} is 'x'`],
+  ])('%s is refused', async (_, statement) => {
+    expect((await rejection(service, statement)).message).toMatch(OWNER_ONLY);
+  });
+});
+
+test.each([
+  // Guards
+  ['set session_replication_role = replica'],
+  [`select set_config('session_replication_role', 'replica', false)`],
+  ['alter function refuse_change() owner to current_user'],
+  [
+    `create or replace function refuse_change() returns trigger language plpgsql as 'begin return new; end'`,
+  ],
+  ['alter function refuse_change() reset all'],
+  ['drop function refuse_change() cascade'],
+  ['drop trigger append_only on outlook_versions'],
+  ['alter trigger append_only on outlook_versions rename to x'],
+  ['alter table outlook_versions drop constraint outlook_versions_sum'],
+  ['drop index outlooks_newest'],
+  ['update pg_catalog.pg_trigger set tgenabled = default'],
+  ['delete from pg_catalog.pg_trigger'],
+  [`update pg_catalog.pg_proc set prosrc = ''`],
+  // Something of its own, on which a trigger could run, or which would come before the ledger's
+  ['create temporary table outlooks (id bigint)'],
+  ['create table public.mine (id bigint)'],
+  ['create schema mine'],
+  ['create schema authorization current_user'],
+  [`create function public.refuse(text) returns void language sql as ''`],
+  [`create function pg_temp.f() returns int language sql as 'select 1'`],
+  ['create view public.mine as select 1'],
+  ['create sequence public.mine'],
+  ['create type public.mine as (a int)'],
+  ['create materialized view public.mine as select 1'],
+  ['select 1 as a into temporary mine'],
+  ['create extension dblink'],
+  ['create event trigger mine on ddl_command_start execute function refuse_change()'],
+  ['create publication mine for all tables'],
+  ['alter schema public rename to other'],
+  ['drop schema public cascade'],
+  ['drop schema drizzle cascade'],
+  // Other roles
+  [`set role "${OWNER}"`],
+  [`set session authorization "${OWNER}"`],
+  ['create role mine'],
+  ['alter role current_user superuser'],
+  ['alter role current_user createrole'],
+  ['alter role current_user bypassrls'],
+  [`grant "${OWNER}" to "${inject('prefix')}service"`],
+  ['grant pg_write_server_files to current_user'],
+  [`alter role all set session_replication_role = 'replica'`],
+  [`alter role current_user set session_replication_role = 'replica'`],
+  [`alter role "${OWNER}" set work_mem = '1MB'`],
+  ['grant set on parameter session_replication_role to current_user'],
+  ['reassign owned by postgres to current_user'],
+  // Numbers and the journal of migrations
+  [`select setval('frameworks_id_seq', 1)`],
+  [`select setval(pg_get_serial_sequence('events', 'id'), 1000)`],
+  ['alter sequence frameworks_id_seq restart'],
+  [`insert into drizzle.__drizzle_migrations (hash, created_at) values ('x', 1)`],
+  ['update drizzle.__drizzle_migrations set created_at = 1'],
+  ['delete from drizzle.__drizzle_migrations'],
+  // The server
+  [`select pg_read_file('PG_VERSION')`],
+  [`select pg_ls_dir('.')`],
+  [`copy outlooks to program 'true'`],
+  [`copy outlooks from program 'true'`],
+  [`copy outlooks to '/tmp/outlooks'`],
+  [`copy outlooks from '/etc/passwd'`],
+  [`select lo_import('/etc/passwd')`],
+  [`select lo_export(1, '/tmp/x')`],
+  ['select pg_reload_conf()'],
+  ['select * from pg_authid'],
+  [`select pg_terminate_backend(pid) from pg_stat_activity where usename <> current_user`],
+  ['select pg_stat_reset()'],
+  [`select pg_switch_wal()`],
+  [`select pg_create_physical_replication_slot('mine')`],
+])('as the service, %s is refused', async (statement) => {
+  const { message } = await rejection(service, statement);
+  expect(message).toMatch(
+    /permission denied|must be owner|must be superuser|must be a superuser|denied/i,
+  );
+});
+
+// Statements that run in no transaction.
+test.each([
+  ['alter system set fsync = off'],
+  ['create database mine'],
+  [`alter database ${inject('prefix')}template set session_replication_role = replica`],
+  ['drop database postgres'],
+])('as the service, %s is refused, too', async (statement) => {
+  await expect(service.query(statement)).rejects.toThrow(/permission denied|must be owner/);
+});
+
+test.each(ALL)(
+  'the service may not lock out the readers of %s, unless it deletes its rows',
+  async (table) => {
+    const error = await attempt(service, `lock table ${table} in access exclusive mode`);
+    expect(error?.message).toBe(
+      CHANGED[table]?.endsWith('delete') ? undefined : `permission denied for table ${table}`,
+    );
+  },
+);
+
+test('what PostgreSQL skips with a warning changes nothing', async () => {
+  const notices: string[] = [];
+  service.on('notice', ({ message }) => notices.push(message ?? ''));
+  for (const statement of ['vacuum full outlooks', 'grant select on outlooks to public']) {
+    await service.query(statement);
+  }
+  expect(notices).toEqual([
+    'permission denied to vacuum "outlooks", skipping it',
+    'no privileges were granted for "outlooks"',
+  ]);
+});
+
+// Columns that only triggers write are open to the role, so the guards still have to hold.
+test.each([
+  [`update outlooks set status = 'void'`, 'outlooks_closing'],
+  ['update outlooks set bear_bps = 0', 'outlooks_latest_version'],
+  [`update outlooks set review_reasons = '{}'::text[] || 'x'::text`, 'outlooks_review'],
+  ['update observations set superseded_at = now()', 'observations_append_only'],
+  ['update resolutions set superseded_at = now()', 'resolutions_append_only'],
+  ['update events set position = position + 1', 'events_append_only'],
+  ['update series set source = source', 'series_append_only'],
+  ['update idempotency_keys set recorded_at = now()', 'idempotency_keys_append_only'],
+  [
+    'insert into forecast_leads select id, 0, 10, 0, 0, 10000, null, null, null from forecast_sums limit 1',
+    'forecast_leads_derived',
+  ],
+])('as the service, %s is refused by a guard', async (statement, rule) => {
+  expect(await refusal(service, statement)).toBe(rule);
+});
+
+describe('migrations', () => {
+  async function openBoth(url: string): Promise<[pg.Pool, pg.Pool]> {
+    return [openDatabase(url, 1), openDatabase(serviceUrl(url), 1)];
+  }
+
+  test('grant again what is missing and take what is too much, and else write nothing', async () => {
+    const url = await createDatabase();
+    const [owner, pool] = await openBoth(url);
+    const acls = `select array_agg(array[xmin::text, oid::text, acl::text] order by oid) as all from (
+      select xmin, oid, relacl as acl from pg_class union all select xmin, oid, proacl from pg_proc
+      union all select xmin, oid, nspacl from pg_namespace
+      union all select xmin, oid, datacl from pg_database where datname = current_database()) o`;
+    const read = async () => (await owner.query<{ all: string[][] }>(acls)).rows[0]?.all ?? [];
+    await migrateToLatest(owner, pool);
+    const before = await read();
+    await migrateToLatest(owner, pool);
+    expect(await read()).toEqual(before);
+    const role = `${inject('prefix')}service`;
+    await owner.query(`revoke insert on outlooks from ${role};
+      revoke update (position) on events from ${role};
+      revoke usage on sequence frameworks_id_seq from ${role};
+      grant delete, truncate on outlook_versions to ${role};
+      grant update on sequence frameworks_id_seq to ${role};
+      grant create on schema public to ${role};
+      grant create on schema public to public;
+      grant temporary on database ${new URL(url).pathname.slice(1)} to public`);
+    await migrateToLatest(owner, pool);
+    const grants = (all: string[][]) =>
+      all.map(([, oid, acl]) => [oid, acl?.split(',').toSorted()]);
+    expect(grants(await read())).toEqual(grants(before));
+    await Promise.all([owner.end(), pool.end()]);
+  });
+
+  test('are what a service needs that finds its rights gone', async () => {
+    const own = await startLedger();
+    const ready = async () => {
+      const response = await own.app.inject('/readyz');
+      return [response.statusCode, response.json<{ detail?: string }>().detail];
+    };
+    await own.servicePool.query('drop owned by current_user'); // does nothing but warn
+    expect(await ready()).toEqual([200, undefined]);
+    await own.pool.query(`drop owned by ${inject('prefix')}service`);
+    expect(await ready()).toEqual([
+      503,
+      expect.stringContaining("The role in DATABASE_URL has no rights on the ledger's tables: "),
+    ]);
+    await migrateToLatest(own.pool, own.servicePool);
+    expect(await ready()).toEqual([200, undefined]);
+    expect((await own.revise(REVISION)).statusCode).toBe(201);
+    await own.close();
+  });
+
+  test.each([
+    ['belongs to the owner', (role: string) => `grant ${OWNER} to ${role}`, 'is a superuser'],
+    [
+      'may create temporary tables through another',
+      (role: string, name: string) =>
+        `grant temporary on database ${name} to ${role}_more; grant ${role}_more to ${role}`,
+      'may create temporary tables',
+    ],
+    [
+      'may create tables elsewhere',
+      (role: string) => `create schema elsewhere; grant create on schema elsewhere to ${role}`,
+      'may create tables',
+    ],
+    [
+      'may set session_replication_role',
+      (role: string) => `grant set on parameter session_replication_role to ${role}`,
+      'may set session_replication_role',
+    ],
+    [
+      'may do several of these',
+      (role: string) => `grant pg_write_server_files to ${role}; alter role ${role} createrole`,
+      'may create roles and may write files or run programs on the server',
+    ],
+  ])('refuse a role that %s', async (_, prepare, danger) => {
+    const url = await createDatabase();
+    const role = `${inject('prefix')}danger`;
+    const other = new URL(url);
+    other.username = role;
+    const [owner, pool] = [openDatabase(url, 1), openDatabase(other.href, 1)];
+    const name = new URL(url).pathname.slice(1);
+    await owner.query(`create role ${role} login; create role ${role}_more`);
+    try {
+      await migrateToLatest(owner, pool);
+      await owner.query(prepare(role, name));
+      await expect(migrateToLatest(owner, pool)).rejects.toThrow(
+        `the role ${role} could switch the ledger's guards off, because it ${danger}: let DATABASE_URL name a role of the service's own`,
+      );
+    } finally {
+      await Promise.all([owner.end(), pool.end()]);
+      await ledger.pool.query(`drop database ${name} with (force)`);
+      await ledger.pool.query(`revoke all on parameter session_replication_role from ${role};
+        drop role ${role}, ${role}_more`);
+    }
+  });
+
+  test('leave tables that are not the ledger’s alone', async () => {
+    const [owner, pool] = await openBoth(await createDatabase());
+    const role = `${inject('prefix')}service`;
+    await owner.query(`create role ${role}_other;
+      create table beside (id int); alter table beside owner to ${role}_other;
+      grant delete on beside to ${role}`);
+    await migrateToLatest(owner, pool);
+    const { rows } = await owner.query(
+      `select has_table_privilege('${role}', 'beside', 'delete') as may, has_table_privilege('${role}', 'beside', 'select') as reads`,
+    );
+    expect(rows).toEqual([{ may: true, reads: false }]);
+    await owner.query(`drop table beside; drop role ${role}_other`);
+    await Promise.all([owner.end(), pool.end()]);
+  });
+});
