@@ -56,7 +56,7 @@ export function auditRoutes(api: Api, { pool, refusalTrail }: AuditDeps): void {
       const { kind = null, analyst = null, subject = null } = request.query;
       await refusalTrail.write();
       const page = await keysetPage(request.query, {
-        cursorScope: ['audit', kind, analyst, subject],
+        cursorScope: ['audit', kind, analyst, ...(subject === null ? [] : [subject])],
         position: idPosition,
         fetch: (before, limit) =>
           listAudit(pool, { kind, analystId: analyst, subject }, { before, limit }),

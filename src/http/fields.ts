@@ -75,10 +75,10 @@ const NUL = '\u0000';
 // of writing.
 const UNPRINTABLE = /^\s|\s$|[\p{Cc}\u2028\u2029\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069]/u;
 
-// What Unicode says to ignore by default, and the blank braille pattern; but for the joiners, variation selectors and tags
-// that spelling and emoji need.
+// What Unicode says to ignore by default, and the blank braille pattern; but for what spelling, two directions of writing
+// and emoji need: joiners, marks of a direction, variation selectors and tags.
 const INVISIBLE =
-  /(?!\p{Variation_Selector}|\u180e|\u200c|\u200d|[\u{e0020}-\u{e007f}])[\p{Default_Ignorable_Code_Point}\u2800]/u;
+  /(?!\p{Variation_Selector}|[\u061c\u180e\u200e\u200f\u{e0020}-\u{e007f}]|\u200c|\u200d)[\p{Default_Ignorable_Code_Point}\u2800]/u;
 
 /** Text that Postgres can store and a reader can see. */
 const text = (maxLength: number) =>

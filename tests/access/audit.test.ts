@@ -192,7 +192,7 @@ describe('a refusal', () => {
   test('is recorded with the pattern of its route', async () => {
     for (let turn = 0; turn < 5; turn += 1) {
       await ask(undefined, `/v1/keys/${'0'.repeat(7)}${turn}-0000-4000-8000-000000000000`);
-      await ask(undefined, `/v1/webhooks/${'x'.repeat(turn)}`);
+      await ask(undefined, `/v1/webhooks/${'x'.repeat(turn + 1)}`);
     }
     const { items } = await read('?kind=refusal');
     expect(items.map(({ path, times }) => [path, times])).toEqual([
