@@ -98,7 +98,9 @@ async function revise(pool: pg.Pool, keyHash: Buffer, slug: string): Promise<voi
     };
     const data = { kind: 'probabilities', probabilities: next, deltas: next };
     const event = { ...version, kind: 'outlook.version.published', data };
-    const audit = localWrite(`/v1/outlooks/${slug}/revisions`, row.recorded_at);
+    const subject = `/v1/outlooks/${slug}/versions/${row.version}`;
+    const about = { subject, summary: 'Published the version' };
+    const audit = localWrite(`/v1/outlooks/${slug}/revisions`, about, row.recorded_at);
     await session.query({
       ...APPEND,
       values: [JSON.stringify([row]), JSON.stringify([event]), auditRows([audit])],

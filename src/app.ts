@@ -35,7 +35,7 @@ import { instrumentRoutes } from './api/instruments.ts';
 import { readJsonBodies, refuseContentCodings } from './http/json-body.ts';
 import { keyRoutes } from './access/key-routes.ts';
 import { RequestLimiter } from './http/rate-limits.ts';
-import { logRequests } from './http/logging.ts';
+import { logRequests, withoutSecrets } from './http/logging.ts';
 import { observationRoutes } from './api/observations.ts';
 import { describeRoutes, documentRoute, serveSwaggerUi } from './http/openapi/openapi.ts';
 import { measure } from './http/metrics.ts';
@@ -176,6 +176,7 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: Dropped)
     }),
     streams: new EventStreams({ pool, feed, maxPerAddress: config.streamsPerAddress }),
     findKey: keyFinder(pool),
+    hasAdminTokens: oidc !== null && Object.values(oidc.roles).includes('admin'),
     tokens: oidc && { issuer: oidc.issuer, verify: tokenVerifier(oidc) },
     findIdentity: identityFinder(pool),
     refusalTrail: new RefusalTrail(app, pool, now),
@@ -226,8 +227,9 @@ async function mountRoutes(
   await api.register(async (scope) => pageRoutes(scope, services));
 }
 
-/** The client's request id if it is fit for a log line and a header, else one of our own. */
+/** The client's request id if it is fit for a log line and a header and holds no secret, else one of our own. */
 function requestId(request: { headers: Record<string, string | string[] | undefined> }): string {
   const sent = request.headers['x-request-id'];
-  return typeof sent === 'string' && /^[\w.:-]{1,100}$/.test(sent) ? sent : randomUUID();
+  const isFit = typeof sent === 'string' && /^[\w.:-]{1,100}$/.test(sent);
+  return isFit && withoutSecrets(sent) === sent ? sent : randomUUID();
 }

@@ -122,6 +122,10 @@ const environment = z.object({
   IDEMPOTENCY_HOURS: wholeNumber
     .refine((hours) => hours >= 1 && hours <= 8760, { error: 'must be from 1 to 8760' })
     .default(24),
+  // The guard of audit_entries keeps younger refusals than the least of these (migrations/0014_access.sql).
+  AUDIT_REFUSALS_DAYS: wholeNumber
+    .refine((days) => days >= 7 && days <= 3650, { error: 'must be from 7 to 3650' })
+    .default(90),
   WEBHOOK_PRIVATE_ADDRESSES: flag.default('false'),
 });
 
@@ -176,6 +180,8 @@ export type Config = DatabaseSettings & {
   oidc: Issuer | null;
   /** Hours for which a response is stored for retries. */
   idempotencyHours: number;
+  /** Days for which the audit trail has the refusals of unknown callers. */
+  auditRefusalsDays: number;
   /** Whether webhooks may have private addresses, also without TLS. */
   webhookPrivateAddresses: boolean;
 };
@@ -216,6 +222,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     metricsAddresses: settings.METRICS_ADDRESSES,
     oidc: issuerOf(settings),
     idempotencyHours: settings.IDEMPOTENCY_HOURS,
+    auditRefusalsDays: settings.AUDIT_REFUSALS_DAYS,
     webhookPrivateAddresses: settings.WEBHOOK_PRIVATE_ADDRESSES === 'true',
   };
 }

@@ -1,6 +1,8 @@
 import type pg from 'pg';
-import { analystNamed, hasKeys, issueKey } from './access/api-keys.ts';
+import { analystNamed } from './access/analysts.ts';
+import { hasKeys, issueKey } from './access/api-keys.ts';
 import { appendAudit, localWrite } from './access/audit-log.ts';
+import { issuedSubject } from './access/key-routes.ts';
 import { inTransaction } from './postgres/pool.ts';
 import { addEvidence } from './ledger/evidence.ts';
 import { createInstrument } from './ledger/instruments.ts';
@@ -38,7 +40,8 @@ export async function issueFirstKey(
     if (await hasKeys(session)) return;
     const request = { name: 'Admin', role: 'admin', expiresAt: null } as const;
     const { key, issued } = await issueKey(session, request, now);
-    await appendAudit(session, [localWrite(`/v1/keys/${issued.id} (issued)`, now)]);
+    const path = `/v1/keys/${issued.id} (issued)`;
+    await appendAudit(session, [localWrite(path, issuedSubject(issued), now)]);
     show(key);
   });
 }
@@ -49,7 +52,10 @@ export async function issueFirstKey(
  * is not in the future.
  */
 export async function loadSamples(pool: pg.Pool, now: Date): Promise<void> {
-  const author = await analystNamed(pool, 'Sample desk', now);
+  const author = await unlessTaken('name-taken', () =>
+    inTransaction(pool, (session) => analystNamed(session, 'Sample desk', now)),
+  );
+  if (author === null) return;
   for (const sample of SAMPLE_SERIES.series) {
     await unlessTaken('series-taken', () => createSeries(pool, parse(newSeries, sample), now));
   }
@@ -60,7 +66,9 @@ export async function loadSamples(pool: pg.Pool, now: Date): Promise<void> {
   if (isOver(sample.horizon, now)) return;
   const published = await unlessTaken('slug-taken', () =>
     inTransaction(pool, async (session) => {
-      await appendAudit(session, [localWrite(`/v1/outlooks/${sample.slug} (sample)`, now)]);
+      const subject = `/v1/outlooks/${sample.slug}/versions/1`;
+      const about = { subject, summary: 'Created the sample outlook' };
+      await appendAudit(session, [localWrite(`/v1/outlooks/${sample.slug} (sample)`, about, now)]);
       return publishOutlook(session, sample, author, () => now);
     }),
   );

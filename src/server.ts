@@ -1,13 +1,16 @@
 import type { FastifyInstance } from 'fastify';
+import type pg from 'pg';
 import { type Logger, pino } from 'pino';
+import { storeMissingSkeletons } from './access/analysts.ts';
 import { buildApp } from './app.ts';
 import { type Config, localOrigin, readConfig } from './config.ts';
 import { ChangeFeed } from './postgres/change-feed.ts';
 import { openDatabase } from './postgres/database.ts';
+import { inTransaction } from './postgres/pool.ts';
 import { traceStatements } from './postgres/tracing.ts';
 import { issueFirstKey, loadSamples } from './first-start.ts';
 import { loadEnvFile } from './env-file.ts';
-import { LOG_SERIALIZERS } from './http/logging.ts';
+import { LOG_SERIALIZERS, withoutSecrets } from './http/logging.ts';
 import { startMaintenance } from './maintenance.ts';
 import { startTracing } from './tracing.ts';
 import { errorLine } from './error-line.ts';
@@ -30,7 +33,7 @@ async function start(): Promise<void> {
   const database = await openDatabase(config, {
     onUnguarded: (warning) => log.warn(warning),
     onConnectionError: (error) => log.warn({ err: error }, 'a database connection was lost'),
-    onEmbeddedLog: (line) => log.debug({ postgres: line }),
+    onEmbeddedLog: (line) => log.debug({ postgres: withoutSecrets(line) }),
     onEmbeddedExit: (message) => log.error(`${message}; restarting it`),
   });
   if (stopTracing) traceStatements(database.pool);
@@ -45,6 +48,7 @@ async function start(): Promise<void> {
     );
   };
   try {
+    await reportLookAlikes(database.pool, log);
     if (config.databaseUrl === null) {
       await issueFirstKey(database.pool, now(), (key) => showFirstKey(key, config));
     }
@@ -52,13 +56,14 @@ async function start(): Promise<void> {
     await feed.start();
     const isTraced = stopTracing !== null;
     const app = await buildApp({ config, pool: database.pool, feed, now, logger: log, isTraced });
-    const { idempotencyHours } = config;
+    const { idempotencyHours, auditRefusalsDays } = config;
     const onEvents = () => feed.announce();
     const stopMaintenance = startMaintenance({
       pool: database.pool,
       now,
       log,
       idempotencyHours,
+      auditRefusalsDays,
       onEvents,
     });
     app.addHook('preClose', stopMaintenance);
@@ -68,6 +73,13 @@ async function start(): Promise<void> {
   } catch (error) {
     await close();
     throw error;
+  }
+}
+
+/** Logs which names of an earlier release look like another analyst's, which this release would refuse. */
+async function reportLookAlikes(pool: pg.Pool, log: Logger): Promise<void> {
+  for (const { analyst, looksLike } of await inTransaction(pool, storeMissingSkeletons)) {
+    log.warn({ analyst, looksLike }, 'two analysts have names that look alike');
   }
 }
 

@@ -12,8 +12,7 @@ import {
 import { DomainError } from '../domain/errors.ts';
 import type { Session } from '../postgres/pool.ts';
 import { batchCalls } from '../postgres/batching.ts';
-
-export type Analyst = { id: string; name: string };
+import { type Analyst, analystNamed } from './analysts.ts';
 
 /** A key as the ledger stores it, without its hash. The key itself is never stored. */
 export type ApiKey = {
@@ -25,48 +24,47 @@ export type ApiKey = {
   expiresAt: Date | null;
   revokedAt: Date | null;
   lastUsedAt: Date | null;
+  /** Null if a command on the ledger's machine issued it, or an earlier release. */
+  issuedBy: Analyst | null;
+  /** The id of a key, the issuer and subject of a token, or `LOCAL`; null if an earlier release issued it. */
+  issuedWith: string | null;
 };
+
+/** Who issues a key, and with which key or token. */
+export type KeyIssuer = { analystId: string; credential: string } | typeof LOCAL;
+/** The issuer of keys by a command on the ledger's own machine. */
+export const LOCAL = 'LOCAL';
 
 type KeyRow = Omit<ApiKey, 'analyst'> & { analystId: string; analystName: string };
 
 const COLUMNS = `k.id, a.id as "analystId", a.name as "analystName", k.role, k.hint,
     k.created_at as "createdAt", k.expires_at as "expiresAt", k.revoked_at as "revokedAt",
-    k.last_used_at as "lastUsedAt"`;
-const KEYS = 'from api_keys k join analysts a on a.id = k.analyst_id';
+    k.last_used_at as "lastUsedAt", k.issued_with as "issuedWith",
+    case when i.id is not null then json_build_object('id', i.id, 'name', i.name) end as "issuedBy"`;
+const KEYS = `from api_keys k join analysts a on a.id = k.analyst_id
+    left join analysts i on i.id = k.issued_by`;
 
 function keyOf({ analystId, analystName, ...key }: KeyRow): ApiKey {
   return { ...key, analyst: { id: analystId, name: analystName } };
-}
-
-/** The analyst with that name, who is added if there is none yet. */
-export async function analystNamed(session: Session, name: string, now: Date): Promise<Analyst> {
-  await session.query(
-    'insert into analysts (name, created_at) values ($1, $2) on conflict do nothing',
-    [name, now.toISOString()],
-  );
-  const { rows } = await session.query<Analyst>('select id, name from analysts where name = $1', [
-    name,
-  ]);
-  const [analyst] = rows;
-  if (!analyst) throw new Error(`analyst "${name}" was neither added nor found`);
-  return analyst;
 }
 
 /**
  * Issues a key to the analyst with that name. Call it in a transaction. A second key with the same name acts for the same
  * analyst, so replacing a key does not change the author of past versions.
  * @returns the key, which can't be read again
+ * @throws DomainError as {@link analystNamed} does
  */
 export async function issueKey(
   session: Session,
   request: { name: string; role: Role; expiresAt: Date | null },
   now: Date,
+  issuer: KeyIssuer = LOCAL,
 ): Promise<{ key: string; issued: ApiKey }> {
   const key = keyText(randomBytes(KEY_BYTES));
   const analyst = await analystNamed(session, request.name, now);
   const { rows } = await session.query<{ id: string }>(
-    `insert into api_keys (analyst_id, role, hash, hint, created_at, expires_at)
-     values ($1, $2, $3, $4, $5, $6) returning id`,
+    `insert into api_keys (analyst_id, role, hash, hint, created_at, expires_at, issued_by, issued_with)
+     values ($1, $2, $3, $4, $5, $6, $7, $8) returning id`,
     [
       analyst.id,
       request.role,
@@ -74,6 +72,7 @@ export async function issueKey(
       keyHint(key),
       now.toISOString(),
       request.expiresAt?.toISOString(),
+      ...(issuer === LOCAL ? [null, LOCAL] : [issuer.analystId, issuer.credential.slice(0, 1_000)]),
     ],
   );
   const [row] = rows;
@@ -104,15 +103,46 @@ export async function listKeys(
 }
 
 /**
- * Revokes a key for good. Revoking it again changes nothing.
- * @throws DomainError `key-not-found`
+ * Revokes a key for good. Revoking it again changes nothing. Call it in a transaction.
+ * @param keepsLastAdmin refuses to revoke an admin key without which none is valid for another hour
+ * @returns the key, and whether it was the last such admin key
+ * @throws DomainError `key-not-found`, `last-admin-key`
  */
-export async function revokeKey(session: Session, id: string, now: Date): Promise<void> {
-  await readKey(session, id);
+export async function revokeKey(
+  session: Session,
+  id: string,
+  now: Date,
+  { keepsLastAdmin }: { keepsLastAdmin: boolean },
+): Promise<{ key: ApiKey; wasLastAdmin: boolean }> {
+  const lasting = await lockLastingAdminKeys(session, now);
+  const key = await readKey(session, id);
+  const isLive = key.role === 'admin' && keyState(key, now) === 'active';
+  const wasLastAdmin = isLive && lasting.every((other) => other === id);
+  if (wasLastAdmin && keepsLastAdmin) {
+    throw new DomainError(
+      'last-admin-key',
+      `This is the last admin key. Issue another one first, or run "npm run keys -- revoke ${id}" on the machine of the service.`,
+    );
+  }
   await session.query('update api_keys set revoked_at = $2 where id = $1 and revoked_at is null', [
     id,
     now.toISOString(),
   ]);
+  return { key, wasLastAdmin };
+}
+
+/** For how long an admin key must still be valid to count as one that is left, in milliseconds. */
+const LASTING = 3_600_000;
+
+/** The ids of the admin keys that stay valid for that long, locked, so that of two that are left only one is revoked. */
+async function lockLastingAdminKeys(session: Session, now: Date): Promise<string[]> {
+  const { rows } = await session.query<{ id: string }>(
+    `select id from api_keys
+      where role = 'admin' and revoked_at is null and (expires_at is null or expires_at > $1)
+      order by id for update`,
+    [new Date(now.getTime() + LASTING).toISOString()],
+  );
+  return rows.map(({ id }) => id);
 }
 
 /** Whether any key was ever issued. */

@@ -1,7 +1,16 @@
 import type pg from 'pg';
 import type { Role } from '../domain/api-keys.ts';
-import type { Analyst } from './api-keys.ts';
+import type { Analyst } from './analysts.ts';
+import { withoutSecrets } from '../http/logging.ts';
 import type { Session } from '../postgres/pool.ts';
+
+/** What a write created, changed or revoked. */
+export type Subject = {
+  /** Its path in the API, such as `/v1/keys/7c0f4e0a-5a0d-4c55-9a1d-2f8f6f0f7a11`. */
+  subject: string;
+  /** What happened to it, in a few words. */
+  summary: string;
+};
 
 /** The record of a write, or of requests that were refused because of their sender (401, 403). */
 export type NewAuditEntry = {
@@ -14,6 +23,9 @@ export type NewAuditEntry = {
   method: string;
   path: string;
   status: number;
+  /** What a write is about; null for a refusal. */
+  subject: string | null;
+  summary: string | null;
   problem: string | null;
   detail: string | null;
   /** Null, like the analyst, for a command on the ledger's own machine. */
@@ -25,16 +37,24 @@ export type NewAuditEntry = {
 export type AuditEntry = Omit<NewAuditEntry, 'analystId'> & { id: number; analyst: Analyst | null };
 
 // Longer texts are truncated, so that nothing that a client sends makes an entry fail.
-const LONGEST = { path: 1_000, detail: 1_000, credential: 1_000, address: 100, requestId: 100 };
+const LONGEST = {
+  path: 1_000,
+  subject: 1_000,
+  summary: 1_000,
+  detail: 1_000,
+  credential: 1_000,
+  address: 100,
+  requestId: 100,
+};
 
-/** Entries as {@link appendAuditRows} takes them. */
+/** Entries as {@link appendAuditRows} takes them, without secrets. */
 export function auditRows(entries: readonly NewAuditEntry[]): string {
   return JSON.stringify(
     entries.map((entry) => {
-      const cut = Object.entries(LONGEST).map(([name, most]) => [
-        name,
-        entry[name as keyof typeof LONGEST]?.slice(0, most),
-      ]);
+      const cut = Object.entries(LONGEST).map(([name, most]) => {
+        const text = entry[name as keyof typeof LONGEST];
+        return [name, text && withoutSecrets(text).slice(0, most).toWellFormed()];
+      });
       return { ...entry, ...Object.fromEntries(cut) };
     }),
   );
@@ -43,12 +63,12 @@ export function auditRows(entries: readonly NewAuditEntry[]): string {
 /** Inserts the entries of {@link auditRows}, given as a parameter. */
 export const appendAuditRows = (parameter: string) => `
   insert into audit_entries (recorded_at, kind, analyst_id, role, credential, method, path, status,
-    problem, detail, address, request_id, times)
-  select "recordedAt", kind, "analystId", role, credential, method, path, status, problem, detail,
-    address, "requestId", times
+    subject, summary, problem, detail, address, request_id, times)
+  select "recordedAt", kind, "analystId", role, credential, method, path, status, subject, summary,
+    problem, detail, address, "requestId", times
     from json_to_recordset(${parameter}) as given ("recordedAt" timestamptz, kind text,
-      "analystId" uuid, role text, credential text, method text, path text, status int,
-      problem text, detail text, address text, "requestId" text, times int)`;
+      "analystId" uuid, role text, credential text, method text, path text, status int, subject text,
+      summary text, problem text, detail text, address text, "requestId" text, times int)`;
 
 const APPEND = { name: 'append-audit', text: appendAuditRows('$1') };
 
@@ -61,7 +81,7 @@ export async function appendAudit(
 }
 
 /** The entry for a command on the ledger's own machine, which has no caller. */
-export function localWrite(path: string, now: Date): NewAuditEntry {
+export function localWrite(path: string, subject: Subject, now: Date): NewAuditEntry {
   return {
     recordedAt: now,
     kind: 'write',
@@ -71,6 +91,7 @@ export function localWrite(path: string, now: Date): NewAuditEntry {
     method: 'LOCAL',
     path,
     status: 200,
+    ...subject,
     problem: null,
     detail: null,
     address: null,
@@ -82,7 +103,11 @@ export function localWrite(path: string, now: Date): NewAuditEntry {
 /** Entries, newest first, those before `before`; at most `limit`. */
 export async function listAudit(
   pool: pg.Pool,
-  filter: { kind: NewAuditEntry['kind'] | null; analystId: string | null },
+  filter: {
+    kind: NewAuditEntry['kind'] | null;
+    analystId: string | null;
+    subject: string | null;
+  },
   page: { before: number | null; limit: number },
 ): Promise<AuditEntry[]> {
   const conditions = ['true'];
@@ -92,14 +117,36 @@ export async function listAudit(
   };
   add((parameter) => `e.kind = ${parameter}`, filter.kind);
   add((parameter) => `e.analyst_id = ${parameter}`, filter.analystId);
+  add((parameter) => `e.subject = ${parameter}`, filter.subject);
   add((parameter) => `e.id < ${parameter}`, page.before);
   const { rows } = await pool.query<AuditEntry>(
     `select e.id, e.recorded_at as "recordedAt", e.kind, e.role, e.credential,
-       e.method, e.path, e.status, e.problem, e.detail, e.address, e.request_id as "requestId", e.times,
+       e.method, e.path, e.status, e.subject, e.summary, e.problem, e.detail, e.address, e.request_id as "requestId", e.times,
        case when a.id is not null then json_build_object('id', a.id, 'name', a.name) end as analyst
      from audit_entries e left join analysts a on a.id = e.analyst_id
      where ${conditions.join(' and ')} order by e.id desc limit $1`,
     values,
   );
   return rows;
+}
+
+/** The most refusals that one statement deletes, and the most statements of a run. */
+const [DELETED_AT_ONCE, RUN] = [1_000, 20];
+
+/**
+ * Deletes the refusals of unknown callers that were recorded before a time; a trigger refuses to delete anything else, or
+ * anything younger than 7 days. Several instances may do so at once.
+ */
+export async function deleteExpiredRefusals(pool: pg.Pool, before: Date): Promise<void> {
+  for (let turn = 0; turn < RUN; turn += 1) {
+    const { rowCount } = await pool.query(
+      `delete from audit_entries where id in (
+         select id from audit_entries
+          where kind = 'refusal' and credential is null and analyst_id is null
+            and recorded_at < least($1, now() - interval '7 days')
+          order by recorded_at limit ${DELETED_AT_ONCE})`,
+      [before.toISOString()],
+    );
+    if ((rowCount ?? 0) < DELETED_AT_ONCE) return;
+  }
 }

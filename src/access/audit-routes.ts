@@ -29,7 +29,7 @@ export function auditRoutes(api: Api, { pool, refusalTrail }: AuditDeps): void {
       tags: ['Keys'],
       summary: 'Read the audit trail',
       description:
-        'Newest first: every write, recorded in the same transaction, and every request refused with 401 or 403. Refusals by other instances appear within seconds.',
+        'Newest first: every write, recorded in the same transaction, and the requests refused with 401 or 403. Each caller, and all unknown callers together, get a limited number of entries for refusals; those beyond it are counted in an entry every ten minutes. Refusals by other instances appear within seconds. Those of unknown callers are deleted after some time (`AUDIT_REFUSALS_DAYS`).',
       security: [{ key: [] }],
       querystring: z.strictObject({
         kind: z
@@ -41,17 +41,25 @@ export function auditRoutes(api: Api, { pool, refusalTrail }: AuditDeps): void {
           .toLowerCase()
           .optional()
           .meta({ description: 'Only entries of the analyst with this id.' }),
+        subject: z
+          .string()
+          .regex(/^\/v1\/\S{1,996}$/, { error: 'must be a path such as /v1/keys/{id}' })
+          .optional()
+          .meta({
+            description: 'Only writes of what has this path, such as `/v1/keys/{id}`.',
+          }),
         ...listShape,
       }),
       response: { 200: pageContent(auditEntry), ...problemResponses(401, 403, 422) },
     },
     handler: async (request, reply) => {
-      const { kind = null, analyst = null } = request.query;
+      const { kind = null, analyst = null, subject = null } = request.query;
       await refusalTrail.write();
       const page = await keysetPage(request.query, {
-        cursorScope: ['audit', kind, analyst],
+        cursorScope: ['audit', kind, analyst, ...(subject === null ? [] : [subject])],
         position: idPosition,
-        fetch: (before, limit) => listAudit(pool, { kind, analystId: analyst }, { before, limit }),
+        fetch: (before, limit) =>
+          listAudit(pool, { kind, analystId: analyst, subject }, { before, limit }),
         positionOf: ({ id }) => id,
         represent,
       });

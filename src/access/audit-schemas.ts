@@ -15,13 +15,23 @@ export const auditEntry = z
       .meta({ description: 'Null if the caller was not identified, or was a local command.' }),
     role: z.enum(ROLES).nullable(),
     credential: z.string().nullable().meta({
-      description: 'The id of the key, or the issuer and subject of the token.',
+      description:
+        'The id of the key, or the issuer and subject of the token. A refused key that was revoked or has expired is named, too.',
     }),
     method: z.string().meta({
       description: "LOCAL for a command run on the ledger's machine, such as `npm run keys`.",
     }),
-    path: z.string(),
+    path: z.string().meta({
+      description: 'The path of a write; for a refusal, the pattern of its route.',
+    }),
     status: z.int().min(200).max(499),
+    subject: z.string().nullable().meta({
+      description:
+        'Only for a write: what it created, changed or revoked, as a path of the API. Null for the writes of an earlier release.',
+    }),
+    summary: z.string().nullable().meta({
+      description: 'Only for a write: what happened to its subject.',
+    }),
     problem: z
       .string()
       .nullable()
@@ -53,6 +63,8 @@ export const auditEntry = z
         method: 'POST',
         path: '/v1/outlooks/russell-2000-downside/revisions',
         status: 201,
+        subject: '/v1/outlooks/russell-2000-downside/versions/2',
+        summary: 'Published',
         problem: null,
         detail: null,
         address: '203.0.113.7',

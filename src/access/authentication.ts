@@ -1,9 +1,10 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type pg from 'pg';
 import { type Role, roleAllows } from '../domain/api-keys.ts';
-import { type Analyst, type KeyFinder, touchKey } from './api-keys.ts';
+import type { Analyst } from './analysts.ts';
+import { type KeyFinder, touchKey } from './api-keys.ts';
 import type { IdentityFinder } from './identities.ts';
-import type { RefusalTrail } from './audit-trail.ts';
+import type { AuditedCaller, RefusalTrail } from './audit-trail.ts';
 import { HTML_TYPE, JSON_TYPE, ONLY_JSON, preferredType } from '../http/negotiation.ts';
 import { Problem, unauthorized } from '../http/problems.ts';
 import { needsKey, type RequestLimiter } from '../http/rate-limits.ts';
@@ -92,11 +93,28 @@ export function authorize(
       requireRole(request.caller, access);
     } catch (error) {
       if (!(error instanceof Problem) || !isRefusal(error)) throw error;
-      refusalTrail.add(request, error);
+      refusalTrail.add(request, error, refusedCaller(request, error));
       if (request.caller === null) await request.work?.takeTurn();
       throw error.code === 'unauthorized' && isBrowsed(request) ? askedByBrowser(error) : error;
     }
   });
+}
+
+/** A refusal of a caller whose key or token was recognised. The response does not name them. */
+class KnownCallerRefused extends Problem {
+  readonly caller: AuditedCaller;
+
+  constructor({ code, message, headers }: Problem, caller: AuditedCaller) {
+    super(code, message, { headers });
+    this.caller = caller;
+  }
+}
+
+function refusedCaller({ caller }: FastifyRequest, error: Problem): AuditedCaller | undefined {
+  if (error instanceof KnownCallerRefused) return error.caller;
+  return caller
+    ? { analystId: caller.analyst.id, role: caller.role, credential: caller.id }
+    : undefined;
 }
 
 /**
@@ -187,9 +205,14 @@ async function byKey(
   const found = await findKey(sent, at);
   if (!found) throw unauthorized('The key is unknown.');
   const { key, state } = found;
-  if (state === 'revoked') throw unauthorized(`The key ${key.hint}… was revoked.`);
-  if (state === 'expired') {
-    throw unauthorized(`The key ${key.hint}… expired at ${key.expiresAt?.toISOString()}.`);
+  if (state !== 'active') {
+    const since =
+      state === 'revoked' ? 'was revoked' : `expired at ${key.expiresAt?.toISOString()}`;
+    throw new KnownCallerRefused(unauthorized(`The key ${key.hint}… ${since}.`), {
+      analystId: key.analyst.id,
+      role: key.role,
+      credential: key.id,
+    });
   }
   // A failure here must not fail the request.
   await touchKey(pool, key, at).catch((error: unknown) =>
@@ -208,7 +231,12 @@ async function byToken(
   const { subject, name, roles } = await verify(token, at);
   const role = roles.find((held) => access === 'read' || roleAllows(held, access)) ?? roles[0];
   if (role === undefined) {
-    throw new Problem('forbidden', `The token of ${subject} grants no role in this service.`);
+    const none = `The token of ${subject} grants no role in this service.`;
+    throw new KnownCallerRefused(new Problem('forbidden', none), {
+      analystId: null,
+      role: null,
+      credential: `${issuer} ${subject}`,
+    });
   }
   const analyst = await findIdentity({ issuer, subject, name }, at);
   return { id: `${issuer} ${subject}`, analyst, role, hint: analyst.name };

@@ -1,6 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { LRUCache } from 'lru-cache';
-import type { Analyst } from './api-keys.ts';
+import { cleanedName } from '../domain/names.ts';
+import { addAnalyst, type Analyst } from './analysts.ts';
 import { inTransaction, type Session } from '../postgres/pool.ts';
 
 /** A person as an identity provider names them; the subject is unique within the issuer. */
@@ -10,8 +12,8 @@ export type Identity = { issuer: string; subject: string; name: string };
 export type IdentityFinder = (identity: Identity, now: Date) => Promise<Analyst>;
 
 /**
- * Finds analysts by their identities, and adds new ones. If the name of a new analyst is taken, the subject is appended to
- * it, so that nobody can pass for another analyst.
+ * Finds analysts by their identities, and adds new ones. An analyst keeps the name that their first token claimed. If it
+ * looks like another analyst's, the subject is appended to it, so that nobody can pass for another analyst.
  */
 export function identityFinder(pool: pg.Pool): IdentityFinder {
   // An identity stays with its analyst for good, so a found analyst may be cached.
@@ -54,24 +56,31 @@ function add(pool: pg.Pool, identity: Identity, now: Date): Promise<Analyst> {
 
 async function insertAnalyst(
   session: pg.PoolClient,
-  { subject, name }: Identity,
+  identity: Identity,
   now: Date,
 ): Promise<Analyst> {
-  // Each taken candidate belongs to an analyst, so this ends.
-  for (let attempt = 1; ; attempt += 1) {
-    const { rows } = await session.query<Analyst>(
-      `insert into analysts (name, created_at) values ($1, $2)
-       on conflict do nothing returning id, name`,
-      [candidateName(name, subject, attempt), now.toISOString()],
-    );
-    if (rows[0]) return rows[0];
+  for (const name of candidateNames(identity)) {
+    const { added } = await addAnalyst(session, name, now);
+    if (added) return added;
   }
+  throw new Error('the candidates for a name have ended');
 }
 
-/** `Ada`, then `Ada (subject)`, then `Ada (subject, 2)` and so on; at most 300 characters, the limit of the table. */
-function candidateName(name: string, subject: string, attempt: number): string {
-  if (attempt === 1) return name;
-  const start = (length: number) => Array.from(name).slice(0, length).join(''); // never half of a surrogate pair
-  if (attempt === 2) return `${start(40)} (${subject})`;
-  return `${start(30)} (${subject}, ${attempt - 1})`;
+/** The longest start of a claimed name before a random UUID, in characters. */
+const START = 200;
+
+/**
+ * `Ada`, then `Ada (subject)`, then `Ada (subject, 2)` and so on. Others may have taken all of those, to keep someone out,
+ * but not a name that ends with a random UUID.
+ */
+function* candidateNames({ name, subject }: Identity): Generator<string> {
+  const id = cleanedName(subject);
+  const claimed = cleanedName(name) || id;
+  const start = (length: number) => Array.from(claimed).slice(0, length).join(''); // no half of a surrogate pair
+  if (claimed !== '') yield claimed;
+  if (id !== '') {
+    yield cleanedName(`${start(40)} (${id})`);
+    for (let count = 2; count < 10; count += 1) yield cleanedName(`${start(30)} (${id}, ${count})`);
+  }
+  for (;;) yield cleanedName(`${start(START)} (${randomUUID()})`);
 }

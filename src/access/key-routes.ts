@@ -1,5 +1,8 @@
+import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { type ApiKey, issueKey, listKeys, readKey, revokeKey } from './api-keys.ts';
+import { type ApiKey, issueKey, type KeyIssuer, listKeys, readKey, revokeKey } from './api-keys.ts';
+import type { Subject } from './audit-log.ts';
+import { authorOf } from './authentication.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
 import { runWrite, type WriteDeps } from './run-write.ts';
 import {
@@ -14,7 +17,10 @@ import { type Api, problemResponses } from '../http/routing.ts';
 import { issuedKey, key, newKey } from './key-schemas.ts';
 import { Problem } from '../http/problems.ts';
 
-export type KeyDeps = WriteDeps & {};
+export type KeyDeps = WriteDeps & {
+  /** Whether tokens can have the role admin, so that the last admin key is not needed. */
+  hasAdminTokens: boolean;
+};
 
 const TAG = 'Keys';
 const params = z.strictObject({ id: z.uuid({ error: 'must be the id of a key, a UUID' }) });
@@ -40,19 +46,20 @@ function issueRoute(api: Api, ledger: KeyDeps): void {
         'The response contains the key. It is shown only once, because only its hash is stored.',
       security,
       body: newKey,
-      response: { 201: issuedKey, ...problemResponses(400, 401, 403, 413, 415, 422) },
+      response: { 201: issuedKey, ...problemResponses(400, 401, 403, 409, 413, 415, 422) },
     },
     handler: async (request, reply) => {
       const at = ledger.now();
       const requested = keyRequest(request.body, at);
       forbidStoring(reply);
       await runWrite(request, reply, ledger, {
-        work: (session) => issueKey(session, requested, at),
+        work: (session) => issueKey(session, requested, at, issuerOf(request)),
         respond: ({ key: text, issued }) => ({
           status: 201,
           headers: { location: `/v1/keys/${issued.id}` },
           body: { ...representKey(issued), key: text },
         }),
+        subjectOf: ({ issued }) => issuedSubject(issued),
         isSecret: true,
       });
       return reply;
@@ -137,16 +144,18 @@ function revokeRoute(api: Api, ledger: KeyDeps): void {
       tags: [TAG],
       summary: 'Revoke a key',
       description:
-        'The key is rejected from the next request on, permanently. Revoking a key twice changes nothing.',
+        'The key is rejected from the next request on, permanently. Revoking a key twice changes nothing. The last admin key is kept, unless tokens of an identity provider can have the role admin; keys that expire within an hour do not count.',
       security,
       params,
-      response: { 204: z.null(), ...problemResponses(400, 401, 403, 404, 413, 415, 422) },
+      response: { 204: z.null(), ...problemResponses(400, 401, 403, 404, 409, 413, 415, 422) },
     },
     handler: async (request, reply) => {
       const { id } = request.params;
       await runWrite(request, reply, ledger, {
-        work: (session) => revokeKey(session, id, ledger.now()),
+        work: (session) =>
+          revokeKey(session, id, ledger.now(), { keepsLastAdmin: !ledger.hasAdminTokens }),
         respond: () => ({ status: 204, body: null }),
+        subjectOf: ({ key: revoked }) => revokedSubject(revoked),
         ignoresKey: true,
       });
       return reply;
@@ -154,14 +163,30 @@ function revokeRoute(api: Api, ledger: KeyDeps): void {
   });
 }
 
-function representKey(known: ApiKey): z.output<typeof key> {
-  const { id, analyst, role, hint, createdAt, expiresAt, revokedAt, lastUsedAt } = known;
+function issuerOf(request: FastifyRequest): KeyIssuer {
+  const { id: analystId } = authorOf(request);
+  return { analystId, credential: request.caller?.id ?? '' };
+}
+
+/** What the audit trail says of a key that was issued. */
+export function issuedSubject({ id, analyst, role }: ApiKey): Subject {
   return {
-    id,
+    subject: `/v1/keys/${id}`,
+    summary: `Issued to "${analyst.name}" with the role ${role}`,
+  };
+}
+
+/** What the audit trail says of a key that was revoked. */
+export function revokedSubject({ id, analyst, role }: ApiKey): Subject {
+  return { subject: `/v1/keys/${id}`, summary: `Revoked: "${analyst.name}", role ${role}` };
+}
+
+function representKey(known: ApiKey): z.output<typeof key> {
+  const { analyst, createdAt, expiresAt, revokedAt, lastUsedAt, ...rest } = known;
+  return {
+    ...rest,
     name: analyst.name,
     analystId: analyst.id,
-    role,
-    hint,
     createdAt: createdAt.toISOString(),
     expiresAt: expiresAt?.toISOString() ?? null,
     revokedAt: revokedAt?.toISOString() ?? null,

@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import { ROLES } from '../domain/api-keys.ts';
-import { line, timestamp } from '../http/fields.ts';
+import { analystLine, timestamp } from '../http/fields.ts';
 
 export const newKey = z
   .strictObject({
-    name: line.meta({
+    name: analystLine.meta({
       description:
-        'The analyst or system that uses the key. Keys with the same name belong to the same analyst.',
+        "The analyst or system that uses the key. Keys with the same name belong to the same analyst. A new name is stored in the Unicode form NFKC. It must not look like another analyst's, nor contain characters that can't be seen, other than joiners in words that need them.",
     }),
     role: z.enum(ROLES).meta({
       description:
@@ -34,6 +34,14 @@ const keyShape = {
   expiresAt: timestamp.nullable(),
   revokedAt: timestamp.nullable(),
   lastUsedAt: timestamp.nullable().meta({ description: 'Precise to the minute.' }),
+  issuedBy: z.object({ id: z.uuid(), name: z.string() }).nullable().meta({
+    description:
+      "The admin who issued the key. Null if a command on the ledger's machine did, or a release that did not record it.",
+  }),
+  issuedWith: z.string().nullable().meta({
+    description:
+      "The id of the key, or the issuer and subject of the token, with which it was issued; LOCAL for a command on the ledger's machine. Null if an earlier release issued it.",
+  }),
 };
 
 export const key = z

@@ -5,6 +5,7 @@ import { isUnavailable } from '../http/errors.ts';
 import { Problem } from '../http/problems.ts';
 import { batchCalls } from '../postgres/batching.ts';
 import { inTransaction } from '../postgres/pool.ts';
+import type { Subject } from './audit-log.ts';
 import { attemptOf } from './idempotency-key.ts';
 import type { StoredResponse } from './idempotency-store.ts';
 import { WriteRecords, type WriteRequest } from './write-records.ts';
@@ -26,6 +27,8 @@ export type Write<Result> = {
   /** Does the write, in the transaction of the session. */
   work: (session: pg.PoolClient) => Promise<Result>;
   respond: (result: Result) => WriteResponse;
+  /** What the audit trail says that the write was about. */
+  subjectOf: (result: Result) => Subject;
   /** Runs after the commit, before the response is sent. If it returns a response, that one is sent instead. */
   afterCommit?: (result: Result) => void | Promise<WriteResponse>;
   /** Whether the response has a secret, so that it is stored encrypted. */
@@ -67,7 +70,7 @@ export async function runWrite<Result>(
 function commitAlone<Result>(
   deps: WriteDeps,
   sent: WriteRequest,
-  { work, respond, ...how }: Write<Result>,
+  { work, respond, subjectOf, ...how }: Write<Result>,
 ): Promise<Committed<Result>> {
   return inTransaction(deps.pool, async (session) => {
     const records = await WriteRecords.open(session, deps, [sent]);
@@ -75,7 +78,7 @@ function commitAlone<Result>(
     if (earlier) return { response: earlier };
     const result = await work(session);
     const response = storable(respond(result));
-    records.add(sent, response, how);
+    records.add(sent, response, subjectOf(result), how);
     await records.store();
     return { response, result };
   });
@@ -85,8 +88,7 @@ function commitAlone<Result>(
 export type GroupedWrites<Item, Result> = {
   /** Locks what the items change. */
   open: (session: pg.PoolClient, items: readonly Item[]) => Promise<OpenGroup<Item, Result>>;
-  respond: (result: Result) => WriteResponse;
-};
+} & Pick<Write<Result>, 'respond' | 'subjectOf'>;
 
 export type OpenGroup<Item, Result> = {
   /**
@@ -122,7 +124,7 @@ type Grouped<Item> = WriteRequest & { item: Item };
 async function commitTogether<Item, Result>(
   deps: WriteDeps,
   group: readonly Grouped<Item>[],
-  { open, respond }: GroupedWrites<Item, Result>,
+  { open, respond, subjectOf }: GroupedWrites<Item, Result>,
 ): Promise<(Committed<Result> | Error | null)[]> {
   try {
     return await inTransaction(deps.pool, async (session) => {
@@ -138,7 +140,7 @@ async function commitTogether<Item, Result>(
           const result = decide(sent.item);
           if (result === null) return null;
           const response = storable(respond(result));
-          records.add(sent, response);
+          records.add(sent, response, subjectOf(result));
           return { response, result };
         }),
       );

@@ -1,7 +1,8 @@
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { z } from 'zod';
 import type { Role } from '../domain/api-keys.ts';
-import { line } from '../http/fields.ts';
+import { cleanedName } from '../domain/names.ts';
+import { analystLine } from '../http/fields.ts';
 import { Problem, unauthorized } from '../http/problems.ts';
 
 /** The accepted issuer of tokens, and what its tokens must contain. */
@@ -26,7 +27,7 @@ export type TokenVerifier = (token: string, now: Date) => Promise<TokenHolder>;
 const CLOCK_TOLERANCE = 30;
 /** How long an issuer may take to answer, in milliseconds. */
 const ANSWER_WITHIN = 5_000;
-const subjectText = z.string().max(255).pipe(line);
+const subjectText = z.string().max(255).pipe(analystLine);
 
 /**
  * Verifies tokens (JWT, RFC 7519) of an OpenID Connect issuer with the keys that it publishes. They are fetched when they
@@ -84,13 +85,13 @@ async function discovered(issuer: string): Promise<string> {
 function holderOf(payload: JWTPayload, { rolesClaim, roles }: Issuer): TokenHolder {
   const subject = subjectText.safeParse(payload.sub);
   if (!subject.success) throw unauthorized('The subject of the token cannot be used as an id.');
-  const names = [payload['name'], payload['preferred_username'], subject.data];
-  const name = names.find((claimed) => line.safeParse(claimed).success) as string;
+  const names = [payload['name'], payload['preferred_username']];
+  const name = names.find((one) => typeof one === 'string' && cleanedName(one) !== '');
   const claimed = [claimOf(payload, rolesClaim)].flat();
   const held = claimed.flatMap((role) =>
     typeof role === 'string' && Object.hasOwn(roles, role) ? (roles[role] ?? []) : [],
   );
-  return { subject: subject.data, name, roles: held };
+  return { subject: subject.data, name: (name as string | undefined) ?? subject.data, roles: held };
 }
 
 /** A claim by its name or, as some issuers nest them, by a path such as `realm_access.roles`. */

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import type { Session } from '../postgres/pool.ts';
 import { Problem } from '../http/problems.ts';
-import { appendAudit, type NewAuditEntry } from './audit-log.ts';
+import { appendAudit, type NewAuditEntry, type Subject } from './audit-log.ts';
 import { writeOf } from './audit-trail.ts';
 import {
   type Attempt,
@@ -76,10 +76,11 @@ export class WriteRecords {
   add(
     { request, attempt }: WriteRequest,
     response: StoredResponse,
+    subject: Subject,
     { isSecret = false } = {},
   ): void {
     const recordedAt = this.#now();
-    this.#audit.push(writeOf(request, response.status, recordedAt));
+    this.#audit.push(writeOf(request, response.status, subject, recordedAt));
     if (!attempt) return;
     const { key, requestHash } = attempt;
     const stored = isSecret ? { ...response, body: sealed(response.body, request, key) } : response;

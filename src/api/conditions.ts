@@ -130,6 +130,10 @@ function assessRoute(api: Api, ledger: ConditionDeps): void {
           headers: { location: `/v1/outlooks/${name}/conditions/${key}` },
           body: representCondition(assessed),
         }),
+        subjectOf: ({ state }) => ({
+          subject: `/v1/outlooks/${name}/conditions/${key}`,
+          summary: `Assessed the condition as ${state}`,
+        }),
         afterCommit: () => {
           ledger.cache.invalidate(name);
           ledger.feed.announce();

@@ -51,6 +51,10 @@ function addRoute(api: Api, ledger: EvidenceDeps): void {
           headers: { location: `/v1/outlooks/${name}/evidence/${added.id}` },
           body: representEvidence(added),
         }),
+        subjectOf: ({ id, headline }) => ({
+          subject: `/v1/outlooks/${name}/evidence/${id}`,
+          summary: `Added "${headline}"`,
+        }),
         afterCommit: () => {
           ledger.cache.invalidate(name);
           ledger.feed.announce();

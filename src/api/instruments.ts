@@ -50,6 +50,10 @@ function patchRoute(api: Api, ledger: InstrumentDeps): void {
         work: (session) =>
           setCloses(session, request.params.symbol, request.body.closes, ledger.now()),
         respond: (named) => ({ status: 200, body: named }),
+        subjectOf: ({ symbol: changed, closes }) => ({
+          subject: `/v1/instruments/${changed}`,
+          summary: `Set the series of its closes: ${closes}`,
+        }),
       });
       return reply;
     },
@@ -77,6 +81,10 @@ function createRoute(api: Api, ledger: InstrumentDeps): void {
           status: 201,
           headers: { location: `/v1/instruments/${request.body.symbol}` },
           body: request.body,
+        }),
+        subjectOf: () => ({
+          subject: `/v1/instruments/${request.body.symbol}`,
+          summary: `Added "${request.body.name}"`,
         }),
       });
       return reply;

@@ -82,6 +82,10 @@ function recordRoute(api: Api, ledger: ObservationDeps): void {
             recordedAt: recordedAt?.toISOString() ?? null,
           },
         }),
+        subjectOf: ({ added, revised, retracted }) => ({
+          subject: `/v1/series/${key}/observations`,
+          summary: `Added ${added}, revised ${revised}, retracted ${retracted}`,
+        }),
         afterCommit: ({ slugs, recordedAt }) => {
           if (recordedAt !== null) ledger.cache.invalidate(ANY_SERIES);
           for (const slug of slugs) ledger.cache.invalidate(slug);

@@ -17,6 +17,7 @@ import { queryTimestamp, queryVersion, slug, withRule } from '../http/fields.ts'
 import { newOutlook, outlook } from './schemas/outlooks.ts';
 import {
   publishedResponse,
+  publishedSubject,
   announceVersion,
   renderPublished,
   VERSION_TYPES,
@@ -62,6 +63,7 @@ function createRoute(api: Api, ledger: OutlookDeps): void {
             await publishOutlook(session, request.body, authorOf(request), ledger.now),
           ),
         respond: (created) => publishedResponse(created, `/v1/outlooks/${created.slug}`),
+        subjectOf: publishedSubject,
         afterCommit: (created) => announceVersion(ledger, created),
       });
       return reply;

@@ -78,6 +78,10 @@ function resolveRoute(api: Api, ledger: RevisionDeps): void {
           headers: { location: `/v1/outlooks/${name}/resolution` },
           body: represent(resolved),
         }),
+        subjectOf: ({ resolutions: [newest] }) => ({
+          subject: `/v1/outlooks/${name}/resolution`,
+          summary: `Recorded resolution ${newest?.number}: ${newest?.outcome}`,
+        }),
         afterCommit: () => {
           ledger.cache.invalidate(name);
           ledger.feed.announce();

@@ -27,6 +27,7 @@ import { newRevision } from './schemas/revisions.ts';
 import {
   announceVersion,
   publishedResponse,
+  publishedSubject,
   type PublishedVersion,
   renderPublished,
 } from './version-responses.ts';
@@ -93,6 +94,7 @@ export function groupRevisions(ledger: GroupDeps) {
   return groupWrites<NewNumbers, PublishedVersion>(ledger, {
     open: (session, revisions) => openGroup(session, ledger, revisions),
     respond: revisedResponse,
+    subjectOf: publishedSubject,
   });
 }
 
@@ -200,6 +202,7 @@ function revisionWrite(
     work: async (session) =>
       renderPublished(await ledger.reviser.revise(session, name, prepare, options)),
     respond: revisedResponse,
+    subjectOf: publishedSubject,
     afterCommit: (revised) => announceVersion(ledger, revised),
   };
 }

@@ -42,6 +42,10 @@ function createRoute(api: Api, ledger: SeriesDeps): void {
           headers: { location: `/v1/series/${request.body.key}` },
           body: request.body,
         }),
+        subjectOf: () => ({
+          subject: `/v1/series/${request.body.key}`,
+          summary: `Added "${request.body.name}"`,
+        }),
       });
       return reply;
     },

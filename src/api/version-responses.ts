@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { listEvidence } from '../ledger/evidence.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import type { Freshness } from '../http/conditional-requests.ts';
+import type { Subject } from '../access/audit-log.ts';
 import type { WriteResponse } from '../access/run-write.ts';
 import { readHistory } from './climatology.ts';
 import { representEvidence } from './evidence.ts';
@@ -118,6 +119,14 @@ export function publishedResponse(
   location: string,
 ): WriteResponse {
   return { status: 201, headers: { location, link, etag: `"${digest}"` }, body };
+}
+
+/** What the audit trail says of a version that was just published. */
+export function publishedSubject({ slug, version }: PublishedVersion): Subject {
+  return {
+    subject: `/v1/outlooks/${slug}/versions/${version}`,
+    summary: version === 1 ? 'Created the outlook' : 'Published the version',
+  };
 }
 
 /**

@@ -14,6 +14,8 @@ import {
 import { requireOutlook } from '../ledger/find-outlook.ts';
 import type { DomainError } from '../domain/errors.ts';
 import { fractionsOf } from '../domain/probabilities.ts';
+import type { Analyst } from '../access/analysts.ts';
+import type { Subject } from '../access/audit-log.ts';
 import { authorOf } from '../access/authentication.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
@@ -143,6 +145,7 @@ function holdRoute(api: Api, ledger: ViewDeps): void {
             : { status: 200 }),
           body: represent(current),
         }),
+        subjectOf: (recorded) => viewSubject(name, author, recorded),
         afterCommit: ({ isNew }) => announceView(ledger, name, isNew),
         ignoresKey: true,
       });
@@ -173,12 +176,25 @@ function withdrawRoute(api: Api, ledger: ViewDeps): void {
       await runWrite(request, reply, ledger, {
         work: (session) => withdrawView(session, name, author, ledger.now),
         respond: ({ view: current }) => ({ status: 200, body: represent(current) }),
+        subjectOf: (recorded) => viewSubject(name, author, recorded),
         afterCommit: ({ isNew }) => announceView(ledger, name, isNew),
         ignoresKey: true,
       });
       return reply;
     },
   });
+}
+
+function viewSubject(
+  name: string,
+  { id }: Analyst,
+  { view: current, isNew }: { view: View; isNew: boolean },
+): Subject {
+  const done = current.kind === 'withdrawn' ? 'Withdrew the view' : 'Recorded the view';
+  return {
+    subject: `/v1/outlooks/${name}/views/${id}`,
+    summary: isNew ? `${done}, version ${current.version}` : 'Changed nothing',
+  };
 }
 
 function announceView({ cache, feed }: ViewDeps, name: string, isNew: boolean): void {

@@ -1,10 +1,11 @@
 import { parseArgs } from 'node:util';
 import type pg from 'pg';
+import { storeMissingSkeletons } from '../access/analysts.ts';
 import { issueKey, listKeys, revokeKey } from '../access/api-keys.ts';
 import { appendAudit, localWrite } from '../access/audit-log.ts';
 import { inTransaction } from '../postgres/pool.ts';
 import { keyState, ROLES } from '../domain/api-keys.ts';
-import { keyRequest } from '../access/key-routes.ts';
+import { issuedSubject, keyRequest, revokedSubject } from '../access/key-routes.ts';
 import { newKey } from '../access/key-schemas.ts';
 import { parse } from '../http/validation.ts';
 import { DATABASE_USAGE, print, runCommand, UsageError } from './run-command.ts';
@@ -14,6 +15,9 @@ await runCommand({
   npm run keys -- issue --name "Small-cap desk" --role ${ROLES.join('|')} [--expires 2027-12-31T00:00:00Z]
   npm run keys -- list
   npm run keys -- revoke ID
+  npm run keys -- look-alikes
+
+look-alikes lists the analysts of an earlier release whose name looks like another's. They keep it.
 
 ${DATABASE_USAGE}`,
   read: commandOf,
@@ -33,6 +37,9 @@ function commandOf(args: string[]): Command {
     case 'list':
       parseArgs({ args: rest, options: {} });
       return list;
+    case 'look-alikes':
+      parseArgs({ args: rest, options: {} });
+      return listLookAlikes;
     case 'revoke':
       return revokeCommand(rest);
     default:
@@ -48,7 +55,8 @@ function issueCommand(args: string[]): Command {
   return async (pool, now) => {
     const { key, issued } = await inTransaction(pool, async (session) => {
       const made = await issueKey(session, keyRequest(request, now), now);
-      await appendAudit(session, [localWrite(`/v1/keys/${made.issued.id} (issued)`, now)]);
+      const path = `/v1/keys/${made.issued.id} (issued)`;
+      await appendAudit(session, [localWrite(path, issuedSubject(made.issued), now)]);
       return made;
     });
     const { analyst, id } = issued;
@@ -71,6 +79,14 @@ async function list(pool: pg.Pool, now: Date): Promise<void> {
   } while (after !== null);
 }
 
+async function listLookAlikes(pool: pg.Pool): Promise<void> {
+  const found = await inTransaction(pool, storeMissingSkeletons);
+  for (const { analyst, looksLike } of found) {
+    print(`"${analyst.name}" (${analyst.id}) looks like "${looksLike.name}" (${looksLike.id}).`);
+  }
+  if (found.length === 0) print('No two analysts have names that look alike.');
+}
+
 function revokeCommand(args: string[]): Command {
   const { positionals } = parseArgs({ args, options: {}, allowPositionals: true });
   const [id, ...more] = positionals;
@@ -79,10 +95,17 @@ function revokeCommand(args: string[]): Command {
     throw new UsageError('revoke takes the id of one key, as list prints it.');
   }
   return async (pool, now) => {
-    await inTransaction(pool, async (session) => {
-      await revokeKey(session, id, now);
-      await appendAudit(session, [localWrite(`/v1/keys/${id} (revoked)`, now)]);
+    const { wasLastAdmin } = await inTransaction(pool, async (session) => {
+      const revoked = await revokeKey(session, id, now, { keepsLastAdmin: false });
+      const about = revokedSubject(revoked.key);
+      await appendAudit(session, [localWrite(`/v1/keys/${id} (revoked)`, about, now)]);
+      return revoked;
     });
     print(`Revoked ${id}.`);
+    if (wasLastAdmin) {
+      print(
+        'It was the last admin key. Issue another one: npm run keys -- issue --role admin --name NAME',
+      );
+    }
   };
 }

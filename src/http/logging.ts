@@ -2,24 +2,92 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { stdSerializers } from 'pino';
 import { whenFinished } from './when-finished.ts';
 
-/** Removes API keys from a text, wherever a client put them. */
-export function withoutKeys(text: string): string {
-  return text.replaceAll(/olk_[\w-]+/g, 'olk_…');
+// Keys, secrets of webhooks, and tokens (JWT). What follows may be percent-encoded, to any depth. The first four characters
+// of a key are its hint, which is no secret.
+const BYTE = String.raw`%(?:25)*[\da-f]{2}`;
+const SECRETS = new RegExp(
+  String.raw`(olk_)(?:[\w-]|${BYTE}){5,}|(whsec_)(?:[\w\-+/=]|${BYTE}){5,}|(?<![\w-])(eyj)[\w-]{8,}(?:\.|%(?:25)*2e)[\w.%-]*`,
+  'gi',
+);
+
+/**
+ * Replaces keys, secrets of webhooks and tokens in a text for a log, wherever a client put them. If one shows only once the
+ * text is percent-decoded, however often, the decoded text is returned.
+ */
+export function withoutSecrets(text: string): string {
+  const plain = redacted(text);
+  if (!plain.includes('%')) return plain;
+  const decoded = decodedAscii(plain);
+  if (decoded === null) return `${plain.split('%', 1)[0]}…`;
+  const safe = redacted(decoded);
+  return safe === decoded ? plain : safe;
 }
 
-/** How the log writes requests and errors: never with a key, wherever a client put it. */
+function redacted(text: string): string {
+  return text.replaceAll(
+    SECRETS,
+    (_, key?: string, secret?: string, token?: string) => `${key ?? secret ?? token}…`,
+  );
+}
+
+/** How often a text is decoded. */
+const MOST_DECODED = 8;
+
+/** Decodes percent-encoded printable ASCII until there is none, and leaves all else; null for a text that is encoded too often. */
+function decodedAscii(text: string): string | null {
+  let decoded = text;
+  for (let turn = 0; turn < MOST_DECODED; turn += 1) {
+    const next = decoded
+      .replaceAll(/%(?:25)+/g, '%')
+      .replaceAll(/%([2-7][\da-f])/gi, (whole, hex: string) =>
+        hex.toLowerCase() === '7f' ? whole : String.fromCharCode(Number.parseInt(hex, 16)),
+      );
+    if (next === decoded) return decoded;
+    decoded = next;
+  }
+  return null;
+}
+
+/** How the log writes requests and errors: without secrets, and without what a client sent to be stored. */
 export const LOG_SERIALIZERS = {
   req: ({ method, url, ip }: FastifyRequest) => ({
     method,
-    url: withoutKeys(url),
-    ip,
+    url: withoutSecrets(url),
+    ip: withoutSecrets(ip ?? ''), // the connection may be closed
   }),
-  err: (error: Error & { client?: unknown }) => {
-    // pg's pool attaches the broken client to the error, with the secret that can cancel its queries.
-    const { client: _, ...serialized } = stdSerializers.err(error);
-    return serialized;
-  },
+  err: (error: unknown) =>
+    error instanceof Error ? loggedError(stdSerializers.err(error)) : withoutSecrets(String(error)),
 };
+
+type Logged = { type: string; message: string; stack: string };
+
+/**
+ * The members of an error that help to find its cause. Others may quote values: an error of PostgreSQL has `detail` and
+ * `where`, and the pool attaches the broken client, with the secret that can cancel its queries.
+ */
+function loggedError({ type, message, stack, ...more }: ReturnType<typeof stdSerializers.err>) {
+  const known = Object.entries(more).filter(([name]) => LOGGED.has(name));
+  const errors = more['aggregateErrors'] as readonly Logged[] | undefined;
+  return {
+    type,
+    message: withoutSecrets(message),
+    stack: withoutSecrets(stack),
+    ...Object.fromEntries(known),
+    ...(errors && {
+      aggregateErrors: errors.map((one) => ({
+        type: one.type,
+        message: withoutSecrets(one.message),
+        stack: withoutSecrets(one.stack),
+      })),
+    }),
+  };
+}
+
+const LOGGED = new Set(
+  'code errno syscall address port severity schema table column constraint routine statusCode'.split(
+    ' ',
+  ),
+);
 
 /**
  * Logs one line for each response: writes and refusals at `info`, successful reads at `debug`, because

@@ -56,6 +56,20 @@ export const PROBLEMS = {
     meaning: 'Another series has this key.',
     mend: 'Use that series, or choose another key.',
   },
+  'name-taken': {
+    status: 409,
+    title: "The name looks like another analyst's",
+    meaning:
+      "Versions show the name of their author, so no new name may look like that of another analyst. Upper and lower case, letters of other scripts that look the same, and characters that can't be seen make no difference. Nothing was stored.",
+    mend: 'For another key of that analyst, send the name exactly as `detail` gives it. For another analyst, choose a name that looks different.',
+  },
+  'last-admin-key': {
+    status: 409,
+    title: "The last admin key can't be revoked here",
+    meaning:
+      'Without another admin key, nobody could issue keys any more. A key that expires within an hour does not count. Nothing was changed.',
+    mend: 'Issue another admin key first. To revoke the last one all the same, run `npm run keys -- revoke ID` on the machine of the service.',
+  },
   'closes-named': {
     status: 409,
     title: 'The instrument already has a series of closes',

@@ -1,6 +1,6 @@
 import { context, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import type { FastifyInstance } from 'fastify';
-import { withoutKeys } from './logging.ts';
+import { withoutSecrets } from './logging.ts';
 import { pathOf } from './problems.ts';
 import { whenFinished } from './when-finished.ts';
 
@@ -22,9 +22,9 @@ export function traceRequests(app: FastifyInstance): void {
         kind: SpanKind.SERVER,
         attributes: {
           'http.request.method': method,
-          'url.path': withoutKeys(pathOf(request)),
+          'url.path': withoutSecrets(pathOf(request)),
           'url.scheme': request.protocol,
-          'client.address': request.ip,
+          'client.address': withoutSecrets(request.ip ?? ''), // the connection may be closed
           'outlook_ledger.request_id': request.id,
           ...(route !== undefined && { 'http.route': route }),
         },

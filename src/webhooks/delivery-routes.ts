@@ -100,6 +100,7 @@ function testRoute(api: Api, ledger: DeliveryDeps): void {
       await runWrite(request, reply, ledger, {
         work: (session) => readReceiver(session, id, at),
         respond: () => ({ status: 200, body: null }),
+        subjectOf: () => ({ subject: `/v1/webhooks/${id}`, summary: 'Sent a test delivery' }),
         afterCommit: async (receiver) => ({
           status: 200,
           body: await sendTest(ledger.webhooks, id, receiver, at),

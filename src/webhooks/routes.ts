@@ -12,6 +12,7 @@ import {
 } from './webhooks.ts';
 import { secretText } from '../domain/webhooks.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
+import type { Subject } from '../access/audit-log.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { readJsonBodies } from '../http/json-body.ts';
 import {
@@ -78,6 +79,7 @@ function createRoute(api: Api, ledger: WebhookDeps): void {
           headers: { location: `/v1/webhooks/${created.id}` },
           body: { ...represent(created), secret: secretText(secret) },
         }),
+        subjectOf: ({ webhook: { id } }) => subjectOf(id, 'Added the webhook'),
         isSecret: true,
       });
       return reply;
@@ -187,6 +189,7 @@ function changeRoute(api: Api, ledger: WebhookDeps): void {
       await runWrite(request, reply, ledger, {
         work: (session) => changeWebhook(session, id, request.body, ledger.now()),
         respond: (changed) => ({ status: 200, body: represent(changed) }),
+        subjectOf: () => subjectOf(id, `Changed ${Object.keys(request.body).join(', ')}`),
         afterCommit: () => ledger.webhooks.wake(),
       });
       return reply;
@@ -221,6 +224,7 @@ function rotateRoute(api: Api, ledger: WebhookDeps): void {
           status: 200,
           body: { ...represent(rotated), secret: secretText(secret) },
         }),
+        subjectOf: () => subjectOf(id, 'Rotated the secret'),
         isSecret: true,
       });
       return reply;
@@ -249,11 +253,16 @@ function deleteRoute(api: Api, ledger: WebhookDeps): void {
       await runWrite(request, reply, ledger, {
         work: (session) => deleteWebhook(session, id),
         respond: () => ({ status: 204, body: null }),
+        subjectOf: () => subjectOf(id, 'Deleted the webhook'),
         ignoresKey: true,
       });
       return reply;
     },
   });
+}
+
+function subjectOf(id: string, summary: string): Subject {
+  return { subject: `/v1/webhooks/${id}`, summary };
 }
 
 function represent(known: Webhook): z.output<typeof webhook> {

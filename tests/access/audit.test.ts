@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { openSession, refusal } from '../support/plain-sql.ts';
+import { deleteExpiredRefusals } from '../../src/access/audit-log.ts';
+import { attempt, openSession, refusal } from '../support/plain-sql.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook } from '../support/requests.ts';
 
@@ -42,6 +43,8 @@ describe('a write', () => {
       method: 'POST',
       path: `${URL}/revisions`,
       status: 201,
+      subject: `${URL}/versions/2`,
+      summary: 'Published the version',
       problem: null,
       detail: null,
       address: '127.0.0.1',
@@ -186,6 +189,55 @@ describe('a refusal', () => {
     expect(JSON.stringify(rows)).not.toContain(ledger.keys.admin.slice(8));
   });
 
+  test('is recorded with the pattern of its route', async () => {
+    for (let turn = 0; turn < 5; turn += 1) {
+      await ask(undefined, `/v1/keys/${'0'.repeat(7)}${turn}-0000-4000-8000-000000000000`);
+      await ask(undefined, `/v1/webhooks/${'x'.repeat(turn + 1)}`);
+    }
+    const { items } = await read('?kind=refusal');
+    expect(items.map(({ path, times }) => [path, times])).toEqual([
+      ['/v1/webhooks/:id', 5],
+      ['/v1/keys/:id', 5],
+    ]);
+  });
+
+  test('of a desk is found among any number of others', async () => {
+    const flood = async (from: number) => {
+      for (let turn = 0; turn < 150; turn += 1)
+        await ask(undefined, '/v1/keys', `2001:db8::${from + turn}`);
+    };
+    await flood(0);
+    await ask(`Bearer ${ledger.keys.feed}`);
+    await flood(1_000);
+    // Another desk does the same without end.
+    for (let turn = 0; turn < 150; turn += 1)
+      await ask(`Bearer ${ledger.keys.analyst}`, '/v1/audit', `192.0.2.${turn}`);
+    const { analyst } = await idOf('feed');
+    const { items } = await read(`?kind=refusal&analyst=${analyst}`);
+    expect(items).toMatchObject([{ status: 403, path: '/v1/keys', role: 'feed', times: 1 }]);
+    const noisy = (await read(`?kind=refusal&analyst=${(await idOf('analyst')).analyst}&limit=100`))
+      .items;
+    expect(noisy.length).toBe(21);
+    expect(noisy.find(({ path }) => path === '…')).toMatchObject({ times: 130, role: 'analyst' });
+  });
+
+  test('of a revoked or an expired key names the key and whose it was', async () => {
+    const { id, analyst } = await idOf('feed');
+    await ledger.call({ method: 'DELETE', url: `/v1/keys/${id}`, as: 'admin' });
+    await ask(`Bearer ${ledger.keys.feed}`);
+    const soon = new Date(ledger.clock.now.getTime() + 1_000).toISOString();
+    const payload = { name: 'Soon', role: 'admin', expiresAt: soon };
+    const issued = await ledger.call({ method: 'POST', url: '/v1/keys', as: 'admin', payload });
+    const short = issued.json<{ id: string; key: string; analystId: string }>();
+    ledger.clock.now = new Date(soon);
+    await ask(`Bearer ${short.key}`);
+    const { items } = await read('?kind=refusal');
+    expect(items).toMatchObject([
+      { status: 401, credential: short.id, analyst: { id: short.analystId }, role: 'admin' },
+      { status: 401, credential: id, analyst: { id: analyst }, role: 'feed' },
+    ]);
+  });
+
   test('for another reason is not recorded', async () => {
     await ledger.revise({ probabilities: { ...numbers, bear: 1 }, rationale: 'R' });
     await ledger.call({ url: '/v1/outlooks/nowhere' });
@@ -218,6 +270,239 @@ describe('a refusal', () => {
     );
     expect(rows).toEqual([{ times: 1 }]);
   });
+});
+
+describe('what a write is about', () => {
+  const as = 'admin';
+  const payloadOf = (body: object) => ({ payload: body });
+  const newest = async () => (await read('?kind=write&limit=1')).items[0];
+
+  test('a key: its id, its name and its role', async () => {
+    const body = { name: 'Night desk', role: 'feed' };
+    const issued = await ledger.call({ method: 'POST', url: '/v1/keys', as, ...payloadOf(body) });
+    const { id } = issued.json<{ id: string }>();
+    const subject = `/v1/keys/${id}`;
+    expect(await newest()).toMatchObject({
+      subject,
+      summary: 'Issued to "Night desk" with the role feed',
+    });
+    await ledger.call({ method: 'DELETE', url: subject, as });
+    expect(await newest()).toMatchObject({ subject, summary: 'Revoked: "Night desk", role feed' });
+    const { items } = await read(`?subject=${subject}`);
+    expect(items.map(({ method }) => method)).toEqual(['DELETE', 'POST']);
+  });
+
+  test('an outlook, evidence, a view, a condition and an outcome', async () => {
+    const about = async (method: 'POST' | 'PUT' | 'DELETE', path: string, body?: object) => {
+      const url = `${URL}/${path}`;
+      const answer = await ledger.call({ method, url, as, ...(body && payloadOf(body)) });
+      expect(answer.statusCode, answer.body).toBeLessThan(300);
+      return { ...(await newest()), answer: answer.json<Record<string, unknown>>() };
+    };
+    const { analyst } = await idOf('admin');
+    const revision = { probabilities: numbers, rationale: 'R' };
+    expect(await about('POST', 'revisions', revision)).toMatchObject({
+      subject: `${URL}/versions/2`,
+      summary: 'Published the version',
+    });
+    const evidence = {
+      headline: 'Yields jumped',
+      summary: 'S',
+      publisher: 'P',
+      publishedAt: '2026-11-20T15:00:00Z',
+    };
+    const added = await about('POST', 'evidence', evidence);
+    expect(added).toMatchObject({
+      subject: `${URL}/evidence/${added.answer['id'] as string}`,
+      summary: 'Added "Yields jumped"',
+    });
+    expect(await about('PUT', 'views/me', revision)).toMatchObject({
+      subject: `${URL}/views/${analyst}`,
+      summary: 'Recorded the view, version 1',
+    });
+    expect(await about('PUT', 'views/me', revision)).toMatchObject({ summary: 'Changed nothing' });
+    expect(await about('DELETE', 'views/me')).toMatchObject({
+      summary: 'Withdrew the view, version 2',
+    });
+    expect(await about('POST', 'resolution', { outcome: 'bear', reason: 'R' })).toMatchObject({
+      subject: `${URL}/resolution`,
+      summary: 'Recorded resolution 1: bear',
+    });
+  });
+
+  test('a series, its observations, an instrument and a webhook', async () => {
+    const about = async (method: 'POST' | 'PATCH' | 'DELETE', url: string, body?: object) => {
+      const type = method === 'PATCH' ? 'merge-patch+json' : 'json';
+      const headers = { 'content-type': `application/${type}` };
+      const sent = body && { payload: JSON.stringify(body), headers };
+      const answer = await ledger.call({ method, url, as, ...sent });
+      expect(answer.statusCode, answer.body).toBeLessThan(300);
+      const entry = await newest();
+      return { about: [entry?.['subject'], entry?.['summary']], answer };
+    };
+    const series = {
+      key: 'spread',
+      name: 'Spread',
+      unit: 'percent',
+      frequency: 'daily',
+      source: 'S',
+    };
+    expect(await about('POST', '/v1/series', series)).toMatchObject({
+      about: ['/v1/series/spread', 'Added "Spread"'],
+    });
+    const observations = [{ date: '2026-11-19', value: 9 }];
+    expect(await about('POST', '/v1/series/spread/observations', { observations })).toMatchObject({
+      about: ['/v1/series/spread/observations', 'Added 1, revised 0, retracted 0'],
+    });
+    const instrument = { symbol: 'NEW', name: 'New index', kind: 'index' };
+    expect(await about('POST', '/v1/instruments', instrument)).toMatchObject({
+      about: ['/v1/instruments/NEW', 'Added "New index"'],
+    });
+    expect(await about('PATCH', '/v1/instruments/NEW', { closes: 'spread' })).toMatchObject({
+      about: ['/v1/instruments/NEW', 'Set the series of its closes: spread'],
+    });
+    const { about: added, answer } = await about('POST', '/v1/webhooks', {
+      url: 'https://hooks.example/secret-path',
+    });
+    const { id } = answer.json<{ id: string }>();
+    const subject = `/v1/webhooks/${id}`;
+    expect(added).toEqual([subject, 'Added the webhook']);
+    const disabled = { enabled: false };
+    expect(await about('PATCH', `/v1/webhooks/${id}`, disabled)).toMatchObject({
+      about: [subject, 'Changed enabled'],
+    });
+    expect(await about('POST', `/v1/webhooks/${id}/secret`)).toMatchObject({
+      about: [subject, 'Rotated the secret'],
+    });
+    expect(await about('DELETE', `/v1/webhooks/${id}`)).toMatchObject({
+      about: [subject, 'Deleted the webhook'],
+    });
+    const { rows } = await ledger.pool.query(
+      `select from audit_entries e where kind = 'write' and subject is null or e::text ~ 'secret-path'`,
+    );
+    expect(rows).toEqual([]);
+  });
+
+  test('each of several revisions that are committed together', async () => {
+    const revisions = [1, 2, 3, 4, 5].map((bear) =>
+      ledger.revise({
+        probabilities: { bear: bear / 10, base: 0.3, bull: (7 - bear) / 10 },
+        rationale: 'R',
+      }),
+    );
+    const versions = (await Promise.all(revisions)).map((one) => one.json<{ version: number }>());
+    const { items } = await read('?kind=write&limit=5');
+    expect(items.map(({ subject }) => subject)).toEqual(
+      versions
+        .map(({ version }) => version)
+        .toSorted((a, b) => b - a)
+        .map((version) => `${URL}/versions/${version}`),
+    );
+  });
+});
+
+describe('no secret is recorded', () => {
+  const key = `olk_${'k'.repeat(43)}`;
+  const trail = async () => {
+    await read();
+    const { rows } = await ledger.pool.query<{ entry: string }>(
+      'select audit_entries::text as entry from audit_entries',
+    );
+    return rows.map(({ entry }) => entry).join('\n');
+  };
+
+  test('in a request id, which is replaced', async () => {
+    const headers = { 'x-request-id': key };
+    const refused = await ledger.call({ url: '/v1/keys', headers });
+    expect(refused.headers['x-request-id']).not.toContain('olk_');
+    const written = await ledger.revise({ probabilities: numbers, rationale: 'R' }, headers);
+    expect(written.headers['x-request-id']).not.toContain('olk_');
+    expect(await trail()).not.toContain('kkkkk');
+  });
+
+  test('in what a write is about; what is stored stays as it was sent', async () => {
+    const headline = `Do not send ${key} to anyone`;
+    const sent = { headline, summary: 'S', publisher: 'P', publishedAt: '2026-11-20T15:00:00Z' };
+    const added = await ledger.call({
+      method: 'POST',
+      url: `${URL}/evidence`,
+      as: 'analyst',
+      payload: sent,
+    });
+    expect(added.json()).toMatchObject({ headline });
+    const { id } = added.json<{ id: string }>();
+    expect((await ledger.call({ url: `${URL}/evidence/${id}` })).json()).toMatchObject({
+      headline,
+    });
+    expect(await trail()).not.toContain('kkkkk');
+    expect(await trail()).toContain('Do not send olk_… to anyone');
+  });
+});
+
+describe('refusals that expired', () => {
+  const insert = (
+    session: { query: (text: string) => Promise<unknown> },
+    age: string,
+    by = 'null',
+  ) =>
+    session.query(
+      `insert into audit_entries (recorded_at, kind, credential, method, path, status, problem, detail, times)
+       select now() - interval '${age}', 'refusal', ${by}, 'GET', '/v1/keys', 401, 'unauthorized', 'D', 1`,
+    );
+  const ages = async () => {
+    const { rows } = await ledger.pool.query<{ days: number; credential: string | null }>(
+      `select round(extract(epoch from now() - recorded_at) / 86400)::int as days, credential
+         from audit_entries where kind = 'refusal' order by recorded_at`,
+    );
+    return rows;
+  };
+
+  test('are deleted if they name no caller, and nothing else is', async () => {
+    const writes = (await read('?kind=write')).items;
+    for (const age of ['400 days', '91 days', '89 days', '1 day']) await insert(ledger.pool, age);
+    await insert(ledger.pool, '400 days', `'a key'`);
+    const before = new Date(Date.now() - 90 * 24 * 3_600_000);
+    await Promise.all([
+      deleteExpiredRefusals(ledger.pool, before),
+      deleteExpiredRefusals(ledger.pool, before),
+    ]);
+    expect(await ages()).toEqual([
+      { days: 400, credential: 'a key' },
+      { days: 89, credential: null },
+      { days: 1, credential: null },
+    ]);
+    expect((await read('?kind=write')).items).toEqual(writes);
+    // However far ahead the service's clock is.
+    await deleteExpiredRefusals(ledger.pool, new Date('2100-01-01'));
+    expect(await ages()).toEqual([
+      { days: 400, credential: 'a key' },
+      { days: 1, credential: null },
+    ]);
+  });
+
+  test('are the only entries that Postgres lets go', async () => {
+    await ask401();
+    await read(); // writes what was refused
+    const owner = await openSession(ledger.url);
+    await insert(owner, '8 days');
+    await insert(owner, '8 days', `'a key'`);
+    await insert(owner, '6 days');
+    const gone = (where: string) => `delete from audit_entries where ${where}`;
+    const [days, hours] = [`interval '7 days'`, `interval '1 hour'`];
+    for (const where of [
+      `kind = 'write'`,
+      `credential = 'a key'`,
+      `recorded_at between now() - ${days} and now() - ${hours}`,
+      'true',
+    ]) {
+      expect(await refusal(owner, gone(where))).toBe('audit_entries_append_only');
+    }
+    const old = `kind = 'refusal' and credential is null and recorded_at < now() - ${days}`;
+    expect(await attempt(owner, gone(old))).toBeNull();
+    await owner.end();
+  });
+
+  const ask401 = () => ledger.call({ url: '/v1/keys', remoteAddress: '192.0.2.7' });
 });
 
 test('the trail is read page by page, by kind and by analyst', async () => {

@@ -115,3 +115,39 @@ test.for(BLANKS.split(''))(
     expect(answer.statusCode === 422).toBe(/^\s$/.test(rationale));
   },
 );
+
+const titled = (title: string) => patchFramework(ledger, { rationale: 'R', title });
+
+test.for([
+  '\u00ad',
+  '\u034f',
+  '\u115f',
+  '\u17b4',
+  '\u200b',
+  '\u2060',
+  '\u2062',
+  '\u206f',
+  '\u2800',
+  '\u3164',
+])('a title with %j, which readers can not see, is refused', async (hidden) => {
+  const refused = await titled(`Rates${hidden}stay high`);
+  expect([refused.statusCode, refused.json()]).toMatchObject([
+    422,
+    { errors: [{ pointer: '/title' }] },
+  ]);
+  const body = { symbol: 'BAD', name: `New${hidden}index`, kind: 'index' };
+  expect((await send(ledger, 'POST', '/v1/instruments', body)).statusCode).toBe(422);
+});
+
+test.for([
+  [
+    'emoji',
+    'Bear \u{1f43b}\u200d\u2744\ufe0f, \u2764\ufe0f and \u{1f3f4}\u{e0067}\u{e0062}\u{e007f}',
+  ],
+  ['Persian', '\u0646\u0627\u0645\u0647\u200c\u0627\u06cc'],
+  ['two directions', '\u05e9\u05dc\u05d5\u05dd \u200f(a) \u061cb'],
+  ['Mongolian', '\u182e\u180e\u1820\u180b'],
+])('a title in %s keeps what it needs', async ([, title = '']) => {
+  const revised = await titled(title);
+  expect([revised.statusCode, revised.json()]).toMatchObject([201, { title }]);
+});

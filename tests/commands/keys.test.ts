@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createDatabase, databaseSettings } from '../support/database.ts';
+import { createDatabase, databaseSettings, openDatabase } from '../support/database.ts';
 import { revise, SLUG } from '../support/http-client.ts';
 import {
   cleanUp,
@@ -164,6 +164,29 @@ describe('on the database that DATABASE_URL names', () => {
     expect(await list(settings)).toEqual(before);
   });
 
+  test('a name that looks like another analyst is refused, and names the analyst', async () => {
+    await issue(settings, '--name', 'Evening desk', '--role', 'feed');
+    const args = ['issue', '--name', 'evening desk', '--role', 'feed'];
+    const { code, stdout, stderr } = await keys(settings, ...args);
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toMatch(
+      /^The name "evening desk" looks like that of the analyst "Evening desk" \([0-9a-f-]{36}\)\. .+\n$/,
+    );
+  });
+
+  test('names of an earlier release that look alike are listed', async () => {
+    const none = await keys(settings, 'look-alikes');
+    expect(none.stdout).toBe('No two analysts have names that look alike.\n');
+    const pool = openDatabase(settings['DATABASE_URL'] ?? '', 1);
+    await pool.query(
+      `insert into analysts (name, created_at) values ('Old desk', '2020-01-01'), ('old desk', '2020-01-02')`,
+    );
+    await pool.end();
+    const { code, stdout } = await keys(settings, 'look-alikes');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^"old desk" \(.{36}\) looks like "Old desk" \(.{36}\)\.\n$/);
+  });
+
   test('an unknown id is reported', async () => {
     const id = '00000000-0000-4000-8000-000000000000';
     expect(await keys(settings, 'revoke', id)).toEqual({
@@ -198,6 +221,16 @@ test('on the embedded database, with the service running and stopped', async () 
   expect((await fetch(`${next.origin}/v1/outlooks/${SLUG}`)).status).toBe(200);
 });
 
+test('the last admin key is revoked all the same, with a warning', async () => {
+  const settings = { DATABASE_URL: await createDatabase({ empty: true }) };
+  const { id } = await issue(settings, '--name', 'Only', '--role', 'admin');
+  expect(await keys(settings, 'revoke', id)).toEqual({
+    code: 0,
+    stdout: `Revoked ${id}.\nIt was the last admin key. Issue another one: npm run keys -- issue --role admin --name NAME\n`,
+    stderr: '',
+  });
+});
+
 test.concurrent.each([
   ['no command', [], 'Name a command.'],
   ['an unknown command', ['erase'], 'Unknown command "erase".'],
@@ -221,6 +254,7 @@ test.concurrent.each([
     'expiresAt must be a timestamp such as',
   ],
   ['a word after list', ['list', 'all'], 'all'],
+  ['a word after look-alikes', ['look-alikes', 'all'], 'all'],
   ['no id', ['revoke'], 'revoke takes the id of one key'],
   ['two ids', ['revoke', 'a', 'b'], 'revoke takes the id of one key'],
   ['an id that is none', ['revoke', 'olk_abc'], 'revoke takes the id of one key'],

@@ -62,6 +62,7 @@ const REWRITES: Record<string, { set: string; rule: string }> = {
   views: { set: `rationale = 'Never said'`, rule: 'views_append_only' },
   analyst_identities: { set: `issuer = 'https://other'`, rule: 'analyst_identities_append_only' },
   audit_entries: { set: `method = 'GET'`, rule: 'audit_entries_append_only' },
+  analyst_skeletons: { set: `hash = sha256(hash)`, rule: 'analyst_skeletons_append_only' },
   version_views: { set: `weight = weight / 2`, rule: 'version_views_append_only' },
 };
 

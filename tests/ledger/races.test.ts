@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { issueKey } from '../../src/access/api-keys.ts';
+import { inTransaction } from '../../src/postgres/pool.ts';
 import { SAMPLE_OUTLOOK } from '../../src/http/openapi/examples.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { chainFault, type Outlook } from '../support/chain.ts';
@@ -106,7 +107,9 @@ test('of writers who read the same version, one succeeds with If-Match', async (
 test('keys issued at once under one new name belong to one analyst', async () => {
   const now = new Date();
   const issue = () =>
-    issueKey(ledger.pool, { name: 'Night desk', role: 'analyst', expiresAt: null }, now);
+    inTransaction(ledger.servicePool, (session) =>
+      issueKey(session, { name: 'Night desk', role: 'analyst', expiresAt: null }, now),
+    );
   const issued = await Promise.all(Array.from({ length: 8 }, issue));
   expect(new Set(issued.map(({ key }) => key)).size).toBe(8);
   expect(new Set(issued.map((each) => each.issued.analyst.id)).size).toBe(1);

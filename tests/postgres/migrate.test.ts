@@ -37,7 +37,7 @@ test('five that start at once on an empty database all come up', async () => {
   const { rows } = await pool.query(
     'select count(*)::int as applied from drizzle.__drizzle_migrations',
   );
-  expect(rows).toEqual([{ applied: 14 }]);
+  expect(rows).toEqual([{ applied: 15 }]);
   expect(await schemaFault(pool)).toBeNull();
   expect(await catalogue(pool)).toEqual(await catalogue(open(await createDatabase())));
 });

@@ -7,9 +7,13 @@ import { migrate } from 'drizzle-orm/node-postgres/migrator';
 import fc from 'fast-check';
 import type pg from 'pg';
 import { expect, test } from 'vitest';
+import { storeMissingSkeletons } from '../../src/access/analysts.ts';
+import { deleteExpiredRefusals } from '../../src/access/audit-log.ts';
+import { keyHash, keyText } from '../../src/domain/api-keys.ts';
 import { endHorizons } from '../../src/ledger/end-horizons.ts';
 import { verifyLedger } from '../../src/ledger/verification.ts';
 import { migrateToLatest } from '../../src/postgres/migrate.ts';
+import { inTransaction } from '../../src/postgres/pool.ts';
 import { createDatabase, openDatabase } from '../support/database.ts';
 import { worlds } from '../support/forecast-worlds.ts';
 import { buildSilentApp } from '../support/ledger.ts';
@@ -264,6 +268,61 @@ test('a ledger that release 0.1 wrote is migrated, verified and summed up anew',
       );
     }
   } finally {
+    await pool.end();
+  }
+});
+
+test('names of the previous release that look alike go on working, and are listed', async () => {
+  const pool = openDatabase(await createDatabase({ empty: true }), 3);
+  const app = await buildSilentApp(pool);
+  try {
+    await migrateTo(pool, 14);
+    const keys = ['first', 'second', 'third'].map((text) => keyText(Buffer.from(text.padEnd(32))));
+    const names = ['Admin', 'admin', '\u0410dmin'];
+    for (const [index, name] of names.entries()) {
+      await pool.query(
+        `with analyst as (insert into analysts (name, created_at) values ($1, $2) returning id)
+         insert into api_keys (analyst_id, role, hash, hint, created_at)
+           select id, 'admin', $3, 'olk_', $2 from analyst`,
+        [name, new Date(Date.UTC(2020, 0, 1 + index)), keyHash(keys[index] ?? '')],
+      );
+    }
+    await pool.query(
+      `insert into audit_entries (recorded_at, kind, method, path, status, problem, detail, times)
+       values ('2020-01-01', 'refusal', 'GET', '/', 401, 'unauthorized', 'D', 7)`,
+    );
+    await migrateToLatest(pool);
+
+    const lists = await Promise.all(
+      [1, 2].map(() => inTransaction(pool, storeMissingSkeletons)), // two instances that start
+    );
+    for (const list of lists) {
+      expect(list.map(({ analyst, looksLike }) => [analyst.name, looksLike.name])).toEqual([
+        ['admin', 'Admin'],
+        ['\u0410dmin', 'Admin'],
+      ]);
+    }
+    for (const [index, key] of keys.entries()) {
+      const headers = { authorization: `Bearer ${key}` };
+      const { statusCode, body } = await app.inject({ url: '/v1/keys', headers });
+      expect(statusCode).toBe(200);
+      expect(JSON.parse(body)).toMatchObject({
+        items: names.map((name) => ({ name, issuedBy: null, issuedWith: null })).toReversed(),
+      });
+      const payload = { name: names[index], role: 'feed' };
+      const again = await app.inject({ method: 'POST', url: '/v1/keys', headers, payload });
+      expect([again.statusCode, again.json()]).toMatchObject([201, { name: names[index] }]);
+      await pool.query(`alter table api_keys disable trigger user;
+        delete from api_keys where issued_with is not null;
+        alter table api_keys enable trigger user`);
+    }
+    // An instance of the previous release still runs beside this one, and knows nothing of skeletons.
+    await pool.query(`insert into analysts (name, created_at) values ('ADMIN', now())`);
+    expect(await inTransaction(pool, storeMissingSkeletons)).toHaveLength(3);
+    await deleteExpiredRefusals(pool, new Date('2021-01-01'));
+    expect((await pool.query(`select from audit_entries where times = 7`)).rows).toEqual([]);
+  } finally {
+    await app.close();
     await pool.end();
   }
 });

@@ -77,6 +77,7 @@ export const TABLES = [
   'version_views',
   'analyst_identities',
   'audit_entries',
+  'analyst_skeletons',
 ];
 
 /** Changes the state of outlooks as nothing but an owner of the database can, the guard aside. */

@@ -9,6 +9,7 @@ import { expect } from 'vitest';
 import { percentiles } from '../../bench/figures.ts';
 import { issueKey } from '../../src/access/api-keys.ts';
 import { SAMPLE_OUTLOOK } from '../../src/http/openapi/examples.ts';
+import { inTransaction } from '../../src/postgres/pool.ts';
 import { createDatabase, openDatabase } from './database.ts';
 import { SLUG } from './http-client.ts';
 import { type Service, type Settings, startService } from './service.ts';
@@ -64,11 +65,8 @@ export async function startTarget(settings: Settings = {}): Promise<Target> {
     ...settings,
   });
   const pool = openDatabase(url, 2);
-  const { key } = await issueKey(
-    pool,
-    { name: 'Victim', role: 'admin', expiresAt: null },
-    new Date(),
-  );
+  const request = { name: 'Victim', role: 'admin', expiresAt: null } as const;
+  const { key } = await inTransaction(pool, (session) => issueKey(session, request, new Date()));
   const target = { service, port: Number(new URL(service.origin).port), key, pool };
   for (let writer = 0; writer < WRITERS; writer += 1) {
     const { status } = await send(target, 'POST', '/v1/outlooks', outlookOf(writer));

@@ -19,6 +19,23 @@ export const analysts = pgTable(
   ],
 );
 
+// How the names of analysts look: the SHA-256 of each skeleton of a name (src/domain/names.ts), which SQL can't compute.
+// Two analysts never share one, so no new name looks like another. The service stores them before it adds an analyst, also
+// for the analysts of an earlier release; such an analyst has none if their name looks like that of an older one.
+export const analystSkeletons = pgTable(
+  'analyst_skeletons',
+  {
+    hash: bytea('hash').primaryKey(),
+    analystId: uuid('analyst_id')
+      .notNull()
+      .references(() => analysts.id),
+  },
+  (t) => [
+    check('analyst_skeletons_hash', sql`octet_length(${t.hash}) = 32`),
+    index('analyst_skeletons_of_analyst').on(t.analystId),
+  ],
+);
+
 // The analysts that an identity provider's tokens belong to.
 export const analystIdentities = pgTable(
   'analyst_identities',
@@ -53,11 +70,20 @@ export const apiKeys = pgTable(
     expiresAt: timestamptz('expires_at'),
     revokedAt: timestamptz('revoked_at'),
     lastUsedAt: timestamptz('last_used_at'),
+    // Who issued the key, and with what: the id of a key, the issuer and subject of a token, or LOCAL for a command on the
+    // ledger's machine, which has no analyst. Both are null if an earlier release issued it.
+    issuedBy: uuid('issued_by').references(() => analysts.id),
+    issuedWith: text('issued_with'),
   },
   (t) => [
     check('api_keys_role', sql`${t.role} in (${literals(ROLES)})`),
     check('api_keys_hash', sql`octet_length(${t.hash}) = 32`),
     check('api_keys_expiry', sql`${t.expiresAt} > ${t.createdAt}`),
+    check(
+      'api_keys_issuer',
+      sql`length(${t.issuedWith}) between 1 and 1000
+        and (${t.issuedBy} is null) = (${t.issuedWith} is null or ${t.issuedWith} = 'LOCAL')`,
+    ),
     index('api_keys_newest').on(t.createdAt, t.id), // for the pages of the list of keys
   ],
 );

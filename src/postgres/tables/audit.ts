@@ -13,11 +13,16 @@ export const auditEntries = pgTable(
     kind: text('kind').$type<'write' | 'refusal'>().notNull(),
     analystId: uuid('analyst_id').references(() => analysts.id),
     role: text('role').$type<Role>(),
-    // The id of a key, or the issuer and subject of a token; null when neither was recognised.
+    // The id of a key, or the issuer and subject of a token; null when neither was recognised. A refusal without it is
+    // deleted some days later.
     credential: text('credential'),
     method: text('method').notNull(),
     path: text('path').notNull(),
     status: integer('status').notNull(),
+    // For writes: what was created, changed or revoked, as a path of the API, and what happened to it. Null for refusals,
+    // and for the writes of an earlier release.
+    subject: text('subject'),
+    summary: text('summary'),
     // For refusals: the problem's type and its detail.
     problem: text('problem'),
     detail: text('detail'),
@@ -37,6 +42,11 @@ export const auditEntries = pgTable(
           and ${t.detail} is not null and ${t.times} >= 1
         else false end`,
     ),
+    check(
+      'audit_entries_subject',
+      sql`(${t.subject} is null) = (${t.summary} is null) and (${t.kind} = 'write' or ${t.subject} is null)
+        and length(${t.subject}) <= 1000 and length(${t.summary}) <= 1000`,
+    ),
     check('audit_entries_role', sql`${t.role} in (${literals(ROLES)})`),
     check(
       'audit_entries_lengths',
@@ -47,5 +57,12 @@ export const auditEntries = pgTable(
     index('audit_entries_refusals')
       .on(t.id)
       .where(sql`${t.kind} = 'refusal'`),
+    index('audit_entries_of_subject')
+      .on(t.subject, t.id)
+      .where(sql`${t.subject} is not null`),
+    // For the deletion of those that expired.
+    index('audit_entries_anonymous_refusals')
+      .on(t.recordedAt)
+      .where(sql`${t.kind} = 'refusal' and ${t.credential} is null and ${t.analystId} is null`),
   ],
 );

@@ -1,0 +1,118 @@
+import { createHash } from 'node:crypto';
+import { DomainError } from '../domain/errors.ts';
+import { nameFault, normalizedName, skeletonsOf } from '../domain/names.ts';
+import type { Session } from '../postgres/pool.ts';
+
+export type Analyst = { id: string; name: string };
+
+/** An analyst of an earlier release, and an older one whose name looks the same. */
+export type LookAlike = { analyst: Analyst; looksLike: Analyst };
+
+/**
+ * The analyst with that name, who is added if there is none yet. Call it in a transaction.
+ * @throws DomainError `name-refused` for a new name with characters that can't be seen; `name-taken` for one that looks
+ *   like the name of another analyst
+ */
+export async function analystNamed(session: Session, sent: string, now: Date): Promise<Analyst> {
+  const name = normalizedName(sent);
+  const known = (await findNamed(session, sent)) ?? (await findNamed(session, name));
+  if (known) return known;
+  const fault = nameFault(name);
+  if (fault !== null) {
+    throw new DomainError('name-refused', `The name ${fault}.`, [
+      { path: ['name'], detail: fault },
+    ]);
+  }
+  const { added, looksLike } = await addAnalyst(session, name, now);
+  if (added) return added;
+  if (looksLike.name === name) return looksLike; // added in the meantime
+  throw new DomainError(
+    'name-taken',
+    `The name "${name}" looks like that of the analyst "${looksLike.name}" (${looksLike.id}). Send exactly that name for another key of this analyst, or a name that looks different.`,
+  );
+}
+
+async function findNamed(session: Session, name: string): Promise<Analyst | null> {
+  const { rows } = await session.query<Analyst>('select id, name from analysts where name = $1', [
+    name,
+  ]);
+  return rows[0] ?? null;
+}
+
+type Addition = { added: Analyst; looksLike?: never } | { added: null; looksLike: Analyst };
+
+/** Adds an analyst with a name that is fit for one, unless it looks like another's. Call it in a transaction. */
+export async function addAnalyst(session: Session, name: string, now: Date): Promise<Addition> {
+  await storeMissingSkeletons(session);
+  const hashes = hashesOf(name);
+  const { rows: alike } = await session.query<Analyst>(
+    `select a.id, a.name from analyst_skeletons s join analysts a on a.id = s.analyst_id
+      where s.hash = any($1) or a.name = $2 order by a.created_at, a.id limit 1`,
+    [hashes, name],
+  );
+  if (alike[0]) return { added: null, looksLike: alike[0] };
+  const { rows } = await session.query<Analyst>(
+    'insert into analysts (name, created_at) values ($1, $2) returning id, name',
+    [name, now.toISOString()],
+  );
+  const [added] = rows;
+  if (!added) throw new Error('an analyst was inserted but not returned');
+  await insertSkeletons(session, [{ id: added.id, hashes }]);
+  return { added };
+}
+
+/**
+ * Stores the skeletons of the analysts who have none: an earlier release added them, which may still run beside this one.
+ * Older analysts come first. Call it in a transaction; it makes others that add analysts wait until that ends.
+ * @returns the analysts whose name looks like an older one's; they keep it, and still have no skeletons
+ */
+export async function storeMissingSkeletons(session: Session): Promise<LookAlike[]> {
+  await session.query(`select pg_advisory_xact_lock(hashtextextended('outlook-ledger names', 0))`);
+  const { rows: analysts } = await session.query<Analyst>(
+    `select a.id, a.name from analysts a
+      where not exists (select from analyst_skeletons s where s.analyst_id = a.id)
+      order by a.created_at, a.id`,
+  );
+  if (analysts.length === 0) return [];
+  const missing = analysts.map((analyst) => ({ ...analyst, hashes: hashesOf(analyst.name) }));
+  const owners = await ownersOf(
+    session,
+    missing.flatMap(({ hashes }) => hashes),
+  );
+  const lookAlikes: LookAlike[] = [];
+  const distinct = missing.filter(({ id, name, hashes }) => {
+    const looksLike = hashes.map((hash) => owners.get(hash.toString('hex'))).find(Boolean);
+    if (looksLike) lookAlikes.push({ analyst: { id, name }, looksLike });
+    else for (const hash of hashes) owners.set(hash.toString('hex'), { id, name });
+    return !looksLike;
+  });
+  await insertSkeletons(session, distinct);
+  return lookAlikes;
+}
+
+/** The analysts whose names have these skeletons, by the hash in hexadecimal. */
+async function ownersOf(session: Session, hashes: Buffer[]): Promise<Map<string, Analyst>> {
+  const { rows } = await session.query<Analyst & { hash: Buffer }>(
+    `select s.hash, a.id, a.name from analyst_skeletons s join analysts a on a.id = s.analyst_id
+      where s.hash = any($1)`,
+    [hashes],
+  );
+  return new Map(rows.map(({ hash, id, name }) => [hash.toString('hex'), { id, name }]));
+}
+
+async function insertSkeletons(
+  session: Session,
+  analysts: readonly { id: string; hashes: Buffer[] }[],
+): Promise<void> {
+  const rows = analysts.flatMap(({ id, hashes }) => hashes.map((hash) => ({ id, hash })));
+  if (rows.length === 0) return;
+  await session.query(
+    `insert into analyst_skeletons (hash, analyst_id) select * from unnest($1::bytea[], $2::uuid[])`,
+    [rows.map(({ hash }) => hash), rows.map(({ id }) => id)],
+  );
+}
+
+// Hashes, because a skeleton can be longer than an index takes.
+function hashesOf(name: string): Buffer[] {
+  return skeletonsOf(name).map((skeleton) => createHash('sha256').update(skeleton).digest());
+}
