@@ -1,5 +1,5 @@
 /** How much unspent work is saved up for a burst, in seconds of the rate. */
-const BURST = 4;
+const BURST = 2;
 
 /**
  * What a client may use of the service: some milliseconds of work a second, of which up to {@link BURST} seconds' worth may
@@ -41,7 +41,7 @@ export class WorkBudget {
 }
 
 /** The estimate for a route that was never asked for, in milliseconds. */
-const UNKNOWN = 10;
+const UNKNOWN = 100;
 
 /**
  * The work that a request to a route is likely to be at most: its running mean and four times the mean deviation, as TCP
