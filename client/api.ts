@@ -896,7 +896,7 @@ export interface paths {
         post?: never;
         /**
          * Revoke a key
-         * @description The key is rejected from the next request on, permanently. Revoking a key twice changes nothing.
+         * @description The key is rejected from the next request on, permanently. Revoking a key twice changes nothing. The last admin key is kept, unless tokens of an identity provider can have the role admin; keys that expire within an hour do not count.
          */
         delete: operations["revokeKey"];
         options?: never;
@@ -1030,7 +1030,7 @@ export interface paths {
         };
         /**
          * Read the audit trail
-         * @description Newest first: every write, recorded in the same transaction, and every request refused with 401 or 403. Refusals by other instances appear within seconds.
+         * @description Newest first: every write, recorded in the same transaction, and the requests refused with 401 or 403. Each caller, and all unknown callers together, get a limited number of entries for refusals; those beyond it are counted in an entry every ten minutes. Refusals by other instances appear within seconds. Those of unknown callers are deleted after some time (`AUDIT_REFUSALS_DAYS`).
          */
         get: operations["listAudit"];
         put?: never;
@@ -1174,6 +1174,8 @@ export interface components {
          *       "method": "POST",
          *       "path": "/v1/outlooks/russell-2000-downside/revisions",
          *       "status": 201,
+         *       "subject": "/v1/outlooks/russell-2000-downside/versions/2",
+         *       "summary": "Published",
          *       "problem": null,
          *       "detail": null,
          *       "address": "203.0.113.7",
@@ -1195,12 +1197,17 @@ export interface components {
                 name: string;
             } | null;
             role: ("analyst" | "feed" | "admin") | null;
-            /** @description The id of the key, or the issuer and subject of the token. */
+            /** @description The id of the key, or the issuer and subject of the token. A refused key that was revoked or has expired is named, too. */
             credential: string | null;
             /** @description LOCAL for a command run on the ledger's machine, such as `npm run keys`. */
             method: string;
+            /** @description The path of a write; for a refusal, the pattern of its route. */
             path: string;
             status: number;
+            /** @description Only for a write: what it created, changed or revoked, as a path of the API. Null for the writes of an earlier release. */
+            subject: string | null;
+            /** @description Only for a write: what happened to its subject. */
+            summary: string | null;
             /** @description Only for a refusal: the kind of problem. */
             problem: string | null;
             /** @description Only for a refusal: the detail of the problem. */
@@ -1867,6 +1874,14 @@ export interface components {
             revokedAt: string | null;
             /** @description Precise to the minute. */
             lastUsedAt: string | null;
+            /** @description The admin who issued the key. Null if a command on the ledger's machine did, or a release that did not record it. */
+            issuedBy: {
+                /** Format: uuid */
+                id: string;
+                name: string;
+            } | null;
+            /** @description The id of the key, or the issuer and subject of the token, with which it was issued; LOCAL for a command on the ledger's machine. Null if an earlier release issued it. */
+            issuedWith: string | null;
             /** @description The key itself, shown only in this response. It cannot be retrieved later. */
             key: string;
         };
@@ -1915,6 +1930,14 @@ export interface components {
             revokedAt: string | null;
             /** @description Precise to the minute. */
             lastUsedAt: string | null;
+            /** @description The admin who issued the key. Null if a command on the ledger's machine did, or a release that did not record it. */
+            issuedBy: {
+                /** Format: uuid */
+                id: string;
+                name: string;
+            } | null;
+            /** @description The id of the key, or the issuer and subject of the token, with which it was issued; LOCAL for a command on the ledger's machine. Null if an earlier release issued it. */
+            issuedWith: string | null;
         };
         /** @description Forecast accuracy by lead time. */
         LeadTime: {
@@ -2202,7 +2225,7 @@ export interface components {
         };
         /** @description A request for a key. */
         NewKey: {
-            /** @description The analyst or system that uses the key. Keys with the same name belong to the same analyst. */
+            /** @description The analyst or system that uses the key. Keys with the same name belong to the same analyst. A new name is stored in the Unicode form NFKC. It must not look like another analyst's, nor contain characters that can't be seen, other than joiners in words that need them. */
             name: string;
             /**
              * @description `analyst` writes outlooks and revisions, `feed` writes observations, `admin` manages keys and may do everything else.
@@ -10278,6 +10301,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description The request conflicts with the current state. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
             413: {
                 headers: {
@@ -11391,6 +11423,8 @@ export interface operations {
                 kind?: "write" | "refusal";
                 /** @description Only entries of the analyst with this id. */
                 analyst?: string;
+                /** @description Only writes of what has this path, such as `/v1/keys/{id}`. */
+                subject?: string;
                 /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */

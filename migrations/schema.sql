@@ -73,6 +73,22 @@ CREATE TRIGGER append_only BEFORE DELETE ON analyst_identities FOR EACH ROW EXEC
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON analyst_identities FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON analyst_identities FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
+-- analyst_skeletons -------------------------------------------------------------------------------
+
+CREATE TABLE analyst_skeletons (
+  hash bytea NOT NULL,
+  analyst_id uuid NOT NULL,
+  CONSTRAINT analyst_skeletons_pkey PRIMARY KEY (hash),
+  CONSTRAINT analyst_skeletons_analyst_id_analysts_id_fk FOREIGN KEY (analyst_id) REFERENCES analysts(id),
+  CONSTRAINT analyst_skeletons_hash CHECK (octet_length(hash) = 32)
+);
+
+CREATE INDEX analyst_skeletons_of_analyst ON analyst_skeletons USING btree (analyst_id);
+
+CREATE TRIGGER append_only BEFORE DELETE ON analyst_skeletons FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON analyst_skeletons FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_update BEFORE UPDATE ON analyst_skeletons FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
 -- api_keys ----------------------------------------------------------------------------------------
 
 CREATE TABLE api_keys (
@@ -85,11 +101,15 @@ CREATE TABLE api_keys (
   expires_at timestamp(3) with time zone,
   revoked_at timestamp(3) with time zone,
   last_used_at timestamp(3) with time zone,
+  issued_by uuid,
+  issued_with text,
   CONSTRAINT api_keys_pkey PRIMARY KEY (id),
   CONSTRAINT api_keys_hash_unique UNIQUE (hash),
   CONSTRAINT api_keys_analyst_id_analysts_id_fk FOREIGN KEY (analyst_id) REFERENCES analysts(id),
+  CONSTRAINT api_keys_issued_by_analysts_id_fk FOREIGN KEY (issued_by) REFERENCES analysts(id),
   CONSTRAINT api_keys_expiry CHECK (expires_at > created_at),
   CONSTRAINT api_keys_hash CHECK (octet_length(hash) = 32),
+  CONSTRAINT api_keys_issuer CHECK (length(issued_with) >= 1 AND length(issued_with) <= 1000 AND (issued_by IS NULL) = (issued_with IS NULL OR issued_with = 'LOCAL'::text)),
   CONSTRAINT api_keys_role CHECK (role = ANY (ARRAY['analyst'::text, 'feed'::text, 'admin'::text]))
 );
 
@@ -101,8 +121,9 @@ CREATE OR REPLACE FUNCTION public.guard_api_key()
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 BEGIN
-  IF (NEW.id, NEW.analyst_id, NEW.role, NEW.hash, NEW.hint, NEW.created_at, NEW.expires_at)
-     IS DISTINCT FROM (OLD.id, OLD.analyst_id, OLD.role, OLD.hash, OLD.hint, OLD.created_at, OLD.expires_at) THEN
+  IF (NEW.id, NEW.analyst_id, NEW.role, NEW.hash, NEW.hint, NEW.created_at, NEW.expires_at, NEW.issued_by, NEW.issued_with)
+     IS DISTINCT FROM (OLD.id, OLD.analyst_id, OLD.role, OLD.hash, OLD.hint, OLD.created_at, OLD.expires_at,
+       OLD.issued_by, OLD.issued_with) THEN
     PERFORM refuse('api_keys_fixed', 'a key keeps what it was issued with');
   END IF;
   IF OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS DISTINCT FROM OLD.revoked_at THEN
@@ -132,6 +153,8 @@ CREATE TABLE audit_entries (
   address text,
   request_id text,
   times integer DEFAULT 1 NOT NULL,
+  subject text,
+  summary text,
   CONSTRAINT audit_entries_pkey PRIMARY KEY (id),
   CONSTRAINT audit_entries_analyst_id_analysts_id_fk FOREIGN KEY (analyst_id) REFERENCES analysts(id),
   CONSTRAINT audit_entries_kind CHECK (
@@ -141,13 +164,31 @@ CASE kind
     ELSE false
 END),
   CONSTRAINT audit_entries_lengths CHECK (length(method) <= 20 AND length(path) <= 1000 AND length(detail) <= 1000 AND length(credential) <= 1000 AND length(address) <= 100 AND length(request_id) <= 100),
-  CONSTRAINT audit_entries_role CHECK (role = ANY (ARRAY['analyst'::text, 'feed'::text, 'admin'::text]))
+  CONSTRAINT audit_entries_role CHECK (role = ANY (ARRAY['analyst'::text, 'feed'::text, 'admin'::text])),
+  CONSTRAINT audit_entries_subject CHECK ((subject IS NULL) = (summary IS NULL) AND (kind = 'write'::text OR subject IS NULL) AND length(subject) <= 1000 AND length(summary) <= 1000)
 );
 
+CREATE INDEX audit_entries_anonymous_refusals ON audit_entries USING btree (recorded_at) WHERE kind = 'refusal'::text AND credential IS NULL AND analyst_id IS NULL;
 CREATE INDEX audit_entries_of_analyst ON audit_entries USING btree (analyst_id, id);
+CREATE INDEX audit_entries_of_subject ON audit_entries USING btree (subject, id) WHERE subject IS NOT NULL;
 CREATE INDEX audit_entries_refusals ON audit_entries USING btree (id) WHERE kind = 'refusal'::text;
 
-CREATE TRIGGER append_only BEFORE DELETE ON audit_entries FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE OR REPLACE FUNCTION public.guard_audit_deletion()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  IF OLD.kind = 'refusal' AND OLD.credential IS NULL AND OLD.analyst_id IS NULL
+     AND OLD.recorded_at < now() - interval '7 days' THEN
+    RETURN OLD;
+  END IF;
+  PERFORM refuse('audit_entries_append_only',
+    'DELETE is refused: only refusals of unknown callers are deleted, once they are 7 days old');
+  RETURN NULL;
+END $function$;
+
+CREATE TRIGGER append_only BEFORE DELETE ON audit_entries FOR EACH ROW EXECUTE FUNCTION guard_audit_deletion();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON audit_entries FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON audit_entries FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
