@@ -32,8 +32,8 @@ export function readJsonBodies(app: FastifyInstance, mediaType: string): void {
 }
 
 /**
- * Refuses bodies with a content coding, before they are read: they would be taken for something else (RFC 9110, 8.4 and
- * 15.5.16).
+ * Refuses bodies with a content coding before they are read, because they are never decoded (RFC 9110, 8.4 and 15.5.16).
+ * @throws Problem `unsupported-media-type`
  */
 export function refuseContentCodings(app: FastifyInstance): void {
   app.addHook('preParsing', async ({ method, headers }) => {

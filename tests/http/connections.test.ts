@@ -236,7 +236,7 @@ describe('/readyz', () => {
     vi.advanceTimersByTime(5_000);
     expect([await ready(), await ready()]).toEqual([503, 503]);
     expect(lines.filter(({ level }) => level > 40).map(({ msg }) => msg)).toEqual([
-      'requests whose connections closed still hold places',
+      'requests whose connections closed still hold slots',
     ]);
     for (const response of responses) response.emit('close');
     expect(await ready()).toBe(200);

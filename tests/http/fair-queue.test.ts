@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { FairQueue, type NoTurn } from '../../src/http/fair-queue.ts';
+import { FairQueue, type TurnRefused } from '../../src/http/fair-queue.ts';
 
 type Client = { name: string; mayStart: boolean };
 const BOUNDS = {
@@ -28,7 +28,7 @@ const join = (client: Client, name: string) =>
       started.push(name);
       releases.set(name, release);
     },
-    refuse: ({ isLate }: NoTurn) => void refused.push(isLate ? `${name} late` : name),
+    refuse: ({ isLate }: TurnRefused) => void refused.push(isLate ? `${name} late` : name),
   });
 /** Ends the turn of what started last. */
 const finish = (name = started.at(-1) ?? '') => {

@@ -184,7 +184,7 @@ describe('are for addresses', () => {
     expect(answer.json()).toMatchObject({
       type: '/problems/not-found',
       detail:
-        'Metrics are for the addresses in METRICS_ADDRESSES, and through trusted proxies only.',
+        'Only the addresses in METRICS_ADDRESSES may read the metrics; behind a proxy, only if TRUSTED_PROXIES names it.',
     });
   });
 

@@ -202,7 +202,7 @@ describe('a client beyond its budget of work', () => {
       expect.objectContaining({
         type: '/problems/rate-limited',
         detail: expect.stringMatching(
-          /^Your address asks for more work than its share of the service, and too many of its requests wait for their turn; try again in \d+ s\.$/,
+          /^Your address is beyond its budget of work, and too many of its requests wait for their turn; try again in \d+ s\.$/,
         ) as string,
       }),
     ]);
@@ -261,7 +261,7 @@ describe('a client beyond its budget of work', () => {
     expect([refused.statusCode, refused.json()]).toEqual([
       429,
       expect.objectContaining({
-        detail: expect.stringMatching(/^Your key asks for more/) as string,
+        detail: expect.stringMatching(/^Your key is beyond its budget of work/) as string,
       }),
     ]);
     const other = ask(greedy, by('analyst'));
