@@ -163,7 +163,7 @@ describe('a refusal', () => {
     await ask(`Bearer olk_${'a'.repeat(43)}`, '/v1/keys?secret=1');
     await ask(`Bearer ${ledger.keys.feed}`);
     const { items } = await read('?kind=refusal');
-    const told = items.map((entry) =>
+    const listed = items.map((entry) =>
       ['status', 'problem', 'times', 'role', 'path', 'address', 'detail'].map(
         (name) => entry[name],
       ),
@@ -173,7 +173,7 @@ describe('a refusal', () => {
     const forbidden = `This requires a key with the role admin; ${hint}… has the role feed.`;
     const unsent = 'No key was sent. Send it as Authorization: Bearer olk_….';
     const where = ['/v1/keys', '192.0.2.7'];
-    expect(told.toReversed()).toEqual([
+    expect(listed.toReversed()).toEqual([
       [401, 'unauthorized', 3, null, ...where, unsent],
       [401, 'unauthorized', 1, null, ...where, 'The key is unknown.'],
       [403, 'forbidden', 1, 'feed', ...where, forbidden],

@@ -85,7 +85,7 @@ test.each([
   ['many-slugs', 'batches of 100 outlooks'],
   ['large-batches', 'batches of 30 outlooks of 0.9 MB'],
   ['unread-batches', 'batches of 3.6 MB that are not read'],
-  ['unread-moments', 'an outlook of 0.9 MB at different times, not read'],
+  ['unread-times', 'an outlook of 0.9 MB at different times, not read'],
   ['spellings', 'URLs of 7 KB for the same chart'],
   ['headers', 'Accept headers of 14 KB'],
   ['read-once', 'outlooks, each read once'],

@@ -212,8 +212,8 @@ describe('a connection that closes before its requests are answered', () => {
     await client.reset();
     await lock.release();
     await expect.poll(versions).toEqual([3000, 1000]);
-    const told = lines.filter(({ level }) => level >= 30).map(({ msg }) => msg);
-    expect(told).toContain('the connection closed before the response');
+    const messages = lines.filter(({ level }) => level >= 30).map(({ msg }) => msg);
+    expect(messages).toContain('the connection closed before the response');
   });
 });
 
