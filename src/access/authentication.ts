@@ -21,12 +21,12 @@ declare module 'fastify' {
     access?: Access;
   }
   interface FastifyRequest {
-    /** The authenticated sender; null if the route needs no authentication. */
+    /** The authenticated caller; null if the route needs no authentication. */
     caller: Caller | null;
   }
 }
 
-/** The sender of a request, by its key or token. */
+/** Who sent a request, by its key or token. */
 export type Caller = {
   analyst: Analyst;
   role: Role;

@@ -201,7 +201,7 @@ describe('a refusal', () => {
     ]);
   });
 
-  test('of a desk is found among any number of others', async () => {
+  test('of a known caller is found among any number of others', async () => {
     const flood = async (from: number) => {
       for (let turn = 0; turn < 150; turn += 1)
         await ask(undefined, '/v1/keys', `2001:db8::${from + turn}`);
@@ -439,7 +439,7 @@ describe('no secret is recorded', () => {
   });
 });
 
-describe('refusals that expired', () => {
+describe('expired refusals', () => {
   const insert = (
     session: { query: (text: string) => Promise<unknown> },
     age: string,
@@ -480,7 +480,7 @@ describe('refusals that expired', () => {
     ]);
   });
 
-  test('are the only entries that Postgres lets go', async () => {
+  test('are the only entries that Postgres lets anyone delete', async () => {
     await ask401();
     await read(); // writes what was refused
     const owner = await openSession(ledger.url);

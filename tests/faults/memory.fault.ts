@@ -73,7 +73,7 @@ test.each([
   ['spellings', 6_000],
   ['headers', 7_000],
   ['read-once', SMALL_OUTLOOKS],
-])('%s by the thousand leave the service alive, and its memory bounded', async (kind, count) => {
+])('%s in great numbers leave the service alive, and its memory bounded', async (kind, count) => {
   const rise = await riseWith(kind, count);
   process.stdout.write(`${count} × ${kind}: memory +${Math.round(rise / MEBIBYTE)} MiB\n`);
   expect(rise).toBeLessThan((64 + 150) * MEBIBYTE);
@@ -89,7 +89,7 @@ test.each([
   ['spellings', 'URLs of 7 KB for the same chart'],
   ['headers', 'Accept headers of 14 KB'],
   ['read-once', 'outlooks, each read once'],
-])('%s take no more memory than the cache may have', async (kind, name) => {
+])('%s harm no other client, and take no more memory than is bounded', async (kind, name) => {
   const harm = await measureHarm(target, byScript('hungry-reads.mjs', kind), 5);
   expect(excessesOf(name, harm)).toEqual([]);
 });

@@ -73,7 +73,7 @@ describe('a batch', () => {
     expect(items.map(({ slug }) => slug)).toEqual([SLUG, 'missing-7']);
   });
 
-  test('that is too large says how many outlooks fit, and where to go on', async () => {
+  test('that is too large says how many outlooks fit, and which to read next', async () => {
     const refused = await batch(['nowhere', ...large]);
     expect([refused.statusCode, refused.json<{ type: string }>().type]).toEqual([
       422,
@@ -92,7 +92,7 @@ describe('a batch', () => {
   });
 });
 
-test('a page of long items ends early, and its cursor goes on', async () => {
+test('a page of long items ends early, and its cursor leads to the rest', async () => {
   const claim = (index: number) => ({
     statement: `${index} ${'long '.repeat(3_500)}`,
     effect: 'supports',
