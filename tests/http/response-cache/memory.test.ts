@@ -2,6 +2,7 @@ import { createConnection, type AddressInfo, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CacheEntries } from '../../../src/http/response-cache/cache-entries.ts';
 import { encodeDraft } from '../../../src/http/response-cache/encoded-body.ts';
+import { freshly } from '../../support/fresh-metrics.ts';
 import { SLUG, startLedger, type TestLedger } from '../../support/ledger.ts';
 import { createOutlook } from '../../support/requests.ts';
 
@@ -25,7 +26,7 @@ const get = (url: string) => ledger.call({ url });
 const batch = (slugs: readonly string[]) => get(`/v1/batch/outlooks?slugs=${slugs.join(',')}`);
 
 async function metric(name: string): Promise<number> {
-  const { body } = await get('/metrics');
+  const { body } = await freshly(() => get('/metrics'));
   return Number(new RegExp(`^outlook_ledger_${name} (.*)$`, 'm').exec(body)?.[1]);
 }
 const inMemory = async () => ({
