@@ -1,8 +1,7 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { LightMyRequestResponse } from 'fastify';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { Config } from '../../src/config.ts';
-import { openSession } from '../support/plain-sql.ts';
+import { type HeldOutlooks, holdOutlooks } from '../support/held-outlooks.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 
 const URL = `/v1/outlooks/${SLUG}`;
@@ -114,10 +113,9 @@ test('0 means no limit', async () => {
 describe('of requests at work at once', () => {
   test('an address gets half, others the rest, and both continue afterwards', async () => {
     await start({ requestsAtOnce: 4 });
-    const owner = await openSession(ledger.url);
-    await owner.query('begin; lock table outlooks in access exclusive mode');
+    const held = await holdOutlooks(ledger);
     const ofOne = [ask(), ask()];
-    await delay(100);
+    await expect.poll(() => held.waiting()).toBe(2);
     const third = await ask();
     expect([third.statusCode, third.headers['retry-after'], third.json()]).toEqual([
       429,
@@ -128,7 +126,7 @@ describe('of requests at work at once', () => {
       }),
     ]);
     const ofAnother = [ask('127.0.0.2'), ask('127.0.0.2')];
-    await delay(100);
+    await expect.poll(() => held.waiting()).toBe(4);
     const fifth = await ask('127.0.0.3');
     expect([fifth.statusCode, fifth.headers['retry-after'], fifth.json()]).toEqual([
       503,
@@ -136,8 +134,7 @@ describe('of requests at work at once', () => {
       expect.objectContaining({ type: '/problems/overloaded' }),
     ]);
     expect((await ledger.call({ url: '/healthz' })).statusCode).toBe(200);
-    await owner.query('rollback');
-    await owner.end();
+    await held.release();
     const answers = await Promise.all([...ofOne, ...ofAnother]);
     expect(answers.map(({ statusCode }) => statusCode)).toEqual([200, 200, 200, 200]);
     expect((await Promise.all([ask(), ask()])).map(({ statusCode }) => statusCode)).toEqual([
@@ -161,24 +158,14 @@ describe('a client beyond its budget of work', () => {
   const exhaust = async (remoteAddress: string, headers = {}) => {
     for (let turn = 0; turn < 40; turn += 1) await ask(remoteAddress, headers);
   };
-  /** Makes reads wait in the database, until it is called. */
+  let held: HeldOutlooks;
+  /** Makes reads wait in the database, until what it returns is called. */
   const block = async () => {
-    const owner = await openSession(ledger.url);
-    await owner.query('begin; lock table outlooks in access exclusive mode');
-    return async () => {
-      await owner.query('rollback');
-      await owner.end();
-    };
+    held = await holdOutlooks(ledger);
+    return held.release;
   };
-  /** Waits until so many requests wait in the database. */
-  const untilBlocked = (count: number) =>
-    vi.waitFor(async () => {
-      const { rows } = await ledger.pool.query(
-        `select count(*)::int as count from pg_stat_activity
-          where wait_event_type = 'Lock' and datname = current_database()`,
-      );
-      expect(rows).toEqual([{ count }]);
-    });
+  /** Waits until so many reads wait in the database. */
+  const untilBlocked = (count: number) => expect.poll(() => held.waiting()).toBe(count);
   const codes = (answers: LightMyRequestResponse[]) => answers.map(({ statusCode }) => statusCode);
   const [greedy, modest] = ['192.0.2.1', '192.0.2.2'];
 

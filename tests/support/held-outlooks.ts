@@ -9,8 +9,8 @@ export type HeldOutlooks = {
 };
 
 /** Lets every statement on the table of outlooks wait, however long. */
-export async function holdOutlooks({ pool, url }: TestLedger): Promise<HeldOutlooks> {
-  await waitForLocks(pool);
+export async function holdOutlooks({ servicePool, url }: TestLedger): Promise<HeldOutlooks> {
+  await waitForLocks(servicePool);
   const owner = await openSession(url);
   await owner.query('begin; lock table outlooks in access exclusive mode');
   return {
