@@ -5,7 +5,7 @@ import {
   type Server,
   type ServerResponse,
 } from 'node:http';
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { leaveLoop } from '../postgres/work-meter.ts';
 import { PROBLEMS } from './problem-catalogue.ts';
@@ -162,9 +162,11 @@ function boundChunks(request: IncomingMessage, response: ServerResponse): void {
   const { shouldKeepAlive } = response;
   response.shouldKeepAlive = false;
   request.once('end', () => (response.shouldKeepAlive = shouldKeepAlive));
-  const destroySoon = socket.destroySoon.bind(socket);
   // Node.js would close the connection with bytes unread, which takes the response from the client.
-  socket.destroySoon = () => (request.complete ? destroySoon() : leave(socket));
+  socket.destroySoon = () => {
+    if (request.complete) Socket.prototype.destroySoon.call(socket);
+    else leave(socket);
+  };
   const push = request.push.bind(request);
   let chunks = 0;
   request.push = (chunk: unknown) => {
