@@ -896,7 +896,7 @@ export interface paths {
         post?: never;
         /**
          * Revoke a key
-         * @description The key is rejected from the next request on, permanently. Revoking a key twice changes nothing. The last admin key is kept, unless tokens of an identity provider can have the role admin; keys that expire within an hour do not count.
+         * @description The key is refused from the next request on, permanently. Revoking a key twice changes nothing. The last admin key can be revoked only if tokens of an identity provider can have the role admin; admin keys that expire within an hour do not count.
          */
         delete: operations["revokeKey"];
         options?: never;
@@ -1030,7 +1030,7 @@ export interface paths {
         };
         /**
          * Read the audit trail
-         * @description Newest first: every write, recorded in the same transaction, and the requests refused with 401 or 403. Each caller, and all unknown callers together, get a limited number of entries for refusals; those beyond it are counted in an entry every ten minutes. Refusals by other instances appear within seconds. Those of unknown callers are deleted after some time (`AUDIT_REFUSALS_DAYS`).
+         * @description Newest first: every write, recorded in the same transaction, and the requests refused with 401 or 403. The entries for refusals are limited: for each known caller, and for all unknown callers together. Refusals beyond that are counted in one entry every ten minutes. Refusals by other instances appear within seconds. Refusals of unknown callers are deleted after `AUDIT_REFUSALS_DAYS` (90 days by default).
          */
         get: operations["listAudit"];
         put?: never;
@@ -1110,7 +1110,7 @@ export interface paths {
         };
         /**
          * Check readiness
-         * @description Queries the database and compares its schema with the one that this release requires. `writes` is `refused` while the database is read-only, or if its disk was full at the last write. 503 also if places of `REQUESTS_AT_ONCE` are never freed. While `changeFeed` is `away`, the service works but is slower: reads query the database, and event streams pause.
+         * @description Queries the database and compares its schema with the one that this release requires. `writes` is `refused` while the database is read-only, or if its disk was full at the last write. Answers 503 as well if requests whose connections closed still hold half of `REQUESTS_AT_ONCE`. While `changeFeed` is `away`, the service works but is slower: reads query the database, and event streams pause.
          */
         get: operations["getReadiness"];
         put?: never;
@@ -1197,7 +1197,7 @@ export interface components {
                 name: string;
             } | null;
             role: ("analyst" | "feed" | "admin") | null;
-            /** @description The id of the key, or the issuer and subject of the token. A refused key that was revoked or has expired is named, too. */
+            /** @description The id of the key, or the issuer and subject of the token; also of a key that was refused because it was revoked or has expired. */
             credential: string | null;
             /** @description LOCAL for a command run on the ledger's machine, such as `npm run keys`. */
             method: string;
@@ -1874,13 +1874,13 @@ export interface components {
             revokedAt: string | null;
             /** @description Precise to the minute. */
             lastUsedAt: string | null;
-            /** @description The admin who issued the key. Null if a command on the ledger's machine did, or a release that did not record it. */
+            /** @description The admin who issued the key. Null if a command on the ledger's machine or an earlier release issued it. */
             issuedBy: {
                 /** Format: uuid */
                 id: string;
                 name: string;
             } | null;
-            /** @description The id of the key, or the issuer and subject of the token, with which it was issued; LOCAL for a command on the ledger's machine. Null if an earlier release issued it. */
+            /** @description The id of the key, or the issuer and subject of the token, that issued this key; LOCAL for a command on the ledger's machine. Null if an earlier release issued it. */
             issuedWith: string | null;
             /** @description The key itself, shown only in this response. It cannot be retrieved later. */
             key: string;
@@ -1930,13 +1930,13 @@ export interface components {
             revokedAt: string | null;
             /** @description Precise to the minute. */
             lastUsedAt: string | null;
-            /** @description The admin who issued the key. Null if a command on the ledger's machine did, or a release that did not record it. */
+            /** @description The admin who issued the key. Null if a command on the ledger's machine or an earlier release issued it. */
             issuedBy: {
                 /** Format: uuid */
                 id: string;
                 name: string;
             } | null;
-            /** @description The id of the key, or the issuer and subject of the token, with which it was issued; LOCAL for a command on the ledger's machine. Null if an earlier release issued it. */
+            /** @description The id of the key, or the issuer and subject of the token, that issued this key; LOCAL for a command on the ledger's machine. Null if an earlier release issued it. */
             issuedWith: string | null;
         };
         /** @description Forecast accuracy by lead time. */
@@ -3328,7 +3328,7 @@ export interface components {
         LastEventId: string;
         /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
         IdempotencyKey: string;
-        /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+        /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
         IfMatch: string;
     };
     requestBodies: never;
@@ -3500,7 +3500,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -3566,7 +3566,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -3652,7 +3652,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -3711,7 +3711,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -3899,7 +3899,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -3952,7 +3952,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -4007,7 +4007,7 @@ export interface operations {
             header?: {
                 /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -4087,7 +4087,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -4160,7 +4160,7 @@ export interface operations {
             header?: {
                 /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -4240,7 +4240,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -4320,7 +4320,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -4391,7 +4391,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -4449,7 +4449,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -4517,7 +4517,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -4575,7 +4575,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -4642,7 +4642,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -4703,7 +4703,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -4769,7 +4769,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -4843,7 +4843,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -4918,7 +4918,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -4980,7 +4980,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -5051,7 +5051,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -5248,7 +5248,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -5314,7 +5314,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -5376,7 +5376,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -5447,7 +5447,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -5502,7 +5502,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -5576,7 +5576,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -5921,7 +5921,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -5993,7 +5993,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -6057,7 +6057,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -6131,7 +6131,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -6186,7 +6186,7 @@ export interface operations {
             header?: {
                 /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -6266,7 +6266,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -6342,7 +6342,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -6408,7 +6408,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -6468,7 +6468,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -6535,7 +6535,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -6740,7 +6740,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -6814,7 +6814,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -6872,7 +6872,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -6937,7 +6937,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -6992,7 +6992,7 @@ export interface operations {
             header?: {
                 /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -7072,7 +7072,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -7145,7 +7145,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -7210,7 +7210,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -7410,7 +7410,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -7475,7 +7475,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -7535,7 +7535,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -7600,7 +7600,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -7668,7 +7668,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -7721,7 +7721,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -7787,7 +7787,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -7852,7 +7852,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -7922,7 +7922,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -7986,7 +7986,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -8235,7 +8235,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -8289,7 +8289,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -8344,7 +8344,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -8410,7 +8410,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -8465,7 +8465,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -8519,7 +8519,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -8574,7 +8574,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -8640,7 +8640,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -8702,7 +8702,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -8761,7 +8761,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -8946,7 +8946,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -9011,7 +9011,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -9214,7 +9214,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -9273,7 +9273,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -9458,7 +9458,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -9522,7 +9522,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -9591,7 +9591,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -9661,7 +9661,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -9863,7 +9863,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -9931,7 +9931,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -10116,7 +10116,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -10189,7 +10189,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -10381,7 +10381,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -10449,7 +10449,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -10634,7 +10634,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -10707,7 +10707,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -11165,7 +11165,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -11244,7 +11244,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -11423,7 +11423,7 @@ export interface operations {
                 kind?: "write" | "refusal";
                 /** @description Only entries of the analyst with this id. */
                 analyst?: string;
-                /** @description Only writes of what has this path, such as `/v1/keys/{id}`. */
+                /** @description Only writes with this `subject`, such as `/v1/keys/{id}`. */
                 subject?: string;
                 /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
                 limit?: number;
@@ -11435,7 +11435,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -11503,7 +11503,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -11558,7 +11558,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -11604,7 +11604,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -11659,7 +11659,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path: {
@@ -11715,7 +11715,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -11770,7 +11770,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -11817,7 +11817,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -11872,7 +11872,7 @@ export interface operations {
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since. */
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
                 "If-Match"?: components["parameters"]["IfMatch"];
             };
             path?: never;
@@ -11923,7 +11923,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has changed since you read it: no ETag in `If-Match` is current. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;

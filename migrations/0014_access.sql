@@ -13,12 +13,12 @@ ALTER TABLE "analyst_skeletons" ADD CONSTRAINT "analyst_skeletons_analyst_id_ana
 CREATE INDEX "analyst_skeletons_of_analyst" ON "analyst_skeletons" USING btree ("analyst_id");--> statement-breakpoint
 ALTER TABLE "api_keys" ADD CONSTRAINT "api_keys_issued_by_analysts_id_fk" FOREIGN KEY ("issued_by") REFERENCES "public"."analysts"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 CREATE INDEX "audit_entries_of_subject" ON "audit_entries" USING btree ("subject","id") WHERE "audit_entries"."subject" is not null;--> statement-breakpoint
-CREATE INDEX "audit_entries_anonymous_refusals" ON "audit_entries" USING btree ("recorded_at") WHERE "audit_entries"."kind" = 'refusal' and "audit_entries"."credential" is null and "audit_entries"."analyst_id" is null;--> statement-breakpoint
+CREATE INDEX "audit_entries_of_unknown_callers" ON "audit_entries" USING btree ("recorded_at") WHERE "audit_entries"."kind" = 'refusal' and "audit_entries"."credential" is null and "audit_entries"."analyst_id" is null;--> statement-breakpoint
 ALTER TABLE "api_keys" ADD CONSTRAINT "api_keys_issuer" CHECK (length("api_keys"."issued_with") between 1 and 1000
         and ("api_keys"."issued_by" is null) = ("api_keys"."issued_with" is null or "api_keys"."issued_with" = 'LOCAL'));--> statement-breakpoint
 ALTER TABLE "audit_entries" ADD CONSTRAINT "audit_entries_subject" CHECK (("audit_entries"."subject" is null) = ("audit_entries"."summary" is null) and ("audit_entries"."kind" = 'write' or "audit_entries"."subject" is null)
         and length("audit_entries"."subject") <= 1000 and length("audit_entries"."summary") <= 1000);--> statement-breakpoint
--- As before, but for who issued a key.
+-- A key keeps what it was issued with, and who issued it.
 CREATE OR REPLACE FUNCTION guard_api_key() RETURNS trigger
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN

@@ -168,9 +168,9 @@ END),
   CONSTRAINT audit_entries_subject CHECK ((subject IS NULL) = (summary IS NULL) AND (kind = 'write'::text OR subject IS NULL) AND length(subject) <= 1000 AND length(summary) <= 1000)
 );
 
-CREATE INDEX audit_entries_anonymous_refusals ON audit_entries USING btree (recorded_at) WHERE kind = 'refusal'::text AND credential IS NULL AND analyst_id IS NULL;
 CREATE INDEX audit_entries_of_analyst ON audit_entries USING btree (analyst_id, id);
 CREATE INDEX audit_entries_of_subject ON audit_entries USING btree (subject, id) WHERE subject IS NOT NULL;
+CREATE INDEX audit_entries_of_unknown_callers ON audit_entries USING btree (recorded_at) WHERE kind = 'refusal'::text AND credential IS NULL AND analyst_id IS NULL;
 CREATE INDEX audit_entries_refusals ON audit_entries USING btree (id) WHERE kind = 'refusal'::text;
 
 CREATE OR REPLACE FUNCTION public.guard_audit_deletion()

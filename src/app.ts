@@ -15,7 +15,7 @@ import { RefusalTrail } from './access/audit-trail.ts';
 import { authorize } from './access/authentication.ts';
 import { addETags } from './http/conditional-requests.ts';
 import { chartRoutes } from './api/charts.ts';
-import { createHttpServer, type Dropped, trackReplies } from './http/connections.ts';
+import { createHttpServer, type DroppedRequests, trackReplies } from './http/connections.ts';
 import { CurrentDigests } from './api/current-digests.ts';
 import { corsOf } from './http/cors.ts';
 import { climatologyRoutes } from './api/climatology.ts';
@@ -91,7 +91,7 @@ export type AppOptions = {
 /** The service, ready to listen or to be injected into. */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { config, logger } = options;
-  const dropped: Dropped = { closed: 0, pipelined: 0 };
+  const dropped: DroppedRequests = { closed: 0, pipelined: 0 };
   const app = fastify({
     serverFactory: (handle, server) => createHttpServer(handle, server, dropped),
     loggerInstance: logger,
@@ -148,7 +148,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
 }
 
 /** What the route modules share; each names the parts that it needs. */
-function servicesOf(app: FastifyInstance, options: AppOptions, dropped: Dropped) {
+function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedRequests) {
   const { config, pool, feed, now, resolve = resolveName } = options;
   const { requireKeyForReads, cacheMaxBytes, oidc } = config;
   const frameworks: FrameworkCache = new SegmentedLru({

@@ -122,7 +122,7 @@ const environment = z.object({
   IDEMPOTENCY_HOURS: wholeNumber
     .refine((hours) => hours >= 1 && hours <= 8760, { error: 'must be from 1 to 8760' })
     .default(24),
-  // The guard of audit_entries keeps younger refusals than the least of these (migrations/0014_access.sql).
+  // At least 7: a trigger refuses to delete younger refusals (migrations/0014_access.sql).
   AUDIT_REFUSALS_DAYS: wholeNumber
     .refine((days) => days >= 7 && days <= 3650, { error: 'must be from 7 to 3650' })
     .default(90),
@@ -166,9 +166,9 @@ export type Config = DatabaseSettings & {
   rateLimitPerAddress: number;
   /** Requests a minute that one instance accepts with one key; 0 for no limit. */
   rateLimitPerKey: number;
-  /** Milliseconds of work a second that one instance does for one address before others; 0 for no limit. */
+  /** The budget of one address on one instance, in milliseconds of work a second; 0 for no limit. */
   workPerAddress: number;
-  /** Milliseconds of work a second that one instance does for one key before others; 0 for no limit. */
+  /** The budget of one key on one instance, in milliseconds of work a second; 0 for no limit. */
   workPerKey: number;
   /** Requests that one instance handles at the same time. */
   requestsAtOnce: number;
@@ -180,7 +180,7 @@ export type Config = DatabaseSettings & {
   oidc: Issuer | null;
   /** Hours for which a response is stored for retries. */
   idempotencyHours: number;
-  /** Days for which the audit trail has the refusals of unknown callers. */
+  /** Days for which the audit trail keeps refusals of unknown callers. */
   auditRefusalsDays: number;
   /** Whether webhooks may have private addresses, also without TLS. */
   webhookPrivateAddresses: boolean;

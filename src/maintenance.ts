@@ -18,7 +18,7 @@ export type MaintenanceDeps = {
   log: Logger;
   /** Hours for which responses are stored for retries. */
   idempotencyHours: number;
-  /** Days for which the audit trail has the refusals of unknown callers. */
+  /** Days for which the audit trail keeps refusals of unknown callers. */
   auditRefusalsDays: number;
   /** Called after horizons ended, which writes events. */
   onEvents: () => void;

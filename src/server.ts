@@ -31,7 +31,7 @@ async function start(): Promise<void> {
   const output = pino.destination({ dest: 1, sync: false });
   const log = pino({ level: config.logLevel, serializers: LOG_SERIALIZERS }, output);
   const database = await openDatabase(config, {
-    onUnguarded: (warning) => log.warn(warning),
+    onPrivilegedRole: (warning) => log.warn(warning),
     onConnectionError: (error) => log.warn({ err: error }, 'a database connection was lost'),
     onEmbeddedLog: (line) => log.debug({ postgres: withoutSecrets(line) }),
     onEmbeddedExit: (message) => log.error(`${message}; restarting it`),

@@ -41,7 +41,10 @@ async function findNamed(session: Session, name: string): Promise<Analyst | null
 
 type Addition = { added: Analyst; looksLike?: never } | { added: null; looksLike: Analyst };
 
-/** Adds an analyst with a name that is fit for one, unless it looks like another's. Call it in a transaction. */
+/**
+ * Adds an analyst unless the name looks like that of another. Call it in a transaction.
+ * @param name a name without a {@link nameFault}
+ */
 export async function addAnalyst(session: Session, name: string, now: Date): Promise<Addition> {
   const lookAlikes = await storeMissingSkeletons(session);
   const hashes = hashesOf(name);
@@ -66,9 +69,9 @@ export async function addAnalyst(session: Session, name: string, now: Date): Pro
 }
 
 /**
- * Stores the skeletons of the analysts who have none: an earlier release added them, which may still run beside this one.
- * Older analysts come first. Call it in a transaction; it makes others that add analysts wait until that ends.
- * @returns the analysts whose name looks like an older one's; they keep it, and still have no skeletons
+ * Stores the skeletons of the analysts who have none: an earlier release added them, and may still run beside this one.
+ * Older analysts come first. Call it in a transaction; whoever else adds an analyst waits until it ends.
+ * @returns the analysts whose name looks like that of an older one; they keep their names and get no skeletons
  */
 export async function storeMissingSkeletons(session: Session): Promise<LookAlike[]> {
   await session.query(`select pg_advisory_xact_lock(hashtextextended('outlook-ledger names', 0))`);
@@ -116,7 +119,7 @@ async function insertSkeletons(
   );
 }
 
-// Hashes, because a skeleton can be longer than an index takes.
+// Hashes, because a skeleton can be longer than an index entry may be.
 function hashesOf(name: string): Buffer[] {
   return skeletonsOf(name).map((skeleton) => createHash('sha256').update(skeleton).digest());
 }

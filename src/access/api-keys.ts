@@ -104,8 +104,8 @@ export async function listKeys(
 
 /**
  * Revokes a key for good. Revoking it again changes nothing. Call it in a transaction.
- * @param keepsLastAdmin refuses to revoke an admin key without which none is valid for another hour
- * @returns the key, and whether it was the last such admin key
+ * @param keepsLastAdmin whether to refuse to revoke the last admin key; keys that expire within an hour do not count
+ * @returns the key, and whether it was the last admin key
  * @throws DomainError `key-not-found`, `last-admin-key`
  */
 export async function revokeKey(
@@ -131,16 +131,16 @@ export async function revokeKey(
   return { key, wasLastAdmin };
 }
 
-/** For how long an admin key must still be valid to count as one that is left, in milliseconds. */
-const LASTING = 3_600_000;
+/** How long another admin key must still be valid to count as a replacement, in milliseconds. */
+const VALID_FOR = 3_600_000;
 
-/** The ids of the admin keys that stay valid for that long, locked, so that of two that are left only one is revoked. */
+/** The ids of the admin keys that stay valid for that long. Locks them, so that two calls can't revoke the last two at once. */
 async function lockLastingAdminKeys(session: Session, now: Date): Promise<string[]> {
   const { rows } = await session.query<{ id: string }>(
     `select id from api_keys
       where role = 'admin' and revoked_at is null and (expires_at is null or expires_at > $1)
       order by id for update`,
-    [new Date(now.getTime() + LASTING).toISOString()],
+    [new Date(now.getTime() + VALID_FOR).toISOString()],
   );
   return rows.map(({ id }) => id);
 }

@@ -4,15 +4,15 @@ import type { Analyst } from './analysts.ts';
 import { withoutSecrets } from '../http/logging.ts';
 import type { Session } from '../postgres/pool.ts';
 
-/** What a write created, changed or revoked. */
-export type Subject = {
-  /** Its path in the API, such as `/v1/keys/7c0f4e0a-5a0d-4c55-9a1d-2f8f6f0f7a11`. */
+/** What the audit trail says that a write was about. */
+export type AuditSubject = {
+  /** What the write created, changed or revoked, as a path of the API, such as `/v1/keys/7c0f4e0a-5a0d-4c55-9a1d-2f8f6f0f7a11`. */
   subject: string;
   /** What happened to it, in a few words. */
   summary: string;
 };
 
-/** The record of a write, or of requests that were refused because of their sender (401, 403). */
+/** The record of a write, or of requests that were refused because of their caller (401, 403). */
 export type NewAuditEntry = {
   recordedAt: Date;
   kind: 'write' | 'refusal';
@@ -81,7 +81,7 @@ export async function appendAudit(
 }
 
 /** The entry for a command on the ledger's own machine, which has no caller. */
-export function localWrite(path: string, subject: Subject, now: Date): NewAuditEntry {
+export function localWrite(path: string, subject: AuditSubject, now: Date): NewAuditEntry {
   return {
     recordedAt: now,
     kind: 'write',
@@ -130,15 +130,17 @@ export async function listAudit(
   return rows;
 }
 
-/** The most refusals that one statement deletes, and the most statements of a run. */
-const [DELETED_AT_ONCE, RUN] = [1_000, 20];
+/** The most refusals that one statement deletes. */
+const DELETED_AT_ONCE = 1_000;
+/** The most statements of one call; the next call deletes the rest. */
+const MOST_STATEMENTS = 20;
 
 /**
- * Deletes the refusals of unknown callers that were recorded before a time; a trigger refuses to delete anything else, or
+ * Deletes the refusals of unknown callers that were recorded before `before`. A trigger refuses to delete anything else, and
  * anything younger than 7 days. Several instances may do so at once.
  */
 export async function deleteExpiredRefusals(pool: pg.Pool, before: Date): Promise<void> {
-  for (let turn = 0; turn < RUN; turn += 1) {
+  for (let count = 0; count < MOST_STATEMENTS; count += 1) {
     const { rowCount } = await pool.query(
       `delete from audit_entries where id in (
          select id from audit_entries

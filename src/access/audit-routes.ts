@@ -29,7 +29,7 @@ export function auditRoutes(api: Api, { pool, refusalTrail }: AuditDeps): void {
       tags: ['Keys'],
       summary: 'Read the audit trail',
       description:
-        'Newest first: every write, recorded in the same transaction, and the requests refused with 401 or 403. Each caller, and all unknown callers together, get a limited number of entries for refusals; those beyond it are counted in an entry every ten minutes. Refusals by other instances appear within seconds. Those of unknown callers are deleted after some time (`AUDIT_REFUSALS_DAYS`).',
+        'Newest first: every write, recorded in the same transaction, and the requests refused with 401 or 403. The entries for refusals are limited: for each known caller, and for all unknown callers together. Refusals beyond that are counted in one entry every ten minutes. Refusals by other instances appear within seconds. Refusals of unknown callers are deleted after `AUDIT_REFUSALS_DAYS` (90 days by default).',
       security: [{ key: [] }],
       querystring: z.strictObject({
         kind: z
@@ -46,7 +46,7 @@ export function auditRoutes(api: Api, { pool, refusalTrail }: AuditDeps): void {
           .regex(/^\/v1\/\S{1,996}$/, { error: 'must be a path such as /v1/keys/{id}' })
           .optional()
           .meta({
-            description: 'Only writes of what has this path, such as `/v1/keys/{id}`.',
+            description: 'Only writes with this `subject`, such as `/v1/keys/{id}`.',
           }),
         ...listShape,
       }),

@@ -16,7 +16,7 @@ export const auditEntry = z
     role: z.enum(ROLES).nullable(),
     credential: z.string().nullable().meta({
       description:
-        'The id of the key, or the issuer and subject of the token. A refused key that was revoked or has expired is named, too.',
+        'The id of the key, or the issuer and subject of the token; also of a key that was refused because it was revoked or has expired.',
     }),
     method: z.string().meta({
       description: "LOCAL for a command run on the ledger's machine, such as `npm run keys`.",

@@ -1,12 +1,12 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { LRUCache } from 'lru-cache';
 import type pg from 'pg';
-import { appendAudit, type NewAuditEntry, type Subject } from './audit-log.ts';
-import { type Budget, RefusalShare } from './refusal-share.ts';
+import { appendAudit, type NewAuditEntry, type AuditSubject } from './audit-log.ts';
+import { type Budget, PendingRefusals } from './pending-refusals.ts';
 import { PROBLEMS } from '../http/problem-catalogue.ts';
 import { pathOf, type Problem } from '../http/problems.ts';
 
-/** The sender of a request, as the audit trail names it. */
+/** The caller of a request, as the audit trail names it. */
 export type AuditedCaller = Pick<NewAuditEntry, 'analystId' | 'role' | 'credential'>;
 
 const NOBODY: AuditedCaller = { analystId: null, role: null, credential: null };
@@ -15,7 +15,7 @@ const NOBODY: AuditedCaller = { analystId: null, role: null, credential: null };
 export function writeOf(
   request: FastifyRequest,
   status: number,
-  subject: Subject,
+  subject: AuditSubject,
   now: Date,
 ): NewAuditEntry {
   const { caller } = request;
@@ -48,25 +48,25 @@ function entryOf(request: FastifyRequest, caller: AuditedCaller, now: Date) {
 /** How often refusals are written, in milliseconds. */
 const WRITE_EVERY = 5_000;
 
-/** What all unknown callers of one instance get together: at most 3,000 entries of their own a day. */
+/** The entries of all unknown callers of one instance together: at most 3,000 a day. */
 const UNKNOWN: Budget = { burst: 100, every: 30_000 };
-/** What each known caller gets. */
+/** The entries of each known caller. */
 const KNOWN: Budget = { burst: 20, every: 600_000 };
-/** The known callers whose refusals are limited at the same time. */
-const CALLERS = 10_000;
+/** The most known callers whose refusals are counted apart at the same time. */
+const MOST_CALLERS = 10_000;
 
 /**
- * Records the requests that were refused because of their sender (401, 403). Anyone can cause any number of refusals, so
- * those that differ only in their time share one entry, paths are recorded as patterns, and the number of entries is
- * limited: for each caller whose key or token is known, and for all others together. So nobody can fill the trail, nor hide
- * the refusals of somebody else.
+ * Records the requests that were refused because of their caller (401, 403). Anyone can cause any number of refusals. So
+ * those that differ only in time share one entry, an entry has the pattern of the route instead of the path, and the number
+ * of entries is limited: for each caller whose key or token is known, and for all others together. Nobody can fill the trail
+ * or hide the refusals of somebody else.
  */
 export class RefusalTrail {
   readonly #pool: pg.Pool;
   readonly #now: () => Date;
   readonly #log: FastifyInstance['log'];
-  readonly #unknown = new RefusalShare(UNKNOWN);
-  readonly #known = new LRUCache<string, RefusalShare>({ max: CALLERS });
+  readonly #unknown = new PendingRefusals(UNKNOWN);
+  readonly #known = new LRUCache<string, PendingRefusals>({ max: MOST_CALLERS });
   #timer: NodeJS.Timeout | null = null;
   #writing: Promise<void> = Promise.resolve();
 
@@ -80,7 +80,7 @@ export class RefusalTrail {
   /** Adds a refusal, for {@link write} to record. */
   add(request: FastifyRequest, problem: Problem, caller: AuditedCaller = NOBODY): void {
     const now = this.#now();
-    this.#shareOf(caller).add(
+    this.#pendingOf(caller).add(
       {
         ...entryOf(request, caller, now),
         kind: 'refusal',
@@ -94,16 +94,16 @@ export class RefusalTrail {
     this.#timer ??= this.#writeLater();
   }
 
-  #shareOf({ credential }: AuditedCaller): RefusalShare {
+  #pendingOf({ credential }: AuditedCaller): PendingRefusals {
     if (credential === null) return this.#unknown;
-    const share = this.#known.get(credential) ?? new RefusalShare(KNOWN);
-    this.#known.set(credential, share);
-    return share;
+    const pending = this.#known.get(credential) ?? new PendingRefusals(KNOWN);
+    this.#known.set(credential, pending);
+    return pending;
   }
 
   /**
    * Records the refusals so far. If that fails, the next call tries again.
-   * @param isLast whether to record also what is counted together and not due yet
+   * @param isLast whether to record the refusals beyond the budgets as well, although their entries are not due yet
    */
   async write({ isLast = false } = {}): Promise<void> {
     this.#writing = this.#writing.then(() => this.#write(isLast));
@@ -113,8 +113,8 @@ export class RefusalTrail {
   async #write(isLast: boolean): Promise<void> {
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
-    const shares = [this.#unknown, ...this.#known.values()];
-    const due = shares.map((share) => ({ share, entries: share.take(this.#now(), isLast) }));
+    const all = [this.#unknown, ...this.#known.values()];
+    const due = all.map((pending) => ({ pending, entries: pending.take(this.#now(), isLast) }));
     const entries = due
       .flatMap((one) => one.entries)
       .toSorted((a, b) => a.recordedAt.getTime() - b.recordedAt.getTime());
@@ -122,9 +122,9 @@ export class RefusalTrail {
       if (entries.length > 0) await appendAudit(this.#pool, entries);
     } catch (error) {
       this.#log.warn({ err: error }, 'could not record refusals; trying again');
-      for (const one of due) one.share.putBack(one.entries);
+      for (const one of due) one.pending.putBack(one.entries);
     }
-    if (shares.some((share) => share.isPending)) this.#timer ??= this.#writeLater();
+    if (all.some((pending) => !pending.isEmpty)) this.#timer ??= this.#writeLater();
   }
 
   #writeLater(): NodeJS.Timeout {

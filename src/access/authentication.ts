@@ -21,12 +21,12 @@ declare module 'fastify' {
     access?: Access;
   }
   interface FastifyRequest {
-    /** The authenticated sender; null if the route needs no authentication. */
+    /** The authenticated caller; null if the route needs no authentication. */
     caller: Caller | null;
   }
 }
 
-/** The sender of a request, by its key or token. */
+/** Who sent a request, by its key or token. */
 export type Caller = {
   analyst: Analyst;
   role: Role;
@@ -206,9 +206,9 @@ async function byKey(
   if (!found) throw unauthorized('The key is unknown.');
   const { key, state } = found;
   if (state !== 'active') {
-    const since =
+    const reason =
       state === 'revoked' ? 'was revoked' : `expired at ${key.expiresAt?.toISOString()}`;
-    throw new KnownCallerRefused(unauthorized(`The key ${key.hint}… ${since}.`), {
+    throw new KnownCallerRefused(unauthorized(`The key ${key.hint}… ${reason}.`), {
       analystId: key.analyst.id,
       role: key.role,
       credential: key.id,
@@ -231,8 +231,8 @@ async function byToken(
   const { subject, name, roles } = await verify(token, at);
   const role = roles.find((held) => access === 'read' || roleAllows(held, access)) ?? roles[0];
   if (role === undefined) {
-    const none = `The token of ${subject} grants no role in this service.`;
-    throw new KnownCallerRefused(new Problem('forbidden', none), {
+    const detail = `The token of ${subject} grants no role in this service.`;
+    throw new KnownCallerRefused(new Problem('forbidden', detail), {
       analystId: null,
       role: null,
       credential: `${issuer} ${subject}`,

@@ -63,15 +63,15 @@ async function insertAnalyst(
     const { added } = await addAnalyst(session, name, now);
     if (added) return added;
   }
-  throw new Error('the candidates for a name have ended');
+  throw new Error('no candidate for a name is left');
 }
 
-/** The longest start of a claimed name before a random UUID, in characters. */
-const START = 200;
+/** How many characters of a claimed name come before a random UUID. */
+const CLAIMED_PART = 200;
 
 /**
- * `Ada`, then `Ada (subject)`, then `Ada (subject, 2)` and so on. Others may have taken all of those, to keep someone out,
- * but not a name that ends with a random UUID.
+ * `Ada`, then `Ada (subject)`, then `Ada (subject, 2)` and so on. Others may have taken all of these to lock someone out, but
+ * nobody can take a name that ends with a random UUID.
  */
 function* candidateNames({ name, subject }: Identity): Generator<string> {
   const id = cleanedName(subject);
@@ -82,5 +82,5 @@ function* candidateNames({ name, subject }: Identity): Generator<string> {
     yield cleanedName(`${start(40)} (${id})`);
     for (let count = 2; count < 10; count += 1) yield cleanedName(`${start(30)} (${id}, ${count})`);
   }
-  for (;;) yield cleanedName(`${start(START)} (${randomUUID()})`);
+  for (;;) yield cleanedName(`${start(CLAIMED_PART)} (${randomUUID()})`);
 }

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { type ApiKey, issueKey, type KeyIssuer, listKeys, readKey, revokeKey } from './api-keys.ts';
-import type { Subject } from './audit-log.ts';
+import type { AuditSubject } from './audit-log.ts';
 import { authorOf } from './authentication.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
 import { runWrite, type WriteDeps } from './run-write.ts';
@@ -18,7 +18,7 @@ import { issuedKey, key, newKey } from './key-schemas.ts';
 import { Problem } from '../http/problems.ts';
 
 export type KeyDeps = WriteDeps & {
-  /** Whether tokens can have the role admin, so that the last admin key is not needed. */
+  /** Whether tokens can have the role admin; the last admin key may then be revoked. */
   hasAdminTokens: boolean;
 };
 
@@ -144,7 +144,7 @@ function revokeRoute(api: Api, ledger: KeyDeps): void {
       tags: [TAG],
       summary: 'Revoke a key',
       description:
-        'The key is rejected from the next request on, permanently. Revoking a key twice changes nothing. The last admin key is kept, unless tokens of an identity provider can have the role admin; keys that expire within an hour do not count.',
+        'The key is refused from the next request on, permanently. Revoking a key twice changes nothing. The last admin key can be revoked only if tokens of an identity provider can have the role admin; admin keys that expire within an hour do not count.',
       security,
       params,
       response: { 204: z.null(), ...problemResponses(400, 401, 403, 404, 409, 413, 415, 422) },
@@ -169,7 +169,7 @@ function issuerOf(request: FastifyRequest): KeyIssuer {
 }
 
 /** What the audit trail says of a key that was issued. */
-export function issuedSubject({ id, analyst, role }: ApiKey): Subject {
+export function issuedSubject({ id, analyst, role }: ApiKey): AuditSubject {
   return {
     subject: `/v1/keys/${id}`,
     summary: `Issued to "${analyst.name}" with the role ${role}`,
@@ -177,7 +177,7 @@ export function issuedSubject({ id, analyst, role }: ApiKey): Subject {
 }
 
 /** What the audit trail says of a key that was revoked. */
-export function revokedSubject({ id, analyst, role }: ApiKey): Subject {
+export function revokedSubject({ id, analyst, role }: ApiKey): AuditSubject {
   return { subject: `/v1/keys/${id}`, summary: `Revoked: "${analyst.name}", role ${role}` };
 }
 

@@ -36,11 +36,11 @@ const keyShape = {
   lastUsedAt: timestamp.nullable().meta({ description: 'Precise to the minute.' }),
   issuedBy: z.object({ id: z.uuid(), name: z.string() }).nullable().meta({
     description:
-      "The admin who issued the key. Null if a command on the ledger's machine did, or a release that did not record it.",
+      "The admin who issued the key. Null if a command on the ledger's machine or an earlier release issued it.",
   }),
   issuedWith: z.string().nullable().meta({
     description:
-      "The id of the key, or the issuer and subject of the token, with which it was issued; LOCAL for a command on the ledger's machine. Null if an earlier release issued it.",
+      "The id of the key, or the issuer and subject of the token, that issued this key; LOCAL for a command on the ledger's machine. Null if an earlier release issued it.",
   }),
 };
 

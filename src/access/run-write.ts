@@ -5,7 +5,7 @@ import { isUnavailable } from '../http/errors.ts';
 import { Problem } from '../http/problems.ts';
 import { batchCalls } from '../postgres/batching.ts';
 import { inTransaction } from '../postgres/pool.ts';
-import type { Subject } from './audit-log.ts';
+import type { AuditSubject } from './audit-log.ts';
 import { attemptOf } from './idempotency-key.ts';
 import type { StoredResponse } from './idempotency-store.ts';
 import { WriteRecords, type WriteRequest } from './write-records.ts';
@@ -28,7 +28,7 @@ export type Write<Result> = {
   work: (session: pg.PoolClient) => Promise<Result>;
   respond: (result: Result) => WriteResponse;
   /** What the audit trail says that the write was about. */
-  subjectOf: (result: Result) => Subject;
+  subjectOf: (result: Result) => AuditSubject;
   /** Runs after the commit, before the response is sent. If it returns a response, that one is sent instead. */
   afterCommit?: (result: Result) => void | Promise<WriteResponse>;
   /** Whether the response has a secret, so that it is stored encrypted. */

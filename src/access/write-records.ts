@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import type { Session } from '../postgres/pool.ts';
 import { Problem } from '../http/problems.ts';
-import { appendAudit, type NewAuditEntry, type Subject } from './audit-log.ts';
+import { appendAudit, type NewAuditEntry, type AuditSubject } from './audit-log.ts';
 import { writeOf } from './audit-trail.ts';
 import {
   type Attempt,
@@ -76,7 +76,7 @@ export class WriteRecords {
   add(
     { request, attempt }: WriteRequest,
     response: StoredResponse,
-    subject: Subject,
+    subject: AuditSubject,
     { isSecret = false } = {},
   ): void {
     const recordedAt = this.#now();

@@ -89,7 +89,7 @@ const MOST_PIXELS = 2_000_000;
 
 /**
  * @throws Problem `invalid-request` for too many pixels, `overloaded` while too many PNGs wait to be drawn,
- *   `rate-limited` while too many of them are for one address
+ *   `rate-limited` while too many PNGs of the address wait
  */
 async function drawPng(
   { kind, width, height, scale }: ChartQuery,

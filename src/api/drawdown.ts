@@ -1,7 +1,7 @@
 import type { VersionReader } from '../ledger/versions.ts';
 import type pg from 'pg';
 import { z } from 'zod';
-import { baseClose, readManyCloses, requireCloses } from '../ledger/closes.ts';
+import { baseClose, readClosesInPages, requireCloses } from '../ledger/closes.ts';
 import { type Drawdown, type DrawdownLabel, drawdownOf, labelOf } from '../domain/drawdown.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import type { Observation } from '../domain/series.ts';
@@ -67,7 +67,7 @@ export type MeasuredDrawdown = {
 /**
  * Measures the drawdown of an outlook's instrument, and names it by the outlook's own labels.
  * @param since the first day that counts; undefined for the horizon and the close before it
- * @param minDepth the depth that an episode of the list has at least, a fraction of the peak
+ * @param minDepth the least depth of the episodes to list, a fraction of the peak; 1, the default, lists hardly any
  * @throws DomainError `no-closes` if the instrument names no series of closes; Problem if there are too many closes
  */
 export async function measureDrawdown(
@@ -82,7 +82,7 @@ export async function measureDrawdown(
   const series = await requireCloses(pool, instrument.symbol);
   const from = since ?? horizon.from;
   const base = since === undefined ? await baseClose(pool, series, from, asOf) : null;
-  const closes = await readManyCloses(pool, series, { from, asOf, limit: MOST_CLOSES + 1 });
+  const closes = await readClosesInPages(pool, series, { from, asOf, limit: MOST_CLOSES + 1 });
   if (closes.length > MOST_CLOSES) throw tooMany(from);
   if (base) closes.unshift(base);
   const found = drawdownOf(closes, minDepth);

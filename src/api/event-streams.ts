@@ -89,7 +89,7 @@ export class EventStreams {
     response: ServerResponse,
     { slug, position, isAllowed }: Pick<Stream, 'slug' | 'position' | 'isAllowed'>,
   ): Promise<void> {
-    if (response.destroyed) return; // nothing would report that again
+    if (response.destroyed) return; // it emits no further `close`
     const closed = new AbortController();
     const stream: Stream = { response, slug, position, isAllowed, closed, wake: () => {} };
     const close = () => {
@@ -175,7 +175,10 @@ export class EventStreams {
   }
 }
 
-/** Not if that is unknown, because the database or the identity provider is unavailable: the client may ask again. */
+/**
+ * Whether the client may still read. False, too, if that can't be checked because the database or the identity provider is
+ * unavailable: the client may connect again.
+ */
 function isAllowed(stream: Stream): Promise<boolean> {
   return stream.isAllowed().catch(() => false);
 }

@@ -5,7 +5,7 @@ import { schemaFault } from '../postgres/migrate.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
 import { Problem } from '../http/problems.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
-import { countLost } from '../http/when-finished.ts';
+import { countLostConnections } from '../http/when-finished.ts';
 
 export type HealthDeps = {
   pool: pg.Pool;
@@ -49,18 +49,18 @@ function watchStorage(api: Api): () => boolean {
   return () => isFull;
 }
 
-/** @returns a check that throws a Problem `overloaded` while requests without a connection hold half of all places */
-function watchPlaces(api: Api, requestsAtOnce: number): () => void {
+/** @returns a check that throws a Problem `overloaded` while requests without a connection hold half of all slots */
+function watchSlots(api: Api, requestsAtOnce: number): () => void {
   let isLogged = false;
   return () => {
-    const lost = countLost();
+    const lost = countLostConnections();
     if (lost < requestsAtOnce / 2) {
       isLogged = false;
       return;
     }
-    if (!isLogged) api.log.error({ lost }, 'requests whose connections closed still hold places');
+    if (!isLogged) api.log.error({ lost }, 'requests whose connections closed still hold slots');
     isLogged = true;
-    const detail = `${lost} requests whose connections closed still hold places; the service needs a restart.`;
+    const detail = `${lost} requests whose connections closed still hold slots; the service needs a restart.`;
     throw new Problem('overloaded', detail, { headers: { 'retry-after': '5' } });
   };
 }
@@ -90,7 +90,7 @@ function readinessRoute(
   { pool, feed, requestsAtOnce }: HealthDeps,
   isStorageFull: () => boolean,
 ): void {
-  const refuseIfPlacesAreLost = watchPlaces(api, requestsAtOnce);
+  const refuseIfSlotsAreLost = watchSlots(api, requestsAtOnce);
   const ask = async () => {
     const fault = await schemaFault(pool);
     if (fault) {
@@ -112,7 +112,7 @@ function readinessRoute(
       tags: [TAG],
       summary: 'Check readiness',
       description:
-        'Queries the database and compares its schema with the one that this release requires. `writes` is `refused` while the database is read-only, or if its disk was full at the last write. 503 also if places of `REQUESTS_AT_ONCE` are never freed. While `changeFeed` is `away`, the service works but is slower: reads query the database, and event streams pause.',
+        'Queries the database and compares its schema with the one that this release requires. `writes` is `refused` while the database is read-only, or if its disk was full at the last write. Answers 503 as well if requests whose connections closed still hold half of `REQUESTS_AT_ONCE`. While `changeFeed` is `away`, the service works but is slower: reads query the database, and event streams pause.',
       security: [],
       response: {
         200: z.object({
@@ -124,7 +124,7 @@ function readinessRoute(
       },
     },
     handler: async (_request, reply) => {
-      refuseIfPlacesAreLost();
+      refuseIfSlotsAreLost();
       pending ??= ask().finally(() => (pending = null));
       const { isReadOnly } = await pending;
       forbidStoring(reply);

@@ -154,7 +154,7 @@ function listRoute(api: Api, { pool, requireKeyForReads, now }: ObservationDeps)
       const { asOf, vintages } = request.query;
       const { from = '0001-01-01', to = 'infinity' } = request.query;
       requirePast('asOf', asOf, now());
-      const which = asOf ? { asOf } : vintages === 'all' ? 'vintages' : 'standing';
+      const which = asOf ? { asOf } : vintages === 'all' ? 'vintages' : 'newest';
       const page = await keysetPage(request.query, {
         cursorScope: ['observations', key, asOf ?? null, vintages, from, to],
         position: vintagePosition,

@@ -11,8 +11,8 @@ import { outlook } from './schemas/outlooks.ts';
 
 export type OutlookBatchDeps = { cache: ResponseCache; versions: VersionReader };
 
-/** The most bytes of the outlooks in a batch, which is built in memory. */
-const MOST_BYTES = 4 * 2 ** 20;
+/** The most MiB of the outlooks in a batch, which is built in memory. */
+const MOST_MIB = 4;
 
 const outlookBatch = z
   .object({
@@ -30,7 +30,7 @@ export function outlookBatchRoutes(api: Api, { versions, cache }: OutlookBatchDe
       operationId: 'getOutlooks',
       tags: ['Outlooks'],
       summary: 'Read several outlooks',
-      description: `The current versions, complete, all as of the same time. Together they may have ${MOST_BYTES / 2 ** 20} MiB; beyond that, a 422 says how many of them fit.`,
+      description: `The current versions, complete, all as of the same time. Together they may have ${MOST_MIB} MiB; beyond that, a 422 says how many of them fit.`,
       querystring: batchQuery,
       response: { 200: outlookBatch, ...problemResponses(422) },
     },
@@ -44,8 +44,8 @@ export function outlookBatchRoutes(api: Api, { versions, cache }: OutlookBatchDe
           body: bodyOf(items, missing),
           digest: digestOf(JSON.stringify([items.map(({ digest }) => digest), missing])),
           freshness: 'revalidate',
-          // There are far more sets of slugs that do not exist than memory for them.
-          isRare: missing.length > 0,
+          // There is no end of slugs that do not exist, and nobody asks for the same ones again.
+          skipsCache: missing.length > 0,
         };
       });
     },
@@ -62,7 +62,8 @@ async function renderNewest(
   for await (const version of versions.newest(slugs)) {
     const one = renderOutlook(version);
     bytes += one.bytes.length;
-    if (bytes > MOST_BYTES && rendered.size > 0) throw tooLarge(version.slug, rendered.size);
+    if (bytes > MOST_MIB * 2 ** 20 && rendered.size > 0)
+      throw tooLarge(version.slug, rendered.size);
     rendered.set(version.slug, one);
   }
   return rendered;
@@ -70,7 +71,7 @@ async function renderNewest(
 
 function tooLarge(next: string, fit: number): Problem {
   const first = fit === 1 ? 'only the first fits' : `only the first ${fit} fit`;
-  const detail = `names outlooks that are too large for one response of ${MOST_BYTES} bytes: of those that exist, ${first}; send a further request from ${JSON.stringify(next)} on`;
+  const detail = `names outlooks of more than ${MOST_MIB} MiB together: of those that exist, ${first}; read ${JSON.stringify(next)} and those after it in another request`;
   return new Problem('invalid-request', 'The outlooks are too large for one response.', {
     errors: [{ pointer: '/slugs', detail, in: 'query' }],
   });

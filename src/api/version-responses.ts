@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { listEvidence } from '../ledger/evidence.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import type { Freshness } from '../http/conditional-requests.ts';
-import type { Subject } from '../access/audit-log.ts';
+import type { AuditSubject } from '../access/audit-log.ts';
 import type { WriteResponse } from '../access/run-write.ts';
 import { readHistory } from './climatology.ts';
 import { representEvidence } from './evidence.ts';
@@ -122,7 +122,7 @@ export function publishedResponse(
 }
 
 /** What the audit trail says of a version that was just published. */
-export function publishedSubject({ slug, version }: PublishedVersion): Subject {
+export function publishedSubject({ slug, version }: PublishedVersion): AuditSubject {
   return {
     subject: `/v1/outlooks/${slug}/versions/${version}`,
     summary: version === 1 ? 'Created the outlook' : 'Published the version',

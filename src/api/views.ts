@@ -15,7 +15,7 @@ import { requireOutlook } from '../ledger/find-outlook.ts';
 import type { DomainError } from '../domain/errors.ts';
 import { fractionsOf } from '../domain/probabilities.ts';
 import type { Analyst } from '../access/analysts.ts';
-import type { Subject } from '../access/audit-log.ts';
+import type { AuditSubject } from '../access/audit-log.ts';
 import { authorOf } from '../access/authentication.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
@@ -189,7 +189,7 @@ function viewSubject(
   name: string,
   { id }: Analyst,
   { view: current, isNew }: { view: View; isNew: boolean },
-): Subject {
+): AuditSubject {
   const done = current.kind === 'withdrawn' ? 'Withdrew the view' : 'Recorded the view';
   return {
     subject: `/v1/outlooks/${name}/views/${id}`,

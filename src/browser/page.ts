@@ -10,10 +10,10 @@ const panel = document.querySelector<HTMLElement>('#revise-panel');
 const onShown = panel ? letRevise(panel, announce) : () => {};
 const live = document.querySelector<HTMLElement>('#live');
 if (live) {
-  let told = live.dataset['news'];
+  let shown = live.dataset['news'];
   followEvents(live, (next, { dataset: { news } }) => {
-    announce(news && news !== told ? news : 'The page was updated.');
-    told = news;
+    announce(news && news !== shown ? news : 'The page was updated.');
+    shown = news;
     onShown(next);
   });
 }

@@ -17,11 +17,11 @@ export function calibrationChart({ name, n, buckets }: CalibrationData, look: Ch
   const title = `Calibration of ${name}`;
   const count = n === 1 ? '1 resolved outlook' : `${n} resolved outlooks`;
   const subtitle = n === 0 ? 'No outlook is resolved yet.' : `${count} · bars: 95% intervals`;
-  const told = buckets.map(
+  const sentences = buckets.map(
     ({ predictedMean, realisedRate, interval, n: of }) =>
       `forecast ${percent(hundredth(predictedMean))}, occurred ${percent(hundredth(realisedRate))} (${percent(hundredth(interval.low))} to ${percent(hundredth(interval.high))}; ${of})`,
   );
-  const description = told.length > 0 ? `${count}: ${told.join('; ')}.` : subtitle;
+  const description = sentences.length > 0 ? `${count}: ${sentences.join('; ')}.` : subtitle;
   return renderChart(
     look,
     { title, subtitle, description },

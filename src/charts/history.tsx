@@ -33,11 +33,11 @@ export function historyChart(data: HistoryData, look: ChartLook): string {
   const count = steps.length === 1 ? '1 version' : `${steps.length} versions`;
   const from = longDay(first.publishedAt);
   const to = longDay(last.publishedAt);
-  const told = marks.map(({ at, text }) => `${text} on ${longDay(at)}.`);
+  const sentences = marks.map(({ at, text }) => `${text} on ${longDay(at)}.`);
   const description = [
     `${count} from ${from} to ${to}.`,
     `At first ${sharesOf(first.probabilities)}; at last ${sharesOf(last.probabilities)}.`,
-    ...told.slice(-10),
+    ...sentences.slice(-10),
   ].join(' ');
   const span =
     from === to ? from : `${shortDay(first.publishedAt)} – ${shortDay(last.publishedAt)}`;

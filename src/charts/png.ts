@@ -2,9 +2,9 @@ import { Piscina } from 'piscina';
 
 /** The maximum queue length: what one thread can render in an acceptable time. */
 const MOST_WAITING = 20;
-/** How much of the queue one address may fill: a fifth, so that four more clients find room. */
+/** How many charts of one address may be in the queue: a fifth, so that there is room for others. */
 const MOST_PER_ADDRESS = Math.max(1, Math.floor(MOST_WAITING / 5));
-/** How long a chart may wait and be rendered, in milliseconds; a full queue takes a fraction of it. */
+/** How long a chart may take in the queue and to render, in milliseconds. A full queue usually takes a fraction of that. */
 const RENDER_WITHIN = 15_000;
 
 // One thread, so that charts never use more than one core. It ends when idle.
@@ -19,9 +19,9 @@ const pool = new Piscina<string, Uint8Array>({
 let waiting = 0;
 const perAddress = new Map<string, number>();
 
-/** The render queue is full, for everyone or for one address, or it does not move. */
+/** The render queue is full, for everyone or for one address, or a chart took too long. */
 export class PngQueueFull extends Error {
-  /** How many charts of the address wait, if it has its share; null if the whole queue is full. */
+  /** How many charts of the address are in the queue, if that is too many; null if the queue is full for everyone. */
   readonly ofAddress: number | null;
 
   constructor(ofAddress: number | null) {
@@ -32,9 +32,9 @@ export class PngQueueFull extends Error {
 
 /**
  * Renders a chart's SVG document as a PNG of its own size, in a worker thread.
- * @param address who asks; it may fill a fifth of the queue
+ * @param address the client's address; its charts may fill a fifth of the queue
  * @param draw makes the document, once there is room in the queue
- * @throws PngQueueFull before anything is drawn
+ * @throws PngQueueFull before anything is drawn, or if rendering takes too long
  */
 export async function asPng<Drawn extends { body: string }>(
   address: string,
@@ -57,7 +57,7 @@ export async function asPng<Drawn extends { body: string }>(
   }
 }
 
-/** @throws PngQueueFull if it takes too long; the thread is replaced if it was at work on it */
+/** @throws PngQueueFull if it takes too long; a thread that is busy with it is then replaced */
 async function render(svg: string): Promise<Uint8Array> {
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), RENDER_WITHIN);

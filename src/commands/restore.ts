@@ -1,5 +1,5 @@
 import { restore } from '../postgres/backup.ts';
-import { asOwner, migrateToLatest } from '../postgres/migrate.ts';
+import { ownerOnly, migrateToLatest } from '../postgres/migrate.ts';
 import { DATABASE_USAGE, print, readFileName, runCommand } from './run-command.ts';
 import { printVerification } from './print-verification.ts';
 
@@ -14,7 +14,7 @@ ${DATABASE_USAGE}`,
   read: readFileName,
   migrates: false, // the database has to be empty
   work: async ({ pool, owner }, file) => {
-    await asOwner(restore(owner, file));
+    await ownerOnly(restore(owner, file));
     await migrateToLatest(owner, pool);
     print(`Restored ${file}.`);
     return printVerification(pool, null);

@@ -67,7 +67,7 @@ async function run<Arguments>({
   const database = await openDatabase(
     { ...config, databasePoolMax: 1 },
     {
-      onUnguarded: () => {}, // the service says so at its start
+      onPrivilegedRole: () => {}, // the service says so at its start
       onConnectionError: report,
       onEmbeddedLog: () => {},
       onEmbeddedExit: report,

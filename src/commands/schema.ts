@@ -14,7 +14,7 @@ try {
   const database = await openDatabase(
     { databaseUrl: null, databaseMigrationUrl: null, dataDir, databasePoolMax: 1 },
     {
-      onUnguarded: report,
+      onPrivilegedRole: report,
       onConnectionError: report,
       onEmbeddedLog: () => {},
       onEmbeddedExit: report,

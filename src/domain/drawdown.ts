@@ -82,7 +82,7 @@ type Fall = { peak: Observation; trough: Observation; recovery: Observation | nu
  *
  * Closes before the first positive one are skipped, because a fall from such a peak has no depth.
  * @param closes ascending by date, each day once
- * @param minDepth the depth that an episode of the list has at least, a fraction of the peak
+ * @param minDepth the least depth of the episodes to list, a fraction of the peak; `Infinity` lists none
  * @returns null if no close is positive
  */
 export function drawdownOf(closes: readonly Observation[], minDepth = 0): Drawdown | null {
@@ -117,9 +117,9 @@ export function drawdownOf(closes: readonly Observation[], minDepth = 0): Drawdo
   };
 }
 
-// Decimals decide, but they are slow, and there may be ten thousand falls. Doubles rule most of them out.
+// Exact decimals decide, but they are slow, and there may be ten thousand falls. Doubles rule out most of them first.
 const SLACK = 1e-12;
-/** Below this, doubles have too few digits. */
+/** Below this peak, doubles have too few digits to rule anything out. */
 const SMALLEST_PEAK = 1e-290;
 
 /** Whether a fall may be at least that deep, by doubles. */
@@ -191,19 +191,19 @@ export function fallsBy(peak: number, value: number, least: number): boolean {
  * The label for the last close in an outlook's framework: the last in its list that applies.
  * The list goes from shallow to deep. Null if none applies.
  * @param closes as for {@link drawdownOf}
- * @param found their drawdown, if it is known
+ * @param drawdown the drawdown of these closes, if it is known
  */
 export function labelOf(
   closes: readonly Observation[],
   labels: readonly DrawdownLabel[],
-  found: Pick<Drawdown, 'last' | 'peak'> | null = drawdownOf(closes, Infinity),
+  drawdown: Pick<Drawdown, 'last' | 'peak'> | null = drawdownOf(closes, Infinity),
 ): DrawdownLabel | null {
-  if (!found) return null;
+  if (!drawdown) return null;
   const applies = ({ minDepth, speed }: DrawdownLabel) => {
-    if (minDepth !== null) return fallsBy(found.peak.value, found.last.value, minDepth);
+    if (minDepth !== null) return fallsBy(drawdown.peak.value, drawdown.last.value, minDepth);
     if (speed === null) return false;
-    const highest = highestWithin(closes, found.last, speed.days);
-    return highest > 0 && fallsBy(highest, found.last.value, speed.depth);
+    const highest = highestWithin(closes, drawdown.last, speed.days);
+    return highest > 0 && fallsBy(highest, drawdown.last.value, speed.depth);
   };
   return labels.findLast(applies) ?? null;
 }

@@ -5,8 +5,8 @@ import unhomoglyph from 'unhomoglyph';
 /** The most characters of a name. */
 const LONGEST = 300;
 
-// Control, format, private and unassigned characters, white space other than a space, all that Unicode says to ignore by
-// default, and signs that are drawn blank although Unicode classes them with the visible ones.
+// Control, format, private-use and unassigned characters, white space other than a space, all characters that Unicode ignores
+// by default, and those that are drawn blank although Unicode classes them as visible.
 const HIDDEN =
   /[\p{C}\p{Default_Ignorable_Code_Point}\u2800\ufffc\u{13441}\u{13442}\u{16fe4}\u{1d159}]|(?! )\p{White_Space}/u;
 
@@ -28,7 +28,7 @@ export function nameFault(name: string): string | null {
   return name === name.trim() && name !== '' ? null : 'must not be blank or have space around it';
 }
 
-/** A text without what a name must not contain, cut to the length of a name; empty if nothing is left. */
+/** A text as a name without a {@link nameFault}: hidden characters are removed and the rest is cut; empty if nothing is left. */
 export function cleanedName(text: string): string {
   let name = text;
   for (;;) {
@@ -44,21 +44,21 @@ export function cleanedName(text: string): string {
 
 function isHidden(characters: readonly string[], index: number): boolean {
   const character = characters[index] ?? '';
-  return HIDDEN.test(character) && !isSpelling(characters, index);
+  return HIDDEN.test(character) && !isSpellingJoiner(characters, index);
 }
 
 function codeOf(character: string): string {
   return `U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}`;
 }
 
-// Scripts whose letters join. RFC 5892 goes by the joining type of each letter, which JavaScript does not know. Taking a few
-// more places for spelling is harmless, because comparisons ignore the character.
+// Scripts whose letters join. RFC 5892 goes by the joining type of each letter, which JavaScript does not know. Allowing a
+// joiner in a few more places is harmless, because comparisons ignore it.
 const JOINING =
   /[\p{scx=Adlm}\p{scx=Arab}\p{scx=Mand}\p{scx=Mong}\p{scx=Nkoo}\p{scx=Phag}\p{scx=Rohg}\p{scx=Syrc}]/u;
 const MARK = /\p{M}/u;
 
 /** Whether a joiner is part of the spelling: after a virama, or between joining letters (RFC 5892, A.1 and A.2). */
-function isSpelling(characters: readonly string[], index: number): boolean {
+function isSpellingJoiner(characters: readonly string[], index: number): boolean {
   const character = characters[index];
   if (character !== ZWNJ && character !== ZWJ) return false;
   if (isVirama(characters[index - 1])) return true;
@@ -85,7 +85,7 @@ function isVirama(character: string | undefined): boolean {
 }
 
 /**
- * The skeletons of a name, without regard to what can't be seen. Two names look alike if they share one.
+ * The skeletons of a name, without the characters that can't be seen. Two names look alike if they share one.
  *
  * One skeleton is not enough, because letters may look alike in one case only: a Cyrillic Т looks like a T, but т not like a
  * t; a capital I looks like an l, but an i does not. So these are the skeletons of the name as it is written (also in lower

@@ -29,17 +29,17 @@ export function addressOf({ ip }: Pick<FastifyRequest, 'ip'>): string {
   return new ipaddr.IPv6([...network, 0, 0, 0, 0]).toString();
 }
 
-/** The most clients of each kind of memory, each of some 400 bytes: 16 MB in all. */
-const MOST = 20_000;
+/** The most light clients, and the most heavy ones, that are remembered. Each takes about 400 bytes: 16 MB in all. */
+const MOST_CLIENTS = 20_000;
 
 /**
- * Remembers clients in bounded memory. Whoever has used half of a limit has a place that no number of others takes: only
- * {@link MOST} others that used as much. Of the rest, those are forgotten first that were away for longest.
+ * Remembers clients in bounded memory. A heavy client, which has used half of a limit, is forgotten only after
+ * {@link MOST_CLIENTS} other heavy ones have come. Of the light clients, the least recently seen are forgotten first.
  */
 export class Clients {
   readonly #rates: Record<ClientKind, { requests: number; work: number }>;
-  readonly #light = new LRUCache<string, Client>({ max: MOST });
-  readonly #heavy = new LRUCache<string, Client>({ max: MOST });
+  readonly #light = new LRUCache<string, Client>({ max: MOST_CLIENTS });
+  readonly #heavy = new LRUCache<string, Client>({ max: MOST_CLIENTS });
 
   /** @param rates requests a minute and milliseconds of work a second, 0 for no limit */
   constructor(rates: Record<ClientKind, { requests: number; work: number }>) {
@@ -51,6 +51,7 @@ export class Clients {
     return this.#light.size + this.#heavy.size;
   }
 
+  /** @param id an address as {@link addressOf} gives it, or the id of a key or a token */
   of(kind: ClientKind, id: string): Client {
     const key = `${kind} ${id}`;
     const heavy = this.#heavy.get(key);

@@ -70,7 +70,7 @@ function matchHolds(header: string, etag: string): boolean {
 }
 
 /**
- * Refuses a read of a representation that has another ETag than its client expects. This comes before If-None-Match
+ * Refuses a read if its If-Match does not name the ETag of the response. Call it before If-None-Match is evaluated
  * (RFC 9110, 13.2.2).
  * @throws Problem `precondition-failed`
  */

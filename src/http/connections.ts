@@ -7,20 +7,20 @@ import {
 } from 'node:http';
 import { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import { leaveLoop } from '../postgres/work-meter.ts';
+import { stopCharging } from '../postgres/work-meter.ts';
 import { PROBLEMS } from './problem-catalogue.ts';
 
-/** How many requests of a connection may be without a response. */
+/** How many requests of a connection may be unanswered. */
 const MOST_UNANSWERED = 16;
-/** After how many more a connection is closed at once. */
-const MOST_EXCESS = 240;
-/** How long a client may take to read why its connection closes, in milliseconds. */
-const LEAVE_WITHIN = 1_000;
+/** After how many more requests a connection is closed without waiting for its client to read the refusal. */
+const MOST_REFUSED = 240;
+/** How long a client may take to read the refusal before its connection is closed, in milliseconds. */
+const CLOSE_AFTER = 1_000;
 /** After how long without a byte in either direction a connection closes, in milliseconds. */
-const SILENT_FOR = 60_000;
+const INACTIVITY_TIMEOUT = 60_000;
 
-/** Requests that were dropped without a response. */
-export type Dropped = {
+/** How many requests were dropped without a response, by the reason. */
+export type DroppedRequests = {
   /** Their connection was closed before they were handled. */
   closed: number;
   /** Their connection had too many requests without a response. */
@@ -31,16 +31,16 @@ export type Dropped = {
 type Options = { keepAliveTimeout?: number; requestTimeout?: number; http?: object };
 
 /**
- * Makes the server that Fastify answers requests of (`serverFactory`).
+ * Makes the server whose requests Fastify answers (`serverFactory`).
  *
  * Requests that a client pipelines are handled one after another: each starts once the response before it was sent, in a
- * later turn of the event loop. Node.js would start all of them at once, would not report a closed connection to those
- * that are not at its head, and would let the connection crowd out the others.
+ * later turn of the event loop. Node.js would start all of them at once. It reports a closed connection only to the first
+ * unanswered request, and one connection could crowd out the others.
  */
 export function createHttpServer(
   handle: RequestListener,
   options: Options,
-  dropped: Dropped,
+  dropped: DroppedRequests,
 ): Server {
   const listener = inTurn(handle, dropped);
   const server = createServer(options.http ?? {}, listener);
@@ -48,14 +48,14 @@ export function createHttpServer(
   server.on('checkExpectation', listener);
   server.keepAliveTimeout = options.keepAliveTimeout ?? server.keepAliveTimeout;
   server.requestTimeout = options.requestTimeout ?? server.requestTimeout;
-  server.setTimeout(SILENT_FOR);
+  server.setTimeout(INACTIVITY_TIMEOUT);
   server.on('connection', (socket) => {
-    // A socket knows its address after it was closed only if it was asked before.
+    // A closed socket still knows its address if the address was read before.
     if (socket.remoteAddress === undefined) {
       socket.destroy();
       return;
     }
-    const connection: Connection = { waiting: 0, excess: 0 };
+    const connection: Connection = { waiting: 0, refused: 0 };
     connections.set(socket, connection);
     const restoreTraces = limitTraces(socket, connection);
     socket.once('close', () => {
@@ -70,14 +70,14 @@ export function createHttpServer(
 type Connection = {
   /** How many requests wait for the responses before them. */
   waiting: number;
-  /** How many more came. */
-  excess: number;
+  /** How many requests were refused because too many were unanswered. */
+  refused: number;
 };
 const connections = new WeakMap<Socket, Connection>();
 /** The reply that each connection is busy with. */
 const replies = new WeakMap<Socket, FastifyReply>();
 
-/** Notes which connections are busy. */
+/** Records which reply each connection is busy with, for {@link isBusy} and {@link hasStartedResponse}. */
 export function trackReplies(app: FastifyInstance): void {
   app.addHook('onRequest', (request, reply, done) => {
     replies.set(request.raw.socket, reply);
@@ -89,29 +89,29 @@ export function trackReplies(app: FastifyInstance): void {
   });
 }
 
-/** Whether a connection has a request whose response was not sent to its end. */
+/** Whether a connection has a request whose response is not complete. */
 export function isBusy(socket: Socket): boolean {
   return replies.has(socket);
 }
 
-/** Whether a part of a response was written to a connection, but not all of it. */
-export function isInResponse(socket: Socket): boolean {
+/** Whether a connection has a response that is written in part. */
+export function hasStartedResponse(socket: Socket): boolean {
   return replies.get(socket)?.raw.headersSent === true;
 }
 
 /**
- * Once a connection closes, Node.js makes an error for each request that was not answered, whose stack trace costs more
- * than the request. Leaves out the traces until the returned function is called; both run in one event.
+ * When a connection closes, Node.js makes an error for each unanswered request, and its stack trace costs more than the
+ * request. This leaves out the traces while the connection closes. The returned function, called in the same event, ends that.
  */
 function limitTraces(socket: Socket, connection: Connection): () => void {
   const { stackTraceLimit } = Error;
   socket.prependOnceListener('close', () => {
-    if (connection.waiting + connection.excess > 0) Error.stackTraceLimit = 0;
+    if (connection.waiting + connection.refused > 0) Error.stackTraceLimit = 0;
   });
   return () => void (Error.stackTraceLimit = stackTraceLimit);
 }
 
-function inTurn(handle: RequestListener, dropped: Dropped): RequestListener {
+function inTurn(handle: RequestListener, dropped: DroppedRequests): RequestListener {
   return (request, response) => {
     const { socket } = request;
     const connection = connections.get(socket);
@@ -121,9 +121,9 @@ function inTurn(handle: RequestListener, dropped: Dropped): RequestListener {
     }
     if (request.headers['transfer-encoding'] !== undefined) boundChunks(request, response);
     if (response.socket !== null) {
-      leaveLoop();
+      stopCharging();
       handle(request, response); // no response is before this one
-    } else if (connection.excess > 0 || connection.waiting + 1 >= MOST_UNANSWERED) {
+    } else if (connection.refused > 0 || connection.waiting + 1 >= MOST_UNANSWERED) {
       dropped.pipelined += 1;
       refuse(connection, socket, response);
     } else {
@@ -133,7 +133,7 @@ function inTurn(handle: RequestListener, dropped: Dropped): RequestListener {
         setImmediate(() => {
           if (socket.destroyed) return;
           connection.waiting -= 1;
-          leaveLoop();
+          stopCharging();
           handle(request, response);
         }),
       );
@@ -145,7 +145,7 @@ function inTurn(handle: RequestListener, dropped: Dropped): RequestListener {
 function leave(socket: Socket): void {
   socket.end();
   setImmediate(() => socket.pause()); // once Node.js has begun to discard the body
-  setTimeout(() => socket.destroy(), LEAVE_WITHIN).unref();
+  setTimeout(() => socket.destroy(), CLOSE_AFTER).unref();
 }
 
 /** How many chunks a body may have; one of the largest allowed size has as many if each holds 64 bytes. */
@@ -180,13 +180,13 @@ function boundChunks(request: IncomingMessage, response: ServerResponse): void {
 }
 
 /**
- * Closes a connection with too many requests, after an answer to the first one too many. Node.js can't be stopped from
- * parsing what a client sent already.
+ * Refuses a request of a connection with too many unanswered ones, and closes the connection. Only the first refusal gets a
+ * response. Node.js can't be stopped from parsing what a client has already sent.
  */
 function refuse(connection: Connection, socket: Socket, response: ServerResponse): void {
-  connection.excess += 1;
-  if (connection.excess > MOST_EXCESS) socket.destroy();
-  if (connection.excess > 1) return;
+  connection.refused += 1;
+  if (connection.refused > MOST_REFUSED) socket.destroy();
+  if (connection.refused > 1) return;
   const { status, title } = PROBLEMS['rate-limited'];
   const detail = `Your connection has ${MOST_UNANSWERED} requests without a response; wait for responses before you send more.`;
   const body = JSON.stringify({ type: '/problems/rate-limited', title, status, detail });
@@ -199,5 +199,5 @@ function refuse(connection: Connection, socket: Socket, response: ServerResponse
       connection: 'close',
     })
     .end(body);
-  setTimeout(() => socket.destroy(), LEAVE_WITHIN).unref();
+  setTimeout(() => socket.destroy(), CLOSE_AFTER).unref();
 }

@@ -3,7 +3,7 @@ import pg from 'pg';
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Busy } from '../postgres/pool.ts';
-import { isInResponse } from './connections.ts';
+import { hasStartedResponse } from './connections.ts';
 import { DomainError } from '../domain/errors.ts';
 import { ContradictedOutcome } from '../domain/resolution.ts';
 import { type OpenTrigger, UnansweredConditions } from '../domain/review.ts';
@@ -77,10 +77,13 @@ function frameworkProblem(error: FastifyError, request: FastifyRequest): Problem
     case 'FST_ERR_MAX_PARAM_LENGTH':
       return new Problem('malformed-request', 'The URL is malformed, or a part of it is too long.');
     default:
-      // Besides bodies, the files of Swagger UI have errors of their own, with a status only.
+      // The plugin that serves the files of Swagger UI throws errors that have only a status.
       if (error.statusCode === 403) return noRoute(request);
       if (error.statusCode === 412) {
-        return new Problem('precondition-failed', 'The file is not the one that you expect.');
+        return new Problem(
+          'precondition-failed',
+          'The file has changed since the copy that `If-Match` or `If-Unmodified-Since` names.',
+        );
       }
       if (error.statusCode === 416) {
         return new Problem('range-not-satisfiable', 'The file is shorter than the range.');
@@ -93,11 +96,11 @@ function frameworkProblem(error: FastifyError, request: FastifyRequest): Problem
 }
 
 function contentTypeHint(request: FastifyRequest): string {
-  const wanted = request.method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
+  const expected = request.method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
   const sent = request.headers['content-type'];
   return sent === undefined || sent.trim() === ''
-    ? `Send the body with the header Content-Type: ${wanted}.`
-    : `Send ${wanted}, not ${sent}.`;
+    ? `Send the body with the header Content-Type: ${expected}.`
+    : `Send ${expected}, not ${sent}.`;
 }
 
 // SQLSTATEs and system errors after which a retry may succeed: connection trouble (08), resources
@@ -175,12 +178,12 @@ const UNKNOWN_METHOD: SocketFault = {
   detail: 'No URL of this service has this method.',
 };
 
-/** What Node's parser says of the bytes that it can't read. */
+/** An error of Node's HTTP parser, with the bytes that it can't read. */
 type ParseError = Error & { code?: string; rawPacket?: unknown; bytesParsed?: number };
 
 /** Answers bytes that are not an HTTP request. It writes to the socket, because there is no reply yet. */
 export function handleClientError(error: ParseError, socket: Socket): void {
-  // Bytes behind a request that announced the end of the connection: it ends after the response (RFC 9112, 9.6).
+  // Bytes after a request with `Connection: close` are ignored; the connection ends after the response (RFC 9112, 9.6).
   if (error.code === 'HPE_CLOSED_CONNECTION') return;
   if (error.code === 'ECONNRESET') {
     socket.destroy();
@@ -189,7 +192,7 @@ export function handleClientError(error: ParseError, socket: Socket): void {
   endWithProblem(socket, isOfUnknownMethod(error) ? UNKNOWN_METHOD : faultOf(error));
 }
 
-/** Refuses a request to open a tunnel, which Node leaves to its listener together with the socket. */
+/** Refuses CONNECT requests. Node hands their sockets to a listener, because they ask for a tunnel. */
 export function refuseTunnels(app: FastifyInstance): void {
   app.server.on('connect', (_request, socket: Socket) => endWithProblem(socket, UNKNOWN_METHOD));
 }
@@ -208,7 +211,7 @@ function isOfUnknownMethod({ code, rawPacket, bytesParsed = 0 }: ParseError): bo
 
 /** Ends a connection with a problem, unless a part of a response was written to it already. */
 function endWithProblem(socket: Socket, { code, status, detail }: SocketFault): void {
-  if (!socket.writable || isInResponse(socket)) {
+  if (!socket.writable || hasStartedResponse(socket)) {
     socket.destroy();
     return;
   }

@@ -1,5 +1,5 @@
 /** The queue is full, or a request waited too long in it. */
-export class NoTurn extends Error {
+export class TurnRefused extends Error {
   readonly isLate: boolean;
 
   constructor({ isLate }: { isLate: boolean }) {
@@ -8,37 +8,38 @@ export class NoTurn extends Error {
   }
 }
 
-/** What waits for its turn. */
+/** A request that waits for its turn. */
 export type Waiter = {
-  /** Starts it; `release` ends its turn, after a rest of some milliseconds. */
+  /** Starts the request. Call `release` when it has finished; its client then rests for some milliseconds. */
   start: (release: (rest: number) => void) => void;
-  /** Refuses it. */
-  refuse: (reason: NoTurn) => void;
+  /** Refuses the request. */
+  refuse: (reason: TurnRefused) => void;
 };
 
 type Waiting = Waiter & { timer: NodeJS.Timeout };
 
 type Bounds = {
-  /** How many run at the same time. */
+  /** How many requests run at the same time. */
   atOnce: number;
   mostWaiting: number;
   mostWaitingPerClient: number;
-  /** How long one may wait, in milliseconds. */
+  /** How long a request may wait, in milliseconds. */
   longestWait: number;
-  /** How long one may keep the next from starting, in milliseconds: it may wait for its client to read the response. */
+  /** After how long the next request starts even if this one runs on, in milliseconds: its client may read slowly. */
   longestTurn: number;
 };
 
 /**
- * Lets clients take turns, however many requests each of them sends: one at a time runs for each client, and a few in all.
- * When it is full, the client that waits most often loses its newest request. Written here because published queues
- * (p-queue, bottleneck) have one order for all and no bound for each client.
+ * Lets clients take turns, however many requests each of them sends. One request runs at a time for each client, and
+ * `atOnce` in all. When the queue is full, the client with the most waiting requests loses its newest one. Written here
+ * because published queues (p-queue, bottleneck) have one order for all and no bound for each client.
  */
 export class FairQueue<Client extends object> {
   readonly #bounds: Bounds;
   readonly #mayStart: (client: Client) => boolean;
-  /** In the order of their turns. No line is empty. */
+  /** The waiting requests of each client, in the order of the turns. No line is empty. */
   readonly #lines = new Map<Client, Waiting[]>();
+  /** The clients whose request runs, or who rest after one. */
   readonly #served = new Set<Client>();
   #running = 0;
   #waiting = 0;
@@ -54,6 +55,7 @@ export class FairQueue<Client extends object> {
     return this.#waiting;
   }
 
+  /** Whether a client has requests that wait. */
   isWaiting(client: Client): boolean {
     return this.#lines.has(client);
   }
@@ -65,18 +67,18 @@ export class FairQueue<Client extends object> {
   join(client: Client, waiter: Waiter): () => void {
     const line = this.#lines.get(client) ?? [];
     if (line.length >= this.#bounds.mostWaitingPerClient) {
-      waiter.refuse(new NoTurn({ isLate: false }));
+      waiter.refuse(new TurnRefused({ isLate: false }));
       return () => {};
     }
     const refuseLate = () => {
-      if (this.#remove(client, waiting)) waiter.refuse(new NoTurn({ isLate: true }));
+      if (this.#remove(client, waiting)) waiter.refuse(new TurnRefused({ isLate: true }));
     };
     const timer = setTimeout(refuseLate, this.#bounds.longestWait).unref();
     const waiting = { ...waiter, timer };
     this.#lines.set(client, line);
     line.push(waiting);
     this.#waiting += 1;
-    if (this.#waiting > this.#bounds.mostWaiting) this.#shorten();
+    if (this.#waiting > this.#bounds.mostWaiting) this.#dropNewest();
     this.startNext();
     return () => void this.#remove(client, waiting);
   }
@@ -124,7 +126,7 @@ export class FairQueue<Client extends object> {
     });
   }
 
-  /** Takes a waiter out, and puts its client last. */
+  /** Takes a request out of the queue, and moves its client to the end. */
   #take(client: Client, waiting: Waiting): Waiting {
     this.#remove(client, waiting);
     const line = this.#lines.get(client);
@@ -143,7 +145,8 @@ export class FairQueue<Client extends object> {
     return true;
   }
 
-  #shorten(): void {
+  /** Refuses the newest request of the client with the most. */
+  #dropNewest(): void {
     const [first, ...others] = this.#lines;
     if (!first) return;
     const [client, line] = others.reduce(
@@ -151,6 +154,6 @@ export class FairQueue<Client extends object> {
       first,
     );
     const newest = line.at(-1);
-    if (newest && this.#remove(client, newest)) newest.refuse(new NoTurn({ isLate: false }));
+    if (newest && this.#remove(client, newest)) newest.refuse(new TurnRefused({ isLate: false }));
   }
 }

@@ -75,8 +75,8 @@ const NUL = '\u0000';
 // of writing.
 const UNPRINTABLE = /^\s|\s$|[\p{Cc}\u2028\u2029\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069]/u;
 
-// What Unicode says to ignore by default, and the blank braille pattern; but for what spelling, two directions of writing
-// and emoji need: joiners, marks of a direction, variation selectors and tags.
+// The characters that Unicode ignores by default, and the blank braille pattern. Joiners, marks of a direction, variation
+// selectors and tags are allowed, because spelling, texts in two directions and emoji need them.
 const INVISIBLE =
   /(?!\p{Variation_Selector}|[\u061c\u180e\u200e\u200f\u{e0020}-\u{e007f}]|\u200c|\u200d)[\p{Default_Ignorable_Code_Point}\u2800]/u;
 
@@ -96,8 +96,8 @@ const text = (maxLength: number) =>
 const ONE_LINE =
   'must be one line without control or invisible characters and without leading or trailing space';
 /**
- * The name of an analyst or the subject of a token, as an earlier release may have stored it. What a new name may contain,
- * src/domain/names.ts decides.
+ * The name of an analyst or the subject of a token, also one that an earlier release stored. src/domain/names.ts decides
+ * what a new name may contain.
  */
 export const analystLine = text(300).refine((value) => !UNPRINTABLE.test(value), {
   error: ONE_LINE,

@@ -11,8 +11,8 @@ const SECRETS = new RegExp(
 );
 
 /**
- * Replaces keys, secrets of webhooks and tokens in a text for a log, wherever a client put them. If one shows only once the
- * text is percent-decoded, however often, the decoded text is returned.
+ * Replaces keys, secrets of webhooks and tokens in a text, wherever a client put them. A text that shows one only after
+ * percent-decoding, however often, is returned decoded.
  */
 export function withoutSecrets(text: string): string {
   const plain = redacted(text);
@@ -30,10 +30,10 @@ function redacted(text: string): string {
   );
 }
 
-/** How often a text is decoded. */
+/** How often a text is decoded at most. */
 const MOST_DECODED = 8;
 
-/** Decodes percent-encoded printable ASCII until there is none, and leaves all else; null for a text that is encoded too often. */
+/** Decodes percent-encoded printable ASCII until none is left, and nothing else; null if that takes too many rounds. */
 function decodedAscii(text: string): string | null {
   let decoded = text;
   for (let turn = 0; turn < MOST_DECODED; turn += 1) {
@@ -48,7 +48,7 @@ function decodedAscii(text: string): string | null {
   return null;
 }
 
-/** How the log writes requests and errors: without secrets, and without what a client sent to be stored. */
+/** How the log writes requests and errors: without secrets, and without the values that a client sent. */
 export const LOG_SERIALIZERS = {
   req: ({ method, url, ip }: FastifyRequest) => ({
     method,

@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import type pg from 'pg';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { forbidStoring } from './conditional-requests.ts';
-import type { Dropped } from './connections.ts';
+import type { DroppedRequests } from './connections.ts';
 import { comesFrom, networkList } from './networks.ts';
 import type { ProblemCode } from './problem-catalogue.ts';
 import { Problem } from './problems.ts';
@@ -22,7 +22,7 @@ export type Measured = {
   cache: ResponseCache;
   limiter: RequestLimiter;
   streams: { size: number };
-  dropped: Dropped;
+  dropped: DroppedRequests;
   webhooks: {
     outcomes: Readonly<Record<string, number>>;
     backlog: { waiting: number; oldestSeconds: number; disabled: number };
@@ -141,9 +141,9 @@ function stateOf({
         this.inc({ outcome }, count);
     },
   });
-  const unanswered = new Counter({
+  const droppedRequests = new Counter({
     name: 'outlook_ledger_dropped_requests_total',
-    help: 'Requests that were dropped, because their connection closed or had too many without a response.',
+    help: 'Requests that were dropped, because their connection closed or had too many unanswered requests.',
     labelNames: ['reason'],
     registers: [],
     collect() {
@@ -163,7 +163,7 @@ function stateOf({
     });
   return [
     connections,
-    unanswered,
+    droppedRequests,
     counter('kept_replies_served', 'Reads served from the response cache.', () => cache.served),
     counter(
       'stale_replies_served',
@@ -229,11 +229,11 @@ function metricsRoute(api: Api, registry: Registry, readers: BlockList): void {
     // For operators, not for clients.
     schema: { hide: true },
     handler: async (request, reply) => {
-      // 404, because nothing is here for strangers; the detail is for operators.
+      // 404, because the route exists for operators only, whom the detail helps.
       if (!comesFrom(readers, request)) {
         throw new Problem(
           'not-found',
-          'Metrics are for the addresses in METRICS_ADDRESSES, and through trusted proxies only.',
+          'Only the addresses in METRICS_ADDRESSES may read the metrics; behind a proxy, only if TRUSTED_PROXIES names it.',
         );
       }
       const now = Date.now();

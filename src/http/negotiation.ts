@@ -43,15 +43,15 @@ export const acceptableTypes = (types: readonly string[]): string[] =>
     );
   });
 
-/** The content codings in which responses are cached, besides the plain one; of two that a client likes alike, the first. */
+/** The content codings in which responses are cached, besides the plain one. Of two with the same weight, the first is sent. */
 export const CODINGS = ['br', 'gzip'] as const;
 export type Coding = (typeof CODINGS)[number] | 'identity';
 
 /**
- * The length in characters above which a header is disregarded, as RFC 9110, 12.1 allows: to parse 16 KiB takes longer than
- * most responses.
+ * The length in characters above which a header is ignored, as RFC 9110, 12.1 allows: parsing 16 KiB takes longer than most
+ * responses.
  */
-const LONGEST = 1_000;
+const LONGEST_HEADER = 1_000;
 
 /** Parses each value of a header once. The memory is bounded, so clients can't make it grow. */
 function remembered<Parsed extends {}>(
@@ -63,10 +63,10 @@ function remembered<Parsed extends {}>(
     maxSize: 65_536,
     sizeCalculation: (_, header) => header.length + 1,
   });
-  const ofNone = parse(new Negotiator({ headers: {} }));
+  const withoutHeader = parse(new Negotiator({ headers: {} }));
   return (request) => {
     const header = request.raw.headers[name];
-    if (!header || header.length > LONGEST) return ofNone;
+    if (!header || header.length > LONGEST_HEADER) return withoutHeader;
     const earlier = known.get(header);
     if (earlier !== undefined) return earlier;
     const parsed = parse(new Negotiator({ headers: { [name]: header } }));
@@ -119,8 +119,8 @@ export function wantedType(request: FastifyRequest, format: Format | undefined):
 export type CodingPreference = { coding: Coding; refusesIdentity: boolean };
 
 /**
- * The content coding of the highest weight, the smallest of several. A client that refuses all of them gets a plain body
- * nevertheless: a 406 would help it less (RFC 9110, 12.5.3 and 15.5.7).
+ * The content coding with the highest weight; of several, the one that compresses best. A client that refuses all of them
+ * still gets a plain body: a 406 would help it less (RFC 9110, 12.5.3 and 15.5.7).
  */
 export const acceptedCoding = remembered<CodingPreference>('accept-encoding', (negotiator) => {
   const accepted = negotiator.encodings([...CODINGS, 'identity'], { preferred: [...CODINGS] });

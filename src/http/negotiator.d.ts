@@ -1,4 +1,4 @@
-/** Negotiates by headers; its package has no types of this release. */
+/** Negotiates by headers. The package has no types for this release. */
 declare module 'negotiator' {
   export default class Negotiator {
     constructor(request: { headers: Record<string, string> });

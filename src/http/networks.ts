@@ -1,14 +1,14 @@
 import { BlockList, isIP, isIPv6 } from 'node:net';
 import type { FastifyRequest } from 'fastify';
 
-/** Names for networks, as TRUSTED_PROXIES has them. */
+/** The names that TRUSTED_PROXIES and METRICS_ADDRESSES take for networks. */
 const NAMED: Record<string, readonly string[]> = {
   loopback: ['127.0.0.0/8', '::1/128'],
   linklocal: ['169.254.0.0/16', 'fe80::/10'],
   uniquelocal: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'],
 };
 
-/** Whether a text is an address, a network such as 10.0.0.0/8, or the name of some. */
+/** Whether a text is an address, a network such as 10.0.0.0/8, or a name such as `loopback`. */
 export function isNetwork(text: string): boolean {
   if (Object.hasOwn(NAMED, text)) return true;
   const [address = '', bits, ...more] = text.split('/');
@@ -19,7 +19,10 @@ export function isNetwork(text: string): boolean {
   );
 }
 
-/** @param networks what {@link isNetwork} accepts */
+/**
+ * The networks as a list to check addresses against.
+ * @param networks texts that {@link isNetwork} accepts
+ */
 export function networkList(networks: readonly string[]): BlockList {
   const list = new BlockList();
   for (const network of networks.flatMap((one) => NAMED[one] ?? [one])) {
@@ -36,8 +39,8 @@ const FORWARDED =
   /^(forwarded|via|(x-)?(forwarded|original-forwarded|real|client|cluster-client)-.+|(true|cf-connecting|fastly)-.*ip|x-envoy-.+)$/;
 
 /**
- * Whether a request comes from one of some networks. One that a proxy passed on does so only if every proxy on its way is
- * trusted: else its client may be anyone.
+ * Whether a request comes from a network of the list. If proxies passed it on, the client's address counts, and each of them
+ * has to be trusted: behind another proxy, the client may be anyone.
  */
 export function comesFrom(list: BlockList, { ip, ips, headers }: FastifyRequest): boolean {
   if (!isIP(ip) || !list.check(ip, isIPv6(ip) ? 'ipv6' : 'ipv4')) return false;

@@ -64,7 +64,7 @@ type KeysetList<Row, Position, Item> = {
   cursorScope: unknown;
   /** Decodes and encodes the position in a cursor. */
   position: z.ZodType<Position>;
-  /** How many rows to read at once, if they may be large: a page then ends early at {@link MOST_BYTES}. Left out: all. */
+  /** How many rows to read at once if they may be large. A page of such rows ends early at {@link MOST_BYTES}. */
   rowsAtOnce?: number;
   /** The rows after the position `after`, or the first ones if it is null; at most `limit`. */
   fetch: (after: Position | null, limit: number) => Promise<readonly Row[]>;
@@ -85,10 +85,10 @@ export async function keysetPage<Row, Position, Item extends object>(
   return { items, nextCursor: next && encodeCursor(cursorScope, position, positionOf(next)) };
 }
 
-/** How many rows with a text of 20,000 characters each are read at once. */
+/** How many rows to read at once if each may have a text of 20,000 characters. */
 export const LONG_TEXTS_AT_ONCE = 25;
 
-/** The most bytes of the items of a page, as JSON. The first item is always on it. */
+/** The most bytes of the items of a page, as JSON. The first item is on the page however large it is. */
 const MOST_BYTES = 2 * 2 ** 20;
 
 /** The items of a page, and its last row if another page follows. */
@@ -101,8 +101,8 @@ async function readItems<Row, Position, Item extends object>(
   let [bytes, last]: [number, Row | null] = [0, null];
   for (;;) {
     // One row more than the page holds tells whether another page follows.
-    const wanted = Math.min(limit + 1 - items.length, rowsAtOnce ?? Infinity);
-    const rows = await fetch(last === null ? after : positionOf(last), wanted);
+    const count = Math.min(limit + 1 - items.length, rowsAtOnce ?? Infinity);
+    const rows = await fetch(last === null ? after : positionOf(last), count);
     for (const row of rows) {
       const item = represent(row);
       if (rowsAtOnce !== undefined) bytes += Buffer.byteLength(JSON.stringify(item));
@@ -110,7 +110,7 @@ async function readItems<Row, Position, Item extends object>(
       items.push(item);
       last = row;
     }
-    if (rows.length < wanted) return { items, next: null };
+    if (rows.length < count) return { items, next: null };
   }
 }
 

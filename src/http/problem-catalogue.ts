@@ -60,14 +60,14 @@ export const PROBLEMS = {
     status: 409,
     title: "The name looks like another analyst's",
     meaning:
-      "Versions show the name of their author, so no new name may look like that of another analyst. Upper and lower case, letters of other scripts that look the same, and characters that can't be seen make no difference. Nothing was stored.",
+      "Versions show the name of their author, so no new name may look like that of another analyst. Names look alike if they differ only in upper and lower case, in letters of other scripts that look the same, or in characters that can't be seen. Nothing was stored.",
     mend: 'For another key of that analyst, send the name exactly as `detail` gives it. For another analyst, choose a name that looks different.',
   },
   'last-admin-key': {
     status: 409,
     title: "The last admin key can't be revoked here",
     meaning:
-      'Without another admin key, nobody could issue keys any more. A key that expires within an hour does not count. Nothing was changed.',
+      'Without an admin key, nobody can issue keys. Another admin key that expires within an hour does not count. Nothing was changed.',
     mend: 'Issue another admin key first. To revoke the last one all the same, run `npm run keys -- revoke ID` on the machine of the service.',
   },
   'closes-named': {
@@ -132,10 +132,10 @@ export const PROBLEMS = {
   },
   'precondition-failed': {
     status: 412,
-    title: 'It has changed since you read it',
+    title: 'The resource has changed since you read it',
     meaning:
-      'The ETag in `If-Match` is not the current one: of the outlook for a write, of this URL, in the content coding of the response, for a read.',
-    mend: 'Read it again. For a write, check that your change is still right, and send it with the new ETag of the outlook.',
+      '`If-Match` does not name the current ETag. For a write, that is the ETag of the outlook. For a read, it is the ETag of this URL in the content coding of the response.',
+    mend: 'Read the resource again. For a write, check that your change is still right, and send it with the new ETag of the outlook.',
   },
   'body-too-large': {
     status: 413,
@@ -148,7 +148,7 @@ export const PROBLEMS = {
     title: 'The content type is not supported',
     meaning:
       'This URL does not accept the media type in the `Content-Type` header, or the content coding in the `Content-Encoding` header.',
-    mend: 'Send the content type that `detail` names, and no compressed body.',
+    mend: 'Send the content type that `detail` names, or the body without a content coding.',
   },
   'range-not-satisfiable': {
     status: 416,
@@ -159,7 +159,8 @@ export const PROBLEMS = {
   'expectation-failed': {
     status: 417,
     title: 'The expectation cannot be met',
-    meaning: 'The `Expect` header has something else than `100-continue`. Nothing was stored.',
+    meaning:
+      'The `Expect` header asks for something other than `100-continue`. Nothing was stored.',
     mend: 'Leave the header out, or send `Expect: 100-continue`.',
   },
   'invalid-request': {
@@ -219,7 +220,7 @@ export const PROBLEMS = {
     status: 429,
     title: 'Too many requests',
     meaning:
-      'Each address and each key may send a limited number of requests a minute (see `RateLimit-Policy`), and each address may have a limited number in progress. A connection may have 16 requests without a response. Nothing was stored.',
+      'Each address and each key may send a limited number of requests a minute (see `RateLimit-Policy`), and each address may have a limited number in progress. A connection may have 16 unanswered requests. Each address and each key also has a budget of work, beyond which its requests wait, and too many of them are refused. `detail` says which limit it is. Nothing was stored.',
     mend: 'Wait for the seconds in `Retry-After` and send the request again. `RateLimit` says with each response how many requests are left (`r`) for how many seconds (`t`).',
   },
   'condition-unanswered': {
@@ -239,7 +240,7 @@ export const PROBLEMS = {
     status: 501,
     title: 'Not implemented',
     meaning:
-      'The service does not know the method of the request at all, or its transfer coding. Nothing was stored.',
+      'No URL of the service has the method of the request, or the service does not know its transfer coding. Nothing was stored.',
     mend: 'Use one of the methods that /docs lists, in upper case. Send the body with a Content-Length, or with `Transfer-Encoding: chunked`.',
   },
   unavailable: {

@@ -3,7 +3,7 @@ import { meterWork } from '../postgres/work-meter.ts';
 import { addressOf, type Client, type ClientKind, Clients } from './clients.ts';
 import { FairQueue } from './fair-queue.ts';
 import { Problem } from './problems.ts';
-import { isStream, LONGEST_WAIT, RequestWork, type Shares } from './request-work.ts';
+import { isStream, LONGEST_WAIT, RequestWork, type SharedState } from './request-work.ts';
 import { whenFinished } from './when-finished.ts';
 import { WorkEstimates } from './work-budget.ts';
 
@@ -11,13 +11,13 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Whether the route has no limits, as health checks must not. */
     isUnlimited?: boolean;
-    /** Whether requests to the route are limited only by their work. */
+    /** Whether requests to the route are not counted, and limited only by their work. */
     isUncounted?: boolean;
   }
   interface FastifyRequest {
     /** What its client has left, one value for each limit that was checked. */
     limits: { policies: string[]; states: string[] };
-    /** What it costs; null for a route without limits. */
+    /** The work that it causes; null for a route without limits. */
     work: RequestWork | null;
   }
 }
@@ -48,7 +48,7 @@ const LONGEST_TURN = 1_000;
 export class RequestLimiter {
   readonly #limits: Limits;
   readonly #clients: Clients;
-  readonly #shares: Shares;
+  readonly #shared: SharedState;
 
   constructor(limits: Limits) {
     this.#limits = limits;
@@ -65,20 +65,20 @@ export class RequestLimiter {
       longestTurn: LONGEST_TURN,
     };
     const queue = new FairQueue<Client>(bounds, ({ work }) => work.level < 1);
-    this.#shares = { queue, estimates: new WorkEstimates(), done: 0 };
+    this.#shared = { queue, estimates: new WorkEstimates(), done: 0 };
   }
 
   /** The work of all requests so far, in seconds. */
   get workSeconds(): number {
-    return this.#shares.done / 1000;
+    return this.#shared.done / 1000;
   }
 
   /** How many requests wait for their turn, because their clients are beyond their budgets. */
   get waiting(): number {
-    return this.#shares.queue.size;
+    return this.#shared.queue.size;
   }
 
-  /** Meters the work of every request from here on. Whatever is registered before costs its client nothing. */
+  /** Meters the work of every request. Hooks that are registered before this cost the client nothing. */
   meter(app: FastifyInstance): void {
     app.decorateRequest('limits');
     app.decorateRequest('work', null);
@@ -86,12 +86,12 @@ export class RequestLimiter {
       request.limits = { policies: [], states: [] };
       if (request.routeOptions.config.isUnlimited) return done();
       const client = this.#clients.of('address', addressOf(request));
-      const work = new RequestWork(request, client, this.#shares);
+      const work = new RequestWork(request, client, this.#shared);
       request.work = work;
       whenFinished(request, reply, () => work.finish());
       meterWork(work, done);
     });
-    // The CORS plugin answers these.
+    // The CORS plugin answers preflight requests before `limit` sees them.
     app.addHook('onRequest', async (request, reply) => {
       if (isPreflight(request)) this.#count(request, reply);
     });
@@ -153,7 +153,7 @@ export class RequestLimiter {
     const most = this.#limits.requestsAtOnce;
     const perAddress = new Map<string, number>();
     let atWork = 0;
-    // After the body was read, so that a client that sends it slowly takes no place.
+    // After the body was read, so that a client that sends it slowly takes no slot.
     app.addHook('preHandler', async (request, reply) => {
       const { work } = request;
       if (work === null) return;

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify';
-import { holdLoop, type WorkMeter } from '../postgres/work-meter.ts';
+import { chargeLoopTo, type WorkMeter } from '../postgres/work-meter.ts';
 import type { Client } from './clients.ts';
-import type { FairQueue, NoTurn } from './fair-queue.ts';
+import type { FairQueue, TurnRefused } from './fair-queue.ts';
 import { EVENT_STREAM_TYPE } from './negotiation.ts';
 import { Problem } from './problems.ts';
 import type { WorkEstimates } from './work-budget.ts';
@@ -18,43 +18,43 @@ export const isStream = ({ routeOptions: { config } }: FastifyRequest): boolean 
  */
 const REST = 1;
 
-/** What all requests share. */
-export type Shares = {
-  /** Those of clients beyond their budgets. */
+/** The state that all requests share. */
+export type SharedState = {
+  /** The requests of clients beyond their budgets. */
   queue: FairQueue<Client>;
   estimates: WorkEstimates;
   /** The work of all so far, in milliseconds. */
   done: number;
 };
 
-/** What a request costs its client. */
+/** The work of a request, and its turn if its client is beyond its budget. */
 export class RequestWork implements WorkMeter {
   client: Client;
   readonly #request: FastifyRequest;
-  readonly #shares: Shares;
+  readonly #shared: SharedState;
   #total = 0;
-  /** What its client has reserved for it. */
+  /** The estimate that was reserved in its client's budget, less the work done. */
   #reserved: { client: Client; left: number } | null = null;
   #release = (_rest: number) => {};
   #leaveQueue = () => {};
   #hasTurn = false;
   #isFinished = false;
 
-  constructor(request: FastifyRequest, client: Client, shares: Shares) {
+  constructor(request: FastifyRequest, client: Client, shared: SharedState) {
     this.#request = request;
     this.client = client;
-    this.#shares = shares;
+    this.#shared = shared;
   }
 
   add(milliseconds: number): void {
     this.#total += milliseconds;
-    this.#shares.done += milliseconds;
+    this.#shared.done += milliseconds;
     this.client.work.add(milliseconds);
     this.#unreserve(milliseconds);
   }
 
   /**
-   * Waits until its client may use the service: within its budget at once, beyond it in turn with others who are.
+   * Waits until its client may use the service: not at all within its budget; beyond it, in turn with other such clients.
    * @throws Problem `rate-limited` if too many requests of its client wait, or it waited too long
    */
   async takeTurn(): Promise<void> {
@@ -62,20 +62,20 @@ export class RequestWork implements WorkMeter {
     if (!this.#hasTurn) {
       this.#hasTurn = true;
       const { client } = this;
-      if (client.work.level < 1 && !this.#shares.queue.isWaiting(client)) this.#reserve();
+      if (client.work.level < 1 && !this.#shared.queue.isWaiting(client)) this.#reserve();
       else await this.#wait(client);
     }
-    holdLoop(this);
+    chargeLoopTo(this);
   }
 
-  /** Its response was sent, or its connection closed. */
+  /** Ends the request. Call it when its response was sent or its connection closed. */
   finish(): void {
     this.#isFinished = true;
     this.#leaveQueue();
     this.#unreserve(Infinity);
-    if (this.#total > 0) this.#shares.estimates.observe(this.#route, this.#total);
+    if (this.#total > 0) this.#shared.estimates.observe(this.#route, this.#total);
     this.endTurn();
-    this.#shares.queue.startNext();
+    this.#shared.queue.startNext();
   }
 
   /** Lets its client's next request start before it is finished: a stream may take for ever. */
@@ -86,7 +86,7 @@ export class RequestWork implements WorkMeter {
 
   #wait(client: Client): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#leaveQueue = this.#shares.queue.join(client, {
+      this.#leaveQueue = this.#shared.queue.join(client, {
         start: (release) => {
           this.#release = release;
           this.#reserve();
@@ -103,7 +103,7 @@ export class RequestWork implements WorkMeter {
   }
 
   #reserve(): void {
-    const left = this.#shares.estimates.of(this.#route);
+    const left = this.#shared.estimates.of(this.#route);
     this.client.work.reserve(left);
     this.#reserved = { client: this.client, left };
   }
@@ -116,14 +116,14 @@ export class RequestWork implements WorkMeter {
   }
 }
 
-function refusal({ kind, work }: Client, { isLate }: NoTurn): Problem {
-  const seconds = Math.max(1, Math.ceil(work.seconds));
+function refusal({ kind, work }: Client, { isLate }: TurnRefused): Problem {
+  const seconds = Math.max(1, Math.ceil(work.recoverySeconds));
   const why = isLate
     ? `and this request waited ${LONGEST_WAIT / 1000} s for its turn`
     : 'and too many of its requests wait for their turn';
   return new Problem(
     'rate-limited',
-    `Your ${kind} asks for more work than its share of the service, ${why}; try again in ${seconds} s.`,
+    `Your ${kind} is beyond its budget of work, ${why}; try again in ${seconds} s.`,
     { headers: { 'retry-after': String(seconds) } },
   );
 }

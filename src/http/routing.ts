@@ -62,8 +62,8 @@ export function pathOfTarget({ method, url = '/' }: IncomingMessage): string {
 }
 
 /**
- * Answers the requests that no route takes, before their bodies are read, because a faulty body must not hide the reason:
- * OPTIONS with `Allow`, another method of a path that exists with 405, and an unknown path with 404.
+ * Answers the requests that no route takes: OPTIONS with `Allow`, another method of a known path with 405, and an unknown
+ * path with 404. It does so before bodies are read, because a faulty body must not hide the reason.
  */
 export function refuseUnrouted(app: FastifyInstance): void {
   const isTaken = (method: string, url: string): boolean => {
@@ -86,7 +86,7 @@ export function refuseUnrouted(app: FastifyInstance): void {
   });
 }
 
-/** Whether a path has nothing where its route has a parameter: the router finds a slug in `/outlooks/`, too. */
+/** Whether a parameter of the path is empty: the router takes `/outlooks/` for an outlook with an empty slug. */
 function hasEmptyParameter(params: unknown): boolean {
   return Object.values(params as Record<string, string>).includes('');
 }

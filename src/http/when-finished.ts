@@ -1,20 +1,20 @@
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
-type Unfinished = {
+type OpenRequest = {
   socket: Socket;
-  /** When it was first seen that its connection is closed, by `performance.now()`; null before. */
-  lostAt: number | null;
+  /** When {@link countLostConnections} first saw that the connection is closed, by `performance.now()`; null before. */
+  closedSince: number | null;
 };
 
-const unfinished = new Set<Unfinished>();
+const openRequests = new Set<OpenRequest>();
 
-/** How long what waits for a request may take to notice that its connection closed, in milliseconds. */
-const NOTICED_WITHIN = 5_000;
+/** How long a request may stay unfinished after its connection closed before it counts as lost, in milliseconds. */
+const LOST_AFTER = 5_000;
 
 /**
- * Calls `done` once: when the response was sent, or when its connection closed before. That holds for each request that
- * is handled, because a connection has only one at a time (see `connections.ts`).
+ * Calls `done` once: when the response was sent, or when its connection closed before that. This works for every request,
+ * because a connection handles only one at a time (see `connections.ts`).
  */
 export function whenFinished(
   request: FastifyRequest,
@@ -25,25 +25,26 @@ export function whenFinished(
     done(); // its connection closed while the request waited for something else
     return;
   }
-  const entry: Unfinished = { socket: request.raw.socket, lostAt: null };
-  unfinished.add(entry);
+  const entry: OpenRequest = { socket: request.raw.socket, closedSince: null };
+  openRequests.add(entry);
   response.once('close', () => {
-    unfinished.delete(entry);
+    openRequests.delete(entry);
     done();
   });
 }
 
 /**
- * How many connections have been closed for some seconds although requests on them never finished, in this process.
- * Anything but 0 is a defect: what these requests hold is never freed. Call it repeatedly; it compares with the last call.
+ * How many connections of this process have been closed for some seconds although a request on them has not finished.
+ * Anything but 0 is a defect: what such a request holds is never freed. Call it repeatedly, because it measures from the
+ * first call that sees a connection closed.
  */
-export function countLost(): number {
+export function countLostConnections(): number {
   const now = performance.now();
   const lost = new Set<Socket>();
-  for (const entry of unfinished) {
+  for (const entry of openRequests) {
     if (!entry.socket.destroyed) continue;
-    entry.lostAt ??= now;
-    if (now - entry.lostAt >= NOTICED_WITHIN) lost.add(entry.socket);
+    entry.closedSince ??= now;
+    if (now - entry.closedSince >= LOST_AFTER) lost.add(entry.socket);
   }
   return lost.size;
 }

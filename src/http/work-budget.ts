@@ -1,9 +1,9 @@
-/** How much unspent work is saved up for a burst, in seconds of the rate. */
+/** How much unused budget a client may save up for a burst, in seconds of its rate. */
 const BURST = 2;
 
 /**
- * What a client may use of the service: some milliseconds of work a second, of which up to {@link BURST} seconds' worth may
- * come at once (a leaky bucket). Work in progress counts by an estimate until it is measured.
+ * The work that a client may cause: some milliseconds a second, of which up to {@link BURST} seconds' worth may come at once
+ * (a leaky bucket). Work in progress counts by an estimate until it is measured.
  */
 export class WorkBudget {
   readonly #rate: number;
@@ -26,10 +26,11 @@ export class WorkBudget {
   }
 
   /** Seconds until a client beyond its budget is within it again. */
-  get seconds(): number {
+  get recoverySeconds(): number {
     return Math.max(0, this.level - 1) * BURST;
   }
 
+  /** Counts work that was done. */
   add(milliseconds: number): void {
     this.#done += milliseconds;
   }
@@ -40,19 +41,19 @@ export class WorkBudget {
   }
 }
 
-/** The estimate for a route that was never asked for, in milliseconds. */
-const UNKNOWN = 100;
+/** The estimate for the first request to a route, in milliseconds. */
+const FIRST_ESTIMATE = 100;
 
 /**
- * The work that a request to a route is likely to be at most: its running mean and four times the mean deviation, as TCP
- * estimates round trips (RFC 6298, section 2).
+ * Estimates the most work that a request to a route is likely to cause: the running mean and four times the mean deviation,
+ * as TCP estimates round trips (RFC 6298, section 2). All values are milliseconds.
  */
 export class WorkEstimates {
   readonly #routes = new Map<string, { mean: number; deviation: number }>();
 
   of(route: string): number {
     const known = this.#routes.get(route);
-    return known ? known.mean + 4 * known.deviation : UNKNOWN;
+    return known ? known.mean + 4 * known.deviation : FIRST_ESTIMATE;
   }
 
   observe(route: string, milliseconds: number): void {

@@ -43,7 +43,7 @@ const FROM_DAY = `
 const BEFORE_DAY = `
      and o.date < $4::date and period_end(o.date, $2, $3) < $4::date order by o.date desc limit $5`;
 
-function query(
+function closesQuery(
   { id, frequency, dated }: ClosesSeries,
   [which, days]: ['since' | 'before', string],
   { asOf, limit }: { asOf: Date | null; limit: number | null },
@@ -63,16 +63,16 @@ export async function readCloses(
   { from, asOf, limit }: { from: string; asOf: Date | null; limit: number | null },
 ): Promise<Observation[]> {
   const { rows } = await session.query<Observation>(
-    query(series, ['since', from], { asOf, limit }),
+    closesQuery(series, ['since', from], { asOf, limit }),
   );
   return rows;
 }
 
-/** How many closes are read at once: what takes a few milliseconds of the event loop. */
+/** How many closes are read at once. Parsing them takes a few milliseconds of the event loop. */
 const PAGE = 5_000;
 
-/** As {@link readCloses}, of one snapshot, but leaves the event loop to others now and then. */
-export async function readManyCloses(
+/** As {@link readCloses}, from one snapshot, but in pages, so that the event loop can serve others in between. */
+export async function readClosesInPages(
   pool: pg.Pool,
   series: ClosesSeries,
   { from, asOf, limit }: { from: string; asOf: Date | null; limit: number },
@@ -80,7 +80,7 @@ export async function readManyCloses(
   const first = await readCloses(pool, series, { from, asOf, limit: PAGE });
   if (first.length < PAGE) return first;
   return inTransaction(pool, async (session) => {
-    const { text, values } = query(series, ['since', from], { asOf, limit });
+    const { text, values } = closesQuery(series, ['since', from], { asOf, limit });
     await session.query(`declare closes no scroll cursor for ${text}`, values);
     const closes: Observation[] = [];
     for (;;) {
@@ -99,7 +99,7 @@ export async function lastCloseBefore(
   asOf: Date | null = null,
 ): Promise<Observation | null> {
   const { rows } = await session.query<Observation>(
-    query(series, ['before', day], { asOf, limit: 1 }),
+    closesQuery(series, ['before', day], { asOf, limit: 1 }),
   );
   return rows[0] ?? null;
 }

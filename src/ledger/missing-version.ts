@@ -15,7 +15,7 @@ const READ_POINTER = {
 export async function missingVersionError(
   session: Session,
   slug: string,
-  wanted: VersionSelector,
+  selector: VersionSelector,
 ): Promise<DomainError> {
   const { rows } = await session.query<{ latest_version: number; created_at: Date }>({
     ...READ_POINTER,
@@ -23,13 +23,13 @@ export async function missingVersionError(
   });
   const outlook = rows[0];
   if (!outlook) return outlookNotFound(slug);
-  if (typeof wanted === 'object' && 'asOf' in wanted) {
+  if (typeof selector === 'object' && 'asOf' in selector) {
     const since = outlook.created_at.toISOString();
     return new DomainError('nothing-stood', `"${slug}" was first published at ${since}.`);
   }
-  const sought = typeof wanted === 'object' ? ` ${wanted.version}` : '';
+  const number = typeof selector === 'object' ? ` ${selector.version}` : '';
   return new DomainError(
     'version-not-found',
-    `"${slug}" has no version${sought}; its newest is ${outlook.latest_version}.`,
+    `"${slug}" has no version${number}; its newest is ${outlook.latest_version}.`,
   );
 }

@@ -35,13 +35,13 @@ const COLUMNS = `o.date, o.value, o.provenance, o.note, o.recorded_at as "record
   o.superseded_at as "supersededAt"`;
 
 /**
- * The observations of a series in the order of their dates: those known now or at a given time, or all vintages.
+ * The observations of a series in the order of their dates: the newest ones, those known at a given time, or all vintages.
  * @throws DomainError `series-not-found`
  */
 export async function listObservations(
   session: Session,
   key: string,
-  which: 'standing' | 'vintages' | { asOf: Date },
+  which: 'newest' | 'vintages' | { asOf: Date },
   { from, to, after, limit }: VintagePage,
 ): Promise<Vintage[]> {
   const found = await session.query<{ id: number }>('select id from series where key = $1', [key]);
@@ -59,7 +59,7 @@ export async function listObservations(
     );
     return rows;
   }
-  if (which === 'standing') {
+  if (which === 'newest') {
     const { rows } = await session.query<Vintage>(
       `select ${COLUMNS} from observations o
         where o.series_id = $1 and o.superseded_at is null and o.value is not null

@@ -99,18 +99,18 @@ export const reasonsAsOf = (moment: string): string => `
 
 const READ_VERSIONS = {
   name: 'read-versions',
-  text: `select ${COLUMNS}, wanted.place,
+  text: `select ${COLUMNS}, requested.place,
       -- A version by its number tells the states in which it was published, for good.
-      case when wanted.version is null then o.condition_states::json
+      case when requested.version is null then o.condition_states::json
         else ${statesBy('n.version < v.version')} end as condition_states,
-      case when wanted.version is null then o.review_reasons end as review_reasons,
-      case when wanted.version is null then o.status when v.kind = 'withdrawn' then v.kind
+      case when requested.version is null then o.review_reasons end as review_reasons,
+      case when requested.version is null then o.status when v.kind = 'withdrawn' then v.kind
         else 'open' end as status,
-      case when wanted.version is null and o.status <> 'open' then
+      case when requested.version is null and o.status <> 'open' then
         ${resolutionBy('r.superseded_at is null')} end as resolution
-    from unnest($1::text[], $2::int[]) with ordinality as wanted (slug, version, place)
-    join outlooks o on o.slug = wanted.slug
-    ${joinVersion('coalesce(wanted.version, o.latest_version)')} ${JOIN_PEOPLE}`,
+    from unnest($1::text[], $2::int[]) with ordinality as requested (slug, version, place)
+    join outlooks o on o.slug = requested.slug
+    ${joinVersion('coalesce(requested.version, o.latest_version)')} ${JOIN_PEOPLE}`,
 };
 // One step down outlook_versions_as_of, however many versions there are.
 const READ_AS_OF = {
@@ -152,26 +152,26 @@ type Numbered = { slug: string; version: number | null };
 
 type PlacedRow = VersionRow & { place: number };
 
-/** The versions that exist, each with its place in `wanted`, counted from 1. */
-async function readRows(session: Session, wanted: readonly Numbered[]): Promise<PlacedRow[]> {
-  const values = [wanted.map(({ slug }) => slug), wanted.map(({ version }) => version)];
+/** The versions that exist, each with its place in `requested`, counted from 1. */
+async function readRows(session: Session, requested: readonly Numbered[]): Promise<PlacedRow[]> {
+  const values = [requested.map(({ slug }) => slug), requested.map(({ version }) => version)];
   const { rows } = await session.query<PlacedRow>({ ...READ_VERSIONS, values });
   return rows;
 }
 
-/** The versions in the order of `wanted`; undefined for one that does not exist. */
+/** The versions in the order of `requested`; undefined for one that does not exist. */
 async function readNumbered(
   session: Session,
   cache: FrameworkCache,
-  wanted: readonly Numbered[],
+  requested: readonly Numbered[],
 ): Promise<(OutlookVersion | undefined)[]> {
-  const rows = await readRows(session, wanted);
+  const rows = await readRows(session, requested);
   const stored = await readFrameworks(
     session,
     cache,
     rows.map((row) => row.framework_id),
   );
-  const read: (OutlookVersion | undefined)[] = wanted.map(() => undefined);
+  const read: (OutlookVersion | undefined)[] = requested.map(() => undefined);
   for (const row of rows) {
     read[row.place - 1] = versionOf(row, stored.get(row.framework_id));
   }
@@ -186,18 +186,18 @@ export async function readVersion(
   session: Session,
   cache: FrameworkCache,
   slug: string,
-  wanted: VersionSelector,
+  selector: VersionSelector,
 ): Promise<OutlookVersion> {
   const found =
-    typeof wanted === 'object' && 'asOf' in wanted
-      ? await readAsOf(session, cache, slug, wanted.asOf)
-      : (await readNumbered(session, cache, [numbered(slug, wanted)]))[0];
-  if (!found) throw await missingVersionError(session, slug, wanted);
+    typeof selector === 'object' && 'asOf' in selector
+      ? await readAsOf(session, cache, slug, selector.asOf)
+      : (await readNumbered(session, cache, [numbered(slug, selector)]))[0];
+  if (!found) throw await missingVersionError(session, slug, selector);
   return found;
 }
 
-function numbered(slug: string, wanted: Exclude<VersionSelector, { asOf: Date }>): Numbered {
-  return { slug, version: wanted === 'newest' ? null : wanted.version };
+function numbered(slug: string, selector: Exclude<VersionSelector, { asOf: Date }>): Numbered {
+  return { slug, version: selector === 'newest' ? null : selector.version };
 }
 
 async function readAsOf(session: Session, cache: FrameworkCache, slug: string, asOf: Date) {
@@ -210,23 +210,23 @@ async function readAsOf(session: Session, cache: FrameworkCache, slug: string, a
 /** Reads versions from Postgres; one query serves many calls at the same time. */
 export type VersionReader = {
   /** As {@link readVersion}. */
-  read: (slug: string, wanted: VersionSelector) => Promise<OutlookVersion>;
+  read: (slug: string, selector: VersionSelector) => Promise<OutlookVersion>;
   /** As {@link newestVersions}. */
   newest: (slugs: readonly string[]) => AsyncIterable<OutlookVersion>;
 };
 
 export function versionReader(pool: pg.Pool, cache: FrameworkCache): VersionReader {
   const readOne = batchCalls<Numbered, OutlookVersion | undefined>(
-    (wanted) => readNumbered(pool, cache, wanted),
+    (requested) => readNumbered(pool, cache, requested),
     { most: 100, atOnce: 2 },
   );
   return {
-    read: async (slug, wanted) => {
-      if (typeof wanted === 'object' && 'asOf' in wanted) {
-        return readVersion(pool, cache, slug, wanted);
+    read: async (slug, selector) => {
+      if (typeof selector === 'object' && 'asOf' in selector) {
+        return readVersion(pool, cache, slug, selector);
       }
-      const found = await readOne(numbered(slug, wanted));
-      if (!found) throw await missingVersionError(pool, slug, wanted);
+      const found = await readOne(numbered(slug, selector));
+      if (!found) throw await missingVersionError(pool, slug, selector);
       return found;
     },
     newest: (slugs) => newestVersions(pool, cache, slugs),
@@ -239,12 +239,12 @@ export async function readNewest(
   cache: FrameworkCache,
   slugs: readonly string[],
 ): Promise<Map<string, OutlookVersion>> {
-  const wanted = slugs.map((slug) => ({ slug, version: null }));
-  const read = await readNumbered(session, cache, wanted);
+  const requested = slugs.map((slug) => ({ slug, version: null }));
+  const read = await readNumbered(session, cache, requested);
   return new Map(read.flatMap((found) => (found ? [[found.slug, found]] : [])));
 }
 
-/** How many frameworks are in memory at once; each may have a megabyte. */
+/** How many frameworks are read at once; each may have a megabyte. */
 const FRAMEWORKS_AT_ONCE = 5;
 
 /**

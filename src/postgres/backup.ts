@@ -21,8 +21,7 @@ type Table = { name: string; columns: string[] };
  * Writes everything a ledger holds, as of one moment, as SQL for an empty database on PostgreSQL 15 or newer. Only the
  * file's owner may read it: it holds the hashes of keys and the secrets of webhooks.
  * @returns the number of rows written
- * @throws Error if the file, or a part of it that another backup left, exists, or if the database is not at this
- *   release's schema
+ * @throws Error if the file or its `.part` exists, or if the database is not at this release's schema
  */
 export async function backUp(pool: pg.Pool, file: string, now: Date): Promise<number> {
   if (await exists(file)) throw isThereAlready(file);
@@ -58,7 +57,7 @@ async function writeDump(pool: pg.Pool, output: FileHandle, now: Date): Promise<
   }
 }
 
-/** Opens a file that must not exist, not even as a link, so that nobody else can have it open or chose its mode. */
+/** Opens a new file. Refuses an existing one, even a link, because somebody else may have it open or have set its mode. */
 async function openNew(file: string): Promise<FileHandle> {
   try {
     return await open(file, 'wx', 0o600);
@@ -77,14 +76,14 @@ async function giveName(part: string, file: string): Promise<void> {
     await link(part, file); // unlike rename, refuses a name that is taken
   } catch (error) {
     if (errorCode(error) === 'EEXIST') throw isThereAlready(file);
-    // Some file systems have no hard links. There, a file of this name that is made right now is replaced.
+    // Some file systems have no hard links. There, a file that somebody makes between these two lines is replaced.
     if (await exists(file)) throw isThereAlready(file);
     await rename(part, file);
   }
   makeDurable(path.dirname(file));
 }
 
-/** Whether a name is taken, be it by a link to nothing. */
+/** Whether a file has this name, or a link, even one to nothing. */
 async function exists(file: string): Promise<boolean> {
   return (await lstat(file).catch(() => null)) !== null;
 }

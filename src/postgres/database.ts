@@ -8,12 +8,12 @@ import {
   startEmbeddedPostgres,
 } from './embedded/server.ts';
 import { migrateToLatest } from './migrate.ts';
-import { ownWarning } from './service-role.ts';
+import { ownRoleWarning } from './service-role.ts';
 
 export type DatabaseSettings = {
   /** The URL of the database; null starts the embedded one in `dataDir`. */
   databaseUrl: string | null;
-  /** The URL of the same database for the owner of the tables; null if `databaseUrl` names the owner or a role it admitted. */
+  /** The URL of the same database for the owner of the tables; null if the role in `databaseUrl` owns them or has its rights. */
   databaseMigrationUrl: string | null;
   dataDir: string;
   /** The most connections that this process may open. */
@@ -22,7 +22,7 @@ export type DatabaseSettings = {
 
 export type DatabaseEvents = {
   /** The service's role could switch the ledger's guards off. */
-  onUnguarded: (warning: string) => void;
+  onPrivilegedRole: (warning: string) => void;
   /** A connection broke; the pool replaces it. */
   onConnectionError: (error: Error) => void;
   /** A line that the embedded PostgreSQL logged. */
@@ -101,7 +101,7 @@ type Target = { connectionString: string } | Connection;
 async function openAt(
   { service, owner }: { service: Target; owner: Target | null },
   { databasePoolMax: max }: DatabaseSettings,
-  { onConnectionError, onUnguarded }: DatabaseEvents,
+  { onConnectionError, onPrivilegedRole }: DatabaseEvents,
   { migrates, stop }: { migrates: boolean; stop: () => Promise<void> },
 ): Promise<OpenDatabase> {
   let closed: Promise<void> | undefined;
@@ -114,8 +114,8 @@ async function openAt(
   try {
     if (migrates) {
       await migrateToLatest(ownerPool, pool);
-      const warning = owner ? null : await ownWarning(pool);
-      if (warning !== null) onUnguarded(warning);
+      const warning = owner ? null : await ownRoleWarning(pool);
+      if (warning !== null) onPrivilegedRole(warning);
     }
   } catch (error) {
     await close();

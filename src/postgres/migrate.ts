@@ -5,7 +5,7 @@ import { drizzle } from 'drizzle-orm/node-postgres';
 import { migrate } from 'drizzle-orm/node-postgres/migrator';
 import pg from 'pg';
 import type { Session } from './pool.ts';
-import { admitService } from './service-role.ts';
+import { prepareServiceRole } from './service-role.ts';
 
 const MIGRATIONS = fileURLToPath(new URL('../../migrations', import.meta.url));
 
@@ -35,9 +35,9 @@ export async function migrateToLatest(owner: pg.Pool, service = owner): Promise<
     const state = await schemaState(client);
     if (state !== 'latest' && state !== 'behind') throw new Error(DETAILS[state]);
     // A database at the latest schema needs no right to create anything.
-    if (state === 'behind') await asOwner(applyMigrations(client));
-    await asOwner(adoptTransactions(client));
-    if (service !== owner) await admitService(client, service.options);
+    if (state === 'behind') await ownerOnly(applyMigrations(client));
+    await ownerOnly(adoptTransactions(client));
+    if (service !== owner) await prepareServiceRole(client, service.options);
   } finally {
     await client.end(); // releases the lock with the session
   }
@@ -52,8 +52,11 @@ async function applyMigrations(client: pg.Client): Promise<void> {
   }
 }
 
-/** Awaits what only the owner of the database may do, and says so if another role tries. */
-export async function asOwner(work: Promise<void>): Promise<void> {
+/**
+ * Awaits work that only the owner of the database may do.
+ * @throws Error with what to set if the role lacks a right
+ */
+export async function ownerOnly(work: Promise<void>): Promise<void> {
   try {
     await work;
   } catch (error) {
@@ -115,7 +118,7 @@ const DETAILS = {
   ahead: 'A newer release has migrated the database: start that release, or a newer one.',
   differs:
     'The migrations applied to the database are not those of this release: start the release that migrated it, or set DATABASE_URL to another database.',
-  closed:
+  unreadable:
     "The role in DATABASE_URL has no rights on the ledger's tables: start the service with DATABASE_MIGRATION_URL, or run `npm run migrate`.",
 };
 
@@ -135,7 +138,7 @@ async function schemaState(session: Session): Promise<'latest' | keyof typeof DE
      where n.nspname = 'drizzle' and c.relname = '__drizzle_migrations'`,
   );
   if (!tables[0]) return compare([]);
-  if (!tables[0].isReadable) return 'closed';
+  if (!tables[0].isReadable) return 'unreadable';
   const { rows } = await session.query<AppliedMigration>(
     `select hash, created_at as "createdAt" from drizzle.__drizzle_migrations
       order by created_at, id`,

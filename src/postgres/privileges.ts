@@ -1,10 +1,10 @@
 import { escapeIdentifier } from 'pg';
 import type { Session } from './pool.ts';
 
-// The service's role reads everything and adds rows. What else it may do is listed here. Triggers and functions run with
-// its rights, so columns that only they write are listed, too; guards decide which of these updates pass.
+// The service's role may read everything and add rows. This file lists what else it may do. Triggers and functions run with
+// its rights, so the lists include columns that only they write; guards decide which of these updates pass.
 
-/** The columns that the service's role may update, by table. Locking a row (FOR UPDATE, …) takes one of them. */
+/** The columns that the service's role may update, by table. Locking a row (FOR UPDATE, …) needs the right to one of them. */
 export const UPDATABLE: Readonly<Record<string, readonly string[]>> = {
   api_keys: ['last_used_at', 'revoked_at'],
   events: ['position'],
@@ -52,8 +52,8 @@ export const DELETABLE: readonly string[] = [
   'webhooks',
 ];
 
-/** The sequences that statements name. Identity columns draw from theirs without a right. */
-export const DRAWN_FROM: readonly string[] = ['forecast_sums_id_seq', 'frameworks_id_seq'];
+/** The sequences that statements use by name. Identity columns need no right to theirs. */
+export const USED_SEQUENCES: readonly string[] = ['forecast_sums_id_seq', 'frameworks_id_seq'];
 
 type LedgerObject = {
   kind: 'database' | 'schema' | 'function' | 'table' | 'sequence';
@@ -63,7 +63,7 @@ type LedgerObject = {
   relation: string;
 };
 
-// Of tables, those of the owner of the ledger's: an operator may have others beside them.
+// Only tables that the ledger's owner owns: an operator may have others beside them.
 const OBJECTS = `
   select 'database' as kind, quote_ident(datname) as name, '' as relation, oid, datacl as acl
     from pg_database where datname = current_database()
@@ -99,8 +99,8 @@ const OPEN_TO_ALL = `
    where nspname in ('public', 'drizzle') and grantee = 0 and privilege_type = 'CREATE'`;
 
 /**
- * Gives the service's role exactly the rights that it needs, and takes from everyone the rights to create tables. Writes
- * nothing if that is so already.
+ * Gives the service's role exactly the rights that it needs, and takes the rights to create tables from everyone (PUBLIC).
+ * Changes nothing if that is so already.
  * @param owner a session of the owner of the ledger's tables, in no transaction
  */
 export async function grantRights(owner: Session, role: string): Promise<void> {
@@ -133,7 +133,7 @@ function neededOn({ kind, name, relation }: LedgerObject): string[] {
     schema: ['usage'],
     function: ['execute'],
     // A backup reads them all.
-    sequence: DRAWN_FROM.includes(relation) ? ['select', 'usage'] : ['select'],
+    sequence: USED_SEQUENCES.includes(relation) ? ['select', 'usage'] : ['select'],
     table: name.startsWith('public.') ? neededOnTable(relation) : ['select'],
   };
   return needed[kind].map((right) => `${right} on ${kind} ${name}`);
@@ -144,7 +144,7 @@ function neededOnTable(table: string): string[] {
   return ['select', 'insert', ...updates, ...(DELETABLE.includes(table) ? ['delete'] : [])];
 }
 
-// What any role can do that this one is, or can become.
+// What the role can do, or any role that it is a member of.
 const DANGERS = `
   with able as (select oid, rolname, rolsuper, rolcreaterole from pg_roles where pg_has_role($1, oid, 'member')),
   ledger as (select oid, relkind, relowner from pg_class
@@ -174,8 +174,8 @@ const DANGERS = `
   ) as d (place, danger, is_given) where is_given order by place`;
 
 /**
- * How a role could switch the ledger's guards off or pass them, in words that continue "the role …": none if it can't.
- * Of a superuser, which can do everything, only that.
+ * How a role could switch the ledger's guards off or pass them, each as the end of a sentence such as "it may create roles".
+ * Empty if it can't. A superuser can do everything, so the list has only that.
  */
 export async function dangersOf(session: Session, role: string): Promise<string[]> {
   const { rows } = await session.query<{ danger: string }>(DANGERS, [role]);

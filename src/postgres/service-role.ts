@@ -12,24 +12,24 @@ const LIST = new Intl.ListFormat('en');
  * @param service how the service connects
  * @throws Error if the service connects to another database, or its role could switch the ledger's guards off
  */
-export async function admitService(owner: pg.Client, service: pg.PoolConfig): Promise<void> {
+export async function prepareServiceRole(owner: pg.Client, service: pg.PoolConfig): Promise<void> {
   const role = (await findRole(owner, service)) ?? (await createRole(owner, service));
   await grantRights(owner, role);
   const warning = await roleWarning(owner, role);
   if (warning === null) return;
-  throw new Error(`${warning}: let DATABASE_URL name a role of the service's own`);
+  throw new Error(`${warning}: set DATABASE_URL to the URL of another role, for the service alone`);
 }
 
-/** Says that the session's own role could switch the ledger's guards off, and what to set; null if it can't. */
-export async function ownWarning(session: Session): Promise<string | null> {
-  const warning = await roleWarning(session, (await place(session)).role);
+/** A warning if the session's own role could switch the ledger's guards off, with what to set; null if it can't. */
+export async function ownRoleWarning(session: Session): Promise<string | null> {
+  const warning = await roleWarning(session, (await identityOf(session)).role);
   return (
     warning &&
-    `${warning}: set DATABASE_MIGRATION_URL to this URL, and DATABASE_URL to one of a role of the service's own`
+    `${warning}: set DATABASE_MIGRATION_URL to this URL, and DATABASE_URL to the URL of another role, for the service alone`
   );
 }
 
-/** Says that a role could switch the ledger's guards off or pass them, and how; null if it can't. */
+/** A warning if a role could switch the ledger's guards off or pass them, with how; null if it can't. */
 async function roleWarning(session: Session, role: string): Promise<string | null> {
   const dangers = await dangersOf(session, role);
   if (dangers.length === 0) return null;
@@ -42,8 +42,8 @@ async function findRole(owner: pg.Client, service: pg.PoolConfig): Promise<strin
   client.on('error', () => {}); // the running statement reports it
   try {
     await client.connect();
-    const here = await place(client);
-    const there = await place(owner);
+    const here = await identityOf(client);
+    const there = await identityOf(owner);
     if (here.database === there.database) return here.role;
     throw new Error('DATABASE_URL and DATABASE_MIGRATION_URL name different databases');
   } catch (error) {
@@ -58,7 +58,8 @@ async function findRole(owner: pg.Client, service: pg.PoolConfig): Promise<strin
   }
 }
 
-async function place(session: Session): Promise<{ role: string; database: string }> {
+/** The role of a session, and what identifies its database. */
+async function identityOf(session: Session): Promise<{ role: string; database: string }> {
   const { rows } = await session.query<{ role: string; database: string }>(
     `select session_user as role, concat_ws(' ', oid, pg_postmaster_start_time()) as database
       from pg_database where datname = current_database()`,
@@ -80,9 +81,12 @@ async function createRole(owner: pg.Client, service: pg.PoolConfig): Promise<str
     const isThere = ['42710', '23505'].includes((error as pg.DatabaseError).code ?? '');
     if (!isThere) {
       const reason = (error as Error).message;
-      throw new Error(`the role ${user} is missing and can't be created (${reason}): create it`, {
-        cause: error,
-      });
+      throw new Error(
+        `the role ${user} is missing and can't be created (${reason}): create it (CREATE ROLE … LOGIN PASSWORD …) and start again`,
+        {
+          cause: error,
+        },
+      );
     }
   }
   return user;

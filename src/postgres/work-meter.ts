@@ -9,60 +9,60 @@ export type WorkMeter = { add: (milliseconds: number) => void };
 
 const meters = new AsyncLocalStorage<WorkMeter>();
 
-/** Whose work the event loop does, and since when. */
-let holder: WorkMeter | null = null;
+/** The meter that is charged for the time of the event loop, and since when. */
+let charged: WorkMeter | null = null;
 let since = 0;
 let turnEnd: NodeJS.Immediate | null = null;
 
-/** Runs `work`, and whatever it waits for, as the work that `meter` adds up. */
+/** Runs `work`, and charges `meter` for it and for whatever it awaits. */
 export function meterWork<Result>(meter: WorkMeter, work: () => Result): Result {
   return meters.run(meter, () => {
-    holdLoop(meter);
+    chargeLoopTo(meter);
     return work();
   });
 }
 
-/** The meter of the work that asks; undefined for what no request caused. */
+/** The meter of the current work; undefined if no request caused it. */
 export function currentMeter(): WorkMeter | undefined {
   return meters.getStore();
 }
 
 /**
- * Adds the time of the event loop to `meter` from now on: until the loop turns to other work, of which its next turn is the
- * latest. Call it where work of a request goes on after a wait.
+ * Charges the time of the event loop to `meter` from now on, until the loop does other work or its turn ends. Call it where
+ * the work of a request goes on after a wait.
  */
-export function holdLoop(meter: WorkMeter): void {
-  leaveLoop();
-  holder = meter;
+export function chargeLoopTo(meter: WorkMeter): void {
+  stopCharging();
+  charged = meter;
   since = performance.now();
   turnEnd ??= setImmediate(() => {
     turnEnd = null;
-    leaveLoop();
+    stopCharging();
   });
 }
 
-/** Says that the event loop turns to work that nobody is charged for. */
-export function leaveLoop(): void {
-  if (holder === null) return;
-  holder.add(performance.now() - since);
-  holder = null;
+/** Stops charging anyone for the time of the event loop. */
+export function stopCharging(): void {
+  if (charged === null) return;
+  charged.add(performance.now() - since);
+  charged = null;
 }
 
-/** A meter that divides work among others equally, for a batch that serves all of them. */
-export function sharedMeter(sharers: readonly (WorkMeter | undefined)[]): WorkMeter {
+/** A meter that divides the work of a batch equally among the requests that it serves. */
+export function sharedMeter(meters: readonly (WorkMeter | undefined)[]): WorkMeter {
   return {
     add: (milliseconds) => {
-      for (const meter of sharers) meter?.add(milliseconds / sharers.length);
+      for (const meter of meters) meter?.add(milliseconds / meters.length);
     },
   };
 }
 
-/** Who uses a connection, and since when. */
+/** The use of a connection: the meter of its last query, and since when the connection is held. */
 type Use = { meter: WorkMeter | undefined; since: number };
 
 /**
- * Meters the use of a pool: the time that a client's rows take to be read, and the time that it holds connections, as a
- * share of all that the pool may open.
+ * Meters the use of a pool: the time that it takes to parse rows, and the time that a request holds a connection, divided by
+ * the number of connections that the pool may open.
  */
 export function meterPool(pool: pg.Pool): void {
   const uses = new WeakMap<pg.PoolClient, Use>();
@@ -77,7 +77,7 @@ export function meterPool(pool: pg.Pool): void {
     // Before pg parses what arrived.
     client.connection.stream.prependListener('data', () => {
       const meter = uses.get(client)?.meter;
-      if (meter) holdLoop(meter);
+      if (meter) chargeLoopTo(meter);
     });
   });
   pool.on('acquire', (client) => {
@@ -92,8 +92,8 @@ export function meterPool(pool: pg.Pool): void {
 }
 
 /**
- * Whoever waits for a connection gets it in the context of its own request, not in that of the one that releases it. Not by
- * `AsyncResource.bind`, which also deprecates a property at each call in Node.js 20 and so takes much longer.
+ * Makes `connect` call back in the context of the request that waits, not of the one that releases the connection. It does
+ * not use `AsyncResource.bind`, which also deprecates a property at each call in Node.js 20 and so takes much longer.
  */
 function bindCallbacks(pool: pg.Pool): void {
   const connect = pool.connect.bind(pool) as (callback?: Callback) => unknown;

@@ -12,7 +12,7 @@ import {
 } from './webhooks.ts';
 import { secretText } from '../domain/webhooks.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
-import type { Subject } from '../access/audit-log.ts';
+import type { AuditSubject } from '../access/audit-log.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { readJsonBodies } from '../http/json-body.ts';
 import {
@@ -261,7 +261,7 @@ function deleteRoute(api: Api, ledger: WebhookDeps): void {
   });
 }
 
-function subjectOf(id: string, summary: string): Subject {
+function subjectOf(id: string, summary: string): AuditSubject {
   return { subject: `/v1/webhooks/${id}`, summary };
 }
 

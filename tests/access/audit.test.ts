@@ -163,7 +163,7 @@ describe('a refusal', () => {
     await ask(`Bearer olk_${'a'.repeat(43)}`, '/v1/keys?secret=1');
     await ask(`Bearer ${ledger.keys.feed}`);
     const { items } = await read('?kind=refusal');
-    const told = items.map((entry) =>
+    const listed = items.map((entry) =>
       ['status', 'problem', 'times', 'role', 'path', 'address', 'detail'].map(
         (name) => entry[name],
       ),
@@ -173,7 +173,7 @@ describe('a refusal', () => {
     const forbidden = `This requires a key with the role admin; ${hint}… has the role feed.`;
     const unsent = 'No key was sent. Send it as Authorization: Bearer olk_….';
     const where = ['/v1/keys', '192.0.2.7'];
-    expect(told.toReversed()).toEqual([
+    expect(listed.toReversed()).toEqual([
       [401, 'unauthorized', 3, null, ...where, unsent],
       [401, 'unauthorized', 1, null, ...where, 'The key is unknown.'],
       [403, 'forbidden', 1, 'feed', ...where, forbidden],
@@ -201,7 +201,7 @@ describe('a refusal', () => {
     ]);
   });
 
-  test('of a desk is found among any number of others', async () => {
+  test('of a known caller is found among any number of others', async () => {
     const flood = async (from: number) => {
       for (let turn = 0; turn < 150; turn += 1)
         await ask(undefined, '/v1/keys', `2001:db8::${from + turn}`);
@@ -439,7 +439,7 @@ describe('no secret is recorded', () => {
   });
 });
 
-describe('refusals that expired', () => {
+describe('expired refusals', () => {
   const insert = (
     session: { query: (text: string) => Promise<unknown> },
     age: string,
@@ -480,7 +480,7 @@ describe('refusals that expired', () => {
     ]);
   });
 
-  test('are the only entries that Postgres lets go', async () => {
+  test('are the only entries that Postgres lets anyone delete', async () => {
     await ask401();
     await read(); // writes what was refused
     const owner = await openSession(ledger.url);

@@ -86,8 +86,8 @@ describe('issuing', () => {
     ['2027-01-31T00:00:00Z', '2027-01-31T00:00:00.000Z'],
     ['2027-01-31T00:00:00.123+02:00', '2027-01-30T22:00:00.123Z'],
     ['9999-12-31T23:59:59.999Z', '9999-12-31T23:59:59.999Z'],
-  ] as const)('with an expiry at %s tells it in UTC', async ([expiresAt, told]) => {
-    expect(await issue({ expiresAt })).toMatchObject({ expiresAt: told });
+  ] as const)('with an expiry at %s tells it in UTC', async ([expiresAt, shown]) => {
+    expect(await issue({ expiresAt })).toMatchObject({ expiresAt: shown });
   });
 
   const LINE =

@@ -62,7 +62,7 @@ describe('the last admin key', () => {
     expect((await revoke(await ownId())).statusCode).toBe(status);
   });
 
-  test('is so beside one that was revoked', async () => {
+  test('is the last even if others exist that were revoked', async () => {
     ledger = await startLedger();
     const { id } = await issue('Another admin');
     expect((await revoke(id)).statusCode).toBe(204);

@@ -103,7 +103,7 @@ describe('a token', () => {
     );
   });
 
-  test('whose holder takes the names that a colleague would get does not lock the colleague out', async () => {
+  test('whose holder takes the names that a colleague could get does not lock the colleague out', async () => {
     await addEarlier('Admin');
     const taken = ['Admin (i14)', ...[2, 3, 4, 5, 6, 7, 8, 9].map((n) => `Admin (i14, ${n})`)];
     for (const [index, name] of taken.entries()) await identify(name, `mallory-${index}`);
@@ -160,7 +160,7 @@ describe('a token', () => {
 });
 
 describe('the analysts of an earlier release', () => {
-  test('keep names that look alike, of which later ones are listed with the oldest', async () => {
+  test('keep names that look alike, and each later one is listed with the oldest', async () => {
     await addEarlier('Night desk', new Date('2020-01-02'));
     await addEarlier('night desk', new Date('2020-01-01'));
     await addEarlier('N\u00adight desk', new Date('2020-01-03'));
@@ -191,7 +191,7 @@ describe('the analysts of an earlier release', () => {
     ]);
   });
 
-  test('are considered as soon as they are there, whichever instance adds the next', async () => {
+  test('count as soon as an older instance has added them', async () => {
     await addEarlier('Late desk'); // by an instance of the earlier release that still runs
     expect((await issue('late desk')).statusCode).toBe(409);
     const answer = await issue('Late desk');
@@ -199,7 +199,7 @@ describe('the analysts of an earlier release', () => {
   });
 });
 
-test('Postgres refuses a second analyst of one skeleton, and to forget one', async () => {
+test('Postgres refuses a second analyst with the same skeleton, and the deletion of a skeleton', async () => {
   const owner = await openSession(ledger.url);
   const { rows } = await owner.query<{ hash: Buffer }>(
     'select hash from analyst_skeletons limit 1',

@@ -217,7 +217,7 @@ describe('a token of the configured issuer', () => {
     const headers = { authorization: `Bearer ${await signed()}` };
     const client = await connect(`${origin}/v1/events`, { headers });
     expect((await ledger.revise(REVISION)).statusCode).toBe(201);
-    await client.told(1);
+    await client.received(1);
     // It is accepted for half a minute more, in case the clocks differ.
     ledger.clock.now = new Date('2026-11-20T16:05:30Z');
     const probabilities = { bear: 0.25, base: 0.5, bull: 0.25 };
@@ -319,8 +319,8 @@ describe('a token is refused', () => {
     await start();
     const answer = await revise(await make());
     expect(answer.statusCode).toBe(401);
-    const told = answer.json<{ detail: string }>().detail;
-    expect(told).toMatch(typeof detail === 'string' ? new RegExp(`^${detail}$`) : detail);
+    const message = answer.json<{ detail: string }>().detail;
+    expect(message).toMatch(typeof detail === 'string' ? new RegExp(`^${detail}$`) : detail);
     expect((await ledger.call({ url: `/v1/outlooks/${SLUG}` })).json()).toMatchObject({
       version: 1,
     });

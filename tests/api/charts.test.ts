@@ -105,7 +105,7 @@ describe('a chart', () => {
           }),
         ),
       );
-    const told = (answer: LightMyRequestResponse) => [
+    const refusalOf = (answer: LightMyRequestResponse) => [
       answer.statusCode,
       answer.headers['retry-after'],
       answer.json<{ type: string }>().type,
@@ -116,7 +116,7 @@ describe('a chart', () => {
       expect(ofOne.filter(({ statusCode }) => statusCode === 200)).toHaveLength(4);
       const refused = ofOne.filter(({ statusCode }) => statusCode !== 200);
       for (const one of refused) {
-        expect(told(one)).toEqual([429, '2', '/problems/rate-limited']);
+        expect(refusalOf(one)).toEqual([429, '2', '/problems/rate-limited']);
       }
       expect(refused[0]?.json()).toMatchObject({
         detail: '4 PNGs for your address are being drawn; wait for them before you ask for more.',
@@ -131,7 +131,7 @@ describe('a chart', () => {
       const refused = answers.filter(({ statusCode }) => statusCode !== 200);
       expect(refused).toHaveLength(4);
       for (const one of refused) {
-        expect(told(one)).toEqual([503, '2', '/problems/overloaded']);
+        expect(refusalOf(one)).toEqual([503, '2', '/problems/overloaded']);
       }
       expect((await draw('192.0.2.1', 1))[0]?.statusCode).toBe(200);
     });

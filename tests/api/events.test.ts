@@ -9,7 +9,12 @@ import { holdOutlooks } from '../support/held-outlooks.ts';
 import { changeState as changeStateOf } from '../support/plain-sql.ts';
 import { fillLedger } from '../support/outlooks.ts';
 import { ANALYST_ID, EVIDENCE_ID } from '../support/operations.ts';
-import { connect, type EventClient, EventReader, type ToldEvent } from '../support/event-client.ts';
+import {
+  connect,
+  type EventClient,
+  EventReader,
+  type ReceivedEvent,
+} from '../support/event-client.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { createOutlook, faultsOf, patchFramework } from '../support/requests.ts';
 
@@ -80,7 +85,7 @@ const heard = async (position: number) => {
   await expect.poll(() => ledger.feed.position).toBe(position);
 };
 
-const idsOf = (events: readonly ToldEvent[]) => events.map(({ id }) => Number(id));
+const idsOf = (events: readonly ReceivedEvent[]) => events.map(({ id }) => Number(id));
 const upTo = (last: number, first = 1) =>
   Array.from({ length: last - first + 1 }, (_, index) => first + index);
 /** Whether it ends before the service cuts off a client that does not read. */
@@ -100,13 +105,13 @@ describe('a stream', () => {
     });
     const patched = await patchFramework(ledger, { title: 'Reworded', rationale: 'Clearer.' });
     await changeState(`review_reasons = '{"Its horizon is over."}'`);
-    await client.told(5);
+    await client.received(5);
     await changeState(`status = 'withdrawn'`);
 
     const probabilities = { bear: 0.35, base: 0.4, bull: 0.25 };
     const change = { kind: 'probabilities', previousVersion: 1 };
     const stays = { bear: 0, base: 0, bull: 0 };
-    expect(await client.told(6)).toEqual([
+    expect(await client.received(6)).toEqual([
       {
         id: '2',
         event: 'outlook.created',
@@ -182,10 +187,10 @@ describe('a stream', () => {
   test('reports evidence, conditions, due reviews and drawdowns', async () => {
     const client = await follow(ONE);
     await fillLedger(ledger);
-    const told = await client.told(11);
+    const received = await client.received(11);
     const triggered =
       '"rate-relief" is triggered: us-30y-yield was 4.1 on 2026-11-18, below 4.25 for 3 observations in a row.';
-    expect(told.map(({ event, data }) => [event, data])).toEqual([
+    expect(received.map(({ event, data }) => [event, data])).toEqual([
       [
         'evidence.added',
         {
@@ -282,7 +287,7 @@ describe('a stream', () => {
 
   test('of one outlook reports no other', async () => {
     await createOutlook(ledger, { slug: OTHER });
-    await heard(2); // a stream that opens before is told of it
+    await heard(2); // a stream that opens before gets it
     const [one, other] = [await follow(ONE), await follow(`/v1/outlooks/${OTHER}/events`)];
     await patchFramework(ledger, { title: 'One', rationale: 'Clearer.' }, { slug: OTHER });
     await revise(0.2);
@@ -290,7 +295,7 @@ describe('a stream', () => {
     await revise(0.3);
     await patchFramework(ledger, { title: 'Reworded', rationale: 'Clearer.' }, { slug: OTHER });
     await changeState(`status = 'void'`);
-    await Promise.all([one.told(3), other.told(3)]);
+    await Promise.all([one.received(3), other.received(3)]);
     for (const [client, slug] of [
       [one, SLUG],
       [other, OTHER],
@@ -330,11 +335,11 @@ describe('a stream', () => {
     const head = await fetch(origin + path, { method: 'HEAD' });
     expect([head.status, await head.text()]).toEqual([200, '']);
     const { response } = await follow(path);
-    const told = ({ headers }: Response) =>
+    const headersOf = ({ headers }: Response) =>
       ['content-type', 'cache-control', 'access-control-allow-origin'].map((name) =>
         headers.get(name),
       );
-    expect(told(head)).toEqual(told(response));
+    expect(headersOf(head)).toEqual(headersOf(response));
     const unknown = await fetch(`${origin}${path}?lastEventId=99`, { method: 'HEAD' });
     expect(unknown.status).toBe(422);
   });
@@ -393,7 +398,7 @@ describe('where a stream starts', () => {
     const client = await follow(path);
     await revise(0.1);
     await revise(0.2);
-    expect(idsOf(await client.told(2))).toEqual([4, 5]);
+    expect(idsOf(await client.received(2))).toEqual([4, 5]);
   });
 
   test.each([ALL, ONE])(
@@ -406,7 +411,7 @@ describe('where a stream starts', () => {
       await revise(0.2);
       await heard(5);
       await client.connect();
-      expect(idsOf(await client.told(2))).toEqual([4, 5]);
+      expect(idsOf(await client.received(2))).toEqual([4, 5]);
     },
   );
 
@@ -420,16 +425,17 @@ describe('where a stream starts', () => {
       await resume(id, path);
       await follow(`${path}?lastEventId=${id}`);
     }
-    for (const client of clients) expect(idsOf(await client.told(behind.length))).toEqual(behind);
+    for (const client of clients)
+      expect(idsOf(await client.received(behind.length))).toEqual(behind);
     await revise(0.1);
     for (const client of clients) {
-      expect(idsOf(await client.told(behind.length + 1))).toEqual([...behind, 4]);
+      expect(idsOf(await client.received(behind.length + 1))).toEqual([...behind, 4]);
     }
   });
 
   test('the header goes before the query, as a browser that resumes sends both', async () => {
     const client = await resume('2', `${ALL}?lastEventId=0`);
-    expect(idsOf(await client.told(1))).toEqual([3]);
+    expect(idsOf(await client.received(1))).toEqual([3]);
   });
 
   test.each(['4', '999999999999999', '9'.repeat(40), '-1', '1.5', '1e0', '0x1', 'abc', '%', '1,2'])(
@@ -519,7 +525,7 @@ describe('if reads need a key', () => {
       }
     }
     await revise(0.2);
-    for (const client of clients) expect(idsOf(await client.told(1))).toEqual([2]);
+    for (const client of clients) expect(idsOf(await client.received(1))).toEqual([2]);
   });
 
   test('a stream ends within a quarter of a minute after its key was revoked', async () => {
@@ -533,7 +539,7 @@ describe('if reads need a key', () => {
     expect(await isFinished(client.end)).toBe(true);
     expect(await client.end).toBe('ended');
     await revise(0.2);
-    expect(idsOf(await other.told(1))).toEqual([2]);
+    expect(idsOf(await other.received(1))).toEqual([2]);
   });
 });
 
@@ -554,11 +560,12 @@ describe('if reads need a key that ends', () => {
     const ending = [await followAs(feed), await followAs(feed, ONE), await followAs(guest)];
     const staying = [await followAs(analyst), await followAs(admin, ONE)];
     await revise(0.1);
-    for (const client of [...ending, ...staying]) expect(idsOf(await client.told(1))).toEqual([2]);
+    for (const client of [...ending, ...staying])
+      expect(idsOf(await client.received(1))).toEqual([2]);
     await ledger.pool.query(`update api_keys set revoked_at = now() where role = 'feed'`);
     ledger.clock.now = new Date('2026-11-20T17:00:00Z');
     await revise(0.2);
-    for (const client of staying) expect(idsOf(await client.told(2))).toEqual([2, 3]);
+    for (const client of staying) expect(idsOf(await client.received(2))).toEqual([2, 3]);
     for (const client of ending) {
       expect(await client.end).toBe('ended');
       expect(idsOf(client.events)).toEqual([2]);
@@ -570,7 +577,7 @@ describe('if reads need a key that ends', () => {
     const all = await Promise.all(followed);
     const query = vi.spyOn(ledger.pool, 'query');
     await revise(0.1);
-    for (const client of all) expect(idsOf(await client.told(1))).toEqual([2]);
+    for (const client of all) expect(idsOf(await client.received(1))).toEqual([2]);
     const lookUps = query.mock.calls.filter(([statement]) => {
       const { name } = statement as unknown as { name?: string };
       return name === 'find-keys';
@@ -594,19 +601,19 @@ test('events older than those in memory are all sent, while more happen', async 
   const last = 5_002;
 
   for (const [index, position] of starts.entries()) {
-    const told = await streams[index]?.told(last - position);
-    expect(idsOf(told ?? [])).toEqual(upTo(last, position + 1));
+    const received = await streams[index]?.received(last - position);
+    expect(idsOf(received ?? [])).toEqual(upTo(last, position + 1));
   }
-  const told = streams[0]?.events ?? [];
-  expect(told.slice(2).map(({ data }) => data)).toMatchObject(
+  const received = streams[0]?.events ?? [];
+  expect(received.slice(2).map(({ data }) => data)).toMatchObject(
     upTo(5_000).map((turn) => ({
       slug: turn % 2 === 1 ? SLUG : OTHER,
       review: { due: true, reasons: [turn <= 4_600 ? `reason ${turn}` : `later ${turn - 4_600}`] },
     })),
   );
   for (const [index, slug] of [SLUG, OTHER].entries()) {
-    const one = await streams[starts.length + index]?.told(2_501);
-    expect(one).toEqual(told.filter(({ data }) => (data as { slug: string }).slug === slug));
+    const one = await streams[starts.length + index]?.received(2_501);
+    expect(one).toEqual(received.filter(({ data }) => (data as { slug: string }).slug === slug));
   }
 });
 
@@ -676,11 +683,11 @@ describe('clients that do not read', () => {
       waiting = Math.max(waiting, ...most);
     }, 5);
     await changeOften(EVENTS, `repeat(chr(97 + i % 26), ${SIZE})`);
-    const told = await reading.told(EVENTS + 2);
+    const received = await reading.received(EVENTS + 2);
     await expect.poll(() => cutOff).toBe(SLOW);
     clearInterval(measure);
 
-    expect(idsOf(told)).toEqual(upTo(EVENTS + 2));
+    expect(idsOf(received)).toEqual(upTo(EVENTS + 2));
     expect(streams.size).toBe(1);
     // Otherwise the network buffered everything, and no client was slow.
     expect(waiting).toBeGreaterThan(SIZE);
@@ -692,7 +699,7 @@ describe('clients that do not read', () => {
       expect(events.length).toBeLessThan(EVENTS);
       const resumed = await connect(reading.response.url, { lastEventId });
       clients.push(resumed);
-      const rest = await resumed.told(EVENTS + 2 - events.length);
+      const rest = await resumed.received(EVENTS + 2 - events.length);
       expect([...idsOf(events), ...idsOf(rest)]).toEqual(upTo(EVENTS + 2));
     }
   });
@@ -723,7 +730,7 @@ describe('closing the service', () => {
   test('ends streams in order, at once', async () => {
     const open = [await follow(), await follow(ONE), await resume('0')];
     await revise(0.2);
-    for (const client of open) await client.told(1);
+    for (const client of open) await client.received(1);
     expect(await closes(ledger.app)).toBe(true);
     for (const client of open) expect(await client.end).toBe('ended');
   });

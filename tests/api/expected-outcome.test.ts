@@ -57,7 +57,7 @@ test('a patch takes a bound or a central return away, and the diff shows it', as
   ]);
 });
 
-test('faults of bounds and central returns are told all at once', async () => {
+test('faults of bounds and central returns are reported all at once', async () => {
   const refused = await create('refused', {
     bear: { ...SCENARIOS.bear, returnBand: { min: 0, max: -0.1 } },
     base: { ...SCENARIOS.base, centralReturn: 0.15 },

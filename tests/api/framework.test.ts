@@ -270,8 +270,8 @@ describe('is refused, and nothing is stored,', () => {
     expect(refused.statusCode).toBe(status);
     const problem = refused.json<{ errors?: { pointer: string; detail: string }[] }>();
     expect(problem).toMatchObject({ type: `/problems/${code}` });
-    const told = problem.errors?.map(({ pointer, detail }) => [pointer, detail] as const);
-    expect(told ? Object.fromEntries(told) : null).toEqual(faults);
+    const found = problem.errors?.map(({ pointer, detail }) => [pointer, detail] as const);
+    expect(found ? Object.fromEntries(found) : null).toEqual(faults);
     expect(await stored(ledger)).toEqual(before);
   });
 

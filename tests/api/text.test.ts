@@ -90,7 +90,7 @@ describe.each(Object.entries(BAD))('%s', (_, text) => {
 test.for([
   ['a NUL character', 'a\u0000b', 'must not contain a NUL character (\\u0000)'],
   ['half a pair', 'a\ud83d', 'must not contain an unpaired surrogate (\\ud800–\\udfff)'],
-] as const)('%s is told by name', async ([, title, detail]) => {
+] as const)('%s is named in the error', async ([, title, detail]) => {
   const refused = await patchFramework(ledger, { rationale: 'R', title });
   expect(refused.json()).toMatchObject({ errors: [{ pointer: '/title', detail }] });
 });

@@ -17,7 +17,7 @@ const LOOK: ChartLook = { width: 720, height: 400, scale: 1, theme: 'auto' };
 const THIRDS = { bear: 0.3, base: 0.45, bull: 0.25 };
 
 /** The text description of a chart. It must be well-formed XML. */
-function told(svg: string) {
+function textsOf(svg: string) {
   expect(XMLValidator.validate(svg)).toBe(true);
   expect(svg).not.toContain(']]>');
   const $ = load(svg, { xml: true });
@@ -61,12 +61,12 @@ const history = (count: number, change: Partial<HistoryData> = {}): HistoryData 
 
 describe('a chart', () => {
   test('describes in words what it shows', () => {
-    const { title, description } = told(scenariosChart(scenarios(), LOOK));
+    const { title, description } = textsOf(scenariosChart(scenarios(), LOOK));
     expect(title).toBe('A case');
     expect(description).toBe(
       'Bear 30%, Base 45%, Bull 25%. Since the previous version, in percentage points: Bear +5, Base −5, Bull ±0.',
     );
-    const moved = told(
+    const moved = textsOf(
       historyChart(
         history(2, {
           marks: [{ at: new Date('2026-01-02T00:00:00Z'), kind: 'triggered', text: 'x triggered' }],
@@ -99,7 +99,7 @@ describe('a chart', () => {
             calibrationChart({ name: title, n: 0, buckets: [] }, look),
           ];
           for (const svg of drawn) {
-            const found = told(svg.replaceAll(/\r\n?/g, '\n'));
+            const found = textsOf(svg.replaceAll(/\r\n?/g, '\n'));
             expect(found.width).toBe(String(width));
             // XML reads a carriage return as a line feed.
             const heading = svg === drawn[2] ? `Calibration of ${title}` : title;
@@ -188,7 +188,7 @@ describe('a chart', () => {
     const sums = { bucket: 3, n: 4, weight: 4, squared: 4, predicted: 1.4, realised: 2 };
     const buckets = calibrationOf([sums]);
     const svg = calibrationChart({ name: 'Ada', n: 4, buckets }, LOOK);
-    expect(told(svg).description).toBe(
+    expect(textsOf(svg).description).toBe(
       '4 resolved outlooks: forecast 35%, occurred 50% (15% to 85%; 4).',
     );
     expect(svg.match(/<circle/g)).toHaveLength(1);

@@ -92,10 +92,10 @@ describe('outlook observations import', () => {
     ['no rows', 'date,value\n', 'has no observations'],
     ['nothing', '', 'has no observations'],
     ['a quote that is not closed', 'date,value\n2026-11-02,"4\n', "can't be read"],
-  ])('refuses a file with %s', async ([, text = '', told]) => {
+  ])('refuses a file with %s', async ([, text = '', message]) => {
     const { code, stderr } = await send(text);
     expect(code).toBe(2);
-    expect(stderr).toContain(told);
+    expect(stderr).toContain(message);
   });
 
   test('refuses a missing file', async () => {

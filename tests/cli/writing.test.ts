@@ -168,7 +168,7 @@ describe('outlook revise', () => {
     running.type('y');
     const { code, stdout } = await running.ended;
     expect(code).toBe(1);
-    expect(stdout).toContain('It has changed since you read it (412)');
+    expect(stdout).toContain('The resource has changed since you read it (412)');
     expect(await readCurrent()).toMatchObject({ version: 2, probabilities });
   });
 

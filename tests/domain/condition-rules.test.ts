@@ -326,16 +326,16 @@ describe('evaluation', () => {
   test('gives the newest value of each series; for any, only of those that hold', () => {
     const both = [over('lt', 3), { ...over('gt', 5), series: 'b' }];
     const b = [{ date: dayAt(-10), value: 4 }];
-    const told = (rule: Rule) => {
+    const explained = (rule: Rule) => {
       const after = known({ a: daily(1), b });
       const change = { before: known({ b }), after, since: dayAt(0) };
       const [triggered] = evaluate(rule, change, UNTRIGGERED, ALWAYS);
       return valuesOf('triggered', triggered?.readings ?? []);
     };
     const a = { series: 'a', date: dayAt(0), value: 1 };
-    expect(told({ any: both })).toEqual([a]);
+    expect(explained({ any: both })).toEqual([a]);
     const lower = { ...over('gt', 3), series: 'b' };
-    expect(told({ all: [over('lt', 3), lower] })).toEqual([
+    expect(explained({ all: [over('lt', 3), lower] })).toEqual([
       a,
       { series: 'b', date: dayAt(-10), value: 4 },
     ]);

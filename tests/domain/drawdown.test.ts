@@ -35,8 +35,8 @@ test('a depth is refused exactly if an earlier one is as deep', () => {
         const before = depths.slice(0, index).filter((other) => other !== null);
         return own !== null && before.some((other) => other >= own) ? [index] : [];
       });
-      const told = drawdownLabelFaults(labelsOf(depths)).map(({ path }) => path);
-      expect(told).toEqual(refused.map((index) => [index, 'minDepth']));
+      const faulty = drawdownLabelFaults(labelsOf(depths)).map(({ path }) => path);
+      expect(faulty).toEqual(refused.map((index) => [index, 'minDepth']));
     }),
   );
 });

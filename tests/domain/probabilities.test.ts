@@ -155,10 +155,15 @@ describe('three probabilities', () => {
         bull: 'probabilities are fractions: 33 % is 0.33',
       },
     ],
-  ])('of too many decimals are told what to write: %s', ([, [bear, base, bull], faults]) => {
-    const found = probabilityFaults({ bear, base, bull });
-    expect(Object.fromEntries(found.map(({ path, detail }) => [path[0], detail]))).toEqual(faults);
-  });
+  ])(
+    'with too many decimals are refused with a suggestion: %s',
+    ([, [bear, base, bull], faults]) => {
+      const found = probabilityFaults({ bear, base, bull });
+      expect(Object.fromEntries(found.map(({ path, detail }) => [path[0], detail]))).toEqual(
+        faults,
+      );
+    },
+  );
 
   test('of too many decimals that sum to 1 sum to 1 after the advice', () => {
     fc.assert(

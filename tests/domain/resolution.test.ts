@@ -76,7 +76,7 @@ describe('the return over a horizon', () => {
     ['2026-03-30', null, '2027-03-31'],
     ['2026-03-30', '2027-03-20', '2027-03-31'],
     ['2026-03-30', '2026-03-30', '2027-03-31'],
-  ])('is not told by closes of %s and %s', (start, end, day) => {
+  ])('is not decided by closes of %s and %s', (start, end, day) => {
     expect(over(start, end)).toEqual({
       missing: `there is no close within the 10 days before ${day}`,
     });

@@ -107,7 +107,7 @@ describe('return bands', () => {
     ) as fc.Arbitrary<['bear' | 'base' | 'bull', 'min' | 'max']>;
     const other = fc.option(fc.double({ min: -1, max: 1000, noNaN: true }), { nil: null });
     // Where two bands touch, either end may be the wrong one: the fault is at the later.
-    const told: Record<string, string[]> = {
+    const expectedPaths: Record<string, string[]> = {
       'bear/min': ['bear/returnBand/min'],
       'bear/max': ['bear/returnBand/max', 'base/returnBand/min'],
       'base/min': ['base/returnBand/min', 'base/returnBand/max'],
@@ -124,7 +124,7 @@ describe('return bands', () => {
         fc.pre(`${name}/${end}` !== 'bull/max' || (moved !== null && moved <= high));
         const paths = pathsOf({ ...bands, [name]: { ...bands[name], [end]: moved } });
         expect(paths).not.toEqual([]);
-        expect(told[`${name}/${end}`]).toEqual(expect.arrayContaining(paths));
+        expect(expectedPaths[`${name}/${end}`]).toEqual(expect.arrayContaining(paths));
       }),
       { numRuns: 500 },
     );

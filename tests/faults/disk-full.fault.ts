@@ -122,10 +122,12 @@ test('a full disk refuses writes and loses nothing, and room is all that it take
   expect(healing).toBeLessThan(30_000);
   expect([service.pid, isAlive(pid)]).toEqual([pid, true]);
   for (const slug of SLUGS) {
-    const told = (await versionsOf(target, slug)).slice(0, -1).map(({ rationale }) => rationale);
-    expect(new Set(told).size).toBe(told.length);
+    const rationales = (await versionsOf(target, slug))
+      .slice(0, -1)
+      .map(({ rationale }) => rationale);
+    expect(new Set(rationales).size).toBe(rationales.length);
     const ours = acknowledged.filter((one) => one.slug === slug).map(({ id }) => id);
-    expect(new Set(told)).toEqual(new Set(ours));
+    expect(new Set(rationales)).toEqual(new Set(ours));
   }
   const verify = run('commands/verify.js', [], settings);
   expect([(await verify.ended).code, verify.stderr()]).toEqual([0, '']);

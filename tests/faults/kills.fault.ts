@@ -77,11 +77,11 @@ test('whatever is killed, what was acknowledged is there once', async () => {
     expect(versions.map(({ version }) => version)).toEqual(
       versions.map((_, index) => versions.length - index),
     );
-    const told = versions.slice(0, -1).map(({ rationale }) => rationale);
-    expect(new Set(told).size).toBe(told.length);
+    const rationales = versions.slice(0, -1).map(({ rationale }) => rationale);
+    expect(new Set(rationales).size).toBe(rationales.length);
     const ours = acknowledged.filter((one) => one.slug === slug);
     // Nothing was refused or left unsent: everything was acknowledged, once.
-    expect(new Set(told)).toEqual(new Set(ours.map(({ id }) => id)));
+    expect(new Set(rationales)).toEqual(new Set(ours.map(({ id }) => id)));
     for (const { id, version } of ours) {
       expect(versions[versions.length - version]?.rationale).toBe(id);
     }

@@ -73,7 +73,7 @@ test.each([
   ['spellings', 6_000],
   ['headers', 7_000],
   ['read-once', SMALL_OUTLOOKS],
-])('%s by the thousand leave the service alive, and its memory bounded', async (kind, count) => {
+])('%s in great numbers leave the service alive, and its memory bounded', async (kind, count) => {
   const rise = await riseWith(kind, count);
   process.stdout.write(`${count} × ${kind}: memory +${Math.round(rise / MEBIBYTE)} MiB\n`);
   expect(rise).toBeLessThan((64 + 150) * MEBIBYTE);
@@ -85,11 +85,11 @@ test.each([
   ['many-slugs', 'batches of 100 outlooks'],
   ['large-batches', 'batches of 30 outlooks of 0.9 MB'],
   ['unread-batches', 'batches of 3.6 MB that are not read'],
-  ['unread-moments', 'an outlook of 0.9 MB at different times, not read'],
+  ['unread-times', 'an outlook of 0.9 MB at different times, not read'],
   ['spellings', 'URLs of 7 KB for the same chart'],
   ['headers', 'Accept headers of 14 KB'],
   ['read-once', 'outlooks, each read once'],
-])('%s take no more memory than the cache may have', async (kind, name) => {
+])('%s harm no other client, and take no more memory than is bounded', async (kind, name) => {
   const harm = await measureHarm(target, byScript('hungry-reads.mjs', kind), 5);
   expect(excessesOf(name, harm)).toEqual([]);
 });

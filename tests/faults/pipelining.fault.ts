@@ -41,12 +41,12 @@ const metric = async (name: string) => {
 };
 
 test.each([
-  ['as many kept reads as it can', 'flood', 1, [CACHED]],
-  ['kept reads, 16 at a time', 'turns', 1, [CACHED]],
-  ['kept reads on ten connections', 'turns', 10, [CACHED]],
+  ['as many cached reads as it can', 'flood', 1, [CACHED]],
+  ['cached reads, 16 at a time', 'turns', 1, [CACHED]],
+  ['cached reads on ten connections', 'turns', 10, [CACHED]],
   ['reads behind a stream, and leaves before the answers', 'leave', 2, ['/v1/series']],
   ['reads, and resets its connections', 'reset', 8, ['/v1/series', CACHED]],
-  ['large kept reads, and reads no answer', 'unread', 20, [`/v1/outlooks/${LARGE}`]],
+  ['large cached reads, and reads no answer', 'unread', 20, [`/v1/outlooks/${LARGE}`]],
 ])('one attacker pipelines %s', async (name, how, connections, paths) => {
   const attack = byScript('pipeline.mjs', how, String(connections), ...paths);
   expect(excessesOf(name, await measureHarm(target, attack))).toEqual([]);

@@ -129,10 +129,12 @@ test('a way to the database that drops, delays and halves what passes breaks not
   await delay(1_000);
   expect(proxy.open).toBeLessThanOrEqual(POOL + 1);
   for (const slug of SLUGS) {
-    const told = (await versionsOf(target, slug)).slice(0, -1).map(({ rationale }) => rationale);
-    expect(new Set(told).size).toBe(told.length);
+    const rationales = (await versionsOf(target, slug))
+      .slice(0, -1)
+      .map(({ rationale }) => rationale);
+    expect(new Set(rationales).size).toBe(rationales.length);
     const ours = acknowledged.filter((one) => one.slug === slug).map(({ id }) => id);
-    expect(new Set(told)).toEqual(new Set(ours));
+    expect(new Set(rationales)).toEqual(new Set(ours));
   }
   const verify = run('commands/verify.js', [], { DATABASE_URL: serviceUrl(url) });
   expect([(await verify.ended).code, verify.stderr()]).toEqual([0, '']);

@@ -54,7 +54,7 @@ async function throughTheDay(send: (step: number) => Promise<unknown>): Promise<
   }
 }
 
-test('a day of refusals of unknown callers stays within the bound, and hides no desk', async () => {
+test('a day of refusals of unknown callers stays within the bound, and hides no known caller', async () => {
   const before = await size();
   let sent = 0;
   await throughTheDay(async (step) => {

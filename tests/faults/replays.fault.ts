@@ -73,8 +73,8 @@ test('10,000 requests, each sent three times at random concurrency, take effect 
   );
   expect([answers.size, replays]).toEqual([REQUESTS, 2 * REQUESTS]);
   for (const slug of SLUGS) {
-    const told = (await versionsOf({ origin: service.origin, key }, slug)).slice(0, -1);
+    const versions = (await versionsOf({ origin: service.origin, key }, slug)).slice(0, -1);
     const ours = sent.filter((one) => one.slug === slug).map(({ id }) => id);
-    expect(told.map(({ rationale }) => rationale).toSorted()).toEqual(ours.toSorted());
+    expect(versions.map(({ rationale }) => rationale).toSorted()).toEqual(ours.toSorted());
   }
 });

@@ -9,7 +9,7 @@ const RATES = {
 const address = (index: number) =>
   `2001:db8:${(index >> 16).toString(16)}:${(index & 0xffff).toString(16)}::`;
 
-test('a client that has used half of a limit is remembered, whoever else comes', () => {
+test('a client that has used half of a limit is remembered, however many others come', () => {
   const clients = new Clients(RATES);
   const byCount = clients.of('address', 'count');
   byCount.requests = 500;
@@ -27,7 +27,7 @@ test('a client that has used half of a limit is remembered, whoever else comes',
   expect(clients.of('address', 'light')).not.toBe(light);
 });
 
-test('memory is bounded, however much all of them use', () => {
+test('memory is bounded, even if all clients are heavy', () => {
   const clients = new Clients(RATES);
   for (let index = 0; index < 100_000; index += 1) {
     clients.of('address', address(index)).requests = index % 2 === 0 ? 1_000 : 1;
@@ -36,7 +36,7 @@ test('memory is bounded, however much all of them use', () => {
   expect(clients.size).toBeLessThanOrEqual(40_000);
 });
 
-test('keys are other clients than addresses, and each has its own limits', () => {
+test('a key and an address are different clients, with limits of their own', () => {
   const clients = new Clients(RATES);
   const [ofAddress, ofKey] = [clients.of('address', 'x'), clients.of('key', 'x')];
   for (const { work } of [ofAddress, ofKey]) work.add(1_000);

@@ -84,7 +84,7 @@ describe('pipelined requests', () => {
     expect(await versions()).toEqual([3000, 1000, 2000, 3000]);
   });
 
-  test('of which one announces the end of its connection end with it', async () => {
+  test('end with the one that sends Connection: close', async () => {
     await start();
     const client = await open();
     const last = `GET ${CACHED} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`;
@@ -95,7 +95,7 @@ describe('pipelined requests', () => {
     expect(await versions()).toHaveLength(1);
   });
 
-  test('behind a stream take no place', async () => {
+  test('behind a stream take no slot', async () => {
     await start({ requestsAtOnce: 4 });
     const client = await open();
     client.send('GET /v1/events', ...Array<string>(10).fill(`GET ${UNCACHED}`));
@@ -132,7 +132,7 @@ describe('pipelined requests', () => {
 });
 
 describe('a connection that closes before its requests are answered', () => {
-  test('frees their places, and leaves no stream', async () => {
+  test('frees their slots, and leaves no stream', async () => {
     await start({ requestsAtOnce: 4 });
     const lock = await holdOutlooks(ledger);
     for (let turn = 0; turn < 2; turn += 1) {
@@ -176,7 +176,7 @@ describe('a connection that closes before its requests are answered', () => {
     expect(lines.filter(({ level }) => level > 30)).toEqual([]);
   });
 
-  test('is no error, wherever in a request it is reset', async () => {
+  test('is no error, at whatever point of a request it is reset', async () => {
     await start({ requestsAtOnce: 4, rateLimitPerAddress: 1_000 });
     const { stackTraceLimit } = Error;
     const whole = revision(0.1);
@@ -212,15 +212,15 @@ describe('a connection that closes before its requests are answered', () => {
     await client.reset();
     await lock.release();
     await expect.poll(versions).toEqual([3000, 1000]);
-    const told = lines.filter(({ level }) => level >= 30).map(({ msg }) => msg);
-    expect(told).toContain('the connection closed before the response');
+    const messages = lines.filter(({ level }) => level >= 30).map(({ msg }) => msg);
+    expect(messages).toContain('the connection closed before the response');
   });
 });
 
 describe('/readyz', () => {
   afterEach(() => void vi.useRealTimers());
 
-  test('says that places of closed connections are never freed, and logs it once', async () => {
+  test('answers 503 if slots of closed connections are never freed, and logs it once', async () => {
     await start({ requestsAtOnce: 4 });
     const ready = async () => {
       const { statusCode } = await ledger.call({ url: '/readyz' });
@@ -236,7 +236,7 @@ describe('/readyz', () => {
     vi.advanceTimersByTime(5_000);
     expect([await ready(), await ready()]).toEqual([503, 503]);
     expect(lines.filter(({ level }) => level > 40).map(({ msg }) => msg)).toEqual([
-      'requests whose connections closed still hold places',
+      'requests whose connections closed still hold slots',
     ]);
     for (const response of responses) response.emit('close');
     expect(await ready()).toBe(200);

@@ -68,8 +68,8 @@ describe.each(LISTS)('$operationId', ({ url }) => {
     expect(rows).toHaveLength(items.length);
     for (const [index, row] of rows.entries()) {
       for (const [column, value] of Object.entries(row)) {
-        const told = cell(items[index] ?? {}, column);
-        expect([column, value.replace(/^'(?=[=+\-@])/, '')]).toEqual([column, told]);
+        const shown = cell(items[index] ?? {}, column);
+        expect([column, value.replace(/^'(?=[=+\-@])/, '')]).toEqual([column, shown]);
       }
     }
     // Reads by admins do not add to the audit trail.

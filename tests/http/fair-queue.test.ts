@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { FairQueue, type NoTurn } from '../../src/http/fair-queue.ts';
+import { FairQueue, type TurnRefused } from '../../src/http/fair-queue.ts';
 
 type Client = { name: string; mayStart: boolean };
 const BOUNDS = {
@@ -28,7 +28,7 @@ const join = (client: Client, name: string) =>
       started.push(name);
       releases.set(name, release);
     },
-    refuse: ({ isLate }: NoTurn) => void refused.push(isLate ? `${name} late` : name),
+    refuse: ({ isLate }: TurnRefused) => void refused.push(isLate ? `${name} late` : name),
   });
 /** Ends the turn of what started last. */
 const finish = (name = started.at(-1) ?? '') => {
@@ -52,7 +52,7 @@ test('clients take turns, whoever sent first and most', () => {
   expect([queue.size, refused]).toEqual([0, []]);
 });
 
-test('one request of a client runs at a time, and as many in all as there are places', () => {
+test('one request of a client runs at a time, and as many in all as the bound says', () => {
   open({ atOnce: 2 });
   join(a, 'a1');
   join(a, 'a2');
@@ -66,7 +66,7 @@ test('one request of a client runs at a time, and as many in all as there are pl
   expect(started).toEqual(['a1', 'b1', 'c1', 'a2']);
 });
 
-test('a client within its budget waits no longer', () => {
+test('a client that is within its budget again stops waiting', () => {
   join(a, 'a1');
   join(b, 'b1');
   join(b, 'b2');
@@ -75,14 +75,14 @@ test('a client within its budget waits no longer', () => {
   expect(started).toEqual(['a1', 'b1', 'b2']);
 });
 
-describe('what is too much', () => {
-  test('of one client is refused', () => {
+describe('a request', () => {
+  test('is refused if too many of its client wait', () => {
     for (let turn = 0; turn < 8; turn += 1) join(a, `a${turn}`);
     expect(refused).toEqual(['a7']);
     expect(queue.size).toBe(6);
   });
 
-  test('in all costs the client that waits most its newest request', () => {
+  test('is refused if too many wait in all: the newest of the client that has the most', () => {
     for (let turn = 0; turn < 7; turn += 1) join(a, `a${turn}`);
     for (let turn = 0; turn < 4; turn += 1) join(b, `b${turn}`);
     join(c, 'c0');
@@ -92,7 +92,7 @@ describe('what is too much', () => {
     expect(queue.size).toBe(10);
   });
 
-  test('waits no longer than it may', async () => {
+  test('is refused if it waits too long', async () => {
     open({ longestWait: 1 });
     join(a, 'a1');
     join(a, 'a2');
@@ -103,7 +103,7 @@ describe('what is too much', () => {
   });
 });
 
-test('whoever leaves takes no turn', () => {
+test('a request that left the queue gets no turn', () => {
   join(a, 'a1');
   const leave = join(a, 'a2');
   join(a, 'a3');

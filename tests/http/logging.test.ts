@@ -19,10 +19,10 @@ test('the log has each request with its id, and no key, wherever a client puts o
   });
   await app.close();
   await pool.end();
-  const told = lines.join('');
-  expect(told).toContain('/v1/outlooks/olk_…?key=olk_…');
-  expect(told).toContain('"reqId":"the-request"');
-  expect(told).not.toContain('kkk');
+  const logged = lines.join('');
+  expect(logged).toContain('/v1/outlooks/olk_…?key=olk_…');
+  expect(logged).toContain('"reqId":"the-request"');
+  expect(logged).not.toContain('kkk');
 });
 
 const KEY = `olk_${'k'.repeat(43)}`;
@@ -88,7 +88,7 @@ test('errors of the database are logged without what they quote', () => {
 
 test('the log says what is wrong with a connection, but not how to cancel its queries', () => {
   const error = Object.assign(new Error('terminated'), { code: '57P01', client: { secretKey: 7 } });
-  const told = LOG_SERIALIZERS.err(error);
-  expect(told).toMatchObject({ message: 'terminated', code: '57P01' });
-  expect(JSON.stringify(told)).not.toContain('secretKey');
+  const logged = LOG_SERIALIZERS.err(error);
+  expect(logged).toMatchObject({ message: 'terminated', code: '57P01' });
+  expect(JSON.stringify(logged)).not.toContain('secretKey');
 });

@@ -27,8 +27,8 @@ describe.each(PATHS)('%s', (_, operations) => {
     const answer = await ledger.call({ method: method, url });
     expect(answer.statusCode).toBe(405);
     expect(allowedBy(answer.headers)).toEqual(allow);
-    const told = answer.body.includes(`"detail":"${method} is not allowed here; use `);
-    expect(told).toBe(method !== 'HEAD');
+    const saysAllowed = answer.body.includes(`"detail":"${method} is not allowed here; use `);
+    expect(saysAllowed).toBe(method !== 'HEAD');
     expect(await stored(ledger)).toEqual(before);
   });
 

@@ -63,10 +63,10 @@ test('the alerting rules and the runbooks name existing metrics', async () => {
   const metrics = [...rules.matchAll(/\b(?:outlook_ledger|http)_\w+/g)].map(([name]) => name);
   expect(metrics.length).toBeGreaterThan(8);
   for (const name of metrics) expect(body).toContain(`# TYPE ${name.replace(/_bucket$/, '')} `);
-  const told = [...rules.matchAll(/problem=~?"([^"]+)"/g)].flatMap(([, codes = '']) =>
+  const named = [...rules.matchAll(/problem=~?"([^"]+)"/g)].flatMap(([, codes = '']) =>
     codes.split('|'),
   );
-  expect(Object.keys(PROBLEMS)).toEqual(expect.arrayContaining(told));
+  expect(Object.keys(PROBLEMS)).toEqual(expect.arrayContaining(named));
   const unavailable = Object.entries(PROBLEMS).filter(([, { status }]) => status === 503);
   for (const [code] of unavailable) expect(runbooks).toContain(`/problems/${code}`);
   const pages = [...`${rules}${runbooks}`.matchAll(/([a-z-]+\.md)/g)].map(([, page = '']) => page);
@@ -179,12 +179,12 @@ describe('are for addresses', () => {
     expect(await read(ledger, address)).toBe(404);
   });
 
-  test('a stranger is told why, in words for an operator', async () => {
+  test('a refusal says why, for an operator', async () => {
     const answer = await ledger.app.inject({ url: '/metrics', remoteAddress: '203.0.113.1' });
     expect(answer.json()).toMatchObject({
       type: '/problems/not-found',
       detail:
-        'Metrics are for the addresses in METRICS_ADDRESSES, and through trusted proxies only.',
+        'Only the addresses in METRICS_ADDRESSES may read the metrics; behind a proxy, only if TRUSTED_PROXIES names it.',
     });
   });
 

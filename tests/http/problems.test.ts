@@ -12,14 +12,17 @@ afterAll(() => ledger.close());
 test('the kinds of problems are listed, each with its meaning and fix', async () => {
   const list = await ledger.call({ url: '/problems' });
   expect(list.json()).toEqual({
-    items: Object.entries(PROBLEMS).map(([code, told]) => ({ type: `/problems/${code}`, ...told })),
+    items: Object.entries(PROBLEMS).map(([code, entry]) => ({
+      type: `/problems/${code}`,
+      ...entry,
+    })),
   });
 });
 
-test.for(Object.entries(PROBLEMS))('/problems/%s answers what it means', async ([code, told]) => {
+test.for(Object.entries(PROBLEMS))('/problems/%s answers what it means', async ([code, entry]) => {
   const answer = await ledger.call({ url: `/problems/${code}` });
   expect(answer.statusCode).toBe(200);
-  expect(answer.json()).toEqual({ type: `/problems/${code}`, ...told });
+  expect(answer.json()).toEqual({ type: `/problems/${code}`, ...entry });
 });
 
 test.for(['nothing', '__proto__', 'constructor', 'toString', '%00', 'Not-Found'])(

@@ -29,7 +29,7 @@ const ask = (remoteAddress = '127.0.0.1', headers: Record<string, string> = {}) 
     remoteAddress,
     headers,
   });
-const told = ({ statusCode, headers }: LightMyRequestResponse) => [
+const limitsOf = ({ statusCode, headers }: LightMyRequestResponse) => [
   statusCode,
   headers['ratelimit-policy'],
   headers['ratelimit'],
@@ -41,11 +41,11 @@ describe('an address', () => {
     vi.useFakeTimers({ toFake: ['Date'], now: new Date('2026-11-20T16:00:00Z') });
     await start({ rateLimitPerAddress: 2 });
     const policy = '"address";q=2;w=60';
-    expect(told(await ask())).toEqual([200, policy, '"address";r=1;t=60', undefined]);
+    expect(limitsOf(await ask())).toEqual([200, policy, '"address";r=1;t=60', undefined]);
     vi.setSystemTime(new Date('2026-11-20T16:00:20Z'));
-    expect(told(await ask())).toEqual([200, policy, '"address";r=0;t=40', undefined]);
+    expect(limitsOf(await ask())).toEqual([200, policy, '"address";r=0;t=40', undefined]);
     const refused = await ask();
-    expect(told(refused)).toEqual([429, policy, '"address";r=0;t=40', '40']);
+    expect(limitsOf(refused)).toEqual([429, policy, '"address";r=0;t=40', '40']);
     expect(refused.json()).toMatchObject({
       type: '/problems/rate-limited',
       detail: 'Your address has sent more than 2 requests within a minute; try again in 40 s.',
@@ -82,7 +82,7 @@ describe('an address', () => {
 test('a key is counted across addresses, and apart from other keys', async () => {
   await start({ rateLimitPerKey: 1, rateLimitPerAddress: 10 });
   const first = await ledger.revise(revision(0.4));
-  expect(told(first).slice(0, 3)).toEqual([
+  expect(limitsOf(first).slice(0, 3)).toEqual([
     201,
     '"address";q=10;w=60, "key";q=1;w=60',
     '"address";r=9;t=60, "key";r=0;t=60',
@@ -202,7 +202,7 @@ describe('a client beyond its budget of work', () => {
       expect.objectContaining({
         type: '/problems/rate-limited',
         detail: expect.stringMatching(
-          /^Your address asks for more work than its share of the service, and too many of its requests wait for their turn; try again in \d+ s\.$/,
+          /^Your address is beyond its budget of work, and too many of its requests wait for their turn; try again in \d+ s\.$/,
         ) as string,
       }),
     ]);
@@ -284,7 +284,7 @@ describe('a client beyond its budget of work', () => {
     expect([refused.statusCode, refused.json()]).toEqual([
       429,
       expect.objectContaining({
-        detail: expect.stringMatching(/^Your key asks for more/) as string,
+        detail: expect.stringMatching(/^Your key is beyond its budget of work/) as string,
       }),
     ]);
     const other = ask(greedy, by('analyst'));

@@ -63,7 +63,9 @@ const READS: [url: string, names: string[]][] = [
   ...OPERATIONS.filter(({ method, isStream }) => method === 'GET' && !isStream).flatMap(
     ({ path, url }): [string, string[]][] => {
       const { parameters = [] } = (DOCUMENT.paths[path] as unknown as { get: Operation }).get;
-      const names = parameters.filter((one) => one.in === 'query').map(({ name }) => name);
+      const names = parameters
+        .filter((one) => one.in === 'query' && one.name !== 'v') // charts take any v
+        .map(({ name }) => name);
       return names.length > 1 ? [[url.replace(/\?.*/, ''), names]] : [];
     },
   ),

@@ -322,7 +322,7 @@ test.each([
   ['a condition without a rule', all(ruled())],
   ['a rule of one comparison', all(ruled(), comparison())],
   ['a rule of several', all(ruled(`'any'`), comparison(1), comparison(2))],
-  ['a label that is told by its speed', all(speed(`null, 0.2, 10`))],
+  ['a label that is defined by its speed', all(speed(`null, 0.2, 10`))],
 ])('%s is taken', async (_, statements) => {
   const pointing = version({ kind: `'framework'`, framework_id: String(ID) });
   expect(await attempt(owner, `${statements}; ${pointing}`)).toBeNull();

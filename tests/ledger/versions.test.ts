@@ -194,8 +194,8 @@ describe('a history', () => {
     [SLUG, 0, 'version-not-found'],
     [SLUG, 2, 'version-not-found'],
   ])('of %s has no version %s', async (slug, version, code) => {
-    const wanted = version === null ? 'newest' : { version };
-    const reading = readVersion(ledger.pool, emptyCache(), slug, wanted);
+    const selector = version === null ? 'newest' : { version };
+    const reading = readVersion(ledger.pool, emptyCache(), slug, selector);
     await expect(reading).rejects.toThrow(DomainError);
     await expect(reading).rejects.toMatchObject({ code });
   });

@@ -95,9 +95,9 @@ describe('the page of an outlook', () => {
     });
     const { $ } = await page(`${PATH}?version=3&against=1`);
     expect($('#diff h2').text()).toBe('From version 1 to version 3');
-    const told = inLine($('#diff').text());
-    expect(told).toContain('Reworded.');
-    expect(told).toContain('absent');
+    const shown = inLine($('#diff').text());
+    expect(shown).toContain('Reworded.');
+    expect(shown).toContain('absent');
     // Shown by default if the wording changed.
     expect((await page(PATH)).$('#diff h2').text()).toBe('From version 2 to version 3');
     const { $: same } = await page(`${PATH}?version=2&against=2`, 422);
@@ -179,20 +179,20 @@ describe('the page of an outlook', () => {
 
   test('has a preview with a picture for shared links', async () => {
     const { $ } = await page(PATH);
-    const told = (property: string) => $(`meta[property="og:${property}"]`).attr('content');
-    expect([told('title'), told('url'), told('type')]).toEqual([
+    const shown = (property: string) => $(`meta[property="og:${property}"]`).attr('content');
+    expect([shown('title'), shown('url'), shown('type')]).toEqual([
       'Russell 2000: the case for more downside',
       `https://outlooks.example${PATH}`,
       'article',
     ]);
-    expect(told('description')).toMatch(/^Bear 32%, Base 43%, Bull 25%\. Reworded\.$/);
-    const image = told('image') ?? '';
+    expect(shown('description')).toMatch(/^Bear 32%, Base 43%, Bull 25%\. Reworded\.$/);
+    const image = shown('image') ?? '';
     expect(image).toMatch(/^https:\/\/outlooks\.example\//);
     const picture = await ledger.call({ url: image.slice('https://outlooks.example'.length) });
     expect(picture.headers['content-type']).toBe('image/png');
     expect(
       [picture.rawPayload.readUInt32BE(16), picture.rawPayload.readUInt32BE(20)].map(String),
-    ).toEqual([told('image:width'), told('image:height')]);
+    ).toEqual([shown('image:width'), shown('image:height')]);
   });
 
   test('shows everything else if an instrument has no closes, and replaces control characters', async () => {

@@ -32,8 +32,8 @@ test('each question gets its own answer, in batches within both limits', async (
       for (const [question, answer] of answers.entries()) {
         const due = question % 7 === 3 ? 'rejected' : 'fulfilled';
         expect(answer.status).toBe(due);
-        const told = answer.status === 'fulfilled' ? answer.value : String(answer.reason);
-        expect(told).toContain(due === 'fulfilled' ? `answer ${question}` : `not ${question}`);
+        const outcome = answer.status === 'fulfilled' ? answer.value : String(answer.reason);
+        expect(outcome).toContain(due === 'fulfilled' ? `answer ${question}` : `not ${question}`);
       }
       expect(asked.toSorted((a, b) => a - b)).toEqual(waits.map((_, question) => question));
       expect(largest).toBeLessThanOrEqual(most);
@@ -68,8 +68,8 @@ test('if a batch fails, each of its calls does, and the next is answered', async
     },
     { most: 10, atOnce: 1 },
   );
-  const told = await Promise.allSettled([ask(1), ask(2)]);
-  expect(told.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+  const outcomes = await Promise.allSettled([ask(1), ask(2)]);
+  expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
   isDown = false;
   expect(await ask(3)).toBe(3);
 });

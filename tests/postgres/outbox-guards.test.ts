@@ -21,7 +21,7 @@ test.each([
   ['of an unknown kind', event({ kind: `'outlook.erased'` }), 'events_kind'],
   ['of no version', event({ version: 'version + 1' }), 'events_version'],
   [
-    'told twice',
+    'written twice',
     `${event()}; insert into events (kind, outlook_id, version, data, recorded_at)
      select kind, outlook_id, version, data, recorded_at from events where version = 3`,
     'events_once_a_version',

@@ -347,7 +347,7 @@ describe('migrations', () => {
       await migrateToLatest(owner, pool);
       await owner.query(prepare(role, name));
       await expect(migrateToLatest(owner, pool)).rejects.toThrow(
-        `the role ${role} could switch the ledger's guards off, because it ${danger}: let DATABASE_URL name a role of the service's own`,
+        `the role ${role} could switch the ledger's guards off, because it ${danger}: set DATABASE_URL to the URL of another role, for the service alone`,
       );
     } finally {
       await Promise.all([owner.end(), pool.end()]);

@@ -85,7 +85,7 @@ describe('on an external database', () => {
     expect(warnings(service.stdout())).toMatchObject([
       {
         level: 40,
-        msg: `the role ${OWNER} could switch the ledger's guards off, because it is a superuser: set DATABASE_MIGRATION_URL to this URL, and DATABASE_URL to one of a role of the service's own`,
+        msg: `the role ${OWNER} could switch the ledger's guards off, because it is a superuser: set DATABASE_MIGRATION_URL to this URL, and DATABASE_URL to the URL of another role, for the service alone`,
       },
     ]);
     service.kill('SIGTERM');
@@ -117,7 +117,7 @@ describe('on an external database', () => {
     [
       'the owner twice',
       (url: string) => [url, url],
-      'because it is a superuser: let DATABASE_URL name a role',
+      'because it is a superuser: set DATABASE_URL to the URL of another role',
     ],
     [
       'different databases',

@@ -30,7 +30,7 @@ beforeAll(async () => {
   for (const slug of SLUGS.slice(1)) await post('/v1/outlooks', { ...SAMPLE_OUTLOOK, slug });
   for (const { origin } of services) {
     const client = await new EventClient(origin + ALL, { lastEventId: '0' }).connect();
-    await client.told(SLUGS.length + OTHER_EVENTS);
+    await client.received(SLUGS.length + OTHER_EVENTS);
     await client.leave();
   }
 });
@@ -111,13 +111,15 @@ test('clients that are cut off at random miss nothing and get nothing twice', as
     const due = rows
       .slice(SLUGS.length + OTHER_EVENTS)
       .filter(({ slug }) => path === ALL || path === `/v1/outlooks/${slug}/events`);
-    const told = (await client.told(due.length)).map(({ id, data }) => {
+    const received = (await client.received(due.length)).map(({ id, data }) => {
       const { slug, version } = data as { slug: string; version: number };
       return { id, slug, version };
     });
-    expect(told).toEqual(due);
+    expect(received).toEqual(due);
     for (const slug of SLUGS) {
-      const versions = told.filter((event) => event.slug === slug).map(({ version }) => version);
+      const versions = received
+        .filter((event) => event.slug === slug)
+        .map(({ version }) => version);
       expect(versions).toEqual(versions.map((_, index) => index + 2));
     }
     // Else nothing was disturbed, and the test has shown nothing.

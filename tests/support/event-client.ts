@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createParser } from 'eventsource-parser';
 
-export type ToldEvent = { id: string; event: string; data: unknown };
+export type ReceivedEvent = { id: string; event: string; data: unknown };
 
 /** Reads the text of a stream, in pieces as they come. */
 export class EventReader {
-  readonly events: ToldEvent[] = [];
+  readonly events: ReceivedEvent[] = [];
   /** As a browser keeps it: that of the last whole block, also of one without data. */
   lastEventId = '';
   #rest = '';
@@ -61,7 +61,7 @@ export class EventClient {
     this.#reader.lastEventId = lastEventId;
   }
 
-  get events(): readonly ToldEvent[] {
+  get events(): readonly ReceivedEvent[] {
     return this.#reader.events;
   }
 
@@ -104,10 +104,10 @@ export class EventClient {
   }
 
   /** Waits until this number of events arrived, over all connections together. */
-  async told(count: number): Promise<readonly ToldEvent[]> {
+  async received(count: number): Promise<readonly ReceivedEvent[]> {
     for (const deadline = Date.now() + 60_000; this.events.length < count; await delay(10)) {
       if (Date.now() > deadline) {
-        throw new Error(`told of ${this.events.length} events where ${count} were to come`);
+        throw new Error(`received ${this.events.length} events instead of ${count}`);
       }
     }
     return this.events;

@@ -91,7 +91,7 @@ export function byScript(name: string, ...args: string[]): Attack {
 }
 
 /**
- * Measures what others notice of an attack: kept reads and revisions from another address, without it, during it, and
+ * Measures what others notice of an attack: cached reads and revisions from another address, without it, during it, and
  * after it.
  * @param seconds the length of each measurement
  */

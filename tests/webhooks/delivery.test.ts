@@ -99,11 +99,11 @@ describe('a receiver that uses the published library', () => {
       publishedAt: '2026-11-17T13:30:00Z',
     };
     await send(ledger, 'POST', `/v1/outlooks/${slug}/evidence`, brief);
-    const told = await stream.told(3);
+    const received = await stream.received(3);
     await expect.poll(() => receiver.accepted.length).toBe(3);
     await stream.leave();
     expect(receiver.accepted.map(({ payload: { type, data } }) => [type, data])).toEqual(
-      told.map(({ event, data }) => [event, data]),
+      received.map(({ event, data }) => [event, data]),
     );
     for (const received of receiver.accepted) {
       expect(verify(secret, received)).toEqual(received.payload);

@@ -116,7 +116,7 @@ test('missed events are planned in steps, each once, and the first of an outlook
 });
 
 test('several instances that plan, deliver, fail and vanish at once deliver everything in order', async () => {
-  const told: { outlook: string; position: number }[] = [];
+  const claimed: { outlook: string; position: number }[] = [];
   const lost: string[] = [];
   let isWritten = false;
   const random = (most: number) => Math.floor(Math.random() * most);
@@ -132,7 +132,8 @@ test('several instances that plan, deliver, fail and vanish at once deliver ever
     for (;;) {
       await plan();
       const claims = await claim(new Date((clock += 1)), { perWebhook: 2, total: 2 });
-      for (const { event } of claims) told.push({ outlook: event.slug, position: event.position });
+      for (const { event } of claims)
+        claimed.push({ outlook: event.slug, position: event.position });
       await Promise.all(
         claims.map(async (one) => {
           await delay(random(5));
@@ -158,9 +159,9 @@ test('several instances that plan, deliver, fail and vanish at once deliver ever
   expect(all.filter(({ delivered }) => !delivered)).toEqual([]);
   expect(lost.length).toBeGreaterThan(0);
   const positions = all.map(({ position }) => position);
-  expect(new Set(told.map(({ position }) => position))).toEqual(new Set(positions));
-  for (const slug of new Set(told.map(({ outlook }) => outlook))) {
-    const order = told.filter(({ outlook }) => outlook === slug).map(({ position }) => position);
+  expect(new Set(claimed.map(({ position }) => position))).toEqual(new Set(positions));
+  for (const slug of new Set(claimed.map(({ outlook }) => outlook))) {
+    const order = claimed.filter(({ outlook }) => outlook === slug).map(({ position }) => position);
     // The same may be begun again, but never one before.
     expect(order).toEqual(order.toSorted((a, b) => a - b));
   }

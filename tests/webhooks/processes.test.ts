@@ -85,7 +85,7 @@ async function subscribe(url: string): Promise<string> {
 let revisions = 0;
 /** Revises all outlooks at once; returns the expected events, by outlook. */
 async function revise(times: number): Promise<Record<string, string[]>> {
-  const told = await Promise.all(
+  const published = await Promise.all(
     SLUGS.map(async (slug, index) => {
       const versions: string[] = [];
       for (let turn = 0; turn < times; turn += 1) {
@@ -100,7 +100,7 @@ async function revise(times: number): Promise<Record<string, string[]>> {
       return [slug, versions] as const;
     }),
   );
-  return Object.fromEntries(told);
+  return Object.fromEntries(published);
 }
 
 /** What is undelivered, in the order of its events. */
@@ -118,9 +118,9 @@ const accept = () =>
   void (receiver.answer = (received, response) => receiver.accepting(received, response));
 
 test('two instances share the work: everything arrives once, in order, over TLS, and is accepted', async () => {
-  const told = await revise(40);
+  const published = await revise(40);
   await expect.poll(() => receiver.accepted.length).toBe(200);
-  expect(perOutlook(receiver.accepted)).toEqual(told);
+  expect(perOutlook(receiver.accepted)).toEqual(published);
   await expect.poll(waiting).toEqual([]);
   expect(receiver.attempts.length).toBe(200);
   for (const received of receiver.accepted)
@@ -149,14 +149,14 @@ test('kill -9 amidst deliveries loses nothing', async () => {
   const ids = new Set(receiver.attempts.map(({ id }) => id));
   accept();
   await start(2);
-  const told = await revise(2);
+  const published = await revise(2);
   expect((await waiting()).filter(({ due }) => due)).toEqual([]);
   // A minute and a half, in which nobody else may go on.
   await pool.query(
     `update webhook_deliveries set due_at = due_at - interval '90 seconds' where due_at is not null`,
   );
   const all = Object.fromEntries(
-    SLUGS.map((slug) => [slug, [...(held[slug] ?? []), ...(told[slug] ?? [])]]),
+    SLUGS.map((slug) => [slug, [...(held[slug] ?? []), ...(published[slug] ?? [])]]),
   );
   await expect.poll(() => perOutlook(receiver.accepted)).toEqual(all);
   expect(receiver.accepted.length).toBe(4 * SLUGS.length);
@@ -165,7 +165,7 @@ test('kill -9 amidst deliveries loses nothing', async () => {
 
 test('a shutdown cuts off a receiver that hangs, and the next start sends at once', async () => {
   hold();
-  const told = await revise(1);
+  const published = await revise(1);
   await expect.poll(() => receiver.attempts.length).toBe(SLUGS.length);
   for (const service of services) service.kill('SIGTERM');
   for (const service of services) expect(await service.ended).toEqual({ code: 0, signal: null });
@@ -174,7 +174,7 @@ test('a shutdown cuts off a receiver that hangs, and the next start sends at onc
   );
   accept();
   await start(1);
-  await expect.poll(() => perOutlook(receiver.accepted)).toEqual(told);
+  await expect.poll(() => perOutlook(receiver.accepted)).toEqual(published);
 });
 
 test('logs mention webhooks, but not their secrets or the queries of URLs', async () => {

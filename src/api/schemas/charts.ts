@@ -14,7 +14,7 @@ const pixels = (least: number, most: number) =>
       .max(most),
   );
 
-// Links to charts are shared, and whoever shares them may add parameters. An unknown one changes nothing.
+// Links to charts are shared, and whoever shares them may add parameters, so unknown ones are ignored.
 export const chartQuery = withRule(
   z.object({
     kind: z.enum(CHART_KINDS).default('scenarios').meta({

@@ -39,7 +39,7 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
   });
 }
 
-/** Removes the keys that Swagger UI stored in a browser before it was told not to. */
+/** Removes the keys that Swagger UI of an earlier release stored in the browser. */
 const FORGET_KEYS = {
   filename: 'forget-keys.js',
   content: "localStorage.removeItem('authorized');\n",
@@ -55,7 +55,7 @@ export async function serveSwaggerUi(app: FastifyInstance): Promise<void> {
       deepLinking: true,
       displayRequestDuration: true,
       docExpansion: 'list',
-      // Local storage is open to every page of this origin, and keeps a key for good.
+      // Every page of this origin can read local storage, and it keeps a key for good.
       persistAuthorization: false,
       tryItOutEnabled: true,
       validatorUrl: null,

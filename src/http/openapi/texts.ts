@@ -54,18 +54,18 @@ gzip). Send it back as \`If-None-Match\` to get a 304. The current version refle
 instance has received; pass \`minVersion\` to require at least that version. Send the ETag as \`If-Match\` with
 a revision to get a 412 if the outlook has changed since you read it.
 
-**Coding.** Responses are compressed with br or gzip as \`Accept-Encoding\` weighs them. Bodies of requests are not:
-one with a \`Content-Encoding\` gets a 415. Any request gets a 400 for a missing, invalid or repeated header that
-decides it (\`Host\`, \`Authorization\`, \`Content-Type\`, \`Idempotency-Key\`), a 417 for an expectation other than \`100-continue\`, and a
-501 for a method or a transfer coding that the service does not know.
+**Headers.** Responses are compressed with br or gzip, whichever \`Accept-Encoding\` gives the higher weight. Send
+bodies uncompressed: one with a \`Content-Encoding\` gets a 415. A missing or invalid \`Host\` gets a 400, as does a
+repeated \`Host\`, \`Authorization\`, \`Content-Type\` or \`Idempotency-Key\`. An expectation other than
+\`100-continue\` gets a 417, and a method or a transfer coding that the service does not know a 501.
 
 While the database is unreachable, reads may be served from the cache: \`Age\` says how many seconds ago the
 service last heard from the ledger, and \`Cache-Status\` says \`STALE\`.
 
 **Limits.** Each address and each key may send a limited number of requests a minute. \`RateLimit-Policy\` gives
 the limit and \`RateLimit\` what is left. Requests above it get a 429 with \`Retry-After\`. The service also measures
-the work that each client causes. Whoever asks for more than a share takes turns with others who do, and gets a 429
-with \`Retry-After\` if too many requests wait for their turn, or one waits for 5 seconds.
+the work that the requests of each address and each key cause, and gives each a budget. Requests beyond the budget
+wait for a turn. They get a 429 with \`Retry-After\` if too many of them wait, or if one waits for 5 seconds.
 
 **The hash chain.** Note a version's \`hash\`, and you can later prove that neither it nor any version
 before it was rewritten. Both hashes are \`sha256:\` and the hex SHA-256 of a canonical JSON document
@@ -91,7 +91,7 @@ export const STATUS_TEXTS: Record<string, string> = {
   404: 'Not found.',
   406: 'The `Accept` header excludes every available media type.',
   409: 'The request conflicts with the current state.',
-  412: 'It has changed since you read it: no ETag in `If-Match` is current.',
+  412: 'The resource has changed since you read it: `If-Match` does not name its current ETag.',
   413: 'The body exceeds the limit: 1 MiB, or 4 MiB for observations.',
   415: 'The content type or the content coding is not supported.',
   422: 'Validation failed; see `errors`.',

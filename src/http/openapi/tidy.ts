@@ -59,7 +59,7 @@ const PARAMETERS: Record<string, OpenAPIV3_1.ParameterObject> = {
     name: 'If-Match',
     in: 'header',
     description:
-      'The ETag that you read: of the outlook for a write, of this URL for a read. Returns 412 if it has changed since.',
+      'The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current.',
     schema: { type: 'string' },
   },
 };

@@ -3,19 +3,19 @@ import { Problem } from '../problems.ts';
 import { addressOf } from '../clients.ts';
 import { whenFinished } from '../when-finished.ts';
 
-/** Smaller bodies, in bytes, are not counted: the system's own buffers hold about as much. */
+/** From how many bytes on a body is counted. The system's own buffers hold about as much. */
 const LARGE = 65_536;
 /** The bytes of large bodies that may be on their way at once. */
 const MOST_BYTES = 64 * 2 ** 20;
-/** As many of them may go to one address. */
+/** The bytes of large bodies that may be on their way to one address. */
 const MOST_TO_ADDRESS = MOST_BYTES / 2;
 
-/** A body on its way: the address that it is counted for, which asked first, and to how many clients it is being sent. */
+/** A body on its way: the address that asked first, for which it is counted, and how many clients are being sent it. */
 type Sending = { address: string; clients: number };
 
 /**
- * Bounds the memory of large bodies that are being sent. A client may read as slowly as it likes, and until it has, its body
- * stays in memory, whether or not the cache still has it. A body that many clients get counts once.
+ * Bounds the memory of large bodies that are being sent. A client may read slowly, and its body stays in memory until it has
+ * read it, even if the cache drops it. A body that is sent to many clients counts once.
  */
 export class BodiesInFlight {
   readonly #bodies = new Map<Buffer, Sending>();
@@ -45,9 +45,9 @@ export class BodiesInFlight {
   #refusalOf(address: string, size: number): Problem | null {
     const toAddress = this.#bytesTo.get(address) ?? 0;
     const headers = { 'retry-after': '1' };
-    // Whoever gets nothing yet may always get one.
+    // One body is always allowed, however large.
     if (toAddress > 0 && toAddress + size > MOST_TO_ADDRESS) {
-      const detail = `Your address is being sent ${toAddress} bytes of large responses; read them before you ask for more.`;
+      const detail = `Your address has not yet read ${toAddress} bytes of large responses; read them before you ask for more.`;
       return new Problem('rate-limited', detail, { headers });
     }
     if (this.#bytes > 0 && this.#bytes + size > MOST_BYTES) {

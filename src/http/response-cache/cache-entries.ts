@@ -5,21 +5,21 @@ import { SegmentedLru } from './segmented-lru.ts';
 /** The share of the memory for URLs; the rest is for responses. */
 const SHARE_OF_URLS = 1 / 8;
 
-/** What a tag takes, in bytes, besides its text: a place in the entry, and a set with the entry's key. */
+/** The memory of a tag besides its text, in bytes: its reference in the entry, and a set with the entry's key. */
 const TAG_SIZE = 350;
 
 /**
- * Responses by their keys, in bounded memory. They can be dropped by their tags, and found by the URLs under which clients
- * asked for them, without parsing these. Sizes count twice, because what is dropped stays in memory until it is collected
- * as garbage.
+ * Responses by their keys, in bounded memory. They can be dropped by their tags, and found by the URLs that clients sent
+ * without parsing these again. Sizes count twice, because a dropped response stays in memory until it is collected as
+ * garbage.
  */
 export class CacheEntries {
   readonly #entries: SegmentedLru<string, CacheEntry>;
   readonly #keysByTag = new Map<string, Set<string>>();
-  /** What each URL asks for (`resourceOf`). As a URL always asks for the same, nothing drops these but their age. */
+  /** The resource of each URL (`resourceOf`). It never changes, so only the bound of the memory drops it. */
   readonly #resources: SegmentedLru<string, string>;
 
-  /** @param maxBytes that everything in here may take */
+  /** @param maxBytes the memory that all of this may take */
   constructor(maxBytes: number) {
     const bytesOfUrls = SHARE_OF_URLS * maxBytes;
     this.#resources = new SegmentedLru({
@@ -62,7 +62,7 @@ export class CacheEntries {
     }
   }
 
-  /** Counts an entry anew, whose response got another body. */
+  /** Counts the size of an entry again after its response got a compressed body. */
   resize(key: string, entry: CacheEntry): void {
     this.#entries.set(key, { ...entry });
   }
@@ -77,11 +77,12 @@ export class CacheEntries {
     this.#entries.clear();
   }
 
-  /** What a URL asks for; undefined if that is not known without parsing it. */
+  /** The resource of a URL; undefined if the URL has to be parsed first. */
   resourceAt(url: string): string | undefined {
     return this.#resources.get(url);
   }
 
+  /** Remembers the resource of a URL. */
   noteUrl(url: string, resource: string): void {
     if (this.#resources.peek(url) === undefined) this.#resources.set(url, resource);
   }
@@ -95,7 +96,7 @@ export class CacheEntries {
   }
 }
 
-/** A copy that does not keep the text alive which V8 cut it out of: a slug would keep its whole URL. */
+/** A copy with memory of its own. In V8, a part of a text keeps the whole text alive: a slug would keep its URL. */
 export function copyOf(text: string): string {
   return Buffer.from(text).toString();
 }

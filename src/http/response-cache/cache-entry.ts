@@ -26,8 +26,9 @@ export const hasExpired = ({ expiresAt }: CacheEntry): boolean =>
   expiresAt !== undefined && performance.now() > expiresAt;
 
 /**
- * What a read asks for, whatever its spelling: the path with its parameters, and the parsed query, sorted by name and without
- * parameters that the route ignores. Equal for `?a=1&b=2` and `?b=2&a=1`, and for a default whether it was sent or not.
+ * The resource that a read asks for, however its URL is spelled: the path with its parameters, and the parsed query, sorted by
+ * name and without parameters that the route ignores. `?a=1&b=2` and `?b=2&a=1` are one resource, as are a URL with a default
+ * and without it.
  */
 export function resourceOf(request: FastifyRequest): string {
   const params = request.params as Record<string, unknown>;

@@ -32,8 +32,8 @@ export type ResponseDraft = {
   headers?: Readonly<Record<string, string>>;
   /** How long it may be cached, in milliseconds, if events do not report everything that makes it stale. */
   maxAge?: number;
-  /** Whether it is not worth its memory, because hardly anyone will ask for the same. */
-  isRare?: boolean;
+  /** Whether the cache leaves it out, because hardly anyone will ask for it again. */
+  skipsCache?: boolean;
 };
 
 /** A body in one content coding, with its ETag and the header fields of a 200 and of a 304. */
@@ -85,7 +85,7 @@ export function encodeDraft(draft: ResponseDraft, requiresKey: boolean): CachedR
     vary.join(', '),
     ...(linkMayChange ? linkFields : []),
   ];
-  const bytes = alone(typeof body === 'string' ? Buffer.from(body) : body);
+  const bytes = withOwnMemory(typeof body === 'string' ? Buffer.from(body) : body);
   const response = {
     digest: draft.digest ?? digestOf(bytes),
     type: CONTENT_TYPES[type],
@@ -116,8 +116,8 @@ function encodedBody(
   return { bytes, etag, fields, notModifiedFields };
 }
 
-/** The bytes in memory of their own: a small part of Node's 8 KB pool, or of zlib's 16 KB, would keep all of it alive. */
-function alone(bytes: Buffer): Buffer {
+/** The bytes in memory of their own. A slice would keep the whole buffer alive: Node's 8 KB pool, or zlib's 16 KB. */
+function withOwnMemory(bytes: Buffer): Buffer {
   if (bytes.length === bytes.buffer.byteLength) return bytes;
   const own = Buffer.allocUnsafeSlow(bytes.length);
   bytes.copy(own);
@@ -127,9 +127,9 @@ function alone(bytes: Buffer): Buffer {
 /** The body in a coding if it is ready to send; undefined if it must be compressed first. */
 export function readyBodyOf(
   response: CachedResponse,
-  wanted: CodingPreference,
+  preference: CodingPreference,
 ): EncodedBody | undefined {
-  const body = response.bodies[codingOf(response, wanted)];
+  const body = response.bodies[codingOf(response, preference)];
   return body instanceof Promise ? undefined : body;
 }
 
@@ -139,15 +139,15 @@ export function readyBodyOf(
  */
 export async function bodyOf(
   response: CachedResponse,
-  wanted: CodingPreference,
+  preference: CodingPreference,
   onCompressed: () => void,
 ): Promise<EncodedBody> {
-  const coding = codingOf(response, wanted);
+  const coding = codingOf(response, preference);
   const { bodies } = response;
   if (coding === 'identity') return bodies.identity;
   bodies[coding] ??= COMPRESS[coding](bodies.identity.bytes).then(
     (bytes) => {
-      const body = encodedBody(response, coding, alone(bytes));
+      const body = encodedBody(response, coding, withOwnMemory(bytes));
       bodies[coding] = body;
       onCompressed();
       return body;
@@ -157,10 +157,10 @@ export async function bodyOf(
   return bodies[coding];
 }
 
-function codingOf({ bodies, type }: CachedResponse, wanted: CodingPreference): Coding {
-  if (wanted.refusesIdentity) return wanted.coding;
+function codingOf({ bodies, type }: CachedResponse, preference: CodingPreference): Coding {
+  if (preference.refusesIdentity) return preference.coding;
   const isSmall = bodies.identity.bytes.length < WORTH_COMPRESSING;
-  return isSmall || type === PNG_TYPE ? 'identity' : wanted.coding; // PNG is compressed already
+  return isSmall || type === PNG_TYPE ? 'identity' : preference.coding; // PNG is compressed already
 }
 
 const brotli = promisify<Buffer, object, Buffer>(brotliCompress);

@@ -1,16 +1,19 @@
 import { Problem } from '../problems.ts';
 
-/** How many large responses are rendered at once; each takes several times its size until it is done. */
+/** How many large responses are rendered at once. Rendering takes several times the memory of the response. */
 const AT_ONCE = 4;
 /** How long a response may wait for its turn, in milliseconds; as long as for a connection of the pool. */
 const LONGEST_WAIT = 5_000;
 
-/** Lets large responses be rendered a few at a time, in the order in which they were asked for. */
+/** Renders large responses a few at a time, in the order in which they were asked for. */
 export class RenderTurns {
   #running = 0;
   readonly #waiting = new Set<() => void>();
 
-  /** @throws Problem `overloaded` if its turn does not come in time */
+  /**
+   * Renders a response when its turn comes.
+   * @throws Problem `overloaded` if its turn does not come in time
+   */
   async take<Draft>(render: () => Promise<Draft>): Promise<Draft> {
     if (this.#running >= AT_ONCE) await this.#turn();
     else this.#running += 1;

@@ -108,7 +108,7 @@ export class ResponseCache {
     const { method, url = '', headers } = request.raw;
     if (!this.#isFollowing || this.#isClosing) return false;
     if (method !== 'GET' && method !== 'HEAD') return false;
-    // The hooks answer what has to be refused.
+    // The hooks check these requests, and may refuse them.
     if (headers['if-match'] !== undefined || faultOfHeaders(request.raw)) return false;
     const resource = this.#entries?.resourceAt(url);
     const key = resource === undefined ? null : cacheKeyOf(request, resource);
@@ -125,7 +125,7 @@ export class ResponseCache {
   /**
    * Answers a read from the cache, or with a draft, which it then caches.
    * @param tags the changes that make the response stale
-   * @param isLarge whether it may have megabytes, so that only a few such are rendered at once
+   * @param isLarge whether the response may have megabytes; only a few such responses are rendered at once
    */
   async answer(
     request: FastifyRequest,
@@ -234,7 +234,7 @@ export class ResponseCache {
     if (running) return running.response;
     const response = render().then((draft) => {
       const encoded = encodeDraft(draft, this.#requiresKey);
-      if (fill.isOvertaken || draft.isRare) return encoded;
+      if (fill.isOvertaken || draft.skipsCache) return encoded;
       const expiresAt = draft.maxAge === undefined ? undefined : performance.now() + draft.maxAge;
       const entry = { response: encoded, tags: draft.isFinal ? [] : tags, expiresAt };
       this.#entries?.add(key, entry);

@@ -4,9 +4,9 @@ import { LRUCache } from 'lru-cache';
 const ON_PROBATION = 0.2;
 
 /**
- * A bounded cache that entries which are read once can't empty: a segmented LRU (Karedla, Love and Wherry, "Caching
- * strategies to improve disk system performance", 1994). An entry starts on probation, and its next read moves it to the
- * protected segment. Each segment is an `lru-cache` (docs/decisions/0007-response-cache.md says why).
+ * A bounded cache in which entries that are read once can't push out those that are read often: a segmented LRU (Karedla,
+ * Love and Wherry, "Caching strategies to improve disk system performance", 1994). An entry starts on probation, and its next
+ * read moves it to the protected segment. Each segment is an `lru-cache` (docs/decisions/0007-response-cache.md says why).
  */
 export class SegmentedLru<Key extends string | number, Value extends object | string> {
   readonly #probation: LRUCache<Key, Value>;
@@ -61,11 +61,12 @@ export class SegmentedLru<Key extends string | number, Value extends object | st
     return onProbation;
   }
 
-  /** Reads an entry without a say in how long it stays. */
+  /** Reads an entry without protecting it. */
   peek(key: Key): Value | undefined {
     return this.#protected.peek(key) ?? this.#probation.peek(key);
   }
 
+  /** Stores an entry on probation, or replaces one where it is. */
   set(key: Key, value: Value): void {
     const segment = this.#protected.has(key) ? this.#protected : this.#probation;
     segment.set(key, value);

@@ -7,7 +7,7 @@ import type { EncodedBody } from './encoded-body.ts';
 /**
  * Sends a body from the cache, or 304 if the client has it already. It goes straight to the socket, because no hook has
  * anything to add to a public read. If reads need a key, the headers that hooks set are sent, too.
- * @throws Problem if the client expects another ETag
+ * @throws Problem `precondition-failed` if If-Match does not name the ETag of the body
  */
 export function sendBody(
   request: FastifyRequest,

@@ -61,7 +61,7 @@ export const auditEntries = pgTable(
       .on(t.subject, t.id)
       .where(sql`${t.subject} is not null`),
     // For the deletion of those that expired.
-    index('audit_entries_anonymous_refusals')
+    index('audit_entries_of_unknown_callers')
       .on(t.recordedAt)
       .where(sql`${t.kind} = 'refusal' and ${t.credential} is null and ${t.analystId} is null`),
   ],

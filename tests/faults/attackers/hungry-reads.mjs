@@ -25,7 +25,7 @@ const KINDS = {
     path: batch([...slugsOf('large', 1 + (at % 27), 4), random(8)]),
     isUnread: true,
   }),
-  'unread-moments': (at) => ({
+  'unread-times': (at) => ({
     path: `/v1/outlooks/large-1?asOf=${new Date(Date.now() - at).toISOString()}`,
     isUnread: true,
   }),

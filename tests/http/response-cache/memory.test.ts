@@ -2,6 +2,7 @@ import { createConnection, type AddressInfo, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CacheEntries } from '../../../src/http/response-cache/cache-entries.ts';
 import { encodeDraft } from '../../../src/http/response-cache/encoded-body.ts';
+import { freshly } from '../../support/fresh-metrics.ts';
 import { SLUG, startLedger, type TestLedger } from '../../support/ledger.ts';
 import { createOutlook } from '../../support/requests.ts';
 
@@ -25,7 +26,7 @@ const get = (url: string) => ledger.call({ url });
 const batch = (slugs: readonly string[]) => get(`/v1/batch/outlooks?slugs=${slugs.join(',')}`);
 
 async function metric(name: string): Promise<number> {
-  const { body } = await get('/metrics');
+  const { body } = await freshly(() => get('/metrics'));
   return Number(new RegExp(`^outlook_ledger_${name} (.*)$`, 'm').exec(body)?.[1]);
 }
 const inMemory = async () => ({
@@ -72,7 +73,7 @@ describe('a batch', () => {
     expect(items.map(({ slug }) => slug)).toEqual([SLUG, 'missing-7']);
   });
 
-  test('that is too large says how many outlooks fit, and where to go on', async () => {
+  test('that is too large says how many outlooks fit, and which to read next', async () => {
     const refused = await batch(['nowhere', ...large]);
     expect([refused.statusCode, refused.json<{ type: string }>().type]).toEqual([
       422,
@@ -82,7 +83,7 @@ describe('a batch', () => {
       {
         pointer: '/slugs',
         detail:
-          'names outlooks that are too large for one response of 4194304 bytes: of those that exist, only the first 4 fit; send a further request from "large-5" on',
+          'names outlooks of more than 4 MiB together: of those that exist, only the first 4 fit; read "large-5" and those after it in another request',
         in: 'query',
       },
     ]);
@@ -91,7 +92,7 @@ describe('a batch', () => {
   });
 });
 
-test('a page of long items ends early, and its cursor goes on', async () => {
+test('a page of long items ends early, and its cursor leads to the rest', async () => {
   const claim = (index: number) => ({
     statement: `${index} ${'long '.repeat(3_500)}`,
     effect: 'supports',

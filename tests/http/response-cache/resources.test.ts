@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { freshly } from '../../support/fresh-metrics.ts';
 import { SLUG, startLedger, type TestLedger } from '../../support/ledger.ts';
 import { openSession } from '../../support/plain-sql.ts';
 import { createOutlook } from '../../support/requests.ts';
@@ -32,7 +33,7 @@ async function fromMemory(...urls: string[]) {
 }
 
 async function metric(name: string): Promise<number> {
-  const { body } = await get('/metrics');
+  const { body } = await freshly(() => get('/metrics'));
   return Number(new RegExp(`^outlook_ledger_${name} (.*)$`, 'm').exec(body)?.[1]);
 }
 const served = () => metric('kept_replies_served_total');

@@ -7,7 +7,7 @@ const cacheOf = (onRemove: (value: string, key: number) => void = () => {}) =>
 const text = 'x'.repeat(10);
 
 describe('a segmented cache', () => {
-  test('keeps what is read again, whatever is read once', () => {
+  test('keeps what is read again, however much is read once', () => {
     const cache = cacheOf();
     for (let key = 0; key < 10; key += 1) {
       cache.set(key, text);

@@ -410,16 +410,18 @@ describe.concurrent('the service', () => {
   });
 
   it('is notified once when the server ends by itself, but not when it was stopped', async () => {
-    const told: string[] = [];
-    const onExit = (message: string) => told.push(message);
+    const messages: string[] = [];
+    const onExit = (message: string) => messages.push(message);
     const stopped = await start(seededFolder(), { onExit });
     await stopped.stop();
     const dataDir = seededFolder();
     const { pid, stop } = await start(dataDir, { onExit });
     process.kill(pid, 'SIGKILL');
-    expect(await until(() => told.length > 0)).toBe(true);
+    expect(await until(() => messages.length > 0)).toBe(true);
     await stop();
-    expect(told).toEqual([expect.stringContaining(`PostgreSQL (process ${pid}) ended by SIGKILL`)]);
+    expect(messages).toEqual([
+      expect.stringContaining(`PostgreSQL (process ${pid}) ended by SIGKILL`),
+    ]);
     expect(fs.readFileSync(path.join(dataDir, 'pg18/postmaster.pid'), 'utf8')).toContain('ready');
     expect(runningEmbeddedPostgres(dataDir)).toBeNull();
     expect(await query((await start(dataDir)).connection, 'select 1 as one')).toHaveLength(1);

@@ -1,29 +1,29 @@
 import type { NewAuditEntry } from './audit-log.ts';
 
-/** How many entries a share has: `burst` at first, and one more each `every` milliseconds, up to `burst`. */
+/** How many entries are allowed: `burst` at first, and one more every `every` milliseconds, up to `burst`. */
 export type Budget = { burst: number; every: number };
 
 /** How often the refusals beyond a budget get an entry, in milliseconds. */
-const REST_EVERY = 600_000;
+const OVERFLOW_EVERY = 600_000;
 
-/** The entries for the refusals of one caller, or of all unknown ones, that are not written yet. */
-export class RefusalShare {
+/** The refusals of one caller, or of all unknown ones, that are not written yet. Their entries are limited by a budget. */
+export class PendingRefusals {
   readonly #budget: Budget;
   #left: number;
   #countedAt: number | null = null;
   #entries = new Map<string, NewAuditEntry>();
-  /** The refusals beyond the budget. */
-  #rest: NewAuditEntry | null = null;
-  #restWrittenAt = -Infinity;
+  /** The entry for the refusals beyond the budget. */
+  #overflow: NewAuditEntry | null = null;
+  #overflowTakenAt = -Infinity;
 
   constructor(budget: Budget) {
     this.#budget = budget;
     this.#left = budget.burst;
   }
 
-  /** Whether there is anything to write, now or later. */
-  get isPending(): boolean {
-    return this.#entries.size > 0 || this.#rest !== null;
+  /** Whether there is nothing to write, now or later. */
+  get isEmpty(): boolean {
+    return this.#entries.size === 0 && this.#overflow === null;
   }
 
   /** Counts a refusal: in the entry of those that differ only in time, in a new entry, or beyond the budget. */
@@ -31,8 +31,8 @@ export class RefusalShare {
     const known = this.#entries.get(keyOf(entry));
     if (known) known.times += entry.times;
     else if (this.#mayAdd(now)) this.#entries.set(keyOf(entry), entry);
-    else if (this.#rest) this.#rest.times += entry.times;
-    else this.#rest = { ...entry, ...UNLISTED };
+    else if (this.#overflow) this.#overflow.times += entry.times;
+    else this.#overflow = { ...entry, ...UNLISTED };
   }
 
   #mayAdd(now: Date): boolean {
@@ -46,15 +46,15 @@ export class RefusalShare {
     return true;
   }
 
-  /** Takes the entries to write now; that for the refusals beyond the budget only if it is due, or with `all`. */
-  take(now: Date, all: boolean): NewAuditEntry[] {
+  /** Takes the entries to write now. The one for the refusals beyond the budget is taken if it is due, or if `isLast`. */
+  take(now: Date, isLast: boolean): NewAuditEntry[] {
     const entries = [...this.#entries.values()];
     this.#entries = new Map();
     const time = now.getTime();
-    if (this.#rest && (all || time - this.#restWrittenAt >= REST_EVERY)) {
-      entries.push(this.#rest);
-      this.#rest = null;
-      this.#restWrittenAt = time;
+    if (this.#overflow && (isLast || time - this.#overflowTakenAt >= OVERFLOW_EVERY)) {
+      entries.push(this.#overflow);
+      this.#overflow = null;
+      this.#overflowTakenAt = time;
     }
     return entries;
   }
@@ -62,10 +62,10 @@ export class RefusalShare {
   /** Puts back taken entries that could not be written. */
   putBack(entries: readonly NewAuditEntry[]): void {
     for (const entry of entries) {
-      const isRest = entry.path === UNLISTED.path;
-      const known = isRest ? this.#rest : this.#entries.get(keyOf(entry));
+      const isOverflow = entry.path === UNLISTED.path;
+      const known = isOverflow ? this.#overflow : this.#entries.get(keyOf(entry));
       if (known) known.times += entry.times;
-      else if (isRest) [this.#rest, this.#restWrittenAt] = [entry, -Infinity];
+      else if (isOverflow) [this.#overflow, this.#overflowTakenAt] = [entry, -Infinity];
       else this.#entries.set(keyOf(entry), entry);
     }
   }
