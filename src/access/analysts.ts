@@ -46,8 +46,12 @@ type Addition = { added: Analyst; looksLike?: never } | { added: null; looksLike
  * @param name a name without a {@link nameFault}
  */
 export async function addAnalyst(session: Session, name: string, now: Date): Promise<Addition> {
-  await storeMissingSkeletons(session);
+  const lookAlikes = await storeMissingSkeletons(session);
   const hashes = hashesOf(name);
+  const looksLike = lookAlikes.find(({ analyst }) =>
+    hashesOf(analyst.name).some((one) => hashes.some((hash) => hash.equals(one))),
+  );
+  if (looksLike) return { added: null, looksLike: looksLike.analyst };
   const { rows: alike } = await session.query<Analyst>(
     `select a.id, a.name from analyst_skeletons s join analysts a on a.id = s.analyst_id
       where s.hash = any($1) or a.name = $2 order by a.created_at, a.id limit 1`,

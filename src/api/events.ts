@@ -120,6 +120,7 @@ async function stream(
     });
   }
   whenFinished(request, reply, () => streams.leave(address));
+  request.work?.endTurn();
   try {
     reply.hijack();
     reply.raw.writeHead(200, headersOf(reply));

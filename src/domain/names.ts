@@ -8,7 +8,7 @@ const LONGEST = 300;
 // Control, format, private-use and unassigned characters, white space other than a space, all characters that Unicode ignores
 // by default, and those that are drawn blank although Unicode classes them as visible.
 const HIDDEN =
-  /[\p{C}\p{Default_Ignorable_Code_Point}\u2800\u{13441}\u{13442}\u{16fe4}\u{1d159}]|(?! )\p{White_Space}/u;
+  /[\p{C}\p{Default_Ignorable_Code_Point}\u2800\ufffc\u{13441}\u{13442}\u{16fe4}\u{1d159}]|(?! )\p{White_Space}/u;
 
 const [ZWNJ, ZWJ] = ['\u200c', '\u200d'];
 
@@ -106,11 +106,14 @@ export function skeletonsOf(name: string): string[] {
   return [...new Set(all)];
 }
 
+/** A dot above a letter that is drawn with one anyhow, such as i: it looks the same without (Unicode, Soft_Dotted). */
+const DRAWN_DOT = /(\p{Soft_Dotted}\p{M}*?)\u0307/gu;
+
 /**
  * The skeleton of a text by Unicode's list of confusable characters (UTS #39, section 4). It is repeated, because the list
  * maps a few characters to others that it maps again.
  */
 function skeleton(text: string): string {
-  const mapped = unhomoglyph(text.normalize('NFD')).normalize('NFD');
+  const mapped = unhomoglyph(text.normalize('NFD')).normalize('NFD').replaceAll(DRAWN_DOT, '$1');
   return mapped === text ? text : skeleton(mapped);
 }

@@ -1,5 +1,11 @@
-import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { stopCharging } from '../postgres/work-meter.ts';
 import { PROBLEMS } from './problem-catalogue.ts';
@@ -113,6 +119,7 @@ function inTurn(handle: RequestListener, dropped: DroppedRequests): RequestListe
       dropped.closed += 1;
       return;
     }
+    if (request.headers['transfer-encoding'] !== undefined) boundChunks(request, response);
     if (response.socket !== null) {
       stopCharging();
       handle(request, response); // no response is before this one
@@ -131,6 +138,44 @@ function inTurn(handle: RequestListener, dropped: DroppedRequests): RequestListe
         }),
       );
     }
+  };
+}
+
+/** Ends a connection without reading what still arrives; the client has time to read the response. */
+function leave(socket: Socket): void {
+  socket.end();
+  setImmediate(() => socket.pause()); // once Node.js has begun to discard the body
+  setTimeout(() => socket.destroy(), CLOSE_AFTER).unref();
+}
+
+/** How many chunks a body may have; one of the largest allowed size has as many if each holds 64 bytes. */
+const MOST_CHUNKS = 16_384;
+const TOO_MANY_CHUNKS = `it has more than ${MOST_CHUNKS} chunks; send larger ones`;
+
+/**
+ * Bounds what a body in chunks costs, whose parts Node.js parses one by one: a megabyte in chunks of a byte takes a second
+ * and 100 MB of memory. A connection ends with the response if the body has not arrived by then, because Node.js would
+ * parse all the rest for nothing.
+ */
+function boundChunks(request: IncomingMessage, response: ServerResponse): void {
+  const { socket } = request;
+  const { shouldKeepAlive } = response;
+  response.shouldKeepAlive = false;
+  request.once('end', () => (response.shouldKeepAlive = shouldKeepAlive));
+  // Node.js would close the connection with bytes unread, which takes the response from the client.
+  socket.destroySoon = () => {
+    if (request.complete) Socket.prototype.destroySoon.call(socket);
+    else leave(socket);
+  };
+  const push = request.push.bind(request);
+  let chunks = 0;
+  request.push = (chunk: unknown) => {
+    chunks += 1;
+    if (chunks <= MOST_CHUNKS) return push(chunk);
+    if (request.listenerCount('error') === 0)
+      socket.destroy(); // nobody reads it
+    else if (chunks === MOST_CHUNKS + 1) request.emit('error', new Error(TOO_MANY_CHUNKS));
+    return false;
   };
 }
 

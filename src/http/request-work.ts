@@ -74,8 +74,14 @@ export class RequestWork implements WorkMeter {
     this.#leaveQueue();
     this.#unreserve(Infinity);
     if (this.#total > 0) this.#shared.estimates.observe(this.#route, this.#total);
-    this.#release(this.#total * REST);
+    this.endTurn();
     this.#shared.queue.startNext();
+  }
+
+  /** Lets its client's next request start before it is finished: a stream may take for ever. */
+  endTurn(): void {
+    this.#release(this.#total * REST);
+    this.#release = () => {};
   }
 
   #wait(client: Client): Promise<void> {
@@ -84,7 +90,6 @@ export class RequestWork implements WorkMeter {
         start: (release) => {
           this.#release = release;
           this.#reserve();
-          if (isStream(this.#request)) release(0);
           resolve();
         },
         refuse: (reason) => reject(refusal(client, reason)),

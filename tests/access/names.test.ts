@@ -181,6 +181,16 @@ describe('the analysts of an earlier release', () => {
     expect((await issue('NIGHT DESK')).statusCode).toBe(409);
   });
 
+  test('have no new look-alike, not even those that share only a part of what they look like', async () => {
+    await addEarlier('lan', new Date('2020-01-01'));
+    await addEarlier('Ian', new Date('2020-01-02')); // in lower case, it does not look like lan
+    const answer = await issue('ian');
+    expect([answer.statusCode, answer.json()]).toMatchObject([
+      409,
+      { type: '/problems/name-taken' },
+    ]);
+  });
+
   test('count as soon as an older instance has added them', async () => {
     await addEarlier('Late desk'); // by an instance of the earlier release that still runs
     expect((await issue('late desk')).statusCode).toBe(409);

@@ -13,8 +13,8 @@ const lookAlike = (one: string, other: string) => {
 const HIDDEN = [
   0xad, 0x34f, 0x61c, 0x115f, 0x1160, 0x17b4, 0x180b, 0x180e, 0x180f, 0x200b, 0x200c, 0x200d,
   0x200e, 0x200f, 0x202e, 0x2060, 0x2062, 0x2069, 0x206f, 0x2800, 0x3164, 0xfe00, 0xfe0f, 0xfeff,
-  0xffa0, 0xfff0, 0xfff9, 0x13441, 0x16fe4, 0x1bca0, 0x1d159, 0x1d173, 0xe0001, 0xe0041, 0xe007f,
-  0xe0100, 0xe0fff, 0x0, 0x7f, 0xe000, 0x10ffff,
+  0xffa0, 0xfff0, 0xfff9, 0xfffc, 0x13441, 0x16fe4, 0x1bca0, 0x1d159, 0x1d173, 0xe0001, 0xe0041,
+  0xe007f, 0xe0100, 0xe0fff, 0x0, 0x7f, 0xe000, 0x10ffff,
 ].map((code) => String.fromCodePoint(code));
 
 describe('a character that readers can not see', () => {
@@ -61,6 +61,11 @@ describe('names that look alike', () => {
     ['\u041darry', 'harry'], // Cyrillic Н
     ['\u039dina', 'Nina'], // Greek Ν
     ['I\u03bdan', 'IVAN'], // Greek ν
+    // A dot above a letter that has one anyhow.
+    ['Admi\u0307n', 'Admin'],
+    ['Adm\u0131\u0307n', 'Admin'],
+    ['J\u0307im', 'Jim'], // in lower case
+    ['\u0458\u0307ane', 'jane'], // Cyrillic ј
     ['\u039di\u03bda', 'NIVA'],
     // Spelled with a joiner, and without.
     ['\u0646\u0627\u0645\u0647\u200c\u0627\u06cc', '\u0646\u0627\u0645\u0647\u0627\u06cc'],

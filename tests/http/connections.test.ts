@@ -242,3 +242,55 @@ describe('/readyz', () => {
     expect(await ready()).toBe(200);
   });
 });
+
+describe('bodies in chunks', () => {
+  const head = (request: string, key = '') =>
+    `${request} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${key}\r\n` +
+    'Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n';
+  const chunk = (text: string) => `${text.length.toString(16)}\r\n${text}\r\n`;
+
+  test('are read, and the connection goes on', async () => {
+    await start();
+    const client = await open();
+    const body = JSON.stringify({
+      probabilities: { bear: 0.35, base: 0.4, bull: 0.25 },
+      rationale: 'Moved.',
+    });
+    const chunks = body.match(/.{1,7}/g) ?? [];
+    client.send(
+      head(`POST ${CACHED}/revisions`, ledger.keys.analyst) +
+        chunks.map(chunk).join('') +
+        chunk(''),
+    );
+    await expect.poll(() => client.statuses).toEqual([201]);
+    client.send('GET /healthz');
+    await expect.poll(() => client.statuses).toEqual([201, 200]);
+  });
+
+  test.each([
+    ['a cached read', `GET ${CACHED}`, 200],
+    ['another read', `GET ${UNCACHED}`, 200],
+    ['a refused write', 'POST /v1/outlooks', 401],
+  ])('end the connection if they go on after the response to %s', async (_, request, status) => {
+    await start();
+    await statusOf(CACHED);
+    const client = await open();
+    const ended = once(client.socket, 'end');
+    client.send(head(request) + chunk('1'));
+    await ended;
+    expect(client.statuses).toEqual([status]);
+    expect(client.received).toMatch(/\r\nconnection: close\r\n/i);
+  });
+
+  test('are refused if there are too many', async () => {
+    await start();
+    const client = await open();
+    const closed = once(client.socket, 'close');
+    client.send(head('POST /v1/outlooks', ledger.keys.analyst));
+    const sending = setInterval(() => client.socket.write(chunk('1').repeat(1_000)), 1);
+    await closed;
+    clearInterval(sending);
+    expect(client.statuses.filter((status) => status !== 400)).toEqual([]);
+    expect(await versions()).toHaveLength(1);
+  });
+});

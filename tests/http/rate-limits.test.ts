@@ -224,6 +224,29 @@ describe('a client beyond its budget of work', () => {
     await Promise.all(reads);
   });
 
+  test('waits with streams until they begin', async () => {
+    await start({ workPerAddress: 1, requestsAtOnce: 4 });
+    await exhaust(greedy);
+    const unblock = await block();
+    const open = () =>
+      ledger.app.inject({ url: '/v1/outlooks/missing/events', remoteAddress: greedy });
+    const streams = [open(), open(), open()];
+    await untilBlocked(1);
+    expect((await open()).statusCode).toBe(429);
+    await unblock();
+    expect(codes(await Promise.all(streams))).toEqual([404, 404, 404]);
+  });
+
+  test('goes on while it has a stream', async () => {
+    await start({ workPerAddress: 1 });
+    const origin = await ledger.app.listen({ host: '127.0.0.1', port: 0 });
+    await exhaust('127.0.0.1');
+    const leaving = new AbortController();
+    const stream = await fetch(`${origin}/v1/events`, { signal: leaving.signal });
+    expect([stream.status, (await fetch(`${origin}/v1/outlooks`)).status]).toEqual([200, 200]);
+    leaving.abort();
+  });
+
   test('pays for whatever it sends', async () => {
     await start({ workPerAddress: 1, requestsAtOnce: 4 });
     for (let turn = 0; turn < 200; turn += 1) {
