@@ -148,9 +148,11 @@ function leave(socket: Socket): void {
   setTimeout(() => socket.destroy(), CLOSE_AFTER).unref();
 }
 
-/** How many chunks a body may have; one of the largest allowed size has as many if each holds 64 bytes. */
-const MOST_CHUNKS = 16_384;
-const TOO_MANY_CHUNKS = `it has more than ${MOST_CHUNKS} chunks; send larger ones`;
+/** How many chunks of a body may be small. */
+const SMALL_CHUNKS = 1_024;
+/** How large the chunks of a body with more of them must be on average, in bytes. */
+const LEAST_AVERAGE = 64;
+const TOO_SMALL_CHUNKS = `its chunks have less than ${LEAST_AVERAGE} bytes on average; send larger ones`;
 
 /**
  * Bounds what a body in chunks costs, whose parts Node.js parses one by one: a megabyte in chunks of a byte takes a second
@@ -169,12 +171,17 @@ function boundChunks(request: IncomingMessage, response: ServerResponse): void {
   };
   const push = request.push.bind(request);
   let chunks = 0;
-  request.push = (chunk: unknown) => {
+  let bytes = 0;
+  let isRefused = false;
+  request.push = (chunk: Buffer | null) => {
     chunks += 1;
-    if (chunks <= MOST_CHUNKS) return push(chunk);
+    bytes += chunk?.length ?? 0;
+    if (!isRefused && (chunks <= SMALL_CHUNKS || bytes >= chunks * LEAST_AVERAGE))
+      return push(chunk);
     if (request.listenerCount('error') === 0)
       socket.destroy(); // nobody reads it
-    else if (chunks === MOST_CHUNKS + 1) request.emit('error', new Error(TOO_MANY_CHUNKS));
+    else if (!isRefused) request.emit('error', new Error(TOO_SMALL_CHUNKS));
+    isRefused = true;
     return false;
   };
 }

@@ -51,7 +51,7 @@ export type Coding = (typeof CODINGS)[number] | 'identity';
  * The length in characters above which a header is ignored, as RFC 9110, 12.1 allows: parsing 16 KiB takes longer than most
  * responses.
  */
-const LONGEST_HEADER = 1_000;
+const LONGEST_HEADER = 400;
 
 /** Parses each value of a header once. The memory is bounded, so clients can't make it grow. */
 function remembered<Parsed extends {}>(

@@ -165,7 +165,9 @@ describe('a client beyond its budget of work', () => {
     return held.release;
   };
   /** Waits until so many reads wait in the database. */
-  const untilBlocked = (count: number) => expect.poll(() => held.waiting()).toBe(count);
+  const untilBlocked = async (count: number) => {
+    await expect.poll(() => held.waiting()).toBe(count);
+  };
   const codes = (answers: LightMyRequestResponse[]) => answers.map(({ statusCode }) => statusCode);
   const [greedy, modest] = ['192.0.2.1', '192.0.2.2'];
 
