@@ -68,7 +68,8 @@ const PACKAGES: Record<string, RegExp> = {
   postgres: /^(node:.+|pg|pg-copy-streams|split2|@opentelemetry\/api|drizzle-orm(\/.+)?)$/,
   http: /^(?!drizzle-orm|preact)/,
   access: /^(?!drizzle-orm|preact)/,
-  charts: /^(node:(crypto|module|v8|vm)|d3-.+|preact(-render-to-string)?|@resvg\/resvg-js|piscina)$/,
+  charts:
+    /^(node:(crypto|module|v8|vm)|d3-.+|preact(-render-to-string)?|@resvg\/resvg-js|piscina)$/,
   ledger: /^(node:.+|pg|lru-cache)$/,
   api: /^(?!drizzle-orm|preact)/,
   webhooks: /^(?!drizzle-orm|preact)/,

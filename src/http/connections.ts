@@ -12,8 +12,6 @@ import { PROBLEMS } from './problem-catalogue.ts';
 
 /** How many requests of a connection may be unanswered. */
 const MOST_UNANSWERED = 16;
-/** After how many more requests a connection is closed without waiting for its client to read the refusal. */
-const MOST_REFUSED = 240;
 /** How long a client may take to read the refusal before its connection is closed, in milliseconds. */
 const CLOSE_AFTER = 1_000;
 /** After how long without a byte in either direction a connection closes, in milliseconds. */
@@ -55,7 +53,7 @@ export function createHttpServer(
       socket.destroy();
       return;
     }
-    const connection: Connection = { waiting: 0, refused: 0 };
+    const connection: Connection = { waiting: 0, isRefused: false };
     connections.set(socket, connection);
     const restoreTraces = limitTraces(socket, connection);
     socket.once('close', () => {
@@ -70,8 +68,8 @@ export function createHttpServer(
 type Connection = {
   /** How many requests wait for the responses before them. */
   waiting: number;
-  /** How many requests were refused because too many were unanswered. */
-  refused: number;
+  /** Whether a request was refused because too many were unanswered. */
+  isRefused: boolean;
 };
 const connections = new WeakMap<Socket, Connection>();
 /** The reply that each connection is busy with. */
@@ -106,7 +104,7 @@ export function hasStartedResponse(socket: Socket): boolean {
 function limitTraces(socket: Socket, connection: Connection): () => void {
   const { stackTraceLimit } = Error;
   socket.prependOnceListener('close', () => {
-    if (connection.waiting + connection.refused > 0) Error.stackTraceLimit = 0;
+    if (connection.waiting > 0 || connection.isRefused) Error.stackTraceLimit = 0;
   });
   return () => void (Error.stackTraceLimit = stackTraceLimit);
 }
@@ -123,7 +121,7 @@ function inTurn(handle: RequestListener, dropped: DroppedRequests): RequestListe
     if (response.socket !== null) {
       stopCharging();
       handle(request, response); // no response is before this one
-    } else if (connection.refused > 0 || connection.waiting + 1 >= MOST_UNANSWERED) {
+    } else if (connection.isRefused || connection.waiting + 1 >= MOST_UNANSWERED) {
       dropped.pipelined += 1;
       refuse(connection, socket, response);
     } else {
@@ -188,12 +186,12 @@ function boundChunks(request: IncomingMessage, response: ServerResponse): void {
 
 /**
  * Refuses a request of a connection with too many unanswered ones, and closes the connection. Only the first refusal gets a
- * response. Node.js can't be stopped from parsing what a client has already sent.
+ * response.
  */
 function refuse(connection: Connection, socket: Socket, response: ServerResponse): void {
-  connection.refused += 1;
-  if (connection.refused > MOST_REFUSED) socket.destroy();
-  if (connection.refused > 1) return;
+  if (connection.isRefused) return;
+  connection.isRefused = true;
+  stopParsing(socket);
   const { status, title } = PROBLEMS['rate-limited'];
   const detail = `Your connection has ${MOST_UNANSWERED} requests without a response; wait for responses before you send more.`;
   const body = JSON.stringify({ type: '/problems/rate-limited', title, status, detail });
@@ -207,4 +205,15 @@ function refuse(connection: Connection, socket: Socket, response: ServerResponse
     })
     .end(body);
   setTimeout(() => socket.destroy(), CLOSE_AFTER).unref();
+}
+
+/** What a parser of Node.js returns to go on as if the connection left HTTP (as it does for an upgrade). */
+const LEAVE_HTTP = 2;
+
+/**
+ * Stops the parser of a connection. Otherwise Node.js makes a request and a response of whatever has arrived: one read of
+ * 64 KiB brings a thousand, and an attacker reconnects. There is no public way; without these members, it goes on parsing.
+ */
+function stopParsing(socket: Socket & { parser?: { onIncoming?: unknown } | null }): void {
+  if (typeof socket.parser?.onIncoming === 'function') socket.parser.onIncoming = () => LEAVE_HTTP;
 }

@@ -127,7 +127,8 @@ describe('pipelined requests', () => {
       expect(refusal).toMatch(/\r\nconnection: close\r\n/i);
       expect(refusal).toContain('Your connection has 16 requests without a response');
     }
-    expect(await metric('outlook_ledger_dropped_requests_total{reason="pipelined"}')).toBe(3 * 234);
+    // The rest is not even parsed.
+    expect(await metric('outlook_ledger_dropped_requests_total{reason="pipelined"}')).toBe(3);
   });
 });
 

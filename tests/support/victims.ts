@@ -10,7 +10,7 @@ import { percentiles } from '../../bench/figures.ts';
 import { issueKey } from '../../src/access/api-keys.ts';
 import { SAMPLE_OUTLOOK } from '../../src/http/openapi/examples.ts';
 import { inTransaction } from '../../src/postgres/pool.ts';
-import { createDatabase, openDatabase } from './database.ts';
+import { createDatabase, databaseSettings, openDatabase } from './database.ts';
 import { SLUG } from './http-client.ts';
 import { type Service, type Settings, startService } from './service.ts';
 
@@ -59,7 +59,7 @@ const agent = new Agent({ keepAlive: true, localAddress: VICTIM });
 export async function startTarget(settings: Settings = {}): Promise<Target> {
   const url = await createDatabase({ empty: true });
   const service = await startService({
-    DATABASE_URL: url,
+    ...databaseSettings(url),
     LOAD_SAMPLES: 'true',
     LOG_LEVEL: 'warn',
     ...settings,
