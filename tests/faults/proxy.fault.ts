@@ -63,7 +63,10 @@ async function keepReading(isOver: () => boolean): Promise<Reading> {
       }
       if (answer.version < (newest.get(slug) ?? 0)) reading.faults.push(`${slug} went back`);
       newest.set(slug, answer.version);
-    } else if (response.status !== 503 || response.headers.get('retry-after') === null) {
+    } else if (
+      ![429, 503].includes(response.status) ||
+      response.headers.get('retry-after') === null
+    ) {
       reading.faults.push(text);
     }
     await delay(5);

@@ -76,7 +76,7 @@ export async function keepWriting(
         written.refused += 1;
         break;
       }
-      if (answer && answer.status !== 409 && answer.status !== 503) {
+      if (answer && ![409, 429, 503].includes(answer.status)) {
         throw new Error(`a revision was answered ${answer.status}: ${answer.text}`);
       }
       written.retries += 1;
