@@ -24,8 +24,7 @@ export function findPgbouncer(): string | null {
 }
 
 export type Pooler = {
-  /** The address of a database through the pooler. */
-  through: (url: string) => string;
+  port: number;
   stop: () => Promise<void>;
 };
 
@@ -76,13 +75,7 @@ server_idle_timeout = 2
     return answers(port);
   });
   return {
-    through: (url) => {
-      const address = new URL(url);
-      address.search = '';
-      address.hostname = '127.0.0.1';
-      address.port = String(port);
-      return address.href;
-    },
+    port,
     stop: async () => {
       child.kill('SIGTERM');
       const last = setTimeout(() => child.kill('SIGKILL'), 3_000);
