@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { readConfig } from '../config.ts';
+import { type Config, readConfig } from '../config.ts';
 import { type OpenDatabase, openDatabase } from '../postgres/database.ts';
 import { loadEnvFile } from '../env-file.ts';
 import { Problem } from '../http/problems.ts';
@@ -34,7 +34,7 @@ type Command<Arguments> = {
   /** Whether the database is migrated to this release's schema first; true unless given. */
   migrates?: boolean;
   /** Does the work and says whether it succeeded. */
-  work: (database: OpenDatabase, args: Arguments) => Promise<boolean>;
+  work: (database: OpenDatabase, args: Arguments, config: Config) => Promise<boolean>;
 };
 
 /**
@@ -75,7 +75,7 @@ async function run<Arguments>({
     { join: true, migrates },
   );
   try {
-    return await work(database, args);
+    return await work(database, args, config);
   } finally {
     await database.close();
   }
