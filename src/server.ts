@@ -12,6 +12,7 @@ import { traceStatements } from './postgres/tracing.ts';
 import { issueFirstKey, loadSamples } from './first-start.ts';
 import { loadEnvFile } from './env-file.ts';
 import { LOG_SERIALIZERS, withoutSecrets } from './http/logging.ts';
+import { type Backups, startBackups } from './backups.ts';
 import { startMaintenance } from './maintenance.ts';
 import { startTracing } from './tracing.ts';
 import { errorLine } from './error-line.ts';
@@ -45,7 +46,9 @@ async function start(): Promise<void> {
   const feed = new ChangeFeed(database.direct, (error) =>
     log.warn({ err: error }, 'the connection that listens for events was lost'),
   );
+  let backups: Backups | null = null;
   const close = async () => {
+    await backups?.stop();
     await feed.close();
     await database.close();
     await stopTracing?.().catch((error: unknown) =>
@@ -61,11 +64,15 @@ async function start(): Promise<void> {
     feed.follow({ onReset: (lost) => log.warn({ lost: eventIdOf(lost) }, WENT_BACK) });
     await feed.start();
     const isTraced = stopTracing !== null;
-    const app = await buildApp({ config, pool: database.pool, feed, now, logger: log, isTraced });
+    if (config.backups) {
+      backups = await startBackups({ pool: database.pool, schedule: config.backups, now, log });
+    }
+    const { pool } = database;
+    const app = await buildApp({ config, pool, feed, now, logger: log, isTraced, backups });
     const { idempotencyHours, auditRefusalsDays } = config;
     const onEvents = () => feed.announce();
     const stopMaintenance = startMaintenance({
-      pool: database.pool,
+      pool,
       now,
       log,
       idempotencyHours,
