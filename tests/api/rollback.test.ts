@@ -136,6 +136,47 @@ describe('frameworks', () => {
   });
 });
 
+test('a revision that waits for a new framework is of that framework', async () => {
+  const owner = await openSession(ledger.url);
+  await owner.query('begin; lock table audit_entries in access exclusive mode');
+  const waiting = () =>
+    ledger.pool.query(
+      `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+    );
+  const patching = reword('Reworded');
+  await expect.poll(async () => (await waiting()).rowCount).toBe(1);
+  const revising = revise();
+  await expect.poll(async () => (await waiting()).rowCount).toBe(2);
+  await owner.query('rollback');
+  await owner.end();
+  const [patched, revised] = await Promise.all([patching, revising]);
+  expect([patched.version, revised.version]).toEqual([2, 3]);
+  expect([revised.frameworkHash, revised.title]).toEqual([patched.frameworkHash, 'Reworded']);
+});
+
+test('refusals of an analyst whom the ledger lost are still recorded', async () => {
+  const snapshot = await takeSnapshot(ledger);
+  const issued = await ledger.call({
+    method: 'POST',
+    url: '/v1/keys',
+    as: 'admin',
+    payload: { name: 'Lost desk', role: 'analyst' },
+  });
+  const { key } = issued.json<{ key: string }>();
+  const headers = { authorization: `Bearer ${key}` };
+  expect((await ledger.call({ url: '/v1/keys', headers })).statusCode).toBe(403);
+  await snapshot.goBack();
+  expect((await ledger.call({ url: '/v1/keys', headers })).statusCode).toBe(401);
+  await ledger.app.close();
+  const { rows } = await ledger.pool.query(
+    `select status, analyst_id from audit_entries where kind = 'refusal' order by status`,
+  );
+  expect(rows).toEqual([
+    { status: 401, analyst_id: null },
+    { status: 403, analyst_id: null },
+  ]);
+});
+
 describe('an instance', () => {
   let snapshot: Snapshot;
   beforeEach(async () => {
