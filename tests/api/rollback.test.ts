@@ -84,14 +84,17 @@ async function reword(title: string): Promise<Read> {
 }
 const read = async (url = OUTLOOK) => (await ledger.call({ url })).json<Read>();
 const faults = async () => (await verifyLedger(ledger.pool)).faults;
-const heard = () =>
-  expect
-    .poll(async () => {
-      const { rows } = await ledger.pool.query('select max(position) as last from events');
-      return rows[0]?.last === ledger.feed.position;
-    })
-    .toBe(true);
-const noticed = (times = 1) => expect.poll(() => ledger.feed.resets).toBe(times);
+const heard = async () => {
+  const { pool, feed } = ledger;
+  const isHeard = async () => {
+    const { rows } = await pool.query('select max(position) as last from events');
+    return rows[0]?.last === feed.position;
+  };
+  await expect.poll(isHeard).toBe(true);
+};
+const noticed = async (times = 1) => {
+  await expect.poll(() => ledger.feed.resets).toBe(times);
+};
 
 describe('frameworks', () => {
   test('with an id that was given before are never mixed up', async () => {
