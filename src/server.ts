@@ -12,6 +12,7 @@ import { traceStatements } from './postgres/tracing.ts';
 import { issueFirstKey, loadSamples } from './first-start.ts';
 import { loadEnvFile } from './env-file.ts';
 import { LOG_SERIALIZERS, withoutSecrets } from './http/logging.ts';
+import { type Backups, startBackups } from './backups.ts';
 import { startMaintenance } from './maintenance.ts';
 import { startTracing } from './tracing.ts';
 import { errorLine } from './error-line.ts';
@@ -36,15 +37,18 @@ async function start(): Promise<void> {
   const log = pino({ level: config.logLevel, serializers: LOG_SERIALIZERS }, output);
   const database = await openDatabase(config, {
     onPrivilegedRole: (warning) => log.warn(warning),
+    onNotice: (line) => log.info(line),
     onConnectionError: (error) => log.warn({ err: error }, 'a database connection was lost'),
     onEmbeddedLog: (line) => log.debug({ postgres: withoutSecrets(line) }),
     onEmbeddedExit: (message) => log.error(`${message}; restarting it`),
   });
   if (stopTracing) traceStatements(database.pool);
-  const feed = new ChangeFeed(database.pool, (error) =>
+  const feed = new ChangeFeed(database.direct, (error) =>
     log.warn({ err: error }, 'the connection that listens for events was lost'),
   );
+  let backups: Backups | null = null;
   const close = async () => {
+    await backups?.stop();
     await feed.close();
     await database.close();
     await stopTracing?.().catch((error: unknown) =>
@@ -60,11 +64,15 @@ async function start(): Promise<void> {
     feed.follow({ onReset: (lost) => log.warn({ lost: eventIdOf(lost) }, WENT_BACK) });
     await feed.start();
     const isTraced = stopTracing !== null;
-    const app = await buildApp({ config, pool: database.pool, feed, now, logger: log, isTraced });
+    if (config.backups) {
+      backups = await startBackups({ pool: database.pool, schedule: config.backups, now, log });
+    }
+    const { pool } = database;
+    const app = await buildApp({ config, pool, feed, now, logger: log, isTraced, backups });
     const { idempotencyHours, auditRefusalsDays } = config;
     const onEvents = () => feed.announce();
     const stopMaintenance = startMaintenance({
-      pool: database.pool,
+      pool,
       now,
       log,
       idempotencyHours,

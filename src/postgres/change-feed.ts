@@ -1,13 +1,17 @@
 import { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import pg from 'pg';
+import type pg from 'pg';
 import type { Place } from '../domain/events.ts';
+import { LedgerClient } from './client.ts';
 import { type LedgerEvent, lookAfter, newestPlace, readEvents } from './outbox.ts';
 
 /** Any name, as long as all releases use the same one. */
 const CHANNEL = 'outlook_ledger_events';
-/** How often to look for events without a notice, in milliseconds. */
-const POLL_EVERY = 500;
+/**
+ * How often to look for events without a notice, in milliseconds. Behind a pooler no notice arrives: it would go to whoever
+ * uses the connection by then.
+ */
+const POLL_EVERY = { listening: 500, pooled: 100 };
 /**
  * The least time between two looks at the table, and between two notices, in milliseconds. Each look at new events is a
  * commit of its own; events committed in the meantime share one.
@@ -48,7 +52,7 @@ export class ChangeFeed {
   readonly #settings: pg.ClientConfig;
   readonly #onError: (error: Error) => void;
   readonly #followers = new Set<Partial<Follower>>();
-  #client: pg.Client | null = null;
+  #client: LedgerClient | null = null;
   #socket: Socket | null = null;
   #place: Place | null = null;
   #resets = 0;
@@ -133,7 +137,7 @@ export class ChangeFeed {
     if (!this.#isNoticeSent) void this.#notify(client);
   }
 
-  async #notify(client: pg.Client): Promise<void> {
+  async #notify(client: LedgerClient): Promise<void> {
     this.#isNoticeSent = true;
     try {
       while (this.#isNoticeWanted && this.#client === client) {
@@ -149,7 +153,7 @@ export class ChangeFeed {
   }
 
   async #connect(): Promise<void> {
-    const client = new pg.Client({
+    const client = new LedgerClient({
       ...this.#settings,
       application_name: 'outlook-ledger events',
       connectionTimeoutMillis: ANSWER_WITHIN,
@@ -163,7 +167,7 @@ export class ChangeFeed {
     this.#client = client;
     try {
       await client.connect();
-      await client.query(`listen ${CHANNEL}`);
+      if (!client.isPooled) await client.query(`listen ${CHANNEL}`);
       await this.#readAll(client);
       if (this.#client !== client || this.#isClosed) return;
       this.#wait = RECONNECT_AFTER.least;
@@ -175,17 +179,20 @@ export class ChangeFeed {
     }
   }
 
-  #poll(client: pg.Client): void {
-    this.#timer = setTimeout(() => {
-      if (this.#client !== client) return;
-      this.#read(client);
-      this.#poll(client);
-    }, POLL_EVERY);
+  #poll(client: LedgerClient): void {
+    this.#timer = setTimeout(
+      () => {
+        if (this.#client !== client) return;
+        this.#read(client);
+        this.#poll(client);
+      },
+      client.isPooled ? POLL_EVERY.pooled : POLL_EVERY.listening,
+    );
     this.#timer.unref();
   }
 
   /** Reads new events; a call during a read makes it read once more. */
-  #read(client: pg.Client): void {
+  #read(client: LedgerClient): void {
     if (this.#client !== client || !this.#isCurrent) return;
     this.#isReadWanted = true;
     if (this.#reading) return;
@@ -197,7 +204,7 @@ export class ChangeFeed {
     this.#reading = reading;
   }
 
-  async #readWhileWanted(client: pg.Client): Promise<void> {
+  async #readWhileWanted(client: LedgerClient): Promise<void> {
     while (this.#isReadWanted && this.#client === client) {
       this.#isReadWanted = false;
       const waiting = this.#waiting.splice(0);
@@ -211,7 +218,7 @@ export class ChangeFeed {
   }
 
   /** Hands over what was committed, or starts anew if the ledger went back. */
-  async #readAll(client: pg.Client): Promise<void> {
+  async #readAll(client: LedgerClient): Promise<void> {
     const askedAt = performance.now();
     this.#place ??= await newestPlace(client);
     const { last, isThere } = await lookAfter(client, this.#place);
@@ -229,7 +236,7 @@ export class ChangeFeed {
   }
 
   /** @returns whether the ledger still has the event of the feed's place; if not, nothing was handed over */
-  async #readUpTo(client: pg.Client, last: number): Promise<boolean> {
+  async #readUpTo(client: LedgerClient, last: number): Promise<boolean> {
     while (this.#place && this.#place.position < last) {
       const { position, digest } = this.#place;
       const events = await readEvents(client, { from: position, limit: BATCH, slug: null });
@@ -253,7 +260,7 @@ export class ChangeFeed {
     for (const follower of this.#followers) follower.onReset?.(lost);
   }
 
-  #lose(client: pg.Client, error: Error): void {
+  #lose(client: LedgerClient, error: Error): void {
     if (this.#client !== client || this.#isClosed) return;
     this.#client = null;
     this.#socket?.destroy();
