@@ -33,6 +33,8 @@ type Command<Arguments> = {
   read: (args: string[]) => Arguments;
   /** Whether the database is migrated to this release's schema first; true unless given. */
   migrates?: boolean;
+  /** Whether the command writes nothing, so that a standby will do; false unless given. */
+  readsOnly?: boolean;
   /** Does the work and says whether it succeeded. */
   work: (database: OpenDatabase, args: Arguments) => Promise<boolean>;
 };
@@ -58,6 +60,7 @@ export async function runCommand<Arguments>(command: Command<Arguments>): Promis
 async function run<Arguments>({
   read,
   migrates = true,
+  readsOnly = false,
   work,
 }: Command<Arguments>): Promise<boolean> {
   const args = read(process.argv.slice(2));
@@ -67,15 +70,17 @@ async function run<Arguments>({
   const database = await openDatabase(
     { ...config, databasePoolMax: 1 },
     {
-      onPrivilegedRole: () => {}, // the service says so at its start
+      // The service says so at its start.
+      onPrivilegedRole: () => {},
+      onNotice: () => {},
       onConnectionError: report,
       onEmbeddedLog: () => {},
       onEmbeddedExit: report,
     },
-    { join: true, migrates },
+    { join: true, migrates, readsOnly },
   );
   try {
-    return await work(database, args);
+    return await work({ ...database, pool: database.direct }, args);
   } finally {
     await database.close();
   }

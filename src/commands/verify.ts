@@ -11,6 +11,7 @@ that you noted earlier: if an intact chain contains it, nothing up to its versio
 
 ${DATABASE_USAGE} The exit status is 1 if a check fails.`,
   read: readHash,
+  readsOnly: true,
   work: ({ pool }, against) => printVerification(pool, against),
 });
 
