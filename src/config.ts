@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { type BackupSchedule, scheduleOf, TIME_BETWEEN } from './backup-schedule.ts';
 import { urlFault } from './postgres/connection-url.ts';
 import type { DatabaseSettings } from './postgres/database.ts';
 import { type Role, ROLES } from './domain/api-keys.ts';
@@ -136,6 +137,14 @@ const environment = z.object({
     .refine((days) => days >= 7 && days <= 3650, { error: 'must be from 7 to 3650' })
     .default(90),
   WEBHOOK_PRIVATE_ADDRESSES: flag.default('false'),
+  BACKUP_EVERY: z
+    .string()
+    .regex(TIME_BETWEEN, { error: 'must be off, or a time such as 30m, 24h or 7d' })
+    .optional(),
+  BACKUP_KEEP: wholeNumber
+    .refine((backups) => backups >= 1 && backups <= 10_000, { error: 'must be from 1 to 10000' })
+    .default(7),
+  BACKUP_DIR: z.string().optional(),
 });
 
 /** The names of all settings, as environment variables. */
@@ -193,6 +202,8 @@ export type Config = DatabaseSettings & {
   auditRefusalsDays: number;
   /** Whether webhooks may have private addresses, also without TLS. */
   webhookPrivateAddresses: boolean;
+  /** When the embedded database is backed up; null if it is not. */
+  backups: BackupSchedule | null;
 };
 
 /**
@@ -234,6 +245,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     idempotencyHours: settings.IDEMPOTENCY_HOURS,
     auditRefusalsDays: settings.AUDIT_REFUSALS_DAYS,
     webhookPrivateAddresses: settings.WEBHOOK_PRIVATE_ADDRESSES === 'true',
+    backups: scheduleOf(settings),
   };
 }
 

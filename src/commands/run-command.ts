@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { readConfig } from '../config.ts';
+import { type Config, readConfig } from '../config.ts';
 import { type OpenDatabase, openDatabase } from '../postgres/database.ts';
 import { loadEnvFile } from '../env-file.ts';
 import { Problem } from '../http/problems.ts';
@@ -36,7 +36,7 @@ type Command<Arguments> = {
   /** Whether the command writes nothing, so that a standby will do; false unless given. */
   readsOnly?: boolean;
   /** Does the work and says whether it succeeded. */
-  work: (database: OpenDatabase, args: Arguments) => Promise<boolean>;
+  work: (database: OpenDatabase, args: Arguments, config: Config) => Promise<boolean>;
 };
 
 /**
@@ -80,7 +80,7 @@ async function run<Arguments>({
     { join: true, migrates, readsOnly },
   );
   try {
-    return await work({ ...database, pool: database.direct }, args);
+    return await work({ ...database, pool: database.direct }, args, config);
   } finally {
     await database.close();
   }

@@ -126,6 +126,44 @@ async function rights(session: Session, query: string, values: unknown[]): Promi
   return rows.map(({ right }) => right);
 }
 
+const MISSING = `
+  with object as (${OBJECTS}),
+  needed as (select * from unnest($2::text[], $3::text[], $4::text[], $5::text[]) as n (kind, name, privilege, attribute))
+  select format('%s%s on %s %s', privilege, ' (' || quote_ident(attribute) || ')', kind, name) as right
+    from needed join object using (kind, name)
+   where not case kind
+     when 'database' then has_database_privilege(oid, privilege)
+     when 'schema' then has_schema_privilege(oid, privilege)
+     when 'function' then has_function_privilege(oid, privilege)
+     when 'sequence' then has_sequence_privilege(oid, privilege)
+     else case when attribute is null then has_table_privilege(oid, privilege)
+       else has_column_privilege(oid, attribute, privilege) end end
+   order by 1`;
+
+/** The rights that the session's role lacks for the service, as GRANT words them; empty if the ledger is not there yet. */
+export async function missingRights(session: Session): Promise<string[]> {
+  const { rows: owners } = await session.query<{ id: string }>(
+    `select c.relowner::text as id from pg_class c
+      where c.relnamespace = 'public'::regnamespace and c.relname = 'outlooks'`,
+  );
+  if (!owners[0]) return [];
+  const values = [owners[0].id];
+  const { rows: objects } = await session.query<LedgerObject>(OBJECTS, values);
+  const needed = objects.flatMap((object) =>
+    neededOn(object).map((right) => {
+      const [, privilege, attribute = null] = /^(\w+)(?: \("(\w+)"\))? on /.exec(right) ?? [];
+      return { ...object, privilege, attribute };
+    }),
+  );
+  return rights(session, MISSING, [
+    ...values,
+    needed.map(({ kind }) => kind),
+    needed.map(({ name }) => name),
+    needed.map(({ privilege }) => privilege),
+    needed.map(({ attribute }) => attribute),
+  ]);
+}
+
 /** The rights on an object as GRANT words them, such as `update ("position") on table public.events`. */
 function neededOn({ kind, name, relation }: LedgerObject): string[] {
   const needed: Record<LedgerObject['kind'], string[]> = {
