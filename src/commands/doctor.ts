@@ -9,7 +9,13 @@ import {
   checkSlots,
   checkTransactions,
 } from '../postgres/checkup/activity.ts';
-import { checkClock, checkPooler, checkTransport } from '../postgres/checkup/connection.ts';
+import {
+  checkClock,
+  checkPooler,
+  checkSettings,
+  checkTransport,
+} from '../postgres/checkup/connection.ts';
+import type { LedgerClient } from '../postgres/client.ts';
 import { fail, type Finding, ok, type Sessions, unknown } from '../postgres/checkup/finding.ts';
 import {
   checkGuards,
@@ -101,7 +107,8 @@ function checksOf(client: pg.PoolClient, sessions: Sessions, config: Config) {
     encoding: () => checkEncoding(sessions),
     collation: () => checkCollation(sessions),
     tls: () => checkTransport(client),
-    pooler: () => checkPooler(client, false),
+    pooler: () => checkPooler(client as unknown as LedgerClient, config.directDatabaseUrl !== null),
+    parameters: () => checkSettings(sessions),
     clock: () => checkClock(sessions, now),
     connections: () => checkConnections(sessions, connections),
     role: () => checkRole(sessions),

@@ -80,7 +80,7 @@ async function run<Arguments>({
     { join: true, migrates, readsOnly },
   );
   try {
-    return await work({ ...database, pool: database.direct }, args, config);
+    return await work(database, args, config);
   } finally {
     await database.close();
   }
