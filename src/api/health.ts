@@ -1,7 +1,7 @@
 import type { ChangeFeed } from '../postgres/change-feed.ts';
 import type pg from 'pg';
 import { z } from 'zod';
-import { schemaFault } from '../postgres/migrate.ts';
+import { schemaFault } from '../postgres/migrations.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
 import { Problem } from '../http/problems.ts';
 import { type Api, problemResponses } from '../http/routing.ts';

@@ -12,7 +12,10 @@ const LIST = new Intl.ListFormat('en');
  * @param service how the service connects
  * @throws Error if the service connects to another database, or its role could switch the ledger's guards off
  */
-export async function prepareServiceRole(owner: pg.Client, service: pg.PoolConfig): Promise<void> {
+export async function prepareServiceRole(
+  owner: pg.ClientBase,
+  service: pg.PoolConfig,
+): Promise<void> {
   const role = (await findRole(owner, service)) ?? (await createRole(owner, service));
   await grantRights(owner, role);
   const warning = await roleWarning(owner, role);
@@ -37,7 +40,7 @@ async function roleWarning(session: Session, role: string): Promise<string | nul
 }
 
 /** The role that the service connects as; null if it does not exist. */
-async function findRole(owner: pg.Client, service: pg.PoolConfig): Promise<string | null> {
+async function findRole(owner: pg.ClientBase, service: pg.PoolConfig): Promise<string | null> {
   const client = new pg.Client(service);
   client.on('error', () => {}); // the running statement reports it
   try {
@@ -68,7 +71,7 @@ async function identityOf(session: Session): Promise<{ role: string; database: s
   return rows[0];
 }
 
-async function createRole(owner: pg.Client, service: pg.PoolConfig): Promise<string> {
+async function createRole(owner: pg.ClientBase, service: pg.PoolConfig): Promise<string> {
   const { user = '', password } = new pg.Client(service);
   const role = owner.escapeIdentifier(user);
   const secret = password ? `password '${scramVerifier(password)}'` : '';
