@@ -32,6 +32,7 @@ async function start(): Promise<void> {
   const log = pino({ level: config.logLevel, serializers: LOG_SERIALIZERS }, output);
   const database = await openDatabase(config, {
     onPrivilegedRole: (warning) => log.warn(warning),
+    onMigration: (line) => log.info(withoutSecrets(line)),
     onConnectionError: (error) => log.warn({ err: error }, 'a database connection was lost'),
     onEmbeddedLog: (line) => log.debug({ postgres: withoutSecrets(line) }),
     onEmbeddedExit: (message) => log.error(`${message}; restarting it`),

@@ -68,6 +68,7 @@ async function run<Arguments>({
     { ...config, databasePoolMax: 1 },
     {
       onPrivilegedRole: () => {}, // the service says so at its start
+      onMigration: report,
       onConnectionError: report,
       onEmbeddedLog: () => {},
       onEmbeddedExit: report,

@@ -15,6 +15,7 @@ try {
     { databaseUrl: null, databaseMigrationUrl: null, dataDir, databasePoolMax: 1 },
     {
       onPrivilegedRole: report,
+      onMigration: () => {},
       onConnectionError: report,
       onEmbeddedLog: () => {},
       onEmbeddedExit: report,

@@ -23,6 +23,8 @@ export type DatabaseSettings = {
 export type DatabaseEvents = {
   /** The service's role could switch the ledger's guards off. */
   onPrivilegedRole: (warning: string) => void;
+  /** A migration waits, with for what; or a newer release has migrated the database. */
+  onMigration: (line: string) => void;
   /** A connection broke; the pool replaces it. */
   onConnectionError: (error: Error) => void;
   /** A line that the embedded PostgreSQL logged. */
@@ -101,7 +103,7 @@ type Target = { connectionString: string } | Connection;
 async function openAt(
   { service, owner }: { service: Target; owner: Target | null },
   { databasePoolMax: max }: DatabaseSettings,
-  { onConnectionError, onPrivilegedRole }: DatabaseEvents,
+  { onConnectionError, onMigration, onPrivilegedRole }: DatabaseEvents,
   { migrates, stop }: { migrates: boolean; stop: () => Promise<void> },
 ): Promise<OpenDatabase> {
   let closed: Promise<void> | undefined;
@@ -113,7 +115,7 @@ async function openAt(
   const close = () => (closed ??= endPools().then(stop));
   try {
     if (migrates) {
-      await migrateToLatest(ownerPool, pool);
+      await migrateToLatest(ownerPool, pool, { log: onMigration });
       const warning = owner ? null : await ownRoleWarning(pool);
       if (warning !== null) onPrivilegedRole(warning);
     }

@@ -61,73 +61,97 @@ type LedgerObject = {
   name: string;
   /** The name of a table or sequence, without its schema; else empty. */
   relation: string;
+  /** Whether the session may grant rights on it. */
+  isOurs: boolean;
+  /** Whether the service's role may connect to the database, or use the schema, by whatever right. */
+  isUsable: boolean;
 };
 
-// Only tables that the ledger's owner owns: an operator may have others beside them.
+// Only tables that the ledger's owner owns: an operator may have others beside them. The database, and the schemas, may
+// belong to somebody else.
 const OBJECTS = `
-  select 'database' as kind, quote_ident(datname) as name, '' as relation, oid, datacl as acl
+  select 'database' as kind, quote_ident(datname) as name, '' as relation, oid, datacl as acl,
+      pg_has_role(datdba, 'usage') as "isOurs", has_database_privilege($2, oid, 'connect') as "isUsable"
     from pg_database where datname = current_database()
   union all
-  select 'schema', quote_ident(nspname), '', oid, nspacl
+  select 'schema', quote_ident(nspname), '', oid, nspacl,
+      pg_has_role(nspowner, 'usage'), has_schema_privilege($2, oid, 'usage')
     from pg_namespace where nspname in ('public', 'drizzle')
   union all
-  select 'function', oid::regprocedure::text, '', oid, proacl
+  select 'function', oid::regprocedure::text, '', oid, proacl, true, true
     from pg_proc where pronamespace = 'public'::regnamespace and prokind = 'f' and proowner = $1
   union all
   select case relkind when 'r' then 'table' else 'sequence' end,
-    format('%s.%I', relnamespace::regnamespace, relname), relname, oid, relacl
+    format('%s.%I', relnamespace::regnamespace, relname), relname, oid, relacl, true, true
     from pg_class
    where relnamespace in ('public'::regnamespace, 'drizzle'::regnamespace) and relkind in ('r', 'S') and relowner = $1`;
 
 const HELD = `
   with object as (${OBJECTS}), role as (select oid from pg_roles where rolname = $2)
-  select format('%s on %s %s', lower(privilege_type), kind, name) as right
+  select format('%s on %s %s', lower(privilege_type), kind, name) as right, "isOurs"
     from object, aclexplode(acl) where grantee = (select oid from role)
   union all
-  select format('%s ("%s") on table %s', lower(privilege_type), attname, name)
+  select format('%s ("%s") on table %s', lower(privilege_type), attname, name), "isOurs"
     from object join pg_attribute on attrelid = object.oid and attnum > 0, aclexplode(attacl)
    where kind = 'table' and grantee = (select oid from role)`;
 
 // With a trigger on a table of its own, a role passes the guards that look at the depth of triggers. PostgreSQL lets
 // everyone create temporary tables, and before version 15, tables in public.
 const OPEN_TO_ALL = `
-  select format('%s on database %I', lower(privilege_type), datname) as right
+  select format('%s on database %I', lower(privilege_type), datname) as right,
+      pg_has_role(datdba, 'usage') as "isOurs"
     from pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba)))
    where datname = current_database() and grantee = 0 and privilege_type in ('TEMPORARY', 'CREATE')
   union all
-  select format('create on schema %I', nspname) from pg_namespace, aclexplode(nspacl)
+  select format('create on schema %I', nspname), pg_has_role(nspowner, 'usage')
+    from pg_namespace, aclexplode(nspacl)
    where nspname in ('public', 'drizzle') and grantee = 0 and privilege_type = 'CREATE'`;
 
+/** A GRANT or REVOKE, and whether the session may run it. */
+export type Grant = { statement: string; isOurs: boolean };
+
 /**
- * Gives the service's role exactly the rights that it needs, and takes the rights to create tables from everyone (PUBLIC).
- * Changes nothing if that is so already.
- * @param owner a session of the owner of the ledger's tables, in no transaction
+ * What gives the service's role exactly the rights that it needs, and takes the rights to create tables from everyone
+ * (PUBLIC). Empty if that is so already.
+ * @param owner a session of the owner of the ledger's tables
+ * @param role the name of the service's role
+ * @param keepsOthers whether the role keeps what it does not need, because a newer release may need it
  */
-export async function grantRights(owner: Session, role: string): Promise<void> {
+export async function missingGrants(
+  owner: Session,
+  role: string,
+  keepsOthers: boolean,
+): Promise<Grant[]> {
   const { rows: owners } = await owner.query<{ id: string }>(
     `select relowner::text as id from pg_class where oid = 'public.outlooks'::regclass`,
   );
-  const values = [owners[0]?.id];
+  const values = [owners[0]?.id, role];
   const { rows: objects } = await owner.query<LedgerObject>(OBJECTS, values);
-  const held = await rights(owner, HELD, [...values, role]);
+  const held = await rights(owner, HELD, values);
   const needed = objects.flatMap(neededOn);
+  const isIn = (list: readonly Right[], { right }: Right) =>
+    list.some((one) => one.right === right);
   const to = escapeIdentifier(role);
-  const statements = [
-    ...(await rights(owner, OPEN_TO_ALL, [])).map((right) => `revoke ${right} from public`),
-    ...held.filter((right) => !needed.includes(right)).map((right) => `revoke ${right} from ${to}`),
-    ...needed.filter((right) => !held.includes(right)).map((right) => `grant ${right} to ${to}`),
+  const open = await rights(owner, OPEN_TO_ALL, []);
+  const extra = keepsOthers ? [] : held.filter((right) => !isIn(needed, right));
+  const missing = needed.filter((right) => !right.isUsable && !isIn(held, right));
+  return [
+    ...open.map(({ right, isOurs }) => ({ statement: `revoke ${right} from public`, isOurs })),
+    ...extra.map(({ right, isOurs }) => ({ statement: `revoke ${right} from ${to}`, isOurs })),
+    ...missing.map(({ right, isOurs }) => ({ statement: `grant ${right} to ${to}`, isOurs })),
   ];
-  // Statements in one query are one transaction.
-  if (statements.length > 0) await owner.query(statements.join(';\n'));
 }
 
-async function rights(session: Session, query: string, values: unknown[]): Promise<string[]> {
-  const { rows } = await session.query<{ right: string }>(query, values);
-  return rows.map(({ right }) => right);
+/** A right on an object as GRANT words it, such as `update ("position") on table public.events`. */
+type Right = { right: string; isOurs: boolean };
+
+async function rights(session: Session, query: string, values: unknown[]): Promise<Right[]> {
+  const { rows } = await session.query<Right>(query, values);
+  return rows;
 }
 
-/** The rights on an object as GRANT words them, such as `update ("position") on table public.events`. */
-function neededOn({ kind, name, relation }: LedgerObject): string[] {
+/** The rights that the service needs, and which of them it has without a grant that the session could make. */
+function neededOn({ kind, name, relation, isOurs, isUsable }: LedgerObject) {
   const needed: Record<LedgerObject['kind'], string[]> = {
     database: ['connect'],
     schema: ['usage'],
@@ -136,12 +160,53 @@ function neededOn({ kind, name, relation }: LedgerObject): string[] {
     sequence: USED_SEQUENCES.includes(relation) ? ['select', 'usage'] : ['select'],
     table: name.startsWith('public.') ? neededOnTable(relation) : ['select'],
   };
-  return needed[kind].map((right) => `${right} on ${kind} ${name}`);
+  return needed[kind].map((right) => ({
+    right: `${right} on ${kind} ${name}`,
+    isOurs,
+    isUsable: isUsable && !isOurs,
+  }));
 }
 
 function neededOnTable(table: string): string[] {
   const updates = (UPDATABLE[table] ?? []).map((column) => `update ("${column}")`);
   return ['select', 'insert', ...updates, ...(DELETABLE.includes(table) ? ['delete'] : [])];
+}
+
+const LACKING = `
+  with ledger as (
+    select oid, relname, relkind, relowner from pg_class
+     where relnamespace = 'public'::regnamespace and relkind in ('r', 'S') and relowner = (
+       select relowner from pg_class where relnamespace = 'public'::regnamespace and relname = 'outlooks')
+  ), needed (name, need, is_held) as (
+    select relname, 'insert', has_table_privilege(oid, 'insert') from ledger where relkind = 'r'
+    union all
+    select relname, format('update (%I)', attname), has_column_privilege(oid, attnum, 'update')
+      from ledger join jsonb_each($1) u on u.key = relname join pg_attribute on attrelid = oid and u.value ? attname::text
+    union all
+    select relname, 'delete', has_table_privilege(oid, 'delete') from ledger where relname = any ($2)
+    union all
+    select relname, 'usage', has_sequence_privilege(oid, 'usage') from ledger where relname = any ($3)
+    union all
+    select proname, 'execute', has_function_privilege(oid, 'execute') from pg_proc
+     where pronamespace = 'public'::regnamespace and proowner in (select relowner from ledger)
+  )
+  select has_schema_privilege('public', 'usage')
+      and (select bool_and(has_table_privilege(oid, 'select')) from ledger where relkind = 'r') as "canRead",
+    array(select format('%s on %I', need, name) from needed where not is_held order by 1) as lacking`;
+
+/**
+ * Whether the session's role may read the whole ledger, and the rights that it lacks to write everything that the service
+ * writes, such as `insert on outlooks`.
+ */
+export async function ownRights(
+  session: Session,
+): Promise<{ canRead: boolean; lacking: readonly string[] }> {
+  const { rows } = await session.query<{ canRead: boolean | null; lacking: string[] }>(LACKING, [
+    UPDATABLE,
+    DELETABLE,
+    USED_SEQUENCES,
+  ]);
+  return { canRead: rows[0]?.canRead === true, lacking: rows[0]?.lacking ?? [] };
 }
 
 // What the role can do, or any role that it is a member of.
