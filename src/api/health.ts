@@ -1,8 +1,9 @@
 import type { ChangeFeed } from '../postgres/change-feed.ts';
 import type pg from 'pg';
 import { z } from 'zod';
+import { hasPlace } from '../postgres/outbox.ts';
 import { GRANT_RIGHTS, schemaFault, UNREADABLE } from '../postgres/migrations.ts';
-import { ownRights } from '../postgres/privileges.ts';
+import { missingRights } from '../postgres/privileges.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
 import { Problem } from '../http/problems.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
@@ -22,27 +23,27 @@ export function healthRoutes(api: Api, ledger: HealthDeps): void {
   readinessRoute(api, ledger, watchStorage(api));
 }
 
-type Access = {
-  canRead: boolean;
-  /** Why no write, or not every write, would be stored; null if all would. */
-  refusesWrites: string | null;
-};
-
-async function readAccess(pool: pg.Pool): Promise<Access> {
+/**
+ * Why no write, or not every write, would be stored; null if all would.
+ * @throws Problem if the role may not even read
+ */
+async function whyNoWrites(pool: pg.Pool): Promise<string | null> {
   const session = await pool.connect();
   let isUnusable = true; // a connection that failed, or leads to a standby, must not return to the pool
   try {
     const { rows } = await session.query<{ isReadOnly: boolean }>(
       `select current_setting('transaction_read_only') = 'on' as "isReadOnly"`,
     );
-    const { canRead, lacking } = await ownRights(session);
+    const missing = await missingRights(session);
     isUnusable = rows[0]?.isReadOnly === true;
-    return { canRead, refusesWrites: isUnusable ? READ_ONLY : lackOf(lacking) };
+    if (missing.some((right) => READS.test(right))) throw notReady(UNREADABLE);
+    return isUnusable ? READ_ONLY : lackOf(missing);
   } finally {
     session.release(isUnusable);
   }
 }
 
+const READS = /^(select on table|usage on schema) /;
 const READ_ONLY = 'The database is read-only.';
 const STORAGE_FULL = 'The disk of the database was full at the last write.';
 
@@ -113,9 +114,9 @@ function readinessRoute(
   const ask = async () => {
     const fault = await schemaFault(pool);
     if (fault) throw notReady(fault);
-    const { canRead, refusesWrites } = await readAccess(pool);
-    if (!canRead) throw notReady(UNREADABLE);
-    return refusesWrites;
+    // The ledger may have gone back since the feed's last look.
+    const isCurrent = feed.isCurrent && feed.place !== null && (await hasPlace(pool, feed.place));
+    return { refusesWrites: await whyNoWrites(pool), isCurrent };
   };
   // Anyone may ask, without a limit, so simultaneous requests share one check.
   let pending: ReturnType<typeof ask> | null = null;
@@ -144,11 +145,12 @@ function readinessRoute(
     handler: async (_request, reply) => {
       refuseIfSlotsAreLost();
       pending ??= ask().finally(() => (pending = null));
-      const reason = (await pending) ?? (isStorageFull() ? STORAGE_FULL : null);
+      const { refusesWrites, isCurrent } = await pending;
+      const reason = refusesWrites ?? (isStorageFull() ? STORAGE_FULL : null);
       forbidStoring(reply);
       return reply.send({
         status: 'ready',
-        changeFeed: feed.isCurrent ? 'current' : 'away',
+        changeFeed: isCurrent && feed.isCurrent ? 'current' : 'away',
         writes: reason === null ? 'accepted' : 'refused',
         ...(reason !== null && { reason }),
       });

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { LedgerClient } from './client.ts';
 import { alone, PATIENCE, retryWhileBlocked, runOutside, type Runner } from './migration-locks.ts';
 import { appliedMigrations, faultOf, JOURNAL, type Migration, schemaState } from './migrations.ts';
 import type { Session } from './pool.ts';
@@ -31,10 +32,8 @@ export async function migrateToLatest(
   service = owner,
   { log = () => {}, journal = JOURNAL, patience = PATIENCE }: Migrating = {},
 ): Promise<void> {
-  const pool = new pg.Pool({ ...owner.options, ...NO_LIMITS, max: 3 });
-  // The running statement reports what breaks a connection.
-  pool.on('error', () => {});
-  pool.on('connect', (client) => client.on('error', () => {}));
+  const pool = new pg.Pool({ ...owner.options, ...NO_LIMITS, Client: LedgerClient, max: 3 });
+  pool.on('error', () => {}); // the running statement reports it
   const runner = { pool, log, journal, patience };
   try {
     await requireUtf8(pool);

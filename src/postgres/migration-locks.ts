@@ -83,12 +83,7 @@ export async function alone<Result>(
   work: (session: Session, run: Run) => Promise<Result>,
 ): Promise<Result> {
   return inTransaction(runner.pool, async (session) => {
-    // Nothing may hold a snapshot while an index is built outside of this transaction, which would wait for it.
-    await session.query('set transaction isolation level read committed');
-    // The first migrations create tables without naming the schema.
-    await session.query(
-      'set local search_path = public; set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0',
-    );
+    // The building of an index outside of this transaction waits for snapshots: at `read committed`, it holds none.
     const { rows } = await session.query<{ isFree: boolean }>(
       'select pg_try_advisory_xact_lock($1) as "isFree"',
       [MIGRATION_LOCK],

@@ -100,6 +100,12 @@ export async function requireLatest(session: Session): Promise<void> {
   );
 }
 
+/** @throws Error if this release can't start on the database's schema */
+export async function requireSupported(session: Session): Promise<void> {
+  const fault = faultOf(await schemaState(session));
+  if (fault !== null) throw new Error(fault);
+}
+
 /**
  * Why this release can't run on the database's schema, in one line; null if it can. An instance that runs may go on
  * while any newer release takes over.

@@ -71,11 +71,11 @@ type LedgerObject = {
 // belong to somebody else.
 const OBJECTS = `
   select 'database' as kind, quote_ident(datname) as name, '' as relation, oid, datacl as acl,
-      pg_has_role(datdba, 'usage') as "isOurs", has_database_privilege($2, oid, 'connect') as "isUsable"
+      pg_has_role(datdba, 'usage') as "isOurs", has_database_privilege(coalesce($2::name, session_user), oid, 'connect') as "isUsable"
     from pg_database where datname = current_database()
   union all
   select 'schema', quote_ident(nspname), '', oid, nspacl,
-      pg_has_role(nspowner, 'usage'), has_schema_privilege($2, oid, 'usage')
+      pg_has_role(nspowner, 'usage'), has_schema_privilege(coalesce($2::name, session_user), oid, 'usage')
     from pg_namespace where nspname in ('public', 'drizzle')
   union all
   select 'function', oid::regprocedure::text, '', oid, proacl, true, true
@@ -150,6 +150,45 @@ async function rights(session: Session, query: string, values: unknown[]): Promi
   return rows;
 }
 
+const MISSING = `
+  with object as (${OBJECTS}),
+  needed as (select * from unnest($3::text[], $4::text[], $5::text[], $6::text[]) as n (kind, name, privilege, attribute))
+  select format('%s%s on %s %s', privilege, ' (' || quote_ident(attribute) || ')', kind, name) as right
+    from needed join object using (kind, name)
+   where not case kind
+     when 'database' then has_database_privilege(oid, privilege)
+     when 'schema' then has_schema_privilege(oid, privilege)
+     when 'function' then has_function_privilege(oid, privilege)
+     when 'sequence' then has_sequence_privilege(oid, privilege)
+     else case when attribute is null then has_table_privilege(oid, privilege)
+       else has_column_privilege(oid, attribute, privilege) end end
+   order by 1`;
+
+/** The rights that the session's role lacks for the service, as GRANT words them; empty if the ledger is not there yet. */
+export async function missingRights(session: Session): Promise<string[]> {
+  const { rows: owners } = await session.query<{ id: string }>(
+    `select c.relowner::text as id from pg_class c
+      where c.relnamespace = 'public'::regnamespace and c.relname = 'outlooks'`,
+  );
+  if (!owners[0]) return [];
+  const values = [owners[0].id, null];
+  const { rows: objects } = await session.query<LedgerObject>(OBJECTS, values);
+  const needed = objects.flatMap((object) =>
+    neededOn(object).map(({ right }) => {
+      const [, privilege, attribute = null] = /^(\w+)(?: \("(\w+)"\))? on /.exec(right) ?? [];
+      return { ...object, privilege, attribute };
+    }),
+  );
+  const missing = await rights(session, MISSING, [
+    ...values,
+    needed.map(({ kind }) => kind),
+    needed.map(({ name }) => name),
+    needed.map(({ privilege }) => privilege),
+    needed.map(({ attribute }) => attribute),
+  ]);
+  return missing.map(({ right }) => right);
+}
+
 /** The rights that the service needs, and which of them it has without a grant that the session could make. */
 function neededOn({ kind, name, relation, isOurs, isUsable }: LedgerObject) {
   const needed: Record<LedgerObject['kind'], string[]> = {
@@ -170,43 +209,6 @@ function neededOn({ kind, name, relation, isOurs, isUsable }: LedgerObject) {
 function neededOnTable(table: string): string[] {
   const updates = (UPDATABLE[table] ?? []).map((column) => `update ("${column}")`);
   return ['select', 'insert', ...updates, ...(DELETABLE.includes(table) ? ['delete'] : [])];
-}
-
-const LACKING = `
-  with ledger as (
-    select oid, relname, relkind, relowner from pg_class
-     where relnamespace = 'public'::regnamespace and relkind in ('r', 'S') and relowner = (
-       select relowner from pg_class where relnamespace = 'public'::regnamespace and relname = 'outlooks')
-  ), needed (name, need, is_held) as (
-    select relname, 'insert', has_table_privilege(oid, 'insert') from ledger where relkind = 'r'
-    union all
-    select relname, format('update (%I)', attname), has_column_privilege(oid, attnum, 'update')
-      from ledger join jsonb_each($1) u on u.key = relname join pg_attribute on attrelid = oid and u.value ? attname::text
-    union all
-    select relname, 'delete', has_table_privilege(oid, 'delete') from ledger where relname = any ($2)
-    union all
-    select relname, 'usage', has_sequence_privilege(oid, 'usage') from ledger where relname = any ($3)
-    union all
-    select proname, 'execute', has_function_privilege(oid, 'execute') from pg_proc
-     where pronamespace = 'public'::regnamespace and proowner in (select relowner from ledger)
-  )
-  select has_schema_privilege('public', 'usage')
-      and (select bool_and(has_table_privilege(oid, 'select')) from ledger where relkind = 'r') as "canRead",
-    array(select format('%s on %I', need, name) from needed where not is_held order by 1) as lacking`;
-
-/**
- * Whether the session's role may read the whole ledger, and the rights that it lacks to write everything that the service
- * writes, such as `insert on outlooks`.
- */
-export async function ownRights(
-  session: Session,
-): Promise<{ canRead: boolean; lacking: readonly string[] }> {
-  const { rows } = await session.query<{ canRead: boolean | null; lacking: string[] }>(LACKING, [
-    UPDATABLE,
-    DELETABLE,
-    USED_SEQUENCES,
-  ]);
-  return { canRead: rows[0]?.canRead === true, lacking: rows[0]?.lacking ?? [] };
 }
 
 // What the role can do, or any role that it is a member of.

@@ -385,7 +385,7 @@ describe('migrations', () => {
     expect(await ready()).toEqual([
       'ready',
       'refused',
-      `The role in DATABASE_URL lacks rights (update ("position") on events): ${remedy}`,
+      `The role in DATABASE_URL lacks rights (update ("position") on table public.events): ${remedy}`,
     ]);
     await own.pool.query(`drop owned by ${role};
       grant usage on schema drizzle, public to ${role};
