@@ -114,9 +114,10 @@ function readinessRoute(
   const ask = async () => {
     const fault = await schemaFault(pool);
     if (fault) throw notReady(fault);
+    const refusesWrites = await whyNoWrites(pool);
     // The ledger may have gone back since the feed's last look.
     const isCurrent = feed.isCurrent && feed.place !== null && (await hasPlace(pool, feed.place));
-    return { refusesWrites: await whyNoWrites(pool), isCurrent };
+    return { refusesWrites, isCurrent };
   };
   // Anyone may ask, without a limit, so simultaneous requests share one check.
   let pending: ReturnType<typeof ask> | null = null;
