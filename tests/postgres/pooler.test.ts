@@ -128,6 +128,7 @@ describe.skipIf(PROGRAM === null).each<PoolMode>(['session', 'transaction'])(
             databasePoolMax: 2,
           },
           {
+            onMigration: () => {},
             onPrivilegedRole: () => {},
             onNotice: (line) => notices.push(line),
             onMigration: () => {},
