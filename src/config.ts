@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type BackupSchedule, scheduleOf, TIME_BETWEEN } from './backup-schedule.ts';
+import { urlFault } from './postgres/connection-url.ts';
 import type { DatabaseSettings } from './postgres/database.ts';
 import { type Role, ROLES } from './domain/api-keys.ts';
 import type { Issuer } from './access/tokens.ts';
@@ -33,7 +34,14 @@ const list = z
 // A setting that is present but empty counts as unset, as in `PORT= npm start`.
 const postgresUrl = z
   .string()
-  .regex(/^postgres(ql)?:\/\//, { error: 'must start with postgres:// or postgresql://' });
+  .regex(/^postgres(ql)?:\/\//, {
+    error: 'must start with postgres:// or postgresql://',
+    abort: true,
+  })
+  .superRefine((url, context) => {
+    const fault = urlFault(url);
+    if (fault !== null) context.addIssue(fault);
+  });
 
 const environment = z.object({
   HOST: z.string().default('127.0.0.1'),
@@ -47,6 +55,7 @@ const environment = z.object({
     })
     .optional(),
   DATABASE_URL: postgresUrl.optional(),
+  DIRECT_DATABASE_URL: postgresUrl.optional(),
   DATABASE_MIGRATION_URL: postgresUrl.optional(),
   DATA_DIR: z.string().default('.data'),
   DATABASE_POOL_MAX: wholeNumber
@@ -214,7 +223,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     port: settings.PORT,
     publicUrl: settings.PUBLIC_URL ?? localOrigin({ host: settings.HOST, port: settings.PORT }),
     databaseUrl: settings.DATABASE_URL ?? null,
-    databaseMigrationUrl: migrationUrlOf(settings),
+    directDatabaseUrl: besideDatabaseUrl(settings, 'DIRECT_DATABASE_URL'),
+    databaseMigrationUrl: besideDatabaseUrl(settings, 'DATABASE_MIGRATION_URL'),
     dataDir: settings.DATA_DIR,
     databasePoolMax: settings.DATABASE_POOL_MAX,
     logLevel: settings.LOG_LEVEL,
@@ -245,14 +255,16 @@ export function localOrigin({ host, port }: Pick<Config, 'host' | 'port'>): stri
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-function migrationUrlOf(settings: z.output<typeof environment>): string | null {
-  const { DATABASE_URL: serviceUrl, DATABASE_MIGRATION_URL: migrationUrl = null } = settings;
-  if (migrationUrl !== null && serviceUrl === undefined) {
-    throw new Error(
-      'Invalid settings: DATABASE_URL is required when DATABASE_MIGRATION_URL is set.',
-    );
+/** Another URL of the database that DATABASE_URL names. */
+function besideDatabaseUrl(
+  settings: z.output<typeof environment>,
+  name: 'DIRECT_DATABASE_URL' | 'DATABASE_MIGRATION_URL',
+): string | null {
+  const url = settings[name] ?? null;
+  if (url !== null && settings.DATABASE_URL === undefined) {
+    throw new Error(`Invalid settings: DATABASE_URL is required when ${name} is set.`);
   }
-  return migrationUrl;
+  return url;
 }
 
 function issuerOf(settings: z.output<typeof environment>): Issuer | null {

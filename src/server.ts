@@ -33,12 +33,13 @@ async function start(): Promise<void> {
   const log = pino({ level: config.logLevel, serializers: LOG_SERIALIZERS }, output);
   const database = await openDatabase(config, {
     onPrivilegedRole: (warning) => log.warn(warning),
+    onNotice: (line) => log.info(line),
     onConnectionError: (error) => log.warn({ err: error }, 'a database connection was lost'),
     onEmbeddedLog: (line) => log.debug({ postgres: withoutSecrets(line) }),
     onEmbeddedExit: (message) => log.error(`${message}; restarting it`),
   });
   if (stopTracing) traceStatements(database.pool);
-  const feed = new ChangeFeed(database.pool, (error) =>
+  const feed = new ChangeFeed(database.direct, (error) =>
     log.warn({ err: error }, 'the connection that listens for events was lost'),
   );
   let backups: Backups | null = null;

@@ -4,7 +4,7 @@ import { hashFramework, type Horizon } from '../domain/framework.ts';
 import type { VersionKind } from '../domain/hash-chain.ts';
 import type { ScenarioName } from '../domain/probabilities.ts';
 import { type FoundVersion, versionFault } from '../domain/verification.ts';
-import { inTransaction, type Session } from '../postgres/pool.ts';
+import { BEGIN_SNAPSHOT, inTransaction, type Session } from '../postgres/pool.ts';
 import { type FrameworkCache, readFrameworks } from './frameworks.ts';
 import { STATUS_BY } from './resolved-by.ts';
 
@@ -53,11 +53,11 @@ const READ_PAGE = `
 export async function verifyLedger(
   pool: pg.Pool,
 ): Promise<{ versions: number; faults: VersionFault[] }> {
-  return inTransaction(pool, async (session) => {
-    await session.query('set transaction isolation level repeatable read, read only');
+  const verify = async (session: Session) => {
     await session.query('set local statement_timeout = 0');
     return verifyAll(session);
-  });
+  };
+  return inTransaction(pool, verify, BEGIN_SNAPSHOT);
 }
 
 async function verifyAll(session: Session): Promise<{ versions: number; faults: VersionFault[] }> {

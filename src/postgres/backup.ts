@@ -2,7 +2,7 @@ import { type FileHandle, link, lstat, open, rename, rm } from 'node:fs/promises
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import pg from 'pg';
+import type pg from 'pg';
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
 import {
   END_OF_ROWS,
@@ -12,8 +12,10 @@ import {
   linesOf,
   requireFirstLine,
 } from './backup-rows.ts';
+import { BEGIN, LedgerClient } from './client.ts';
 import { errorCode, makeDurable } from './embedded/data-folder.ts';
 import { migrationTexts, NO_LIMITS, requireLatest } from './migrate.ts';
+import { BEGIN_SNAPSHOT } from './pool.ts';
 
 // npm ships no pg_dump with the binaries of the embedded database. The file is plain SQL all the same: psql reads it as
 // well as restore() below.
@@ -53,15 +55,12 @@ async function writeDump(
   now: Date,
   signal?: AbortSignal,
 ): Promise<number> {
-  const client = new pg.Client({ ...pool.options, ...NO_LIMITS });
-  client.on('error', () => {}); // the running statement reports it
+  const client = new LedgerClient({ ...pool.options, ...NO_LIMITS });
   const cutOff = () => void client.end(); // also ends a statement that runs
   signal?.addEventListener('abort', cutOff);
   try {
     await client.connect();
-    await client.query('begin isolation level repeatable read, read only');
-    // The role or the database may set limits of its own.
-    await client.query('set local statement_timeout = 0; set local lock_timeout = 0');
+    await client.query(BEGIN_SNAPSHOT);
     await requireLatest(client);
     let rows = 0;
     for await (const chunk of dump(client, now, (count) => (rows += count))) {
@@ -197,11 +196,12 @@ async function sequences(client: pg.Client): Promise<{ name: string; last: numbe
  * @throws Error if the database is not empty, or the file is not a complete backup
  */
 export async function restore(pool: pg.Pool, file: string): Promise<void> {
-  const client = new pg.Client({ ...pool.options, ...NO_LIMITS });
-  client.on('error', () => {}); // the running statement reports it
+  const client = new LedgerClient({ ...pool.options, ...NO_LIMITS });
   await client.connect();
   try {
     await requireEmpty(client);
+    // The file has a BEGIN of its own, which changes nothing then.
+    await client.query(BEGIN);
     await takeLines(client, linesOf(file));
   } finally {
     await client.end(); // rolls back what is not committed

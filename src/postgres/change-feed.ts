@@ -1,12 +1,16 @@
 import { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import pg from 'pg';
+import type pg from 'pg';
+import { LedgerClient } from './client.ts';
 import { type LedgerEvent, readEvents, sequenceEvents } from './outbox.ts';
 
 /** Any name, as long as all releases use the same one. */
 const CHANNEL = 'outlook_ledger_events';
-/** How often to look for events without a notice, in milliseconds. */
-const POLL_EVERY = 500;
+/**
+ * How often to look for events without a notice, in milliseconds. Behind a pooler no notice arrives: it would go to whoever
+ * uses the connection by then.
+ */
+const POLL_EVERY = { listening: 500, pooled: 100 };
 /**
  * The least time between two looks at the table, and between two notices, in milliseconds. Each look at new events is a
  * commit of its own; events committed in the meantime share one.
@@ -35,7 +39,7 @@ export class ChangeFeed {
   readonly #settings: pg.ClientConfig;
   readonly #onError: (error: Error) => void;
   readonly #followers = new Set<Follower>();
-  #client: pg.Client | null = null;
+  #client: LedgerClient | null = null;
   #socket: Socket | null = null;
   #position: number | null = null;
   #isCurrent = false;
@@ -97,7 +101,7 @@ export class ChangeFeed {
     if (!this.#isNoticeSent) void this.#notify(client);
   }
 
-  async #notify(client: pg.Client): Promise<void> {
+  async #notify(client: LedgerClient): Promise<void> {
     this.#isNoticeSent = true;
     try {
       while (this.#isNoticeWanted && this.#client === client) {
@@ -113,7 +117,7 @@ export class ChangeFeed {
   }
 
   async #connect(): Promise<void> {
-    const client = new pg.Client({
+    const client = new LedgerClient({
       ...this.#settings,
       application_name: 'outlook-ledger events',
       query_timeout: ANSWER_WITHIN,
@@ -126,7 +130,7 @@ export class ChangeFeed {
     this.#client = client;
     try {
       await client.connect();
-      await client.query(`listen ${CHANNEL}`);
+      if (!client.isPooled) await client.query(`listen ${CHANNEL}`);
       this.#position ??= await sequenceEvents(client);
       await this.#readAll(client);
       if (this.#client !== client || this.#isClosed) return;
@@ -140,17 +144,20 @@ export class ChangeFeed {
     }
   }
 
-  #poll(client: pg.Client): void {
-    this.#timer = setTimeout(() => {
-      if (this.#client !== client) return;
-      this.#read(client);
-      this.#poll(client);
-    }, POLL_EVERY);
+  #poll(client: LedgerClient): void {
+    this.#timer = setTimeout(
+      () => {
+        if (this.#client !== client) return;
+        this.#read(client);
+        this.#poll(client);
+      },
+      client.isPooled ? POLL_EVERY.pooled : POLL_EVERY.listening,
+    );
     this.#timer.unref();
   }
 
   /** Reads new events; a call during a read makes it read once more. */
-  #read(client: pg.Client): void {
+  #read(client: LedgerClient): void {
     if (this.#client !== client || !this.#isCurrent) return;
     this.#isReadWanted = true;
     if (this.#reading) return;
@@ -162,7 +169,7 @@ export class ChangeFeed {
     this.#reading = reading;
   }
 
-  async #readWhileWanted(client: pg.Client): Promise<void> {
+  async #readWhileWanted(client: LedgerClient): Promise<void> {
     while (this.#isReadWanted && this.#client === client) {
       this.#isReadWanted = false;
       await this.#readAll(client);
@@ -170,7 +177,7 @@ export class ChangeFeed {
     }
   }
 
-  async #readAll(client: pg.Client): Promise<void> {
+  async #readAll(client: LedgerClient): Promise<void> {
     const askedAt = performance.now();
     const last = await sequenceEvents(client);
     for (;;) {
@@ -186,7 +193,7 @@ export class ChangeFeed {
     }
   }
 
-  #lose(client: pg.Client, error: Error): void {
+  #lose(client: LedgerClient, error: Error): void {
     if (this.#client !== client || this.#isClosed) return;
     this.#client = null;
     this.#socket?.destroy();

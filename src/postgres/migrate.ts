@@ -3,7 +3,8 @@ import { DrizzleQueryError } from 'drizzle-orm/errors';
 import { type MigrationMeta, readMigrationFiles } from 'drizzle-orm/migrator';
 import { drizzle } from 'drizzle-orm/node-postgres';
 import { migrate } from 'drizzle-orm/node-postgres/migrator';
-import pg from 'pg';
+import type pg from 'pg';
+import { BEGIN, LedgerClient } from './client.ts';
 import type { Session } from './pool.ts';
 import { prepareServiceRole } from './service-role.ts';
 
@@ -24,13 +25,10 @@ const JOURNAL: readonly MigrationMeta[] = readMigrationFiles({ migrationsFolder:
  */
 export async function migrateToLatest(owner: pg.Pool, service = owner): Promise<void> {
   // A connection without the pool's limits: a migration, or the wait for another instance's, may take long.
-  const client = new pg.Client({ ...owner.options, ...NO_LIMITS });
-  client.on('error', () => {}); // the running statement reports it
+  const client = new LedgerClient({ ...owner.options, ...NO_LIMITS });
   await client.connect();
   try {
     await requireUtf8(client);
-    // The role or the database may set limits of its own.
-    await client.query('set statement_timeout = 0; set lock_timeout = 0');
     await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
     const state = await schemaState(client);
     if (state !== 'latest' && state !== 'behind') throw new Error(DETAILS[state]);
@@ -79,7 +77,7 @@ async function adoptTransactions(client: pg.Client): Promise<void> {
       order by transaction_id desc limit 1`,
   );
   if (rowCount === 0) return;
-  await client.query('begin');
+  await client.query(BEGIN);
   for (const table of ['outlooks', 'outlook_versions']) {
     await client.query(`alter table ${table} disable trigger user`);
     await client.query(

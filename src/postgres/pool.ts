@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { BEGIN, LedgerClient } from './client.ts';
 import { TYPE_PARSERS } from './type-parsers.ts';
 import { meterPool } from './work-meter.ts';
 
@@ -34,6 +35,7 @@ export function connect(
   const pool = new pg.Pool({
     ...settings,
     ...LIMITS,
+    Client: LedgerClient,
     types: TYPE_PARSERS,
     application_name: 'outlook-ledger',
     connectionTimeoutMillis: 5_000,
@@ -49,18 +51,23 @@ export function connect(
 /** The database is too busy, or unreachable, to take the query now. */
 export class Busy extends Error {}
 
+/** Starts a transaction that reads one snapshot and writes nothing. */
+export const BEGIN_SNAPSHOT = 'begin isolation level repeatable read, read only';
+
 /**
  * Runs `work` in one transaction: commits when it resolves, rolls back when it throws. A connection that breaks does not
  * return to the pool.
+ * @param begin the statement that starts the transaction
  */
 export async function inTransaction<Result>(
   pool: pg.Pool,
   work: (session: pg.PoolClient) => Promise<Result>,
+  begin = BEGIN,
 ): Promise<Result> {
   const session = await pool.connect();
   let broken = false;
   try {
-    await session.query('begin');
+    await session.query(begin);
     const result = await work(session);
     await session.query('commit');
     return result;

@@ -1,5 +1,6 @@
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
-import pg from 'pg';
+import type pg from 'pg';
+import { LedgerClient } from './client.ts';
 import type { Session } from './pool.ts';
 import { dangersOf, grantRights } from './privileges.ts';
 
@@ -38,8 +39,7 @@ async function roleWarning(session: Session, role: string): Promise<string | nul
 
 /** The role that the service connects as; null if it does not exist. */
 async function findRole(owner: pg.Client, service: pg.PoolConfig): Promise<string | null> {
-  const client = new pg.Client(service);
-  client.on('error', () => {}); // the running statement reports it
+  const client = new LedgerClient(service);
   try {
     await client.connect();
     const here = await identityOf(client);
@@ -59,7 +59,7 @@ async function findRole(owner: pg.Client, service: pg.PoolConfig): Promise<strin
 }
 
 /** The role of a session, and what identifies its database. */
-async function identityOf(session: Session): Promise<{ role: string; database: string }> {
+export async function identityOf(session: Session): Promise<{ role: string; database: string }> {
   const { rows } = await session.query<{ role: string; database: string }>(
     `select session_user as role, concat_ws(' ', oid, pg_postmaster_start_time()) as database
       from pg_database where datname = current_database()`,
@@ -69,7 +69,7 @@ async function identityOf(session: Session): Promise<{ role: string; database: s
 }
 
 async function createRole(owner: pg.Client, service: pg.PoolConfig): Promise<string> {
-  const { user = '', password } = new pg.Client(service);
+  const { user = '', password } = new LedgerClient(service);
   const role = owner.escapeIdentifier(user);
   const secret = password ? `password '${scramVerifier(password)}'` : '';
   try {

@@ -7,7 +7,12 @@ import {
   checkSlots,
   checkTransactions,
 } from '../../src/postgres/checkup/activity.ts';
-import { checkClock, checkPooler, checkTransport } from '../../src/postgres/checkup/connection.ts';
+import {
+  checkClock,
+  checkPooler,
+  checkSettings,
+  checkTransport,
+} from '../../src/postgres/checkup/connection.ts';
 import type { Finding, Sessions } from '../../src/postgres/checkup/finding.ts';
 import {
   checkGuards,
@@ -65,7 +70,8 @@ test('a ledger as a migration leaves it is well', async () => {
     ...(await server.checkVacuum(sessions)),
     ...(await server.checkWraparound(sessions)),
     ...(await server.checkSize(sessions)),
-    ...(await checkPooler(service, false)),
+    ...(await checkSettings(sessions)),
+    ...(await checkPooler(service, sessions)),
   ];
   expect(findings.filter(({ state }) => state !== 'ok')).toEqual([]);
 });
@@ -208,6 +214,17 @@ describe('what an owner may have done to the ledger', () => {
   });
 });
 
+test('settings of the database are named with what resets them', async () => {
+  const name = new URL(url).pathname.slice(1);
+  await owner.query(`alter database ${name} set datestyle = 'German'`);
+  await owner.query(`alter database ${name} set default_transaction_read_only = on`);
+  const found = await checkSettings(sessions);
+  await owner.query(`alter database ${name} reset all`);
+  expect(states(found)).toEqual(['warn', 'warn']);
+  expect(first(found).remedy).toMatch(/^Run: ALTER DATABASE \S+ RESET \w+\.$/i);
+  expect(states(await checkSettings(sessions))).toEqual(['ok']);
+});
+
 describe('what a server may be', () => {
   test.each([
     [{ version: '14.2', number: 140_002 }, server.checkVersion, 'fail'],
@@ -276,12 +293,6 @@ describe('what a server may be', () => {
       state: 'warn',
       remedy: expect.stringContaining('sslmode=verify-full') as string,
     });
-  });
-
-  test('a pooler may be in front of it', async () => {
-    const pooled = { processID: 1, query: service.query.bind(service) } as never;
-    expect(states(await checkPooler(pooled, false))).toEqual(['warn']);
-    expect(states(await checkPooler(pooled, true))).toEqual(['ok']);
   });
 });
 
