@@ -6,7 +6,7 @@ import type pg from 'pg';
 import type { Config } from './config.ts';
 import { keyFinder } from './access/api-keys.ts';
 import type { ChangeFeed } from './postgres/change-feed.ts';
-import type { FrameworkCache } from './ledger/frameworks.ts';
+import type { FrameworkCache, StoredFramework } from './ledger/frameworks.ts';
 import { identityFinder } from './access/identities.ts';
 import { reviser } from './ledger/revisions.ts';
 import { versionReader } from './ledger/versions.ts';
@@ -154,7 +154,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
 function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedRequests) {
   const { config, pool, feed, now, resolve = resolveName } = options;
   const { requireKeyForReads, cacheMaxBytes, oidc } = config;
-  const frameworks: FrameworkCache = new SegmentedLru({
+  const frameworks: FrameworkCache = new SegmentedLru<string, StoredFramework>({
     maxSize: 0.5 * cacheMaxBytes,
     // The text, its rendered JSON and the objects around both, times two, because a dropped framework stays in memory
     // until it is collected as garbage.
@@ -185,7 +185,7 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     refusalTrail: new RefusalTrail(app, pool, now),
     versions: versionReader(pool, frameworks),
     reviser: reviser(frameworks, now),
-    digests: new CurrentDigests(frameworks),
+    digests: new CurrentDigests(frameworks, feed),
   };
 }
 

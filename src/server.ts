@@ -4,6 +4,7 @@ import { type Logger, pino } from 'pino';
 import { storeMissingSkeletons } from './access/analysts.ts';
 import { buildApp } from './app.ts';
 import { type Config, localOrigin, readConfig } from './config.ts';
+import { eventIdOf } from './domain/events.ts';
 import { ChangeFeed } from './postgres/change-feed.ts';
 import { openDatabase } from './postgres/database.ts';
 import { inTransaction } from './postgres/pool.ts';
@@ -17,6 +18,9 @@ import { startTracing } from './tracing.ts';
 import { errorLine } from './error-line.ts';
 
 const now = () => new Date();
+
+const WENT_BACK =
+  'the ledger went back to an earlier state and lost its newest events; run `npm run verify` with `--against`, and purge the CDN';
 
 /** Time for a graceful stop before the process exits anyway, in milliseconds. */
 const STOP_TIMEOUT = 20_000;
@@ -57,6 +61,7 @@ async function start(): Promise<void> {
       await issueFirstKey(database.pool, now(), (key) => showFirstKey(key, config));
     }
     if (config.loadSamples) await loadSamples(database.pool, now());
+    feed.follow({ onReset: (lost) => log.warn({ lost: eventIdOf(lost) }, WENT_BACK) });
     await feed.start();
     const isTraced = stopTracing !== null;
     if (config.backups) {

@@ -1,6 +1,7 @@
 import type { ChangeFeed } from '../postgres/change-feed.ts';
 import type pg from 'pg';
 import { z } from 'zod';
+import { hasPlace } from '../postgres/outbox.ts';
 import { schemaFault } from '../postgres/migrate.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
 import { Problem } from '../http/problems.ts';
@@ -98,7 +99,9 @@ function readinessRoute(
         headers: { 'retry-after': '5' },
       });
     }
-    return { isReadOnly: await isReadOnly(pool) };
+    // The ledger may have gone back since the feed's last look.
+    const isCurrent = feed.isCurrent && feed.place !== null && (await hasPlace(pool, feed.place));
+    return { isReadOnly: await isReadOnly(pool), isCurrent };
   };
   // Anyone may ask, without a limit, so simultaneous requests share one check.
   let pending: ReturnType<typeof ask> | null = null;
@@ -126,11 +129,11 @@ function readinessRoute(
     handler: async (_request, reply) => {
       refuseIfSlotsAreLost();
       pending ??= ask().finally(() => (pending = null));
-      const { isReadOnly } = await pending;
+      const { isReadOnly, isCurrent } = await pending;
       forbidStoring(reply);
       return reply.send({
         status: 'ready',
-        changeFeed: feed.isCurrent ? 'current' : 'away',
+        changeFeed: isCurrent && feed.isCurrent ? 'current' : 'away',
         writes: isReadOnly || isStorageFull() ? 'refused' : 'accepted',
       });
     },

@@ -14,6 +14,7 @@ const BATCHES = 3_000;
 
 const eventAt = (position: number): LedgerEvent => ({
   position,
+  digest: '0'.repeat(64),
   kind: 'outlook.created',
   slug: 'any',
   version: 1,
@@ -21,12 +22,42 @@ const eventAt = (position: number): LedgerEvent => ({
   recordedAt: new Date('2026-11-20T16:00:00.000Z'),
 });
 
+test('a stream that starts while the ledger goes back ends at once', async () => {
+  const feed = { isCurrent: true, place: null, resets: 1, follow: () => {} };
+  const streams = new EventStreams({
+    pool: {} as pg.Pool,
+    feed: feed as unknown as ChangeFeed,
+    maxPerAddress: 1,
+  });
+  const written: string[] = [];
+  const response = Object.assign(new EventEmitter(), {
+    writableEnded: false,
+    write: (text: string) => written.push(text),
+    end: () => void (response.writableEnded = true),
+    destroy: () => {},
+  });
+  await streams.follow(response as unknown as ServerResponse, {
+    slug: null,
+    start: { place: { position: 9, digest: 'a'.repeat(64) }, lostId: null, resets: 0 },
+    isAllowed: async () => true,
+  });
+  expect(response.writableEnded).toBe(true);
+  expect(written).toEqual(['retry: 1000\nid: 9-aaaaaaaa\n\n', 'retry: 100\n\n']);
+  streams.close();
+});
+
 test('a client that stops reading is cut off, also after a garbage collection', async () => {
   v8.setFlagsFromString('--expose-gc');
   const gc = vm.runInNewContext('gc') as () => void;
 
   let follower: Follower | undefined;
-  const feed = { position: 0, follow: (one: Follower) => void (follower = one) };
+  const place = { position: 0, digest: '' };
+  const feed = {
+    isCurrent: true,
+    place,
+    resets: 0,
+    follow: (one: Follower) => void (follower = one),
+  };
   const streams = new EventStreams({
     pool: {} as pg.Pool,
     feed: feed as unknown as ChangeFeed,
@@ -44,13 +75,13 @@ test('a client that stops reading is cut off, also after a garbage collection', 
     destroy: () => {},
   });
   const publish = async () => {
-    feed.position += 1;
-    follower?.onEvents([eventAt(feed.position)]);
+    place.position += 1;
+    follower?.onEvents([eventAt(place.position)]);
     await turn();
   };
   const stream = streams.follow(response as unknown as ServerResponse, {
     slug: null,
-    position: 0,
+    start: { place: { position: 0, digest: '' }, lostId: null, resets: 0 },
     isAllowed: async () => true,
   });
   const outcome = stream.catch((error: unknown) => error);
