@@ -46,6 +46,16 @@ const MARKS: Record<Finding['state'], string> = {
   unknown: '?   ',
 };
 
+/** What to do about a refused connection, by SQLSTATE. */
+const REMEDIES: Record<string, string> = {
+  '28000':
+    'if the role is missing, start the service once or run npm run migrate, which create it; else see pg_hba.conf',
+  '28P01': 'correct the password in the URL, or run: ALTER ROLE … PASSWORD …',
+  '3D000': 'run: CREATE DATABASE …, or correct its name in the URL',
+  '53300': 'lower DATABASE_POOL_MAX, or raise max_connections',
+  '57P03': 'wait until the server has started; its log says what it does',
+};
+
 await runCommand({
   usage: `Usage:
   npm run doctor [-- --json]
@@ -154,7 +164,8 @@ async function connectTo(pool: pg.Pool): Promise<Connected> {
   } catch (error) {
     const remedy =
       tlsRemedy(error) ??
-      'see docs/operate/runbooks/database-unavailable.md; the host, the port, the role and its password are in the URL';
+      REMEDIES[(error as pg.DatabaseError).code ?? ''] ??
+      'see docs/operate/runbooks/database-unavailable.md; the URL has the host, the port, the role and its password';
     const sentence = `${remedy.slice(0, 1).toUpperCase()}${remedy.slice(1)}.`;
     return { client: null, finding: fail(`No connection: ${errorLine(error)}.`, sentence) };
   }
