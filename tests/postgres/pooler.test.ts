@@ -128,7 +128,6 @@ describe.skipIf(PROGRAM === null).each<PoolMode>(['session', 'transaction'])(
             databasePoolMax: 2,
           },
           {
-            onMigration: () => {},
             onPrivilegedRole: () => {},
             onNotice: (line) => notices.push(line),
             onMigration: () => {},
