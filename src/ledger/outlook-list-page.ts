@@ -69,7 +69,7 @@ const and = (conditions: readonly (string | null)[]): string =>
  * A page of the matching outlooks, as SQL: ids, the sort's columns, and the version to show.
  *
  * If an outlook's newest version is the one to show, its own row has all values, and the indexes of outlooks find and
- * order it: outlooks_newest by time, in both directions, and outlooks_slug_unique by slug. Other outlooks need an older
+ * order it: outlooks_newest by time, in both directions, and outlooks_by_slug by slug. Other outlooks need an older
  * version, one step down outlook_versions_as_of each, which then decides about filters and order. They are few while a
  * client pages, and as many as were written since for a list as of long ago.
  */
@@ -142,10 +142,10 @@ function matching(
     rank: isRanked ? `ts_rank_cd(f.search, ${searchedWords(search, bind)})::float8` : '0',
     published_at: `${shown}.published_at`,
     id: 'o.id',
-    slug: 'o.slug',
+    slug: 'o.slug collate "C"',
   };
   return `
-    select o.id, o.slug, ${expressions.published_at} as published_at, ${expressions.rank} as rank,
+    select o.id, ${expressions.slug} as slug, ${expressions.published_at} as published_at, ${expressions.rank} as rank,
       ${version} as version
     from ${from}${search === null ? '' : ' join frameworks f on f.outlook_id = o.id'}
     where ${and([among, ...filters(query, shown, bind), beyond(after, sort, expressions, bind)])}
