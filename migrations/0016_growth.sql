@@ -133,8 +133,9 @@ BEGIN
   RETURN NEW;
 END $$;
 --> statement-breakpoint
+-- Without sequential scans: a session that first plans the look while the table is small would go on to read all of it.
 CREATE OR REPLACE FUNCTION guard_positions() RETURNS trigger
-LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   last bigint := (SELECT coalesce(max(position), 0) FROM events) - (SELECT count(*) FROM placed);
   sequenced xid8 := sequenced_before();
@@ -153,7 +154,7 @@ END $$;
 --> statement-breakpoint
 -- The watermark moves up as far as no event is passed over, and down only if it says nothing.
 CREATE FUNCTION guard_watermark() RETURNS trigger
-LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   sequenced xid8 := sequenced_before();
 BEGIN
@@ -178,7 +179,7 @@ CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON event_watermark
 -- transaction can come later. Ids can't tell that: they are drawn before the commit. The function has the rights of its
 -- owner: the service's role has none to change the watermark, as in the release before, which goes on meanwhile.
 CREATE OR REPLACE FUNCTION sequence_events() RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   at_once CONSTANT integer := 1000;
   -- Transactions between two writes of the watermark; so many dead entries a look may read.
