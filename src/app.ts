@@ -6,7 +6,7 @@ import type pg from 'pg';
 import type { Config } from './config.ts';
 import { keyFinder } from './access/api-keys.ts';
 import type { ChangeFeed } from './postgres/change-feed.ts';
-import type { FrameworkCache } from './ledger/frameworks.ts';
+import type { FrameworkCache, StoredFramework } from './ledger/frameworks.ts';
 import { identityFinder } from './access/identities.ts';
 import { reviser } from './ledger/revisions.ts';
 import { versionReader } from './ledger/versions.ts';
@@ -38,7 +38,7 @@ import { RequestLimiter } from './http/rate-limits.ts';
 import { logRequests, withoutSecrets } from './http/logging.ts';
 import { observationRoutes } from './api/observations.ts';
 import { describeRoutes, documentRoute, serveSwaggerUi } from './http/openapi/openapi.ts';
-import { measure } from './http/metrics.ts';
+import { type BackupAge, measure } from './http/metrics.ts';
 import { outlookBatchRoutes } from './api/outlook-batch.ts';
 import { outlookListRoutes } from './api/outlook-list.ts';
 import { outlookRoutes } from './api/outlooks.ts';
@@ -84,6 +84,8 @@ export type AppOptions = {
   logger: FastifyBaseLogger;
   /** Whether requests are traced. OpenTelemetry's own settings say where to. */
   isTraced?: boolean;
+  /** The scheduled backups, whose age is measured; null if there are none. */
+  backups?: BackupAge | null;
   /** Resolves the host names of webhooks; by the machine's resolver unless given. */
   resolve?: Resolve;
 };
@@ -126,7 +128,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const services = servicesOf(app, options, dropped);
   const { cache, streams } = services;
   const limiter = new RequestLimiter(config);
-  const serveMetrics = measure(app, { ...services, limiter }, config.metricsAddresses);
+  const { backups = null } = options;
+  const serveMetrics = measure(app, { ...services, limiter, backups }, config.metricsAddresses);
   app.addHook('preClose', async () => streams.close());
   // Public reads are answered from the cache before anything else looks at the request.
   if (!config.requireKeyForReads) cache.serve(app);
@@ -151,7 +154,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
 function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedRequests) {
   const { config, pool, feed, now, resolve = resolveName } = options;
   const { requireKeyForReads, cacheMaxBytes, oidc } = config;
-  const frameworks: FrameworkCache = new SegmentedLru({
+  const frameworks: FrameworkCache = new SegmentedLru<string, StoredFramework>({
     maxSize: 0.5 * cacheMaxBytes,
     // The text, its rendered JSON and the objects around both, times two, because a dropped framework stays in memory
     // until it is collected as garbage.
@@ -182,7 +185,7 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     refusalTrail: new RefusalTrail(app, pool, now),
     versions: versionReader(pool, frameworks),
     reviser: reviser(frameworks, now),
-    digests: new CurrentDigests(frameworks),
+    digests: new CurrentDigests(frameworks, feed),
   };
 }
 

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { type BackupSchedule, scheduleOf, TIME_BETWEEN } from './backup-schedule.ts';
+import { urlFault } from './postgres/connection-url.ts';
 import type { DatabaseSettings } from './postgres/database.ts';
 import { type Role, ROLES } from './domain/api-keys.ts';
 import type { Issuer } from './access/tokens.ts';
@@ -32,7 +34,14 @@ const list = z
 // A setting that is present but empty counts as unset, as in `PORT= npm start`.
 const postgresUrl = z
   .string()
-  .regex(/^postgres(ql)?:\/\//, { error: 'must start with postgres:// or postgresql://' });
+  .regex(/^postgres(ql)?:\/\//, {
+    error: 'must start with postgres:// or postgresql://',
+    abort: true,
+  })
+  .superRefine((url, context) => {
+    const fault = urlFault(url);
+    if (fault !== null) context.addIssue(fault);
+  });
 
 const environment = z.object({
   HOST: z.string().default('127.0.0.1'),
@@ -46,6 +55,7 @@ const environment = z.object({
     })
     .optional(),
   DATABASE_URL: postgresUrl.optional(),
+  DIRECT_DATABASE_URL: postgresUrl.optional(),
   DATABASE_MIGRATION_URL: postgresUrl.optional(),
   DATA_DIR: z.string().default('.data'),
   DATABASE_POOL_MAX: wholeNumber
@@ -127,6 +137,14 @@ const environment = z.object({
     .refine((days) => days >= 7 && days <= 3650, { error: 'must be from 7 to 3650' })
     .default(90),
   WEBHOOK_PRIVATE_ADDRESSES: flag.default('false'),
+  BACKUP_EVERY: z
+    .string()
+    .regex(TIME_BETWEEN, { error: 'must be off, or a time such as 30m, 24h or 7d' })
+    .optional(),
+  BACKUP_KEEP: wholeNumber
+    .refine((backups) => backups >= 1 && backups <= 10_000, { error: 'must be from 1 to 10000' })
+    .default(7),
+  BACKUP_DIR: z.string().optional(),
 });
 
 /** The names of all settings, as environment variables. */
@@ -184,6 +202,8 @@ export type Config = DatabaseSettings & {
   auditRefusalsDays: number;
   /** Whether webhooks may have private addresses, also without TLS. */
   webhookPrivateAddresses: boolean;
+  /** When the embedded database is backed up; null if it is not. */
+  backups: BackupSchedule | null;
 };
 
 /**
@@ -203,7 +223,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     port: settings.PORT,
     publicUrl: settings.PUBLIC_URL ?? localOrigin({ host: settings.HOST, port: settings.PORT }),
     databaseUrl: settings.DATABASE_URL ?? null,
-    databaseMigrationUrl: migrationUrlOf(settings),
+    directDatabaseUrl: besideDatabaseUrl(settings, 'DIRECT_DATABASE_URL'),
+    databaseMigrationUrl: besideDatabaseUrl(settings, 'DATABASE_MIGRATION_URL'),
     dataDir: settings.DATA_DIR,
     databasePoolMax: settings.DATABASE_POOL_MAX,
     logLevel: settings.LOG_LEVEL,
@@ -224,6 +245,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     idempotencyHours: settings.IDEMPOTENCY_HOURS,
     auditRefusalsDays: settings.AUDIT_REFUSALS_DAYS,
     webhookPrivateAddresses: settings.WEBHOOK_PRIVATE_ADDRESSES === 'true',
+    backups: scheduleOf(settings),
   };
 }
 
@@ -233,14 +255,16 @@ export function localOrigin({ host, port }: Pick<Config, 'host' | 'port'>): stri
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-function migrationUrlOf(settings: z.output<typeof environment>): string | null {
-  const { DATABASE_URL: serviceUrl, DATABASE_MIGRATION_URL: migrationUrl = null } = settings;
-  if (migrationUrl !== null && serviceUrl === undefined) {
-    throw new Error(
-      'Invalid settings: DATABASE_URL is required when DATABASE_MIGRATION_URL is set.',
-    );
+/** Another URL of the database that DATABASE_URL names. */
+function besideDatabaseUrl(
+  settings: z.output<typeof environment>,
+  name: 'DIRECT_DATABASE_URL' | 'DATABASE_MIGRATION_URL',
+): string | null {
+  const url = settings[name] ?? null;
+  if (url !== null && settings.DATABASE_URL === undefined) {
+    throw new Error(`Invalid settings: DATABASE_URL is required when ${name} is set.`);
   }
-  return migrationUrl;
+  return url;
 }
 
 function issuerOf(settings: z.output<typeof environment>): Issuer | null {

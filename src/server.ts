@@ -4,6 +4,7 @@ import { type Logger, pino } from 'pino';
 import { storeMissingSkeletons } from './access/analysts.ts';
 import { buildApp } from './app.ts';
 import { type Config, localOrigin, readConfig } from './config.ts';
+import { eventIdOf } from './domain/events.ts';
 import { ChangeFeed } from './postgres/change-feed.ts';
 import { openDatabase } from './postgres/database.ts';
 import { inTransaction } from './postgres/pool.ts';
@@ -11,11 +12,15 @@ import { traceStatements } from './postgres/tracing.ts';
 import { issueFirstKey, loadSamples } from './first-start.ts';
 import { loadEnvFile } from './env-file.ts';
 import { LOG_SERIALIZERS, withoutSecrets } from './http/logging.ts';
+import { type Backups, startBackups } from './backups.ts';
 import { startMaintenance } from './maintenance.ts';
 import { startTracing } from './tracing.ts';
 import { errorLine } from './error-line.ts';
 
 const now = () => new Date();
+
+const WENT_BACK =
+  'the ledger went back to an earlier state and lost its newest events; run `npm run verify` with `--against`, and purge the CDN';
 
 /** Time for a graceful stop before the process exits anyway, in milliseconds. */
 const STOP_TIMEOUT = 20_000;
@@ -32,15 +37,19 @@ async function start(): Promise<void> {
   const log = pino({ level: config.logLevel, serializers: LOG_SERIALIZERS }, output);
   const database = await openDatabase(config, {
     onPrivilegedRole: (warning) => log.warn(warning),
+    onNotice: (line) => log.info(line),
+    onMigration: (line) => log.info(withoutSecrets(line)),
     onConnectionError: (error) => log.warn({ err: error }, 'a database connection was lost'),
     onEmbeddedLog: (line) => log.debug({ postgres: withoutSecrets(line) }),
     onEmbeddedExit: (message) => log.error(`${message}; restarting it`),
   });
   if (stopTracing) traceStatements(database.pool);
-  const feed = new ChangeFeed(database.pool, (error) =>
+  const feed = new ChangeFeed(database.direct, (error) =>
     log.warn({ err: error }, 'the connection that listens for events was lost'),
   );
+  let backups: Backups | null = null;
   const close = async () => {
+    await backups?.stop();
     await feed.close();
     await database.close();
     await stopTracing?.().catch((error: unknown) =>
@@ -53,13 +62,18 @@ async function start(): Promise<void> {
       await issueFirstKey(database.pool, now(), (key) => showFirstKey(key, config));
     }
     if (config.loadSamples) await loadSamples(database.pool, now());
+    feed.follow({ onReset: (lost) => log.warn({ lost: eventIdOf(lost) }, WENT_BACK) });
     await feed.start();
     const isTraced = stopTracing !== null;
-    const app = await buildApp({ config, pool: database.pool, feed, now, logger: log, isTraced });
+    if (config.backups) {
+      backups = await startBackups({ pool: database.pool, schedule: config.backups, now, log });
+    }
+    const { pool } = database;
+    const app = await buildApp({ config, pool, feed, now, logger: log, isTraced, backups });
     const { idempotencyHours, auditRefusalsDays } = config;
     const onEvents = () => feed.announce();
     const stopMaintenance = startMaintenance({
-      pool: database.pool,
+      pool,
       now,
       log,
       idempotencyHours,

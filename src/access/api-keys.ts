@@ -191,13 +191,14 @@ export function keyFinder(pool: pg.Pool): KeyFinder {
 /** The precision of `lastUsedAt`, in milliseconds: each key is written at most once a minute, not at each request. */
 const LAST_USED_STEP = 60_000;
 
-/** Records that a key was used. */
+/** Records that a key was used. A request that only reads must not wait for the disk or a standby, so a crash may lose it. */
 export async function touchKey(session: Session, key: ApiKey, now: Date): Promise<void> {
   const stale = new Date(now.getTime() - LAST_USED_STEP);
   if (key.lastUsedAt !== null && key.lastUsedAt > stale) return;
   await session.query(
     `update api_keys set last_used_at = $2
-      where id = $1 and (last_used_at is null or last_used_at < $3)`,
+      where id = $1 and (last_used_at is null or last_used_at < $3)
+        and set_config('synchronous_commit', 'off', true) is not null`,
     [key.id, now.toISOString(), stale.toISOString()],
   );
 }

@@ -60,11 +60,16 @@ export function auditRows(entries: readonly NewAuditEntry[]): string {
   );
 }
 
-/** Inserts the entries of {@link auditRows}, given as a parameter. */
+/**
+ * Inserts the entries of {@link auditRows}, given as a parameter. Refusals are recorded some seconds later: the ledger may have
+ * gone back since, and have lost their analyst.
+ */
 export const appendAuditRows = (parameter: string) => `
   insert into audit_entries (recorded_at, kind, analyst_id, role, credential, method, path, status,
     subject, summary, problem, detail, address, request_id, times)
-  select "recordedAt", kind, "analystId", role, credential, method, path, status, subject, summary,
+  select "recordedAt", kind,
+    case kind when 'refusal' then (select a.id from analysts a where a.id = "analystId")
+      else "analystId" end, role, credential, method, path, status, subject, summary,
     problem, detail, address, "requestId", times
     from json_to_recordset(${parameter}) as given ("recordedAt" timestamptz, kind text,
       "analystId" uuid, role text, credential text, method text, path text, status int, subject text,

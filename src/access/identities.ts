@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
-import { LRUCache } from 'lru-cache';
 import { cleanedName } from '../domain/names.ts';
 import { addAnalyst, type Analyst } from './analysts.ts';
+import { batchCalls } from '../postgres/batching.ts';
 import { inTransaction, type Session } from '../postgres/pool.ts';
 
 /** A person as an identity provider names them; the subject is unique within the issuer. */
@@ -13,27 +13,38 @@ export type IdentityFinder = (identity: Identity, now: Date) => Promise<Analyst>
 
 /**
  * Finds analysts by their identities, and adds new ones. An analyst keeps the name that their first token claimed. If it
- * looks like another analyst's, the subject is appended to it, so that nobody can pass for another analyst.
+ * looks like another analyst's, the subject is appended to it, so that nobody can pass for another analyst. Nothing is
+ * cached: no event says that a ledger that went back to an earlier state has lost an analyst.
  */
 export function identityFinder(pool: pg.Pool): IdentityFinder {
-  // An identity stays with its analyst for good, so a found analyst may be cached.
-  const known = new LRUCache<string, Analyst>({ max: 10_000 });
-  return async (identity, now) => {
-    const key = JSON.stringify([identity.issuer, identity.subject]);
-    const found =
-      known.get(key) ?? (await find(pool, identity)) ?? (await add(pool, identity, now));
-    known.set(key, found);
-    return found;
-  };
+  const find = batchCalls<Identity, Analyst | null>((identities) => findAll(pool, identities), {
+    most: 100,
+    atOnce: 2,
+  });
+  return async (identity, now) => (await find(identity)) ?? (await add(pool, identity, now));
 }
 
-async function find(session: Session, { issuer, subject }: Identity): Promise<Analyst | null> {
-  const { rows } = await session.query<Analyst>(
-    `select a.id, a.name from analyst_identities i join analysts a on a.id = i.analyst_id
-      where i.issuer = $1 and i.subject = $2`,
-    [issuer, subject],
-  );
-  return rows[0] ?? null;
+const FIND_IDENTITIES = {
+  name: 'find-identities',
+  text: `select i.issuer, i.subject, a.id, a.name
+    from unnest($1::text[], $2::text[]) as given (issuer, subject)
+    join analyst_identities i on i.issuer = given.issuer and i.subject = given.subject
+    join analysts a on a.id = i.analyst_id`,
+};
+
+/** The analysts behind identities, in their order; null for one that is not known yet. */
+async function findAll(
+  session: Session,
+  identities: readonly Identity[],
+): Promise<(Analyst | null)[]> {
+  const { rows } = await session.query<Analyst & Omit<Identity, 'name'>>({
+    ...FIND_IDENTITIES,
+    values: [identities.map(({ issuer }) => issuer), identities.map(({ subject }) => subject)],
+  });
+  return identities.map(({ issuer, subject }) => {
+    const found = rows.find((row) => row.issuer === issuer && row.subject === subject);
+    return found ? { id: found.id, name: found.name } : null;
+  });
 }
 
 function add(pool: pg.Pool, identity: Identity, now: Date): Promise<Analyst> {
@@ -43,7 +54,7 @@ function add(pool: pg.Pool, identity: Identity, now: Date): Promise<Analyst> {
       `select pg_advisory_xact_lock(hashtextextended('outlook-ledger identity ' || $1 || ' ' || $2, 0))`,
       [issuer, subject],
     );
-    const there = await find(session, identity);
+    const [there] = await findAll(session, [identity]);
     if (there) return there; // added in the meantime
     const analyst = await insertAnalyst(session, identity, now);
     await session.query(

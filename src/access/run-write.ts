@@ -75,7 +75,10 @@ function commitAlone<Result>(
   return inTransaction(deps.pool, async (session) => {
     const records = await WriteRecords.open(session, deps, [sent]);
     const earlier = records.earlierResponse(sent, how);
-    if (earlier) return { response: earlier };
+    if (earlier) {
+      await records.store();
+      return { response: earlier };
+    }
     const result = await work(session);
     const response = storable(respond(result));
     records.add(sent, response, subjectOf(result), how);

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify';
-import type { Session } from '../postgres/pool.ts';
+import { confirmReads, type Session } from '../postgres/pool.ts';
 import { Problem } from '../http/problems.ts';
 import { appendAudit, type NewAuditEntry, type AuditSubject } from './audit-log.ts';
 import { writeOf } from './audit-trail.ts';
@@ -27,6 +27,7 @@ export class WriteRecords {
   readonly #attempts: Map<string, EarlierAttempt | 'in-flight'>;
   readonly #audit: NewAuditEntry[] = [];
   readonly #responses: NewResponse[] = [];
+  #isEarlierAnswered = false;
 
   private constructor(
     session: Session,
@@ -69,6 +70,7 @@ export class WriteRecords {
       throw new Problem('idempotency-key-reused', `The key ${key} was sent with another request.`);
     }
     const { response } = earlier;
+    this.#isEarlierAnswered = true;
     return isSecret ? { ...response, body: unsealed(response.body, request, key) } : response;
   }
 
@@ -88,10 +90,14 @@ export class WriteRecords {
     this.#attempts.set(attemptId(attempt), { requestHash, response: stored });
   }
 
-  /** Stores the added writes. */
+  /**
+   * Stores the added writes. Without any, an earlier response is sent only once the synchronous standby has its write, too:
+   * the first attempt may have ended before.
+   */
   async store(): Promise<void> {
     if (this.#responses.length > 0) {
       await storeResponses(this.#session, this.#responses, this.#audit);
     } else if (this.#audit.length > 0) await appendAudit(this.#session, this.#audit);
+    else if (this.#isEarlierAnswered) await confirmReads(this.#session);
   }
 }

@@ -2,21 +2,24 @@ import { LRUCache } from 'lru-cache';
 import type { FrameworkCache } from '../ledger/frameworks.ts';
 import type { CurrentOutlook } from '../ledger/locked-outlooks.ts';
 import { readNewest } from '../ledger/versions.ts';
+import type { ChangeFeed } from '../postgres/change-feed.ts';
 import type { Session } from '../postgres/pool.ts';
 import { renderOutlook } from './outlook-json.ts';
 
 /**
  * The digests of current versions, from which `GET /v1/outlooks/:slug` makes their ETags.
  *
- * While an outlook is open, its row determines its JSON: the version, whose hash is unique, and the states of the
- * conditions. So a state that was rendered before needs no read.
+ * While an outlook is open, its row determines its JSON: the version, whose hash covers all that was published, and the
+ * states of the conditions. So a state that was rendered before needs no read, and one that is never committed does no
+ * harm: it is noted under its own hash.
  */
 export class CurrentDigests {
   readonly #frameworks: FrameworkCache;
   readonly #byState = new LRUCache<string, string>({ max: 10_000 });
 
-  constructor(frameworks: FrameworkCache) {
+  constructor(frameworks: FrameworkCache, feed: Pick<ChangeFeed, 'follow'>) {
     this.#frameworks = frameworks;
+    feed.follow({ onReset: () => this.#byState.clear() });
   }
 
   /** The digests of locked outlooks, by slug; one query reads all unknown ones. */

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type pg from 'pg';
 import type { ChangeFeed } from '../postgres/change-feed.ts';
+import { eventIdOf, type Place } from '../domain/events.ts';
 import { type LedgerEvent, readEvents } from '../postgres/outbox.ts';
 import { renderEvent } from './event-text.ts';
 
@@ -25,6 +26,16 @@ type Stream = {
 };
 
 type Recent = { position: number; slug: string; text: string };
+
+/** Where a stream starts. */
+export type StreamStart = {
+  /** The last event that the client has, or that there is. */
+  place: Place;
+  /** The id that the client sent if the ledger has no such event; null otherwise. */
+  lostId: string | null;
+  /** The feed's number of resets before the start was read. */
+  resets: number;
+};
 
 /**
  * Server-Sent Events from the stored events, each exactly once and in order. A stream pulls the events that it has not
@@ -56,8 +67,8 @@ export class EventStreams {
     this.#drainWithin = options.drainWithin ?? 30_000;
     options.feed.follow({
       onEvents: (events) => this.#hear(events),
-      onLost: () => {},
-      onCurrent: () => {},
+      onCurrent: () => this.#wakeAll(),
+      onReset: () => this.#reset(),
     });
   }
 
@@ -83,14 +94,14 @@ export class EventStreams {
 
   /**
    * Writes events to a response until it is closed, which it may be already. Its head was sent before.
-   * @param position the last event that the client has
    */
   async follow(
     response: ServerResponse,
-    { slug, position, isAllowed }: Pick<Stream, 'slug' | 'position' | 'isAllowed'>,
+    { slug, start, isAllowed }: Pick<Stream, 'slug' | 'isAllowed'> & { start: StreamStart },
   ): Promise<void> {
     if (response.destroyed) return; // it emits no further `close`
     const closed = new AbortController();
+    const { position } = start.place;
     const stream: Stream = { response, slug, position, isAllowed, closed, wake: () => {} };
     const close = () => {
       closed.abort();
@@ -99,10 +110,11 @@ export class EventStreams {
     response.on('close', close).on('error', close);
     this.#streams.add(stream);
     this.#heartbeat ??= setInterval(() => this.#beat(), HEARTBEAT_EVERY).unref();
-    // A first id, so that a client that is cut off before its first event resumes from here.
-    response.write(`retry: 1000\nid: ${position}\n\n`);
+    response.write(firstBlock(start));
     try {
-      if (this.#isClosed) end(response); // it started while the others were being ended
+      // It started while the others were being ended.
+      if (this.#isClosed) end(response);
+      if (start.resets !== this.#feed.resets) endAfterReset(response);
       while (!closed.signal.aborted && !response.writableEnded) await this.#advance(stream);
     } finally {
       this.#streams.delete(stream);
@@ -138,7 +150,8 @@ export class EventStreams {
   /** The text of a stream's next events, and moves its position past them; null if there are none. */
   async #next(stream: Stream): Promise<string | null> {
     const { slug, position } = stream;
-    const newest = this.#feed.position ?? 0;
+    const { isCurrent, place } = this.#feed;
+    const newest = (isCurrent && place?.position) || 0; // without the feed, those in memory may be void
     if (position >= newest) return null;
     const first = this.#recent[0]?.position ?? Infinity;
     if (position < first - 1) return this.#nextStored(stream, newest);
@@ -149,7 +162,7 @@ export class EventStreams {
   }
 
   async #nextStored(stream: Stream, newest: number): Promise<string> {
-    const page = { after: stream.position, limit: BATCH, slug: stream.slug };
+    const page = { from: stream.position + 1, limit: BATCH, slug: stream.slug };
     const events = await readEvents(this.#pool, page);
     const last = events.at(-1)?.position ?? stream.position;
     // A page that is not full has all events that there were when it was read.
@@ -163,7 +176,17 @@ export class EventStreams {
     }
     // Trimmed at twice the size, so that it does not happen at each event.
     if (this.#recent.length > 2 * RECENT) this.#recent = this.#recent.slice(-RECENT);
+    this.#wakeAll();
+  }
+
+  #wakeAll(): void {
     for (const stream of this.#streams) stream.wake();
+  }
+
+  /** Ends all streams; each resumes from what the ledger has now, or learns that its last event is gone. */
+  #reset(): void {
+    this.#recent = [];
+    for (const { response } of this.#streams) endAfterReset(response);
   }
 
   #beat(): void {
@@ -181,6 +204,25 @@ export class EventStreams {
  */
 function isAllowed(stream: Stream): Promise<boolean> {
   return stream.isAllowed().catch(() => false);
+}
+
+/** The wait before a client resumes, in milliseconds: usually, and after the ledger went back. */
+const RETRY_AFTER = { usually: 1_000, reset: 100 };
+
+/**
+ * The first block of a stream. It has an id, so that a client that is cut off before its first event resumes from here. It is an
+ * event if the client has one that the ledger lacks: what the client read since then may be void.
+ */
+function firstBlock({ place, lostId }: StreamStart): string {
+  const data = JSON.stringify({ lastEventId: lostId });
+  const event = lostId === null ? '' : `event: stream.reset\ndata: ${data}\n`;
+  return `retry: ${RETRY_AFTER.usually}\nid: ${eventIdOf(place)}\n${event}\n`;
+}
+
+function endAfterReset(response: ServerResponse): void {
+  if (response.writableEnded) return;
+  if (!response.writableNeedDrain) response.write(`retry: ${RETRY_AFTER.reset}\n\n`);
+  end(response);
 }
 
 /** How long a client may take to read the end of its stream, in milliseconds. */

@@ -1,3 +1,4 @@
+import { eventIdOf } from '../domain/events.ts';
 import type { LedgerEvent } from '../postgres/outbox.ts';
 import type { OutlookStatus, OutlookVersion, Resolution } from '../domain/outlook.ts';
 import type { VersionKind } from '../domain/hash-chain.ts';
@@ -34,12 +35,14 @@ type StateData = { status: OutlookStatus; reviewReasons: string[] };
 
 /** An event as a stream writes it (HTML Living Standard, 9.2). JSON text has no line breaks. */
 export function renderEvent(event: LedgerEvent): string {
-  const { position, kind } = event;
-  return `id: ${position}\nevent: ${kind}\ndata: ${JSON.stringify(eventData(event))}\n\n`;
+  return `id: ${eventIdOf(event)}\nevent: ${event.kind}\ndata: ${JSON.stringify(eventData(event))}\n\n`;
 }
 
+/** What an event says, without its place. */
+export type EventContent = Omit<LedgerEvent, 'position' | 'digest'>;
+
 /** The data of an event, as streams and webhooks send it. */
-export function eventData({ kind, slug, version, recordedAt, data }: LedgerEvent): object {
+export function eventData({ kind, slug, version, recordedAt, data }: EventContent): object {
   switch (kind) {
     case 'outlook.created':
     case 'outlook.version.published': {

@@ -1,10 +1,11 @@
-import type { EventStreams } from './event-streams.ts';
+import type { EventStreams, StreamStart } from './event-streams.ts';
 import type { ChangeFeed } from '../postgres/change-feed.ts';
 import type pg from 'pg';
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { sequenceEvents } from '../postgres/outbox.ts';
+import { type Place, placeOfId } from '../domain/events.ts';
+import { newestPlace, readPlace, sequenceEvents } from '../postgres/outbox.ts';
 import { requireOutlook } from '../ledger/find-outlook.ts';
 import { type Authenticators, isStillAllowed } from '../access/authentication.ts';
 import { addressOf } from '../http/clients.ts';
@@ -24,7 +25,7 @@ export type EventDeps = Authenticators & {
 const querystring = z.strictObject({
   lastEventId: z.string().optional().meta({
     description:
-      'Same as the Last-Event-ID header, for pages, which cannot set that header. The header takes precedence. 0 starts with the first event.',
+      'Same as the Last-Event-ID header, for pages, which cannot set that header. The header takes precedence. 0 starts with the first event. The ids of earlier releases, which are positions such as 138, are accepted, too.',
   }),
 });
 
@@ -43,7 +44,9 @@ const DESCRIPTION = `Each event has an id, a kind and JSON data:
 - \`evidence.added\`: \`{slug, version, addedAt, evidence: {id, headline, publisher, corrects}}\`
 - \`drawdown.label.changed\`: \`{slug, version, changedAt, drawdown: {label, previous, depth, day}}\`, with the keys of drawdown labels, or null
 
-Later releases may add kinds. Every client sees the events in the same order, and the events of an outlook follow the order of its versions. Without \`Last-Event-ID\`, a stream starts with the next event. With it, the stream resumes right after that event on any instance, without missing or repeating one. Events are never deleted.`;
+Later releases may add kinds. Every client sees the events in the same order, and the events of an outlook follow the order of its versions. Without \`Last-Event-ID\`, a stream starts with the next event. With it, the stream resumes right after that event on any instance, without missing or repeating one. Events are never deleted.
+
+If the ledger has no event with the id in \`Last-Event-ID\`, it went back to an earlier state: a backup was restored, or a failover lost the last commits. Then the first event is \`stream.reset\`, with the data \`{lastEventId}\`, the id that was sent. Read what you show again, and drop what you keep; the stream goes on with the next event.`;
 
 const response = {
   200: {
@@ -52,7 +55,7 @@ const response = {
         schema: z.string().meta({
           description: 'Server-Sent Events (HTML Living Standard).',
           examples: [
-            'id: 2\nevent: outlook.version.published\ndata: {"slug":"russell-2000-downside","version":2,"publishedAt":"2026-11-20T16:31:00.000Z","change":{"kind":"probabilities","previousVersion":1,"deltas":{"bear":0.05,"base":-0.05,"bull":0}},"probabilities":{"bear":0.35,"base":0.4,"bull":0.25}}\n\n',
+            'id: 2-5f0c91ab\nevent: outlook.version.published\ndata: {"slug":"russell-2000-downside","version":2,"publishedAt":"2026-11-20T16:31:00.000Z","change":{"kind":"probabilities","previousVersion":1,"deltas":{"bear":0.05,"base":-0.05,"bull":0}},"probabilities":{"bear":0.35,"base":0.4,"bull":0.25}}\n\n',
           ],
         }),
       },
@@ -112,7 +115,7 @@ async function stream(
   queried: string | undefined,
 ): Promise<void> {
   const { streams } = ledger;
-  const position = await startOf(request, ledger, queried);
+  const start = await startOf(request, ledger, queried);
   const address = addressOf(request);
   if (!streams.admit(address)) {
     throw new Problem('too-many-streams', 'Your address has too many open streams; close one.', {
@@ -127,7 +130,7 @@ async function stream(
     if (request.method === 'HEAD') reply.raw.end();
     else {
       const isAllowed = () => isStillAllowed(request, ledger);
-      await streams.follow(reply.raw, { slug: slugOrAll, position, isAllowed });
+      await streams.follow(reply.raw, { slug: slugOrAll, start, isAllowed });
     }
   } catch (error) {
     // The response can no longer change; the client resumes from the last id it has.
@@ -147,28 +150,54 @@ function headersOf(reply: FastifyReply): OutgoingHttpHeaders {
 }
 
 /**
- * The position after which a stream starts.
- * @throws Problem `unknown-event` for the id of an event that never existed
+ * Where a stream starts: after the event whose id the client sent, or after the newest one. An id is looked up in Postgres,
+ * because another instance may have seen more of the ledger, or have seen earlier that it went back.
+ * @throws Problem `unknown-event` for a text that is no id of an event
  */
 async function startOf(
   request: FastifyRequest,
   { pool, feed }: EventDeps,
   queried: string | undefined,
-): Promise<number> {
+): Promise<StreamStart> {
   const header = request.headers['last-event-id'];
   const sent = typeof header === 'string' && header !== '' ? header : queried;
-  if (sent === undefined) return feed.isCurrent ? (feed.position ?? 0) : sequenceEvents(pool);
-  const position = /^\d{1,15}$/.test(sent) ? Number(sent) : Infinity;
-  if (position <= (feed.position ?? 0)) return position;
-  // The client may have it from another instance before this one followed.
-  const newest = await sequenceEvents(pool);
-  if (position <= newest) return position;
-  const detail = `must be the id of an event; the newest is ${newest}. Leave it out to start with the next event`;
+  const { resets } = feed;
+  if (sent === undefined) return { place: await endOf(pool, feed), lostId: null, resets };
+  const place = await placeIn(pool, idOf(sent, header === sent));
+  if (place) return { place, lostId: null, resets };
+  await feed.refresh(); // so that this instance sees, too, that the ledger went back
+  const after = feed.resets;
+  return { place: await endOf(pool, feed), lostId: sent, resets: after };
+}
+
+/** @throws Problem `unknown-event` */
+function idOf(sent: string, isHeader: boolean): Place {
+  const id = placeOfId(sent);
+  if (id) return id;
+  const detail =
+    'must be the id of an event, such as 138-5f0c91ab, as streams send it. Leave it out to start with the next event';
   throw new Problem('unknown-event', `No event has the id ${sent.slice(0, 100)}.`, {
     errors: [
-      header === sent
+      isHeader
         ? { pointer: '/Last-Event-ID', detail, in: 'header' }
         : { pointer: '/lastEventId', detail, in: 'query' },
     ],
   });
+}
+
+/** The place of an id; null if the ledger has no such event. */
+async function placeIn(pool: pg.Pool, { position, digest }: Place): Promise<Place | null> {
+  const read = async () => {
+    const place = await readPlace(pool, position);
+    return place?.digest.startsWith(digest) ? place : null;
+  };
+  const place = await read();
+  if (place) return place;
+  await sequenceEvents(pool); // for an event that has no position yet
+  return read();
+}
+
+/** The place of the newest event. */
+async function endOf(pool: pg.Pool, { isCurrent, place }: ChangeFeed): Promise<Place> {
+  return isCurrent && place ? place : newestPlace(pool);
 }

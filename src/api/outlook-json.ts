@@ -86,7 +86,7 @@ type RenderedFramework = {
   conditionsOf: (states: OutlookVersion['conditionStates']) => { bytes: Buffer; digest: string };
 };
 
-// Frameworks are cached by id and never change (ledger/frameworks.ts); their JSON is cached as long.
+// Frameworks are cached by their hashes (ledger/frameworks.ts); their JSON is cached as long.
 const renderedFrameworks = new WeakMap<PublishedFramework, RenderedFramework>();
 
 function renderFramework(published: PublishedFramework): RenderedFramework {

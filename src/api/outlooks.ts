@@ -18,7 +18,7 @@ import { newOutlook, outlook } from './schemas/outlooks.ts';
 import {
   publishedResponse,
   publishedSubject,
-  announceVersion,
+  announcer,
   renderPublished,
   VERSION_TYPES,
   versionContent,
@@ -64,7 +64,7 @@ function createRoute(api: Api, ledger: OutlookDeps): void {
           ),
         respond: (created) => publishedResponse(created, `/v1/outlooks/${created.slug}`),
         subjectOf: publishedSubject,
-        afterCommit: (created) => announceVersion(ledger, created),
+        afterCommit: announcer(ledger),
       });
       return reply;
     },
@@ -136,8 +136,9 @@ function currentRoute(api: Api, ledger: OutlookDeps): void {
       const { asOf, minVersion = 1, format } = request.query;
       requirePast('asOf', asOf, now());
       return cache.answer(request, reply, { tags: [name] }, async () => {
+        const { generation } = cache;
         const found = await versions.read(name, asOf ? { asOf } : 'newest');
-        if (asOf === undefined) cache.noteVersion(name, found.version);
+        if (asOf === undefined) cache.noteVersion(name, found.version, generation);
         if (found.version < minVersion) {
           throw await missingVersionError(pool, name, { version: minVersion });
         }

@@ -25,7 +25,7 @@ import { frameworkPatch, patchedFramework } from './schemas/frameworks.ts';
 import { outlook } from './schemas/outlooks.ts';
 import { newRevision } from './schemas/revisions.ts';
 import {
-  announceVersion,
+  announcer,
   publishedResponse,
   publishedSubject,
   type PublishedVersion,
@@ -203,7 +203,7 @@ function revisionWrite(
       renderPublished(await ledger.reviser.revise(session, name, prepare, options)),
     respond: revisedResponse,
     subjectOf: publishedSubject,
-    afterCommit: (revised) => announceVersion(ledger, revised),
+    afterCommit: announcer(ledger),
   };
 }
 

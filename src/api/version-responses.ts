@@ -131,12 +131,12 @@ export function publishedSubject({ slug, version }: PublishedVersion): AuditSubj
 
 /**
  * Announces a committed version: from then on no read on this instance returns an older one, and the other
- * instances are woken.
+ * instances are woken. Call it before the transaction begins, and what it returns after the commit.
  */
-export function announceVersion(
-  { cache, feed }: { cache: ResponseCache; feed: ChangeFeed },
-  { slug, version, draft }: PublishedVersion,
-): void {
-  cache.store(slug, version, { ...draft, hasAlternatives: true });
-  feed.announce();
+export function announcer({ cache, feed }: { cache: ResponseCache; feed: ChangeFeed }) {
+  const { generation } = cache;
+  return ({ slug, version, draft }: PublishedVersion): void => {
+    cache.store(slug, version, { ...draft, hasAlternatives: true }, generation);
+    feed.announce();
+  };
 }

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { readConfig } from '../config.ts';
+import { type Config, readConfig } from '../config.ts';
 import { type OpenDatabase, openDatabase } from '../postgres/database.ts';
 import { loadEnvFile } from '../env-file.ts';
 import { Problem } from '../http/problems.ts';
@@ -33,8 +33,10 @@ type Command<Arguments> = {
   read: (args: string[]) => Arguments;
   /** Whether the database is migrated to this release's schema first; true unless given. */
   migrates?: boolean;
+  /** Whether the command writes nothing, so that a standby will do; false unless given. */
+  readsOnly?: boolean;
   /** Does the work and says whether it succeeded. */
-  work: (database: OpenDatabase, args: Arguments) => Promise<boolean>;
+  work: (database: OpenDatabase, args: Arguments, config: Config) => Promise<boolean>;
 };
 
 /**
@@ -58,6 +60,7 @@ export async function runCommand<Arguments>(command: Command<Arguments>): Promis
 async function run<Arguments>({
   read,
   migrates = true,
+  readsOnly = false,
   work,
 }: Command<Arguments>): Promise<boolean> {
   const args = read(process.argv.slice(2));
@@ -67,15 +70,18 @@ async function run<Arguments>({
   const database = await openDatabase(
     { ...config, databasePoolMax: 1 },
     {
-      onPrivilegedRole: () => {}, // the service says so at its start
+      // The service says so at its start.
+      onPrivilegedRole: () => {},
+      onNotice: () => {},
+      onMigration: report,
       onConnectionError: report,
       onEmbeddedLog: () => {},
       onEmbeddedExit: report,
     },
-    { join: true, migrates },
+    { join: true, migrates, readsOnly },
   );
   try {
-    return await work(database, args);
+    return await work({ ...database, pool: database.direct }, args, config);
   } finally {
     await database.close();
   }

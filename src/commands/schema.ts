@@ -12,9 +12,17 @@ try {
   chmodSync(dataDir, 0o755); // for the user that PostgreSQL runs as when root starts it
   const report = (error: Error | string) => process.stderr.write(`${String(error)}\n`);
   const database = await openDatabase(
-    { databaseUrl: null, databaseMigrationUrl: null, dataDir, databasePoolMax: 1 },
+    {
+      databaseUrl: null,
+      directDatabaseUrl: null,
+      databaseMigrationUrl: null,
+      dataDir,
+      databasePoolMax: 1,
+    },
     {
       onPrivilegedRole: report,
+      onNotice: report,
+      onMigration: report,
       onConnectionError: report,
       onEmbeddedLog: () => {},
       onEmbeddedExit: report,

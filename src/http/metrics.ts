@@ -15,6 +15,9 @@ import type { ResponseCache } from './response-cache/response-cache.ts';
 // Prometheus requests the second one.
 const TYPES = ['text/plain', 'text/plain; version=0.0.4'];
 
+/** Scheduled backups: the milliseconds between two, and when the newest was taken. */
+export type BackupAge = { every: number; takenAt: () => Date | null };
+
 /** The parts that are measured besides requests. */
 export type Measured = {
   pool: pg.Pool;
@@ -23,6 +26,7 @@ export type Measured = {
   limiter: RequestLimiter;
   streams: { size: number };
   dropped: DroppedRequests;
+  backups: BackupAge | null;
   webhooks: {
     outcomes: Readonly<Record<string, number>>;
     backlog: { waiting: number; oldestSeconds: number; disabled: number };
@@ -108,6 +112,7 @@ function stateOf({
   streams,
   dropped,
   feed,
+  backups,
   webhooks,
 }: Measured): (Counter | Gauge)[] {
   const gauge = (name: string, help: string, value: () => number) =>
@@ -210,6 +215,20 @@ function stateOf({
       () => webhooks.backlog.disabled,
     ),
     gauge('last_event', 'Position of the last event received.', () => feed.position ?? 0),
+    ...(backups === null
+      ? []
+      : [
+          gauge(
+            'last_backup_timestamp_seconds',
+            'Time of the newest scheduled backup, in seconds since 1970; 0 if there is none.',
+            () => (backups.takenAt()?.getTime() ?? 0) / 1000,
+          ),
+          gauge(
+            'backup_interval_seconds',
+            'Time between two scheduled backups.',
+            () => backups.every / 1000,
+          ),
+        ]),
   ];
 }
 

@@ -3,7 +3,7 @@ import type { Framework, PublishedFramework } from '../domain/framework.ts';
 import { comparisonsOf, type Rule } from '../domain/condition-rules.ts';
 import { SCENARIO_NAMES, type ScenarioName } from '../domain/probabilities.ts';
 import type { Direction, Scenario } from '../domain/scenarios.ts';
-import type { Session } from '../postgres/pool.ts';
+import { Busy, type Session } from '../postgres/pool.ts';
 import { RULE_OF_CONDITION, type RuleSeries } from './rules.ts';
 
 /** A framework in memory, as the JSON text from Postgres, which takes the least space. */
@@ -26,11 +26,21 @@ export class StoredFramework implements PublishedFramework {
   }
 }
 
-/** Frameworks by id. They never change, so a cached one is always right. */
+/**
+ * Frameworks by the hashes of their content, so that a cached one is right in any ledger and in any transaction, committed
+ * or not. An id is no key: a ledger that went back to an earlier state gives it to another framework.
+ */
 export type FrameworkCache = {
-  get: (id: number) => StoredFramework | undefined;
-  set: (id: number, framework: StoredFramework) => void;
+  get: (hash: string) => StoredFramework | undefined;
+  set: (hash: string, framework: StoredFramework) => void;
 };
+
+/** Names the framework of a row: where it is stored, and what it holds. */
+export type FrameworkRef = { framework_id: number; framework_hash: string };
+
+/** The hash of the framework with an id, as SQL: one step down the primary key. */
+export const frameworkHash = (id: string): string =>
+  `(select 'sha256:' || encode(f.hash, 'hex') from frameworks f where f.id = ${id})`;
 
 /**
  * Appends a framework to an outlook. Call it in the transaction that appends the version.
@@ -202,41 +212,63 @@ const READ_FRAMEWORKS = {
     from frameworks f where f.id = any($1)`,
 };
 
-/** The frameworks with those ids, from the cache or from Postgres. */
+/** The frameworks with those ids, from Postgres; without those that do not exist. */
+export async function readStored(
+  session: Session,
+  ids: Iterable<number>,
+): Promise<Map<number, StoredFramework>> {
+  const values = [[...new Set(ids)]];
+  const { rows } = await session.query<{ id: number; hash: string; framework: string }>({
+    ...READ_FRAMEWORKS,
+    values,
+  });
+  return new Map(rows.map(({ id, hash, framework }) => [id, new StoredFramework(hash, framework)]));
+}
+
+/**
+ * The frameworks of rows by their hashes, from the cache or from Postgres.
+ * @throws Busy if the ledger went back to an earlier state since the rows were read
+ */
 export async function readFrameworks(
   session: Session,
   cache: FrameworkCache,
-  ids: readonly number[],
-): Promise<Map<number, StoredFramework>> {
-  const read = new Map<number, StoredFramework>();
-  const missing = new Set<number>();
-  for (const id of ids) {
-    const cached = cache.get(id);
-    if (cached) read.set(id, cached);
-    else missing.add(id);
+  refs: readonly FrameworkRef[],
+): Promise<Map<string, StoredFramework>> {
+  const read = new Map<string, StoredFramework>();
+  const missing = new Map<number, string>();
+  for (const { framework_id: id, framework_hash: hash } of refs) {
+    const cached = cache.get(hash);
+    if (cached) read.set(hash, cached);
+    else missing.set(id, hash);
   }
   if (missing.size === 0) return read;
-  const { rows } = await session.query<{ id: number; hash: string; framework: string }>({
-    ...READ_FRAMEWORKS,
-    values: [[...missing]],
-  });
-  for (const { id, hash, framework } of rows) {
-    const stored = new StoredFramework(hash, framework);
-    cache.set(id, stored);
-    read.set(id, stored);
+  const stored = await readStored(session, missing.keys());
+  for (const [id, hash] of missing) {
+    const framework = stored.get(id);
+    if (framework?.hash !== hash) throw new Busy(`framework ${id} is not the one of its row`);
+    cache.set(hash, framework);
+    read.set(hash, framework);
   }
   return read;
 }
 
-/** The framework with that id, from the cache or from Postgres. */
+/** As {@link readFrameworks}, of one row. */
 export async function readFramework(
   session: Session,
   cache: FrameworkCache,
-  id: number,
+  ref: FrameworkRef,
 ): Promise<StoredFramework> {
-  const cached = cache.get(id) ?? (await readFrameworks(session, cache, [id])).get(id);
-  if (!cached) throw new Error(`framework ${id} is missing`);
-  return cached;
+  return frameworkIn(await readFrameworks(session, cache, [ref]), ref);
+}
+
+/** The framework of a row among those of {@link readFrameworks}. */
+export function frameworkIn(
+  read: ReadonlyMap<string, StoredFramework>,
+  { framework_hash: hash }: FrameworkRef,
+): StoredFramework {
+  const framework = read.get(hash);
+  if (!framework) throw new Error(`the framework ${hash} was not read`);
+  return framework;
 }
 
 type FrameworkRow = Omit<Framework, 'scenarios'> & { scenarios: ScenarioRow[] };

@@ -2,7 +2,13 @@ import type { PublishedFramework, Subject } from '../domain/framework.ts';
 import type { OutlookStatus, OutlookVersion, Head } from '../domain/outlook.ts';
 import { probabilitiesOf, type ScenarioName } from '../domain/probabilities.ts';
 import type { Session } from '../postgres/pool.ts';
-import { type FrameworkCache, readFrameworks } from './frameworks.ts';
+import {
+  type FrameworkCache,
+  frameworkHash,
+  frameworkIn,
+  type FrameworkRef,
+  readFrameworks,
+} from './frameworks.ts';
 
 // The locked row has everything that the next version depends on, so a revision takes four round trips: begin, one
 // statement that locks and reads, one that appends, and commit.
@@ -12,6 +18,7 @@ const HEAD = `
     o.status, o.review_reasons, o.condition_states, o.latest_version as version,
     (extract(epoch from o.published_at) * 1000)::float8 as published_at,
     'sha256:' || encode(o.hash, 'hex') as hash, o.framework_id,
+    ${frameworkHash('o.framework_id')} as framework_hash,
     o.bear_bps as bear, o.base_bps as base, o.bull_bps as bull
   from outlooks o join instruments i on i.id = o.instrument_id`;
 
@@ -37,8 +44,10 @@ export type HeadRow = Record<ScenarioName, number> & {
   version: number;
   published_at: number;
   hash: string;
-  framework_id: number;
-};
+} & FrameworkRef;
+
+/** A row as the statement gives it: without a hash if the framework was published while it waited for the lock. */
+type LockedRow = Omit<HeadRow, 'framework_hash'> & { framework_hash: string | null };
 
 /** A locked outlook: its current state without open triggers, and what every version of it repeats. */
 export type CurrentOutlook = { row: HeadRow; head: Head; framework: PublishedFramework };
@@ -55,16 +64,12 @@ export async function lockOutlooks(
   { waits }: { waits: boolean },
 ): Promise<Map<string, CurrentOutlook>> {
   const statement = waits ? LOCK_HEADS : LOCK_FREE_HEADS;
-  const { rows } = await session.query<HeadRow>({ ...statement, values: [slugs] });
-  const frameworks = await readFrameworks(
-    session,
-    cache,
-    rows.map((row) => row.framework_id),
-  );
+  const { rows: locked } = await session.query<LockedRow>({ ...statement, values: [slugs] });
+  const rows = await withHashes(session, locked);
+  const frameworks = await readFrameworks(session, cache, rows);
   return new Map(
     rows.map((row) => {
-      const framework = frameworks.get(row.framework_id);
-      if (!framework) throw new Error(`framework ${row.framework_id} is missing`);
+      const framework = frameworkIn(frameworks, row);
       const head: Head = {
         slug: row.slug,
         status: row.status,
@@ -79,6 +84,23 @@ export async function lockOutlooks(
       return [row.slug, { row, head, framework }];
     }),
   );
+}
+
+/** Reads missing hashes in a statement of its own, which sees what was published while the first one waited. */
+async function withHashes(session: Session, locked: readonly LockedRow[]): Promise<HeadRow[]> {
+  const unseen = locked.filter((row) => row.framework_hash === null);
+  if (unseen.length === 0) return locked as HeadRow[];
+  const { rows } = await session.query<FrameworkRef>(
+    `select framework_id, ${frameworkHash('framework_id')} as framework_hash
+       from unnest($1::bigint[]) framework_id`,
+    [unseen.map((row) => row.framework_id)],
+  );
+  const hashes = new Map(rows.map((one) => [one.framework_id, one.framework_hash]));
+  return locked.map((row) => {
+    const hash = row.framework_hash ?? hashes.get(row.framework_id);
+    if (hash === undefined) throw new Error(`framework ${row.framework_id} is missing`);
+    return { ...row, framework_hash: hash };
+  });
 }
 
 export function subjectOf(row: HeadRow): Subject {

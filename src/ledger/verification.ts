@@ -4,8 +4,8 @@ import { hashFramework, type Horizon } from '../domain/framework.ts';
 import type { VersionKind } from '../domain/hash-chain.ts';
 import type { ScenarioName } from '../domain/probabilities.ts';
 import { type FoundVersion, versionFault } from '../domain/verification.ts';
-import { inTransaction, type Session } from '../postgres/pool.ts';
-import { type FrameworkCache, readFrameworks } from './frameworks.ts';
+import { BEGIN_SNAPSHOT, inTransaction, type Session } from '../postgres/pool.ts';
+import { readStored, type StoredFramework } from './frameworks.ts';
 import { STATUS_BY } from './resolved-by.ts';
 
 /** A version that is not as the ledger wrote it. */
@@ -53,15 +53,16 @@ const READ_PAGE = `
 export async function verifyLedger(
   pool: pg.Pool,
 ): Promise<{ versions: number; faults: VersionFault[] }> {
-  return inTransaction(pool, async (session) => {
-    await session.query('set transaction isolation level repeatable read, read only');
+  const verify = async (session: Session) => {
     await session.query('set local statement_timeout = 0');
     return verifyAll(session);
-  });
+  };
+  return inTransaction(pool, verify, BEGIN_SNAPSHOT);
 }
 
 async function verifyAll(session: Session): Promise<{ versions: number; faults: VersionFault[] }> {
-  const frameworks: FrameworkCache = new LRUCache({ max: PAGE });
+  // By id, because each row is to be verified: in one transaction an id means one row.
+  const frameworks = new LRUCache<number, StoredFramework>({ max: PAGE });
   const faults = new Map<number, VersionFault>();
   let before: { outlookId: number; found: FoundVersion } | null = null;
   let versions = 0;
@@ -92,14 +93,15 @@ async function verifyAll(session: Session): Promise<{ versions: number; faults: 
 
 async function foundOf(
   session: Session,
-  cache: FrameworkCache,
+  known: LRUCache<number, StoredFramework>,
   rows: readonly VersionRow[],
 ): Promise<FoundVersion[]> {
-  const ids = rows.map((row) => row.framework_id);
-  const stored = await readFrameworks(session, cache, ids);
+  const ids = new Set(rows.map((row) => row.framework_id));
+  const unknown = [...ids].filter((id) => !known.has(id));
+  const read = await readStored(session, unknown);
   const recomputed = new Map<number, string>();
-  return rows.map((row) => {
-    const framework = stored.get(row.framework_id);
+  const found = rows.map((row) => {
+    const framework = read.get(row.framework_id) ?? known.get(row.framework_id);
     if (!framework) throw new Error(`framework ${row.framework_id} is missing`);
     const horizon: Horizon = { from: row.horizon_from, to: row.horizon_to };
     const hash =
@@ -121,6 +123,8 @@ async function foundOf(
       events: row.events,
     };
   });
+  for (const [id, framework] of read) known.set(id, framework);
+  return found;
 }
 
 // Each query returns the version at which something is wrong. The faults of an outlook come in this order.

@@ -4,6 +4,9 @@ import type { OutlookStatus, OutlookVersion, Resolution } from '../domain/outloo
 import type { Session } from '../postgres/pool.ts';
 import {
   type FrameworkCache,
+  frameworkHash,
+  frameworkIn,
+  type FrameworkRef,
   readFramework,
   readFrameworks,
   type StoredFramework,
@@ -17,6 +20,7 @@ const COLUMNS = `
     o.slug, i.symbol, i.name as instrument_name, o.horizon_from, o.horizon_to, o.latest_version,
     v.version, v.kind, (extract(epoch from v.recorded_at) * 1000)::float8 as published_at,
     v.rationale, a.id as author_id, a.name as author_name, v.framework_id,
+    ${frameworkHash('v.framework_id')} as framework_hash,
     'sha256:' || encode(v.hash, 'hex') as hash,
     'sha256:' || encode(v.previous_hash, 'hex') as previous_hash,
     v.bear_bps as bear, v.base_bps as base, v.bull_bps as bull,
@@ -126,26 +130,29 @@ const READ_AS_OF = {
    where o.slug = $1`,
 };
 
-type VersionRow = EntryRow & {
-  slug: string;
-  symbol: string;
-  instrument_name: string;
-  horizon_from: string;
-  horizon_to: string;
-  status: OutlookStatus;
-  review_reasons: string[] | null;
-  condition_states: Record<string, ConditionState> | null;
-  evidence: OutlookVersion['evidence'] | null;
-  answers: OutlookVersion['answers'] | null;
-  consensus: OutlookVersion['consensus'];
-  resolution:
-    | (Omit<Resolution, 'resolvedAt' | 'knownAt'> & { resolvedAt: number; knownAt: number | null })
-    | null;
-  latest_version: number;
-  framework_id: number;
-  hash: string;
-  previous_hash: string | null;
-};
+type VersionRow = EntryRow &
+  FrameworkRef & {
+    slug: string;
+    symbol: string;
+    instrument_name: string;
+    horizon_from: string;
+    horizon_to: string;
+    status: OutlookStatus;
+    review_reasons: string[] | null;
+    condition_states: Record<string, ConditionState> | null;
+    evidence: OutlookVersion['evidence'] | null;
+    answers: OutlookVersion['answers'] | null;
+    consensus: OutlookVersion['consensus'];
+    resolution:
+      | (Omit<Resolution, 'resolvedAt' | 'knownAt'> & {
+          resolvedAt: number;
+          knownAt: number | null;
+        })
+      | null;
+    latest_version: number;
+    hash: string;
+    previous_hash: string | null;
+  };
 
 /** A version by its number; null is the newest. */
 type Numbered = { slug: string; version: number | null };
@@ -166,14 +173,10 @@ async function readNumbered(
   requested: readonly Numbered[],
 ): Promise<(OutlookVersion | undefined)[]> {
   const rows = await readRows(session, requested);
-  const stored = await readFrameworks(
-    session,
-    cache,
-    rows.map((row) => row.framework_id),
-  );
+  const stored = await readFrameworks(session, cache, rows);
   const read: (OutlookVersion | undefined)[] = requested.map(() => undefined);
   for (const row of rows) {
-    read[row.place - 1] = versionOf(row, stored.get(row.framework_id));
+    read[row.place - 1] = versionOf(row, frameworkIn(stored, row));
   }
   return read;
 }
@@ -204,7 +207,7 @@ async function readAsOf(session: Session, cache: FrameworkCache, slug: string, a
   const values = [slug, asOf.toISOString()];
   const { rows } = await session.query<VersionRow>({ ...READ_AS_OF, values });
   const [row] = rows;
-  return row && versionOf(row, await readFramework(session, cache, row.framework_id));
+  return row && versionOf(row, await readFramework(session, cache, row));
 }
 
 /** Reads versions from Postgres; one query serves many calls at the same time. */
@@ -263,14 +266,12 @@ async function* newestVersions(
   const rows = found.toSorted((a, b) => a.place - b.place);
   while (rows.length > 0) {
     const some = rows.splice(0, FRAMEWORKS_AT_ONCE);
-    const ids = some.map((row) => row.framework_id);
-    const stored = await readFrameworks(session, cache, ids);
-    for (const row of some) yield versionOf(row, stored.get(row.framework_id));
+    const stored = await readFrameworks(session, cache, some);
+    for (const row of some) yield versionOf(row, frameworkIn(stored, row));
   }
 }
 
-function versionOf(row: VersionRow, stored: StoredFramework | undefined): OutlookVersion {
-  if (!stored) throw new Error(`framework ${row.framework_id} is missing`);
+function versionOf(row: VersionRow, framework: StoredFramework): OutlookVersion {
   return {
     ...entryOf(row),
     slug: row.slug,
@@ -290,6 +291,6 @@ function versionOf(row: VersionRow, stored: StoredFramework | undefined): Outloo
     latestVersion: row.latest_version,
     hash: row.hash,
     previousHash: row.previous_hash,
-    framework: stored,
+    framework,
   };
 }

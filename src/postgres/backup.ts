@@ -1,20 +1,25 @@
-import { createReadStream } from 'node:fs';
 import { type FileHandle, link, lstat, open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import pg from 'pg';
+import type pg from 'pg';
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
-import split2 from 'split2';
+import { BEGIN, LedgerClient } from './client.ts';
+import {
+  END_OF_ROWS,
+  FIRST_LINE,
+  INCOMPLETE,
+  LAST_LINE,
+  linesOf,
+  requireFirstLine,
+} from './backup-rows.ts';
 import { errorCode, makeDurable } from './embedded/data-folder.ts';
 import { NO_LIMITS } from './migrate.ts';
 import { migrationTexts, requireLatest } from './migrations.ts';
+import { BEGIN_SNAPSHOT } from './pool.ts';
 
 // npm ships no pg_dump with the binaries of the embedded database. The file is plain SQL all the same: psql reads it as
 // well as restore() below.
-const FIRST_LINE = '-- A backup of Outlook Ledger';
-const LAST_LINE = 'COMMIT;';
-const END_OF_ROWS = String.raw`\.`;
 
 type Table = { name: string; columns: string[] };
 
@@ -22,14 +27,20 @@ type Table = { name: string; columns: string[] };
  * Writes everything a ledger holds, as of one moment, as SQL for an empty database on PostgreSQL 15 or newer. Only the
  * file's owner may read it: it holds the hashes of keys and the secrets of webhooks.
  * @returns the number of rows written
+ * @param signal cuts the backup off, which leaves no file
  * @throws Error if the file or its `.part` exists, or if the database is not at this release's schema
  */
-export async function backUp(pool: pg.Pool, file: string, now: Date): Promise<number> {
+export async function backUp(
+  pool: pg.Pool,
+  file: string,
+  now: Date,
+  signal?: AbortSignal,
+): Promise<number> {
   if (await exists(file)) throw isThereAlready(file);
   const part = `${file}.part`; // gets the file's name once it is complete
   const output = await openNew(part);
   try {
-    const rows = await writeDump(pool, output, now);
+    const rows = await writeDump(pool, output, now, signal);
     await output.sync();
     await giveName(part, file);
     return rows;
@@ -39,21 +50,28 @@ export async function backUp(pool: pg.Pool, file: string, now: Date): Promise<nu
   }
 }
 
-async function writeDump(pool: pg.Pool, output: FileHandle, now: Date): Promise<number> {
-  const client = new pg.Client({ ...pool.options, ...NO_LIMITS });
-  client.on('error', () => {}); // the running statement reports it
+async function writeDump(
+  pool: pg.Pool,
+  output: FileHandle,
+  now: Date,
+  signal?: AbortSignal,
+): Promise<number> {
+  const client = new LedgerClient({ ...pool.options, ...NO_LIMITS });
+  const cutOff = () => void client.end(); // also ends a statement that runs
+  signal?.addEventListener('abort', cutOff);
   try {
     await client.connect();
-    await client.query('begin isolation level repeatable read, read only');
-    // The role or the database may set limits of its own.
-    await client.query('set local statement_timeout = 0; set local lock_timeout = 0');
+    await client.query(BEGIN_SNAPSHOT);
     await requireLatest(client);
     let rows = 0;
     for await (const chunk of dump(client, now, (count) => (rows += count))) {
+      signal?.throwIfAborted();
       await output.appendFile(chunk);
     }
+    signal?.throwIfAborted();
     return rows;
   } finally {
+    signal?.removeEventListener('abort', cutOff);
     await client.end();
   }
 }
@@ -179,13 +197,13 @@ async function sequences(client: pg.Client): Promise<{ name: string; last: numbe
  * @throws Error if the database is not empty, or the file is not a complete backup
  */
 export async function restore(pool: pg.Pool, file: string): Promise<void> {
-  const client = new pg.Client({ ...pool.options, ...NO_LIMITS });
-  client.on('error', () => {}); // the running statement reports it
+  const client = new LedgerClient({ ...pool.options, ...NO_LIMITS });
   await client.connect();
   try {
     await requireEmpty(client);
-    const lines = createReadStream(file).pipe(split2('\n'))[Symbol.asyncIterator]();
-    await takeLines(client, lines as AsyncIterator<string>);
+    // The file has a BEGIN of its own, which changes nothing then.
+    await client.query(BEGIN);
+    await takeLines(client, linesOf(file));
   } finally {
     await client.end(); // rolls back what is not committed
   }
@@ -206,9 +224,7 @@ async function takeLines(client: pg.Client, lines: AsyncIterator<string>): Promi
   let last = '';
   for (let isFirst = true; ; isFirst = false) {
     const { value: line, done } = await lines.next();
-    if (isFirst && (done || !line.startsWith(FIRST_LINE))) {
-      throw new Error('the file is no backup of this service');
-    }
+    if (isFirst) requireFirstLine(done ? undefined : line);
     if (done) break;
     if (!/^COPY .* FROM stdin;$/.test(line)) {
       statements += `${line}\n`;
@@ -220,14 +236,14 @@ async function takeLines(client: pg.Client, lines: AsyncIterator<string>): Promi
     statements = '';
     await pipeline(Readable.from(rowsOf(lines)), client.query(copyFrom(line)));
   }
-  if (last !== LAST_LINE) throw new Error('the file ends before the backup does');
+  if (last !== LAST_LINE) throw new Error(INCOMPLETE);
   await client.query(statements);
 }
 
 async function* rowsOf(lines: AsyncIterator<string>): AsyncGenerator<string> {
   for (;;) {
     const { value: line, done } = await lines.next();
-    if (done) throw new Error('the file ends before the backup does');
+    if (done) throw new Error(INCOMPLETE);
     if (line === END_OF_ROWS) return;
     yield `${line}\n`;
   }

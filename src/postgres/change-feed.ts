@@ -1,12 +1,17 @@
 import { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import pg from 'pg';
-import { type LedgerEvent, readEvents, sequenceEvents } from './outbox.ts';
+import type pg from 'pg';
+import type { Place } from '../domain/events.ts';
+import { LedgerClient } from './client.ts';
+import { type LedgerEvent, lookAfter, newestPlace, readEvents } from './outbox.ts';
 
 /** Any name, as long as all releases use the same one. */
 const CHANNEL = 'outlook_ledger_events';
-/** How often to look for events without a notice, in milliseconds. */
-const POLL_EVERY = 500;
+/**
+ * How often to look for events without a notice, in milliseconds. Behind a pooler no notice arrives: it would go to whoever
+ * uses the connection by then.
+ */
+const POLL_EVERY = { listening: 500, pooled: 100 };
 /**
  * The least time between two looks at the table, and between two notices, in milliseconds. Each look at new events is a
  * commit of its own; events committed in the meantime share one.
@@ -14,7 +19,10 @@ const POLL_EVERY = 500;
 const PAUSE = 10;
 /** How long an answer may take before the connection counts as lost, in milliseconds. */
 const ANSWER_WITHIN = 2_000;
-const RECONNECT_AFTER = { least: 25, most: 1_000 };
+/** The wait before a reconnect, in milliseconds: short, because after a failover nothing is current without the feed. */
+const RECONNECT_AFTER = { least: 25, most: 250 };
+/** How often to report that there is no connection, in milliseconds. */
+const REPORT_EVERY = 5_000;
 const BATCH = 500;
 
 export type Follower = {
@@ -24,29 +32,42 @@ export type Follower = {
   onLost: () => void;
   /** All events committed so far were handed over; later ones follow within moments of their commit. */
   onCurrent: () => void;
+  /**
+   * The ledger went back to an earlier state, and has lost what was recorded after it: whatever was made of events or
+   * rows is void. Called between `onLost` and `onCurrent`. Later events follow the newest one that the ledger has now.
+   * @param lost the event that the ledger no longer has
+   */
+  onReset: (lost: Place) => void;
 };
 
 /**
  * Follows the events table on a connection of its own. The table is the truth: a notice, which any instance sends after
  * a commit, only says that a look is worthwhile. The feed also looks at the table without one, and so misses nothing
  * when a connection breaks.
+ *
+ * Each look compares the event at the feed's place with the one that the feed has read. If the ledger no longer has it, the
+ * ledger went back: a standby without the last commits became the primary, or a backup was restored.
  */
 export class ChangeFeed {
   readonly #settings: pg.ClientConfig;
   readonly #onError: (error: Error) => void;
-  readonly #followers = new Set<Follower>();
-  #client: pg.Client | null = null;
+  readonly #followers = new Set<Partial<Follower>>();
+  #client: LedgerClient | null = null;
   #socket: Socket | null = null;
-  #position: number | null = null;
+  #place: Place | null = null;
+  #resets = 0;
   #isCurrent = false;
   #heardAt = 0;
   #isClosed = false;
   #reading: Promise<void> | null = null;
   #isReadWanted = false;
+  /** Called after a look that began later. */
+  #waiting: (() => void)[] = [];
   #isNoticeSent = false;
   #isNoticeWanted = false;
   #wait = RECONNECT_AFTER.least;
   #timer: NodeJS.Timeout | null = null;
+  #reportedAt = -Infinity;
 
   /** @param pool of the database to follow; the feed reports a connection that breaks, and replaces it */
   constructor(pool: pg.Pool, onError: (error: Error) => void) {
@@ -64,14 +85,33 @@ export class ChangeFeed {
     return this.#heardAt;
   }
 
-  /** The last position handed over; null before the first connection. */
-  get position(): number | null {
-    return this.#position;
+  /** The place of the last event handed over; null before the first connection, and while the feed finds it anew. */
+  get place(): Place | null {
+    return this.#place;
   }
 
-  follow(follower: Follower): void {
+  /** The last position handed over; null as the place is. */
+  get position(): number | null {
+    return this.#place?.position ?? null;
+  }
+
+  /** How often the ledger went back so far. What was read from it under another number may be void. */
+  get resets(): number {
+    return this.#resets;
+  }
+
+  follow(follower: Partial<Follower>): void {
     this.#followers.add(follower);
-    if (this.#isCurrent) follower.onCurrent();
+    if (this.#isCurrent) follower.onCurrent?.();
+  }
+
+  /** Resolves after a look that begins after this call; at once while the feed has no connection. */
+  async refresh(): Promise<void> {
+    const client = this.#client;
+    if (!client || !this.#isCurrent) return;
+    const looked = new Promise<void>((resolve) => this.#waiting.push(resolve));
+    this.#read(client);
+    await looked;
   }
 
   /** Connects. If that fails, it keeps trying; `isCurrent` tells. */
@@ -97,7 +137,7 @@ export class ChangeFeed {
     if (!this.#isNoticeSent) void this.#notify(client);
   }
 
-  async #notify(client: pg.Client): Promise<void> {
+  async #notify(client: LedgerClient): Promise<void> {
     this.#isNoticeSent = true;
     try {
       while (this.#isNoticeWanted && this.#client === client) {
@@ -113,9 +153,10 @@ export class ChangeFeed {
   }
 
   async #connect(): Promise<void> {
-    const client = new pg.Client({
+    const client = new LedgerClient({
       ...this.#settings,
       application_name: 'outlook-ledger events',
+      connectionTimeoutMillis: ANSWER_WITHIN,
       query_timeout: ANSWER_WITHIN,
       // Stored so that it can be destroyed: a frozen connection does not end when asked to.
       stream: () => (this.#socket = new Socket()),
@@ -126,13 +167,11 @@ export class ChangeFeed {
     this.#client = client;
     try {
       await client.connect();
-      await client.query(`listen ${CHANNEL}`);
-      this.#position ??= await sequenceEvents(client);
+      if (!client.isPooled) await client.query(`listen ${CHANNEL}`);
       await this.#readAll(client);
       if (this.#client !== client || this.#isClosed) return;
       this.#wait = RECONNECT_AFTER.least;
-      this.#isCurrent = true;
-      for (const follower of this.#followers) follower.onCurrent();
+      this.#reportedAt = -Infinity;
       this.announce(); // for commits made without a connection
       this.#poll(client);
     } catch (error) {
@@ -140,17 +179,20 @@ export class ChangeFeed {
     }
   }
 
-  #poll(client: pg.Client): void {
-    this.#timer = setTimeout(() => {
-      if (this.#client !== client) return;
-      this.#read(client);
-      this.#poll(client);
-    }, POLL_EVERY);
+  #poll(client: LedgerClient): void {
+    this.#timer = setTimeout(
+      () => {
+        if (this.#client !== client) return;
+        this.#read(client);
+        this.#poll(client);
+      },
+      client.isPooled ? POLL_EVERY.pooled : POLL_EVERY.listening,
+    );
     this.#timer.unref();
   }
 
   /** Reads new events; a call during a read makes it read once more. */
-  #read(client: pg.Client): void {
+  #read(client: LedgerClient): void {
     if (this.#client !== client || !this.#isCurrent) return;
     this.#isReadWanted = true;
     if (this.#reading) return;
@@ -162,47 +204,86 @@ export class ChangeFeed {
     this.#reading = reading;
   }
 
-  async #readWhileWanted(client: pg.Client): Promise<void> {
+  async #readWhileWanted(client: LedgerClient): Promise<void> {
     while (this.#isReadWanted && this.#client === client) {
       this.#isReadWanted = false;
-      await this.#readAll(client);
+      const waiting = this.#waiting.splice(0);
+      try {
+        await this.#readAll(client);
+      } finally {
+        for (const resolve of waiting) resolve();
+      }
       await delay(PAUSE);
     }
   }
 
-  async #readAll(client: pg.Client): Promise<void> {
+  /** Hands over what was committed, or starts anew if the ledger went back. */
+  async #readAll(client: LedgerClient): Promise<void> {
     const askedAt = performance.now();
-    const last = await sequenceEvents(client);
-    for (;;) {
-      const after = this.#position ?? last;
-      if (last <= after) {
-        this.#heardAt = askedAt;
-        return;
-      }
-      const events = await readEvents(client, { after, limit: BATCH, slug: null });
+    this.#place ??= await newestPlace(client);
+    const { last, isThere } = await lookAfter(client, this.#place);
+    if (this.#client !== client) return;
+    if (!isThere || !(await this.#readUpTo(client, last))) {
       if (this.#client !== client) return;
-      this.#position = events.at(-1)?.position ?? last;
-      for (const follower of this.#followers) follower.onEvents(events);
+      this.#reset();
+      this.#place = await newestPlace(client);
     }
+    if (this.#client !== client || this.#isClosed) return;
+    this.#heardAt = askedAt;
+    if (this.#isCurrent) return;
+    this.#isCurrent = true;
+    for (const follower of this.#followers) follower.onCurrent?.();
   }
 
-  #lose(client: pg.Client, error: Error): void {
+  /** @returns whether the ledger still has the event of the feed's place; if not, nothing was handed over */
+  async #readUpTo(client: LedgerClient, last: number): Promise<boolean> {
+    while (this.#place && this.#place.position < last) {
+      const { position, digest } = this.#place;
+      const events = await readEvents(client, { from: position, limit: BATCH, slug: null });
+      if (this.#client !== client) return true;
+      // The first one was handed over before. It shows that those after it follow it.
+      if (position > 0 && events.shift()?.digest !== digest) return false;
+      const newest = events.at(-1);
+      if (!newest) return false;
+      this.#place = { position: newest.position, digest: newest.digest };
+      for (const follower of this.#followers) follower.onEvents?.(events);
+    }
+    return true;
+  }
+
+  #reset(): void {
+    const lost = this.#place;
+    if (!lost) return;
+    this.#place = null;
+    this.#resets += 1;
+    this.#tellLost();
+    for (const follower of this.#followers) follower.onReset?.(lost);
+  }
+
+  #lose(client: LedgerClient, error: Error): void {
     if (this.#client !== client || this.#isClosed) return;
     this.#client = null;
     this.#socket?.destroy();
     if (this.#timer) clearTimeout(this.#timer);
     this.#isNoticeWanted = false;
     this.#reading = null;
+    for (const resolve of this.#waiting.splice(0)) resolve();
     this.#tellLost();
-    this.#onError(error);
+    this.#report(error);
     this.#timer = setTimeout(() => void this.#connect(), this.#wait);
     this.#timer.unref();
     this.#wait = Math.min(this.#wait * 2, RECONNECT_AFTER.most);
   }
 
+  #report(error: Error): void {
+    if (performance.now() - this.#reportedAt < REPORT_EVERY) return;
+    this.#reportedAt = performance.now();
+    this.#onError(error);
+  }
+
   #tellLost(): void {
     if (!this.#isCurrent) return;
     this.#isCurrent = false;
-    for (const follower of this.#followers) follower.onLost();
+    for (const follower of this.#followers) follower.onLost?.();
   }
 }

@@ -1,5 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
+import type { LedgerClient } from './client.ts';
+import { tlsRemedy } from './connection-url.ts';
 import { connect, reasonOf } from './pool.ts';
 import {
   type Connection,
@@ -8,11 +10,15 @@ import {
   startEmbeddedPostgres,
 } from './embedded/server.ts';
 import { migrateToLatest } from './migrate.ts';
-import { ownRoleWarning } from './service-role.ts';
+import { requireSupported } from './migrations.ts';
+import { identityOf, ownRoleWarning } from './service-role.ts';
+import { settingFaults } from './session-settings.ts';
 
 export type DatabaseSettings = {
   /** The URL of the database; null starts the embedded one in `dataDir`. */
   databaseUrl: string | null;
+  /** The URL of the same database past a pooler, for the service's role; null if there is no pooler, or no way past it. */
+  directDatabaseUrl: string | null;
   /** The URL of the same database for the owner of the tables; null if the role in `databaseUrl` owns them or has its rights. */
   databaseMigrationUrl: string | null;
   dataDir: string;
@@ -23,6 +29,10 @@ export type DatabaseSettings = {
 export type DatabaseEvents = {
   /** The service's role could switch the ledger's guards off. */
   onPrivilegedRole: (warning: string) => void;
+  /** Something that the operator may want to change, in a line. */
+  onNotice: (line: string) => void;
+  /** A migration waits, with for what; or a newer release has migrated the database. */
+  onMigration: (line: string) => void;
   /** A connection broke; the pool replaces it. */
   onConnectionError: (error: Error) => void;
   /** A line that the embedded PostgreSQL logged. */
@@ -40,6 +50,8 @@ const EMBEDDED_ROLE = 'ledger_service';
 export type OpenDatabase = {
   /** Connections as the service's role. */
   pool: pg.Pool;
+  /** As `pool`, but past a pooler if there is a way, for what needs a session of its own. */
+  direct: pg.Pool;
   /** A connection as the owner of the tables, for what the service's role may not do. */
   owner: pg.Pool;
   /** Ends the connections once they are idle, then stops the embedded PostgreSQL. */
@@ -51,6 +63,8 @@ export type Opening = {
   join?: boolean;
   /** Whether to bring the database to this release's schema first. */
   migrates?: boolean;
+  /** Whether a standby will do, because nothing is written. */
+  readsOnly?: boolean;
 };
 
 /**
@@ -61,67 +75,132 @@ export type Opening = {
 export async function openDatabase(
   settings: DatabaseSettings,
   reports: DatabaseEvents,
-  { join = false, migrates = true }: Opening = {},
+  { join = false, migrates = true, readsOnly = false }: Opening = {},
 ): Promise<OpenDatabase> {
   if (settings.databaseUrl !== null) {
-    return openExternal(settings.databaseUrl, settings, reports, migrates);
+    return openExternal(settings, reports, { migrates, readsOnly });
   }
   const running = join ? runningEmbeddedPostgres(settings.dataDir) : null;
   const { connection, stop } = running
     ? { connection: running, stop: async () => {} }
     : await keepEmbedded(settings, reports);
   const service = { ...connection, user: EMBEDDED_ROLE };
-  return openAt({ service, owner: connection }, settings, reports, { migrates, stop });
+  const targets = { service, direct: null, owner: connection };
+  return openAt(targets, settings, reports, { migrates, readsOnly, stop });
 }
 
+const LIST = new Intl.ListFormat('en');
+
 async function openExternal(
-  connectionString: string,
   settings: DatabaseSettings,
   reports: DatabaseEvents,
-  migrates: boolean,
+  opening: { migrates: boolean; readsOnly: boolean },
 ): Promise<OpenDatabase> {
-  const { databaseMigrationUrl } = settings;
-  const owner = databaseMigrationUrl === null ? null : { connectionString: databaseMigrationUrl };
+  const urls = {
+    DATABASE_URL: settings.databaseUrl,
+    DIRECT_DATABASE_URL: settings.directDatabaseUrl,
+    DATABASE_MIGRATION_URL: settings.databaseMigrationUrl,
+  };
+  const targetOf = (url: string | null) => (url === null ? null : { connectionString: url });
+  const targets = {
+    service: { connectionString: settings.databaseUrl ?? '' },
+    direct: targetOf(settings.directDatabaseUrl),
+    owner: targetOf(settings.databaseMigrationUrl),
+  };
   try {
-    const stop = async () => {};
-    return await openAt({ service: { connectionString }, owner }, settings, reports, {
-      migrates,
-      stop,
-    });
+    return await openAt(targets, settings, reports, { ...opening, stop: async () => {} });
   } catch (error) {
-    const names = owner ? 'DATABASE_MIGRATION_URL and DATABASE_URL name' : 'DATABASE_URL names';
-    throw new Error(`the database that ${names} can't be used: ${reasonOf(error)}`, {
-      cause: error,
-    });
+    const set = Object.entries(urls).flatMap(([name, url]) => (url === null ? [] : name));
+    const remedy = tlsRemedy(error);
+    throw new Error(
+      `the database that ${LIST.format(set)} ${set.length === 1 ? 'names' : 'name'} can't be used: ${reasonOf(error)}${remedy === null ? '' : `: ${remedy}`}`,
+      { cause: error },
+    );
   }
 }
 
 type Target = { connectionString: string } | Connection;
+type Targets = { service: Target; direct: Target | null; owner: Target | null };
 
 async function openAt(
-  { service, owner }: { service: Target; owner: Target | null },
+  { service, direct: past, owner }: Targets,
   { databasePoolMax: max }: DatabaseSettings,
-  { onConnectionError, onPrivilegedRole }: DatabaseEvents,
-  { migrates, stop }: { migrates: boolean; stop: () => Promise<void> },
+  { onConnectionError, onMigration, onPrivilegedRole, onNotice }: DatabaseEvents,
+  {
+    migrates,
+    readsOnly,
+    stop,
+  }: { migrates: boolean; readsOnly: boolean; stop: () => Promise<void> },
 ): Promise<OpenDatabase> {
   let closed: Promise<void> | undefined;
   // pool.end() does not wait for its sockets, so Postgres may end the last ones: no error to report.
   const report = (error: Error) => void (closed ?? onConnectionError(error));
   const pool = connect({ ...service, max }, report);
-  const ownerPool = owner ? connect({ ...owner, max: 1 }, report) : pool;
-  const endPools = () => Promise.all([...new Set([pool, ownerPool])].map((each) => each.end()));
+  const direct = past ? connect({ ...past, max: 1 }, report) : pool;
+  const ownerPool = owner ? connect({ ...owner, max: 1 }, report) : direct;
+  const pools = new Set([pool, direct, ownerPool]);
+  const endPools = () => Promise.all([...pools].map((each) => each.end()));
   const close = () => (closed ??= endPools().then(stop));
   try {
     if (migrates) {
-      await migrateToLatest(ownerPool, pool);
-      const warning = owner ? null : await ownRoleWarning(pool);
+      if (await requirePrimary(ownerPool, readsOnly)) {
+        await migrateToLatest(ownerPool, owner ? direct : ownerPool, { log: onMigration });
+      } else await requireSupported(ownerPool);
+      const warning = owner ? null : await ownRoleWarning(direct);
       if (warning !== null) onPrivilegedRole(warning);
+      for (const line of await noticesOf(pool, direct)) onNotice(line);
     }
   } catch (error) {
     await close();
     throw error;
   }
-  return { pool, owner: ownerPool, close };
+  return { pool, direct, owner: ownerPool, close };
+}
+
+/**
+ * Whether a database is a primary.
+ * @throws Error with what to set if it is a standby, unless one will do
+ */
+async function requirePrimary(pool: pg.Pool, readsOnly: boolean): Promise<boolean> {
+  const { rows } = await pool.query<{ isStandby: boolean }>(
+    'select pg_is_in_recovery() as "isStandby"',
+  );
+  if (rows[0]?.isStandby !== true) return true;
+  if (readsOnly) return false;
+  throw new Error(
+    'it is a standby, which takes no writes: set the URL to the primary, or promote this server (SELECT pg_promote();)',
+  );
+}
+
+/**
+ * What an operator may want to change: settings of the role, and a way past the pooler.
+ * @throws Error if the two pools lead to different databases
+ */
+async function noticesOf(pool: pg.Pool, direct: pg.Pool): Promise<string[]> {
+  const [there, past] = [await inspect(pool), await inspect(direct)];
+  if (there.database !== past.database) {
+    throw new Error('DATABASE_URL and DIRECT_DATABASE_URL name different databases');
+  }
+  const faults = await settingFaults(direct);
+  if (!past.isPooled) return faults;
+  const remedy =
+    direct === pool
+      ? 'set DIRECT_DATABASE_URL to the URL of PostgreSQL itself'
+      : 'DIRECT_DATABASE_URL leads to it, too: set it to the URL of PostgreSQL itself';
+  return [
+    `a pooler is in front of the database, so this instance asks for events ten times a second instead of listening for them: ${remedy}`,
+    ...faults,
+  ];
+}
+
+async function inspect(pool: pg.Pool): Promise<{ database: string; isPooled: boolean }> {
+  const session = await pool.connect();
+  try {
+    const { database } = await identityOf(session);
+    return { database, isPooled: (session as unknown as LedgerClient).isPooled };
+  } finally {
+    session.release();
+  }
 }
 
 /**

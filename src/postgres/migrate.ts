@@ -1,15 +1,10 @@
 import pg from 'pg';
+import { LedgerClient } from './client.ts';
 import { alone, PATIENCE, retryWhileBlocked, runOutside, type Runner } from './migration-locks.ts';
-import {
-  appliedMigrations,
-  faultOf,
-  JOURNAL,
-  type Migration,
-  nameOf,
-  schemaState,
-} from './migrations.ts';
+import { appliedMigrations, faultOf, JOURNAL, type Migration, schemaState } from './migrations.ts';
 import type { Session } from './pool.ts';
-import { prepareServiceRole } from './service-role.ts';
+import { missingGrants } from './privileges.ts';
+import { requireGuardedRole, serviceRole } from './service-role.ts';
 
 type Migrating = Partial<Pick<Runner, 'log' | 'journal' | 'patience'>>;
 
@@ -37,16 +32,14 @@ export async function migrateToLatest(
   service = owner,
   { log = () => {}, journal = JOURNAL, patience = PATIENCE }: Migrating = {},
 ): Promise<void> {
-  const pool = new pg.Pool({ ...owner.options, ...NO_LIMITS, max: 3 });
-  // The running statement reports what breaks a connection.
-  pool.on('error', () => {});
-  pool.on('connect', (client) => client.on('error', () => {}));
+  const pool = new pg.Pool({ ...owner.options, ...NO_LIMITS, Client: LedgerClient, max: 3 });
+  pool.on('error', () => {}); // the running statement reports it
   const runner = { pool, log, journal, patience };
   try {
     await requireUtf8(pool);
     await applyMigrations(runner);
     await ownerOnly(adoptTransactions(runner));
-    if (service !== owner) await giveServiceItsRole(pool, service.options);
+    if (service !== owner) await prepareServiceRole(runner, service.options);
   } finally {
     await pool.end();
   }
@@ -94,11 +87,7 @@ async function applyNext(runner: Runner): Promise<boolean> {
       }
       await record(session, migration);
     }
-    const [first, last] = [next[0], next.at(-1)];
-    if (!first || !last) return false;
-    const names = [...new Set([first, last])].map(({ number }) => nameOf(number)).join(' to ');
-    runner.log(`applied migration ${names}`);
-    return true;
+    return next.length > 0;
   });
 }
 
@@ -162,13 +151,24 @@ async function adoptTransactions(runner: Runner): Promise<void> {
   );
 }
 
-async function giveServiceItsRole(pool: pg.Pool, service: pg.PoolConfig): Promise<void> {
-  const client = await pool.connect();
-  try {
-    await prepareServiceRole(client, service);
-  } finally {
-    client.release();
+/**
+ * Creates the service's role if it is missing, and gives it exactly the rights that it needs.
+ * @throws Error if the role could switch the ledger's guards off
+ */
+async function prepareServiceRole(runner: Runner, service: pg.PoolConfig): Promise<void> {
+  const role = await serviceRole(runner.pool, service);
+  // The instances of a newer release work as the same role.
+  const keepsOthers = (await schemaState(runner.pool, runner.journal)) === 'supported';
+  const grants = async (session: Session) =>
+    (await missingGrants(session, role, keepsOthers)).filter(({ isOurs }) => isOurs);
+  if ((await grants(runner.pool)).length > 0) {
+    await retryWhileBlocked(runner, () =>
+      alone(runner, async (session, run) => {
+        for (const { statement } of await grants(session)) await run(statement);
+      }),
+    );
   }
+  await requireGuardedRole(runner.pool, role);
 }
 
 async function requireUtf8(session: Session): Promise<void> {

@@ -32,7 +32,7 @@ export type Runner = {
   /** Connections of the tables' owner, without the limits of the service's. */
   pool: pg.Pool;
   journal: readonly Migration[];
-  /** Takes a line for the operator: what it waits for, what it has done. */
+  /** Takes a line for the operator: what it waits for. */
   log: (line: string) => void;
   patience: Patience;
 };
@@ -83,11 +83,7 @@ export async function alone<Result>(
   work: (session: Session, run: Run) => Promise<Result>,
 ): Promise<Result> {
   return inTransaction(runner.pool, async (session) => {
-    // Nothing may hold a snapshot while an index is built outside of this transaction, which would wait for it.
-    await session.query('set transaction isolation level read committed');
-    await session.query(
-      'set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0',
-    );
+    // The building of an index outside of this transaction waits for snapshots: at `read committed`, it holds none.
     const { rows } = await session.query<{ isFree: boolean }>(
       'select pg_try_advisory_xact_lock($1) as "isFree"',
       [MIGRATION_LOCK],
@@ -138,36 +134,39 @@ async function runInside(
  * as long as the migration may. Afterwards it may have to run again.
  */
 export async function runOutside(runner: Runner, statement: string): Promise<void> {
-  const { pool, patience, log } = runner;
   const end = new AbortController();
-  const watch = async () => {
-    let blockedSince: number | null = null;
-    for (;;) {
-      await delay(patience.longestPause, undefined, { signal: end.signal });
-      const blockers = await blockersOf(pool, statement);
-      if (blockers === null) {
-        blockedSince = null;
-        continue;
-      }
-      blockedSince ??= performance.now();
-      const blocked = new Blocked('building an index waits for', blockers);
-      log(blocked.message);
-      if (performance.now() - blockedSince < patience.givesUpAfter) continue;
-      await cancel(pool, statement);
-      throw gaveUp(blocked, patience);
-    }
-  };
-  const watching = watch().catch((error: unknown) => {
-    if (!end.signal.aborted) throw error;
-  });
+  const watching = watch(runner, statement, end.signal);
   try {
-    log('building an index, which others need not wait for');
-    await Promise.race([watching, pool.query(statement)]);
+    await Promise.race([watching, runner.pool.query(statement)]);
   } catch (error) {
     // The role may have limits of its own.
     throw isOutOfLocks(error) ? new Blocked(BLOCKED, null) : error;
   } finally {
     end.abort();
+  }
+}
+
+/**
+ * Says from time to time what a statement is waiting for.
+ * @throws Error if others block it for too long; then it is cancelled
+ */
+async function watch(runner: Runner, statement: string, end: AbortSignal): Promise<void> {
+  const { pool, patience, log } = runner;
+  let blockedSince: number | null = null;
+  for (let pause = patience.longestPause; ; pause = Math.min(2 * pause, 60_000)) {
+    await delay(pause, undefined, { signal: end }).catch(() => {});
+    if (end.aborted) return;
+    const blockers = await blockersOf(pool, statement);
+    blockedSince = blockers === null ? null : (blockedSince ?? performance.now());
+    if (blockers === null) {
+      log('building an index, which others need not wait for');
+      continue;
+    }
+    const blocked = new Blocked('building an index waits for', blockers);
+    log(blocked.message);
+    if (performance.now() - (blockedSince ?? 0) < patience.givesUpAfter) continue;
+    await cancel(pool, statement);
+    throw gaveUp(blocked, patience);
   }
 }
 

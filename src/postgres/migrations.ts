@@ -53,7 +53,7 @@ export function readMigrations(folder: string): readonly Migration[] {
 export const JOURNAL = readMigrations(fileURLToPath(new URL('../../migrations', import.meta.url)));
 
 /** The number of a migration as its file's name has it, such as `0015`. */
-export function nameOf(number: number): string {
+function nameOf(number: number): string {
   return String(number).padStart(4, '0');
 }
 
@@ -72,13 +72,17 @@ export function migrationTexts(): string[] {
  */
 export type SchemaState = 'latest' | 'supported' | keyof typeof FAULTS;
 
+export const GRANT_RIGHTS =
+  'start the service with DATABASE_MIGRATION_URL, or run `npm run migrate`';
+
+export const UNREADABLE = `The role in DATABASE_URL has no rights on the ledger's tables: ${GRANT_RIGHTS}.`;
+
 const FAULTS = {
   behind: 'Migrations of this release are not applied yet: start it once.',
   ahead: 'A newer release has migrated the database: start that release, or a newer one.',
   differs:
     'The migrations applied to the database are not those of this release: start the release that migrated it, or set DATABASE_URL to another database.',
-  unreadable:
-    "The role in DATABASE_URL has no rights on the ledger's tables: start the service with DATABASE_MIGRATION_URL, or run `npm run migrate`.",
+  unreadable: UNREADABLE,
 };
 
 /** Why a release can't work with the database's schema, in one line; null if it can. */
@@ -94,6 +98,12 @@ export async function requireLatest(session: Session): Promise<void> {
     faultOf(state) ??
       'A newer release has migrated the database, and this one does not know all of its tables: use that release.',
   );
+}
+
+/** @throws Error if this release can't start on the database's schema */
+export async function requireSupported(session: Session): Promise<void> {
+  const fault = faultOf(await schemaState(session));
+  if (fault !== null) throw new Error(fault);
 }
 
 /**

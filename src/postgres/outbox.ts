@@ -1,10 +1,9 @@
-import type { EventKind } from '../domain/events.ts';
-import type { Session } from './pool.ts';
+import { createHash } from 'node:crypto';
+import { type EventKind, type Place, START } from '../domain/events.ts';
+import { Busy, type Session } from './pool.ts';
 
-/** A stored event, at its position in the order that all followers share. */
-export type LedgerEvent = {
-  /** Counts from 1 without gaps. */
-  position: number;
+/** A stored event, at its place in the order that all followers share. */
+export type LedgerEvent = Place & {
   kind: EventKind;
   slug: string;
   version: number;
@@ -24,28 +23,98 @@ export async function sequenceEvents(session: Session): Promise<number> {
   return rows[0]?.last ?? 0;
 }
 
-const READ = `
-  select e.position, e.kind, o.slug, e.version, e.data,
-    e.recorded_at as "recordedAt"
-  from events e join outlooks o on o.id = e.outlook_id`;
-const READ_AFTER = {
-  name: 'read-events',
-  text: `${READ} where e.position > $1 order by e.position limit $2`,
-};
-const READ_OF_OUTLOOK_AFTER = {
-  name: 'read-events-of-outlook',
-  text: `${READ} where o.slug = $3 and e.position > $1 order by e.position limit $2`,
+type EventRow = Pick<LedgerEvent, 'position' | 'kind' | 'version' | 'data'> & {
+  outlookId: number;
+  /** In milliseconds since 1970, because the text of a time depends on the settings of the session. */
+  recordedAt: number;
 };
 
-/** The events after a position, in order, of all outlooks or of one; at most `limit`. */
+const COLUMNS = `e.position, e.kind, e.outlook_id as "outlookId", e.version, e.data,
+    (extract(epoch from e.recorded_at) * 1000)::bigint as "recordedAt"`;
+const READ = `select ${COLUMNS}, o.slug from events e join outlooks o on o.id = e.outlook_id`;
+const READ_FROM = {
+  name: 'read-events',
+  text: `${READ} where e.position >= $1 order by e.position limit $2`,
+};
+const READ_OF_OUTLOOK_FROM = {
+  name: 'read-events-of-outlook',
+  text: `${READ} where o.slug = $3 and e.position >= $1 order by e.position limit $2`,
+};
+const READ_ONE = {
+  name: 'read-event',
+  text: `select ${COLUMNS} from events e where e.position = $1`,
+};
+
+/** The events from a position on, in order, of all outlooks or of one; at most `limit`. */
 export async function readEvents(
   session: Session,
-  page: { after: number; limit: number; slug: string | null },
+  page: { from: number; limit: number; slug: string | null },
 ): Promise<LedgerEvent[]> {
-  const { after, limit, slug } = page;
+  const { from, limit, slug } = page;
   const query =
     slug === null
-      ? { ...READ_AFTER, values: [after, limit] }
-      : { ...READ_OF_OUTLOOK_AFTER, values: [after, limit, slug] };
-  return (await session.query<LedgerEvent>(query)).rows;
+      ? { ...READ_FROM, values: [from, limit] }
+      : { ...READ_OF_OUTLOOK_FROM, values: [from, limit, slug] };
+  const { rows } = await session.query<EventRow & { slug: string }>(query);
+  return rows.map((row) => {
+    const { position, kind, slug, version, data } = row;
+    const recordedAt = new Date(row.recordedAt);
+    return { position, digest: digestOf(row), kind, slug, version, data, recordedAt };
+  });
+}
+
+/** The same on every instance: jsonb has an order of its own. */
+function digestOf({ position, kind, outlookId, version, recordedAt, data }: EventRow): string {
+  const content = JSON.stringify([position, kind, outlookId, version, recordedAt, data]);
+  return createHash('sha256').update(content).digest('hex');
+}
+
+/** The place at a position; null if there is no event. */
+export async function readPlace(session: Session, position: number): Promise<Place | null> {
+  if (position === 0) return START;
+  const { rows } = await session.query<EventRow>({ ...READ_ONE, values: [position] });
+  return rows[0] ? { position, digest: digestOf(rows[0]) } : null;
+}
+
+/**
+ * The place of the newest event, after giving positions to all committed ones.
+ * @throws Busy if the ledger goes back to an earlier state in the meantime
+ */
+export async function newestPlace(session: Session): Promise<Place> {
+  const place = await readPlace(session, await sequenceEvents(session));
+  if (!place) throw new Busy('the ledger went back to an earlier state');
+  return place;
+}
+
+/** Whether the ledger has the event of a place. */
+export async function hasPlace(session: Session, { position, digest }: Place): Promise<boolean> {
+  return (await readPlace(session, position))?.digest === digest;
+}
+
+// The event at the position has had it since before the statement, so that the statement sees it although the function
+// gives positions to others. It reads no other table, so that a lock on one of them delays no followers.
+const LOOK = {
+  name: 'look-at-events',
+  text: `select looked.last, pg_is_in_recovery() as "isStandby", ${COLUMNS}
+    from (select sequence_events() as last) looked left join events e on e.position = $1`,
+};
+
+type LookRow = { last: number | null; isStandby: boolean } & (EventRow | { kind: null });
+
+/**
+ * Gives positions to the events committed since the last call.
+ * @returns the last position, and whether the ledger still has the event of a place
+ * @throws Error on a standby, which may lag behind and is no ground to judge by
+ */
+export async function lookAfter(
+  session: Session,
+  { position, digest }: Place,
+): Promise<{ last: number; isThere: boolean }> {
+  const { rows } = await session.query<LookRow>({ ...LOOK, values: [position] });
+  const [row] = rows;
+  if (!row) throw new Error('the look at the events gave no row');
+  const { last, isStandby, ...event } = row;
+  if (isStandby) throw new Error('the server is a standby: connect to the primary');
+  const isThere = position === 0 || (event.kind !== null && digestOf(event) === digest);
+  return { last: last ?? 0, isThere };
 }

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { BEGIN, LedgerClient } from './client.ts';
 import { TYPE_PARSERS } from './type-parsers.ts';
 import { meterPool } from './work-meter.ts';
 
@@ -34,6 +35,7 @@ export function connect(
   const pool = new pg.Pool({
     ...settings,
     ...LIMITS,
+    Client: LedgerClient,
     types: TYPE_PARSERS,
     application_name: 'outlook-ledger',
     connectionTimeoutMillis: 5_000,
@@ -49,20 +51,25 @@ export function connect(
 /** The database is too busy, or unreachable, to take the query now. */
 export class Busy extends Error {}
 
+/** Starts a transaction that reads one snapshot and writes nothing. */
+export const BEGIN_SNAPSHOT = 'begin isolation level repeatable read, read only';
+
 /**
  * Runs `work` in one transaction: commits when it resolves, rolls back when it throws. A connection that breaks does not
  * return to the pool.
+ * @param begin the statement that starts the transaction
  */
 export async function inTransaction<Result>(
   pool: pg.Pool,
   work: (session: pg.PoolClient) => Promise<Result>,
+  begin = BEGIN,
 ): Promise<Result> {
   const session = await pool.connect();
   let broken = false;
   try {
-    await session.query('begin');
+    await session.query(begin);
     const result = await work(session);
-    await session.query('commit');
+    await commit(session);
     return result;
   } catch (error) {
     // A connection that timed out answers nothing more; one that turned read-only may lead to a former primary.
@@ -74,6 +81,37 @@ export async function inTransaction<Result>(
   }
 }
 
+/**
+ * Commits.
+ * @throws Busy if the commit no longer waits for the synchronous standby, because someone cancelled it. PostgreSQL commits on
+ *   the primary then, reports success, and only warns (synchronous_commit in its chapter on the write-ahead log); a failover
+ *   could still lose the commit.
+ */
+async function commit(session: pg.ClientBase): Promise<void> {
+  let isUnconfirmed = false;
+  const onNotice = ({ code = '' }: { code?: string | undefined }) => {
+    if (code === WARNING) isUnconfirmed = true;
+  };
+  session.on('notice', onNotice);
+  try {
+    await session.query('commit');
+  } finally {
+    session.off('notice', onNotice);
+  }
+  if (isUnconfirmed) throw new Busy('the standby may lack the commit');
+}
+
+/**
+ * Makes the commit of a transaction that only reads wait for the synchronous standby as if it wrote: once it is through, the
+ * standby has all that the transaction read. After a crash or a cancelled wait, the primary shows commits that the standby
+ * lacks. Without a synchronous standby it costs one small commit.
+ */
+export async function confirmReads(session: Session): Promise<void> {
+  await session.query(`select pg_logical_emit_message(true, 'outlook-ledger', '')`);
+}
+
+/** The SQLSTATE of a warning; its text depends on the language of the server. */
+const WARNING = '01000';
 const READ_ONLY = '25006';
 
 function isBeyondRollback(error: unknown): boolean {

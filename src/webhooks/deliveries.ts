@@ -8,19 +8,19 @@ import { type Receiver, secretsAt } from './webhooks.ts';
 const PLANNED_AT_ONCE = 500;
 
 /**
- * Plans the deliveries of events up to a position, for every webhook that is behind. Several instances may do so at once:
- * one of them plans for a webhook, the others skip it.
+ * Plans the deliveries of the events that have positions, for every webhook that is behind. Several instances may do so at
+ * once: one of them plans for a webhook, the others skip it.
  * @returns whether more remain: a call plans a bounded number, so that a webhook far behind holds up no other
  */
-export async function planDeliveries(pool: pg.Pool, newest: number, now: Date): Promise<boolean> {
+export async function planDeliveries(pool: pg.Pool, now: Date): Promise<boolean> {
   const { rows: behind } = await pool.query<{ id: string }>({
     name: 'webhooks-behind',
-    text: 'select id from webhooks where disabled_at is null and position < $1',
-    values: [newest],
+    text: `select id from webhooks
+      where disabled_at is null and position <> (select coalesce(max(position), 0) from events)`,
   });
   let isMore = false;
   for (const { id } of behind) {
-    const isDone = await inTransaction(pool, (session) => planSome(session, id, newest, now));
+    const isDone = await inTransaction(pool, (session) => planSome(session, id, now));
     isMore ||= !isDone;
   }
   return isMore;
@@ -40,24 +40,31 @@ const PLAN = `
      and (w.outlook_id is null or e.outlook_id = w.outlook_id)
    order by e.position`;
 
+const LAST_POSITION = {
+  name: 'last-position',
+  text: 'select coalesce(max(position), 0) as last from events',
+};
+
 /** @returns whether the webhook is up to date, or left to another instance */
-async function planSome(
-  session: pg.PoolClient,
-  id: string,
-  newest: number,
-  now: Date,
-): Promise<boolean> {
+async function planSome(session: pg.PoolClient, id: string, now: Date): Promise<boolean> {
   const { rows } = await session.query<{ position: number }>(
     `select position from webhooks
       where id = $1 and disabled_at is null for no key update skip locked`,
     [id],
   );
-  if (!rows[0] || rows[0].position >= newest) return true;
-  const until = Math.min(newest, rows[0].position + PLANNED_AT_ONCE);
-  await session.query(PLAN, [id, until, now.toISOString()]);
+  if (!rows[0]) return true;
+  const { position } = rows[0];
+  // Read here, so that a webhook never gets beyond the events of its own ledger: what a feed read before may be gone since.
+  const newest = (await session.query<{ last: number }>(LAST_POSITION)).rows[0]?.last ?? 0;
+  // Less than before if an earlier release went beyond them.
+  const until = Math.min(newest, position + PLANNED_AT_ONCE);
+  if (until > position) await session.query(PLAN, [id, until, now.toISOString()]);
+  if (until === position) return true;
   await session.query('update webhooks set position = $2 where id = $1', [id, until]);
   return until === newest;
 }
+
+type ClaimedEvent = Omit<LedgerEvent, 'digest'>;
 
 /** A delivery that an instance has claimed. */
 export type Claim = Receiver & {
@@ -65,10 +72,10 @@ export type Claim = Receiver & {
   webhookId: string;
   /** The number of the attempt, from 1. */
   attempt: number;
-  event: LedgerEvent;
+  event: ClaimedEvent;
 };
 
-type ClaimRow = Receiver & LedgerEvent & Pick<Claim, 'id' | 'webhookId' | 'attempt'>;
+type ClaimRow = Receiver & ClaimedEvent & Pick<Claim, 'id' | 'webhookId' | 'attempt'>;
 
 const CLAIM = `
   with due as (

@@ -96,7 +96,7 @@ export class WebhookDispatcher {
 
   #start(): void {
     const wake = () => this.wake();
-    this.#feed.follow({ onEvents: wake, onLost: () => {}, onCurrent: wake });
+    this.#feed.follow({ onEvents: wake, onCurrent: wake });
     this.#isClosed = false;
     this.#timers = [
       setInterval(wake, POLL_EVERY).unref(),
@@ -147,9 +147,8 @@ export class WebhookDispatcher {
   }
 
   async #plan(): Promise<boolean> {
-    const { isCurrent, position } = this.#feed;
-    const newest = isCurrent && position !== null ? position : await sequenceEvents(this.#pool);
-    return planDeliveries(this.#pool, newest, this.#now());
+    if (!this.#feed.isCurrent) await sequenceEvents(this.#pool); // otherwise the feed gives positions
+    return planDeliveries(this.#pool, this.#now());
   }
 
   async #claim(): Promise<void> {

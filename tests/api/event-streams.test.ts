@@ -14,6 +14,7 @@ const BATCHES = 3_000;
 
 const eventAt = (position: number): LedgerEvent => ({
   position,
+  digest: '0'.repeat(64),
   kind: 'outlook.created',
   slug: 'any',
   version: 1,
@@ -26,7 +27,13 @@ test('a client that stops reading is cut off, also after a garbage collection', 
   const gc = vm.runInNewContext('gc') as () => void;
 
   let follower: Follower | undefined;
-  const feed = { position: 0, follow: (one: Follower) => void (follower = one) };
+  const place = { position: 0, digest: '' };
+  const feed = {
+    isCurrent: true,
+    place,
+    resets: 0,
+    follow: (one: Follower) => void (follower = one),
+  };
   const streams = new EventStreams({
     pool: {} as pg.Pool,
     feed: feed as unknown as ChangeFeed,
@@ -44,13 +51,13 @@ test('a client that stops reading is cut off, also after a garbage collection', 
     destroy: () => {},
   });
   const publish = async () => {
-    feed.position += 1;
-    follower?.onEvents([eventAt(feed.position)]);
+    place.position += 1;
+    follower?.onEvents([eventAt(place.position)]);
     await turn();
   };
   const stream = streams.follow(response as unknown as ServerResponse, {
     slug: null,
-    position: 0,
+    start: { place: { position: 0, digest: '' }, lostId: null, resets: 0 },
     isAllowed: async () => true,
   });
   const outcome = stream.catch((error: unknown) => error);

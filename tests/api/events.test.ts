@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { EventStreams } from '../../src/api/event-streams.ts';
+import { placeOfId, START } from '../../src/domain/events.ts';
 import { holdOutlooks } from '../support/held-outlooks.ts';
 import { changeState as changeStateOf } from '../support/plain-sql.ts';
 import { fillLedger } from '../support/outlooks.ts';
@@ -85,7 +86,9 @@ const heard = async (position: number) => {
   await expect.poll(() => ledger.feed.position).toBe(position);
 };
 
-const idsOf = (events: readonly ReceivedEvent[]) => events.map(({ id }) => Number(id));
+/** The positions of events, from their ids. */
+const positionOf = (id: string) => Number(/^(\d+)(?:-[0-9a-f]{8})?$/.exec(id)?.[1]);
+const idsOf = (events: readonly ReceivedEvent[]) => events.map(({ id }) => positionOf(id));
 const upTo = (last: number, first = 1) =>
   Array.from({ length: last - first + 1 }, (_, index) => first + index);
 /** Whether it ends before the service cuts off a client that does not read. */
@@ -113,7 +116,7 @@ describe('a stream', () => {
     const stays = { bear: 0, base: 0, bull: 0 };
     expect(await client.received(6)).toEqual([
       {
-        id: '2',
+        id: expect.stringMatching(/^2-[0-9a-f]{8}$/),
         event: 'outlook.created',
         data: {
           slug: OTHER,
@@ -124,7 +127,7 @@ describe('a stream', () => {
         },
       },
       {
-        id: '3',
+        id: expect.stringMatching(/^3-[0-9a-f]{8}$/),
         event: 'outlook.version.published',
         data: {
           slug: SLUG,
@@ -135,7 +138,7 @@ describe('a stream', () => {
         },
       },
       {
-        id: '4',
+        id: expect.stringMatching(/^4-[0-9a-f]{8}$/),
         event: 'outlook.version.published',
         data: {
           slug: SLUG,
@@ -146,7 +149,7 @@ describe('a stream', () => {
         },
       },
       {
-        id: '5',
+        id: expect.stringMatching(/^5-[0-9a-f]{8}$/),
         event: 'outlook.state.changed',
         data: {
           slug: SLUG,
@@ -157,7 +160,7 @@ describe('a stream', () => {
         },
       },
       {
-        id: '6',
+        id: expect.stringMatching(/^6-[0-9a-f]{8}$/),
         event: 'outlook.review.due',
         data: {
           slug: SLUG,
@@ -167,7 +170,7 @@ describe('a stream', () => {
         },
       },
       {
-        id: '7',
+        id: expect.stringMatching(/^7-[0-9a-f]{8}$/),
         event: 'outlook.state.changed',
         data: {
           slug: SLUG,
@@ -340,7 +343,7 @@ describe('a stream', () => {
         headers.get(name),
       );
     expect(headersOf(head)).toEqual(headersOf(response));
-    const unknown = await fetch(`${origin}${path}?lastEventId=99`, { method: 'HEAD' });
+    const unknown = await fetch(`${origin}${path}?lastEventId=no-id`, { method: 'HEAD' });
     expect(unknown.status).toBe(422);
   });
 
@@ -405,7 +408,7 @@ describe('where a stream starts', () => {
     'its first bytes are an id, so who is cut off before an event misses none (%s)',
     async (path) => {
       const client = await follow(path);
-      await expect.poll(() => client.lastEventId).toBe('3');
+      await expect.poll(() => positionOf(client.lastEventId)).toBe(3);
       await client.leave();
       await revise(0.1);
       await revise(0.2);
@@ -438,41 +441,54 @@ describe('where a stream starts', () => {
     expect(idsOf(await client.received(1))).toEqual([3]);
   });
 
-  test.each(['4', '999999999999999', '9'.repeat(40), '-1', '1.5', '1e0', '0x1', 'abc', '%', '1,2'])(
-    'the id %s, which never was, is refused',
-    async (id) => {
-      const query = `?lastEventId=${encodeURIComponent(id)}`;
-      for (const url of [ALL, ONE]) {
-        for (const [pointer, where, request] of [
-          ['/Last-Event-ID', 'header', { url, headers: { 'last-event-id': id } }],
-          [
-            '/Last-Event-ID',
-            'header',
-            { url: `${url}?lastEventId=1`, headers: { 'last-event-id': id } },
-          ],
-          ['/lastEventId', 'query', { url: url + query }],
-        ] as const) {
-          const refused = await ledger.call(request);
-          const problem = refused.json<{
-            type: string;
-            errors: { pointer: string; detail: string; in: string }[];
-          }>();
-          expect([refused.statusCode, problem.type]).toEqual([422, '/problems/unknown-event']);
-          expect(refused.headers['content-type']).toBe('application/problem+json');
-          expect(faultsOf(problem)).toEqual({ [pointer]: expect.stringContaining('newest is 3') });
-          expect(problem.errors[0]?.in).toBe(where);
-        }
+  test.each([
+    '9'.repeat(40),
+    '-1',
+    '1.5',
+    '1e0',
+    '0x1',
+    'abc',
+    '%',
+    '1,2',
+    '3-',
+    '3-5f0c91a',
+    '3-5f0c91abc',
+    '3-5F0C91AB',
+    '3-5f0c91ax',
+    '-5f0c91ab',
+  ])('the text %s, which is no id, is refused', async (id) => {
+    const query = `?lastEventId=${encodeURIComponent(id)}`;
+    for (const url of [ALL, ONE]) {
+      for (const [pointer, where, request] of [
+        ['/Last-Event-ID', 'header', { url, headers: { 'last-event-id': id } }],
+        [
+          '/Last-Event-ID',
+          'header',
+          { url: `${url}?lastEventId=1`, headers: { 'last-event-id': id } },
+        ],
+        ['/lastEventId', 'query', { url: url + query }],
+      ] as const) {
+        const refused = await ledger.call(request);
+        const problem = refused.json<{
+          type: string;
+          errors: { pointer: string; detail: string; in: string }[];
+        }>();
+        expect([refused.statusCode, problem.type]).toEqual([422, '/problems/unknown-event']);
+        expect(refused.headers['content-type']).toBe('application/problem+json');
+        expect(faultsOf(problem)).toEqual({
+          [pointer]: expect.stringContaining('must be the id of an event'),
+        });
+        expect(problem.errors[0]?.in).toBe(where);
       }
-    },
-  );
+    }
+  });
 
   test('accepts an id from another instance that this one has not received yet', async () => {
     await ledger.feed.close();
     await changeState(`status = 'void'`);
-    const other = await ledger.call({ url: `/v1/events?lastEventId=5` });
-    expect(other.statusCode).toBe(422);
     const client = await resume('4');
-    expect(client.response.status).toBe(200);
+    await expect.poll(() => positionOf(client.lastEventId)).toBe(4);
+    expect(client.events).toEqual([]);
   });
 });
 
@@ -498,7 +514,7 @@ describe('if an address may have 2 streams', () => {
 
   test('refused and HEAD requests do not count', async () => {
     for (let round = 0; round < 3; round += 1) {
-      await ledger.call({ url: `${ALL}?lastEventId=99` });
+      await ledger.call({ url: `${ALL}?lastEventId=no-id` });
       await ledger.call({ url: '/v1/outlooks/nowhere/events' });
       await fetch(origin + ALL, { method: 'HEAD' });
     }
@@ -637,9 +653,13 @@ describe('clients that do not read', () => {
     server = createServer((request, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
       followed.push(response);
-      const position = Number(request.headers['last-event-id'] ?? 0);
-      const isAllowed = async () => true;
-      streams.follow(response, { slug: null, position, isAllowed }).catch(() => (cutOff += 1));
+      const place = placeOfId(String(request.headers['last-event-id'] ?? 0)) ?? START;
+      const following = streams.follow(response, {
+        slug: null,
+        start: { place, lostId: null, resets: 0 },
+        isAllowed: async () => true,
+      });
+      following.catch(() => (cutOff += 1));
     });
     await once(server.listen(0, '127.0.0.1'), 'listening');
   });
@@ -695,7 +715,7 @@ describe('clients that do not read', () => {
 
     for (const socket of sockets) {
       const { events, lastEventId } = await readAll(socket);
-      expect(idsOf(events)).toEqual(upTo(Number(lastEventId)));
+      expect(idsOf(events)).toEqual(upTo(positionOf(lastEventId)));
       expect(events.length).toBeLessThan(EVENTS);
       const resumed = await connect(reading.response.url, { lastEventId });
       clients.push(resumed);

@@ -47,13 +47,13 @@ type Outcome =
 /** The part of an instance that groups revisions. */
 function instance(): (sent: Sent) => Promise<Outcome> {
   const now = () => ledger.clock.now;
-  const frameworks = new LRUCache<number, StoredFramework>({ max: 100 });
+  const frameworks = new LRUCache<string, StoredFramework>({ max: 100 });
   const join = groupRevisions({
     pool: ledger.servicePool,
     now,
     idempotencyHours: 24,
     reviser: reviser(frameworks, now),
-    digests: new CurrentDigests(frameworks),
+    digests: new CurrentDigests(frameworks, ledger.feed),
   });
   return async ({ slug, bear, key, ifMatch }) => {
     const headers = {

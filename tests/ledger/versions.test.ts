@@ -1,8 +1,12 @@
 import type { FastifyInstance } from 'fastify';
 import { LRUCache } from 'lru-cache';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readFramework, type StoredFramework } from '../../src/ledger/frameworks.ts';
-import { inTransaction } from '../../src/postgres/pool.ts';
+import {
+  type FrameworkRef,
+  readFramework,
+  type StoredFramework,
+} from '../../src/ledger/frameworks.ts';
+import { Busy, inTransaction } from '../../src/postgres/pool.ts';
 import { reviser } from '../../src/ledger/revisions.ts';
 import { listVersions } from '../../src/ledger/version-list.ts';
 import { readVersion } from '../../src/ledger/versions.ts';
@@ -23,7 +27,7 @@ afterAll(async () => {
   await ledger.close();
 });
 
-const emptyCache = () => new LRUCache<number, StoredFramework>({ max: 100 });
+const emptyCache = () => new LRUCache<string, StoredFramework>({ max: 100 });
 const read = async (url: string) => (await ledger.call({ url })).json<Outlook>();
 const create = async (body: object) => {
   const response = await ledger.call({
@@ -118,14 +122,22 @@ test('a framework with every list empty comes back as it was', async () => {
 });
 
 describe('frameworks', () => {
+  const frameworkRefs = async () => {
+    const { rows } = await ledger.pool.query<FrameworkRef>(
+      `select id as framework_id, 'sha256:' || encode(hash, 'hex') as framework_hash
+         from frameworks where hash in (select hash from frameworks group by 1 having count(*) = 1)`,
+    );
+    return rows;
+  };
+
   test('are read the same from memory and from the database', async () => {
-    const { rows } = await ledger.pool.query<{ id: number }>('select id::int from frameworks');
+    const rows = await frameworkRefs();
     expect(rows.length).toBeGreaterThan(5);
     const cache = emptyCache();
-    for (const { id } of rows) {
-      const read = await readFramework(ledger.pool, cache, id);
-      expect((await readFramework(ledger.pool, emptyCache(), id)).read()).toEqual(read.read());
-      expect(await readFramework(ledger.pool, cache, id)).toBe(read);
+    for (const ref of rows) {
+      const read = await readFramework(ledger.pool, cache, ref);
+      expect((await readFramework(ledger.pool, emptyCache(), ref)).read()).toEqual(read.read());
+      expect(await readFramework(ledger.pool, cache, ref)).toBe(read);
     }
   });
 
@@ -153,7 +165,21 @@ describe('frameworks', () => {
   });
 
   test('that are missing are an error, and not an empty outlook', async () => {
-    await expect(readFramework(ledger.pool, emptyCache(), -1)).rejects.toThrow('framework -1');
+    const [ref] = await frameworkRefs();
+    if (!ref) throw new Error('there is no framework');
+    const gone = { ...ref, framework_id: -1 };
+    await expect(readFramework(ledger.pool, emptyCache(), gone)).rejects.toThrow('framework -1');
+  });
+
+  test('whose ids were given to others meanwhile are asked for again, and never mixed up', async () => {
+    const [ref, other] = await frameworkRefs();
+    if (!ref || !other) throw new Error('there are too few frameworks');
+    const cache = emptyCache();
+    const mixed = { ...ref, framework_id: other.framework_id };
+    await expect(readFramework(ledger.pool, cache, mixed)).rejects.toThrow(Busy);
+    const right = await readFramework(ledger.pool, cache, ref);
+    expect(right.hash).toBe(ref.framework_hash);
+    expect(await readFramework(ledger.pool, cache, mixed)).toBe(right);
   });
 });
 

@@ -33,6 +33,8 @@ const FAULTS = {
   CACHE_MAX_BYTES: ['-1', 'must be a whole number'],
   REQUESTS_AT_ONCE: ['1', 'must be at least 2'],
   TRUSTED_PROXIES: ['10.0.0.0/33', 'must be addresses, networks such as 10.0.0.0/8'],
+  BACKUP_EVERY: ['daily', 'must be off, or a time such as 30m, 24h or 7d'],
+  BACKUP_KEEP: ['0', 'must be from 1 to 10000'],
   OIDC_ISSUER: ['http://id.example', 'must be an https URL'],
   OIDC_ALGORITHM: ['HS256', 'must be one of RS256'],
   OIDC_ROLES: ['desk=owner', 'must be pairs such as desk-analysts=analyst'],
@@ -52,6 +54,36 @@ test.each(['server.js', 'commands/keys.js'])(
     }
   },
 );
+
+test('the embedded database is backed up daily, into its folder', () => {
+  const schedule = { every: 86_400_000, keep: 7, folder: '.data/backups' };
+  expect(readConfig({}).backups).toEqual(schedule);
+  expect(readConfig({ DATA_DIR: '/d', BACKUP_EVERY: '30m', BACKUP_KEEP: '2' }).backups).toEqual({
+    every: 1_800_000,
+    keep: 2,
+    folder: '/d/backups',
+  });
+  expect(readConfig({ BACKUP_DIR: '/b', BACKUP_EVERY: '7d' }).backups?.folder).toBe('/b');
+  expect(readConfig({ BACKUP_EVERY: 'off' }).backups).toBeNull();
+});
+
+test.each(['0h', '00d', '1', '1w', '-1h', '1.5h', '1 h', '99999h', 'H', '24H'])(
+  'BACKUP_EVERY=%s is refused',
+  (every) => expect(() => readConfig({ BACKUP_EVERY: every })).toThrow('BACKUP_EVERY must be'),
+);
+
+test('backups of another database are refused, and none are taken of it', () => {
+  const DATABASE_URL = 'postgres://db/ledger';
+  for (const [name, value] of [
+    ['BACKUP_EVERY', '24h'],
+    ['BACKUP_DIR', '/b'],
+  ] as const) {
+    const settings = { DATABASE_URL, [name]: value };
+    expect(() => readConfig(settings)).toThrow(`${name} is for the embedded database`);
+  }
+  expect(readConfig({ DATABASE_URL, BACKUP_EVERY: 'off' }).backups).toBeNull();
+  expect(readConfig({ DATABASE_URL, BACKUP_KEEP: '3' }).backups).toBeNull();
+});
 
 test('a missing database is reported in one line', async () => {
   const started = run('server.js', [], {

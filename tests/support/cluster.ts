@@ -11,6 +11,7 @@ import {
 } from '../../src/postgres/embedded/server.ts';
 import { migrateToLatest } from '../../src/postgres/migrate.ts';
 import { databaseUrl, serviceUrl, TEMPLATE } from './database.ts';
+import { findPgbouncer, type Pooler, startPgbouncer } from './pgbouncer.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -18,6 +19,8 @@ declare module 'vitest' {
     serverUrl: string;
     /** Starts the name of every database of this run. */
     prefix: string;
+    /** The port of the pooler through which services work; null for none. */
+    poolerPort: number | null;
   }
 }
 
@@ -45,12 +48,29 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await Promise.all([owner.end(), service.end()]);
   project.provide('serverUrl', serverUrl);
   project.provide('prefix', prefix);
+  const pooler = await startPooler(serverUrl, serviceUrl(template, prefix));
+  project.provide('poolerPort', pooler?.port ?? null);
 
   return async () => {
+    await pooler?.stop();
     if (external) await dropAll(external, prefix);
     await server?.stop();
     if (folder !== null) rmSync(folder, { recursive: true, force: true });
   };
+}
+
+/** The pooler that TEST_POOLER asks for, `session` or `transaction`. */
+async function startPooler(serverUrl: string, service: string): Promise<Pooler | null> {
+  const mode = process.env['TEST_POOLER'];
+  if (!mode) return null;
+  const program = findPgbouncer();
+  if (program === null) throw new Error('TEST_POOLER is set, but there is no pgbouncer');
+  const { username, password } = new URL(service);
+  return startPgbouncer(program, {
+    mode: mode === 'session' ? 'session' : 'transaction',
+    serverUrl,
+    users: { [username]: password },
+  });
 }
 
 function roomyFolder(): string {

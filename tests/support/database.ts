@@ -20,9 +20,24 @@ export function serviceUrl(ownerUrl: string, prefix = inject('prefix')): string 
   return url.href;
 }
 
+/** The same database through the pooler of this run, if TEST_POOLER asks for one. */
+export function throughPooler(url: string): string {
+  const port = inject('poolerPort');
+  return port === null ? url : throughPort(url, port);
+}
+
+/** The same database by a port of this machine. */
+export function throughPort(url: string, port: number): string {
+  const address = new URL(url);
+  address.search = '';
+  address.hostname = '127.0.0.1';
+  address.port = String(port);
+  return address.href;
+}
+
 /** The settings of a service on a database, whose owner migrates it and whose service has a role of its own. */
 export function databaseSettings(ownerUrl: string): Record<string, string> {
-  return { DATABASE_URL: serviceUrl(ownerUrl), DATABASE_MIGRATION_URL: ownerUrl };
+  return { DATABASE_URL: throughPooler(serviceUrl(ownerUrl)), DATABASE_MIGRATION_URL: ownerUrl };
 }
 
 /**

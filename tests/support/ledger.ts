@@ -12,7 +12,7 @@ import { newSeries } from '../../src/api/schemas/series.ts';
 import { parse } from '../../src/http/validation.ts';
 import { ChangeFeed } from '../../src/postgres/change-feed.ts';
 import { loadSamples } from '../../src/first-start.ts';
-import { createDatabase, openDatabase, serviceUrl } from './database.ts';
+import { createDatabase, openDatabase, serviceUrl, throughPooler } from './database.ts';
 import { assertDescribed } from './openapi.ts';
 
 export const SLUG = 'russell-2000-downside';
@@ -114,7 +114,9 @@ export async function startLedger({
   const url = await createDatabase({ from: template });
   const ownerUrl = through ? await through(url) : url;
   const pool = openDatabase(ownerUrl);
-  const servicePool = openDatabase(serviceUrl(ownerUrl));
+  const servicePool = openDatabase(
+    through ? serviceUrl(ownerUrl) : throughPooler(serviceUrl(ownerUrl)),
+  );
   const clock = { now: new Date(START) };
   const now = () => clock.now;
   const feed = new ChangeFeed(servicePool, () => {});

@@ -54,6 +54,7 @@ export class ResponseCache {
   readonly #feed: ChangeFeed;
   readonly #servesStale: boolean;
   #isFollowing = false;
+  #generation = 0;
   /** Until when, by `performance.now()`, cached reads do not query Postgres, because it did not answer. */
   #postgresIsAwayUntil = 0;
   #served = 0;
@@ -77,6 +78,7 @@ export class ResponseCache {
     options.feed.follow({
       onEvents: (events) => this.#onEvents(events),
       onLost: () => this.#suspend(),
+      onReset: () => this.#clear(),
       onCurrent: () => this.#resume(),
     });
   }
@@ -89,6 +91,14 @@ export class ResponseCache {
   /** How many reads got a response that may be stale, because Postgres did not answer. */
   get servedStale(): number {
     return this.#servedStale;
+  }
+
+  /**
+   * Another number each time that everything was dropped. What was read or written under an earlier one may be of a ledger
+   * that went back, and is not cached.
+   */
+  get generation(): number {
+    return this.#generation;
   }
 
   get size(): { count: number; bytes: number } {
@@ -181,8 +191,10 @@ export class ResponseCache {
   /**
    * Stores a version that was just published here, before its author gets the response: from then on nothing older is
    * served.
+   * @param generation the cache's before the transaction that published it
    */
-  store(slug: string, version: number, current: ResponseDraft): void {
+  store(slug: string, version: number, current: ResponseDraft, generation: number): void {
+    if (generation !== this.#generation) return this.invalidate(slug);
     if (!this.#isNewer(slug, version)) return;
     this.invalidate(slug);
     if (!this.#isFollowing) return;
@@ -193,8 +205,10 @@ export class ResponseCache {
   /**
    * Notes the newest version that a read found. If the events have not reported it yet, this drops the outlook's entries,
    * so that a client that saw it never sees an older one again.
+   * @param generation the cache's before the read
    */
-  noteVersion(slug: string, version: number): void {
+  noteVersion(slug: string, version: number, generation: number): void {
+    if (generation !== this.#generation) return;
     const known = this.#newestVersions.get(slug);
     if (!this.#isNewer(slug, version) || (known === undefined && this.#isFollowing)) return;
     this.invalidate(slug);
@@ -262,9 +276,15 @@ export class ResponseCache {
     for (const [key, fill] of this.#fills) this.#discard(key, fill);
   }
 
-  #resume(): void {
+  #clear(): void {
+    this.#generation += 1;
     this.#entries?.clear();
     this.#newestVersions.clear();
+    for (const [key, fill] of this.#fills) this.#discard(key, fill);
+  }
+
+  #resume(): void {
+    this.#clear();
     this.#isFollowing = this.#entries !== null;
     this.#postgresIsAwayUntil = 0;
   }

@@ -1,0 +1,169 @@
+import { parseArgs } from 'node:util';
+import type pg from 'pg';
+import type { Config } from '../config.ts';
+import { errorLine } from '../error-line.ts';
+import {
+  checkConnections,
+  checkLocks,
+  checkPrepared,
+  checkSlots,
+  checkTransactions,
+} from '../postgres/checkup/activity.ts';
+import { checkClock, checkPooler, checkTransport } from '../postgres/checkup/connection.ts';
+import { fail, type Finding, ok, type Sessions, unknown } from '../postgres/checkup/finding.ts';
+import {
+  checkGuards,
+  checkIndexes,
+  checkRights,
+  checkRole,
+  checkSchema,
+} from '../postgres/checkup/ledger.ts';
+import {
+  checkArchive,
+  checkCollation,
+  checkDurability,
+  checkEncoding,
+  checkPrimary,
+  checkSize,
+  checkStandbys,
+  checkVacuum,
+  checkVersion,
+  checkWraparound,
+} from '../postgres/checkup/server.ts';
+import type { OpenDatabase } from '../postgres/database.ts';
+import { checkBackups, checkDisk } from './check-folders.ts';
+import { DATABASE_USAGE, print, runCommand } from './run-command.ts';
+
+const MARKS: Record<Finding['state'], string> = {
+  ok: 'ok  ',
+  warn: 'warn',
+  fail: 'fail',
+  unknown: '?   ',
+};
+
+await runCommand({
+  usage: `Usage:
+  npm run doctor [-- --json]
+
+Examines the settings, the database and its server, and says in a line each what is wrong and what to do. It changes
+nothing. Lines begin with ok, warn or fail, or with ? where the role may not ask.
+
+${DATABASE_USAGE} The exit status is 1 if a line begins with fail.`,
+  read: (args) =>
+    parseArgs({ args, options: { json: { type: 'boolean', default: false } } }).values.json,
+  migrates: false, // it changes nothing
+  work: async (database, isJson, config) => {
+    const findings: NamedFinding[] = [];
+    for await (const finding of examine(database, config)) {
+      findings.push(finding);
+      if (!isJson) print(lineOf(finding));
+    }
+    print(isJson ? JSON.stringify(findings, null, 2) : summaryOf(findings));
+    return findings.every(({ state }) => state !== 'fail');
+  },
+});
+
+type NamedFinding = { check: string } & Finding;
+type Check = () => Promise<Finding[]> | Finding[];
+
+/** Runs the checks one by one. Without a connection, there is nothing more to ask. */
+async function* examine(database: OpenDatabase, config: Config): AsyncGenerator<NamedFinding> {
+  yield { check: 'settings', ...ok('All settings are valid.') };
+  const service = await connectTo(database.pool);
+  const owner = database.owner === database.pool ? service : await connectTo(database.owner);
+  yield* named('connection', service.findings);
+  if (owner !== service) yield* named('owner', owner.findings);
+  try {
+    if (service.client) {
+      const sessions = { service: service.client, owner: owner.client ?? service.client };
+      for (const [check, run] of Object.entries(checksOf(service.client, sessions, config))) {
+        yield* named(check, await settled(run));
+      }
+    }
+  } finally {
+    service.client?.release();
+    if (owner !== service) owner.client?.release();
+  }
+}
+
+function checksOf(client: pg.PoolClient, sessions: Sessions, config: Config) {
+  const isEmbedded = config.databaseUrl === null;
+  const now = () => new Date();
+  // The change feed has a connection of its own.
+  const connections = config.databasePoolMax + 1;
+  return {
+    // First what can block the rest.
+    locks: () => checkLocks(sessions),
+    transactions: () => checkTransactions(sessions),
+    prepared: () => checkPrepared(sessions),
+    version: () => checkVersion(sessions),
+    primary: () => checkPrimary(sessions),
+    encoding: () => checkEncoding(sessions),
+    collation: () => checkCollation(sessions),
+    tls: () => checkTransport(client),
+    pooler: () => checkPooler(client, false),
+    clock: () => checkClock(sessions, now),
+    connections: () => checkConnections(sessions, connections),
+    role: () => checkRole(sessions),
+    rights: () => checkRights(sessions),
+    schema: () => checkSchema(sessions),
+    guards: () => checkGuards(sessions),
+    indexes: () => checkIndexes(sessions),
+    durability: () => checkDurability(sessions),
+    standbys: () => checkStandbys(sessions),
+    slots: () => checkSlots(sessions),
+    vacuum: () => checkVacuum(sessions),
+    wraparound: () => checkWraparound(sessions),
+    size: () => checkSize(sessions),
+    ...(isEmbedded
+      ? {
+          disk: () => checkDisk(config.dataDir),
+          backups: () => checkBackups(config.backups, now()),
+        }
+      : { archive: () => checkArchive(sessions) }),
+  } satisfies Record<string, Check>;
+}
+
+type Connected = { client: pg.PoolClient | null; findings: Finding[] };
+
+async function connectTo(pool: pg.Pool): Promise<Connected> {
+  const began = performance.now();
+  try {
+    const client = await pool.connect();
+    const { host, port, user = '', database = '' } = client as pg.PoolClient & pg.Client;
+    const milliseconds = Math.round(performance.now() - began);
+    const where = `${database} at ${host}:${port} as ${user}`;
+    return { client, findings: [ok(`Connected to ${where} in ${milliseconds} ms.`)] };
+  } catch (error) {
+    const remedy =
+      'See docs/operate/runbooks/database-unavailable.md; the host, the port, the role and its password are in the URL.';
+    return { client: null, findings: [fail(`No connection: ${errorLine(error)}.`, remedy)] };
+  }
+}
+
+/** What a check finds. A question that the role may not ask is no fault; one that fails is. */
+async function settled(run: Check): Promise<Finding[]> {
+  try {
+    return await run();
+  } catch (error) {
+    const isRefused = (error as pg.DatabaseError).code === '42501';
+    const seen = `Not known: ${errorLine(error)}.`;
+    if (isRefused)
+      return [unknown(seen, 'Needs pg_monitor: GRANT pg_monitor TO the role that asks.')];
+    return [fail(seen, 'Mend what the message says, and run the doctor again.')];
+  }
+}
+
+function* named(check: string, findings: Finding[]): Generator<NamedFinding> {
+  for (const finding of findings) yield { check, ...finding };
+}
+
+function lineOf({ check, ...finding }: NamedFinding): string {
+  const remedy = finding.state === 'ok' ? '' : ` → ${finding.remedy}`;
+  return `${MARKS[finding.state]}  ${check.padEnd(12)}  ${finding.seen}${remedy}`;
+}
+
+function summaryOf(findings: NamedFinding[]): string {
+  const count = (state: Finding['state']) => findings.filter((one) => one.state === state).length;
+  return `Failed: ${count('fail')}, warnings: ${count('warn')}, not known: ${count('unknown')}, well: ${count('ok')}.`;
+}

@@ -1,0 +1,69 @@
+import { isIP, type Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import type pg from 'pg';
+import { fail, type Finding, ok, rowOf, type Sessions, warn } from './finding.ts';
+
+/** How far the clocks of the service and the database may differ, in milliseconds. */
+const CLOCK = { warn: 2_000, fail: 60_000 };
+
+/** The socket of a connection; pg declares no type for it. */
+function socketOf(client: pg.ClientBase): Socket {
+  return (client as unknown as { connection: { stream: Socket } }).connection.stream;
+}
+
+function isLocal(socket: Socket): boolean {
+  const address = socket.remoteAddress ?? '';
+  return isIP(address) === 0 || /^(::ffff:)?127\.|^::1$/.test(address);
+}
+
+/** Whether others on the way can read or change what goes over the connection. */
+export function checkTransport(client: pg.ClientBase): Finding[] {
+  const socket = socketOf(client);
+  if (!(socket instanceof TLSSocket)) {
+    if (isLocal(socket)) return [ok('The connection stays on this machine.')];
+    const remedy =
+      'Add ?sslmode=verify-full to DATABASE_URL, unless the network between is your own.';
+    return [warn('The connection is not encrypted.', remedy)];
+  }
+  const protocol = socket.getProtocol() ?? 'TLS';
+  if (socket.authorized)
+    return [ok(`The connection is encrypted (${protocol}), and the certificate verified.`)];
+  const seen = `The connection is encrypted (${protocol}), but the certificate is not verified: another server could pose as the database.`;
+  const remedy =
+    'Use ?sslmode=verify-full, with sslrootcert=FILE if a private authority signed the certificate.';
+  return [warn(seen, remedy)];
+}
+
+/**
+ * Whether a pooler is in between. PostgreSQL tells a client the id of the process that serves it; a pooler makes that number
+ * up, or tells the one of the process that served the client first.
+ */
+export async function isPooled(client: pg.ClientBase): Promise<boolean> {
+  const { pid } = await rowOf<{ pid: number }>(client, 'select pg_backend_pid() as pid');
+  return (client as unknown as { processID: number }).processID !== pid;
+}
+
+/** @param hasDirectUrl whether commands and the change feed have a way past the pooler */
+export async function checkPooler(
+  client: pg.ClientBase,
+  hasDirectUrl: boolean,
+): Promise<Finding[]> {
+  if (!(await isPooled(client))) return [ok('No pooler is between the service and the database.')];
+  if (hasDirectUrl) return [ok('DATABASE_URL leads to a pooler, and DIRECT_DATABASE_URL past it.')];
+  const seen =
+    'DATABASE_URL leads to a pooler, and no setting past it: the service asks for events instead of being told.';
+  return [warn(seen, 'Set DIRECT_DATABASE_URL to the URL of the database itself.')];
+}
+
+/** @param now the clock of the service */
+export async function checkClock({ service }: Sessions, now: () => Date): Promise<Finding[]> {
+  const before = now().getTime();
+  const { time } = await rowOf<{ time: Date }>(service, 'select clock_timestamp() as time');
+  const after = now().getTime();
+  // The database read its clock in between.
+  const ahead = Math.max(before - time.getTime(), time.getTime() - after, 0);
+  const seen = `The clocks of this machine and of the database differ by ${(ahead / 1000).toFixed(1)} s.`;
+  if (ahead < CLOCK.warn) return [ok(seen)];
+  const remedy = 'Let both synchronise their clocks (NTP).';
+  return [ahead < CLOCK.fail ? warn(seen, remedy) : fail(seen, remedy)];
+}
