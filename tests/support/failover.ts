@@ -62,8 +62,13 @@ export async function cutReplication(cluster: Cluster): Promise<void> {
 
 /** Lets standbys join the primary again. */
 async function join(cluster: Cluster): Promise<void> {
-  const { url } = await cluster.primary();
-  await withClient(url, (client) => client.query('alter role standby login'));
+  await until(async () => {
+    const { url } = await cluster.primary();
+    return withClient(url, (client) => client.query('alter role standby login')).then(
+      () => true,
+      () => false,
+    );
+  });
 }
 
 /** What clients met while something went on. */

@@ -95,7 +95,7 @@ export async function startCluster({
   let isSynchronous = true;
   const configure = async (settings: PatroniSettings) => {
     isSynchronous = settings.synchronous_mode ?? isSynchronous;
-    const [{ api } = { api: 0 }] = started;
+    const api = started.find(({ member }) => isAlive(member.patroni().pid))?.api;
     const response = await fetch(`http://127.0.0.1:${api}/config`, {
       method: 'PATCH',
       body: JSON.stringify(settings),
@@ -248,7 +248,7 @@ export async function withClient<Result>(
   connectionString: string,
   work: (client: pg.Client) => Promise<Result>,
 ): Promise<Result> {
-  const client = new pg.Client({ connectionString, connectionTimeoutMillis: 2_000 });
+  const client = new pg.Client({ connectionString, connectionTimeoutMillis: 5_000 });
   client.on('error', () => {});
   await client.connect();
   try {
