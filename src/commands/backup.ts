@@ -1,5 +1,5 @@
 import { backUp } from '../postgres/backup.ts';
-import { requireLatest } from '../postgres/migrate.ts';
+import { requireLatest } from '../postgres/migrations.ts';
 import { DATABASE_USAGE, print, readFileName, runCommand } from './run-command.ts';
 
 await runCommand({

@@ -70,8 +70,8 @@ test('a ledger as a migration leaves it is well', async () => {
     ...(await server.checkVacuum(sessions)),
     ...(await server.checkWraparound(sessions)),
     ...(await server.checkSize(sessions)),
-    ...checkPooler({ isPooled: false }, false),
     ...(await checkSettings(sessions)),
+    ...(await checkPooler(service, sessions)),
   ];
   expect(findings.filter(({ state }) => state !== 'ok')).toEqual([]);
 });
@@ -282,11 +282,6 @@ describe('what a server may be', () => {
       state: 'warn',
       remedy: expect.stringContaining('sslmode=verify-full') as string,
     });
-  });
-
-  test('a pooler may be in front of it', () => {
-    expect(states(checkPooler({ isPooled: true }, false))).toEqual(['warn']);
-    expect(states(checkPooler({ isPooled: true }, true))).toEqual(['ok']);
   });
 
   test('its role may have settings that do harm, or have no effect', async () => {

@@ -1,7 +1,8 @@
 import { isIP, type Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type pg from 'pg';
-import type { LedgerClient } from '../client.ts';
+import { LedgerClient } from '../client.ts';
+import type { Session } from '../pool.ts';
 import { settingFaults } from '../session-settings.ts';
 import { fail, type Finding, ok, orOk, rowOf, type Sessions, warn } from './finding.ts';
 
@@ -36,16 +37,22 @@ export function checkTransport(client: pg.ClientBase): Finding[] {
   return [warn(seen, remedy)];
 }
 
-/** @param hasDirectUrl whether commands and the change feed have a way past the pooler */
-export function checkPooler(
-  { isPooled }: Pick<LedgerClient, 'isPooled'>,
-  hasDirectUrl: boolean,
-): Finding[] {
-  if (!isPooled) return [ok('No pooler is between the service and the database.')];
-  if (hasDirectUrl) return [ok('DATABASE_URL leads to a pooler, and DIRECT_DATABASE_URL past it.')];
+/** Whether a pooler is between the service and the database, and whether there is a way past it for what needs one. */
+export async function checkPooler(
+  client: pg.ClientBase,
+  { service }: Sessions,
+): Promise<Finding[]> {
+  if (!isPooled(client)) return [ok('No pooler is between the service and the database.')];
+  if (service !== client && !isPooled(service)) {
+    return [ok('DATABASE_URL leads to a pooler, and DIRECT_DATABASE_URL past it.')];
+  }
   const seen =
-    'DATABASE_URL leads to a pooler, and no setting past it: the service asks for events instead of being told.';
-  return [warn(seen, 'Set DIRECT_DATABASE_URL to the URL of the database itself.')];
+    'DATABASE_URL leads to a pooler, and no setting leads past it: the service asks for events instead of being told.';
+  return [warn(seen, 'Set DIRECT_DATABASE_URL to the URL of PostgreSQL itself.')];
+}
+
+function isPooled(session: Session): boolean {
+  return session instanceof LedgerClient && session.isPooled;
 }
 
 /** The settings of the role and the database that do harm, or that have no effect on the service. */
