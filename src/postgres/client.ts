@@ -24,8 +24,10 @@ export class LedgerClient extends pg.Client {
   constructor(config: pg.ClientConfig = {}) {
     const { statement_timeout, lock_timeout, idle_in_transaction_session_timeout, ...rest } =
       config;
+    // A pool hides its password from copies of its options.
+    const given = { ...rest, password: config.password };
     const { connectionString } = rest;
-    super(connectionString === undefined ? rest : { ...rest, ...cleanedUrl(connectionString) });
+    super(connectionString === undefined ? given : { ...given, ...cleanedUrl(connectionString) });
     this.#limits = {
       statement_timeout: statement_timeout || 0,
       lock_timeout: lock_timeout ?? 0,

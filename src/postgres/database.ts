@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
-import type { LedgerClient } from './client.ts';
+import { LedgerClient } from './client.ts';
 import { tlsRemedy } from './connection-url.ts';
 import { connect, reasonOf } from './pool.ts';
 import {
@@ -143,9 +143,8 @@ async function openAt(
   const close = () => (closed ??= endPools().then(stop));
   try {
     if (migrates) {
-      if (await requirePrimary(ownerPool, readsOnly)) {
-        await migrateToLatest(ownerPool, owner ? direct : ownerPool, { log: onMigration });
-      } else await requireSupported(ownerPool);
+      if (await leadsToStandby(ownerPool, readsOnly)) await requireSupported(direct);
+      else await migrateToLatest(ownerPool, owner ? direct : ownerPool, { log: onMigration });
       const warning = owner ? null : await ownRoleWarning(direct);
       if (warning !== null) onPrivilegedRole(warning);
       for (const line of await noticesOf(pool, direct)) onNotice(line);
@@ -158,18 +157,25 @@ async function openAt(
 }
 
 /**
- * Whether a database is a primary.
- * @throws Error with what to set if it is a standby, unless one will do
+ * Whether a database is a standby.
+ * @throws Error with what to set if it is one and that will not do
  */
-async function requirePrimary(pool: pg.Pool, readsOnly: boolean): Promise<boolean> {
-  const { rows } = await pool.query<{ isStandby: boolean }>(
-    'select pg_is_in_recovery() as "isStandby"',
-  );
-  if (rows[0]?.isStandby !== true) return true;
-  if (readsOnly) return false;
-  throw new Error(
-    'it is a standby, which takes no writes: set the URL to the primary, or promote this server (SELECT pg_promote();)',
-  );
+async function leadsToStandby(owner: pg.Pool, willDo: boolean): Promise<boolean> {
+  // Not a connection of the pool, which would keep the owner's open for a while.
+  const client = new LedgerClient(owner.options);
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ isStandby: boolean }>(
+      'select pg_is_in_recovery() as "isStandby"',
+    );
+    const isStandby = rows[0]?.isStandby === true;
+    if (!isStandby || willDo) return isStandby;
+    throw new Error(
+      'it is a standby, which takes no writes: set the URL to the primary, or promote this server (SELECT pg_promote();)',
+    );
+  } finally {
+    await client.end();
+  }
 }
 
 /**
@@ -181,7 +187,8 @@ async function noticesOf(pool: pg.Pool, direct: pg.Pool): Promise<string[]> {
   if (there.database !== past.database) {
     throw new Error('DATABASE_URL and DIRECT_DATABASE_URL name different databases');
   }
-  const faults = await settingFaults(direct);
+  const settings = await settingFaults(direct);
+  const faults = settings.map(({ fault, remedy }) => `the setting ${fault}: ${remedy}`);
   if (!past.isPooled) return faults;
   const remedy =
     direct === pool
