@@ -26,7 +26,8 @@ type Options = {
 type Position = { lastEventId: string | null };
 
 /**
- * Yields each event from now on, once. After a lost connection it continues after the last event. An EventSource
+ * Yields each event from now on, once. After a lost connection it continues after the last event. If the ledger no longer has
+ * that one, it yields a `stream.reset` and continues with the next event. An EventSource
  * would forget the id that the service sends before the first event, and would give up at a 503.
  * @throws ProblemError, UnavailableError if the first connection fails; ProblemError later where a retry can't help
  */
@@ -129,16 +130,16 @@ class EventReader {
     }
   }
 
-  /** Reads the id of the first block. It has no data, so the parser does not report it. */
+  /** Reads the id of the first block. Without data, the parser does not report it. */
   #readFirstBlock(text: string): void {
     if (this.#firstBlock === null) return;
     this.#firstBlock += text;
     const end = this.#firstBlock.indexOf('\n\n');
     if (end === -1) return;
-    const [, id] = /^id: ?(\d+)$/m.exec(this.#firstBlock.slice(0, end)) ?? [];
+    const [, id] = /^id: ?(\S+)$/m.exec(this.#firstBlock.slice(0, end)) ?? [];
     this.#firstBlock = null;
     if (id === undefined) return;
-    this.#position.lastEventId ??= id;
-    this.#onOpen(this.#position.lastEventId);
+    this.#position.lastEventId = id;
+    this.#onOpen(id);
   }
 }

@@ -20,6 +20,9 @@ const REREAD_AFTER = 1_500;
 /** How often to request the page without an event, in milliseconds: new closes cause no event. */
 const POLL_EVERY = 60_000;
 
+/** The event that says that the ledger went back to an earlier state, so that the page may show what is gone. */
+const RESET = 'stream.reset';
+
 /**
  * Keeps the page up to date while it is visible: on each event it requests the page again and applies the
  * differences. What the reader opened, chose or is writing stays.
@@ -57,7 +60,7 @@ function open(
     page.refresh();
     setTimeout(() => page.refresh(), REREAD_AFTER);
   };
-  for (const kind of kinds) source.addEventListener(kind, heard);
+  for (const kind of [...kinds, RESET]) source.addEventListener(kind, heard);
   source.addEventListener('error', () => {
     // A browser reconnects by itself unless the server refused the stream.
     if (source.readyState === EventSource.CLOSED) setTimeout(again, byChance(RETRY_AFTER));

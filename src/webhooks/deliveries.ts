@@ -16,7 +16,7 @@ export async function planDeliveries(pool: pg.Pool, now: Date): Promise<boolean>
   const { rows: behind } = await pool.query<{ id: string }>({
     name: 'webhooks-behind',
     text: `select id from webhooks
-      where disabled_at is null and position <> (select coalesce(max(position), 0) from events)`,
+      where disabled_at is null and position < (select max(position) from events)`,
   });
   let isMore = false;
   for (const { id } of behind) {
@@ -56,10 +56,9 @@ async function planSome(session: pg.PoolClient, id: string, now: Date): Promise<
   const { position } = rows[0];
   // Read here, so that a webhook never gets beyond the events of its own ledger: what a feed read before may be gone since.
   const newest = (await session.query<{ last: number }>(LAST_POSITION)).rows[0]?.last ?? 0;
-  // Less than before if an earlier release went beyond them.
+  if (position >= newest) return true;
   const until = Math.min(newest, position + PLANNED_AT_ONCE);
-  if (until > position) await session.query(PLAN, [id, until, now.toISOString()]);
-  if (until === position) return true;
+  await session.query(PLAN, [id, until, now.toISOString()]);
   await session.query('update webhooks set position = $2 where id = $1', [id, until]);
   return until === newest;
 }

@@ -13,6 +13,7 @@ import { identityFinder } from '../../src/access/identities.ts';
 import type { Issuer } from '../../src/access/tokens.ts';
 import { connect } from '../support/event-client.ts';
 import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
+import { outlookBody } from '../support/requests.ts';
 
 const AUDIENCE = 'https://ledger.example';
 const REVISION = {
@@ -209,6 +210,24 @@ describe('a token of the configured issuer', () => {
       `select from analysts where name like 'Ada%' union all select from analyst_identities`,
     );
     expect(rows).toHaveLength(2);
+  });
+
+  test('of an analyst whom a restored ledger lacks makes the analyst anew', async () => {
+    await start();
+    const token = await signed();
+    const { author } = (await revise(token)).json<{ author: { id: string; name: string } }>();
+    await ledger.pool.query(`begin; set local session_replication_role = replica;
+      truncate outlook_versions, outlooks, frameworks, events, audit_entries, webhooks cascade;
+      truncate analyst_identities; delete from analyst_skeletons where analyst_id = '${author.id}';
+      delete from analysts where id = '${author.id}'; commit`);
+    const payload = outlookBody({ slug: 'after' });
+    const headers = { authorization: `Bearer ${token}` };
+    const created = await ledger.call({ method: 'POST', url: '/v1/outlooks', headers, payload });
+    expect(created.statusCode, created.body).toBe(201);
+    expect(created.json<{ author: object }>().author).toEqual({
+      id: expect.not.stringMatching(author.id) as string,
+      name: author.name,
+    });
   });
 
   test('opens a stream that ends with it, before the next event', async () => {

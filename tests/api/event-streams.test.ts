@@ -22,6 +22,30 @@ const eventAt = (position: number): LedgerEvent => ({
   recordedAt: new Date('2026-11-20T16:00:00.000Z'),
 });
 
+test('a stream that starts while the ledger goes back ends at once', async () => {
+  const feed = { isCurrent: true, place: null, resets: 1, follow: () => {} };
+  const streams = new EventStreams({
+    pool: {} as pg.Pool,
+    feed: feed as unknown as ChangeFeed,
+    maxPerAddress: 1,
+  });
+  const written: string[] = [];
+  const response = Object.assign(new EventEmitter(), {
+    writableEnded: false,
+    write: (text: string) => written.push(text),
+    end: () => void (response.writableEnded = true),
+    destroy: () => {},
+  });
+  await streams.follow(response as unknown as ServerResponse, {
+    slug: null,
+    start: { place: { position: 9, digest: 'a'.repeat(64) }, lostId: null, resets: 0 },
+    isAllowed: async () => true,
+  });
+  expect(response.writableEnded).toBe(true);
+  expect(written).toEqual(['retry: 1000\nid: 9-aaaaaaaa\n\n', 'retry: 100\n\n']);
+  streams.close();
+});
+
 test('a client that stops reading is cut off, also after a garbage collection', async () => {
   v8.setFlagsFromString('--expose-gc');
   const gc = vm.runInNewContext('gc') as () => void;

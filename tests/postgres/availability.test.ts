@@ -46,6 +46,21 @@ test('a write that finds no free connection on the server is 503, as a read is',
   }
 });
 
+test('while a restore has taken a table away, clients retry, also those with statements prepared before', async () => {
+  const url = '/v1/outlooks/russell-2000-downside/evidence';
+  for (let turn = 0; turn < 3; turn += 1) await ledger.call({ url: `${url}?limit=${turn + 1}` });
+  const before = await ledger.call({ url });
+  await ledger.pool.query('alter table evidence rename to taken_away');
+  const away = await ledger.call({ url: `${url}?limit=50` });
+  expect([away.statusCode, away.headers['retry-after']]).toEqual([503, '2']);
+  await ledger.pool.query('alter table taken_away rename to evidence');
+  await ledger.pool.query('alter table evidence rename headline to headline_was');
+  await ledger.pool.query('alter table evidence rename headline_was to headline');
+  const after = await ledger.call({ url: `${url}?limit=51` });
+  expect(after.statusCode).toBe(200);
+  expect(after.json()).toEqual(before.json());
+});
+
 test('a name that does not resolve, or resolves to several dead ends, is "not now"', () => {
   const nowhere = Object.assign(new Error('x'), { syscall: 'getaddrinfo', code: 'ENOTFOUND' });
   const refused = Object.assign(new Error('x'), { syscall: 'connect', code: 'ECONNREFUSED' });

@@ -48,7 +48,11 @@ type EventData = Partial<{
   drawdown: { label: string | null; depth: number };
 }>;
 
+const RESET =
+  'stream.reset: the ledger went back to an earlier state. Events printed before may no longer hold; read again what you use.';
+
 function formatEvent({ event, data }: LedgerEvent): string {
+  if (event === 'stream.reset') return RESET;
   const fields = (data ?? {}) as EventData;
   const { publishedAt, changedAt, dueAt, resolvedAt, recordedAt, addedAt } = fields;
   const time = publishedAt ?? changedAt ?? dueAt ?? resolvedAt ?? recordedAt ?? addedAt;

@@ -4,6 +4,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SAMPLE_OUTLOOK } from '../../../src/http/openapi/examples.ts';
 import { openSession } from '../../support/plain-sql.ts';
 import { SLUG, startLedger, type TestLedger } from '../../support/ledger.ts';
+import { ResponseCache } from '../../../src/http/response-cache/response-cache.ts';
+import type { ChangeFeed, Follower } from '../../../src/postgres/change-feed.ts';
 
 const URL = `/v1/outlooks/${SLUG}`;
 const revision = { probabilities: { bear: 0.35, base: 0.4, bull: 0.25 }, rationale: 'Why.' };
@@ -138,6 +140,27 @@ test('while the change feed is disconnected each read queries Postgres', async (
   expect(await versionOf()).toBe(2);
   await publishElsewhere();
   expect(await versionOf()).toBe(3);
+});
+
+test('what was published under a ledger that went back is not cached, and hides nothing newer', () => {
+  let follower: Partial<Follower> = {};
+  const feed = { follow: (one: Partial<Follower>) => void (follower = one) } as ChangeFeed;
+  const options = { maxBytes: 1_000_000, servesStale: true, requireKeyForReads: false, feed };
+  const cache = new ResponseCache(options);
+  follower.onCurrent?.();
+  const draft = { body: '{}', freshness: 'revalidate' } as const;
+  const { generation } = cache;
+  cache.store('a', 8, draft, generation);
+  expect(cache.size.count).toBe(1);
+  follower.onLost?.();
+  follower.onReset?.({ position: 9, digest: '' });
+  expect(cache.size.count).toBe(0);
+  follower.onCurrent?.();
+  cache.store('a', 9, draft, generation);
+  cache.noteVersion('a', 9, generation);
+  expect(cache.size.count).toBe(0);
+  cache.store('a', 2, draft, cache.generation);
+  expect(cache.size.count).toBe(1);
 });
 
 test('a response larger than the cache is sent, too', async () => {
