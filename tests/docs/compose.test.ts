@@ -19,3 +19,13 @@ test('compose migrates as the owner, whose password the service never gets', () 
   expect(services['ledger']).not.toMatch(/POSTGRES_PASSWORD|DATABASE_MIGRATION_URL/);
   expect(services['ledger']).toMatch(/migrate:\s+condition: service_completed_successfully/);
 });
+
+test('images are pinned by digest, and the stages of ours share one', () => {
+  const named = (file: string, pattern: RegExp) =>
+    [...textOf(file).matchAll(pattern)].map(([, image = '']) => image);
+  const stages = named('Dockerfile', /^FROM (\S+)/gm);
+  expect(stages.length).toBe(3);
+  expect(new Set(stages).size).toBe(1);
+  const images = [...stages, ...named('docker-compose.yml', /^ +image: (\S+)/gm)];
+  for (const image of images) expect(image).toMatch(/^[\w/.-]+:[\w.-]+@sha256:[0-9a-f]{64}$/);
+});
