@@ -80,6 +80,7 @@ async function run<Arguments>({
       // The service says so at its start.
       onPrivilegedRole: () => {},
       onNotice: () => {},
+      onMigration: report,
       onConnectionError: report,
       onEmbeddedLog: () => {},
       onEmbeddedExit: report,

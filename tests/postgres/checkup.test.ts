@@ -214,17 +214,6 @@ describe('what an owner may have done to the ledger', () => {
   });
 });
 
-test('settings of the database are named with what resets them', async () => {
-  const name = new URL(url).pathname.slice(1);
-  await owner.query(`alter database ${name} set datestyle = 'German'`);
-  await owner.query(`alter database ${name} set default_transaction_read_only = on`);
-  const found = await checkSettings(sessions);
-  await owner.query(`alter database ${name} reset all`);
-  expect(states(found)).toEqual(['warn', 'warn']);
-  expect(first(found).remedy).toMatch(/^Run: ALTER DATABASE \S+ RESET \w+\.$/i);
-  expect(states(await checkSettings(sessions))).toEqual(['ok']);
-});
-
 describe('what a server may be', () => {
   test.each([
     [{ version: '14.2', number: 140_002 }, server.checkVersion, 'fail'],
@@ -293,6 +282,28 @@ describe('what a server may be', () => {
       state: 'warn',
       remedy: expect.stringContaining('sslmode=verify-full') as string,
     });
+  });
+
+  test('its role may have settings that do harm, or have no effect', async () => {
+    const name = new URL(url).pathname.slice(1);
+    await owner.query(`alter database ${name} set datestyle to 'German';
+      alter database ${name} set zero_damaged_pages to on; alter database ${name} set work_mem to '8MB'`);
+    const faults = await checkSettings(sessions);
+    expect(faults).toEqual([
+      {
+        state: 'warn',
+        seen: 'The setting DateStyle = German has no effect on this service.',
+        remedy: `Run: ALTER DATABASE ${name} RESET DateStyle;`,
+      },
+      {
+        state: 'fail',
+        seen: 'The setting zero_damaged_pages = on takes damaged pages for empty ones.',
+        remedy: `Run: ALTER DATABASE ${name} RESET zero_damaged_pages;`,
+      },
+    ]);
+    for (const { remedy } of faults as { remedy: string }[])
+      await owner.query(remedy.slice('Run: '.length));
+    expect(states(await checkSettings(sessions))).toEqual(['ok']);
   });
 });
 

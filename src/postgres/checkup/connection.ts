@@ -55,13 +55,12 @@ function isPooled(session: Session): boolean {
   return session instanceof LedgerClient && session.isPooled;
 }
 
-/** What the role or the database sets that the service must override, or can't. */
+/** The settings of the role and the database that do harm, or that have no effect on the service. */
 export async function checkSettings({ service }: Sessions): Promise<Finding[]> {
-  const faults = (await settingFaults(service)).map((fault) => {
-    const [, seen = fault, remedy = ''] = /^(.*): (ALTER .*);$/s.exec(fault) ?? [];
-    return warn(`${seen}.`, `Run: ${remedy}.`);
-  });
-  return orOk(faults, 'Neither the role nor the database has settings that matter.');
+  const faults = (await settingFaults(service)).map(({ isHarmful, fault, remedy }) =>
+    (isHarmful ? fail : warn)(`The setting ${fault}.`, `Run: ${remedy}`),
+  );
+  return orOk(faults, 'No setting of the role or the database does harm.');
 }
 
 /** @param now the clock of the service */
