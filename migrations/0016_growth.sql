@@ -106,7 +106,7 @@ END $$;
 CREATE FUNCTION sequenced_before() RETURNS xid8
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE
-  stored xid8 := (SELECT transaction_id FROM event_watermark);
+  stored xid8 := (SELECT transaction_id FROM event_watermark WHERE is_only);
 BEGIN
   RETURN CASE WHEN stored <= pg_snapshot_xmin(pg_current_snapshot()) THEN stored ELSE '0' END;
 END $$;
@@ -133,9 +133,10 @@ BEGIN
   RETURN NEW;
 END $$;
 --> statement-breakpoint
--- Without sequential scans: a session that first plans the look while the table is small would go on to read all of it.
+-- Without sequential scans: a session that first plans the look while the table is small would go on to read all of it. Up to
+-- version 17, PostgreSQL counts a scan that is off as so costly that it would compile each statement at each look (JIT).
 CREATE OR REPLACE FUNCTION guard_positions() RETURNS trigger
-LANGUAGE plpgsql SET search_path = public, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = public, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   last bigint := (SELECT coalesce(max(position), 0) FROM events) - (SELECT count(*) FROM placed);
   sequenced xid8 := sequenced_before();
@@ -154,7 +155,7 @@ END $$;
 --> statement-breakpoint
 -- The watermark moves up as far as no event is passed over, and down only if it says nothing.
 CREATE FUNCTION guard_watermark() RETURNS trigger
-LANGUAGE plpgsql SET search_path = public, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = public, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   sequenced xid8 := sequenced_before();
 BEGIN
@@ -179,7 +180,7 @@ CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON event_watermark
 -- transaction can come later. Ids can't tell that: they are drawn before the commit. The function has the rights of its
 -- owner: the service's role has none to change the watermark, as in the release before, which goes on meanwhile.
 CREATE OR REPLACE FUNCTION sequence_events() RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   at_once CONSTANT integer := 1000;
   -- Transactions between two writes of the watermark; so many dead entries a look may read.
@@ -188,9 +189,9 @@ DECLARE
   oldest xid8;
   number integer;
 BEGIN
-  IF EXISTS (SELECT FROM event_watermark WHERE transaction_id > sequenced) THEN
+  IF EXISTS (SELECT FROM event_watermark WHERE is_only AND transaction_id > sequenced) THEN
     PERFORM pg_advisory_xact_lock(hashtextextended('outlook-ledger events', 0));
-    UPDATE event_watermark SET transaction_id = sequenced_before() WHERE transaction_id > sequenced;
+    UPDATE event_watermark SET transaction_id = sequenced_before() WHERE is_only AND transaction_id > sequenced;
   END IF;
   IF EXISTS (SELECT FROM events WHERE position IS NULL AND transaction_id >= sequenced) THEN
     PERFORM pg_advisory_xact_lock(hashtextextended('outlook-ledger events', 0));

@@ -228,3 +228,11 @@ test('events that had no position when the database was migrated have one then',
     await pool.end();
   }
 });
+
+test('no look is compiled: PostgreSQL up to 17 counts a scan that is off as costly enough for that', async () => {
+  const { rows } = await ledger.pool.query(
+    `select proname from pg_proc
+      where 'enable_seqscan=off' = any (proconfig) and not 'jit=off' = any (proconfig)`,
+  );
+  expect(rows).toEqual([]);
+});
