@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http';
 import type pg from 'pg';
 import type { ChangeFeed } from '../postgres/change-feed.ts';
 import { eventIdOf, type Place } from '../domain/events.ts';
-import { type LedgerEvent, readEvents } from '../postgres/outbox.ts';
+import { hasPlace, type LedgerEvent, readEvents } from '../postgres/outbox.ts';
 import { renderEvent } from './event-text.ts';
 
 /** How often a comment keeps a silent stream open, or finds that its client is gone, in milliseconds. */
@@ -16,8 +16,8 @@ const BATCH = 200;
 type Stream = {
   response: ServerResponse;
   slug: string | null;
-  /** All events up to this position were written, or do not belong to this stream. */
-  position: number;
+  /** All events up to this place were written, or do not belong to this stream. */
+  place: Place;
   /** Whether the client may still read; checked before each batch, and at each heartbeat. */
   isAllowed: () => Promise<boolean>;
   /** Ends the wait for something to write. */
@@ -25,7 +25,7 @@ type Stream = {
   closed: AbortController;
 };
 
-type Recent = { position: number; slug: string; text: string };
+type Recent = Place & { slug: string; text: string };
 
 /** Where a stream starts. */
 export type StreamStart = {
@@ -101,8 +101,8 @@ export class EventStreams {
   ): Promise<void> {
     if (response.destroyed) return; // it emits no further `close`
     const closed = new AbortController();
-    const { position } = start.place;
-    const stream: Stream = { response, slug, position, isAllowed, closed, wake: () => {} };
+    const { place } = start;
+    const stream: Stream = { response, slug, place, isAllowed, closed, wake: () => {} };
     const close = () => {
       closed.abort();
       stream.wake();
@@ -149,30 +149,38 @@ export class EventStreams {
 
   /** The text of a stream's next events, and moves its position past them; null if there are none. */
   async #next(stream: Stream): Promise<string | null> {
-    const { slug, position } = stream;
-    const { isCurrent, place } = this.#feed;
-    const newest = (isCurrent && place?.position) || 0; // without the feed, those in memory may be void
-    if (position >= newest) return null;
+    const { slug } = stream;
+    const { position } = stream.place;
+    const { isCurrent, place: newest } = this.#feed;
+    // Without the feed, those in memory may be void.
+    if (!isCurrent || !newest || position >= newest.position) return null;
     const first = this.#recent[0]?.position ?? Infinity;
     if (position < first - 1) return this.#nextStored(stream, newest);
     const start = position - first + 1; // positions have no gaps
     const batch = this.#recent.slice(start, start + BATCH);
-    stream.position = batch.at(-1)?.position ?? newest;
+    stream.place = batch.at(-1) ?? newest;
     return batch.map((event) => (slug === null || event.slug === slug ? event.text : '')).join('');
   }
 
-  async #nextStored(stream: Stream, newest: number): Promise<string> {
-    const page = { from: stream.position + 1, limit: BATCH, slug: stream.slug };
+  async #nextStored(stream: Stream, newest: Place): Promise<string> {
+    const { slug, place } = stream;
+    const page = { from: place.position + 1, limit: BATCH, slug };
     const events = await readEvents(this.#pool, page);
-    const last = events.at(-1)?.position ?? stream.position;
+    // If the ledger went back before the read, these events do not follow those that the client has. Their ids would hide it.
+    if (!(await hasPlace(this.#pool, place))) {
+      endAfterReset(stream.response);
+      return '';
+    }
+    const last = events.at(-1) ?? place;
     // A page that is not full has all events that there were when it was read.
-    stream.position = events.length < BATCH ? Math.max(last, newest) : last;
+    stream.place = events.length < BATCH && last.position < newest.position ? newest : last;
     return events.map(renderEvent).join('');
   }
 
   #hear(events: readonly LedgerEvent[]): void {
     for (const event of events) {
-      this.#recent.push({ position: event.position, slug: event.slug, text: renderEvent(event) });
+      const { position, digest, slug } = event;
+      this.#recent.push({ position, digest, slug, text: renderEvent(event) });
     }
     // Trimmed at twice the size, so that it does not happen at each event.
     if (this.#recent.length > 2 * RECENT) this.#recent = this.#recent.slice(-RECENT);

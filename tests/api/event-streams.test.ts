@@ -7,7 +7,9 @@ import type pg from 'pg';
 import { expect, test } from 'vitest';
 import { EventStreams } from '../../src/api/event-streams.ts';
 import type { ChangeFeed, Follower } from '../../src/postgres/change-feed.ts';
-import type { LedgerEvent } from '../../src/postgres/outbox.ts';
+import { type LedgerEvent, newestPlace } from '../../src/postgres/outbox.ts';
+import { startLedger } from '../support/ledger.ts';
+import { publish } from '../support/outlooks.ts';
 
 /** So many that V8 optimizes the code, after which it keeps only the references that it still uses. */
 const BATCHES = 3_000;
@@ -44,6 +46,44 @@ test('a stream that starts while the ledger goes back ends at once', async () =>
   expect(response.writableEnded).toBe(true);
   expect(written).toEqual(['retry: 1000\nid: 9-aaaaaaaa\n\n', 'retry: 100\n\n']);
   streams.close();
+});
+
+test('a stream ends, instead of going on with the events of a ledger that went back', async () => {
+  const ledger = await startLedger({ followsEvents: false });
+  try {
+    await publish(ledger, 'one', 'two');
+    const newest = await newestPlace(ledger.pool);
+    // A feed that has not noticed yet, and a client that has read an event that is gone.
+    const feed = { isCurrent: true, place: newest, resets: 0, follow: () => {} };
+    const streams = new EventStreams({
+      pool: ledger.pool,
+      feed: feed as unknown as ChangeFeed,
+      maxPerAddress: 1,
+    });
+    const written: string[] = [];
+    const response = Object.assign(new EventEmitter(), {
+      writableEnded: false,
+      write: (text: string) => written.push(text),
+      end: () => void (response.writableEnded = true),
+      destroy: () => {},
+    });
+    for (const slug of [null, 'two']) {
+      written.length = 0;
+      response.writableEnded = false;
+      await streams.follow(response as unknown as ServerResponse, {
+        slug,
+        start: { place: { position: 1, digest: 'a'.repeat(64) }, lostId: null, resets: 0 },
+        isAllowed: async () => {
+          response.writableEnded = true; // or else the test would wait for ever
+          return true;
+        },
+      });
+      expect(written).toEqual(['retry: 1000\nid: 1-aaaaaaaa\n\n', 'retry: 100\n\n']);
+    }
+    streams.close();
+  } finally {
+    await ledger.close();
+  }
 });
 
 test('a client that stops reading is cut off, also after a garbage collection', async () => {
