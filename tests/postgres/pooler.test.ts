@@ -129,6 +129,7 @@ describe.skipIf(PROGRAM === null).each<PoolMode>(['session', 'transaction'])(
           },
           {
             onPrivilegedRole: () => {},
+        onMigration: () => {},
             onNotice: (line) => notices.push(line),
             onMigration: () => {},
             onConnectionError: () => {},
