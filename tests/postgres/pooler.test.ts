@@ -129,7 +129,6 @@ describe.skipIf(PROGRAM === null).each<PoolMode>(['session', 'transaction'])(
           },
           {
             onPrivilegedRole: () => {},
-        onMigration: () => {},
             onNotice: (line) => notices.push(line),
             onMigration: () => {},
             onConnectionError: () => {},

@@ -9,6 +9,7 @@ import {
   jsonb,
   pgTable,
   text,
+  uniqueIndex,
 } from 'drizzle-orm/pg-core';
 import type { ConditionState } from '../../domain/condition-rules.ts';
 import { OUTLOOK_STATUSES, type OutlookStatus } from '../../domain/outlook.ts';
