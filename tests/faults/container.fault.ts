@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -48,8 +49,8 @@ describe.skipIf(!hasBuilder())('the image of the Dockerfile', () => {
     const left = service && processOf(service);
     if (left) process.kill(left, 'SIGKILL');
     await gate?.close();
-    rmSync(folder, { recursive: true, force: true });
-  });
+    await rm(folder, { recursive: true, force: true }); // each layer is a copy of all files
+  }, 1_800_000);
 
   const runArguments = (env: string[], command: string[]) => [
     'run',
