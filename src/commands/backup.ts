@@ -12,9 +12,9 @@ database of PostgreSQL 15 or newer. The file contains the hashes of keys and the
 ${DATABASE_USAGE}`,
   read: readFileName,
   migrates: false, // a backup changes nothing
-  work: async ({ pool, owner }, file) => {
+  work: async ({ direct, owner }, file) => {
     await requireLatest(owner); // before the first start of this release, its role may be missing
-    const rows = await backUp(pool, file, new Date());
+    const rows = await backUp(direct, file, new Date());
     print(`Wrote ${rows} rows to ${file}.`);
     return true;
   },

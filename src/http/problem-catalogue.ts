@@ -207,8 +207,8 @@ export const PROBLEMS = {
     status: 422,
     title: 'No event has this id',
     meaning:
-      'The stream cannot resume after this event, because the ledger has no such event. Events are never deleted, so the id comes from another ledger, or the ledger was restored from an older backup.',
-    mend: 'Read the data that you show again, and open the stream without an id.',
+      'The text sent as the id of the last event cannot be one. An id is a position, or a position and a part of a hash such as `138-5f0c91ab`, as streams send it. With the id of an event that the ledger does not have, a stream begins with the event `stream.reset` instead.',
+    mend: 'Send the last `id` of a stream unchanged, or open the stream without an id.',
   },
   'too-many-streams': {
     status: 429,

@@ -4,7 +4,6 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type pg from 'pg';
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
-import { BEGIN, LedgerClient } from './client.ts';
 import {
   END_OF_ROWS,
   FIRST_LINE,
@@ -13,6 +12,7 @@ import {
   linesOf,
   requireFirstLine,
 } from './backup-rows.ts';
+import { BEGIN, LedgerClient } from './client.ts';
 import { errorCode, makeDurable } from './embedded/data-folder.ts';
 import { NO_LIMITS } from './migrate.ts';
 import { migrationTexts, requireLatest } from './migrations.ts';

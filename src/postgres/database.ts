@@ -187,7 +187,8 @@ async function noticesOf(pool: pg.Pool, direct: pg.Pool): Promise<string[]> {
   if (there.database !== past.database) {
     throw new Error('DATABASE_URL and DIRECT_DATABASE_URL name different databases');
   }
-  const faults = await settingFaults(direct);
+  const settings = await settingFaults(direct);
+  const faults = settings.map(({ fault, remedy }) => `the setting ${fault}: ${remedy}`);
   if (!past.isPooled) return faults;
   const remedy =
     direct === pool

@@ -3,6 +3,7 @@ import { SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { freePort } from '../support/service.ts';
 import { Proxy } from '../support/proxy.ts';
 import { createOutlook, send } from '../support/requests.ts';
+import { takeSnapshot } from '../support/rollback.ts';
 import {
   begin,
   cleanUp,
@@ -80,7 +81,7 @@ describe('outlook watch', () => {
     expect(await running.ended).toMatchObject({ code: 0 });
     expect(linesOf(running).map((line) => JSON.parse(line) as unknown)).toEqual([
       {
-        id: expect.stringMatching(/^\d+$/) as string,
+        id: expect.stringMatching(/^\d+-[0-9a-f]{8}$/) as string,
         event: 'outlook.version.published',
         data: expect.objectContaining({ slug: SLUG, version: 3 }) as unknown,
       },
@@ -108,6 +109,32 @@ describe('outlook watch', () => {
       (line) => (JSON.parse(line) as { data: { version: number } }).data.version,
     );
     expect(versions).toEqual(published);
+  });
+
+  test('says that the ledger went back to an earlier state, and goes on', async () => {
+    const snapshot = await takeSnapshot(ledger);
+    const before = version;
+    const texts = await watch();
+    const json = await watch(SLUG, '--json');
+    await revise();
+    await shows(json, `"version":${version}`);
+    await snapshot.goBack();
+    version = before;
+    await shows(json, 'stream.reset');
+    await shows(texts, 'stream.reset: the ledger went back to an earlier state');
+    await revise();
+    for (const running of [texts, json]) {
+      await expect.poll(() => linesOf(running).length).toBe(3);
+      running.kill('SIGINT');
+      await running.ended;
+    }
+    const events = linesOf(json).map((line) => JSON.parse(line) as { id: string; event: string });
+    expect(events.map(({ event }) => event)).toEqual([
+      'outlook.version.published',
+      'stream.reset',
+      'outlook.version.published',
+    ]);
+    expect(events[1]).toMatchObject({ data: { lastEventId: events[0]?.id } });
   });
 
   test('ends on a terminal by Ctrl-C, also while the service is unreachable', async () => {

@@ -128,9 +128,9 @@ describe.skipIf(PROGRAM === null).each<PoolMode>(['session', 'transaction'])(
             databasePoolMax: 2,
           },
           {
-            onMigration: () => {},
             onPrivilegedRole: () => {},
             onNotice: (line) => notices.push(line),
+            onMigration: () => {},
             onConnectionError: () => {},
             onEmbeddedLog: () => {},
             onEmbeddedExit: () => {},
