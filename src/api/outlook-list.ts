@@ -117,17 +117,26 @@ const POSITIONS: Record<ListSort, z.ZodType<ListPosition>> = {
 
 function positionWith(key: z.ZodType<ListPosition['key']>): z.ZodType<ListPosition> {
   const snapshot = z.string().max(6000).refine(isSnapshot);
+  const rankedFrom = z.tuple([cursorMilliseconds, id]).optional();
   return z.codec(
-    z.tuple([cursorTimestamp, key, snapshot]),
-    z.object({ startedAt: z.date(), key, snapshot }),
+    z.tuple([cursorTimestamp, key, snapshot, rankedFrom]),
+    z.object({ startedAt: z.date(), key, snapshot, rankedFrom }),
     {
-      decode: ([startedAt, sortKey, seen]) => ({ startedAt, key: sortKey, snapshot: seen }),
-      encode: (position) =>
-        [position.startedAt, position.key, position.snapshot] as [
+      decode: ([startedAt, sortKey, seen, from]) => ({
+        startedAt,
+        key: sortKey,
+        snapshot: seen,
+        rankedFrom: from,
+      }),
+      encode: (position) => {
+        const always = [position.startedAt, position.key, position.snapshot] as const;
+        return [...always, ...(position.rankedFrom ? [position.rankedFrom] : [])] as [
           Date,
           ListPosition['key'],
           string,
-        ],
+          [number, number]?,
+        ];
+      },
     },
   );
 }

@@ -1,11 +1,16 @@
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type pg from 'pg';
 import { z } from 'zod';
-import { readScorable, type Scorable, type ScorableVersion } from '../ledger/scores.ts';
+import {
+  type ForecastGroup,
+  readScorable,
+  type Scorable,
+  type ScorableForecast,
+} from '../ledger/scores.ts';
 import type { Horizon } from '../domain/framework.ts';
 import { byScenario, fractionsOf, WHOLE } from '../domain/probabilities.ts';
 import { byScore, finite, type Scored, type ScoreName, unscored } from '../domain/scoring.ts';
-import { startOf } from '../domain/time-weighting.ts';
+import { scoredTime } from '../domain/time-weighting.ts';
 import {
   type Thirds,
   thirdsOf,
@@ -18,7 +23,8 @@ import { type Climatology, readClimatologies } from '../ledger/climatology.ts';
 import { ANY_SERIES, CLOSES_MAX_AGE } from '../http/response-cache/cache-entry.ts';
 import { requirePast } from '../http/require-past.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
-import { slug } from '../http/fields.ts';
+import { slug, versionNumber } from '../http/fields.ts';
+import { decodeCursor, encodeCursor, nextLink } from '../http/paging.ts';
 import { pointsOf } from './schemas/probabilities.ts';
 import { outlookScores, type Reference, scoresQuery } from './schemas/scores.ts';
 
@@ -38,28 +44,49 @@ export function scoreRoutes(api: Api, { pool, cache, now }: ScoreDeps): void {
       tags: ['Resolution'],
       summary: 'Read the scores of an outlook',
       description:
-        "The Brier, logarithmic and ranked probability score of each version of a resolved outlook, with its skill against a reference. The outlook's scores are means, weighted by the share of the horizon during which each version was current. Brier and ranked probability scores are exact: each is the double nearest to its value. A score that is infinite or cannot be computed is null, and `missing` says why.",
+        "The Brier, logarithmic and ranked probability score of each version of a resolved outlook, with its skill against a reference. The outlook's scores are means, weighted by the share of the horizon during which each version was current. Brier and ranked probability scores are exact: each is the double nearest to its value. A score that is infinite or cannot be computed is null, and `missing` says why. A page has up to 1,000 versions; the scores of the outlook cover all versions on every page.",
       params: z.strictObject({ slug }),
       querystring: scoresQuery,
       response: { 200: outlookScores, ...problemResponses(404, 422) },
     },
     handler: (request, reply) => {
       const { slug: name } = request.params;
-      const { reference, asOf } = request.query;
+      const { reference, asOf, limit, cursor } = request.query;
       const at = now();
       requirePast('asOf', asOf, at);
+      const scope = { scoresOf: name, reference, asOf: asOf ?? null };
+      const after = decodeCursor(cursor, scope, versionNumber) ?? 0;
       const isHistory = reference.name === 'climatology';
       const tags = isHistory ? [name, ANY_SERIES] : [name];
       return cache.answer(request, reply, { tags }, async () => {
-        const scorable = await readScorable(pool, name, asOf ?? null);
-        const bands = scorable.versions.map(({ band }) => band);
+        const isByPrevious = reference.name === 'previous';
+        const page = { asOf: asOf ?? null, after, limit, isByPrevious };
+        const scorable = await readScorable(pool, name, page);
+        const bands = forecastsOf(scorable).map(({ band }) => band);
         const history = isHistory ? await readClimatologies(pool, name, bands, asOf ?? null) : [];
-        const body = JSON.stringify(representScores(name, scorable, reference, history));
-        return { body, freshness: 'revalidate', ...(isHistory && { maxAge: CLOSES_MAX_AGE }) };
+        const last = scorable.versions.at(-1)?.version ?? scorable.newest;
+        const nextCursor = last < scorable.newest ? encodeCursor(scope, versionNumber, last) : null;
+        const scores = representScores(name, scorable, reference, history);
+        const body = JSON.stringify({ ...scores, nextCursor } satisfies z.output<
+          typeof outlookScores
+        >);
+        const link = nextLink(request, { nextCursor });
+        return {
+          body,
+          link,
+          freshness: 'revalidate',
+          ...(isHistory && { maxAge: CLOSES_MAX_AGE }),
+        };
       });
     },
   });
 }
+
+/** Whatever is scored, in the order of their climatologies. */
+const forecastsOf = ({ groups, versions }: Scorable): ScorableForecast[] => [
+  ...(groups ?? []),
+  ...versions,
+];
 
 type ScoresByRule = Record<ScoreName, Scored>;
 
@@ -83,19 +110,22 @@ export function withReasons<Group extends string>(
 }
 
 /**
- * The scores of an outlook as the API returns them.
- * @param history what history alone says about each version, if that is the reference
+ * The scores of an outlook, and of the versions of a page.
+ * @param history what history alone says about each forecast ({@link forecastsOf}), if that is the reference
  */
 export function representScores(
   name: string,
-  { status, horizon, resolution, attainableCoverage, versions }: Scorable,
+  scorable: Scorable,
   reference: Reference,
   history: readonly Climatology[] = [],
-): z.output<typeof outlookScores> {
-  const scored = versions.map((version, index) => ({
-    ...version,
-    ...referenceOf(reference, versions[index - 1], history[index]),
-  }));
+): Omit<z.output<typeof outlookScores>, 'nextCursor'> {
+  const { status, horizon, resolution, attainableCoverage, groups, versions } = scorable;
+  const why = whyUnscored(resolution);
+  const count = groups?.length ?? 0;
+  const compare = <One extends ScorableForecast>(one: One, index: number) => ({
+    ...one,
+    ...comparedWith(reference, one, history[index]),
+  });
   return {
     slug: name,
     status,
@@ -105,34 +135,34 @@ export function representScores(
       knownAt: resolution.knownAt && resolution.knownAt.toISOString(),
     },
     reference,
-    outlook: { ...representWhole(scored, horizon, whyUnscored(resolution)), attainableCoverage },
-    versions: scored.map((one) => {
-      const { version, publishedAt, probabilities, share, outcome } = one;
+    outlook: { ...representWhole(groups && groups.map(compare), horizon, why), attainableCoverage },
+    versions: versions.map((version, index) => {
+      const { publishedAt, probabilities, share, outcome } = version;
       return {
-        version,
+        version: version.version,
         publishedAt: publishedAt.toISOString(),
         probabilities: fractionsOf(probabilities),
         share,
         outcome,
-        ...withReasons(scoresOfVersion(one, whyUnscored(resolution))),
+        ...withReasons(scoresOf(compare(version, count + index), why)),
       };
     }),
   };
 }
 
-/** What a version is compared with, or why there is nothing. */
+/** What a forecast is compared with, or why there is nothing. */
 type Compared = { reference: Thirds; whyNone: null } | { reference: null; whyNone: string };
 
-function referenceOf(
+function comparedWith(
   reference: Reference,
-  before: ScorableVersion | undefined,
+  { previous }: ScorableForecast,
   history: Climatology | undefined,
 ): Compared {
   const known = (thirds: Thirds) => ({ reference: thirds, whyNone: null });
   if (reference.name === 'uniform') return known(UNIFORM_THIRDS);
   if (reference.name === 'fixed') return known(thirdsOf(pointsOf(reference.probabilities)));
   if (reference.name === 'previous') {
-    if (before) return known(thirdsOf(before.probabilities));
+    if (previous) return known(thirdsOf(previous));
     return { reference: null, whyNone: 'the first version has no previous version' };
   }
   const shares = history?.probabilities;
@@ -145,10 +175,8 @@ function whyUnscored(resolution: Scorable['resolution']): string {
   return resolution === null ? 'the outlook is not resolved' : 'the outlook is void';
 }
 
-type VersionWithReference = ScorableVersion & Compared;
-
-function scoresOfVersion(
-  { probabilities, outcome, reference, whyNone }: VersionWithReference,
+function scoresOf(
+  { probabilities, outcome, reference, whyNone }: ScorableForecast & Compared,
   why: string,
 ): { scores: ScoresByRule; skill: ScoresByRule } {
   if (outcome === null) return { scores: unscored(why), skill: unscored(why) };
@@ -159,38 +187,39 @@ function scoresOfVersion(
   return { scores: values, skill: versionSkill(forecast, reference, outcome) };
 }
 
+type ComparedGroup = ForecastGroup & Compared;
+
 /** Skill compares the same versions on both sides: those that have a reference. */
 function representWhole(
-  versions: readonly VersionWithReference[],
+  groups: readonly ComparedGroup[] | null,
   horizon: Horizon,
   why: string,
 ): Omit<z.output<typeof outlookScores>['outlook'], 'attainableCoverage'> {
-  const length = startOf(horizon.to) - startOf(horizon.from);
+  const { from, to } = scoredTime(horizon, null);
+  const length = to - from;
   const scored = new WeightedScores();
   const compared = new WeightedScores();
   const referred = new WeightedScores();
   let covered = 0;
-  for (const { probabilities, outcome, share, reference } of versions) {
-    const current = Math.round((share ?? 0) * length); // a share is whole milliseconds of the horizon
-    covered += current;
+  for (const { probabilities, outcome, milliseconds, reference } of groups ?? []) {
+    covered += milliseconds;
     if (outcome === null) continue;
     const forecast = thirdsOf(probabilities);
-    scored.add(current, forecast, outcome);
+    scored.add(milliseconds, forecast, outcome);
     if (reference === null) continue;
-    compared.add(current, forecast, outcome);
-    referred.add(current, reference, outcome);
+    compared.add(milliseconds, forecast, outcome);
+    referred.add(milliseconds, reference, outcome);
   }
-  const isClosed = versions.every(({ share }) => share !== null);
-  const coverage = isClosed ? covered / length : null;
+  const coverage = groups && covered / length;
   if (scored.weight === 0) {
-    const isScored = versions.some(({ outcome }) => outcome !== null);
+    const isScored = groups?.some(({ outcome }) => outcome !== null) ?? false;
     const none = unscored(isScored ? 'no version was current during the horizon' : why);
     const whole = withReasons({ timeWeighted: none, mean: none, skill: none });
     return { coverage, skillCoverage: null, ...whole };
   }
   const skill =
     compared.weight === 0
-      ? unscored(whyNotCompared(versions))
+      ? unscored(whyNotCompared(groups ?? []))
       : byScore((name) => compared.skillAgainst(referred, name));
   const whole = withReasons({
     timeWeighted: byScore((name) => finite(scored.over(length, name))),
@@ -200,8 +229,9 @@ function representWhole(
   return { coverage, skillCoverage: compared.weight / length, ...whole };
 }
 
-/** The reason of the versions that were current during the horizon, if none of them has a reference. */
-function whyNotCompared(versions: readonly VersionWithReference[]): string {
-  const current = versions.filter(({ share }) => share !== null && share > 0);
-  return current.at(-1)?.whyNone ?? 'no version was current during the horizon';
+/** The reason of the newest version that was current during the horizon, if none has a reference. */
+function whyNotCompared(groups: readonly ComparedGroup[]): string {
+  const current = groups.filter(({ milliseconds }) => milliseconds > 0);
+  const [last] = current.sort((a, b) => b.newest - a.newest);
+  return last?.whyNone ?? 'no version was current during the horizon';
 }

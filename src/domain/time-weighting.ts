@@ -14,13 +14,24 @@ export function sharesOf(
   horizon: Horizon,
   closedAt: Date | null,
 ): number[] {
-  const [from, to] = [startOf(horizon.from), startOf(horizon.to)];
-  const end = closedAt === null ? to : Math.min(to, closedAt.getTime());
+  const { from, to, end } = scoredTime(horizon, closedAt);
   return publishedAt.map((at, index) => {
     const next = publishedAt[index + 1]?.getTime() ?? end;
     const current = Math.min(next, end) - Math.max(at.getTime(), from);
     return Math.max(0, current) / (to - from);
   });
+}
+
+/**
+ * The horizon, and when nothing of it is scored any more, in milliseconds since 1970.
+ * @param closedAt as in {@link sharesOf}
+ */
+export function scoredTime(
+  horizon: Horizon,
+  closedAt: Date | null,
+): { from: number; to: number; end: number } {
+  const [from, to] = [startOf(horizon.from), startOf(horizon.to)];
+  return { from, to, end: closedAt === null ? to : Math.min(to, closedAt.getTime()) };
 }
 
 /** The share of a horizon that lies before the outcome became known: the most that forecasts can cover. */

@@ -5,7 +5,8 @@ import { CONTENT_TYPES, CSV_TYPE, JSON_TYPE, type MediaType, wantedType } from '
 import { Problem } from './problems.ts';
 import type { ResponseDraft } from './response-cache/encoded-body.ts';
 
-const digits = (value: unknown): unknown =>
+/** Reads a number in a query. */
+export const digits = (value: unknown): unknown =>
   typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : value;
 
 /** The query parameters of every page. */

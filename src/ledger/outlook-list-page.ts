@@ -33,7 +33,11 @@ export type ListPosition = {
   startedAt: Date;
   key: readonly (number | string)[];
   snapshot: string;
+  /** Of a search with more matches than are ranked: the oldest match that is. */
+  rankedFrom?: RankedFrom | undefined;
 };
+/** A time in milliseconds since 1970, and the id of an outlook. */
+export type RankedFrom = readonly [publishedAt: number, id: number];
 
 type OrderColumn = 'rank' | 'published_at' | 'id' | 'slug';
 
@@ -52,7 +56,7 @@ const ORDERS: Record<ListSort, { columns: readonly OrderColumn[]; direction: 'as
 const SETTLED_AFTER = 120_000;
 
 /** The limit goes into the text: without knowing it, Postgres would plan to sort the whole ledger. */
-type Page = { after: ListPosition | null; startedAt: Date; limit: number };
+export type ListPage = { after: ListPosition | null; startedAt: Date; limit: number };
 
 /** Adds a value to a statement and returns its parameter, such as `$1`. */
 export type Bind = (value: unknown) => string;
@@ -65,25 +69,37 @@ export const moment = (at: Date, bind: Bind): string => `${bind(at.toISOString()
 const and = (conditions: readonly (string | null)[]): string =>
   conditions.filter((condition) => condition !== null).join(' and ') || 'true';
 
+/** What a row of a list is ordered by, in SQL. */
+export type Expressions = Record<OrderColumn, string>;
+
+/** An order, as SQL: which rows of it to read, at most `limit`, and how each ranks. */
+export type Part = {
+  sort: ListSort;
+  within: (row: Expressions) => string | null;
+  limit: number;
+  rank: string;
+};
+
 /**
- * A page of the matching outlooks, as SQL: ids, the sort's columns, and the version to show.
+ * Matching outlooks, as SQL: ids, the sort's columns, and the version to show.
  *
  * If an outlook's newest version is the one to show, its own row has all values, and the indexes of outlooks find and
  * order it: outlooks_newest by time, in both directions, and outlooks_slug_unique by slug. Other outlooks need an older
  * version, one step down outlook_versions_as_of each, which then decides about filters and order. They are few while a
  * client pages, and as many as were written since for a list as of long ago.
  */
-export function placedOutlooks(query: ListQuery, page: Page, bind: Bind): string {
+export function placedOutlooks(query: ListQuery, page: ListPage, bind: Bind, part: Part): string {
   const seen = seenBy(query, page, bind);
-  const current = matching(query, page, bind, {
+  const current = matching(query, bind, part, {
     from: 'outlooks o',
     version: 'o.latest_version',
     shown: 'o',
+    framework: 'f.id = o.framework_id',
     among: seen('o.published_at', 'o.transaction_id'),
   });
   const isMoved = movedSince(query, page, bind);
   if (isMoved === null) return current;
-  const moved = matching(query, page, bind, {
+  const moved = matching(query, bind, part, {
     from: `outlooks o cross join lateral (
       select v.version, v.recorded_at as published_at, v.framework_id,
         v.bear_bps, v.base_bps, v.bull_bps
@@ -92,13 +108,14 @@ export function placedOutlooks(query: ListQuery, page: Page, bind: Bind): string
       order by v.recorded_at desc, v.version desc limit 1) seen`,
     version: 'seen.version',
     shown: 'seen',
+    framework: 'f.outlook_id = o.id and f.id = seen.framework_id',
     among: isMoved,
   });
-  return `(${current}) union all (${moved}) order by ${orderBy(query.sort)} limit ${page.limit}`;
+  return `(${current}) union all (${moved}) order by ${orderBy(part.sort)} limit ${part.limit}`;
 }
 
 /** Which versions a page may show: recorded up to `asOf`, and visible to the first page. */
-function seenBy({ asOf }: ListQuery, { after, startedAt }: Page, bind: Bind) {
+function seenBy({ asOf }: ListQuery, { after, startedAt }: ListPage, bind: Bind) {
   return (recordedAt: string, transactionId: string): string =>
     and([
       asOf && `${recordedAt} <= ${moment(asOf, bind)}`,
@@ -112,7 +129,11 @@ function seenBy({ asOf }: ListQuery, { after, startedAt }: Page, bind: Bind) {
  * Which outlooks have a newer version than the page may show, found by outlooks_newest and outlooks_written; null if the
  * page may show all.
  */
-function movedSince({ asOf }: ListQuery, { after, startedAt }: Page, bind: Bind): string | null {
+function movedSince(
+  { asOf }: ListQuery,
+  { after, startedAt }: ListPage,
+  bind: Bind,
+): string | null {
   const conditions = [];
   if (asOf) conditions.push(`o.published_at > ${moment(asOf, bind)}`);
   if (after) {
@@ -128,27 +149,27 @@ const settledBefore = (startedAt: Date, bind: Bind): string =>
   moment(new Date(startedAt.getTime() - SETTLED_AFTER), bind);
 
 /** Where the outlooks come from; `shown` is the row with the values of the version to show. */
-type Source = { from: string; version: string; shown: 'o' | 'seen'; among: string };
+type Source = {
+  from: string;
+  version: string;
+  shown: 'o' | 'seen';
+  /** How a search joins the framework `f`. */
+  framework: string;
+  among: string;
+};
 
 function matching(
   query: ListQuery,
-  { after, limit }: Page,
   bind: Bind,
-  { from, version, shown, among }: Source,
+  { sort, within, limit, rank }: Part,
+  { from, version, shown, framework, among }: Source,
 ): string {
-  const { search, sort } = query;
-  const isRanked = search !== null && ORDERS[sort].columns.includes('rank');
-  const expressions = {
-    rank: isRanked ? `ts_rank_cd(f.search, ${searchedWords(search, bind)})::float8` : '0',
-    published_at: `${shown}.published_at`,
-    id: 'o.id',
-    slug: 'o.slug',
-  };
+  const row = { rank, published_at: `${shown}.published_at`, id: 'o.id', slug: 'o.slug' };
   return `
-    select o.id, o.slug, ${expressions.published_at} as published_at, ${expressions.rank} as rank,
-      ${version} as version
-    from ${from}${search === null ? '' : ' join frameworks f on f.outlook_id = o.id'}
-    where ${and([among, ...filters(query, shown, bind), beyond(after, sort, expressions, bind)])}
+    select o.id, o.slug, ${row.published_at} as published_at, ${rank} as rank, ${version} as version,
+      ${shown}.framework_id as framework_id
+    from ${from}${query.search === null ? '' : ` join frameworks f on ${framework}`}
+    where ${and([among, ...filters(query, shown, bind), within(row)])}
     order by ${orderBy(sort)} limit ${limit}`;
 }
 
@@ -181,9 +202,7 @@ function filters(query: ListQuery, shown: string, bind: Bind): (string | null)[]
     contradicted === null ? null : `${contradicted ? '' : 'not '}o.is_contradicted`,
     ...(probability ? bounds(`${shown}.${probability.scenario}_bps`, probability, bind) : []),
     updatedSince && `${shown}.published_at >= ${moment(updatedSince, bind)}`,
-    search === null
-      ? null
-      : `f.id = ${shown}.framework_id and f.search @@ ${searchedWords(search, bind)}`,
+    search === null ? null : `f.search @@ ${searchedWords(search, bind)}`,
   ];
 }
 
@@ -199,10 +218,10 @@ function bounds(
 }
 
 /** The condition for rows after a position in the order of a sort. */
-function beyond(
+export function beyond(
   after: ListPosition | null,
   sort: ListSort,
-  expressions: Record<OrderColumn, string>,
+  expressions: Expressions,
   bind: Bind,
 ): string | null {
   if (after === null) return null;

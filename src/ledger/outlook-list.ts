@@ -3,16 +3,26 @@ import { probabilitiesOf, type ScenarioName } from '../domain/probabilities.ts';
 import type { Direction } from '../domain/scenarios.ts';
 import type { Session } from '../postgres/pool.ts';
 import {
+  beyond,
   type Bind,
+  type Expressions,
+  isFiltered,
+  type ListPage,
   type ListPosition,
   type ListQuery,
-  orderBy,
-  isFiltered,
   moment,
-  sortKeyOf,
+  orderBy,
   placedOutlooks,
+  type RankedFrom,
   searchedWords,
+  sortKeyOf,
 } from './outlook-list-page.ts';
+import {
+  rankedOutlooks,
+  startsRanked,
+  unrankedBefore,
+  unrankedOutlooks,
+} from './ranked-outlooks.ts';
 import { joinVersion, reasonsAsOf, statusAsOf } from './versions.ts';
 
 /** An outlook as lists show it. */
@@ -45,14 +55,49 @@ export async function listOutlooks(
   query: ListQuery,
   { after, limit, now }: { after: ListPosition | null; limit: number; now: Date },
 ): Promise<{ summaries: OutlookSummary[]; next: ListPosition | null }> {
-  const startedAt = after?.startedAt ?? now;
+  const page = { after, startedAt: after?.startedAt ?? now };
   // One row more than the page tells whether another page follows.
-  const size = SIZES.find((rows) => rows > limit) ?? limit + 1;
+  const wanted = limit + 1;
+  const isPast = query.sort === 'relevance' && !startsRanked(after);
+  const rows = isPast ? [] : await readRows(session, query, { ...page, limit: wanted });
+  const rankedFrom = after?.rankedFrom ?? rankedFromOf(rows[0]);
+  if (rankedFrom && rows.length < wanted) {
+    const before = isPast ? unrankedBefore(after) : rankedFrom;
+    rows.push(
+      ...(await readRows(session, query, { ...page, limit: wanted - rows.length, before })),
+    );
+  }
+  const shown = rows.slice(0, limit);
+  const last = rows.length > limit ? shown.at(-1) : undefined;
+  const next = last && {
+    startedAt: page.startedAt,
+    key: sortKeyOf(query.sort, last),
+    snapshot: after?.snapshot ?? last.snapshot,
+    rankedFrom,
+  };
+  return { summaries: shown.map(summaryOf), next: next ?? null };
+}
+
+/** The oldest ranked match; undefined if all matches are ranked, or none. */
+function rankedFromOf(row: SummaryRow | undefined): RankedFrom | undefined {
+  if (!row || row.ranked_at === null || row.ranked_id === null) return undefined;
+  return [row.ranked_at, row.ranked_id];
+}
+
+/** @param before reads the unranked matches before this one */
+async function readRows(
+  session: Session,
+  query: ListQuery,
+  { after, startedAt, limit, before }: ListPage & { before?: RankedFrom },
+): Promise<SummaryRow[]> {
+  const size = SIZES.find((rows) => rows >= limit) ?? limit;
   const values: unknown[] = [];
   const bind: Bind = (value) => `$${values.push(value)}`;
   const asOf = query.asOf && moment(query.asOf, bind);
   const status = asOf === null ? 'o.status' : statusAsOf(asOf);
   const reasons = asOf === null ? 'o.review_reasons' : reasonsAsOf(asOf);
+  const isRanked = query.sort === 'relevance' && !before;
+  const placed = placedBy(query, { after, startedAt, limit: size, before }, bind);
   const text = `
     select o.id, o.slug, placed.rank, f.title, ${status} as status, ${reasons} as review_reasons,
       i.symbol, i.name as instrument_name, o.horizon_from, o.horizon_to,
@@ -62,8 +107,9 @@ export async function listOutlooks(
       a.id as author_id, a.name as author_name,
       (select json_object_agg(s.name, s.direction)
          from scenarios s where s.framework_id = f.id) as directions,
-      pg_current_snapshot() as snapshot
-    from (${placedOutlooks(query, { after, startedAt, limit: size }, bind)}) placed
+      ${isRanked ? '(extract(epoch from placed.ranked_at) * 1000)::float8' : 'null'} as ranked_at,
+      ${isRanked ? 'placed.ranked_id' : 'null'} as ranked_id, pg_current_snapshot() as snapshot
+    from (${placed}) placed
     join outlooks o on o.id = placed.id
     ${joinVersion('placed.version')}
     join instruments i on i.id = o.instrument_id
@@ -73,19 +119,20 @@ export async function listOutlooks(
   // Planning takes three times as long as running. A named statement is planned once a connection.
   const isCommon = !isFiltered(query);
   const name = `list-${query.sort}-${size}-${after !== null}-${query.asOf !== null}`;
-  const { rows } = await session.query<SummaryRow>({
-    ...(isCommon && { name }),
-    text,
-    values,
-  });
-  const shown = rows.slice(0, limit);
-  const last = rows.length > limit ? shown.at(-1) : undefined;
-  const next = last && {
-    startedAt,
-    key: sortKeyOf(query.sort, last),
-    snapshot: after?.snapshot ?? last.snapshot,
-  };
-  return { summaries: shown.map(summaryOf), next: next ?? null };
+  const { rows } = await session.query<SummaryRow>({ ...(isCommon && { name }), text, values });
+  return rows;
+}
+
+function placedBy(
+  query: ListQuery,
+  { before, ...page }: ListPage & { before: RankedFrom | undefined },
+  bind: Bind,
+): string {
+  const { sort } = query;
+  if (before) return unrankedOutlooks(query, { ...page, before }, bind);
+  if (sort === 'relevance') return rankedOutlooks(query, page, bind);
+  const within = (row: Expressions) => beyond(page.after, sort, row, bind);
+  return placedOutlooks(query, page, bind, { sort, within, limit: page.limit, rank: '0' });
 }
 
 /** Whether a search has a word to look for: punctuation and stop words do not count. */
@@ -117,6 +164,8 @@ type SummaryRow = Record<ScenarioName, number> & {
   author_id: string;
   author_name: string;
   directions: Record<ScenarioName, Direction>;
+  ranked_at: number | null;
+  ranked_id: number | null;
   snapshot: string;
 };
 

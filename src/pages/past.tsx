@@ -10,7 +10,10 @@ import { type Outlook } from './current.tsx';
 
 export type VersionEntry = z.output<typeof versionEntry>;
 export type Diff = z.output<typeof outlookDiff>;
-export type Scores = z.output<typeof outlookScores>;
+export type Scores = Omit<z.output<typeof outlookScores>, 'nextCursor'> & {
+  /** The number of the newest version that is scored. */
+  newest: number;
+};
 
 /** How the probabilities moved, version by version, with links to each. */
 export function History(props: {
@@ -236,7 +239,7 @@ export function ScoreTable(props: {
   pictures: string | null;
 }): VNode {
   const { slug, pictures } = props;
-  const { outlook, versions } = props.scores;
+  const { outlook, versions, newest } = props.scores;
   return (
     <Section id="scores" title="Scores">
       <p>
@@ -254,18 +257,16 @@ export function ScoreTable(props: {
             ...RULE_NAMES.map((r) => scoreText(outlook.mean[r])),
           ],
           ['Skill', '', ...RULE_NAMES.map((rule) => scoreText(outlook.skill[rule]))],
-          ...versions
-            .slice(-MOST_SCORED)
-            .map(({ version, share, scores: of }) => [
-              `Version ${version}`,
-              shareText(share),
-              ...RULE_NAMES.map((rule) => scoreText(of[rule])),
-            ]),
+          ...versions.map(({ version, share, scores: of }) => [
+            `Version ${version}`,
+            shareText(share),
+            ...RULE_NAMES.map((rule) => scoreText(of[rule])),
+          ]),
         ]}
       />
-      {versions.length > MOST_SCORED && (
+      {newest > versions.length && (
         <p>
-          <a href={`/v1/outlooks/${slug}/scores`}>Scores of all {versions.length} versions</a>
+          <a href={`/v1/outlooks/${slug}/scores`}>Scores of all {newest} versions</a>
         </p>
       )}
       <Chart
@@ -277,9 +278,6 @@ export function ScoreTable(props: {
     </Section>
   );
 }
-
-/** The number of newest versions whose scores are shown. */
-const MOST_SCORED = 20;
 
 function shareText(share: number | null): string {
   return share === null ? '–' : `${decimal(Math.round(share * 1000) / 10)}% of the horizon`;

@@ -28,6 +28,8 @@ export type PageReadDeps = {
 
 /** The number of versions per list. */
 const VERSIONS = 20;
+/** The newest versions whose scores are shown. */
+const NEWEST_SCORES = { asOf: null, after: null, limit: 20, isByPrevious: false };
 /** The number of newest items of evidence that are shown. */
 const EVIDENCE = 10;
 
@@ -54,7 +56,7 @@ export async function readOutlookPage(
     readDrawdown(ledger, found, moment),
     readHistory(pool, found, moment ?? null),
     isCurrent ? listEvidence(pool, name, { before: null, limit: EVIDENCE + 1 }) : null,
-    isCurrent && found.resolution ? readScorable(pool, name, null) : null,
+    isCurrent && found.resolution ? readScorable(pool, name, NEWEST_SCORES) : null,
     readDiff(ledger, found, against),
   ]);
   const listed = entries.slice(0, VERSIONS);
@@ -76,8 +78,10 @@ export async function readOutlookPage(
       items: evidence.slice(0, EVIDENCE).map(representEvidence),
       hasMore: evidence.length > EVIDENCE,
     },
-    scores:
-      scores && representScores(name, scores, { name: 'uniform', probabilities: { ...UNIFORM } }),
+    scores: scores && {
+      ...representScores(name, scores, { name: 'uniform', probabilities: { ...UNIFORM } }),
+      newest: scores.newest,
+    },
     diff,
   };
 }

@@ -3,6 +3,7 @@ import { OUTLOOK_STATUSES } from '../../domain/outlook.ts';
 import { fractionsOf, probabilityFaults, sumFault } from '../../domain/probabilities.ts';
 import { UNIFORM } from '../../domain/scoring.ts';
 import { queryTimestamp, slug, timestamp } from '../../http/fields.ts';
+import { digits, pageShape } from '../../http/paging.ts';
 import { newHorizon, outcome } from './outlooks.ts';
 import { pointsOf, probabilities, queryNumber } from './probabilities.ts';
 
@@ -44,6 +45,8 @@ const reference = (names: readonly ('uniform' | 'previous' | 'climatology')[]) =
 const referenceText =
   'fixed probabilities of bear, base and bull, as fractions separated by commas. Skill is 1 − score ÷ score of the reference.';
 
+const LIMIT_FAULT = 'must be a whole number in 1–1000';
+
 export const scoresQuery = z.strictObject({
   reference: reference(['uniform', 'previous', 'climatology']).meta({
     description: `The reference for skill: \`uniform\` thirds, the \`previous\` version, \`climatology\` (what history alone says about each version's own return bands; see GET …/climatology), or ${referenceText}`,
@@ -51,6 +54,17 @@ export const scoresQuery = z.strictObject({
   asOf: queryTimestamp.optional().meta({
     description: 'Use the versions and the resolution that were recorded up to this time.',
   }),
+  limit: z
+    .preprocess(
+      digits,
+      z
+        .int({ error: LIMIT_FAULT })
+        .min(1, { error: LIMIT_FAULT })
+        .max(1000, { error: LIMIT_FAULT }),
+    )
+    .default(1000)
+    .meta({ description: 'The maximum number of versions to return.' }),
+  cursor: pageShape.cursor,
 });
 
 export const recordReference = reference(['uniform', 'climatology']).meta({
@@ -172,7 +186,10 @@ export const outlookScores = z
           })
           .meta({ id: 'VersionScores', description: 'The scores of a version.' }),
       )
-      .meta({ description: 'Oldest first, without a withdrawal.' }),
+      .meta({ description: 'Oldest first, without a withdrawal; at most 1,000.' }),
+    nextCursor: z.string().nullable().meta({
+      description: 'For the versions that follow. Null on the last page.',
+    }),
   })
   .meta({
     id: 'OutlookScores',
