@@ -215,6 +215,11 @@ function stateOf({
       () => webhooks.backlog.disabled,
     ),
     gauge('last_event', 'Position of the last event received.', () => feed.position ?? 0),
+    gauge(
+      'resets',
+      'How often the ledger went back to an earlier state since the instance started.',
+      () => feed.resets,
+    ),
     ...(backups === null
       ? []
       : [
