@@ -12,7 +12,7 @@ export type Bench = {
   report: Report;
 };
 
-export type Goal = { atLeast: number } | { atMost: number; unit?: 'MB' | 'ms' };
+export type Goal = { atLeast: number } | { atMost: number; unit?: 'MB' | 'ms' | 'B' };
 
 export type Case = {
   name: string;

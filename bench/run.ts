@@ -13,6 +13,7 @@ import { practise, readCases } from './reads.ts';
 import { recordCases } from './records.ts';
 import { isMet, markdownOf, record, type Result } from './report.ts';
 import { revisionCases } from './revisions.ts';
+import { storageCases } from './storage.ts';
 import { startWorker } from './workers.ts';
 
 // In this order the service is started anew least often. The large ledger is what the standard one
@@ -22,6 +23,7 @@ const CASES: Case[] = [
   ...versionGrowthCases,
   latencyCase,
   ...revisionCases,
+  ...storageCases,
   ...observationCases,
   ...recordCases,
   memoryCase,

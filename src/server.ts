@@ -38,6 +38,7 @@ async function start(): Promise<void> {
   const database = await openDatabase(config, {
     onPrivilegedRole: (warning) => log.warn(warning),
     onNotice: (line) => log.info(line),
+    onMigration: (line) => log.info(withoutSecrets(line)),
     onConnectionError: (error) => log.warn({ err: error }, 'a database connection was lost'),
     onEmbeddedLog: (line) => log.debug({ postgres: withoutSecrets(line) }),
     onEmbeddedExit: (message) => log.error(`${message}; restarting it`),

@@ -2,7 +2,8 @@ import type { ChangeFeed } from '../postgres/change-feed.ts';
 import type pg from 'pg';
 import { z } from 'zod';
 import { hasPlace } from '../postgres/outbox.ts';
-import { schemaFault } from '../postgres/migrate.ts';
+import { GRANT_RIGHTS, schemaFault, UNREADABLE } from '../postgres/migrations.ts';
+import { missingRights } from '../postgres/privileges.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
 import { Problem } from '../http/problems.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
@@ -22,18 +23,36 @@ export function healthRoutes(api: Api, ledger: HealthDeps): void {
   readinessRoute(api, ledger, watchStorage(api));
 }
 
-async function isReadOnly(pool: pg.Pool): Promise<boolean> {
+/**
+ * Why no write, or not every write, would be stored; null if all would.
+ * @throws Problem if the role may not even read
+ */
+async function whyNoWrites(pool: pg.Pool): Promise<string | null> {
   const session = await pool.connect();
   let isUnusable = true; // a connection that failed, or leads to a standby, must not return to the pool
   try {
     const { rows } = await session.query<{ isReadOnly: boolean }>(
       `select current_setting('transaction_read_only') = 'on' as "isReadOnly"`,
     );
+    const missing = await missingRights(session);
     isUnusable = rows[0]?.isReadOnly === true;
-    return isUnusable;
+    if (missing.some((right) => READS.test(right))) throw notReady(UNREADABLE);
+    return isUnusable ? READ_ONLY : lackOf(missing);
   } finally {
     session.release(isUnusable);
   }
+}
+
+const READS = /^(select on table|usage on schema) /;
+const READ_ONLY = 'The database is read-only.';
+const STORAGE_FULL = 'The disk of the database was full at the last write.';
+
+function lackOf(rights: readonly string[]): string | null {
+  if (rights.length === 0) return null;
+  const [first, second, third, ...more] = rights;
+  const named = [first, second, third].filter(Boolean).join(', ');
+  const others = more.length > 0 ? ` and ${more.length} more` : '';
+  return `The role in DATABASE_URL lacks rights (${named}${others}): ${GRANT_RIGHTS}.`;
 }
 
 const WRITES = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
@@ -94,14 +113,11 @@ function readinessRoute(
   const refuseIfSlotsAreLost = watchSlots(api, requestsAtOnce);
   const ask = async () => {
     const fault = await schemaFault(pool);
-    if (fault) {
-      throw new Problem('unavailable', `The database is not ready: ${fault}`, {
-        headers: { 'retry-after': '5' },
-      });
-    }
+    if (fault) throw notReady(fault);
+    const refusesWrites = await whyNoWrites(pool);
     // The ledger may have gone back since the feed's last look.
     const isCurrent = feed.isCurrent && feed.place !== null && (await hasPlace(pool, feed.place));
-    return { isReadOnly: await isReadOnly(pool), isCurrent };
+    return { refusesWrites, isCurrent };
   };
   // Anyone may ask, without a limit, so simultaneous requests share one check.
   let pending: ReturnType<typeof ask> | null = null;
@@ -115,13 +131,14 @@ function readinessRoute(
       tags: [TAG],
       summary: 'Check readiness',
       description:
-        'Queries the database and compares its schema with the one that this release requires. `writes` is `refused` while the database is read-only, or if its disk was full at the last write. Answers 503 as well if requests whose connections closed still hold half of `REQUESTS_AT_ONCE`. While `changeFeed` is `away`, the service works but is slower: reads query the database, and event streams pause.',
+        'Queries the database and compares its schema with the one that this release requires. `writes` is `refused` while the database is read-only, if its disk was full at the last write, or if the role of the service lacks a right; `reason` says which. Answers 503 as well if requests whose connections closed still hold half of `REQUESTS_AT_ONCE`. While `changeFeed` is `away`, the service works but is slower: reads query the database, and event streams pause.',
       security: [],
       response: {
         200: z.object({
           status: z.literal('ready'),
           changeFeed: z.enum(['current', 'away']),
           writes: z.enum(['accepted', 'refused']),
+          reason: z.string().optional().describe('Why writes are refused, and what to do.'),
         }),
         ...problemResponses(422, 503),
       },
@@ -129,13 +146,21 @@ function readinessRoute(
     handler: async (_request, reply) => {
       refuseIfSlotsAreLost();
       pending ??= ask().finally(() => (pending = null));
-      const { isReadOnly, isCurrent } = await pending;
+      const { refusesWrites, isCurrent } = await pending;
+      const reason = refusesWrites ?? (isStorageFull() ? STORAGE_FULL : null);
       forbidStoring(reply);
       return reply.send({
         status: 'ready',
         changeFeed: isCurrent && feed.isCurrent ? 'current' : 'away',
-        writes: isReadOnly || isStorageFull() ? 'refused' : 'accepted',
+        writes: reason === null ? 'accepted' : 'refused',
+        ...(reason !== null && { reason }),
       });
     },
+  });
+}
+
+function notReady(fault: string): Problem {
+  return new Problem('unavailable', `The database is not ready: ${fault}`, {
+    headers: { 'retry-after': '5' },
   });
 }

@@ -1,5 +1,5 @@
 import { backUp } from '../postgres/backup.ts';
-import { requireLatest } from '../postgres/migrate.ts';
+import { requireLatest } from '../postgres/migrations.ts';
 import { DATABASE_USAGE, print, readFileName, runCommand } from './run-command.ts';
 
 await runCommand({
@@ -12,9 +12,9 @@ database of PostgreSQL 15 or newer. The file contains the hashes of keys and the
 ${DATABASE_USAGE}`,
   read: readFileName,
   migrates: false, // a backup changes nothing
-  work: async ({ pool, owner }, file) => {
+  work: async ({ direct, owner }, file) => {
     await requireLatest(owner); // before the first start of this release, its role may be missing
-    const rows = await backUp(pool, file, new Date());
+    const rows = await backUp(direct, file, new Date());
     print(`Wrote ${rows} rows to ${file}.`);
     return true;
   },

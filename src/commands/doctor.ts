@@ -1,6 +1,5 @@
 import { parseArgs } from 'node:util';
 import type pg from 'pg';
-import type { Config } from '../config.ts';
 import { errorLine } from '../error-line.ts';
 import {
   checkConnections,
@@ -9,7 +8,12 @@ import {
   checkSlots,
   checkTransactions,
 } from '../postgres/checkup/activity.ts';
-import { checkClock, checkPooler, checkTransport } from '../postgres/checkup/connection.ts';
+import {
+  checkClock,
+  checkPooler,
+  checkSettings,
+  checkTransport,
+} from '../postgres/checkup/connection.ts';
 import { fail, type Finding, ok, type Sessions, unknown } from '../postgres/checkup/finding.ts';
 import {
   checkGuards,
@@ -30,15 +34,26 @@ import {
   checkVersion,
   checkWraparound,
 } from '../postgres/checkup/server.ts';
+import { tlsRemedy } from '../postgres/connection-url.ts';
 import type { OpenDatabase } from '../postgres/database.ts';
 import { checkBackups, checkDisk } from './check-folders.ts';
-import { DATABASE_USAGE, print, runCommand } from './run-command.ts';
+import { type Context, DATABASE_USAGE, print, runCommand } from './run-command.ts';
 
 const MARKS: Record<Finding['state'], string> = {
   ok: 'ok  ',
   warn: 'warn',
   fail: 'fail',
   unknown: '?   ',
+};
+
+/** What to do about a refused connection, by SQLSTATE. */
+const REMEDIES: Record<string, string> = {
+  '28000':
+    'if the role is missing, start the service once or run npm run migrate, which create it; else see pg_hba.conf',
+  '28P01': 'correct the password in the URL, or run: ALTER ROLE … PASSWORD …',
+  '3D000': 'run: CREATE DATABASE …, or correct its name in the URL',
+  '53300': 'lower DATABASE_POOL_MAX, or raise max_connections',
+  '57P03': 'wait until the server has started; its log says what it does',
 };
 
 await runCommand({
@@ -52,9 +67,9 @@ ${DATABASE_USAGE} The exit status is 1 if a line begins with fail.`,
   read: (args) =>
     parseArgs({ args, options: { json: { type: 'boolean', default: false } } }).values.json,
   migrates: false, // it changes nothing
-  work: async (database, isJson, config) => {
+  work: async (database, isJson, context) => {
     const findings: NamedFinding[] = [];
-    for await (const finding of examine(database, config)) {
+    for await (const finding of examine(database, context)) {
       findings.push(finding);
       if (!isJson) print(lineOf(finding));
     }
@@ -67,26 +82,37 @@ type NamedFinding = { check: string } & Finding;
 type Check = () => Promise<Finding[]> | Finding[];
 
 /** Runs the checks one by one. Without a connection, there is nothing more to ask. */
-async function* examine(database: OpenDatabase, config: Config): AsyncGenerator<NamedFinding> {
+async function* examine(
+  database: OpenDatabase,
+  { config, service: shared }: Context,
+): AsyncGenerator<NamedFinding> {
   yield { check: 'settings', ...ok('All settings are valid.') };
-  const service = await connectTo(database.pool);
-  const owner = database.owner === database.pool ? service : await connectTo(database.owner);
-  yield* named('connection', service.findings);
-  if (owner !== service) yield* named('owner', owner.findings);
+  const connections = new Map<pg.Pool, Connected>();
   try {
-    if (service.client) {
-      const sessions = { service: service.client, owner: owner.client ?? service.client };
-      for (const [check, run] of Object.entries(checksOf(service.client, sessions, config))) {
-        yield* named(check, await settled(run));
-      }
+    for (const [check, pool] of Object.entries({
+      connection: shared,
+      direct: database.pool,
+      owner: database.owner,
+    })) {
+      if (connections.has(pool)) continue;
+      const connected = await connectTo(pool);
+      connections.set(pool, connected);
+      yield { check, ...connected.finding };
+    }
+    const clientOf = (pool: pg.Pool) => connections.get(pool)?.client;
+    const client = clientOf(shared);
+    if (!client) return;
+    const service = clientOf(database.pool) ?? client;
+    const sessions = { service, owner: clientOf(database.owner) ?? service };
+    for (const [check, run] of Object.entries(checksOf(client, sessions, config))) {
+      for (const finding of await settled(run)) yield { check, ...finding };
     }
   } finally {
-    service.client?.release();
-    if (owner !== service) owner.client?.release();
+    for (const { client } of connections.values()) client?.release();
   }
 }
 
-function checksOf(client: pg.PoolClient, sessions: Sessions, config: Config) {
+function checksOf(client: pg.PoolClient, sessions: Sessions, config: Context['config']) {
   const isEmbedded = config.databaseUrl === null;
   const now = () => new Date();
   // The change feed has a connection of its own.
@@ -101,10 +127,11 @@ function checksOf(client: pg.PoolClient, sessions: Sessions, config: Config) {
     encoding: () => checkEncoding(sessions),
     collation: () => checkCollation(sessions),
     tls: () => checkTransport(client),
-    pooler: () => checkPooler(client, false),
+    pooler: () => checkPooler(client, sessions),
     clock: () => checkClock(sessions, now),
     connections: () => checkConnections(sessions, connections),
     role: () => checkRole(sessions),
+    'role settings': () => checkSettings(sessions),
     rights: () => checkRights(sessions),
     schema: () => checkSchema(sessions),
     guards: () => checkGuards(sessions),
@@ -124,7 +151,7 @@ function checksOf(client: pg.PoolClient, sessions: Sessions, config: Config) {
   } satisfies Record<string, Check>;
 }
 
-type Connected = { client: pg.PoolClient | null; findings: Finding[] };
+type Connected = { client: pg.PoolClient | null; finding: Finding };
 
 async function connectTo(pool: pg.Pool): Promise<Connected> {
   const began = performance.now();
@@ -133,11 +160,14 @@ async function connectTo(pool: pg.Pool): Promise<Connected> {
     const { host, port, user = '', database = '' } = client as pg.PoolClient & pg.Client;
     const milliseconds = Math.round(performance.now() - began);
     const where = `${database} at ${host}:${port} as ${user}`;
-    return { client, findings: [ok(`Connected to ${where} in ${milliseconds} ms.`)] };
+    return { client, finding: ok(`Connected to ${where} in ${milliseconds} ms.`) };
   } catch (error) {
     const remedy =
-      'See docs/operate/runbooks/database-unavailable.md; the host, the port, the role and its password are in the URL.';
-    return { client: null, findings: [fail(`No connection: ${errorLine(error)}.`, remedy)] };
+      tlsRemedy(error) ??
+      REMEDIES[(error as pg.DatabaseError).code ?? ''] ??
+      'see docs/operate/runbooks/database-unavailable.md; the URL has the host, the port, the role and its password';
+    const sentence = `${remedy.slice(0, 1).toUpperCase()}${remedy.slice(1)}.`;
+    return { client: null, finding: fail(`No connection: ${errorLine(error)}.`, sentence) };
   }
 }
 
@@ -154,13 +184,9 @@ async function settled(run: Check): Promise<Finding[]> {
   }
 }
 
-function* named(check: string, findings: Finding[]): Generator<NamedFinding> {
-  for (const finding of findings) yield { check, ...finding };
-}
-
 function lineOf({ check, ...finding }: NamedFinding): string {
   const remedy = finding.state === 'ok' ? '' : ` → ${finding.remedy}`;
-  return `${MARKS[finding.state]}  ${check.padEnd(12)}  ${finding.seen}${remedy}`;
+  return `${MARKS[finding.state]}  ${check.padEnd(13)}  ${finding.seen}${remedy}`;
 }
 
 function summaryOf(findings: NamedFinding[]): string {

@@ -21,8 +21,8 @@ look-alikes lists the analysts of an earlier release whose name looks like anoth
 
 ${DATABASE_USAGE}`,
   read: commandOf,
-  work: async ({ pool }, command) => {
-    await command(pool, new Date());
+  work: async ({ direct }, command) => {
+    await command(direct, new Date());
     return true;
   },
 });

@@ -52,8 +52,8 @@ async function printHash(
 async function printComparison(pool: pg.Pool, file: string): Promise<boolean> {
   const { versions, faults } = await compareBackup(pool, file);
   for (const { slug, version, count, fault } of faults) {
-    const state = fault === 'missing' ? 'missing' : 'not as the backup has them';
-    print(`${slug}: ${count} of the versions in the backup are ${state}, the first is ${version}.`);
+    const state = fault === 'missing' ? 'missing' : 'different';
+    print(`${slug}, version ${version} of the backup is ${state}; such versions: ${count}.`);
   }
   print(
     faults.length === 0

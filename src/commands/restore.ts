@@ -13,10 +13,10 @@ file are run, as the owner of the database: restore only backups that you trust.
 ${DATABASE_USAGE}`,
   read: readFileName,
   migrates: false, // the database has to be empty
-  work: async ({ pool, owner }, file) => {
+  work: async ({ direct, owner }, file) => {
     await ownerOnly(restore(owner, file));
-    await migrateToLatest(owner, pool);
+    await migrateToLatest(owner, direct);
     print(`Restored ${file}.`);
-    return printVerification(pool, null);
+    return printVerification(direct, null);
   },
 });

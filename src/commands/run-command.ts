@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import type pg from 'pg';
 import { type Config, readConfig } from '../config.ts';
 import { type OpenDatabase, openDatabase } from '../postgres/database.ts';
 import { loadEnvFile } from '../env-file.ts';
@@ -36,7 +37,13 @@ type Command<Arguments> = {
   /** Whether the command writes nothing, so that a standby will do; false unless given. */
   readsOnly?: boolean;
   /** Does the work and says whether it succeeded. */
-  work: (database: OpenDatabase, args: Arguments, config: Config) => Promise<boolean>;
+  work: (database: OpenDatabase, args: Arguments, context: Context) => Promise<boolean>;
+};
+
+export type Context = {
+  config: Config;
+  /** The connections that the service itself uses, through a pooler if there is one. */
+  service: pg.Pool;
 };
 
 /**
@@ -73,6 +80,7 @@ async function run<Arguments>({
       // The service says so at its start.
       onPrivilegedRole: () => {},
       onNotice: () => {},
+      onMigration: report,
       onConnectionError: report,
       onEmbeddedLog: () => {},
       onEmbeddedExit: report,
@@ -80,7 +88,8 @@ async function run<Arguments>({
     { join: true, migrates, readsOnly },
   );
   try {
-    return await work({ ...database, pool: database.direct }, args, config);
+    const context = { config, service: database.pool };
+    return await work({ ...database, pool: database.direct }, args, context);
   } finally {
     await database.close();
   }

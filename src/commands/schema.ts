@@ -22,6 +22,7 @@ try {
     {
       onPrivilegedRole: report,
       onNotice: report,
+      onMigration: report,
       onConnectionError: report,
       onEmbeddedLog: () => {},
       onEmbeddedExit: report,

@@ -14,7 +14,7 @@ for every version of a backup (FILE), and names those that the ledger lacks or h
 ${DATABASE_USAGE} The exit status is 1 if a check fails.`,
   read: readAgainst,
   readsOnly: true,
-  work: ({ pool }, against) => printVerification(pool, against),
+  work: ({ direct }, against) => printVerification(direct, against),
 });
 
 function readAgainst(args: string[]): Against | null {

@@ -115,13 +115,16 @@ function stateOf({
   backups,
   webhooks,
 }: Measured): (Counter | Gauge)[] {
-  const gauge = (name: string, help: string, value: () => number) =>
+  // Null is no sample.
+  const gauge = (name: string, help: string, value: () => number | null) =>
     new Gauge({
       name: `outlook_ledger_${name}`,
       help,
       registers: [],
       collect() {
-        this.set(value());
+        const now = value();
+        if (now === null) this.remove();
+        else this.set(now);
       },
     });
   const connections = new Gauge({
@@ -220,20 +223,16 @@ function stateOf({
       'How often the ledger went back to an earlier state since the instance started.',
       () => feed.resets,
     ),
-    ...(backups === null
-      ? []
-      : [
-          gauge(
-            'last_backup_timestamp_seconds',
-            'Time of the newest scheduled backup, in seconds since 1970; 0 if there is none.',
-            () => (backups.takenAt()?.getTime() ?? 0) / 1000,
-          ),
-          gauge(
-            'backup_interval_seconds',
-            'Time between two scheduled backups.',
-            () => backups.every / 1000,
-          ),
-        ]),
+    gauge(
+      'last_backup_timestamp_seconds',
+      'Time of the newest scheduled backup, in seconds since 1970; 0 if there is none.',
+      () => backups && (backups.takenAt()?.getTime() ?? 0) / 1000,
+    ),
+    gauge(
+      'backup_interval_seconds',
+      'Time between two scheduled backups.',
+      () => backups && backups.every / 1000,
+    ),
   ];
 }
 

@@ -116,13 +116,35 @@ function changeOf(
   return { outlook_id, key, state, cause, invalidates, reason, day, observations };
 }
 
-// Triggers set the version, add an event for each change and update the outlook's row.
+/** The most changes that one statement appends: each statement has a time limit, however many outlooks watch a series. */
+const APPENDED_AT_ONCE = 500;
+
+// Triggers set the version, add an event for each change and update the outlooks' rows.
 async function appendChanges(
   session: Session,
   changes: readonly NewChange[],
   recordedAt: Date,
 ): Promise<void> {
-  if (changes.length === 0) return;
+  for (const part of partsOf(changes)) await appendPart(session, part, recordedAt);
+}
+
+/** The changes in parts of a bounded size, those of one outlook together: its state changes once. */
+function partsOf(changes: readonly NewChange[]): NewChange[][] {
+  const parts: NewChange[][] = [];
+  for (const change of changes) {
+    const part = parts.at(-1);
+    const isFull = part && part.length >= APPENDED_AT_ONCE;
+    if (part && (!isFull || part.at(-1)?.outlook_id === change.outlook_id)) part.push(change);
+    else parts.push([change]);
+  }
+  return parts;
+}
+
+async function appendPart(
+  session: Session,
+  changes: readonly NewChange[],
+  recordedAt: Date,
+): Promise<void> {
   await session.query({
     name: 'append-condition-changes',
     text: `

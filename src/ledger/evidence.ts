@@ -11,6 +11,7 @@ import {
 } from '../domain/probabilities.ts';
 import type { Session } from '../postgres/pool.ts';
 import { lockOutlook } from './find-outlook.ts';
+import { joinVersion } from './versions.ts';
 
 /** News or data, in its publisher's words. */
 export type NewEvidence = {
@@ -179,6 +180,9 @@ type EvidenceRow = Omit<Evidence, 'moved'> & {
   })[];
 };
 
+/** The most versions that an item names: the newest that cite it. */
+const MOST_MOVED = 1_000;
+
 // The index version_evidence_once finds the citing versions, the primary key the versions before them.
 const OF_OUTLOOK = `
     select e.id, e.number, e.headline, e.summary, e.publisher, e.url, e.published_at as "publishedAt",
@@ -200,11 +204,10 @@ const OF_OUTLOOK = `
            'bear', v.bear_bps, 'base', v.base_bps, 'bull', v.bull_bps,
            'previous_bear', p.bear_bps, 'previous_base', p.base_bps, 'previous_bull', p.bull_bps)
            order by v.version), '[]')
-         from version_evidence w
-         join outlook_versions v on v.outlook_id = w.outlook_id and v.version = w.version
-         join outlook_versions p on p.outlook_id = w.outlook_id and p.version = w.version - 1
-        where w.evidence_id = e.id) as moved
-    from evidence e join analysts a on a.id = e.author_id
+         from (select w.version from version_evidence w where w.evidence_id = e.id
+                order by w.version desc limit ${MOST_MOVED}) w ${joinVersion('w.version')}
+        where v.version > 1) as moved
+    from evidence e join outlooks o on o.id = e.outlook_id join analysts a on a.id = e.author_id
    where e.outlook_id = (select id from outlooks where slug = $1)`;
 
 /**

@@ -88,7 +88,7 @@ export async function listInstruments(
   { after, limit }: { after: string | null; limit: number },
 ): Promise<Instrument[]> {
   const { rows } = await session.query<Instrument>(
-    `${READ} where $1::text is null or i.symbol > $1 order by i.symbol limit $2`,
+    `${READ} where $1::text is null or i.symbol collate "C" > $1 order by i.symbol collate "C" limit $2`,
     [after, limit],
   );
   return rows;

@@ -84,7 +84,7 @@ export type Part = {
  * Matching outlooks, as SQL: ids, the sort's columns, and the version to show.
  *
  * If an outlook's newest version is the one to show, its own row has all values, and the indexes of outlooks find and
- * order it: outlooks_newest by time, in both directions, and outlooks_slug_unique by slug. Other outlooks need an older
+ * order it: outlooks_newest by time, in both directions, and outlooks_by_slug by slug. Other outlooks need an older
  * version, one step down outlook_versions_as_of each, which then decides about filters and order. They are few while a
  * client pages, and as many as were written since for a list as of long ago.
  */
@@ -164,9 +164,14 @@ function matching(
   { sort, within, limit, rank }: Part,
   { from, version, shown, framework, among }: Source,
 ): string {
-  const row = { rank, published_at: `${shown}.published_at`, id: 'o.id', slug: 'o.slug' };
+  const row = {
+    rank,
+    published_at: `${shown}.published_at`,
+    id: 'o.id',
+    slug: 'o.slug collate "C"',
+  };
   return `
-    select o.id, o.slug, ${row.published_at} as published_at, ${rank} as rank, ${version} as version,
+    select o.id, ${row.slug} as slug, ${row.published_at} as published_at, ${rank} as rank, ${version} as version,
       ${shown}.framework_id as framework_id
     from ${from}${query.search === null ? '' : ` join frameworks f on ${framework}`}
     where ${and([among, ...filters(query, shown, bind), within(row)])}

@@ -47,7 +47,7 @@ export async function listSeries(
 ): Promise<Series[]> {
   const { rows } = await session.query<Series>(
     `select key, name, unit, frequency, dated, source from series
-      where $1::text is null or key > $1 order by key limit $2`,
+      where $1::text is null or key collate "C" > $1 order by key collate "C" limit $2`,
     [after, limit],
   );
   return rows;

@@ -35,7 +35,7 @@ const COLUMNS = `
       'method', v.consensus_method, 'weights', v.consensus_weights, 'maxAge', v.consensus_max_age,
       'views', (
         select json_agg(json_build_object('analyst', json_build_object('id', h.id, 'name', h.name),
-            'version', w.view_version, 'weight', w.weight) order by h.name)
+            'version', w.view_version, 'weight', w.weight) order by h.name collate "C")
           from version_views w join analysts h on h.id = w.analyst_id
          where w.outlook_id = o.id and w.version = v.version)) end as consensus`;
 /** The states of the conditions of an outlook `o`: by the newest change `n` of each key that counts. */

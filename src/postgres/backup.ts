@@ -4,7 +4,6 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type pg from 'pg';
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
-import { BEGIN, LedgerClient } from './client.ts';
 import {
   END_OF_ROWS,
   FIRST_LINE,
@@ -13,8 +12,10 @@ import {
   linesOf,
   requireFirstLine,
 } from './backup-rows.ts';
+import { BEGIN, LedgerClient } from './client.ts';
 import { errorCode, makeDurable } from './embedded/data-folder.ts';
-import { migrationTexts, NO_LIMITS, requireLatest } from './migrate.ts';
+import { NO_LIMITS } from './migrate.ts';
+import { migrationTexts, requireLatest } from './migrations.ts';
 import { BEGIN_SNAPSHOT } from './pool.ts';
 
 // npm ships no pg_dump with the binaries of the embedded database. The file is plain SQL all the same: psql reads it as
@@ -123,15 +124,15 @@ SET LOCAL standard_conforming_strings = on;
 SET LOCAL statement_timeout = 0;
 SET LOCAL lock_timeout = 0;
 SET LOCAL search_path = public;
-`;
-  for (const text of migrationTexts()) yield `\n${text}\n`;
-  yield `
-CREATE SCHEMA drizzle;
+-- CREATE SCHEMA IF NOT EXISTS needs a right on the database even if the schema exists.
+DO $$ BEGIN IF to_regnamespace('drizzle') IS NULL THEN CREATE SCHEMA drizzle; END IF; END $$;
 CREATE TABLE drizzle.__drizzle_migrations (id SERIAL PRIMARY KEY, hash text NOT NULL, created_at bigint);
 `;
+  for (const text of migrationTexts()) yield `\n${text}\n`;
   const tables = [
     ...(await tablesInOrder(client)),
     { name: 'drizzle.__drizzle_migrations', columns: ['hash', 'created_at'] },
+    { name: 'drizzle.release_support', columns: ['migration', 'runs_with'] },
   ];
   const ours = tables.filter(({ name }) => name.startsWith('public.'));
   // The triggers checked the rows when they were written. CHECKs, keys and foreign keys hold here, too.

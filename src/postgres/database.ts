@@ -9,7 +9,8 @@ import {
   runningEmbeddedPostgres,
   startEmbeddedPostgres,
 } from './embedded/server.ts';
-import { migrateToLatest, requireLatest } from './migrate.ts';
+import { migrateToLatest } from './migrate.ts';
+import { requireSupported } from './migrations.ts';
 import { identityOf, ownRoleWarning } from './service-role.ts';
 import { settingFaults } from './session-settings.ts';
 
@@ -30,6 +31,8 @@ export type DatabaseEvents = {
   onPrivilegedRole: (warning: string) => void;
   /** Something that the operator may want to change, in a line. */
   onNotice: (line: string) => void;
+  /** A migration waits, with for what; or a newer release has migrated the database. */
+  onMigration: (line: string) => void;
   /** A connection broke; the pool replaces it. */
   onConnectionError: (error: Error) => void;
   /** A line that the embedded PostgreSQL logged. */
@@ -122,7 +125,7 @@ type Targets = { service: Target; direct: Target | null; owner: Target | null };
 async function openAt(
   { service, direct: past, owner }: Targets,
   { databasePoolMax: max }: DatabaseSettings,
-  { onConnectionError, onPrivilegedRole, onNotice }: DatabaseEvents,
+  { onConnectionError, onMigration, onPrivilegedRole, onNotice }: DatabaseEvents,
   {
     migrates,
     readsOnly,
@@ -140,8 +143,8 @@ async function openAt(
   const close = () => (closed ??= endPools().then(stop));
   try {
     if (migrates) {
-      if (await leadsToStandby(ownerPool, readsOnly)) await requireLatest(direct);
-      else await migrateToLatest(ownerPool, owner ? direct : ownerPool);
+      if (await leadsToStandby(ownerPool, readsOnly)) await requireSupported(direct);
+      else await migrateToLatest(ownerPool, owner ? direct : ownerPool, { log: onMigration });
       const warning = owner ? null : await ownRoleWarning(direct);
       if (warning !== null) onPrivilegedRole(warning);
       for (const line of await noticesOf(pool, direct)) onNotice(line);
@@ -184,7 +187,8 @@ async function noticesOf(pool: pg.Pool, direct: pg.Pool): Promise<string[]> {
   if (there.database !== past.database) {
     throw new Error('DATABASE_URL and DIRECT_DATABASE_URL name different databases');
   }
-  const faults = await settingFaults(direct);
+  const settings = await settingFaults(direct);
+  const faults = settings.map(({ fault, remedy }) => `the setting ${fault}: ${remedy}`);
   if (!past.isPooled) return faults;
   const remedy =
     direct === pool

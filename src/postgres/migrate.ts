@@ -1,62 +1,122 @@
-import { fileURLToPath } from 'node:url';
-import { DrizzleQueryError } from 'drizzle-orm/errors';
-import { type MigrationMeta, readMigrationFiles } from 'drizzle-orm/migrator';
-import { drizzle } from 'drizzle-orm/node-postgres';
-import { migrate } from 'drizzle-orm/node-postgres/migrator';
-import type pg from 'pg';
-import { BEGIN, LedgerClient } from './client.ts';
+import pg from 'pg';
+import { LedgerClient } from './client.ts';
+import { alone, PATIENCE, retryWhileBlocked, runOutside, type Runner } from './migration-locks.ts';
+import { appliedMigrations, faultOf, JOURNAL, type Migration, schemaState } from './migrations.ts';
 import type { Session } from './pool.ts';
-import { prepareServiceRole } from './service-role.ts';
+import { missingGrants } from './privileges.ts';
+import { requireGuardedRole, serviceRole } from './service-role.ts';
 
-const MIGRATIONS = fileURLToPath(new URL('../../migrations', import.meta.url));
+type Migrating = Partial<Pick<Runner, 'log' | 'journal' | 'patience'>>;
 
-/** Any number, but the same in all releases. */
-const MIGRATION_LOCK = 5_019_202_611;
-
-const JOURNAL: readonly MigrationMeta[] = readMigrationFiles({ migrationsFolder: MIGRATIONS });
+export const NO_LIMITS = {
+  statement_timeout: 0,
+  lock_timeout: 0,
+  idle_in_transaction_session_timeout: 0,
+  query_timeout: 0,
+};
 
 /**
- * Brings the database to this release's schema, and grants the service's role its rights. Instances that start together
- * wait for each other: drizzle's migrator takes no lock of its own.
+ * Brings the database to this release's schema, and grants the service's role its rights.
+ *
+ * It runs the files that drizzle-kit writes and keeps drizzle's journal, but not by drizzle's migrator, which has one
+ * transaction for all, takes no lock of its own and waits for others without an end or a word. Here each migration has its
+ * transaction, and gives up what it has locked if it waits for others longer than a second; then it tries again.
  * @param owner connects as the owner of the tables
  * @param service connects as the service's role; the owner's role unless given
- * @throws Error if a newer release, or one with another history, migrated the database, if the database's encoding is not
- *   UTF8, or if the service's role could switch the ledger's guards off
+ * @throws Error if a newer release that this one can't work with, or one with another history, migrated the database, if
+ *   the database's encoding is not UTF8, if the service's role could switch the ledger's guards off, or if another session
+ *   holds a lock for too long
  */
-export async function migrateToLatest(owner: pg.Pool, service = owner): Promise<void> {
-  // A connection without the pool's limits: a migration, or the wait for another instance's, may take long.
-  const client = new LedgerClient({ ...owner.options, ...NO_LIMITS });
-  await client.connect();
+export async function migrateToLatest(
+  owner: pg.Pool,
+  service = owner,
+  { log = () => {}, journal = JOURNAL, patience = PATIENCE }: Migrating = {},
+): Promise<void> {
+  const pool = new pg.Pool({ ...owner.options, ...NO_LIMITS, Client: LedgerClient, max: 3 });
+  pool.on('error', () => {}); // the running statement reports it
+  const runner = { pool, log, journal, patience };
   try {
-    await requireUtf8(client);
-    await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
-    const state = await schemaState(client);
-    if (state !== 'latest' && state !== 'behind') throw new Error(DETAILS[state]);
-    // A database at the latest schema needs no right to create anything.
-    if (state === 'behind') await ownerOnly(applyMigrations(client));
-    await ownerOnly(adoptTransactions(client));
-    if (service !== owner) await prepareServiceRole(client, service.options);
+    await requireUtf8(pool);
+    await applyMigrations(runner);
+    await ownerOnly(adoptTransactions(runner));
+    if (service !== owner) await prepareServiceRole(runner, service.options);
   } finally {
-    await client.end(); // releases the lock with the session
+    await pool.end();
   }
 }
 
-async function applyMigrations(client: pg.Client): Promise<void> {
-  try {
-    await migrate(drizzle({ client }), { migrationsFolder: MIGRATIONS });
-  } catch (error) {
-    // Its message quotes the whole migration; its cause says what went wrong.
-    throw error instanceof DrizzleQueryError ? error.cause : error;
+async function applyMigrations(runner: Runner): Promise<void> {
+  const readState = () => schemaState(runner.pool, runner.journal);
+  let state = await readState();
+  // A database at the latest schema needs no lock, and no right to create anything.
+  if (state === 'behind') {
+    await ownerOnly(retryWhileBlocked(runner, () => createJournal(runner)));
+    while (await ownerOnly(retryWhileBlocked(runner, () => applyNext(runner))));
+    state = await readState(); // another release may have been faster
   }
+  const fault = faultOf(state);
+  if (fault !== null) throw new Error(fault);
+  if (state === 'supported') {
+    runner.log('a newer release has migrated the database; this one works with its schema');
+  }
+}
+
+/** drizzle's journal, as its migrator creates it. Creates only what is missing, which may take no right at all. */
+async function createJournal(runner: Runner): Promise<void> {
+  await alone(runner, async (session, run) => {
+    const { rows } = await session.query<{ hasSchema: boolean; hasTable: boolean }>(
+      `select to_regnamespace('drizzle') is not null as "hasSchema",
+        to_regclass('drizzle.__drizzle_migrations') is not null as "hasTable"`,
+    );
+    if (!rows[0]?.hasSchema) await run('create schema drizzle');
+    if (rows[0]?.hasTable) return;
+    await run(
+      'create table drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)',
+    );
+  });
+}
+
+/** @returns whether there was one to apply */
+async function applyNext(runner: Runner): Promise<boolean> {
+  return alone(runner, async (session, run) => {
+    if ((await schemaState(session, runner.journal)) !== 'behind') return false;
+    const next = stepAfter((await appliedMigrations(session)).length, runner.journal);
+    for (const migration of next) {
+      for (const statement of migration.statements) {
+        await (migration.isOutsideTransaction ? runOutside(runner, statement) : run(statement));
+      }
+      await record(session, migration);
+    }
+    return next.length > 0;
+  });
+}
+
+/**
+ * The migrations that the next transaction applies: one; but all of those that don't say which releases work with them,
+ * since none works halfway.
+ */
+function stepAfter(applied: number, journal: readonly Migration[]): readonly Migration[] {
+  const missing = journal.slice(applied);
+  const before = missing.findIndex(({ runsWith }) => runsWith !== null);
+  return missing.slice(0, before === 0 ? 1 : before === -1 ? undefined : before);
+}
+
+async function record(session: Session, { number, hash, createdAt, runsWith }: Migration) {
+  await session.query(
+    'insert into drizzle.__drizzle_migrations (hash, created_at) values ($1, $2)',
+    [hash, createdAt],
+  );
+  if (runsWith === null) return;
+  await session.query('insert into drizzle.release_support values ($1, $2)', [number, runsWith]);
 }
 
 /**
  * Awaits work that only the owner of the database may do.
  * @throws Error with what to set if the role lacks a right
  */
-export async function ownerOnly(work: Promise<void>): Promise<void> {
+export async function ownerOnly<Result>(work: Promise<Result>): Promise<Result> {
   try {
-    await work;
+    return await work;
   } catch (error) {
     if ((error as pg.DatabaseError).code !== '42501') throw error;
     const { message } = error as Error;
@@ -71,88 +131,49 @@ export async function ownerOnly(work: Promise<void>): Promise<void> {
  * Rows hold the id of the transaction that wrote them. Rows copied from another server (pg_dump) may hold ids that this
  * server has not reached, and paging through lists would skip them. They get the id of this transaction.
  */
-async function adoptTransactions(client: pg.Client): Promise<void> {
-  const { rowCount } = await client.query(
+async function adoptTransactions(runner: Runner): Promise<void> {
+  const { rowCount } = await runner.pool.query(
     `select from outlooks where transaction_id >= pg_snapshot_xmax(pg_current_snapshot())
       order by transaction_id desc limit 1`,
   );
   if (rowCount === 0) return;
-  await client.query(BEGIN);
-  for (const table of ['outlooks', 'outlook_versions']) {
-    await client.query(`alter table ${table} disable trigger user`);
-    await client.query(
-      `update ${table} set transaction_id = pg_current_xact_id()
-        where transaction_id >= pg_snapshot_xmax(pg_current_snapshot())`,
-    );
-    await client.query(`alter table ${table} enable trigger user`);
-  }
-  await client.query('commit');
+  await retryWhileBlocked(runner, () =>
+    alone(runner, async (_, run) => {
+      for (const table of ['outlooks', 'outlook_versions']) {
+        await run(`alter table ${table} disable trigger user`);
+        await run(
+          `update ${table} set transaction_id = pg_current_xact_id()
+            where transaction_id >= pg_snapshot_xmax(pg_current_snapshot())`,
+        );
+        await run(`alter table ${table} enable trigger user`);
+      }
+    }),
+  );
 }
-
-/** The SQL of all migrations, in their order. */
-export function migrationTexts(): string[] {
-  return JOURNAL.map(({ sql: statements }) => statements.join('\n'));
-}
-
-/** @throws Error if the database is not at exactly this release's schema */
-export async function requireLatest(session: Session): Promise<void> {
-  const state = await schemaState(session);
-  if (state !== 'latest') throw new Error(DETAILS[state]);
-}
-
-export const NO_LIMITS = { statement_timeout: 0, lock_timeout: 0, query_timeout: 0 };
 
 /**
- * Why this release can't run on the database's schema, in one line; null if it can. It can on the schema of a newer
- * release, so that instances can be replaced one by one.
+ * Creates the service's role if it is missing, and gives it exactly the rights that it needs.
+ * @throws Error if the role could switch the ledger's guards off
  */
-export async function schemaFault(session: Session): Promise<string | null> {
-  const state = await schemaState(session);
-  return state === 'latest' || state === 'ahead' ? null : DETAILS[state];
+async function prepareServiceRole(runner: Runner, service: pg.PoolConfig): Promise<void> {
+  const role = await serviceRole(runner.pool, service);
+  // The instances of a newer release work as the same role.
+  const keepsOthers = (await schemaState(runner.pool, runner.journal)) === 'supported';
+  const grants = async (session: Session) =>
+    (await missingGrants(session, role, keepsOthers)).filter(({ isOurs }) => isOurs);
+  if ((await grants(runner.pool)).length > 0) {
+    await retryWhileBlocked(runner, () =>
+      alone(runner, async (session, run) => {
+        for (const { statement } of await grants(session)) await run(statement);
+      }),
+    );
+  }
+  await requireGuardedRole(runner.pool, role);
 }
-
-const DETAILS = {
-  behind: 'Migrations of this release are not applied yet: start it once.',
-  ahead: 'A newer release has migrated the database: start that release, or a newer one.',
-  differs:
-    'The migrations applied to the database are not those of this release: start the release that migrated it, or set DATABASE_URL to another database.',
-  unreadable:
-    "The role in DATABASE_URL has no rights on the ledger's tables: start the service with DATABASE_MIGRATION_URL, or run `npm run migrate`.",
-};
 
 async function requireUtf8(session: Session): Promise<void> {
   const { rows } = await session.query<{ server_encoding: string }>('show server_encoding');
   const encoding = rows[0]?.server_encoding;
   if (encoding === 'UTF8') return;
   throw new Error(`The database has the encoding ${encoding}: create one with UTF8.`);
-}
-
-type AppliedMigration = { hash: string; createdAt: number };
-
-async function schemaState(session: Session): Promise<'latest' | keyof typeof DETAILS> {
-  const { rows: tables } = await session.query<{ isReadable: boolean }>(
-    `select has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select') as "isReadable"
-      from pg_class c join pg_namespace n on n.oid = c.relnamespace
-     where n.nspname = 'drizzle' and c.relname = '__drizzle_migrations'`,
-  );
-  if (!tables[0]) return compare([]);
-  if (!tables[0].isReadable) return 'unreadable';
-  const { rows } = await session.query<AppliedMigration>(
-    `select hash, created_at as "createdAt" from drizzle.__drizzle_migrations
-      order by created_at, id`,
-  );
-  return compare(rows);
-}
-
-// drizzle applies whatever is newer than the newest applied migration and compares nothing else: it would take a journal
-// of other migrations for up to date.
-function compare(applied: readonly AppliedMigration[]): 'latest' | 'behind' | 'ahead' | 'differs' {
-  const shared = JOURNAL.slice(0, applied.length);
-  const isShared = shared.every(
-    ({ hash, folderMillis }, index) =>
-      applied[index]?.hash === hash && applied[index].createdAt === folderMillis,
-  );
-  if (!isShared) return 'differs';
-  if (applied.length === JOURNAL.length) return 'latest';
-  return applied.length < JOURNAL.length ? 'behind' : 'ahead';
 }

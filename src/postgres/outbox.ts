@@ -38,7 +38,9 @@ const READ_FROM = {
 };
 const READ_OF_OUTLOOK_FROM = {
   name: 'read-events-of-outlook',
-  text: `${READ} where o.slug = $3 and e.position >= $1 order by e.position limit $2`,
+  // With a join alone, a generic plan reads all events of the outlook for each page.
+  text: `${READ} where e.outlook_id = (select id from outlooks where slug = $3) and e.position >= $1
+    order by e.position limit $2`,
 };
 const READ_ONE = {
   name: 'read-event',

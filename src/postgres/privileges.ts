@@ -61,74 +61,98 @@ type LedgerObject = {
   name: string;
   /** The name of a table or sequence, without its schema; else empty. */
   relation: string;
+  /** Whether the session may grant rights on it. */
+  isOurs: boolean;
+  /** Whether the service's role may connect to the database, or use the schema, by whatever right. */
+  isUsable: boolean;
 };
 
-// Only tables that the ledger's owner owns: an operator may have others beside them.
+// Only tables that the ledger's owner owns: an operator may have others beside them. The database, and the schemas, may
+// belong to somebody else.
 const OBJECTS = `
-  select 'database' as kind, quote_ident(datname) as name, '' as relation, oid, datacl as acl
+  select 'database' as kind, quote_ident(datname) as name, '' as relation, oid, datacl as acl,
+      pg_has_role(datdba, 'usage') as "isOurs", has_database_privilege(coalesce($2::name, session_user), oid, 'connect') as "isUsable"
     from pg_database where datname = current_database()
   union all
-  select 'schema', quote_ident(nspname), '', oid, nspacl
+  select 'schema', quote_ident(nspname), '', oid, nspacl,
+      pg_has_role(nspowner, 'usage'), has_schema_privilege(coalesce($2::name, session_user), oid, 'usage')
     from pg_namespace where nspname in ('public', 'drizzle')
   union all
-  select 'function', oid::regprocedure::text, '', oid, proacl
+  select 'function', oid::regprocedure::text, '', oid, proacl, true, true
     from pg_proc where pronamespace = 'public'::regnamespace and prokind = 'f' and proowner = $1
   union all
   select case relkind when 'r' then 'table' else 'sequence' end,
-    format('%s.%I', relnamespace::regnamespace, relname), relname, oid, relacl
+    format('%s.%I', relnamespace::regnamespace, relname), relname, oid, relacl, true, true
     from pg_class
    where relnamespace in ('public'::regnamespace, 'drizzle'::regnamespace) and relkind in ('r', 'S') and relowner = $1`;
 
 const HELD = `
   with object as (${OBJECTS}), role as (select oid from pg_roles where rolname = $2)
-  select format('%s on %s %s', lower(privilege_type), kind, name) as right
+  select format('%s on %s %s', lower(privilege_type), kind, name) as right, "isOurs"
     from object, aclexplode(acl) where grantee = (select oid from role)
   union all
-  select format('%s ("%s") on table %s', lower(privilege_type), attname, name)
+  select format('%s ("%s") on table %s', lower(privilege_type), attname, name), "isOurs"
     from object join pg_attribute on attrelid = object.oid and attnum > 0, aclexplode(attacl)
    where kind = 'table' and grantee = (select oid from role)`;
 
 // With a trigger on a table of its own, a role passes the guards that look at the depth of triggers. PostgreSQL lets
 // everyone create temporary tables, and before version 15, tables in public.
 const OPEN_TO_ALL = `
-  select format('%s on database %I', lower(privilege_type), datname) as right
+  select format('%s on database %I', lower(privilege_type), datname) as right,
+      pg_has_role(datdba, 'usage') as "isOurs"
     from pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba)))
    where datname = current_database() and grantee = 0 and privilege_type in ('TEMPORARY', 'CREATE')
   union all
-  select format('create on schema %I', nspname) from pg_namespace, aclexplode(nspacl)
+  select format('create on schema %I', nspname), pg_has_role(nspowner, 'usage')
+    from pg_namespace, aclexplode(nspacl)
    where nspname in ('public', 'drizzle') and grantee = 0 and privilege_type = 'CREATE'`;
 
+/** A GRANT or REVOKE, and whether the session may run it. */
+export type Grant = { statement: string; isOurs: boolean };
+
 /**
- * Gives the service's role exactly the rights that it needs, and takes the rights to create tables from everyone (PUBLIC).
- * Changes nothing if that is so already.
- * @param owner a session of the owner of the ledger's tables, in no transaction
+ * What gives the service's role exactly the rights that it needs, and takes the rights to create tables from everyone
+ * (PUBLIC). Empty if that is so already.
+ * @param owner a session of the owner of the ledger's tables
+ * @param role the name of the service's role
+ * @param keepsOthers whether the role keeps what it does not need, because a newer release may need it
  */
-export async function grantRights(owner: Session, role: string): Promise<void> {
+export async function missingGrants(
+  owner: Session,
+  role: string,
+  keepsOthers: boolean,
+): Promise<Grant[]> {
   const { rows: owners } = await owner.query<{ id: string }>(
     `select relowner::text as id from pg_class where oid = 'public.outlooks'::regclass`,
   );
-  const values = [owners[0]?.id];
+  const values = [owners[0]?.id, role];
   const { rows: objects } = await owner.query<LedgerObject>(OBJECTS, values);
-  const held = await rights(owner, HELD, [...values, role]);
+  const held = await rights(owner, HELD, values);
   const needed = objects.flatMap(neededOn);
+  const isIn = (list: readonly Right[], { right }: Right) =>
+    list.some((one) => one.right === right);
   const to = escapeIdentifier(role);
-  const statements = [
-    ...(await rights(owner, OPEN_TO_ALL, [])).map((right) => `revoke ${right} from public`),
-    ...held.filter((right) => !needed.includes(right)).map((right) => `revoke ${right} from ${to}`),
-    ...needed.filter((right) => !held.includes(right)).map((right) => `grant ${right} to ${to}`),
+  const open = await rights(owner, OPEN_TO_ALL, []);
+  const extra = keepsOthers ? [] : held.filter((right) => !isIn(needed, right));
+  const missing = needed.filter((right) => !right.isUsable && !isIn(held, right));
+  return [
+    ...open.map(({ right, isOurs }) => ({ statement: `revoke ${right} from public`, isOurs })),
+    ...extra.map(({ right, isOurs }) => ({ statement: `revoke ${right} from ${to}`, isOurs })),
+    ...missing.map(({ right, isOurs }) => ({ statement: `grant ${right} to ${to}`, isOurs })),
   ];
-  // Statements in one query are one transaction.
-  if (statements.length > 0) await owner.query(statements.join(';\n'));
 }
 
-async function rights(session: Session, query: string, values: unknown[]): Promise<string[]> {
-  const { rows } = await session.query<{ right: string }>(query, values);
-  return rows.map(({ right }) => right);
+/** A right on an object as GRANT words it, such as `update ("position") on table public.events`. */
+type Right = { right: string; isOurs: boolean };
+
+async function rights(session: Session, query: string, values: unknown[]): Promise<Right[]> {
+  const { rows } = await session.query<Right>(query, values);
+  return rows;
 }
 
 const MISSING = `
   with object as (${OBJECTS}),
-  needed as (select * from unnest($2::text[], $3::text[], $4::text[], $5::text[]) as n (kind, name, privilege, attribute))
+  needed as (select * from unnest($3::text[], $4::text[], $5::text[], $6::text[]) as n (kind, name, privilege, attribute))
   select format('%s%s on %s %s', privilege, ' (' || quote_ident(attribute) || ')', kind, name) as right
     from needed join object using (kind, name)
    where not case kind
@@ -147,25 +171,26 @@ export async function missingRights(session: Session): Promise<string[]> {
       where c.relnamespace = 'public'::regnamespace and c.relname = 'outlooks'`,
   );
   if (!owners[0]) return [];
-  const values = [owners[0].id];
+  const values = [owners[0].id, null];
   const { rows: objects } = await session.query<LedgerObject>(OBJECTS, values);
   const needed = objects.flatMap((object) =>
-    neededOn(object).map((right) => {
+    neededOn(object).map(({ right }) => {
       const [, privilege, attribute = null] = /^(\w+)(?: \("(\w+)"\))? on /.exec(right) ?? [];
       return { ...object, privilege, attribute };
     }),
   );
-  return rights(session, MISSING, [
+  const missing = await rights(session, MISSING, [
     ...values,
     needed.map(({ kind }) => kind),
     needed.map(({ name }) => name),
     needed.map(({ privilege }) => privilege),
     needed.map(({ attribute }) => attribute),
   ]);
+  return missing.map(({ right }) => right);
 }
 
-/** The rights on an object as GRANT words them, such as `update ("position") on table public.events`. */
-function neededOn({ kind, name, relation }: LedgerObject): string[] {
+/** The rights that the service needs, and which of them it has without a grant that the session could make. */
+function neededOn({ kind, name, relation, isOurs, isUsable }: LedgerObject) {
   const needed: Record<LedgerObject['kind'], string[]> = {
     database: ['connect'],
     schema: ['usage'],
@@ -174,7 +199,11 @@ function neededOn({ kind, name, relation }: LedgerObject): string[] {
     sequence: USED_SEQUENCES.includes(relation) ? ['select', 'usage'] : ['select'],
     table: name.startsWith('public.') ? neededOnTable(relation) : ['select'],
   };
-  return needed[kind].map((right) => `${right} on ${kind} ${name}`);
+  return needed[kind].map((right) => ({
+    right: `${right} on ${kind} ${name}`,
+    isOurs,
+    isUsable: isUsable && !isOurs,
+  }));
 }
 
 function neededOnTable(table: string): string[] {

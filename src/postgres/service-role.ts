@@ -1,21 +1,31 @@
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
 import type pg from 'pg';
+import { escapeIdentifier } from 'pg';
 import { LedgerClient } from './client.ts';
 import type { Session } from './pool.ts';
-import { dangersOf, grantRights } from './privileges.ts';
+import { dangersOf, missingGrants } from './privileges.ts';
 
 const LIST = new Intl.ListFormat('en');
 
 /**
- * Creates the service's role if it is missing, and grants it the rights that it needs on a migrated database. An existing
- * role keeps its password.
+ * The name of the service's role, which it creates if it is missing. An existing role keeps its password.
  * @param owner a session of the owner of the ledger's tables, in no transaction
  * @param service how the service connects
- * @throws Error if the service connects to another database, or its role could switch the ledger's guards off
+ * @throws Error if the service connects to another database
  */
-export async function prepareServiceRole(owner: pg.Client, service: pg.PoolConfig): Promise<void> {
-  const role = (await findRole(owner, service)) ?? (await createRole(owner, service));
-  await grantRights(owner, role);
+export async function serviceRole(owner: Session, service: pg.PoolConfig): Promise<string> {
+  return (await findRole(owner, service)) ?? (await createRole(owner, service));
+}
+
+/** @throws Error if the service's role could switch the ledger's guards off, or lacks a right that only others can grant */
+export async function requireGuardedRole(owner: Session, role: string): Promise<void> {
+  const left = await missingGrants(owner, role, true);
+  if (left.length > 0) {
+    const statements = left.map(({ statement }) => `${statement};`).join(' ');
+    throw new Error(
+      `the owner of the database must run this once, then start again: ${statements}`,
+    );
+  }
   const warning = await roleWarning(owner, role);
   if (warning === null) return;
   throw new Error(`${warning}: set DATABASE_URL to the URL of another role, for the service alone`);
@@ -38,7 +48,7 @@ async function roleWarning(session: Session, role: string): Promise<string | nul
 }
 
 /** The role that the service connects as; null if it does not exist. */
-async function findRole(owner: pg.Client, service: pg.PoolConfig): Promise<string | null> {
+async function findRole(owner: Session, service: pg.PoolConfig): Promise<string | null> {
   const client = new LedgerClient(service);
   try {
     await client.connect();
@@ -68,9 +78,9 @@ export async function identityOf(session: Session): Promise<{ role: string; data
   return rows[0];
 }
 
-async function createRole(owner: pg.Client, service: pg.PoolConfig): Promise<string> {
+async function createRole(owner: Session, service: pg.PoolConfig): Promise<string> {
   const { user = '', password } = new LedgerClient(service);
-  const role = owner.escapeIdentifier(user);
+  const role = escapeIdentifier(user);
   const secret = password ? `password '${scramVerifier(password)}'` : '';
   try {
     await owner.query(

@@ -127,11 +127,14 @@ const HARMFUL: Readonly<Record<string, { harmless: RegExp; harm: string }>> = {
 
 type OwnSetting = { role: string | null; database: string | null; entry: string };
 
+/** A setting that a role or a database should not have: what it does, and the statement that takes it away. */
+export type SettingFault = { isHarmful: boolean; fault: string; remedy: string };
+
 /**
- * The settings of the session's role or database that are harmful, or that have no effect on this service, each in one
- * sentence with the remedy. Equal to the service's own, or of no consequence, they are left out.
+ * The settings of the session's role or database that are harmful, or that have no effect on this service. Those equal to
+ * the service's own, or of no consequence, are left out.
  */
-export async function settingFaults(session: Session): Promise<string[]> {
+export async function settingFaults(session: Session): Promise<SettingFault[]> {
   const { rows } = await session.query<OwnSetting>(`
     select r.rolname as role, d.datname as database, entry
       from pg_catalog.pg_db_role_setting s
@@ -144,7 +147,7 @@ export async function settingFaults(session: Session): Promise<string[]> {
   return rows.flatMap((row) => settingFault(row) ?? []);
 }
 
-function settingFault({ role, database, entry }: OwnSetting): string | null {
+function settingFault({ role, database, entry }: OwnSetting): SettingFault | null {
   const [, name = '', value = ''] = /^([^=]*)=(.*)$/s.exec(entry) ?? [];
   const effect = effectOf(name.toLowerCase(), value);
   if (effect === null) return null;
@@ -152,7 +155,11 @@ function settingFault({ role, database, entry }: OwnSetting): string | null {
   const owner = role ?? database;
   const within = role !== null && database !== null ? ` IN DATABASE ${quoted(database)}` : '';
   const target = `${place} ${owner === null ? 'ALL' : quoted(owner)}${within}`;
-  return `${name} = ${value} ${effect}: ALTER ${target} RESET ${name};`;
+  return {
+    isHarmful: name.toLowerCase() in HARMFUL,
+    fault: `${name} = ${value} ${effect}`,
+    remedy: `ALTER ${target} RESET ${name};`,
+  };
 }
 
 /** What a role's or database's setting does, in words; null if it does nothing that matters. */

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createDatabase, databaseSettings, openDatabase, serviceUrl } from '../support/database.ts';
+import { findPgbouncer, startPgbouncer } from '../support/pgbouncer.ts';
 import {
   cleanUp,
   freePort,
@@ -116,6 +117,33 @@ describe('on the database that DATABASE_URL names', () => {
     expect(code).toBe(1);
     expect(stderr).toMatch(/^Invalid settings: .*PORT.*LOG_LEVEL.*\n$/);
   });
+});
+
+const pgbouncer = findPgbouncer();
+test.skipIf(pgbouncer === null)('a pooler without a way past it is a warning', async () => {
+  const settings = databaseSettings(await createDatabase());
+  const service = new URL(settings['DATABASE_URL'] ?? '');
+  const pooler = await startPgbouncer(pgbouncer ?? '', {
+    mode: 'transaction',
+    serverUrl: service.href,
+    users: { [service.username]: service.password },
+  });
+  try {
+    const pooled = `postgres://${service.username}:${service.password}@127.0.0.1:${pooler.port}${service.pathname}`;
+    const behind = await findings({ ...settings, DATABASE_URL: pooled });
+    expect(of(behind.found, 'pooler')).toMatchObject([{ state: 'warn' }]);
+    expect(of(behind.found, 'connection')).toMatchObject([{ state: 'ok' }]);
+    const faults = behind.found.filter(
+      ({ state, check }) => state === 'fail' && check !== 'durability',
+    );
+    expect(faults).toEqual([]);
+    const DIRECT_DATABASE_URL = service.href;
+    const past = await findings({ ...settings, DATABASE_URL: pooled, DIRECT_DATABASE_URL });
+    expect(of(past.found, 'pooler')).toMatchObject([{ state: 'ok' }]);
+    expect(of(past.found, 'direct')).toMatchObject([{ state: 'ok' }]);
+  } finally {
+    await pooler.stop();
+  }
 });
 
 test.each([['--all'], ['now']])('it explains itself to %s', async (...args) => {

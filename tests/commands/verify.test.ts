@@ -1,7 +1,9 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createDatabase, databaseSettings, openDatabase } from '../support/database.ts';
 import { SLUG } from '../support/ledger.ts';
-import { cleanUp, run, type Service, startService } from '../support/service.ts';
+import { cleanUp, newFolder, run, type Service, startService } from '../support/service.ts';
 
 afterAll(cleanUp);
 
@@ -42,6 +44,55 @@ describe('npm run verify', () => {
       1,
       `No version has the hash ${unknown}.`,
     ]);
+  });
+
+  test('names what of a backup the ledger lacks, and takes more than the backup has', async () => {
+    const folder = newFolder();
+    const file = path.join(folder, 'ledger.sql');
+    const { ended } = run('commands/backup.js', [file], databaseSettings(url));
+    expect((await ended).code).toBe(0);
+    const same = await verify('--against', file);
+    expect([same.code, same.stdout.split('\n')[1]]).toEqual([
+      0,
+      'Versions in the backup: 1. The ledger has all of them.',
+    ]);
+
+    // A backup of a time at which this ledger had another version 1, two more, and another outlook.
+    const text = readFileSync(file, 'utf8');
+    const row = /^COPY public.outlook_versions .*\n(.*)\n/m.exec(text)?.[1] ?? '';
+    const outlook = /^COPY public.outlooks .*\n(.*)\n/m.exec(text)?.[1] ?? '';
+    const cells = row.split('\t');
+    const columns = (/^COPY public.outlook_versions \((.*)\)/m.exec(text)?.[1] ?? '').split(', ');
+    const changed = (values: Record<string, string>) =>
+      cells.map((cell, index) => values[columns[index] ?? ''] ?? cell).join('\t');
+    const rows = [
+      changed({ hash: String.raw`\\x${'ab'.repeat(32)}` }),
+      changed({ version: '2' }),
+      changed({ version: '3' }),
+      changed({ outlook_id: '9999' }),
+    ];
+    const other = outlook.replace(/^\d+/, '9999').replace(SLUG, 'gone');
+    const changedFile = path.join(folder, 'other.sql');
+    writeFileSync(
+      changedFile,
+      text.replace(row, rows.join('\n')).replace(outlook, `${outlook}\n${other}`),
+    );
+    const lacking = await verify('--against', changedFile);
+    expect(lacking.code).toBe(1);
+    expect(lacking.stdout.split('\n').slice(1)).toEqual([
+      'gone, version 1 of the backup is missing; such versions: 1.',
+      `${SLUG}, version 1 of the backup is different; such versions: 1.`,
+      `${SLUG}, version 2 of the backup is missing; such versions: 2.`,
+      'Versions in the backup: 4. Outlooks that differ from it: 2.',
+      '',
+    ]);
+
+    writeFileSync(changedFile, text.slice(0, -'COMMIT;\n'.length));
+    const cut = await verify('--against', changedFile);
+    expect([cut.code, cut.stderr]).toEqual([1, 'the file ends before the backup does\n']);
+    writeFileSync(changedFile, 'something else');
+    expect((await verify('--against', changedFile)).stderr).toMatch(/no backup of this service/);
+    expect((await verify('--against', path.join(folder, 'no.sql'))).code).toBe(2);
   });
 
   test.each([['--against', 'sha256:1'], ['--against'], ['--everything'], ['now']])(

@@ -1,21 +1,73 @@
-import { expect, test } from 'vitest';
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
 import { textOf } from '../support/documents.ts';
+import { findProgram, missingPrograms } from '../support/programs.ts';
 
-/** The services of the compose file, as text. */
-const services = Object.fromEntries(
-  (textOf('docker-compose.yml').split(/^networks:$/m)[0] ?? '')
-    .split(/^(?=  \w+:$)/m)
-    .map((text) => [/^  (\w+):/.exec(text)?.[1] ?? '', text]),
-);
+const SINGLE = 'docker-compose.yml';
+const CLUSTER = 'deploy/compose.ha.yml';
 
-const roleIn = (url: string, service: string) =>
-  new RegExp(`^ +${url}: postgres://(\\w+):`, 'm').exec(services[service] ?? '')?.[1];
+/** The services of a compose file, and the parts that they share (`x-…`), as text. */
+function partsOf(file: string): Record<string, string> {
+  const top = textOf(file).split(/^(?=\S)/m);
+  const services = top.find((part) => part.startsWith('services:'))?.split(/^(?=  \w+:)/m) ?? [];
+  const shared = top.filter((part) => part.startsWith('x-'));
+  return Object.fromEntries(
+    [...shared, ...services].map((part) => [/^(?: {2}|x-)(\w+):/.exec(part)?.[1] ?? '', part]),
+  );
+}
+
+function roleIn(part: string | undefined, url: string): string | undefined {
+  return new RegExp(`^ +${url}: postgres://(\\w+):`, 'm').exec(part ?? '')?.[1];
+}
 
 test('compose migrates as the owner, whose password the service never gets', () => {
-  const owner = /POSTGRES_USER: (\w+)/.exec(services['database'] ?? '')?.[1];
-  expect([owner, roleIn('DATABASE_MIGRATION_URL', 'migrate')]).toEqual(['ledger', owner]);
-  expect(roleIn('DATABASE_URL', 'ledger')).toBe('ledger_service');
-  expect(roleIn('DATABASE_URL', 'migrate')).toBe('ledger_service');
-  expect(services['ledger']).not.toMatch(/POSTGRES_PASSWORD|DATABASE_MIGRATION_URL/);
-  expect(services['ledger']).toMatch(/migrate:\s+condition: service_completed_successfully/);
+  const { database, ledger, migrate } = partsOf(SINGLE);
+  const owner = /POSTGRES_USER: (\w+)/.exec(database ?? '')?.[1];
+  expect([owner, roleIn(migrate, 'DATABASE_MIGRATION_URL')]).toEqual(['ledger', owner]);
+  expect(roleIn(ledger, 'DATABASE_URL')).toBe('ledger_service');
+  expect(roleIn(migrate, 'DATABASE_URL')).toBe('ledger_service');
+  expect(ledger).not.toMatch(/POSTGRES_PASSWORD|DATABASE_MIGRATION_URL/);
+  expect(ledger).toMatch(/migrate:\s+condition: service_completed_successfully/);
+});
+
+test('so does the cluster, whose instances reach neither Patroni nor etcd', () => {
+  const { ledger, migrate, postgres, haproxy, etcd } = partsOf(CLUSTER);
+  expect(roleIn(migrate, 'DATABASE_MIGRATION_URL')).toBe('ledger');
+  expect(textOf('deploy/create-ledger.sh')).toContain('create role ledger login');
+  expect(roleIn(ledger, 'DATABASE_URL')).toBe('ledger_service');
+  expect(roleIn(migrate, 'DATABASE_URL')).toBe('ledger_service');
+  expect(ledger).not.toMatch(/OWNER_PASSWORD|POSTGRES_PASSWORD|STANDBY_PASSWORD/);
+  expect(ledger).toMatch(/migrate:\s+condition: service_completed_successfully/);
+  const networks = [ledger, postgres, etcd, haproxy].map(
+    (part) => /^ +networks: (.*)/m.exec(part ?? '')?.[1],
+  );
+  expect(networks).toEqual(['[public]', '[database]', '[database]', '[public, database]']);
+});
+
+test('no password of the cluster has a default', () => {
+  const passwords = [...textOf(CLUSTER).matchAll(/\$\{(\w+_PASSWORD)(.*?)\}/g)];
+  expect(new Set(passwords.map(([, name]) => name)).size).toBe(4);
+  for (const [, , rest] of passwords) expect(rest).toMatch(/^:\?/);
+});
+
+describe.skipIf(missingPrograms(['docker-compose']).length > 0)('docker-compose', () => {
+  const PASSWORDS = ['POSTGRES', 'OWNER', 'SERVICE', 'STANDBY'].map((name) => `${name}_PASSWORD`);
+  const config = (file: string, names: readonly string[]) =>
+    spawnSync(findProgram('docker-compose') ?? '', ['--file', file, 'config', '--quiet'], {
+      cwd: fileURLToPath(new URL('../..', import.meta.url)),
+      env: { PATH: process.env['PATH'], ...Object.fromEntries(names.map((name) => [name, 'x'])) },
+      encoding: 'utf8',
+    });
+
+  test.each([SINGLE, CLUSTER])('accepts %s', (file) => {
+    const { status, stderr } = config(file, PASSWORDS);
+    expect([status, stderr]).toEqual([0, '']);
+  });
+
+  test('refuses the cluster without a password', () => {
+    const { status, stderr } = config(CLUSTER, PASSWORDS.slice(1));
+    expect(status).not.toBe(0);
+    expect(stderr).toContain('letters and digits');
+  });
 });

@@ -7,7 +7,12 @@ import {
   checkSlots,
   checkTransactions,
 } from '../../src/postgres/checkup/activity.ts';
-import { checkClock, checkPooler, checkTransport } from '../../src/postgres/checkup/connection.ts';
+import {
+  checkClock,
+  checkPooler,
+  checkSettings,
+  checkTransport,
+} from '../../src/postgres/checkup/connection.ts';
 import type { Finding, Sessions } from '../../src/postgres/checkup/finding.ts';
 import {
   checkGuards,
@@ -65,7 +70,8 @@ test('a ledger as a migration leaves it is well', async () => {
     ...(await server.checkVacuum(sessions)),
     ...(await server.checkWraparound(sessions)),
     ...(await server.checkSize(sessions)),
-    ...(await checkPooler(service, false)),
+    ...(await checkSettings(sessions)),
+    ...(await checkPooler(service, sessions)),
   ];
   expect(findings.filter(({ state }) => state !== 'ok')).toEqual([]);
 });
@@ -278,10 +284,26 @@ describe('what a server may be', () => {
     });
   });
 
-  test('a pooler may be in front of it', async () => {
-    const pooled = { processID: 1, query: service.query.bind(service) } as never;
-    expect(states(await checkPooler(pooled, false))).toEqual(['warn']);
-    expect(states(await checkPooler(pooled, true))).toEqual(['ok']);
+  test('its role may have settings that do harm, or have no effect', async () => {
+    const name = new URL(url).pathname.slice(1);
+    await owner.query(`alter database ${name} set datestyle to 'German';
+      alter database ${name} set zero_damaged_pages to on; alter database ${name} set work_mem to '8MB'`);
+    const faults = await checkSettings(sessions);
+    expect(faults).toEqual([
+      {
+        state: 'warn',
+        seen: 'The setting DateStyle = German has no effect on this service.',
+        remedy: `Run: ALTER DATABASE ${name} RESET DateStyle;`,
+      },
+      {
+        state: 'fail',
+        seen: 'The setting zero_damaged_pages = on takes damaged pages for empty ones.',
+        remedy: `Run: ALTER DATABASE ${name} RESET zero_damaged_pages;`,
+      },
+    ]);
+    for (const { remedy } of faults as { remedy: string }[])
+      await owner.query(remedy.slice('Run: '.length));
+    expect(states(await checkSettings(sessions))).toEqual(['ok']);
   });
 });
 

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { afterEach, describe, expect, test } from 'vitest';
-import { migrateToLatest, schemaFault } from '../../src/postgres/migrate.ts';
+import { migrateToLatest } from '../../src/postgres/migrate.ts';
+import { JOURNAL as MIGRATIONS, schemaFault } from '../../src/postgres/migrations.ts';
 import { createDatabase, openDatabase } from '../support/database.ts';
 import { buildSilentApp } from '../support/ledger.ts';
 import { catalogue } from '../support/catalogue.ts';
@@ -37,7 +38,7 @@ test('five that start at once on an empty database all come up', async () => {
   const { rows } = await pool.query(
     'select count(*)::int as applied from drizzle.__drizzle_migrations',
   );
-  expect(rows).toEqual([{ applied: 15 }]);
+  expect(rows).toEqual([{ applied: MIGRATIONS.length }]);
   expect(await schemaFault(pool)).toBeNull();
   expect(await catalogue(pool)).toEqual(await catalogue(open(await createDatabase())));
 });

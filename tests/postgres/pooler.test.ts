@@ -130,6 +130,7 @@ describe.skipIf(PROGRAM === null).each<PoolMode>(['session', 'transaction'])(
           {
             onPrivilegedRole: () => {},
             onNotice: (line) => notices.push(line),
+            onMigration: () => {},
             onConnectionError: () => {},
             onEmbeddedLog: () => {},
             onEmbeddedExit: () => {},

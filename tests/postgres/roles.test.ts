@@ -2,6 +2,8 @@ import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { migrateToLatest } from '../../src/postgres/migrate.ts';
 import { createDatabase, openDatabase, serviceUrl } from '../support/database.ts';
+import { missingGrants } from '../../src/postgres/privileges.ts';
+import { textOf } from '../support/documents.ts';
 import { loadSamples } from '../../src/first-start.ts';
 import { buildSilentApp, SLUG, startLedger, type TestLedger } from '../support/ledger.ts';
 import { fillLedger } from '../support/outlooks.ts';
@@ -292,6 +294,61 @@ describe('migrations', () => {
     await ledger.pool.query(`drop role ${serving}; drop role ${owning}`);
   });
 
+  // As on a server whose administrator gives each application a role and the two schemas, but not the database.
+  test('need no right on a database that has the schema drizzle, and say what its owner has to run', async () => {
+    const url = new URL(await createDatabase({ empty: true }));
+    const name = url.pathname.slice(1);
+    const [owning, serving] = [`${inject('prefix')}tables`, `${inject('prefix')}serving`];
+    const administrator = openDatabase(url.href, 1);
+    url.username = owning;
+    url.password = 'x';
+    const owner = openDatabase(url.href, 1);
+    url.username = serving;
+    const pool = openDatabase(url.href, 2);
+    await administrator.query(`create role ${owning} login password 'x';
+      create role ${serving} login password 'x';
+      grant usage, create on schema public to ${owning};
+      revoke connect on database ${name} from public; grant connect on database ${name} to ${owning}`);
+    await expect(migrateToLatest(owner)).rejects.toThrow(
+      `only the owner of the database may do this: set DATABASE_MIGRATION_URL to its URL (permission denied for database ${name})`,
+    );
+    await administrator.query(
+      `create schema drizzle authorization ${owning}; grant connect on database ${name} to ${serving}`,
+    );
+    await expect(migrateToLatest(owner, pool)).rejects.toThrow(
+      `the owner of the database must run this once, then start again: revoke temporary on database ${name} from public;`,
+    );
+    await administrator.query(`revoke temporary on database ${name} from public`);
+    await migrateToLatest(owner, pool);
+    const app = await buildSilentApp(pool);
+    expect((await app.inject('/readyz')).json()).toMatchObject({ writes: 'accepted' });
+    await loadSamples(pool, new Date('2026-11-20T16:00:00.000Z'));
+    await app.close();
+    await Promise.all([owner.end(), pool.end(), administrator.end()]);
+    await ledger.pool.query(`drop database ${name} with (force)`);
+    await ledger.pool.query(`drop role ${serving}; drop role ${owning}`);
+  });
+
+  // Those who grant rights by hand follow the page; the service then has nothing left to grant.
+  test('find nothing to grant after the statements of the page on deploying', async () => {
+    const url = await createDatabase({ empty: true });
+    const owner = openDatabase(url, 1);
+    const role = `${inject('prefix')}by_hand`;
+    await owner.query(`create role ${role} login password 'x'`);
+    await migrateToLatest(owner);
+    const page = textOf('docs/operate/deploying.md');
+    const [, statements = ''] = /By hand,[^`]*```sql\n(.*?)```/s.exec(page) ?? [];
+    const name = new URL(url).pathname.slice(1);
+    await owner.query(
+      statements
+        .replaceAll('ledger_service', role)
+        .replaceAll('DATABASE ledger', `DATABASE ${name}`),
+    );
+    expect(await missingGrants(owner, role, false)).toEqual([]);
+    await owner.query(`drop owned by ${role}; drop role ${role}`);
+    await owner.end();
+  });
+
   test('are what a service needs that finds its rights gone', async () => {
     const own = await startLedger();
     const ready = async () => {
@@ -301,13 +358,47 @@ describe('migrations', () => {
     await own.servicePool.query('drop owned by current_user'); // does nothing but warn
     expect(await ready()).toEqual([200, undefined]);
     await own.pool.query(`drop owned by ${inject('prefix')}service`);
-    expect(await ready()).toEqual([
-      503,
-      expect.stringContaining("The role in DATABASE_URL has no rights on the ledger's tables: "),
-    ]);
+    const unreadable = expect.stringContaining(
+      "The role in DATABASE_URL has no rights on the ledger's tables: ",
+    );
+    expect(await ready()).toEqual([503, unreadable]);
+    // The journal of migrations alone says nothing about the ledger.
+    await own.pool.query(`grant connect on database ${new URL(own.url).pathname.slice(1)} to public;
+      grant usage on schema drizzle, public to ${inject('prefix')}service;
+      grant select on all tables in schema drizzle to ${inject('prefix')}service`);
+    expect(await ready()).toEqual([503, unreadable]);
     await migrateToLatest(own.pool, own.servicePool);
     expect(await ready()).toEqual([200, undefined]);
     expect((await own.revise(REVISION)).statusCode).toBe(201);
+    await own.close();
+  });
+
+  test('are what a service needs that may only read, or not write everything', async () => {
+    const own = await startLedger();
+    const role = `${inject('prefix')}service`;
+    const ready = async () => {
+      const { status, writes, reason } = (await own.app.inject('/readyz')).json();
+      return [status, writes, reason];
+    };
+    await own.pool.query(`revoke update (position) on events from ${role}`);
+    const remedy = 'start the service with DATABASE_MIGRATION_URL, or run `npm run migrate`.';
+    expect(await ready()).toEqual([
+      'ready',
+      'refused',
+      `The role in DATABASE_URL lacks rights (update ("position") on table public.events): ${remedy}`,
+    ]);
+    await own.pool.query(`drop owned by ${role};
+      grant usage on schema drizzle, public to ${role};
+      grant select on all tables in schema drizzle, public to ${role}`);
+    expect(await ready()).toEqual([
+      'ready',
+      'refused',
+      expect.stringMatching(
+        /^The role in DATABASE_URL lacks rights \(.+, .+, .+ and \d+ more\): start/,
+      ),
+    ]);
+    await migrateToLatest(own.pool, own.servicePool);
+    expect(await ready()).toEqual(['ready', 'accepted', undefined]);
     await own.close();
   });
 

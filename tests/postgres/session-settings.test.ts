@@ -159,6 +159,46 @@ describe('a ledger is the same under', () => {
   });
 });
 
+test('a role that triggers skip is refused in one line that says what to run', async () => {
+  const url = await createDatabase();
+  const name = new URL(url).pathname.slice(1);
+  await session.query(`alter database ${name} set session_replication_role to replica`);
+  const pool = openDatabase(serviceUrl(url), 1);
+  await expect(pool.query('select 1')).rejects.toThrow(
+    /^session_replication_role of the role \w+ is replica, which switches the ledger's guards off: ALTER ROLE \w+ RESET session_replication_role;/,
+  );
+  await pool.end();
+});
+
+test.each(['off', 'local', 'remote_write'])(
+  'a commit is durable although the role asks for synchronous_commit = %s',
+  async (value) => {
+    const url = await createDatabase();
+    await session.query(
+      `alter database ${new URL(url).pathname.slice(1)} set synchronous_commit to ${value}`,
+    );
+    const pool = openDatabase(serviceUrl(url), 1);
+    const { rows } = await pool.query('show synchronous_commit');
+    expect(rows).toEqual([{ synchronous_commit: 'on' }]);
+    await pool.end();
+  },
+);
+
+test('but not if the server as a whole lets commits return early, or waits for more', async () => {
+  const url = await createDatabase();
+  const { rows: server } = await session.query('show synchronous_commit');
+  const pool = openDatabase(serviceUrl(url), 1);
+  expect((await pool.query('show synchronous_commit')).rows).toEqual(server);
+  await session.query(
+    `alter database ${new URL(url).pathname.slice(1)} set synchronous_commit to remote_apply`,
+  );
+  const later = openDatabase(serviceUrl(url), 1);
+  expect((await later.query('show synchronous_commit')).rows).toEqual([
+    { synchronous_commit: 'remote_apply' },
+  ]);
+  await Promise.all([pool.end(), later.end()]);
+});
+
 test('migrations make the same schema under every setting', async () => {
   const schema = await migrated([]);
   for (const assignments of rounds.slice(0, 2)) expect(await migrated(assignments)).toBe(schema);

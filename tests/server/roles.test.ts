@@ -149,11 +149,12 @@ test('a ledger is restored by the owner, and its service works as its own role',
   const from = { DATABASE_URL: serviceUrl(await createDatabase()) };
   const backup = run('commands/backup.js', [file], from);
   expect([await backup.ended, backup.stderr()]).toEqual([{ code: 0, signal: null }, '']);
-  const to = databaseSettings(await createDatabase({ empty: true }));
+  const url = await createDatabase({ empty: true });
+  const to = databaseSettings(url);
   const alone = run('commands/restore.js', [file], { DATABASE_URL: to['DATABASE_URL'] ?? '' });
   expect([await alone.ended, alone.stderr()]).toEqual([
     { code: 1, signal: null },
-    'only the owner of the database may do this: set DATABASE_MIGRATION_URL to its URL (permission denied for schema public)\n',
+    `only the owner of the database may do this: set DATABASE_MIGRATION_URL to its URL (permission denied for database ${new URL(url).pathname.slice(1)})\n`,
   ]);
   const restore = run('commands/restore.js', [file], to);
   expect([await restore.ended, restore.stderr()]).toEqual([{ code: 0, signal: null }, '']);

@@ -41,8 +41,14 @@ export async function attempt(
   }
 }
 
-/** Of which old rows go, as they are no part of the record. */
-export const SWEPT = ['idempotency_keys', 'webhooks', 'webhook_deliveries', 'webhook_attempts'];
+/** No part of the record: old rows go, or the only row changes. */
+export const SWEPT = [
+  'idempotency_keys',
+  'webhooks',
+  'webhook_deliveries',
+  'webhook_attempts',
+  'event_watermark',
+];
 
 export const TABLES = [
   'instruments',

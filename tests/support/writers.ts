@@ -16,12 +16,21 @@ export async function publish({ origin, key }: Target, slug: string): Promise<vo
 }
 
 /** A revision that was acknowledged; its rationale is its idempotency key. */
-export type Acknowledged = { slug: string; version: number; id: string; hash: string };
+export type Acknowledged = {
+  slug: string;
+  version: number;
+  id: string;
+  hash: string;
+  /** What was sent. */
+  body: string;
+  /** When the response came, by `performance.now()`. */
+  at: number;
+};
 
 export type Written = { acknowledged: Acknowledged[]; retries: number; refused: number };
 
-/** How a request ended: with a status, or with no answer at all. */
-async function attempt(
+/** Sends a revision, and says how that ended: with a status, or with no answer at all. */
+export async function attempt(
   { origin, key }: Target,
   slug: string,
   id: string,
@@ -69,7 +78,7 @@ export async function keepWriting(
       const answer = await attempt(target, slug, id, body);
       if (answer?.status === 201) {
         const { version, hash } = JSON.parse(answer.text) as { version: number; hash: string };
-        written.acknowledged.push({ slug, version, id, hash });
+        written.acknowledged.push({ slug, version, id, hash, body, at: performance.now() });
         break;
       }
       if (answer?.status === 422) {

@@ -16,40 +16,44 @@ const LONG_WAIT = 1;
 
 const NOT_NEEDED = 'if it is not needed, run: SELECT pg_terminate_backend';
 
-type OtherSession = { pid: number; who: string; state: string; seconds: number };
+type OtherSession = { pid: number; isMe: boolean; who: string; state: string; seconds: number };
 
-/** Other sessions of this database, for the reader of a line. Parts that the role may not see are null, and left out. */
-const OTHERS = `
-  select pid, concat_ws(', ', nullif(application_name, ''), 'role ' || usename) as who, state,
-      extract(epoch from clock_timestamp() - xact_start)::int as seconds
+// A role sees no more of another role's session than its process.
+const SESSIONS = `
+  select pid, pid = pg_backend_pid() as "isMe", state,
+      concat_ws(', ', nullif(application_name, ''), 'role ' || usename) as who,
+      coalesce(extract(epoch from clock_timestamp() - xact_start)::int, -1) as seconds
     from pg_stat_activity
-   where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'`;
+   where datname = current_database() and backend_type is not distinct from $1`;
 
 /** Transactions that have been open for long: their snapshots keep dead rows, and their locks block migrations. */
 export async function checkTransactions(
-  { owner }: Sessions,
+  { service, owner }: Sessions,
   seconds = LONG_TRANSACTION,
 ): Promise<Finding[]> {
-  const rows = await rowsOf<OtherSession>(
-    owner,
-    `${OTHERS} and xact_start <= clock_timestamp() - make_interval(secs => $1) order by xact_start`,
-    [seconds],
-  );
-  const faults = rows.map(({ pid, who, state, seconds: age }) =>
-    warn(
-      `Process ${pid} (${who}) has had a transaction open for ${age} s (${state}).`,
-      `See what it does; ${NOT_NEEDED}(${pid}).`,
-    ),
-  );
-  const { isBlind } = await rowOf<{ isBlind: boolean }>(
-    owner,
-    `select not pg_has_role('pg_read_all_stats', 'usage') and exists (
-        select from pg_stat_activity where datname = current_database() and query = '<insufficient privilege>') as "isBlind"`,
-  );
-  if (isBlind) {
+  const seen = new Map<number, OtherSession>();
+  const hidden = new Set<number>();
+  for (const session of new Set([service, owner])) {
+    const visible = await rowsOf<OtherSession>(session, SESSIONS, ['client backend']);
+    for (const row of visible) if (!seen.get(row.pid)?.isMe) seen.set(row.pid, row);
+    const others = await rowsOf<{ pid: number }>(session, SESSIONS, [null]);
+    for (const { pid } of others) hidden.add(pid);
+  }
+  const faults = [...seen.values()]
+    .filter((row) => !row.isMe && row.seconds >= seconds)
+    .toSorted((a, b) => b.seconds - a.seconds)
+    .map(({ pid, who, state, seconds: age }) =>
+      warn(
+        `Process ${pid} (${who}) has had a transaction open for ${age} s (${state}).`,
+        `See what it does; ${NOT_NEEDED}(${pid}).`,
+      ),
+    );
+  if ([...hidden].some((pid) => !seen.has(pid))) {
     const remedy =
       'Needs pg_monitor. Run: GRANT pg_monitor TO … for the role that the doctor uses.';
-    faults.push(unknown('How long the transactions of other roles have been open.', remedy));
+    faults.push(
+      unknown('Not known: how long the transactions of other roles have been open.', remedy),
+    );
   }
   return orOk(faults, `No transaction has been open for ${seconds} s.`);
 }

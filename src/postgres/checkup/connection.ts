@@ -1,7 +1,10 @@
 import { isIP, type Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type pg from 'pg';
-import { fail, type Finding, ok, rowOf, type Sessions, warn } from './finding.ts';
+import { LedgerClient } from '../client.ts';
+import type { Session } from '../pool.ts';
+import { settingFaults } from '../session-settings.ts';
+import { fail, type Finding, ok, orOk, rowOf, type Sessions, warn } from './finding.ts';
 
 /** How far the clocks of the service and the database may differ, in milliseconds. */
 const CLOCK = { warn: 2_000, fail: 60_000 };
@@ -34,25 +37,30 @@ export function checkTransport(client: pg.ClientBase): Finding[] {
   return [warn(seen, remedy)];
 }
 
-/**
- * Whether a pooler is in between. PostgreSQL tells a client the id of the process that serves it; a pooler makes that number
- * up, or tells the one of the process that served the client first.
- */
-export async function isPooled(client: pg.ClientBase): Promise<boolean> {
-  const { pid } = await rowOf<{ pid: number }>(client, 'select pg_backend_pid() as pid');
-  return (client as unknown as { processID: number }).processID !== pid;
-}
-
-/** @param hasDirectUrl whether commands and the change feed have a way past the pooler */
+/** Whether a pooler is between the service and the database, and whether there is a way past it for what needs one. */
 export async function checkPooler(
   client: pg.ClientBase,
-  hasDirectUrl: boolean,
+  { service }: Sessions,
 ): Promise<Finding[]> {
-  if (!(await isPooled(client))) return [ok('No pooler is between the service and the database.')];
-  if (hasDirectUrl) return [ok('DATABASE_URL leads to a pooler, and DIRECT_DATABASE_URL past it.')];
+  if (!isPooled(client)) return [ok('No pooler is between the service and the database.')];
+  if (service !== client && !isPooled(service)) {
+    return [ok('DATABASE_URL leads to a pooler, and DIRECT_DATABASE_URL past it.')];
+  }
   const seen =
-    'DATABASE_URL leads to a pooler, and no setting past it: the service asks for events instead of being told.';
-  return [warn(seen, 'Set DIRECT_DATABASE_URL to the URL of the database itself.')];
+    'DATABASE_URL leads to a pooler, and no setting leads past it: the service asks for events instead of being told.';
+  return [warn(seen, 'Set DIRECT_DATABASE_URL to the URL of PostgreSQL itself.')];
+}
+
+function isPooled(session: Session): boolean {
+  return session instanceof LedgerClient && session.isPooled;
+}
+
+/** The settings of the role and the database that do harm, or that have no effect on the service. */
+export async function checkSettings({ service }: Sessions): Promise<Finding[]> {
+  const faults = (await settingFaults(service)).map(({ isHarmful, fault, remedy }) =>
+    (isHarmful ? fail : warn)(`The setting ${fault}.`, `Run: ${remedy}`),
+  );
+  return orOk(faults, 'No setting of the role or the database does harm.');
 }
 
 /** @param now the clock of the service */

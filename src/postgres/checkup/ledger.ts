@@ -1,4 +1,4 @@
-import { schemaFault } from '../migrate.ts';
+import { schemaFault } from '../migrations.ts';
 import { dangersOf, missingRights } from '../privileges.ts';
 import { fail, type Finding, ok, orOk, rowOf, rowsOf, type Sessions, warn } from './finding.ts';
 

@@ -14,7 +14,7 @@ export const sha256 = customType<{ data: string; driverData: Buffer }>({
 });
 
 export const tsvector = customType<{ data: string }>({ dataType: () => 'tsvector' });
-const xid8 = customType<{ data: string }>({ dataType: () => 'xid8' });
+export const xid8 = customType<{ data: string }>({ dataType: () => 'xid8' });
 // Milliseconds, because a JavaScript Date and the API's timestamps hold no more: a value that was read equals the
 // stored one.
 export const timestamptz = (name: string) => timestamp(name, { withTimezone: true, precision: 3 });

@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm';
 import {
   bigint,
+  boolean,
   check,
   foreignKey,
   index,
@@ -11,7 +12,7 @@ import {
   uniqueIndex,
 } from 'drizzle-orm/pg-core';
 import { EVENT_KINDS, type EventKind } from '../../domain/events.ts';
-import { identity, literals, timestamptz } from './columns.ts';
+import { identity, literals, timestamptz, xid8 } from './columns.ts';
 import { outlookVersions } from './versions.ts';
 
 export const events = pgTable(
@@ -25,6 +26,8 @@ export const events = pgTable(
     recordedAt: timestamptz('recorded_at').notNull(),
     // The event's place in the order that readers follow; null until it is assigned.
     position: bigint('position', { mode: 'number' }).unique(),
+    // The transaction that added it; null in events that had a position before there was this column.
+    transactionId: xid8('transaction_id').default(sql`pg_current_xact_id()`),
   },
   (t) => [
     foreignKey({
@@ -36,9 +39,23 @@ export const events = pgTable(
     uniqueIndex('events_once_a_version')
       .on(t.outlookId, t.version)
       .where(sql`${t.kind} in ('outlook.created', 'outlook.version.published')`),
-    index('events_of_outlook').on(t.outlookId, t.position), // for the stream of one outlook
-    index('events_without_position')
-      .on(t.id)
+    // For the stream of one outlook.
+    index('events_placed_of_outlook')
+      .on(t.outlookId, t.position)
+      .where(sql`${t.position} is not null`),
+    // For sequence_events(), which starts at the watermark below.
+    index('events_pending')
+      .on(t.transactionId, t.id)
       .where(sql`${t.position} is null`),
   ],
+);
+
+/** One row at most: every event of a transaction before this one has its position. No row says nothing. */
+export const eventWatermark = pgTable(
+  'event_watermark',
+  {
+    isOnly: boolean('is_only').primaryKey().default(true),
+    transactionId: xid8('transaction_id').notNull().default('0'),
+  },
+  (t) => [check('event_watermark_is_only', sql`${t.isOnly}`)],
 );

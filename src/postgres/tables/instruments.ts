@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm';
-import { bigint, check, pgTable, text } from 'drizzle-orm/pg-core';
+import { bigint, check, pgTable, text, uniqueIndex } from 'drizzle-orm/pg-core';
 import { INSTRUMENT_KINDS, type InstrumentKind } from '../../domain/instrument.ts';
 import { identity, literals, timestamptz } from './columns.ts';
 import { series } from './series.ts';
@@ -16,6 +16,7 @@ export const instruments = pgTable(
     createdAt: timestamptz('created_at').notNull(),
   },
   (t) => [
+    uniqueIndex('instruments_by_symbol').on(sql`${t.symbol} collate "C"`), // see outlooks_by_slug
     check('instruments_symbol', sql`${t.symbol} ~ '^[A-Z0-9][A-Z0-9._-]{0,31}$'`),
     check('instruments_kind', sql`${t.kind} in (${literals(INSTRUMENT_KINDS)})`),
   ],

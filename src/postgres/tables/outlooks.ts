@@ -9,6 +9,7 @@ import {
   jsonb,
   pgTable,
   text,
+  uniqueIndex,
 } from 'drizzle-orm/pg-core';
 import type { ConditionState } from '../../domain/condition-rules.ts';
 import { OUTLOOK_STATUSES, type OutlookStatus } from '../../domain/outlook.ts';
@@ -71,11 +72,15 @@ export const outlooks = pgTable(
     ),
     check('outlooks_condition_states', sql`jsonb_typeof(${t.conditionStates}) = 'object'`),
     check('outlooks_status', sql`${t.status} in (${literals(OUTLOOK_STATUSES)})`),
+    // For the list by slug. Not in the collation of the column, which is the database's: that may differ between servers, and
+    // change with their operating system.
+    uniqueIndex('outlooks_by_slug').on(sql`${t.slug} collate "C"`),
     // For the pages of the list of outlooks: all, those of one instrument, those with one status.
     index('outlooks_newest').on(t.publishedAt, t.id),
     index('outlooks_newest_of_instrument').on(t.instrumentId, t.publishedAt, t.id),
     // For the outlooks that were written since the first page of a list was read.
     index('outlooks_written').on(t.transactionId),
+    uniqueIndex('outlooks_of_framework').on(t.frameworkId),
     index('outlooks_newest_of_status').on(t.status, t.publishedAt, t.id),
     // For lists of few outlooks among many: by the probability of a scenario, and those with a review due.
     index('outlooks_by_bear').on(t.bearBps),

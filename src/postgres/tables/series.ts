@@ -28,6 +28,7 @@ export const series = pgTable(
     createdAt: timestamptz('created_at').notNull(),
   },
   (t) => [
+    uniqueIndex('series_by_key').on(sql`${t.key} collate "C"`), // see outlooks_by_slug
     check('series_key', sql`${t.key} ~ '^[a-z0-9]+(-[a-z0-9]+)*$' and length(${t.key}) <= 100`),
     check('series_frequency', sql`${t.frequency} in (${literals(FREQUENCIES)})`),
     check('series_dated', sql`${t.dated} in (${literals(DATINGS)})`),
