@@ -42,18 +42,24 @@ export class StreamFollower {
    * @param ids of all events that the ledger has had since
    */
   faultsIn(ids: readonly string[]): string[] {
-    const { events, lastEventId } = this.#mark;
-    const received = this.client.events.slice(events);
-    const resets = received.filter(({ event }) => event === 'stream.reset').length;
-    const isLost = lastEventId !== '0' && !ids.includes(lastEventId);
-    const faults = [...this.faults];
-    if (resets !== (isLost ? 1 : 0)) {
-      faults.push(`${lastEventId} is ${isLost ? 'gone' : 'there'}, but ${resets} resets were told`);
-    }
+    const received = this.client.events.slice(this.#mark.events);
     const got = received.map(({ id }) => id);
-    const after = isLost ? ids.indexOf(got[0] ?? '') : ids.indexOf(lastEventId) + 1;
-    const due = after === -1 ? [] : ids.slice(after);
-    if (got.join() !== due.join()) faults.push(`got ${got.join(' ')} instead of ${due.join(' ')}`);
+    const resets = received.flatMap(({ event }, index) =>
+      event === 'stream.reset' ? [index] : [],
+    );
+    const [first] = resets;
+    // Events that were on their way at the mark may come before the reset.
+    const last = (first ? got[first - 1] : undefined) ?? this.#mark.lastEventId;
+    const isLost = last !== '0' && !ids.includes(last);
+    const faults = [...this.faults];
+    if (resets.length !== (isLost ? 1 : 0)) {
+      faults.push(`${last} is ${isLost ? 'gone' : 'there'}, but ${resets.length} resets were told`);
+    }
+    const current = got.slice(first ?? 0);
+    const due = ids.slice(isLost ? ids.indexOf(current[0] ?? '') : ids.indexOf(last) + 1);
+    if (current.join() !== due.join()) {
+      faults.push(`got ${current.join(' ')} instead of ${due.join(' ')}`);
+    }
     return faults;
   }
 
