@@ -280,7 +280,6 @@ export class ResponseCache {
     this.#generation += 1;
     this.#entries?.clear();
     this.#newestVersions.clear();
-    for (const [key, fill] of this.#fills) this.#discard(key, fill);
   }
 
   #resume(): void {
