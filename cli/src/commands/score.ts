@@ -31,7 +31,7 @@ export function scoreCommand(yargs: Yargs): void {
   );
 }
 
-type ScoresQuery = { reference?: string; asOf?: string };
+type ScoresQuery = { reference?: string; asOf?: string; cursor?: string };
 
 /** The scores of all versions: a page has up to 1,000. */
 async function readScores(
@@ -43,11 +43,11 @@ async function readScores(
   for (;;) {
     const sent: ScoresQuery = { ...query, ...(cursor !== null && { cursor }) };
     const params = { path: { slug }, query: sent };
-    const page: OutlookScores & { nextCursor?: string | null } = dataOrThrow(
+    const page: OutlookScores = dataOrThrow(
       await apiClient(url).GET('/v1/outlooks/{slug}/scores', { params }),
     );
     versions.push(...page.versions);
-    cursor = page.nextCursor ?? null;
+    cursor = page.nextCursor;
     if (cursor === null) return { ...page, versions };
   }
 }
