@@ -86,7 +86,11 @@ async function measure(url: string, key: string, log: PlanLog): Promise<Omit<Mea
   const times: number[] = [];
   const scans = new Map<string, Scan>();
   let [status, bytes, statements] = [0, 0, 0];
-  for (let turn = 0; turn < TURNS && times.reduce((sum, time) => sum + time, 0) < 20_000; turn += 1) {
+  for (
+    let turn = 0;
+    turn < TURNS && times.reduce((sum, time) => sum + time, 0) < 20_000;
+    turn += 1
+  ) {
     log.take();
     const began = performance.now();
     ({ status, bytes } = await read(url, key));
@@ -121,7 +125,15 @@ const isOfBackground = (text: string): boolean =>
   /sequence_events|from webhooks w|last_used_at|update api_keys/.test(text);
 
 function tableOf(measured: readonly Measured[]): string {
-  const head = ['Request', 'Status', 'ms', 'KB', 'Statements', 'Rows', 'Many rows, or without an index'];
+  const head = [
+    'Request',
+    'Status',
+    'ms',
+    'KB',
+    'Statements',
+    'Rows',
+    'Many rows, or without an index',
+  ];
   const rows = measured.map(({ path, status, milliseconds, bytes, statements, scans }) => {
     const most = Math.max(0, ...scans.map(({ rows }) => rows));
     const faults = scans.filter(({ index, rows }) => rows > (index === null ? 100 : MANY_ROWS));
@@ -132,7 +144,9 @@ function tableOf(measured: readonly Measured[]): string {
       (bytes / 1000).toFixed(1),
       statements,
       most.toLocaleString('en'),
-      faults.map(({ table, index, rows }) => `${index ?? `**${table}**`} ${rows.toLocaleString('en')}`).join(', '),
+      faults
+        .map(({ table, index, rows }) => `${index ?? `**${table}**`} ${rows.toLocaleString('en')}`)
+        .join(', '),
     ];
   });
   return [head, head.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n');

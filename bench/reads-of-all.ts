@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { ANALYSTS, INSTRUMENTS, LONG, SERIES } from './whole-ledger.ts';
+import { INSTRUMENTS, LONG, SERIES } from './whole-ledger.ts';
 
 const OPENAPI = new URL('../openapi/openapi.json', import.meta.url);
 
@@ -25,7 +25,8 @@ export function readsOf(named: Named): string[] {
   const { early, middle, versions } = named;
   const [symbol, series] = [`INST${INSTRUMENTS >> 1}`, `series-${SERIES >> 1}`];
   const half = Math.max(2, versions >> 1);
-  const of = (slug: string, ...paths: string[]) => paths.map((path) => `/v1/outlooks/${slug}${path}`);
+  const of = (slug: string, ...paths: string[]) =>
+    paths.map((path) => `/v1/outlooks/${slug}${path}`);
   return [
     ...[
       '',
@@ -53,21 +54,22 @@ export function readsOf(named: Named): string[] {
       `?updatedSince=${early}&sort=slug`,
       `?instrument=${symbol}&status=resolved`,
       '?status=resolved&reviewDue=true',
-      '?q=yields',
-      '?q=yields&limit=100',
-      '?q=yields&sort=-publishedAt',
-      '?q=yields&sort=publishedAt',
-      '?q=yields&sort=slug',
-      `?q=yields&instrument=${symbol}`,
-      '?q=yields&status=resolved',
-      '?q=77',
-      '?q=77&sort=-publishedAt',
-      '?q=77&sort=slug',
-      '?q=77%20yields',
+      '?q=russell',
+      '?q=russell&limit=100',
+      '?q=twentieth7',
+      '?q=russell&sort=-publishedAt',
+      '?q=russell&sort=publishedAt',
+      '?q=russell&sort=slug',
+      `?q=twentieth7&instrument=${symbol}`,
+      '?q=twentieth7&status=resolved',
+      '?q=rare77',
+      '?q=rare77&sort=-publishedAt',
+      '?q=rare77&sort=slug',
+      '?q=rare77%20russell',
       '?q=absentword',
       '?q=-absentword',
-      '?q=yields%20-russell&sort=-publishedAt',
-      `?q=yields&asOf=${middle}`,
+      '?q=twentieth7%20-absentword&sort=-publishedAt',
+      `?q=russell&asOf=${middle}`,
       `?asOf=${middle}`,
       `?asOf=${early}`,
       `?asOf=${middle}&sort=slug`,
@@ -154,7 +156,7 @@ export function readsOf(named: Named): string[] {
     '/v1/audit',
     '/v1/audit?kind=refusal',
     '/v1/audit?kind=write',
-    `/v1/audit?analyst=${ANALYSTS > 0 ? analyst : ''}`,
+    `/v1/audit?analyst=${analyst}`,
     `/v1/audit?analyst=${author}`,
     `/v1/audit?analyst=${analyst}&kind=refusal`,
     `/v1/audit?subject=/v1/outlooks/${outlook}/versions/2`,
@@ -163,7 +165,7 @@ export function readsOf(named: Named): string[] {
     `/v1/outlooks/${outlook}/events?lastEventId=1`,
     `/v1/outlooks/${LONG}/events?lastEventId=1`,
     '/',
-    '/?q=yields',
+    '/?q=russell',
     `/outlooks/${outlook}`,
     `/outlooks/${LONG}`,
     `/outlooks/${LONG}?version=${half}`,

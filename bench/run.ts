@@ -10,6 +10,7 @@ import { isWhole, type Options, readOptions, USAGE, UsageError } from './options
 import { cleanUp } from './processes.ts';
 import { observationCases } from './observations.ts';
 import { practise, readCases } from './reads.ts';
+import { measureApart } from './on-whole-ledger.ts';
 import { recordCases } from './records.ts';
 import { isMet, markdownOf, record, type Result } from './report.ts';
 import { revisionCases } from './revisions.ts';
@@ -52,6 +53,11 @@ function report(line: string): void {
 }
 
 async function run(): Promise<void> {
+  const [apart, ...args] = process.argv.slice(2);
+  if (apart === 'plans' || apart === 'instances') {
+    process.stdout.write(`\n${await measureApart(apart, args, report)}\n`);
+    return;
+  }
   const options = readOptions(process.argv.slice(2));
   const cases = chosen(options);
   const ledgers = new Ledgers(options, report);

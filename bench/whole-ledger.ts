@@ -47,7 +47,9 @@ const each = (few: number, long: number) =>
   `(select o.*, s.k from outlooks o
       cross join lateral generate_series(1, case o.slug when '${LONG}' then ${long} else ${few} end) s (k)
      where o.slug like 'outlook-%' or o.slug = '${LONG}')`;
-const uuidOf = (kind: string, id: string) => `md5('${kind}' || ${id})::uuid`;
+/** A UUID of version 4 in form (RFC 9562), and the same on each run. */
+const uuidOf = (kind: string, id: string) =>
+  `overlay(overlay(md5('${kind}' || ${id}) placing '4' from 13) placing '8' from 17)::uuid`;
 const recently = `date_trunc('milliseconds', now()) - interval '30 minutes'`;
 
 function statements({ outlooks, observations }: Size): Record<string, string> {
@@ -68,6 +70,8 @@ function statements({ outlooks, observations }: Size): Record<string, string> {
         horizon_from = case when o.id % 10 = 0 then current_date - 3 else horizon_from end,
         horizon_to = case when o.id % 10 = 0 then current_date + 1 else horizon_to end
        from instruments i where i.symbol = 'INST' || (1 + o.id % ${INSTRUMENTS}) and o.slug like 'outlook-%'`,
+    words: `update frameworks set search = search
+        || setweight(to_tsvector('simple', 'rare' || id % 5000 || ' twentieth' || id % 20), 'B')`,
     evidence: `insert into evidence (id, outlook_id, number, headline, summary, publisher, published_at, tickers,
         author_id, recorded_at)
       select ${uuidOf('evidence', `o.id || '-' || o.k`)}, o.id, o.k, e.headline || ' ' || o.k, e.summary, e.publisher,

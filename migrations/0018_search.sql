@@ -3,4 +3,4 @@
 -- Leads from the frameworks that a search finds to their outlooks.
 DROP INDEX CONCURRENTLY IF EXISTS outlooks_of_framework;
 --> statement-breakpoint
-CREATE UNIQUE INDEX CONCURRENTLY outlooks_of_framework ON outlooks (framework_id);
+CREATE INDEX CONCURRENTLY outlooks_of_framework ON outlooks (framework_id);

@@ -16,6 +16,7 @@ import { type Backups, backupsIn, isDue, startBackups } from '../src/backups.ts'
 import { restore } from '../src/postgres/backup.ts';
 import { createDatabase, openDatabase } from './support/database.ts';
 import { startLedger, type TestLedger } from './support/ledger.ts';
+import { until } from './support/service.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -52,7 +53,7 @@ async function start({ keep = 2, pool = ledger.servicePool, into = folder } = {}
 }
 
 const files = () => readdirSync(folder).toSorted();
-const logged = (count: number) => expect.poll(() => lines.length).toBe(count);
+const logged = (count: number) => until(() => lines.length === count);
 
 /** Lets time pass, and whatever is due run. */
 function wait(milliseconds: number): void {

@@ -1,3 +1,4 @@
+import { createConnection } from 'node:net';
 import pg from 'pg';
 import { BEGIN, LedgerClient } from './client.ts';
 import { TYPE_PARSERS } from './type-parsers.ts';
@@ -73,8 +74,10 @@ export async function inTransaction<Result>(
     return result;
   } catch (error) {
     // A connection that timed out answers nothing more; one that turned read-only may lead to a former primary.
-    if (isBeyondRollback(error)) broken = true;
-    else await session.query('rollback').catch(() => (broken = true));
+    if (isBeyondRollback(error)) {
+      broken = true;
+      cancel(session);
+    } else await session.query('rollback').catch(() => (broken = true));
     throw error;
   } finally {
     session.release(broken);
@@ -109,6 +112,30 @@ async function commit(session: pg.ClientBase): Promise<void> {
 export async function confirmReads(session: Session): Promise<void> {
   await session.query(`select pg_logical_emit_message(true, 'outlook-ledger', '')`);
 }
+
+/**
+ * Ends whatever the server still does for a connection. A commit that waits for a standby notices neither a timeout nor that
+ * its client is gone: it would hold its locks, and one of the server's connections, until a standby is back.
+ */
+function cancel(session: pg.PoolClient): void {
+  const { host, port, processID, secretKey } = session as unknown as CancelKey;
+  if (!Number.isInteger(processID) || !Number.isInteger(secretKey)) return;
+  const message = Buffer.alloc(CANCEL_LENGTH);
+  [CANCEL_LENGTH, CANCEL_REQUEST, processID, secretKey].forEach((word, index) =>
+    message.writeInt32BE(word, 4 * index),
+  );
+  const socket = host.startsWith('/')
+    ? createConnection(`${host}/.s.PGSQL.${port}`)
+    : createConnection(port, host);
+  socket.setTimeout(5_000, () => socket.destroy());
+  socket.on('error', () => {}); // the server is gone, and the statement with it
+  socket.end(message);
+}
+
+/** What identifies a connection in a CancelRequest (PostgreSQL's chapter on its protocol, 55.2.8 and 55.7). */
+type CancelKey = { host: string; port: number; processID: number; secretKey: number };
+const CANCEL_LENGTH = 16;
+const CANCEL_REQUEST = 80_877_102;
 
 /** The SQLSTATE of a warning; its text depends on the language of the server. */
 const WARNING = '01000';

@@ -71,3 +71,13 @@ describe.skipIf(missingPrograms(['docker-compose']).length > 0)('docker-compose'
     expect(stderr).toContain('letters and digits');
   });
 });
+
+test('images are pinned by digest, and the stages of ours share one', () => {
+  const named = (file: string, pattern: RegExp) =>
+    [...textOf(file).matchAll(pattern)].map(([, image = '']) => image);
+  const stages = named('Dockerfile', /^FROM (\S+)/gm);
+  expect(stages.length).toBe(3);
+  expect(new Set(stages).size).toBe(1);
+  const images = [...stages, ...named('docker-compose.yml', /^ +image: (\S+)/gm)];
+  for (const image of images) expect(image).toMatch(/^[\w/.-]+:[\w.-]+@sha256:[0-9a-f]{64}$/);
+});

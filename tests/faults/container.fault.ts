@@ -102,7 +102,7 @@ describe.skipIf(!hasBuilder())('the image of the Dockerfile', () => {
     expect((await fetch(`${origin}/outlooks/${SLUG}`)).status).toBe(200);
     const [, ...health] = config.Healthcheck.Test;
     builder.run(...runArguments([`PORT=${port}`], health));
-    expect(() => builder.run(...runArguments(['PORT=1'], health))).toThrow();
+    expect(() => builder.run(...runArguments(['PORT=1'], health))).toThrow('buildah');
     const verified = builder.run(...runArguments(settings, ['node', 'dist/commands/verify.js']));
     expect(verified).toContain('All are as the ledger wrote them.');
 

@@ -78,6 +78,20 @@ test('a commit that no longer waits for the standby is not acknowledged', async 
   expect(isUnavailable(await outcome)).toBe(true);
 });
 
+test('a commit that waits longer than its client leaves no lock and no connection', async () => {
+  const impatient = connect({ ...server.connection, max: 1 }, () => {});
+  impatient.options.query_timeout = 300;
+  await pool.query('create table waits (wait int)');
+  await expectStandby('away');
+  const late = inTransaction(impatient, async (session) => {
+    await session.query('lock waits in access exclusive mode');
+    await session.query(`select pg_logical_emit_message(true, 'test', '')`);
+  });
+  await expect(late).rejects.toThrow('Query read timeout');
+  await inTransaction(pool, (session) => session.query('select from waits'));
+  await impatient.end();
+});
+
 test('a write whose wait was cancelled is answered 503, and its retry waits again', async () => {
   await expectStandby('away');
   const first = revise('cancelled', 0.31);

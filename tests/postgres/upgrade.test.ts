@@ -143,9 +143,11 @@ test('outcomes of the previous release stay, and what is wrong or over is marked
     const stored = async (text: string) => (await pool.query<object>(text)).rows;
     const RESOLUTIONS = `select outlook_id, number, outcome, realised_return, reason, band_low, band_high,
       start_value, end_value, recorded_at, superseded_at from resolutions order by 1`;
-    const before = [await stored(RESOLUTIONS), await stored('select * from events order by id')];
+    const EVENTS =
+      'select id, kind, outlook_id, version, data, recorded_at, position from events order by id';
+    const before = [await stored(RESOLUTIONS), await stored(EVENTS)];
     await migrateToLatest(pool);
-    const after = [await stored(RESOLUTIONS), await stored('select * from events order by id')];
+    const after = [await stored(RESOLUTIONS), await stored(EVENTS)];
     expect(after).toEqual(before);
 
     const read = async (path: string) => (await app.inject(`/v1/outlooks/${path}`)).json<object>();

@@ -56,8 +56,12 @@ export function buildImage(builder: Builder, folder: string, name: string): stri
   builder.run(
     'bud',
     // OCI's own format has no HEALTHCHECK.
-    ...['--format', 'docker', '--pull=never', '--file', dockerfile, '--tag', name],
-    ...['--ignorefile', path.join(REPO, '.dockerignore')],
+    '--format',
+    'docker',
+    '--pull=never',
+    `--file=${dockerfile}`,
+    `--tag=${name}`,
+    `--ignorefile=${path.join(REPO, '.dockerignore')}`,
     ...volumes.flatMap((volume) => ['--volume', volume]),
     REPO,
   );

@@ -47,8 +47,13 @@ export async function cleanUp(): Promise<void> {
 }
 
 /** Runs a program of `dist` in an empty folder, with no settings but those given. */
-export function run(program: string, args: string[], settings: Settings): Program {
-  const child = spawn(process.execPath, [path.join(DIST, program), ...args], {
+export function run(
+  program: string,
+  args: string[],
+  settings: Settings,
+  dist: string = DIST,
+): Program {
+  const child = spawn(process.execPath, [path.join(dist, program), ...args], {
     cwd: newFolder(),
     env: { PATH: process.env['PATH'] ?? '', ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -72,10 +77,13 @@ export function run(program: string, args: string[], settings: Settings): Progra
 
 export type Service = Program & { origin: string };
 
-/** Starts the service, on a free port unless the settings name one; resolves once it is ready. */
-export async function startService(settings: Settings): Promise<Service> {
+/**
+ * Starts the service, on a free port unless the settings name one; resolves once it is ready.
+ * @param dist the folder of another build
+ */
+export async function startService(settings: Settings, dist?: string): Promise<Service> {
   const port = settings['PORT'] ?? String(await freePort());
-  const program = run('server.js', [], { ...settings, PORT: port });
+  const program = run('server.js', [], { ...settings, PORT: port }, dist);
   const origin = `http://127.0.0.1:${port}`;
   let ending: Ending | undefined;
   void program.ended.then((how) => (ending = how));

@@ -80,7 +80,7 @@ export const outlooks = pgTable(
     index('outlooks_newest_of_instrument').on(t.instrumentId, t.publishedAt, t.id),
     // For the outlooks that were written since the first page of a list was read.
     index('outlooks_written').on(t.transactionId),
-    uniqueIndex('outlooks_of_framework').on(t.frameworkId),
+    index('outlooks_of_framework').on(t.frameworkId),
     index('outlooks_newest_of_status').on(t.status, t.publishedAt, t.id),
     // For lists of few outlooks among many: by the probability of a scenario, and those with a review due.
     index('outlooks_by_bear').on(t.bearBps),
