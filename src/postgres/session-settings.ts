@@ -1,5 +1,7 @@
-import type pg from 'pg';
-import { escapeIdentifier } from 'pg';
+import { type ClientBase, escapeIdentifier } from 'pg';
+
+// As Session of pool.ts, which needs this module.
+type Session = Pick<ClientBase, 'query'>;
 
 /**
  * The settings that change what a statement means or returns, or that cut it off, as SQL for `SET … TO`. A role or a
@@ -87,7 +89,7 @@ function literals(texts: readonly string[]): string {
 }
 
 /** Reads what a new connection leads to. Changes nothing on it. */
-export async function readFacts(session: Pick<pg.ClientBase, 'query'>): Promise<ConnectionFacts> {
+export async function readFacts(session: Session): Promise<ConnectionFacts> {
   const { rows } = await session.query<ConnectionFacts>(FACTS);
   if (!rows[0]) throw new Error('the connection tells nothing about itself');
   return rows[0];
@@ -134,9 +136,7 @@ export type SettingFault = { isHarmful: boolean; fault: string; remedy: string }
  * The settings of the session's role or database that are harmful, or that have no effect on this service. Those equal to
  * the service's own, or of no consequence, are left out.
  */
-export async function settingFaults(
-  session: Pick<pg.ClientBase, 'query'>,
-): Promise<SettingFault[]> {
+export async function settingFaults(session: Session): Promise<SettingFault[]> {
   const { rows } = await session.query<OwnSetting>(`
     select r.rolname as role, d.datname as database, entry
       from pg_catalog.pg_db_role_setting s
