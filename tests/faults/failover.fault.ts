@@ -24,6 +24,8 @@ const KILLS = 20;
 const LOSSES = 5;
 /** How soon clients are told of a loss after the new primary takes writes, in milliseconds: most of them, and all. */
 const TOLD_WITHIN = { usually: 1_000, always: 5_000 };
+/** All clients have one address, that of the proxy. */
+const UNLIMITED = { WORK_PER_ADDRESS: '0', WORK_PER_KEY: '0' };
 const SLUGS = ['one', 'two', 'three', 'four', 'five'];
 
 const isPossible = missingPrograms(CLUSTER_PROGRAMS).length === 0;
@@ -39,7 +41,7 @@ beforeAll(async () => {
   cluster = await startCluster({ instances });
   settings = { DATABASE_URL: cluster.serviceUrl, DATABASE_MIGRATION_URL: cluster.ownerUrl };
   for (const port of instances) {
-    const own = { PORT: String(port), LOG_LEVEL: 'warn', LOAD_SAMPLES: 'true' };
+    const own = { PORT: String(port), LOG_LEVEL: 'warn', LOAD_SAMPLES: 'true', ...UNLIMITED };
     services.push(await startService({ ...settings, ...own }));
   }
   pool = connect({ connectionString: cluster.ownerUrl, max: 2 }, () => {});
