@@ -152,9 +152,11 @@ async function rights(session: Session, query: string, values: unknown[]): Promi
 
 const MISSING = `
   with object as (${OBJECTS}),
-  needed as (select * from unnest($3::text[], $4::text[], $5::text[], $6::text[]) as n (kind, name, privilege, attribute))
+  needed as (select * from unnest($3::text[], $4::text[], $5::text[], $6::text[]) as n (kind, name, privilege, attribute)),
+  -- Joined first, whatever the plan: the functions below fail for a right on an object of another kind.
+  pair as materialized (select * from needed join object using (kind, name))
   select format('%s%s on %s %s', privilege, ' (' || quote_ident(attribute) || ')', kind, name) as right
-    from needed join object using (kind, name)
+    from pair
    where not case kind
      when 'database' then has_database_privilege(oid, privilege)
      when 'schema' then has_schema_privilege(oid, privilege)
