@@ -517,7 +517,7 @@ export interface paths {
         };
         /**
          * Read the scores of an outlook
-         * @description The Brier, logarithmic and ranked probability score of each version of a resolved outlook, with its skill against a reference. The outlook's scores are means, weighted by the share of the horizon during which each version was current. Brier and ranked probability scores are exact: each is the double nearest to its value. A score that is infinite or cannot be computed is null, and `missing` says why.
+         * @description The Brier, logarithmic and ranked probability score of each version of a resolved outlook, with its skill against a reference. The outlook's scores are means, weighted by the share of the horizon during which each version was current. Brier and ranked probability scores are exact: each is the double nearest to its value. A score that is infinite or cannot be computed is null, and `missing` says why. A page has up to 1,000 versions; the scores of the outlook cover all versions on every page.
          */
         get: operations["getScores"];
         put?: never;
@@ -613,6 +613,8 @@ export interface paths {
          *     - `drawdown.label.changed`: `{slug, version, changedAt, drawdown: {label, previous, depth, day}}`, with the keys of drawdown labels, or null
          *
          *     Later releases may add kinds. Every client sees the events in the same order, and the events of an outlook follow the order of its versions. Without `Last-Event-ID`, a stream starts with the next event. With it, the stream resumes right after that event on any instance, without missing or repeating one. Events are never deleted.
+         *
+         *     If the ledger has no event with the id in `Last-Event-ID`, it went back to an earlier state: a backup was restored, or a failover lost the last commits. Then the first event is `stream.reset`, with the data `{lastEventId}`, the id that was sent. Read what you show again, and drop what you keep; the stream goes on with the next event.
          */
         get: operations["streamEvents"];
         put?: never;
@@ -648,6 +650,8 @@ export interface paths {
          *     - `drawdown.label.changed`: `{slug, version, changedAt, drawdown: {label, previous, depth, day}}`, with the keys of drawdown labels, or null
          *
          *     Later releases may add kinds. Every client sees the events in the same order, and the events of an outlook follow the order of its versions. Without `Last-Event-ID`, a stream starts with the next event. With it, the stream resumes right after that event on any instance, without missing or repeating one. Events are never deleted.
+         *
+         *     If the ledger has no event with the id in `Last-Event-ID`, it went back to an earlier state: a backup was restored, or a failover lost the last commits. Then the first event is `stream.reset`, with the data `{lastEventId}`, the id that was sent. Read what you show again, and drop what you keep; the stream goes on with the next event.
          */
         get: operations["streamOutlookEvents"];
         put?: never;
@@ -1110,7 +1114,7 @@ export interface paths {
         };
         /**
          * Check readiness
-         * @description Queries the database and compares its schema with the one that this release requires. `writes` is `refused` while the database is read-only, or if its disk was full at the last write. Answers 503 as well if requests whose connections closed still hold half of `REQUESTS_AT_ONCE`. While `changeFeed` is `away`, the service works but is slower: reads query the database, and event streams pause.
+         * @description Queries the database and compares its schema with the one that this release requires. `writes` is `refused` while the database is read-only, if its disk was full at the last write, or if the role of the service lacks a right; `reason` says which. Answers 503 as well if requests whose connections closed still hold half of `REQUESTS_AT_ONCE`. While `changeFeed` is `away`, the service works but is slower: reads query the database, and event streams pause.
          */
         get: operations["getReadiness"];
         put?: never;
@@ -1605,7 +1609,7 @@ export interface components {
             addedBy: components["schemas"]["Author"];
             /** Format: date-time */
             addedAt: string;
-            /** @description The versions that cite this item, oldest first. */
+            /** @description The versions that cite this item, oldest first; at most the 1,000 newest. */
             moved: components["schemas"]["Move"][];
         };
         /** @description The return and the drawdown probabilities that the return bands imply. */
@@ -2652,8 +2656,10 @@ export interface components {
             } | null;
             reference: components["schemas"]["ScoreReference"];
             outlook: components["schemas"]["StandingScores"];
-            /** @description Oldest first, without a withdrawal. */
+            /** @description Oldest first, without a withdrawal; at most 1,000. */
             versions: components["schemas"]["VersionScores"][];
+            /** @description For the versions that follow. Null on the last page. */
+            nextCursor: string | null;
         };
         /** @description An outlook as a list item. */
         OutlookSummary: {
@@ -3638,7 +3644,7 @@ export interface operations {
                 updatedSince?: string;
                 /** @description Full-text search, in English, in titles, headwinds, summaries and invalidation conditions. A match in the title ranks highest. Write `"…"` for a phrase, `or` for either word, and `-` before a word to exclude it. */
                 q?: string;
-                /** @description The sort order; a leading hyphen reverses it. `relevance` requires `q`. Left out: `relevance` with `q`, otherwise `-publishedAt`. */
+                /** @description The sort order; a leading hyphen reverses it. `relevance` requires `q`; it ranks the 1,000 newest matches, and older ones follow, newest first. Left out: `relevance` with `q`, otherwise `-publishedAt`. */
                 sort?: "-publishedAt" | "publishedAt" | "slug" | "relevance";
                 /** @description The list as of this time, which must not be in the future: the newest version of each outlook recorded up to then, with the status and the review of that time. Filters and order apply to that version, except that `status`, `reviewDue`, `awaitingResolution` and `contradicted` apply to the current state. */
                 asOf?: string;
@@ -7531,6 +7537,10 @@ export interface operations {
                 reference?: string;
                 /** @description Use the versions and the resolution that were recorded up to this time. */
                 asOf?: string;
+                /** @description The maximum number of versions to return. */
+                limit?: number;
+                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                cursor?: string;
             };
             header?: {
                 /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
@@ -7550,6 +7560,7 @@ export interface operations {
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8038,7 +8049,7 @@ export interface operations {
     streamEvents: {
         parameters: {
             query?: {
-                /** @description Same as the Last-Event-ID header, for pages, which cannot set that header. The header takes precedence. 0 starts with the first event. */
+                /** @description Same as the Last-Event-ID header, for pages, which cannot set that header. The header takes precedence. 0 starts with the first event. The ids of earlier releases, which are positions such as 138, are accepted, too. */
                 lastEventId?: string;
             };
             header?: {
@@ -8129,7 +8140,7 @@ export interface operations {
     streamOutlookEvents: {
         parameters: {
             query?: {
-                /** @description Same as the Last-Event-ID header, for pages, which cannot set that header. The header takes precedence. 0 starts with the first event. */
+                /** @description Same as the Last-Event-ID header, for pages, which cannot set that header. The header takes precedence. 0 starts with the first event. The ids of earlier releases, which are positions such as 138, are accepted, too. */
                 lastEventId?: string;
             };
             header?: {
@@ -11894,6 +11905,8 @@ export interface operations {
                         changeFeed: "current" | "away";
                         /** @enum {string} */
                         writes: "accepted" | "refused";
+                        /** @description Why writes are refused, and what to do. */
+                        reason?: string;
                     };
                 };
             };

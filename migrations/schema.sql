@@ -192,6 +192,36 @@ CREATE TRIGGER append_only BEFORE DELETE ON audit_entries FOR EACH ROW EXECUTE F
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON audit_entries FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON audit_entries FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
+-- event_watermark ---------------------------------------------------------------------------------
+
+CREATE TABLE event_watermark (
+  is_only boolean DEFAULT true NOT NULL,
+  transaction_id xid8 DEFAULT '0'::xid8 NOT NULL,
+  CONSTRAINT event_watermark_pkey PRIMARY KEY (is_only),
+  CONSTRAINT event_watermark_is_only CHECK (is_only)
+);
+
+CREATE OR REPLACE FUNCTION public.guard_watermark()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+ SET enable_seqscan TO 'off'
+AS $function$
+DECLARE
+  sequenced xid8 := sequenced_before();
+BEGIN
+  IF NEW.transaction_id < sequenced OR NEW.transaction_id > pg_snapshot_xmin(pg_current_snapshot()) OR EXISTS (
+       SELECT FROM events
+        WHERE position IS NULL AND transaction_id >= sequenced AND transaction_id < NEW.transaction_id) THEN
+    PERFORM refuse('event_watermark_sequenced', 'an event of an older transaction may have no position yet');
+  END IF;
+  RETURN NEW;
+END $function$;
+
+CREATE TRIGGER append_only BEFORE DELETE ON event_watermark FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON event_watermark FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER guard_watermark BEFORE INSERT OR UPDATE ON event_watermark FOR EACH ROW EXECUTE FUNCTION guard_watermark();
+
 -- idempotency_keys --------------------------------------------------------------------------------
 
 CREATE TABLE idempotency_keys (
@@ -231,6 +261,8 @@ CREATE TABLE series (
   CONSTRAINT series_key CHECK (key ~ '^[a-z0-9]+(-[a-z0-9]+)*$'::text AND length(key) <= 100)
 );
 
+CREATE UNIQUE INDEX series_by_key ON series USING btree (key COLLATE "C");
+
 CREATE TRIGGER append_only BEFORE DELETE ON series FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON series FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON series FOR EACH ROW EXECUTE FUNCTION refuse_change();
@@ -250,6 +282,8 @@ CREATE TABLE instruments (
   CONSTRAINT instruments_kind CHECK (kind = ANY (ARRAY['index'::text, 'equity'::text, 'fund'::text, 'commodity'::text, 'currency'::text, 'rate'::text, 'crypto'::text])),
   CONSTRAINT instruments_symbol CHECK (symbol ~ '^[A-Z0-9][A-Z0-9._-]{0,31}$'::text)
 );
+
+CREATE UNIQUE INDEX instruments_by_symbol ON instruments USING btree (symbol COLLATE "C");
 
 CREATE OR REPLACE FUNCTION public.guard_instrument()
  RETURNS trigger
@@ -369,11 +403,13 @@ CREATE INDEX outlooks_awaiting_resolution ON outlooks USING btree (published_at,
 CREATE INDEX outlooks_by_base ON outlooks USING btree (base_bps);
 CREATE INDEX outlooks_by_bear ON outlooks USING btree (bear_bps);
 CREATE INDEX outlooks_by_bull ON outlooks USING btree (bull_bps);
+CREATE UNIQUE INDEX outlooks_by_slug ON outlooks USING btree (slug COLLATE "C");
 CREATE INDEX outlooks_contradicted ON outlooks USING btree (published_at, id) WHERE is_contradicted;
 CREATE INDEX outlooks_horizon_to_end ON outlooks USING btree (horizon_to, id) WHERE (status = ANY (ARRAY['open'::text, 'withdrawn'::text])) AND horizon_ended_at IS NULL;
 CREATE INDEX outlooks_newest ON outlooks USING btree (published_at, id);
 CREATE INDEX outlooks_newest_of_instrument ON outlooks USING btree (instrument_id, published_at, id);
 CREATE INDEX outlooks_newest_of_status ON outlooks USING btree (status, published_at, id);
+CREATE INDEX outlooks_of_framework ON outlooks USING btree (framework_id);
 CREATE INDEX outlooks_resolved_from ON outlooks USING btree (instrument_id, horizon_from) WHERE status <> 'open'::text;
 CREATE INDEX outlooks_resolved_to ON outlooks USING btree (instrument_id, horizon_to) WHERE status <> 'open'::text;
 CREATE INDEX outlooks_review_due ON outlooks USING btree (published_at, id) WHERE review_reasons <> '{}'::text[];
@@ -386,13 +422,12 @@ CREATE OR REPLACE FUNCTION public.announce_state()
 AS $function$
 BEGIN
   INSERT INTO events (kind, outlook_id, version, data, recorded_at)
-  VALUES ('outlook.state.changed', NEW.id, NEW.latest_version,
-          jsonb_build_object('status', NEW.status, 'reviewReasons', NEW.review_reasons), clock_timestamp());
-  IF OLD.review_reasons = '{}' AND NEW.review_reasons <> '{}' THEN
-    INSERT INTO events (kind, outlook_id, version, data, recorded_at)
-    VALUES ('outlook.review.due', NEW.id, NEW.latest_version,
-            jsonb_build_object('reasons', NEW.review_reasons), clock_timestamp());
-  END IF;
+  SELECT kind, NEW.id, NEW.latest_version, data, clock_timestamp()
+    FROM (VALUES
+      ('outlook.state.changed', true, jsonb_build_object('status', NEW.status, 'reviewReasons', NEW.review_reasons)),
+      ('outlook.review.due', OLD.review_reasons = '{}' AND NEW.review_reasons <> '{}',
+       jsonb_build_object('reasons', NEW.review_reasons))
+    ) AS event (kind, is_due, data) WHERE is_due;
   RETURN NULL;
 END $function$;
 
@@ -994,20 +1029,21 @@ END AND (override_reason IS NULL OR cause = 'assessment'::text)),
 
 CREATE INDEX condition_changes_of_outlook ON condition_changes USING btree (outlook_id, key, id);
 
-CREATE OR REPLACE FUNCTION public.announce_condition_change()
+CREATE OR REPLACE FUNCTION public.announce_condition_changes()
  RETURNS trigger
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 BEGIN
   INSERT INTO events (kind, outlook_id, version, data, recorded_at)
-  VALUES (CASE NEW.state WHEN 'triggered' THEN 'condition.triggered' WHEN 'expired' THEN 'condition.expired'
-            ELSE 'condition.cleared' END,
-          NEW.outlook_id, NEW.version,
-          jsonb_build_object('key', NEW.key, 'invalidates', NEW.invalidates, 'cause', NEW.cause,
-            'reason', NEW.reason, 'day', NEW.day, 'observations', NEW.observations),
-          NEW.recorded_at);
-  PERFORM refresh_conditions(NEW.outlook_id);
+  SELECT CASE state WHEN 'triggered' THEN 'condition.triggered' WHEN 'expired' THEN 'condition.expired'
+           ELSE 'condition.cleared' END,
+         outlook_id, version,
+         jsonb_build_object('key', key, 'invalidates', invalidates, 'cause', cause, 'reason', reason, 'day', day,
+           'observations', observations),
+         recorded_at
+    FROM added ORDER BY id;
+  PERFORM refresh_conditions(ARRAY(SELECT DISTINCT outlook_id FROM added));
   RETURN NULL;
 END $function$;
 
@@ -1025,7 +1061,7 @@ BEGIN
     PERFORM refuse('condition_changes_open', 'an outlook that is ' || outlook.status || ' is not judged any more');
   END IF;
   SELECT * INTO newest FROM condition_changes
-   WHERE outlook_id = NEW.outlook_id AND key = NEW.key ORDER BY id DESC LIMIT 1;
+   WHERE outlook_id = NEW.outlook_id AND key = NEW.key ORDER BY id + 0 DESC LIMIT 1;
   IF NEW.state = coalesce(newest.state, 'untriggered') THEN
     PERFORM refuse('condition_changes_change', 'the condition is ' || NEW.state || ' already');
   END IF;
@@ -1039,7 +1075,7 @@ BEGIN
   RETURN NEW;
 END $function$;
 
-CREATE TRIGGER announce_condition_change AFTER INSERT ON condition_changes FOR EACH ROW EXECUTE FUNCTION announce_condition_change();
+CREATE TRIGGER announce_condition_changes AFTER INSERT ON condition_changes REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION announce_condition_changes();
 CREATE TRIGGER append_condition_change BEFORE INSERT ON condition_changes FOR EACH ROW EXECUTE FUNCTION append_condition_change();
 CREATE TRIGGER append_only BEFORE DELETE ON condition_changes FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON condition_changes FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -1212,15 +1248,16 @@ CREATE TABLE events (
   data jsonb NOT NULL,
   recorded_at timestamp(3) with time zone NOT NULL,
   "position" bigint,
+  transaction_id xid8 DEFAULT pg_current_xact_id(),
   CONSTRAINT events_pkey PRIMARY KEY (id),
   CONSTRAINT events_position_unique UNIQUE ("position"),
   CONSTRAINT events_version FOREIGN KEY (outlook_id, version) REFERENCES outlook_versions(outlook_id, version),
   CONSTRAINT events_kind CHECK (kind = ANY (ARRAY['outlook.created'::text, 'outlook.version.published'::text, 'outlook.state.changed'::text, 'outlook.review.due'::text, 'outlook.horizon.ended'::text, 'outlook.resolved'::text, 'outlook.resolution.contradicted'::text, 'outlook.reopened'::text, 'evidence.added'::text, 'condition.triggered'::text, 'condition.cleared'::text, 'condition.expired'::text, 'drawdown.label.changed'::text, 'view.published'::text, 'view.withdrawn'::text]))
 );
 
-CREATE INDEX events_of_outlook ON events USING btree (outlook_id, "position");
 CREATE UNIQUE INDEX events_once_a_version ON events USING btree (outlook_id, version) WHERE kind = ANY (ARRAY['outlook.created'::text, 'outlook.version.published'::text]);
-CREATE INDEX events_without_position ON events USING btree (id) WHERE "position" IS NULL;
+CREATE INDEX events_pending ON events USING btree (transaction_id, id) WHERE "position" IS NULL;
+CREATE INDEX events_placed_of_outlook ON events USING btree (outlook_id, "position") WHERE "position" IS NOT NULL;
 
 CREATE OR REPLACE FUNCTION public.guard_event()
  RETURNS trigger
@@ -1229,8 +1266,9 @@ CREATE OR REPLACE FUNCTION public.guard_event()
 AS $function$
 BEGIN
   IF OLD.position IS NOT NULL OR
-     (NEW.id, NEW.kind, NEW.outlook_id, NEW.version, NEW.data, NEW.recorded_at)
-     IS DISTINCT FROM (OLD.id, OLD.kind, OLD.outlook_id, OLD.version, OLD.data, OLD.recorded_at) THEN
+     (NEW.id, NEW.kind, NEW.outlook_id, NEW.version, NEW.data, NEW.recorded_at, NEW.transaction_id)
+     IS DISTINCT FROM
+     (OLD.id, OLD.kind, OLD.outlook_id, OLD.version, OLD.data, OLD.recorded_at, OLD.transaction_id) THEN
     PERFORM refuse('events_append_only', 'UPDATE is refused: an event is given its position once, nothing else');
   END IF;
   RETURN NEW;
@@ -1245,6 +1283,7 @@ BEGIN
   IF NEW.position IS NOT NULL THEN
     PERFORM refuse('events_position', 'positions are given by sequence_events()');
   END IF;
+  NEW.transaction_id := pg_current_xact_id();
   RETURN NEW;
 END $function$;
 
@@ -1252,9 +1291,11 @@ CREATE OR REPLACE FUNCTION public.guard_positions()
  RETURNS trigger
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
+ SET enable_seqscan TO 'off'
 AS $function$
 DECLARE
   last bigint := (SELECT coalesce(max(position), 0) FROM events) - (SELECT count(*) FROM placed);
+  sequenced xid8 := sequenced_before();
 BEGIN
   IF last <> 0 AND NOT EXISTS (SELECT FROM events WHERE position = last)
      OR EXISTS (
@@ -1262,7 +1303,7 @@ BEGIN
         WHERE position IS DISTINCT FROM due)
      OR EXISTS (
        SELECT FROM events AS older JOIN placed ON placed.outlook_id = older.outlook_id
-        WHERE older.position IS NULL AND older.id < placed.id) THEN
+        WHERE older.position IS NULL AND older.transaction_id >= sequenced AND older.id < placed.id) THEN
     PERFORM refuse('events_position', 'positions are given by sequence_events()');
   END IF;
   RETURN NULL;
@@ -2156,20 +2197,30 @@ AS $function$
          THEN return_of_closes(r.start_value, r.end_value) ELSE r.realised_return END;
 $function$;
 
+CREATE OR REPLACE FUNCTION public.refresh_conditions(changed bigint[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  UPDATE outlooks o SET condition_states = derived.states, review_reasons = derived.reasons
+    FROM (
+      SELECT c.id, review_reasons_of(c) AS reasons, (
+          SELECT coalesce(jsonb_object_agg(n.key, n.state) FILTER (WHERE n.state <> 'untriggered'), '{}')
+            FROM (SELECT DISTINCT ON (key) * FROM condition_changes
+                   WHERE outlook_id = c.id ORDER BY key, id DESC) AS n) AS states
+        FROM outlooks c WHERE c.id = ANY (changed)
+    ) AS derived
+   WHERE o.id = derived.id AND (o.condition_states, o.review_reasons) IS DISTINCT FROM (derived.states, derived.reasons);
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.refresh_conditions(outlook bigint)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-DECLARE
-  states jsonb := (
-    SELECT coalesce(jsonb_object_agg(c.key, c.state) FILTER (WHERE c.state <> 'untriggered'), '{}')
-      FROM (SELECT DISTINCT ON (key) * FROM condition_changes
-             WHERE outlook_id = outlook ORDER BY key, id DESC) AS c);
-  reasons text[] := (SELECT review_reasons_of(o) FROM outlooks o WHERE o.id = outlook);
 BEGIN
-  UPDATE outlooks SET condition_states = states, review_reasons = reasons
-   WHERE id = outlook AND (condition_states, review_reasons) IS DISTINCT FROM (states, reasons);
+  PERFORM refresh_conditions(ARRAY[outlook]);
 END $function$;
 
 CREATE OR REPLACE FUNCTION public.refuse(rule text, explanation text)
@@ -2248,19 +2299,48 @@ END $function$;
 CREATE OR REPLACE FUNCTION public.sequence_events()
  RETURNS bigint
  LANGUAGE plpgsql
+ SECURITY DEFINER
  SET search_path TO 'public', 'pg_temp'
+ SET enable_seqscan TO 'off'
 AS $function$
+DECLARE
+  at_once CONSTANT integer := 1000;
+  -- Transactions between two writes of the watermark; so many dead entries a look may read.
+  apart CONSTANT bigint := 100;
+  sequenced xid8 := sequenced_before();
+  oldest xid8;
+  number integer;
 BEGIN
-  IF EXISTS (SELECT FROM events WHERE position IS NULL) THEN
+  IF EXISTS (SELECT FROM event_watermark WHERE transaction_id > sequenced) THEN
     PERFORM pg_advisory_xact_lock(hashtextextended('outlook-ledger events', 0));
-    UPDATE events SET position = placed.position
-      FROM (
-        SELECT id, coalesce((SELECT max(position) FROM events), 0) + row_number() OVER (ORDER BY id) AS position
-          FROM events WHERE position IS NULL ORDER BY id LIMIT 1000
-      ) AS placed
-     WHERE events.id = placed.id;
+    UPDATE event_watermark SET transaction_id = sequenced_before() WHERE transaction_id > sequenced;
+  END IF;
+  IF EXISTS (SELECT FROM events WHERE position IS NULL AND transaction_id >= sequenced) THEN
+    PERFORM pg_advisory_xact_lock(hashtextextended('outlook-ledger events', 0));
+    WITH pending AS (
+      SELECT id, coalesce((SELECT max(position) FROM events), 0) + row_number() OVER (ORDER BY id) AS position
+        FROM events WHERE position IS NULL AND transaction_id >= sequenced ORDER BY id LIMIT at_once
+    ), placed AS (
+      UPDATE events SET position = pending.position FROM pending WHERE events.id = pending.id RETURNING events.id
+    )
+    SELECT count(*), pg_snapshot_xmin(pg_current_snapshot()) INTO number, oldest FROM placed;
+    IF number < at_once AND oldest::text::bigint - sequenced::text::bigint >= apart THEN
+      INSERT INTO event_watermark (transaction_id) VALUES (oldest)
+      ON CONFLICT (is_only) DO UPDATE SET transaction_id = oldest WHERE event_watermark.transaction_id < oldest;
+    END IF;
   END IF;
   RETURN (SELECT max(position) FROM events);
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.sequenced_before()
+ RETURNS xid8
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+  stored xid8 := (SELECT transaction_id FROM event_watermark);
+BEGIN
+  RETURN CASE WHEN stored <= pg_snapshot_xmin(pg_current_snapshot()) THEN stored ELSE '0' END;
 END $function$;
 
 CREATE OR REPLACE FUNCTION public.stale_after(frequency text)

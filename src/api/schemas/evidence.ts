@@ -161,6 +161,8 @@ export const evidence = z
           .object({ version: z.int().min(1), publishedAt: timestamp, deltas })
           .meta({ id: 'Move', description: 'A version and how it moved the probabilities.' }),
       )
-      .meta({ description: 'The versions that cite this item, oldest first; at most the 1,000 newest.' }),
+      .meta({
+        description: 'The versions that cite this item, oldest first; at most the 1,000 newest.',
+      }),
   })
   .meta({ id: 'Evidence', description: 'News or data that bears on an outlook.' });
