@@ -121,7 +121,9 @@ describe.skipIf(!isPossible)('with a synchronous standby', () => {
       expect(stored.get(id)).toEqual({ slug, version, id, hash, count: 1 });
     }
     for (const { received } of streams) {
-      expect([received[0], received.at(-1)]).toEqual([first + 1, last]);
+      // It starts after the last event that its instance knew by then.
+      expect(received[0]).toBeLessThanOrEqual(first + 1);
+      expect(received.at(-1)).toBe(last);
       expect(received).toEqual(consecutive(received as number[]));
     }
     await verify();

@@ -116,9 +116,17 @@ export async function underLoad<Result>(
   }
 }
 
+/** The position of the last event; waits until each event has one. */
 export async function lastPosition(pool: pg.Pool): Promise<number> {
-  const { rows } = await pool.query<{ last: number }>('select max(position) as last from events');
-  return rows[0]?.last ?? 0;
+  let last = 0;
+  await until(async () => {
+    const { rows } = await pool.query<{ last: number | null; open: number }>(
+      `select max(position) as last, count(*) filter (where position is null) as open from events`,
+    );
+    last = rows[0]?.last ?? 0;
+    return rows[0]?.open === 0;
+  });
+  return last;
 }
 
 /** The revisions of outlooks in the ledger, by their rationales, with how often each is there. */
