@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type pg from 'pg';
 import type { ChangeFeed } from '../postgres/change-feed.ts';
-import { eventIdOf, type Place } from '../domain/events.ts';
+import { eventIdOf, type EventRef } from '../domain/events.ts';
 import { type LedgerEvent, readEvents } from '../postgres/outbox.ts';
 import { renderEvent } from './event-text.ts';
 
@@ -30,10 +30,10 @@ type Recent = { position: number; slug: string; text: string };
 /** Where a stream starts. */
 export type StreamStart = {
   /** The last event that the client has, or that there is. */
-  place: Place;
+  last: EventRef;
   /** The id that the client sent if the ledger has no such event; null otherwise. */
   lostId: string | null;
-  /** The feed's number of resets before the start was read. */
+  /** The feed's number of resets before `last` was read. */
   resets: number;
 };
 
@@ -101,7 +101,7 @@ export class EventStreams {
   ): Promise<void> {
     if (response.destroyed) return; // it emits no further `close`
     const closed = new AbortController();
-    const { position } = start.place;
+    const { position } = start.last;
     const stream: Stream = { response, slug, position, isAllowed, closed, wake: () => {} };
     const close = () => {
       closed.abort();
@@ -150,8 +150,8 @@ export class EventStreams {
   /** The text of a stream's next events, and moves its position past them; null if there are none. */
   async #next(stream: Stream): Promise<string | null> {
     const { slug, position } = stream;
-    const { isCurrent, place } = this.#feed;
-    const newest = (isCurrent && place?.position) || 0; // without the feed, those in memory may be void
+    const { isCurrent, position: last } = this.#feed;
+    const newest = (isCurrent && last) || 0; // without the feed, those in memory may be void
     if (position >= newest) return null;
     const first = this.#recent[0]?.position ?? Infinity;
     if (position < first - 1) return this.#nextStored(stream, newest);
@@ -210,13 +210,13 @@ function isAllowed(stream: Stream): Promise<boolean> {
 const RETRY_AFTER = { usually: 1_000, reset: 100 };
 
 /**
- * The first block of a stream. It has an id, so that a client that is cut off before its first event resumes from here. It is an
- * event if the client has one that the ledger lacks: what the client read since then may be void.
+ * The first block of a stream. It has an id, so that a client that is cut off before its first event resumes from here. It is
+ * the event `stream.reset` if the client sent the id of an event that the ledger lacks: what it read since may be void.
  */
-function firstBlock({ place, lostId }: StreamStart): string {
+function firstBlock({ last, lostId }: StreamStart): string {
   const data = JSON.stringify({ lastEventId: lostId });
   const event = lostId === null ? '' : `event: stream.reset\ndata: ${data}\n`;
-  return `retry: ${RETRY_AFTER.usually}\nid: ${eventIdOf(place)}\n${event}\n`;
+  return `retry: ${RETRY_AFTER.usually}\nid: ${eventIdOf(last)}\n${event}\n`;
 }
 
 function endAfterReset(response: ServerResponse): void {

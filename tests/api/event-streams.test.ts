@@ -23,7 +23,7 @@ const eventAt = (position: number): LedgerEvent => ({
 });
 
 test('a stream that starts while the ledger goes back ends at once', async () => {
-  const feed = { isCurrent: true, place: null, resets: 1, follow: () => {} };
+  const feed = { isCurrent: true, position: null, resets: 1, follow: () => {} };
   const streams = new EventStreams({
     pool: {} as pg.Pool,
     feed: feed as unknown as ChangeFeed,
@@ -38,7 +38,7 @@ test('a stream that starts while the ledger goes back ends at once', async () =>
   });
   await streams.follow(response as unknown as ServerResponse, {
     slug: null,
-    start: { place: { position: 9, digest: 'a'.repeat(64) }, lostId: null, resets: 0 },
+    start: { last: { position: 9, digest: 'a'.repeat(64) }, lostId: null, resets: 0 },
     isAllowed: async () => true,
   });
   expect(response.writableEnded).toBe(true);
@@ -51,10 +51,9 @@ test('a client that stops reading is cut off, also after a garbage collection', 
   const gc = vm.runInNewContext('gc') as () => void;
 
   let follower: Follower | undefined;
-  const place = { position: 0, digest: '' };
   const feed = {
     isCurrent: true,
-    place,
+    position: 0,
     resets: 0,
     follow: (one: Follower) => void (follower = one),
   };
@@ -75,13 +74,13 @@ test('a client that stops reading is cut off, also after a garbage collection', 
     destroy: () => {},
   });
   const publish = async () => {
-    place.position += 1;
-    follower?.onEvents([eventAt(place.position)]);
+    feed.position += 1;
+    follower?.onEvents([eventAt(feed.position)]);
     await turn();
   };
   const stream = streams.follow(response as unknown as ServerResponse, {
     slug: null,
-    start: { place: { position: 0, digest: '' }, lostId: null, resets: 0 },
+    start: { last: { position: 0, digest: '' }, lostId: null, resets: 0 },
     isAllowed: async () => true,
   });
   const outcome = stream.catch((error: unknown) => error);

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { buildApp } from '../../src/app.ts';
 import { readConfig } from '../../src/config.ts';
-import { hasPlace } from '../../src/postgres/outbox.ts';
+import { hasEvent } from '../../src/postgres/outbox.ts';
 import { ChangeFeed } from '../../src/postgres/change-feed.ts';
 import { verifyLedger } from '../../src/ledger/verification.ts';
 import { pino } from 'pino';
@@ -215,8 +215,8 @@ describe('an instance', () => {
   test('does not say that it is current before it noticed', async () => {
     await snapshot.goBack();
     const { changeFeed } = (await ledger.call({ url: '/readyz' })).json<{ changeFeed: string }>();
-    const { place } = ledger.feed;
-    const isInLedger = place !== null && (await hasPlace(ledger.pool, place));
+    const { last } = ledger.feed;
+    const isInLedger = last !== null && (await hasEvent(ledger.pool, last));
     expect(changeFeed === 'away' || isInLedger).toBe(true);
     await noticed();
     await expect
