@@ -155,7 +155,7 @@ test.each([['--all'], ['now']])('it explains itself to %s', async (...args) => {
 test('every document that a remedy names is there', () => {
   const folder = new URL('../../', import.meta.url);
   const sources = ['src/commands/doctor.ts', 'src/commands/check-folders.ts'].concat(
-    ['activity', 'connection', 'ledger', 'server'].map((name) => `src/postgres/checkup/${name}.ts`),
+    ['activity', 'connection', 'ledger', 'server'].map((name) => `src/postgres/doctor/${name}.ts`),
   );
   const named = sources.flatMap((source) =>
     [...readFileSync(new URL(source, folder), 'utf8').matchAll(/docs\/[\w/.-]+\.md/g)].map(

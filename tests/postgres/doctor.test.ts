@@ -6,22 +6,22 @@ import {
   checkPrepared,
   checkSlots,
   checkTransactions,
-} from '../../src/postgres/checkup/activity.ts';
+} from '../../src/postgres/doctor/activity.ts';
 import {
   checkClock,
   checkPooler,
   checkSettings,
   checkTransport,
-} from '../../src/postgres/checkup/connection.ts';
-import type { Finding, Sessions } from '../../src/postgres/checkup/finding.ts';
+} from '../../src/postgres/doctor/connection.ts';
+import type { Finding, Sessions } from '../../src/postgres/doctor/finding.ts';
 import {
   checkGuards,
   checkIndexes,
   checkRights,
   checkRole,
   checkSchema,
-} from '../../src/postgres/checkup/ledger.ts';
-import * as server from '../../src/postgres/checkup/server.ts';
+} from '../../src/postgres/doctor/ledger.ts';
+import * as server from '../../src/postgres/doctor/server.ts';
 import { createDatabase, openDatabase, serviceUrl } from '../support/database.ts';
 import { openSession } from '../support/plain-sql.ts';
 
@@ -85,7 +85,7 @@ describe('what others do on the database', () => {
     await holder.query('begin; lock table outlooks in access exclusive mode');
     expect(first(await checkLocks(sessions))).toMatchObject({
       state: 'warn',
-      seen: `Process ${pid} keeps everyone from the table outlooks (ACCESS EXCLUSIVE).`,
+      seen: `Process ${pid} locks everyone out of the table outlooks (ACCESS EXCLUSIVE).`,
       remedy: expect.stringContaining(`pg_terminate_backend(${pid})`) as string,
     });
     const waiter = await openSession(url);
@@ -120,7 +120,7 @@ describe('what others do on the database', () => {
     const prepared = answering({ gid: `'x''y'`, seconds: 99 });
     expect(first(await checkPrepared(prepared)).remedy).toContain(`ROLLBACK PREPARED 'x''y'`);
     expect(states(await checkPrepared(sessions))).toEqual(['ok']);
-    const name = `checkup_${process.pid}`;
+    const name = `doctor_${process.pid}`;
     await owner.query('select pg_create_physical_replication_slot($1, true)', [name]);
     try {
       const found = (await checkSlots(sessions)).find(({ seen }) => seen.includes(name));
