@@ -1,5 +1,7 @@
-import { escapeIdentifier } from 'pg';
-import type { Session } from './pool.ts';
+import { type ClientBase, escapeIdentifier } from 'pg';
+
+// As Session of pool.ts, which needs this module.
+type Session = Pick<ClientBase, 'query'>;
 
 /**
  * The settings that change what a statement means or returns, or that cut it off, as SQL for `SET … TO`. A role or a
