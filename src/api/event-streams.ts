@@ -31,7 +31,7 @@ type Recent = { position: number; slug: string; text: string };
 export type StreamStart = {
   /** The last event that the client has, or that there is. */
   last: EventRef;
-  /** The id that the client sent if the ledger has no such event; null otherwise. */
+  /** The id that the client sent, if the ledger has no such event; null otherwise. */
   lostId: string | null;
   /** The feed's number of resets before `last` was read. */
   resets: number;

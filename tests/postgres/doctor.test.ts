@@ -55,7 +55,7 @@ const answering = (...rows: object[]): Sessions => {
   return { service: session, owner: session };
 };
 
-test('a ledger as a migration leaves it is well', async () => {
+test('every check passes on a migrated ledger', async () => {
   const findings = [
     ...(await checkLocks(sessions)),
     ...(await checkRole(sessions)),
@@ -76,7 +76,7 @@ test('a ledger as a migration leaves it is well', async () => {
   expect(findings.filter(({ state }) => state !== 'ok')).toEqual([]);
 });
 
-describe('what others do on the database', () => {
+describe('sessions of others', () => {
   test('a lock that keeps everyone out is named at once, and who waits for it', async () => {
     const holder = await openSession(url);
     const [{ pid } = { pid: 0 }] = (
@@ -142,7 +142,7 @@ describe('what others do on the database', () => {
   });
 });
 
-describe('what an owner may have done to the ledger', () => {
+describe('changes by the owner of the tables', () => {
   const CHANGES: [string, string, string, (s: Sessions) => Promise<Finding[]>, string][] = [
     [
       'a trigger that is off',
@@ -214,7 +214,7 @@ describe('what an owner may have done to the ledger', () => {
   });
 });
 
-describe('what a server may be', () => {
+describe('the server', () => {
   test.each([
     [{ version: '14.2', number: 140_002 }, server.checkVersion, 'fail'],
     [{ version: '19beta1', number: 190_000 }, server.checkVersion, 'warn'],
