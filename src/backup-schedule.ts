@@ -10,7 +10,7 @@ export type BackupSchedule = {
 };
 
 /** Values of BACKUP_EVERY: `off`, or a number of minutes, hours or days. */
-export const TIME_BETWEEN = /^(off|0*[1-9]\d{0,3}[mhd])$/;
+export const BACKUP_INTERVAL = /^(off|0*[1-9]\d{0,3}[mhd])$/;
 
 const MILLISECONDS = { m: 60_000, h: 3_600_000, d: 86_400_000 };
 
@@ -23,8 +23,8 @@ type Settings = {
 };
 
 /**
- * The schedule of an embedded database, daily unless set; null if it is off, or the database is another.
- * @throws Error if backups of another database are asked for
+ * The backup schedule of the embedded database, daily unless set; null if it is off, or DATABASE_URL is set.
+ * @throws Error if DATABASE_URL and a setting for backups are set
  */
 export function scheduleOf(settings: Settings): BackupSchedule | null {
   const { BACKUP_EVERY: every = '24h', BACKUP_KEEP: keep, BACKUP_DIR, DATA_DIR } = settings;

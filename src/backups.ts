@@ -8,7 +8,7 @@ import { backUp } from './postgres/backup.ts';
 /** A file of a scheduled backup. */
 export type BackupFile = { file: string; takenAt: Date };
 
-/** How often to see whether a backup is due, in milliseconds. A timer for the whole time would run while a laptop sleeps. */
+/** How often to check whether a backup is due, in milliseconds. One long timer would stand still while a laptop sleeps. */
 const INTERVAL = 60_000;
 /** The wait after a backup that failed, in milliseconds, unless backups are due more often. */
 const RETRY = 600_000;
@@ -33,9 +33,9 @@ export type Backups = {
 };
 
 /**
- * Backs up now if that is due, and then again and again, one at a time. A start of the service doesn't start the schedule
- * anew: the names of the files say when the last backup was. One that fails is logged and tried again after ten minutes.
- * Older backups are deleted only after a new one is complete, and no other files.
+ * Backs up now if that is due, and then on schedule, one backup at a time. A restart keeps the schedule: the names of the
+ * files say when the last backup was. A failed backup is logged and tried again after ten minutes. Old backups, and no
+ * other files, are deleted once a new one is complete.
  */
 export async function startBackups({ pool, schedule, now, log }: BackupDeps): Promise<Backups> {
   const { every, keep, folder } = schedule;
@@ -106,7 +106,7 @@ async function makeFolder(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
 }
 
-/** Deletes what backups left that were cut off, such as by a crash. */
+/** Deletes the partial files of backups that were cut off, such as by a crash. */
 async function deleteAbandoned(folder: string, now: Date): Promise<void> {
   for (const name of await readdir(folder)) {
     if (NAME.exec(name)?.[4] === undefined) continue;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type BackupSchedule, scheduleOf, TIME_BETWEEN } from './backup-schedule.ts';
+import { type BackupSchedule, scheduleOf, BACKUP_INTERVAL } from './backup-schedule.ts';
 import { urlFault } from './postgres/connection-url.ts';
 import type { DatabaseSettings } from './postgres/database.ts';
 import { type Role, ROLES } from './domain/api-keys.ts';
@@ -139,7 +139,7 @@ const environment = z.object({
   WEBHOOK_PRIVATE_ADDRESSES: flag.default('false'),
   BACKUP_EVERY: z
     .string()
-    .regex(TIME_BETWEEN, { error: 'must be off, or a time such as 30m, 24h or 7d' })
+    .regex(BACKUP_INTERVAL, { error: 'must be off, or a time such as 30m, 24h or 7d' })
     .optional(),
   BACKUP_KEEP: wholeNumber
     .refine((backups) => backups >= 1 && backups <= 10_000, { error: 'must be from 1 to 10000' })
@@ -223,8 +223,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     port: settings.PORT,
     publicUrl: settings.PUBLIC_URL ?? localOrigin({ host: settings.HOST, port: settings.PORT }),
     databaseUrl: settings.DATABASE_URL ?? null,
-    directDatabaseUrl: besideDatabaseUrl(settings, 'DIRECT_DATABASE_URL'),
-    databaseMigrationUrl: besideDatabaseUrl(settings, 'DATABASE_MIGRATION_URL'),
+    directDatabaseUrl: otherUrl(settings, 'DIRECT_DATABASE_URL'),
+    databaseMigrationUrl: otherUrl(settings, 'DATABASE_MIGRATION_URL'),
     dataDir: settings.DATA_DIR,
     databasePoolMax: settings.DATABASE_POOL_MAX,
     logLevel: settings.LOG_LEVEL,
@@ -256,7 +256,7 @@ export function localOrigin({ host, port }: Pick<Config, 'host' | 'port'>): stri
 }
 
 /** Another URL of the database that DATABASE_URL names. */
-function besideDatabaseUrl(
+function otherUrl(
   settings: z.output<typeof environment>,
   name: 'DIRECT_DATABASE_URL' | 'DATABASE_MIGRATION_URL',
 ): string | null {

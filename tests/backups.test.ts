@@ -61,7 +61,7 @@ function wait(milliseconds: number): void {
   vi.advanceTimersByTime(60_000);
 }
 
-test('a service that starts backs up, into a folder of its own, whole and for its user alone', async () => {
+test('the first start writes a complete backup, which only its user may read', async () => {
   const backups = await start();
   await logged(1);
   expect(lines[0]).toMatchObject({ msg: 'backed up', file: path.join(folder, FIRST) });
@@ -74,7 +74,7 @@ test('a service that starts backs up, into a folder of its own, whole and for it
   await pool.end();
 });
 
-test('a restart starts no new backup before the time', async () => {
+test('a restart takes no backup before one is due', async () => {
   const first = await start();
   await logged(1);
   await first.stop();
@@ -89,7 +89,7 @@ test('a restart starts no new backup before the time', async () => {
   expect(files()).toEqual([FIRST, FIRST.replace('20T', '21T')]);
 });
 
-test('old backups go once a new one is complete, and nothing else goes', async () => {
+test('old backups are deleted once a new one is complete, and no other files', async () => {
   mkdirSync(folder);
   const others = ['ledger.sql', 'outlook-ledger-2020-01-01.sql', `${FIRST}.gz`];
   for (const name of others) writeFileSync(path.join(folder, name), name);
@@ -105,7 +105,7 @@ test('old backups go once a new one is complete, and nothing else goes', async (
   );
 });
 
-test('one that fails is logged, keeps the old ones, and is tried again after ten minutes', async () => {
+test('a failed backup is logged, keeps the old ones, and is tried again after ten minutes', async () => {
   await start({ keep: 1 });
   await logged(1);
   const taken = `${FIRST.replace('20T', '21T')}.part`;
@@ -138,7 +138,7 @@ test('a disk with less room than the database takes gets no backup', async () =>
   expect(files()).toEqual([]);
 });
 
-test('what a killed service left of a backup goes; one that is being written stays', async () => {
+test('the partial backup of a killed service is deleted; one that is being written stays', async () => {
   mkdirSync(folder);
   const [old, young] = ['18T', '19T'].map((day) => `${FIRST.replace('20T', day)}.part`);
   for (const name of [old, young]) writeFileSync(path.join(folder, name ?? ''), 'half');
@@ -190,7 +190,7 @@ test('a clock that is set back delays no backup', () => {
   expect(isDue(soon, { takenAt: null, failedAt: START, every: 60_000 })).toBe(true);
 });
 
-test('two times in a row give the same bytes but for the time', async () => {
+test('two backups in a row differ only in their time', async () => {
   await start();
   await logged(1);
   wait(DAY);

@@ -91,8 +91,8 @@ export class WriteRecords {
   }
 
   /**
-   * Stores the added writes. Without any, an earlier response is sent only once the synchronous standby has its write, too:
-   * the first attempt may have ended before.
+   * Stores the added writes. If there are none, only earlier responses, it makes the commit wait until the synchronous
+   * standby has their writes: the first attempt may have ended before that.
    */
   async store(): Promise<void> {
     if (this.#responses.length > 0) {

@@ -10,8 +10,8 @@ import { renderOutlook } from './outlook-json.ts';
  * The digests of current versions, from which `GET /v1/outlooks/:slug` makes their ETags.
  *
  * While an outlook is open, its row determines its JSON: the version, whose hash covers all that was published, and the
- * states of the conditions. So a state that was rendered before needs no read, and one that is never committed does no
- * harm: it is noted under its own hash.
+ * states of the conditions. So a state that was rendered before needs no read. One that is never committed does no harm,
+ * because it is cached under its own hash.
  */
 export class CurrentDigests {
   readonly #frameworks: FrameworkCache;

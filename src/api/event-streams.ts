@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type pg from 'pg';
 import type { ChangeFeed } from '../postgres/change-feed.ts';
-import { eventIdOf, type Place } from '../domain/events.ts';
-import { hasPlace, type LedgerEvent, readEvents } from '../postgres/outbox.ts';
+import { type EventRef, eventIdOf } from '../domain/events.ts';
+import { hasEvent, type LedgerEvent, readEvents } from '../postgres/outbox.ts';
 import { renderEvent } from './event-text.ts';
 
 /** How often a comment keeps a silent stream open, or finds that its client is gone, in milliseconds. */
@@ -16,8 +16,8 @@ const BATCH = 200;
 type Stream = {
   response: ServerResponse;
   slug: string | null;
-  /** All events up to this place were written, or do not belong to this stream. */
-  place: Place;
+  /** All events up to this one were written, or do not belong to this stream. */
+  last: EventRef;
   /** Whether the client may still read; checked before each batch, and at each heartbeat. */
   isAllowed: () => Promise<boolean>;
   /** Ends the wait for something to write. */
@@ -25,15 +25,15 @@ type Stream = {
   closed: AbortController;
 };
 
-type Recent = Place & { slug: string; text: string };
+type Recent = EventRef & { slug: string; text: string };
 
 /** Where a stream starts. */
 export type StreamStart = {
   /** The last event that the client has, or that there is. */
-  place: Place;
-  /** The id that the client sent if the ledger has no such event; null otherwise. */
+  last: EventRef;
+  /** The id that the client sent, if the ledger has no such event; null otherwise. */
   lostId: string | null;
-  /** The feed's number of resets before the start was read. */
+  /** The feed's number of resets before `last` was read. */
   resets: number;
 };
 
@@ -101,8 +101,8 @@ export class EventStreams {
   ): Promise<void> {
     if (response.destroyed) return; // it emits no further `close`
     const closed = new AbortController();
-    const { place } = start;
-    const stream: Stream = { response, slug, place, isAllowed, closed, wake: () => {} };
+    const { last } = start;
+    const stream: Stream = { response, slug, last, isAllowed, closed, wake: () => {} };
     const close = () => {
       closed.abort();
       stream.wake();
@@ -150,30 +150,30 @@ export class EventStreams {
   /** The text of a stream's next events, and moves its position past them; null if there are none. */
   async #next(stream: Stream): Promise<string | null> {
     const { slug } = stream;
-    const { position } = stream.place;
-    const { isCurrent, place: newest } = this.#feed;
+    const { position } = stream.last;
+    const { isCurrent, last: newest } = this.#feed;
     // Without the feed, those in memory may be void.
     if (!isCurrent || !newest || position >= newest.position) return null;
     const first = this.#recent[0]?.position ?? Infinity;
     if (position < first - 1) return this.#nextStored(stream, newest);
     const start = position - first + 1; // positions have no gaps
     const batch = this.#recent.slice(start, start + BATCH);
-    stream.place = batch.at(-1) ?? newest;
+    stream.last = batch.at(-1) ?? newest;
     return batch.map((event) => (slug === null || event.slug === slug ? event.text : '')).join('');
   }
 
-  async #nextStored(stream: Stream, newest: Place): Promise<string> {
-    const { slug, place } = stream;
-    const page = { from: place.position + 1, limit: BATCH, slug };
+  async #nextStored(stream: Stream, newest: EventRef): Promise<string> {
+    const { slug, last } = stream;
+    const page = { from: last.position + 1, limit: BATCH, slug };
     const events = await readEvents(this.#pool, page);
     // If the ledger went back before the read, these events do not follow those that the client has. Their ids would hide it.
-    if (!(await hasPlace(this.#pool, place))) {
+    if (!(await hasEvent(this.#pool, last))) {
       endAfterReset(stream.response);
       return '';
     }
-    const last = events.at(-1) ?? place;
+    const read = events.at(-1) ?? last;
     // A page that is not full has all events that there were when it was read.
-    stream.place = events.length < BATCH && last.position < newest.position ? newest : last;
+    stream.last = events.length < BATCH && read.position < newest.position ? newest : read;
     return events.map(renderEvent).join('');
   }
 
@@ -218,13 +218,13 @@ function isAllowed(stream: Stream): Promise<boolean> {
 const RETRY_AFTER = { usually: 1_000, reset: 100 };
 
 /**
- * The first block of a stream. It has an id, so that a client that is cut off before its first event resumes from here. It is an
- * event if the client has one that the ledger lacks: what the client read since then may be void.
+ * The first block of a stream. It has an id, so that a client that is cut off before its first event resumes from here. It is
+ * the event `stream.reset` if the client sent the id of an event that the ledger lacks: what it read since may be void.
  */
-function firstBlock({ place, lostId }: StreamStart): string {
+function firstBlock({ last, lostId }: StreamStart): string {
   const data = JSON.stringify({ lastEventId: lostId });
   const event = lostId === null ? '' : `event: stream.reset\ndata: ${data}\n`;
-  return `retry: ${RETRY_AFTER.usually}\nid: ${eventIdOf(place)}\n${event}\n`;
+  return `retry: ${RETRY_AFTER.usually}\nid: ${eventIdOf(last)}\n${event}\n`;
 }
 
 function endAfterReset(response: ServerResponse): void {

@@ -38,7 +38,7 @@ export function renderEvent(event: LedgerEvent): string {
   return `id: ${eventIdOf(event)}\nevent: ${event.kind}\ndata: ${JSON.stringify(eventData(event))}\n\n`;
 }
 
-/** What an event says, without its place. */
+/** What an event says, without its position. */
 export type EventContent = Omit<LedgerEvent, 'position' | 'digest'>;
 
 /** The data of an event, as streams and webhooks send it. */

@@ -4,8 +4,8 @@ import type pg from 'pg';
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { type Place, placeOfId } from '../domain/events.ts';
-import { newestPlace, readPlace, sequenceEvents } from '../postgres/outbox.ts';
+import { type EventRef, parseEventId } from '../domain/events.ts';
+import { newestEvent, readEventRef, sequenceEvents } from '../postgres/outbox.ts';
 import { requireOutlook } from '../ledger/find-outlook.ts';
 import { type Authenticators, isStillAllowed } from '../access/authentication.ts';
 import { addressOf } from '../http/clients.ts';
@@ -152,7 +152,7 @@ function headersOf(reply: FastifyReply): OutgoingHttpHeaders {
 /**
  * Where a stream starts: after the event whose id the client sent, or after the newest one. An id is looked up in Postgres,
  * because another instance may have seen more of the ledger, or have seen earlier that it went back.
- * @throws Problem `unknown-event` for a text that is no id of an event
+ * @throws Problem `unknown-event` for a text that can't be the id of an event
  */
 async function startOf(
   request: FastifyRequest,
@@ -162,17 +162,17 @@ async function startOf(
   const header = request.headers['last-event-id'];
   const sent = typeof header === 'string' && header !== '' ? header : queried;
   const { resets } = feed;
-  if (sent === undefined) return { place: await endOf(pool, feed), lostId: null, resets };
-  const place = await placeIn(pool, idOf(sent, header === sent));
-  if (place) return { place, lostId: null, resets };
+  if (sent === undefined) return { last: await newestOf(pool, feed), lostId: null, resets };
+  const last = await findEvent(pool, idOf(sent, header === sent));
+  if (last) return { last, lostId: null, resets };
   await feed.refresh(); // so that this instance sees, too, that the ledger went back
   const after = feed.resets;
-  return { place: await endOf(pool, feed), lostId: sent, resets: after };
+  return { last: await newestOf(pool, feed), lostId: sent, resets: after };
 }
 
 /** @throws Problem `unknown-event` */
-function idOf(sent: string, isHeader: boolean): Place {
-  const id = placeOfId(sent);
+function idOf(sent: string, isHeader: boolean): EventRef {
+  const id = parseEventId(sent);
   if (id) return id;
   const detail =
     'must be the id of an event, such as 138-5f0c91ab, as streams send it. Leave it out to start with the next event';
@@ -185,19 +185,19 @@ function idOf(sent: string, isHeader: boolean): Place {
   });
 }
 
-/** The place of an id; null if the ledger has no such event. */
-async function placeIn(pool: pg.Pool, { position, digest }: Place): Promise<Place | null> {
+/** The event that an id names; null if the ledger has no such event. */
+async function findEvent(pool: pg.Pool, { position, digest }: EventRef): Promise<EventRef | null> {
   const read = async () => {
-    const place = await readPlace(pool, position);
-    return place?.digest.startsWith(digest) ? place : null;
+    const event = await readEventRef(pool, position);
+    return event?.digest.startsWith(digest) ? event : null;
   };
-  const place = await read();
-  if (place) return place;
+  const event = await read();
+  if (event) return event;
   await sequenceEvents(pool); // for an event that has no position yet
   return read();
 }
 
-/** The place of the newest event. */
-async function endOf(pool: pg.Pool, { isCurrent, place }: ChangeFeed): Promise<Place> {
-  return isCurrent && place ? place : newestPlace(pool);
+/** The newest event. */
+async function newestOf(pool: pg.Pool, { isCurrent, last }: ChangeFeed): Promise<EventRef> {
+  return isCurrent && last ? last : newestEvent(pool);
 }

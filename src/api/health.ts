@@ -1,7 +1,7 @@
 import type { ChangeFeed } from '../postgres/change-feed.ts';
 import type pg from 'pg';
 import { z } from 'zod';
-import { hasPlace } from '../postgres/outbox.ts';
+import { hasEvent } from '../postgres/outbox.ts';
 import { GRANT_RIGHTS, schemaFault, UNREADABLE } from '../postgres/migrations.ts';
 import { missingRights } from '../postgres/privileges.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
@@ -24,10 +24,10 @@ export function healthRoutes(api: Api, ledger: HealthDeps): void {
 }
 
 /**
- * Why no write, or not every write, would be stored; null if all would.
+ * Why the database would not store every write; null if it would.
  * @throws Problem if the role may not even read
  */
-async function whyNoWrites(pool: pg.Pool): Promise<string | null> {
+async function whyWritesFail(pool: pg.Pool): Promise<string | null> {
   const session = await pool.connect();
   let isUnusable = true; // a connection that failed, or leads to a standby, must not return to the pool
   try {
@@ -36,18 +36,18 @@ async function whyNoWrites(pool: pg.Pool): Promise<string | null> {
     );
     const missing = await missingRights(session);
     isUnusable = rows[0]?.isReadOnly === true;
-    if (missing.some((right) => READS.test(right))) throw notReady(UNREADABLE);
-    return isUnusable ? READ_ONLY : lackOf(missing);
+    if (missing.some((right) => READ_RIGHTS.test(right))) throw notReady(UNREADABLE);
+    return isUnusable ? READ_ONLY : lackText(missing);
   } finally {
     session.release(isUnusable);
   }
 }
 
-const READS = /^(select on table|usage on schema) /;
+const READ_RIGHTS = /^(select on table|usage on schema) /;
 const READ_ONLY = 'The database is read-only.';
 const STORAGE_FULL = 'The disk of the database was full at the last write.';
 
-function lackOf(rights: readonly string[]): string | null {
+function lackText(rights: readonly string[]): string | null {
   if (rights.length === 0) return null;
   const [first, second, third, ...more] = rights;
   const named = [first, second, third].filter(Boolean).join(', ');
@@ -114,10 +114,10 @@ function readinessRoute(
   const ask = async () => {
     const fault = await schemaFault(pool);
     if (fault) throw notReady(fault);
-    const refusesWrites = await whyNoWrites(pool);
-    // The ledger may have gone back since the feed's last look.
-    const isCurrent = feed.isCurrent && feed.place !== null && (await hasPlace(pool, feed.place));
-    return { refusesWrites, isCurrent };
+    const writeFault = await whyWritesFail(pool);
+    // The ledger may have gone back since the feed's last read.
+    const isCurrent = feed.isCurrent && feed.last !== null && (await hasEvent(pool, feed.last));
+    return { writeFault, isCurrent };
   };
   // Anyone may ask, without a limit, so simultaneous requests share one check.
   let pending: ReturnType<typeof ask> | null = null;
@@ -146,8 +146,8 @@ function readinessRoute(
     handler: async (_request, reply) => {
       refuseIfSlotsAreLost();
       pending ??= ask().finally(() => (pending = null));
-      const { refusesWrites, isCurrent } = await pending;
-      const reason = refusesWrites ?? (isStorageFull() ? STORAGE_FULL : null);
+      const { writeFault, isCurrent } = await pending;
+      const reason = writeFault ?? (isStorageFull() ? STORAGE_FULL : null);
       forbidStoring(reply);
       return reply.send({
         status: 'ready',

@@ -82,7 +82,7 @@ export function scoreRoutes(api: Api, { pool, cache, now }: ScoreDeps): void {
   });
 }
 
-/** Whatever is scored, in the order of their climatologies. */
+/** All forecasts to score: the groups, then the versions. Their climatologies are in the same order. */
 const forecastsOf = ({ groups, versions }: Scorable): ScorableForecast[] => [
   ...(groups ?? []),
   ...versions,

@@ -1,7 +1,7 @@
 import { statfs } from 'node:fs/promises';
 import type { BackupSchedule } from '../backup-schedule.ts';
 import { backupsIn } from '../backups.ts';
-import { fail, type Finding, ok, warn } from '../postgres/checkup/finding.ts';
+import { fail, type Finding, ok, warn } from '../postgres/doctor/finding.ts';
 
 /** The share of a disk that should be free. */
 const FREE_SHARE = 0.1;

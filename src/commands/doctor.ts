@@ -7,21 +7,21 @@ import {
   checkPrepared,
   checkSlots,
   checkTransactions,
-} from '../postgres/checkup/activity.ts';
+} from '../postgres/doctor/activity.ts';
 import {
   checkClock,
   checkPooler,
   checkSettings,
   checkTransport,
-} from '../postgres/checkup/connection.ts';
-import { fail, type Finding, ok, type Sessions, unknown } from '../postgres/checkup/finding.ts';
+} from '../postgres/doctor/connection.ts';
+import { fail, type Finding, ok, type Sessions, unknown } from '../postgres/doctor/finding.ts';
 import {
   checkGuards,
   checkIndexes,
   checkRights,
   checkRole,
   checkSchema,
-} from '../postgres/checkup/ledger.ts';
+} from '../postgres/doctor/ledger.ts';
 import {
   checkArchive,
   checkCollation,
@@ -33,7 +33,7 @@ import {
   checkVacuum,
   checkVersion,
   checkWraparound,
-} from '../postgres/checkup/server.ts';
+} from '../postgres/doctor/server.ts';
 import { tlsRemedy } from '../postgres/connection-url.ts';
 import type { OpenDatabase } from '../postgres/database.ts';
 import { checkBackups, checkDisk } from './check-folders.ts';
@@ -60,8 +60,8 @@ await runCommand({
   usage: `Usage:
   npm run doctor [-- --json]
 
-Examines the settings, the database and its server, and says in a line each what is wrong and what to do. It changes
-nothing. Lines begin with ok, warn or fail, or with ? where the role may not ask.
+Examines the settings, the database and its server. Each line names what was checked and, if something is wrong, says what
+to do. It changes nothing. Lines begin with ok, warn or fail, or with ? if the role may not see the answer.
 
 ${DATABASE_USAGE} The exit status is 1 if a line begins with fail.`,
   read: (args) =>
@@ -105,7 +105,7 @@ async function* examine(
     const service = clientOf(database.pool) ?? client;
     const sessions = { service, owner: clientOf(database.owner) ?? service };
     for (const [check, run] of Object.entries(checksOf(client, sessions, config))) {
-      for (const finding of await settled(run)) yield { check, ...finding };
+      for (const finding of await findingsOf(run)) yield { check, ...finding };
     }
   } finally {
     for (const { client } of connections.values()) client?.release();
@@ -171,8 +171,8 @@ async function connectTo(pool: pg.Pool): Promise<Connected> {
   }
 }
 
-/** What a check finds. A question that the role may not ask is no fault; one that fails is. */
-async function settled(run: Check): Promise<Finding[]> {
+/** What a check finds. What the role may not see is not a fault; a check that fails is. */
+async function findingsOf(run: Check): Promise<Finding[]> {
   try {
     return await run();
   } catch (error) {
@@ -180,7 +180,7 @@ async function settled(run: Check): Promise<Finding[]> {
     const seen = `Not known: ${errorLine(error)}.`;
     if (isRefused)
       return [unknown(seen, 'Needs pg_monitor: GRANT pg_monitor TO the role that asks.')];
-    return [fail(seen, 'Mend what the message says, and run the doctor again.')];
+    return [fail(seen, 'Correct what the message says, and run the doctor again.')];
   }
 }
 

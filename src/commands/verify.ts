@@ -9,7 +9,7 @@ await runCommand({
 
 Recomputes the hash chain of every outlook and checks the ledger's other rules. With --against, also looks for a hash
 that you noted earlier: if an intact chain contains it, nothing up to its version was rewritten since then. Or it looks
-for every version of a backup (FILE), and names those that the ledger lacks or has with another content.
+for every version of a backup (FILE), and names those that the ledger lacks or has with other content.
 
 ${DATABASE_USAGE} The exit status is 1 if a check fails.`,
   read: readAgainst,

@@ -19,24 +19,28 @@ export const EVENT_KINDS = [
 export type EventKind = (typeof EVENT_KINDS)[number];
 
 /**
- * A place in the order of all events: after the event at a position, which counts from 1. Position 0 is the start. The
- * digest of the event, in hexadecimal, tells it from an event that a ledger had at that position before it went back to
- * an earlier state; at the start it is empty.
+ * Refers to an event by its position in the order of all events, from 1, and its digest. Position 0 is the start, before
+ * all events. The digest is the SHA-256 of the event, in hexadecimal, and empty at the start. It tells the event from
+ * another one that the ledger had at that position before it went back to an earlier state.
  */
-export type Place = { position: number; digest: string };
+export type EventRef = { position: number; digest: string };
 
-export const START: Place = { position: 0, digest: '' };
+export const START: EventRef = { position: 0, digest: '' };
 
 /** How many characters of a digest an id has. */
 const ID_DIGITS = 8;
 
-/** The id of a place in event streams: `138-5f0c91ab`, or `0` for the start. */
-export function eventIdOf({ position, digest }: Place): string {
+/** The id of an event in streams: `138-5f0c91ab`, or `0` for the start. */
+export function eventIdOf({ position, digest }: EventRef): string {
   return position === 0 ? '0' : `${position}-${digest.slice(0, ID_DIGITS)}`;
 }
 
-/** The place that an id names; its digest is cut off, and empty in an id of a release before 0.2, `138`. Null for no id. */
-export function placeOfId(id: string): Place | null {
+/**
+ * Reads the id of an event. The digest has only its first 8 characters; it is empty in the ids of earlier releases, such
+ * as `138`.
+ * @returns null if the text can't be an id
+ */
+export function parseEventId(id: string): EventRef | null {
   const [, position, digest = ''] = /^(\d{1,15})(?:-([0-9a-f]{8}))?$/.exec(id) ?? [];
   return position === undefined ? null : { position: Number(position), digest };
 }

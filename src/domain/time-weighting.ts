@@ -23,7 +23,7 @@ export function sharesOf(
 }
 
 /**
- * The horizon, and when nothing of it is scored any more, in milliseconds since 1970.
+ * The start and end of the horizon, and the `end` of its scored part, in milliseconds since 1970.
  * @param closedAt as in {@link sharesOf}
  */
 export function scoredTime(

@@ -143,7 +143,7 @@ export function isUnavailable(error: unknown): boolean {
   if (POOL_MESSAGES.test(error.message)) return true;
   // A host name with several addresses fails with an error for each.
   if (error instanceof AggregateError) return error.errors.some(isUnavailable);
-  if (error instanceof pg.DatabaseError && isOfLostLedger(error)) return true;
+  if (error instanceof pg.DatabaseError && isFromReset(error)) return true;
   const isOfDatabase = error instanceof pg.DatabaseError || 'syscall' in error;
   return isOfDatabase && 'code' in error && UNAVAILABLE_CODES.test(String(error.code));
 }
@@ -153,7 +153,7 @@ export function isUnavailable(error: unknown): boolean {
  * was found a moment ago and has no row any more (23503), or a table or function is away (42P01, 42883) or was replaced
  * (0A000).
  */
-function isOfLostLedger({ code = '', constraint = '', message }: pg.DatabaseError): boolean {
+function isFromReset({ code = '', constraint = '', message }: pg.DatabaseError): boolean {
   if (code === '23503') return constraint.endsWith('_analysts_id_fk');
   return /^(42P01|42883)$/.test(code) || message.startsWith('cached plan must not change');
 }

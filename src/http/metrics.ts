@@ -218,11 +218,7 @@ function stateOf({
       () => webhooks.backlog.disabled,
     ),
     gauge('last_event', 'Position of the last event received.', () => feed.position ?? 0),
-    gauge(
-      'resets',
-      'How often the ledger went back to an earlier state since the instance started.',
-      () => feed.resets,
-    ),
+    counter('resets', 'How often the ledger went back to an earlier state.', () => feed.resets),
     gauge(
       'last_backup_timestamp_seconds',
       'Time of the newest scheduled backup, in seconds since 1970; 0 if there is none.',

@@ -207,7 +207,7 @@ export const PROBLEMS = {
     status: 422,
     title: 'No event has this id',
     meaning:
-      'The text sent as the id of the last event cannot be one. An id is a position, or a position and a part of a hash such as `138-5f0c91ab`, as streams send it. With the id of an event that the ledger does not have, a stream begins with the event `stream.reset` instead.',
+      'The text sent as the id of the last event cannot be one. An id is a position, or a position and a part of a digest such as `138-5f0c91ab`, as streams send it. With the id of an event that the ledger does not have, a stream begins with the event `stream.reset` instead.',
     mend: 'Send the last `id` of a stream unchanged, or open the stream without an id.',
   },
   'too-many-streams': {

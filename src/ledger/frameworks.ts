@@ -213,7 +213,7 @@ const READ_FRAMEWORKS = {
 };
 
 /** The frameworks with those ids, from Postgres; without those that do not exist. */
-export async function readStored(
+export async function readFrameworksById(
   session: Session,
   ids: Iterable<number>,
 ): Promise<Map<number, StoredFramework>> {
@@ -242,7 +242,7 @@ export async function readFrameworks(
     else missing.set(id, hash);
   }
   if (missing.size === 0) return read;
-  const stored = await readStored(session, missing.keys());
+  const stored = await readFrameworksById(session, missing.keys());
   for (const [id, hash] of missing) {
     const framework = stored.get(id);
     if (framework?.hash !== hash) throw new Busy(`framework ${id} is not the one of its row`);

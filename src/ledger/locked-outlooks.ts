@@ -46,7 +46,7 @@ export type HeadRow = Record<ScenarioName, number> & {
   hash: string;
 } & FrameworkRef;
 
-/** A row as the statement gives it: without a hash if the framework was published while it waited for the lock. */
+/** A row as the statement returns it: without a hash if the framework was published while it waited for the lock. */
 type LockedRow = Omit<HeadRow, 'framework_hash'> & { framework_hash: string | null };
 
 /** A locked outlook: its current state without open triggers, and what every version of it repeats. */

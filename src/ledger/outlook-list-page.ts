@@ -33,7 +33,7 @@ export type ListPosition = {
   startedAt: Date;
   key: readonly (number | string)[];
   snapshot: string;
-  /** Of a search with more matches than are ranked: the oldest match that is. */
+  /** The oldest ranked match, if a search has more matches than it ranks. */
   rankedFrom?: RankedFrom | undefined;
 };
 /** A time in milliseconds since 1970, and the id of an outlook. */
@@ -72,8 +72,8 @@ const and = (conditions: readonly (string | null)[]): string =>
 /** What a row of a list is ordered by, in SQL. */
 export type Expressions = Record<OrderColumn, string>;
 
-/** An order, as SQL: which rows of it to read, at most `limit`, and how each ranks. */
-export type Part = {
+/** Which rows of an order to read, at most `limit`, and the rank of each, as SQL. */
+export type Slice = {
   sort: ListSort;
   within: (row: Expressions) => string | null;
   limit: number;
@@ -88,9 +88,9 @@ export type Part = {
  * version, one step down outlook_versions_as_of each, which then decides about filters and order. They are few while a
  * client pages, and as many as were written since for a list as of long ago.
  */
-export function placedOutlooks(query: ListQuery, page: ListPage, bind: Bind, part: Part): string {
+export function placedOutlooks(query: ListQuery, page: ListPage, bind: Bind, slice: Slice): string {
   const seen = seenBy(query, page, bind);
-  const current = matching(query, bind, part, {
+  const current = matching(query, bind, slice, {
     from: 'outlooks o',
     version: 'o.latest_version',
     shown: 'o',
@@ -99,7 +99,7 @@ export function placedOutlooks(query: ListQuery, page: ListPage, bind: Bind, par
   });
   const isMoved = movedSince(query, page, bind);
   if (isMoved === null) return current;
-  const moved = matching(query, bind, part, {
+  const moved = matching(query, bind, slice, {
     from: `outlooks o cross join lateral (
       select v.version, v.recorded_at as published_at, v.framework_id,
         v.bear_bps, v.base_bps, v.bull_bps
@@ -111,7 +111,7 @@ export function placedOutlooks(query: ListQuery, page: ListPage, bind: Bind, par
     framework: 'f.outlook_id = o.id and f.id = seen.framework_id',
     among: isMoved,
   });
-  return `(${current}) union all (${moved}) order by ${orderBy(part.sort)} limit ${part.limit}`;
+  return `(${current}) union all (${moved}) order by ${orderBy(slice.sort)} limit ${slice.limit}`;
 }
 
 /** Which versions a page may show: recorded up to `asOf`, and visible to the first page. */
@@ -161,7 +161,7 @@ type Source = {
 function matching(
   query: ListQuery,
   bind: Bind,
-  { sort, within, limit, rank }: Part,
+  { sort, within, limit, rank }: Slice,
   { from, version, shown, framework, among }: Source,
 ): string {
   const row = {

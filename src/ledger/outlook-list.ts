@@ -57,15 +57,13 @@ export async function listOutlooks(
 ): Promise<{ summaries: OutlookSummary[]; next: ListPosition | null }> {
   const page = { after, startedAt: after?.startedAt ?? now };
   // One row more than the page tells whether another page follows.
-  const wanted = limit + 1;
-  const isPast = query.sort === 'relevance' && !startsRanked(after);
-  const rows = isPast ? [] : await readRows(session, query, { ...page, limit: wanted });
+  const size = limit + 1;
+  const isPastRanked = query.sort === 'relevance' && !startsRanked(after);
+  const rows = isPastRanked ? [] : await readRows(session, query, { ...page, limit: size });
   const rankedFrom = after?.rankedFrom ?? rankedFromOf(rows[0]);
-  if (rankedFrom && rows.length < wanted) {
-    const before = isPast ? unrankedBefore(after) : rankedFrom;
-    rows.push(
-      ...(await readRows(session, query, { ...page, limit: wanted - rows.length, before })),
-    );
+  if (rankedFrom && rows.length < size) {
+    const before = isPastRanked ? unrankedBefore(after) : rankedFrom;
+    rows.push(...(await readRows(session, query, { ...page, limit: size - rows.length, before })));
   }
   const shown = rows.slice(0, limit);
   const last = rows.length > limit ? shown.at(-1) : undefined;
@@ -84,7 +82,7 @@ function rankedFromOf(row: SummaryRow | undefined): RankedFrom | undefined {
   return [row.ranked_at, row.ranked_id];
 }
 
-/** @param before reads the unranked matches before this one */
+/** @param before if given, reads the unranked matches that are older than this one */
 async function readRows(
   session: Session,
   query: ListQuery,

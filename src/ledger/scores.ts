@@ -11,7 +11,7 @@ import { missingVersionError } from './missing-version.ts';
 /** A forecast, with what its score needs. */
 export type ScorableForecast = {
   probabilities: Probabilities;
-  /** The probabilities of the version before; null for version 1, and in groups that do not tell them apart. */
+  /** The probabilities of the version before; null for version 1, and in groups of versions whose previous ones differ. */
   previous: Probabilities | null;
   /** The band of its own base scenario; null if its scenarios have none. */
   band: BaseBand | null;
@@ -28,7 +28,7 @@ export type ScorableVersion = ScorableForecast & {
 
 /** The versions of an outlook that have the same forecast. */
 export type ForecastGroup = ScorableForecast & {
-  /** How long they were current within the horizon, until nothing is scored any more. */
+  /** How long they were current within the scored part of the horizon. */
   milliseconds: number;
   /** The number of the newest of them. */
   newest: number;
@@ -115,12 +115,12 @@ type VersionRow = ForecastRow & { version: number; publishedAt: Date };
 type GroupRow = ForecastRow &
   Record<`previous_${ScenarioName}`, number | null> & { milliseconds: number; newest: number };
 
-/** Which versions to read, at most `limit`: those after a version, or the newest ones. */
+/** Which versions to read, at most `limit`: those after version `after`, or the newest ones if it is null. */
 export type ScorablePage = { after: number | null; limit: number };
 
 /**
  * What to score of an outlook, as of a given time or now: a page of its versions, and groups of all of them.
- * @param isByPrevious whether groups tell the probabilities of the version before apart
+ * @param isByPrevious whether versions whose previous versions differ are in different groups
  * @throws DomainError `outlook-not-found` or `nothing-stood`
  */
 export async function readScorable(

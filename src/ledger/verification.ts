@@ -5,7 +5,7 @@ import type { VersionKind } from '../domain/hash-chain.ts';
 import type { ScenarioName } from '../domain/probabilities.ts';
 import { type FoundVersion, versionFault } from '../domain/verification.ts';
 import { BEGIN_SNAPSHOT, inTransaction, type Session } from '../postgres/pool.ts';
-import { readStored, type StoredFramework } from './frameworks.ts';
+import { readFrameworksById, type StoredFramework } from './frameworks.ts';
 import { STATUS_BY } from './resolved-by.ts';
 
 /** A version that is not as the ledger wrote it. */
@@ -98,7 +98,7 @@ async function foundOf(
 ): Promise<FoundVersion[]> {
   const ids = new Set(rows.map((row) => row.framework_id));
   const unknown = [...ids].filter((id) => !known.has(id));
-  const read = await readStored(session, unknown);
+  const read = await readFrameworksById(session, unknown);
   const recomputed = new Map<number, string>();
   const found = rows.map((row) => {
     const framework = read.get(row.framework_id) ?? known.get(row.framework_id);

@@ -1,20 +1,20 @@
 import { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
-import type { Place } from '../domain/events.ts';
+import type { EventRef } from '../domain/events.ts';
 import { LedgerClient } from './client.ts';
-import { type LedgerEvent, lookAfter, newestPlace, readEvents } from './outbox.ts';
+import { type LedgerEvent, newestEvent, readEvents, sequenceAndCheck } from './outbox.ts';
 
 /** Any name, as long as all releases use the same one. */
 const CHANNEL = 'outlook_ledger_events';
 /**
- * How often to look for events without a notice, in milliseconds. Behind a pooler no notice arrives: it would go to whoever
+ * How often to read new events without a notice, in milliseconds. Behind a pooler no notice arrives: it would go to whoever
  * uses the connection by then.
  */
 const POLL_EVERY = { listening: 500, pooled: 100 };
 /**
- * The least time between two looks at the table, and between two notices, in milliseconds. Each look at new events is a
- * commit of its own; events committed in the meantime share one.
+ * The least time between two reads of the table, and between two notices, in milliseconds. Each read that finds new events
+ * is a commit of its own; events committed in the meantime share one.
  */
 const PAUSE = 10;
 /** How long an answer may take before the connection counts as lost, in milliseconds. */
@@ -33,20 +33,20 @@ export type Follower = {
   /** All events committed so far were handed over; later ones follow within moments of their commit. */
   onCurrent: () => void;
   /**
-   * The ledger went back to an earlier state, and has lost what was recorded after it: whatever was made of events or
-   * rows is void. Called between `onLost` and `onCurrent`. Later events follow the newest one that the ledger has now.
+   * The ledger went back to an earlier state, and has lost what was recorded after it: whatever was derived from
+   * events or rows is void. Called between `onLost` and `onCurrent`. Later events follow the newest one that the ledger has now.
    * @param lost the event that the ledger no longer has
    */
-  onReset: (lost: Place) => void;
+  onReset: (lost: EventRef) => void;
 };
 
 /**
  * Follows the events table on a connection of its own. The table is the truth: a notice, which any instance sends after
- * a commit, only says that a look is worthwhile. The feed also looks at the table without one, and so misses nothing
- * when a connection breaks.
+ * a commit, only says that there is something to read. The feed also polls the table, and so misses nothing when a
+ * connection breaks.
  *
- * Each look compares the event at the feed's place with the one that the feed has read. If the ledger no longer has it, the
- * ledger went back: a standby without the last commits became the primary, or a backup was restored.
+ * Each read compares the last event that the feed handed over with the one at its position. If the ledger no longer has it,
+ * the ledger went back: a standby without the last commits became the primary, or a backup was restored.
  */
 export class ChangeFeed {
   readonly #settings: pg.ClientConfig;
@@ -54,14 +54,14 @@ export class ChangeFeed {
   readonly #followers = new Set<Partial<Follower>>();
   #client: LedgerClient | null = null;
   #socket: Socket | null = null;
-  #place: Place | null = null;
+  #last: EventRef | null = null;
   #resets = 0;
   #isCurrent = false;
   #heardAt = 0;
   #isClosed = false;
   #reading: Promise<void> | null = null;
   #isReadWanted = false;
-  /** Called after a look that began later. */
+  /** Called after a read that began later. */
   #waiting: (() => void)[] = [];
   #isNoticeSent = false;
   #isNoticeWanted = false;
@@ -85,17 +85,17 @@ export class ChangeFeed {
     return this.#heardAt;
   }
 
-  /** The place of the last event handed over; null before the first connection, and while the feed finds it anew. */
-  get place(): Place | null {
-    return this.#place;
+  /** The last event handed over; null before the first connection, and during a reset. */
+  get last(): EventRef | null {
+    return this.#last;
   }
 
-  /** The last position handed over; null as the place is. */
+  /** The position of the last event handed over; null if there is none. */
   get position(): number | null {
-    return this.#place?.position ?? null;
+    return this.#last?.position ?? null;
   }
 
-  /** How often the ledger went back so far. What was read from it under another number may be void. */
+  /** How often the ledger went back so far. What was read when the number was another may be void. */
   get resets(): number {
     return this.#resets;
   }
@@ -105,13 +105,13 @@ export class ChangeFeed {
     if (this.#isCurrent) follower.onCurrent?.();
   }
 
-  /** Resolves after a look that begins after this call; at once while the feed has no connection. */
+  /** Resolves after a read that begins after this call; at once while the feed has no connection. */
   async refresh(): Promise<void> {
     const client = this.#client;
     if (!client || !this.#isCurrent) return;
-    const looked = new Promise<void>((resolve) => this.#waiting.push(resolve));
+    const read = new Promise<void>((resolve) => this.#waiting.push(resolve));
     this.#read(client);
-    await looked;
+    await read;
   }
 
   /** Connects. If that fails, it keeps trying; `isCurrent` tells. */
@@ -124,7 +124,7 @@ export class ChangeFeed {
     if (this.#timer) clearTimeout(this.#timer);
     const client = this.#client;
     this.#client = null;
-    this.#tellLost();
+    this.#markLost();
     await client?.end().catch(() => {});
     this.#socket?.destroy();
   }
@@ -132,7 +132,7 @@ export class ChangeFeed {
   /** Notifies all instances of a commit. Calls during a pause share one notice. */
   announce(): void {
     const client = this.#client;
-    if (!client) return; // instances that are connected find it by their next look
+    if (!client) return; // instances that are connected find it by their next poll
     this.#isNoticeWanted = true;
     if (!this.#isNoticeSent) void this.#notify(client);
   }
@@ -220,13 +220,13 @@ export class ChangeFeed {
   /** Hands over what was committed, or starts anew if the ledger went back. */
   async #readAll(client: LedgerClient): Promise<void> {
     const askedAt = performance.now();
-    this.#place ??= await newestPlace(client);
-    const { last, isThere } = await lookAfter(client, this.#place);
+    this.#last ??= await newestEvent(client);
+    const { last, hasGiven } = await sequenceAndCheck(client, this.#last);
     if (this.#client !== client) return;
-    if (!isThere || !(await this.#readUpTo(client, last))) {
+    if (!hasGiven || !(await this.#readUpTo(client, last))) {
       if (this.#client !== client) return;
       this.#reset();
-      this.#place = await newestPlace(client);
+      this.#last = await newestEvent(client);
     }
     if (this.#client !== client || this.#isClosed) return;
     this.#heardAt = askedAt;
@@ -235,28 +235,28 @@ export class ChangeFeed {
     for (const follower of this.#followers) follower.onCurrent?.();
   }
 
-  /** @returns whether the ledger still has the event of the feed's place; if not, nothing was handed over */
+  /** @returns whether the ledger still has the feed's last event; if not, nothing was handed over */
   async #readUpTo(client: LedgerClient, last: number): Promise<boolean> {
-    while (this.#place && this.#place.position < last) {
-      const { position, digest } = this.#place;
+    while (this.#last && this.#last.position < last) {
+      const { position, digest } = this.#last;
       const events = await readEvents(client, { from: position, limit: BATCH, slug: null });
       if (this.#client !== client) return true;
       // The first one was handed over before. It shows that those after it follow it.
       if (position > 0 && events.shift()?.digest !== digest) return false;
       const newest = events.at(-1);
       if (!newest) return false;
-      this.#place = { position: newest.position, digest: newest.digest };
+      this.#last = { position: newest.position, digest: newest.digest };
       for (const follower of this.#followers) follower.onEvents?.(events);
     }
     return true;
   }
 
   #reset(): void {
-    const lost = this.#place;
+    const lost = this.#last;
     if (!lost) return;
-    this.#place = null;
+    this.#last = null;
     this.#resets += 1;
-    this.#tellLost();
+    this.#markLost();
     for (const follower of this.#followers) follower.onReset?.(lost);
   }
 
@@ -268,7 +268,7 @@ export class ChangeFeed {
     this.#isNoticeWanted = false;
     this.#reading = null;
     for (const resolve of this.#waiting.splice(0)) resolve();
-    this.#tellLost();
+    this.#markLost();
     this.#report(error);
     this.#timer = setTimeout(() => void this.#connect(), this.#wait);
     this.#timer.unref();
@@ -281,7 +281,7 @@ export class ChangeFeed {
     this.#onError(error);
   }
 
-  #tellLost(): void {
+  #markLost(): void {
     if (!this.#isCurrent) return;
     this.#isCurrent = false;
     for (const follower of this.#followers) follower.onLost?.();

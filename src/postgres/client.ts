@@ -1,6 +1,6 @@
 import { callbackify } from 'node:util';
 import pg from 'pg';
-import { cleanedUrl } from './connection-url.ts';
+import { driverConfig } from './connection-url.ts';
 import {
   type ConnectionFacts,
   pinningStatements,
@@ -12,9 +12,9 @@ import {
 export const BEGIN = 'begin isolation level read committed';
 
 /**
- * A connection whose statements mean the same whatever settings its role, its database or its URL have. To PostgreSQL
- * itself, the settings are set once, at the connect. Behind a pooler, which may give each transaction another connection,
- * each transaction begins with them, and a statement outside one gets a transaction of its own.
+ * A connection whose statements mean the same whatever settings its role, its database or its URL have. On a direct
+ * connection, it pins the settings once, when it connects. Behind a pooler, which may give each transaction another
+ * connection, each transaction begins with them, and a statement outside one gets a transaction of its own.
  */
 export class LedgerClient extends pg.Client {
   readonly #limits: SessionLimits;
@@ -27,7 +27,7 @@ export class LedgerClient extends pg.Client {
     // A pool hides its password from copies of its options.
     const given = { ...rest, password: config.password };
     const { connectionString } = rest;
-    super(connectionString === undefined ? given : { ...given, ...cleanedUrl(connectionString) });
+    super(connectionString === undefined ? given : { ...given, ...driverConfig(connectionString) });
     this.#limits = {
       statement_timeout: statement_timeout || 0,
       lock_timeout: lock_timeout ?? 0,
@@ -36,7 +36,7 @@ export class LedgerClient extends pg.Client {
     this.on('error', () => {}); // the running statement reports it
   }
 
-  /** Whether a pooler is in between. Then nothing of a session lasts: no LISTEN, no SET, no session lock, no temporary table. */
+  /** Whether a pooler is in between. Then nothing lasts for a session: no LISTEN, no SET, no session lock, no temporary table. */
   get isPooled(): boolean {
     return this.#isPooled;
   }
@@ -63,7 +63,7 @@ export class LedgerClient extends pg.Client {
   async #pin(facts: ConnectionFacts): Promise<void> {
     if (facts.skipsTriggers) {
       throw new Error(
-        `session_replication_role of the role ${facts.role} is replica, which switches the ledger's guards off: ALTER ROLE ${facts.role} RESET session_replication_role; (or ALTER DATABASE …)`,
+        `session_replication_role of the role ${facts.role} is replica, which switches the ledger's guards off. Run: ALTER ROLE ${facts.role} RESET session_replication_role; (or ALTER DATABASE …)`,
       );
     }
     // The process that PostgreSQL names at the start is the one that serves the connection. A pooler names another.
@@ -84,7 +84,7 @@ type Statement = { text: string; values?: unknown[]; name?: string; submit?: unk
 
 const BEGINS = /^\s*(begin|start\s+transaction)\b/i;
 // PostgreSQL refuses these in a transaction.
-const RUNS_ALONE =
+const RUNS_OUTSIDE_TRANSACTION =
   /^(\s|--.*\n)*((create|drop|reindex)\b[^;]*\bconcurrently\b|(create|drop)\s+database\b|vacuum\b|alter\s+system\b)/i;
 
 /**
@@ -94,15 +94,15 @@ const RUNS_ALONE =
 function pinTransactions(client: pg.Client, pinning: string): void {
   const send = client.query.bind(client) as unknown as Send;
   let turn: Promise<unknown> = Promise.resolve();
-  let isAlone = false;
+  let isInOwnTransaction = false;
 
   const inTurn = (work: () => Promise<unknown>) => {
     const result = turn.then(work);
     turn = result.catch(() => {});
     return result;
   };
-  const runAlone = async (statement: Statement) => {
-    isAlone = true;
+  const runInOwnTransaction = async (statement: Statement) => {
+    isInOwnTransaction = true;
     try {
       await send(`${BEGIN}; ${pinning}`);
       const result = await send(statement);
@@ -116,16 +116,16 @@ function pinTransactions(client: pg.Client, pinning: string): void {
       }
       throw error;
     } finally {
-      isAlone = false;
+      isInOwnTransaction = false;
     }
   };
   const query = (statement: Statement): Promise<unknown> => {
     const { text } = statement;
-    const isInTransaction = !isAlone && client.getTransactionStatus() !== 'I';
+    const isInTransaction = !isInOwnTransaction && client.getTransactionStatus() !== 'I';
     if (isInTransaction) return send(statement);
     if (BEGINS.test(text)) return inTurn(() => send(`${text.replace(/[\s;]*$/, '')}; ${pinning}`));
-    if (RUNS_ALONE.test(text)) return inTurn(() => send(statement));
-    return inTurn(() => runAlone(statement));
+    if (RUNS_OUTSIDE_TRANSACTION.test(text)) return inTurn(() => send(statement));
+    return inTurn(() => runInOwnTransaction(statement));
   };
   const pinned = (config: string | Statement, ...rest: unknown[]) => {
     if (typeof config === 'object' && config.submit) return send(config, ...rest); // a COPY

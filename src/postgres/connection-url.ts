@@ -1,6 +1,6 @@
 import type pg from 'pg';
 
-const ENCODE =
+const NOT_ENCODED =
   "can't be read: write the characters #, /, ?, @, : and % of its user and password as %23, %2F, %3F, %40, %3A and %25";
 
 const SSL_MODES = [
@@ -28,8 +28,8 @@ const UNSUPPORTED = [
   'sslpassword',
 ];
 
-// The service chooses these itself.
-const OURS = [
+// The service sets these itself.
+const SET_BY_SERVICE = [
   'statement_timeout',
   'lock_timeout',
   'idle_in_transaction_session_timeout',
@@ -45,7 +45,7 @@ export function urlFault(url: string): string | null {
     return "names several hosts, which the service can't try in turn: name one that leads to the primary, such as HAProxy or the endpoint of your provider";
   }
   const isCut = base.includes('#') || (!authority.includes('@') && path.includes('@'));
-  if (isCut || !canBeRead(base)) return ENCODE;
+  if (isCut || !canBeRead(base)) return NOT_ENCODED;
   return parameterFault(parameters);
 }
 
@@ -68,12 +68,12 @@ function parameterFault(parameters: URLSearchParams): string | null {
  * verified for all but `no-verify`. That is stricter than libpq, where only `verify-ca` and `verify-full` verify it.
  * `verify-ca` does not compare the host's name if `sslrootcert` is given.
  */
-export function cleanedUrl(
+export function driverConfig(
   url: string,
 ): Pick<pg.ClientConfig, 'connectionString' | 'enableChannelBinding'> {
   const { base, parameters } = split(url);
   const wantsBinding = parameters.get('channel_binding') === 'require';
-  for (const name of [...OURS, 'channel_binding']) parameters.delete(name);
+  for (const name of [...SET_BY_SERVICE, 'channel_binding']) parameters.delete(name);
   if (parameters.get('sslrootcert') === 'system') parameters.delete('sslrootcert');
   const mode = parameters.get('sslmode');
   if (isSocket(base, parameters)) {

@@ -29,9 +29,9 @@ export type DatabaseSettings = {
 export type DatabaseEvents = {
   /** The service's role could switch the ledger's guards off. */
   onPrivilegedRole: (warning: string) => void;
-  /** Something that the operator may want to change, in a line. */
+  /** One line on something that the operator may want to change. */
   onNotice: (line: string) => void;
-  /** A migration waits, with for what; or a newer release has migrated the database. */
+  /** One line on a migration: what it waits for, or that a newer release has migrated the database. */
   onMigration: (line: string) => void;
   /** A connection broke; the pool replaces it. */
   onConnectionError: (error: Error) => void;
@@ -58,7 +58,7 @@ export type OpenDatabase = {
   close: () => Promise<void>;
 };
 
-export type Opening = {
+export type OpenOptions = {
   /** Whether to use an embedded PostgreSQL that another process runs. */
   join?: boolean;
   /** Whether to bring the database to this release's schema first. */
@@ -75,7 +75,7 @@ export type Opening = {
 export async function openDatabase(
   settings: DatabaseSettings,
   reports: DatabaseEvents,
-  { join = false, migrates = true, readsOnly = false }: Opening = {},
+  { join = false, migrates = true, readsOnly = false }: OpenOptions = {},
 ): Promise<OpenDatabase> {
   if (settings.databaseUrl !== null) {
     return openExternal(settings, reports, { migrates, readsOnly });
@@ -158,9 +158,9 @@ async function openAt(
 
 /**
  * Whether a database is a standby.
- * @throws Error with what to set if it is one and that will not do
+ * @throws Error with what to set if it is one, unless that is allowed
  */
-async function leadsToStandby(owner: pg.Pool, willDo: boolean): Promise<boolean> {
+async function leadsToStandby(owner: pg.Pool, isAllowed: boolean): Promise<boolean> {
   // Not a connection of the pool, which would keep the owner's open for a while.
   const client = new LedgerClient(owner.options);
   await client.connect();
@@ -169,7 +169,7 @@ async function leadsToStandby(owner: pg.Pool, willDo: boolean): Promise<boolean>
       'select pg_is_in_recovery() as "isStandby"',
     );
     const isStandby = rows[0]?.isStandby === true;
-    if (!isStandby || willDo) return isStandby;
+    if (!isStandby || isAllowed) return isStandby;
     throw new Error(
       'it is a standby, which takes no writes: set the URL to the primary, or promote this server (SELECT pg_promote();)',
     );
@@ -195,7 +195,7 @@ async function noticesOf(pool: pg.Pool, direct: pg.Pool): Promise<string[]> {
       ? 'set DIRECT_DATABASE_URL to the URL of PostgreSQL itself'
       : 'DIRECT_DATABASE_URL leads to it, too: set it to the URL of PostgreSQL itself';
   return [
-    `a pooler is in front of the database, so this instance asks for events ten times a second instead of listening for them: ${remedy}`,
+    `a pooler is in front of the database, so this instance polls for events ten times a second instead of listening for them: ${remedy}`,
     ...faults,
   ];
 }

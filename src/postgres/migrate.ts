@@ -1,12 +1,18 @@
 import pg from 'pg';
 import { LedgerClient } from './client.ts';
-import { alone, PATIENCE, retryWhileBlocked, runOutside, type Runner } from './migration-locks.ts';
+import {
+  RETRY_POLICY,
+  retryWhileBlocked,
+  type Runner,
+  runOutsideTransaction,
+  withMigrationLock,
+} from './migration-locks.ts';
 import { appliedMigrations, faultOf, JOURNAL, type Migration, schemaState } from './migrations.ts';
 import type { Session } from './pool.ts';
 import { missingGrants } from './privileges.ts';
 import { requireGuardedRole, serviceRole } from './service-role.ts';
 
-type Migrating = Partial<Pick<Runner, 'log' | 'journal' | 'patience'>>;
+type Migrating = Partial<Pick<Runner, 'log' | 'journal' | 'retryPolicy'>>;
 
 export const NO_LIMITS = {
   statement_timeout: 0,
@@ -18,9 +24,9 @@ export const NO_LIMITS = {
 /**
  * Brings the database to this release's schema, and grants the service's role its rights.
  *
- * It runs the files that drizzle-kit writes and keeps drizzle's journal, but not by drizzle's migrator, which has one
- * transaction for all, takes no lock of its own and waits for others without an end or a word. Here each migration has its
- * transaction, and gives up what it has locked if it waits for others longer than a second; then it tries again.
+ * It runs the files that drizzle-kit writes and keeps drizzle's journal. It does not use drizzle's migrator, which applies
+ * all files in one transaction, takes no lock of its own, and waits for locks silently and without a limit. Here each
+ * migration has its own transaction. If that waits for locks longer than a second, it rolls back and tries again.
  * @param owner connects as the owner of the tables
  * @param service connects as the service's role; the owner's role unless given
  * @throws Error if a newer release that this one can't work with, or one with another history, migrated the database, if
@@ -30,11 +36,11 @@ export const NO_LIMITS = {
 export async function migrateToLatest(
   owner: pg.Pool,
   service = owner,
-  { log = () => {}, journal = JOURNAL, patience = PATIENCE }: Migrating = {},
+  { log = () => {}, journal = JOURNAL, retryPolicy = RETRY_POLICY }: Migrating = {},
 ): Promise<void> {
   const pool = new pg.Pool({ ...owner.options, ...NO_LIMITS, Client: LedgerClient, max: 3 });
   pool.on('error', () => {}); // the running statement reports it
-  const runner = { pool, log, journal, patience };
+  const runner = { pool, log, journal, retryPolicy };
   try {
     await requireUtf8(pool);
     await applyMigrations(runner);
@@ -52,7 +58,7 @@ async function applyMigrations(runner: Runner): Promise<void> {
   if (state === 'behind') {
     await ownerOnly(retryWhileBlocked(runner, () => createJournal(runner)));
     while (await ownerOnly(retryWhileBlocked(runner, () => applyNext(runner))));
-    state = await readState(); // another release may have been faster
+    state = await readState(); // a newer release may have migrated meanwhile
   }
   const fault = faultOf(state);
   if (fault !== null) throw new Error(fault);
@@ -61,9 +67,9 @@ async function applyMigrations(runner: Runner): Promise<void> {
   }
 }
 
-/** drizzle's journal, as its migrator creates it. Creates only what is missing, which may take no right at all. */
+/** Creates what is missing of drizzle's journal, as drizzle's migrator does. If nothing is, that takes no right. */
 async function createJournal(runner: Runner): Promise<void> {
-  await alone(runner, async (session, run) => {
+  await withMigrationLock(runner, async (session, run) => {
     const { rows } = await session.query<{ hasSchema: boolean; hasTable: boolean }>(
       `select to_regnamespace('drizzle') is not null as "hasSchema",
         to_regclass('drizzle.__drizzle_migrations') is not null as "hasTable"`,
@@ -76,14 +82,16 @@ async function createJournal(runner: Runner): Promise<void> {
   });
 }
 
-/** @returns whether there was one to apply */
+/** @returns whether it applied any */
 async function applyNext(runner: Runner): Promise<boolean> {
-  return alone(runner, async (session, run) => {
+  return withMigrationLock(runner, async (session, run) => {
     if ((await schemaState(session, runner.journal)) !== 'behind') return false;
-    const next = stepAfter((await appliedMigrations(session)).length, runner.journal);
+    const next = nextMigrations((await appliedMigrations(session)).length, runner.journal);
     for (const migration of next) {
       for (const statement of migration.statements) {
-        await (migration.isOutsideTransaction ? runOutside(runner, statement) : run(statement));
+        await (migration.isOutsideTransaction
+          ? runOutsideTransaction(runner, statement)
+          : run(statement));
       }
       await record(session, migration);
     }
@@ -92,10 +100,10 @@ async function applyNext(runner: Runner): Promise<boolean> {
 }
 
 /**
- * The migrations that the next transaction applies: one; but all of those that don't say which releases work with them,
- * since none works halfway.
+ * The migrations that the next transaction applies: one, or all of those from before 0015, because no release works with
+ * the schema between them.
  */
-function stepAfter(applied: number, journal: readonly Migration[]): readonly Migration[] {
+function nextMigrations(applied: number, journal: readonly Migration[]): readonly Migration[] {
   const missing = journal.slice(applied);
   const before = missing.findIndex(({ runsWith }) => runsWith !== null);
   return missing.slice(0, before === 0 ? 1 : before === -1 ? undefined : before);
@@ -111,7 +119,7 @@ async function record(session: Session, { number, hash, createdAt, runsWith }: M
 }
 
 /**
- * Awaits work that only the owner of the database may do.
+ * Awaits work that only the owner of the tables may do.
  * @throws Error with what to set if the role lacks a right
  */
 export async function ownerOnly<Result>(work: Promise<Result>): Promise<Result> {
@@ -121,7 +129,7 @@ export async function ownerOnly<Result>(work: Promise<Result>): Promise<Result> 
     if ((error as pg.DatabaseError).code !== '42501') throw error;
     const { message } = error as Error;
     throw new Error(
-      `only the owner of the database may do this: set DATABASE_MIGRATION_URL to its URL (${message})`,
+      `the role may not do this: set DATABASE_MIGRATION_URL to the URL of the owner of the tables, with the rights that docs/operate/deploying.md lists (${message})`,
       { cause: error },
     );
   }
@@ -138,7 +146,7 @@ async function adoptTransactions(runner: Runner): Promise<void> {
   );
   if (rowCount === 0) return;
   await retryWhileBlocked(runner, () =>
-    alone(runner, async (_, run) => {
+    withMigrationLock(runner, async (_, run) => {
       for (const table of ['outlooks', 'outlook_versions']) {
         await run(`alter table ${table} disable trigger user`);
         await run(
@@ -160,10 +168,10 @@ async function prepareServiceRole(runner: Runner, service: pg.PoolConfig): Promi
   // The instances of a newer release work as the same role.
   const keepsOthers = (await schemaState(runner.pool, runner.journal)) === 'supported';
   const grants = async (session: Session) =>
-    (await missingGrants(session, role, keepsOthers)).filter(({ isOurs }) => isOurs);
+    (await missingGrants(session, role, keepsOthers)).filter(({ isGrantable }) => isGrantable);
   if ((await grants(runner.pool)).length > 0) {
     await retryWhileBlocked(runner, () =>
-      alone(runner, async (session, run) => {
+      withMigrationLock(runner, async (session, run) => {
         for (const { statement } of await grants(session)) await run(statement);
       }),
     );

@@ -7,12 +7,12 @@ import { inTransaction, type Session } from './pool.ts';
 /** Any number, but the same in all releases. */
 const MIGRATION_LOCK = 5_019_202_611;
 
-/** How a migration waits, in milliseconds. */
-type Patience = {
-  /** How long a transaction waits for locks in all. Whoever needs what it locked waits as long. */
-  lockWait: number;
-  /** How long it waits for a lock once `lockWait` is over. */
-  leastLockWait: number;
+/** How long a migration waits for locks, and how often it tries again; in milliseconds. */
+type RetryPolicy = {
+  /** How long a transaction waits for locks in all. Others wait as long for what it has locked. */
+  lockTimeout: number;
+  /** How long it waits for a lock once `lockTimeout` is over. */
+  minLockTimeout: number;
   /** The pause before it tries again, which doubles each time up to the longest. */
   firstPause: number;
   longestPause: number;
@@ -20,9 +20,9 @@ type Patience = {
   givesUpAfter: number;
 };
 
-export const PATIENCE: Patience = {
-  lockWait: 1_000,
-  leastLockWait: 50,
+export const RETRY_POLICY: RetryPolicy = {
+  lockTimeout: 1_000,
+  minLockTimeout: 50,
   firstPause: 250,
   longestPause: 5_000,
   givesUpAfter: 10 * 60_000,
@@ -32,9 +32,9 @@ export type Runner = {
   /** Connections of the tables' owner, without the limits of the service's. */
   pool: pg.Pool;
   journal: readonly Migration[];
-  /** Takes a line for the operator: what it waits for. */
+  /** Takes a line for the operator, such as what the migration waits for. */
   log: (line: string) => void;
-  patience: Patience;
+  retryPolicy: RetryPolicy;
 };
 
 /** Another session holds a lock that is needed. */
@@ -49,23 +49,27 @@ class Blocked extends Error {
 
 /** @throws Error that names the blocker if the work stays blocked for too long */
 export async function retryWhileBlocked<Result>(
-  { patience, log }: Runner,
+  { retryPolicy, log }: Runner,
   work: () => Promise<Result>,
 ): Promise<Result> {
   const start = performance.now();
-  for (let pause = patience.firstPause; ; pause = Math.min(2 * pause, patience.longestPause)) {
+  for (
+    let pause = retryPolicy.firstPause;
+    ;
+    pause = Math.min(2 * pause, retryPolicy.longestPause)
+  ) {
     try {
       return await work();
     } catch (error) {
       if (!(error instanceof Blocked)) throw error;
-      if (performance.now() - start >= patience.givesUpAfter) throw gaveUp(error, patience);
+      if (performance.now() - start >= retryPolicy.givesUpAfter) throw gaveUp(error, retryPolicy);
       log(`${error.message}; trying again in ${pause / 1_000} s`);
     }
     await delay(pause);
   }
 }
 
-function gaveUp({ message, remedy }: Blocked, { givesUpAfter }: Patience): Error {
+function gaveUp({ message, remedy }: Blocked, { givesUpAfter }: RetryPolicy): Error {
   return new Error(
     `gave up after ${givesUpAfter / 1_000} s: ${message}. Start again once it is done, or end it: ${remedy}`,
   );
@@ -74,16 +78,16 @@ function gaveUp({ message, remedy }: Blocked, { givesUpAfter }: Patience): Error
 type Run = (statement: string) => Promise<void>;
 
 /**
- * Runs work in a transaction while no other instance does.
- * @param work takes the session, and what runs a statement that may wait for locks
- * @throws Blocked
+ * Runs work in a transaction that holds the lock of all migrations.
+ * @param work takes the session, and a function that runs a statement which may wait for locks
+ * @throws Blocked if another instance holds the lock, or another session one that a statement needs
  */
-export async function alone<Result>(
+export async function withMigrationLock<Result>(
   runner: Runner,
   work: (session: Session, run: Run) => Promise<Result>,
 ): Promise<Result> {
   return inTransaction(runner.pool, async (session) => {
-    // The building of an index outside of this transaction waits for snapshots: at `read committed`, it holds none.
+    // An index that is built outside this transaction waits for snapshots: at `read committed`, this one holds none.
     const { rows } = await session.query<{ isFree: boolean }>(
       'select pg_try_advisory_xact_lock($1) as "isFree"',
       [MIGRATION_LOCK],
@@ -95,7 +99,7 @@ export async function alone<Result>(
       );
     }
     const start = performance.now();
-    return work(session, (statement) => runInside(runner, session, statement, start));
+    return work(session, (statement) => runInTransaction(runner, session, statement, start));
   });
 }
 
@@ -106,34 +110,36 @@ function isOutOfLocks(error: unknown): boolean {
   return ['55P03', '40P01'].includes((error as pg.DatabaseError).code ?? '');
 }
 
-async function runInside(
-  { pool, patience }: Runner,
+async function runInTransaction(
+  { pool, retryPolicy }: Runner,
   session: Session,
   statement: string,
   start: number,
 ): Promise<void> {
-  const left = Math.ceil(patience.lockWait - (performance.now() - start));
-  const wait = Math.max(left, patience.leastLockWait);
+  const left = Math.ceil(retryPolicy.lockTimeout - (performance.now() - start));
+  const wait = Math.max(left, retryPolicy.minLockTimeout);
   await session.query(`set local lock_timeout = ${wait}`);
-  // Afterwards nobody knows what the statement waited for.
-  const look = new AbortController();
-  const looking = delay(wait / 2, undefined, { signal: look.signal })
+  // PostgreSQL can say who blocks the statement only while it waits.
+  const ended = new AbortController();
+  const blockers = delay(wait / 2, undefined, { signal: ended.signal })
     .then(() => blockersOf(pool, statement))
     .catch(() => null);
   try {
     await session.query(statement);
   } catch (error) {
-    throw isOutOfLocks(error) ? new Blocked(BLOCKED, await looking) : error;
+    throw isOutOfLocks(error) ? new Blocked(BLOCKED, await blockers) : error;
   } finally {
-    look.abort();
+    ended.abort();
   }
 }
 
 /**
- * Runs a statement that no transaction may contain, and that locks out neither readers nor writers: it may wait for others
- * as long as the migration may. Afterwards it may have to run again.
+ * Runs a statement outside a transaction, such as CREATE INDEX CONCURRENTLY, which locks out neither readers nor writers. It
+ * may wait for others as long as the migration may.
+ * @throws Blocked if PostgreSQL refuses it a lock: run it again
+ * @throws Error that names the blocker if others block it for too long
  */
-export async function runOutside(runner: Runner, statement: string): Promise<void> {
+export async function runOutsideTransaction(runner: Runner, statement: string): Promise<void> {
   const end = new AbortController();
   const watching = watch(runner, statement, end.signal);
   try {
@@ -147,26 +153,26 @@ export async function runOutside(runner: Runner, statement: string): Promise<voi
 }
 
 /**
- * Says from time to time what a statement is waiting for.
+ * Logs from time to time what a statement is waiting for.
  * @throws Error if others block it for too long; then it is cancelled
  */
 async function watch(runner: Runner, statement: string, end: AbortSignal): Promise<void> {
-  const { pool, patience, log } = runner;
+  const { pool, retryPolicy, log } = runner;
   let blockedSince: number | null = null;
-  for (let pause = patience.longestPause; ; pause = Math.min(2 * pause, 60_000)) {
+  for (let pause = retryPolicy.longestPause; ; pause = Math.min(2 * pause, 60_000)) {
     await delay(pause, undefined, { signal: end }).catch(() => {});
     if (end.aborted) return;
     const blockers = await blockersOf(pool, statement);
     blockedSince = blockers === null ? null : (blockedSince ?? performance.now());
     if (blockers === null) {
-      log('building an index, which others need not wait for');
+      log('building an index; reads and writes go on meanwhile');
       continue;
     }
     const blocked = new Blocked('building an index waits for', blockers);
     log(blocked.message);
-    if (performance.now() - (blockedSince ?? 0) < patience.givesUpAfter) continue;
+    if (performance.now() - (blockedSince ?? 0) < retryPolicy.givesUpAfter) continue;
     await cancel(pool, statement);
-    throw gaveUp(blocked, patience);
+    throw gaveUp(blocked, retryPolicy);
   }
 }
 

@@ -4,7 +4,7 @@ import type { Session } from './pool.ts';
 
 /** A file of `migrations/`. */
 export type Migration = {
-  /** Its place in the journal, from 0; the file's name starts with it, in four digits. */
+  /** Its index in the journal, from 0; the file's name starts with it, in four digits. */
   number: number;
   /** SHA-256 of the file, in hex. */
   hash: string;
@@ -13,7 +13,7 @@ export type Migration = {
   statements: readonly string[];
   /** The oldest migration whose release works on the schema after this one; null for the files before 0015. */
   runsWith: number | null;
-  /** Whether each statement runs alone, as building an index without locking out writers does. */
+  /** Whether its statements run outside a transaction, as CREATE INDEX CONCURRENTLY must. */
   isOutsideTransaction: boolean;
 };
 
@@ -78,7 +78,8 @@ export const GRANT_RIGHTS =
 export const UNREADABLE = `The role in DATABASE_URL has no rights on the ledger's tables: ${GRANT_RIGHTS}.`;
 
 const FAULTS = {
-  behind: 'Migrations of this release are not applied yet: start it once.',
+  behind:
+    'Migrations of this release are not applied yet: start the service once, or run `npm run migrate`.',
   ahead: 'A newer release has migrated the database: start that release, or a newer one.',
   differs:
     'The migrations applied to the database are not those of this release: start the release that migrated it, or set DATABASE_URL to another database.',

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { type EventKind, type Place, START } from '../domain/events.ts';
+import { type EventKind, type EventRef, START } from '../domain/events.ts';
 import { Busy, type Session } from './pool.ts';
 
-/** A stored event, at its place in the order that all followers share. */
-export type LedgerEvent = Place & {
+/** A stored event, with its position in the order that all followers share. */
+export type LedgerEvent = EventRef & {
   kind: EventKind;
   slug: string;
   version: number;
@@ -71,52 +71,52 @@ function digestOf({ position, kind, outlookId, version, recordedAt, data }: Even
   return createHash('sha256').update(content).digest('hex');
 }
 
-/** The place at a position; null if there is no event. */
-export async function readPlace(session: Session, position: number): Promise<Place | null> {
+/** Refers to the event at a position; null if there is none. */
+export async function readEventRef(session: Session, position: number): Promise<EventRef | null> {
   if (position === 0) return START;
   const { rows } = await session.query<EventRow>({ ...READ_ONE, values: [position] });
   return rows[0] ? { position, digest: digestOf(rows[0]) } : null;
 }
 
 /**
- * The place of the newest event, after giving positions to all committed ones.
+ * Refers to the newest event, after giving positions to all committed ones.
  * @throws Busy if the ledger goes back to an earlier state in the meantime
  */
-export async function newestPlace(session: Session): Promise<Place> {
-  const place = await readPlace(session, await sequenceEvents(session));
-  if (!place) throw new Busy('the ledger went back to an earlier state');
-  return place;
+export async function newestEvent(session: Session): Promise<EventRef> {
+  const newest = await readEventRef(session, await sequenceEvents(session));
+  if (!newest) throw new Busy('the ledger went back to an earlier state');
+  return newest;
 }
 
-/** Whether the ledger has the event of a place. */
-export async function hasPlace(session: Session, { position, digest }: Place): Promise<boolean> {
-  return (await readPlace(session, position))?.digest === digest;
+/** Whether the ledger still has an event. */
+export async function hasEvent(session: Session, { position, digest }: EventRef): Promise<boolean> {
+  return (await readEventRef(session, position))?.digest === digest;
 }
 
-// The event at the position has had it since before the statement, so that the statement sees it although the function
-// gives positions to others. It reads no other table, so that a lock on one of them delays no followers.
-const LOOK = {
-  name: 'look-at-events',
-  text: `select looked.last, pg_is_in_recovery() as "isStandby", ${COLUMNS}
-    from (select sequence_events() as last) looked left join events e on e.position = $1`,
+// The event at $1 got its position before this statement, which therefore sees it, although the function gives positions to
+// others. It reads no other table, so that a lock on one of them delays no followers.
+const SEQUENCE_AND_READ = {
+  name: 'sequence-and-read-event',
+  text: `select sequenced.last, pg_is_in_recovery() as "isStandby", ${COLUMNS}
+    from (select sequence_events() as last) sequenced left join events e on e.position = $1`,
 };
 
-type LookRow = { last: number | null; isStandby: boolean } & (EventRow | { kind: null });
+type SequenceRow = { last: number | null; isStandby: boolean } & (EventRow | { kind: null });
 
 /**
  * Gives positions to the events committed since the last call.
- * @returns the last position, and whether the ledger still has the event of a place
- * @throws Error on a standby, which may lag behind and is no ground to judge by
+ * @returns the last position, and whether the ledger still has the given event
+ * @throws Error on a standby: an event that it lacks may only be late
  */
-export async function lookAfter(
+export async function sequenceAndCheck(
   session: Session,
-  { position, digest }: Place,
-): Promise<{ last: number; isThere: boolean }> {
-  const { rows } = await session.query<LookRow>({ ...LOOK, values: [position] });
+  { position, digest }: EventRef,
+): Promise<{ last: number; hasGiven: boolean }> {
+  const { rows } = await session.query<SequenceRow>({ ...SEQUENCE_AND_READ, values: [position] });
   const [row] = rows;
-  if (!row) throw new Error('the look at the events gave no row');
+  if (!row) throw new Error('the query for new events returned no row');
   const { last, isStandby, ...event } = row;
   if (isStandby) throw new Error('the server is a standby: connect to the primary');
-  const isThere = position === 0 || (event.kind !== null && digestOf(event) === digest);
-  return { last: last ?? 0, isThere };
+  const hasGiven = position === 0 || (event.kind !== null && digestOf(event) === digest);
+  return { last: last ?? 0, hasGiven };
 }

@@ -62,7 +62,7 @@ type LedgerObject = {
   /** The name of a table or sequence, without its schema; else empty. */
   relation: string;
   /** Whether the session may grant rights on it. */
-  isOurs: boolean;
+  isGrantable: boolean;
   /** Whether the service's role may connect to the database, or use the schema, by whatever right. */
   isUsable: boolean;
 };
@@ -71,7 +71,7 @@ type LedgerObject = {
 // belong to somebody else.
 const OBJECTS = `
   select 'database' as kind, quote_ident(datname) as name, '' as relation, oid, datacl as acl,
-      pg_has_role(datdba, 'usage') as "isOurs", has_database_privilege(coalesce($2::name, session_user), oid, 'connect') as "isUsable"
+      pg_has_role(datdba, 'usage') as "isGrantable", has_database_privilege(coalesce($2::name, session_user), oid, 'connect') as "isUsable"
     from pg_database where datname = current_database()
   union all
   select 'schema', quote_ident(nspname), '', oid, nspacl,
@@ -88,10 +88,10 @@ const OBJECTS = `
 
 const HELD = `
   with object as (${OBJECTS}), role as (select oid from pg_roles where rolname = $2)
-  select format('%s on %s %s', lower(privilege_type), kind, name) as right, "isOurs"
+  select format('%s on %s %s', lower(privilege_type), kind, name) as right, "isGrantable"
     from object, aclexplode(acl) where grantee = (select oid from role)
   union all
-  select format('%s ("%s") on table %s', lower(privilege_type), attname, name), "isOurs"
+  select format('%s ("%s") on table %s', lower(privilege_type), attname, name), "isGrantable"
     from object join pg_attribute on attrelid = object.oid and attnum > 0, aclexplode(attacl)
    where kind = 'table' and grantee = (select oid from role)`;
 
@@ -99,7 +99,7 @@ const HELD = `
 // everyone create temporary tables, and before version 15, tables in public.
 const OPEN_TO_ALL = `
   select format('%s on database %I', lower(privilege_type), datname) as right,
-      pg_has_role(datdba, 'usage') as "isOurs"
+      pg_has_role(datdba, 'usage') as "isGrantable"
     from pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba)))
    where datname = current_database() and grantee = 0 and privilege_type in ('TEMPORARY', 'CREATE')
   union all
@@ -108,7 +108,7 @@ const OPEN_TO_ALL = `
    where nspname in ('public', 'drizzle') and grantee = 0 and privilege_type = 'CREATE'`;
 
 /** A GRANT or REVOKE, and whether the session may run it. */
-export type Grant = { statement: string; isOurs: boolean };
+export type Grant = { statement: string; isGrantable: boolean };
 
 /**
  * What gives the service's role exactly the rights that it needs, and takes the rights to create tables from everyone
@@ -136,14 +136,23 @@ export async function missingGrants(
   const extra = keepsOthers ? [] : held.filter((right) => !isIn(needed, right));
   const missing = needed.filter((right) => !right.isUsable && !isIn(held, right));
   return [
-    ...open.map(({ right, isOurs }) => ({ statement: `revoke ${right} from public`, isOurs })),
-    ...extra.map(({ right, isOurs }) => ({ statement: `revoke ${right} from ${to}`, isOurs })),
-    ...missing.map(({ right, isOurs }) => ({ statement: `grant ${right} to ${to}`, isOurs })),
+    ...open.map(({ right, isGrantable }) => ({
+      statement: `revoke ${right} from public`,
+      isGrantable,
+    })),
+    ...extra.map(({ right, isGrantable }) => ({
+      statement: `revoke ${right} from ${to}`,
+      isGrantable,
+    })),
+    ...missing.map(({ right, isGrantable }) => ({
+      statement: `grant ${right} to ${to}`,
+      isGrantable,
+    })),
   ];
 }
 
 /** A right on an object as GRANT words it, such as `update ("position") on table public.events`. */
-type Right = { right: string; isOurs: boolean };
+type Right = { right: string; isGrantable: boolean };
 
 async function rights(session: Session, query: string, values: unknown[]): Promise<Right[]> {
   const { rows } = await session.query<Right>(query, values);
@@ -192,7 +201,7 @@ export async function missingRights(session: Session): Promise<string[]> {
 }
 
 /** The rights that the service needs, and which of them it has without a grant that the session could make. */
-function neededOn({ kind, name, relation, isOurs, isUsable }: LedgerObject) {
+function neededOn({ kind, name, relation, isGrantable, isUsable }: LedgerObject) {
   const needed: Record<LedgerObject['kind'], string[]> = {
     database: ['connect'],
     schema: ['usage'],
@@ -203,8 +212,8 @@ function neededOn({ kind, name, relation, isOurs, isUsable }: LedgerObject) {
   };
   return needed[kind].map((right) => ({
     right: `${right} on ${kind} ${name}`,
-    isOurs,
-    isUsable: isUsable && !isOurs,
+    isGrantable,
+    isUsable: isUsable && !isGrantable,
   }));
 }
 
@@ -240,7 +249,7 @@ const DANGERS = `
       where nspname !~ '^pg_' and has_schema_privilege(able.oid, n.oid, 'create'))),
     (10, 'may set session_replication_role', exists (select from able
       where has_parameter_privilege(oid, 'session_replication_role', 'set')))
-  ) as d (place, danger, is_given) where is_given order by place`;
+  ) as d (number, danger, is_given) where is_given order by number`;
 
 /**
  * How a role could switch the ledger's guards off or pass them, each as the end of a sentence such as "it may create roles".

@@ -91,7 +91,7 @@ function literals(texts: readonly string[]): string {
 /** Reads what a new connection leads to. Changes nothing on it. */
 export async function readFacts(session: Session): Promise<ConnectionFacts> {
   const { rows } = await session.query<ConnectionFacts>(FACTS);
-  if (!rows[0]) throw new Error('the connection tells nothing about itself');
+  if (!rows[0]) throw new Error('the query for the facts of the connection returned no row');
   return rows[0];
 }
 
@@ -153,10 +153,10 @@ function settingFault({ role, database, entry }: OwnSetting): SettingFault | nul
   const [, name = '', value = ''] = /^([^=]*)=(.*)$/s.exec(entry) ?? [];
   const effect = effectOf(name.toLowerCase(), value);
   if (effect === null) return null;
-  const place = role === null && database !== null ? 'DATABASE' : 'ROLE';
+  const object = role === null && database !== null ? 'DATABASE' : 'ROLE';
   const owner = role ?? database;
   const within = role !== null && database !== null ? ` IN DATABASE ${quoted(database)}` : '';
-  const target = `${place} ${owner === null ? 'ALL' : quoted(owner)}${within}`;
+  const target = `${object} ${owner === null ? 'ALL' : quoted(owner)}${within}`;
   return {
     isHarmful: name.toLowerCase() in HARMFUL,
     fault: `${name} = ${value} ${effect}`,

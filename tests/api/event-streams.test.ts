@@ -7,7 +7,7 @@ import type pg from 'pg';
 import { expect, test } from 'vitest';
 import { EventStreams } from '../../src/api/event-streams.ts';
 import type { ChangeFeed, Follower } from '../../src/postgres/change-feed.ts';
-import { type LedgerEvent, newestPlace } from '../../src/postgres/outbox.ts';
+import { type LedgerEvent, newestEvent } from '../../src/postgres/outbox.ts';
 import { startLedger } from '../support/ledger.ts';
 import { publish } from '../support/outlooks.ts';
 
@@ -25,7 +25,7 @@ const eventAt = (position: number): LedgerEvent => ({
 });
 
 test('a stream that starts while the ledger goes back ends at once', async () => {
-  const feed = { isCurrent: true, place: null, resets: 1, follow: () => {} };
+  const feed = { isCurrent: true, position: null, resets: 1, follow: () => {} };
   const streams = new EventStreams({
     pool: {} as pg.Pool,
     feed: feed as unknown as ChangeFeed,
@@ -40,7 +40,7 @@ test('a stream that starts while the ledger goes back ends at once', async () =>
   });
   await streams.follow(response as unknown as ServerResponse, {
     slug: null,
-    start: { place: { position: 9, digest: 'a'.repeat(64) }, lostId: null, resets: 0 },
+    start: { last: { position: 9, digest: 'a'.repeat(64) }, lostId: null, resets: 0 },
     isAllowed: async () => true,
   });
   expect(response.writableEnded).toBe(true);
@@ -52,7 +52,7 @@ test('a stream ends, instead of going on with the events of a ledger that went b
   const ledger = await startLedger({ followsEvents: false });
   try {
     await publish(ledger, 'one', 'two');
-    const newest = await newestPlace(ledger.pool);
+    const newest = await newestEvent(ledger.pool);
     // A feed that has not noticed yet, and a client that has read an event that is gone.
     const feed = { isCurrent: true, place: newest, resets: 0, follow: () => {} };
     const streams = new EventStreams({
@@ -72,7 +72,7 @@ test('a stream ends, instead of going on with the events of a ledger that went b
       response.writableEnded = false;
       await streams.follow(response as unknown as ServerResponse, {
         slug,
-        start: { place: { position: 1, digest: 'a'.repeat(64) }, lostId: null, resets: 0 },
+        start: { last: { position: 1, digest: 'a'.repeat(64) }, lostId: null, resets: 0 },
         isAllowed: async () => {
           response.writableEnded = true; // or else the test would wait for ever
           return true;
@@ -91,10 +91,9 @@ test('a client that stops reading is cut off, also after a garbage collection', 
   const gc = vm.runInNewContext('gc') as () => void;
 
   let follower: Follower | undefined;
-  const place = { position: 0, digest: '' };
   const feed = {
     isCurrent: true,
-    place,
+    position: 0,
     resets: 0,
     follow: (one: Follower) => void (follower = one),
   };
@@ -115,13 +114,13 @@ test('a client that stops reading is cut off, also after a garbage collection', 
     destroy: () => {},
   });
   const publish = async () => {
-    place.position += 1;
-    follower?.onEvents([eventAt(place.position)]);
+    feed.position += 1;
+    follower?.onEvents([eventAt(feed.position)]);
     await turn();
   };
   const stream = streams.follow(response as unknown as ServerResponse, {
     slug: null,
-    start: { place: { position: 0, digest: '' }, lostId: null, resets: 0 },
+    start: { last: { position: 0, digest: '' }, lostId: null, resets: 0 },
     isAllowed: async () => true,
   });
   const outcome = stream.catch((error: unknown) => error);

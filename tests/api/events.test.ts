@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { EventStreams } from '../../src/api/event-streams.ts';
-import { placeOfId, START } from '../../src/domain/events.ts';
+import { parseEventId, START } from '../../src/domain/events.ts';
 import { holdOutlooks } from '../support/held-outlooks.ts';
 import { changeState as changeStateOf } from '../support/plain-sql.ts';
 import { fillLedger } from '../support/outlooks.ts';
@@ -653,10 +653,10 @@ describe('clients that do not read', () => {
     server = createServer((request, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
       followed.push(response);
-      const place = placeOfId(String(request.headers['last-event-id'] ?? 0)) ?? START;
+      const last = parseEventId(String(request.headers['last-event-id'] ?? 0)) ?? START;
       const following = streams.follow(response, {
         slug: null,
-        start: { place, lostId: null, resets: 0 },
+        start: { last, lostId: null, resets: 0 },
         isAllowed: async () => true,
       });
       following.catch(() => (cutOff += 1));

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { buildApp } from '../../src/app.ts';
 import { readConfig } from '../../src/config.ts';
-import { hasPlace } from '../../src/postgres/outbox.ts';
+import { hasEvent } from '../../src/postgres/outbox.ts';
 import { ChangeFeed } from '../../src/postgres/change-feed.ts';
 import { verifyLedger } from '../../src/ledger/verification.ts';
 import { pino } from 'pino';
@@ -213,11 +213,11 @@ describe('an instance', () => {
     );
   });
 
-  test('does not say that it is current before it noticed', async () => {
+  test('does not say that it is current before it noticed the reset', async () => {
     await snapshot.goBack();
     const { changeFeed } = (await ledger.call({ url: '/readyz' })).json<{ changeFeed: string }>();
-    const { place } = ledger.feed;
-    const isInLedger = place !== null && (await hasPlace(ledger.pool, place));
+    const { last } = ledger.feed;
+    const isInLedger = last !== null && (await hasEvent(ledger.pool, last));
     expect(changeFeed === 'away' || isInLedger).toBe(true);
     await noticed();
     await expect
@@ -234,7 +234,7 @@ describe('an instance', () => {
     expect(ledger.feed.resets).toBe(0);
   });
 
-  test('goes on from nothing', async () => {
+  test('continues with a ledger without events', async () => {
     const pool = ledger.pool;
     await pool.query(
       `begin; set local session_replication_role = replica;
@@ -283,7 +283,7 @@ describe('a stream', () => {
     }
   });
 
-  test('whose last event is still there resumes without a word', async () => {
+  test('whose last event is still there resumes without a reset', async () => {
     const client = await follow('0');
     await client.received(2);
     const { lastEventId } = client;
@@ -325,7 +325,7 @@ describe('a stream', () => {
     }
   });
 
-  test('is told also by an instance that does not follow', async () => {
+  test('gets the reset also from an instance whose change feed is away', async () => {
     const client = await follow();
     await revise();
     await client.received(1);
@@ -337,7 +337,7 @@ describe('a stream', () => {
     expect(client.lastEventId).toMatch(RESET);
   });
 
-  test('gets nothing of what an instance remembers once it was told', async () => {
+  test('gets no cached event after a reset', async () => {
     const client = await follow();
     for (let turn = 0; turn < 5; turn += 1) await revise();
     await client.received(5);
@@ -353,7 +353,7 @@ describe('a stream', () => {
     });
   });
 
-  test('does not learn of a lost outlook, which is not there', async () => {
+  test('of a lost outlook answers 404', async () => {
     await createOutlook(ledger, { slug: 'lost' });
     const client = await follow('', '/v1/outlooks/lost/events');
     await snapshot.goBack();

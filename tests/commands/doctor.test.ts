@@ -36,7 +36,7 @@ describe('on the embedded database', () => {
     used = await useFolder();
   });
 
-  test('all is well beside the service that runs, and a line each says so', async () => {
+  test('every check passes beside a running service', async () => {
     const settings = { DATA_DIR: used.copy() };
     const service = await startService(settings);
     await expect.poll(() => service.stdout()).toContain('backed up');
@@ -51,13 +51,13 @@ describe('on the embedded database', () => {
     await stopService(service, settings.DATA_DIR);
   });
 
-  test('it starts the database for itself, and misses backups that are off', async () => {
+  test('it starts the database if no service runs, and warns if backups are off', async () => {
     const { code, found } = await findings({ DATA_DIR: used.copy(), BACKUP_EVERY: 'off' });
     expect(code).toBe(0);
     expect(of(found, 'backups')).toMatchObject([{ state: 'warn' }]);
   });
 
-  test('a service that starts has the time of its backup in the metrics', async () => {
+  test('the metrics have the time of the first backup', async () => {
     const settings = { DATA_DIR: used.copy(), BACKUP_EVERY: '7d' };
     const service = await startService(settings);
     const metric = async (name: string) => {
@@ -71,7 +71,7 @@ describe('on the embedded database', () => {
 });
 
 describe('on the database that DATABASE_URL names', () => {
-  test('a ledger is well, and no secret is printed', async () => {
+  test('every check passes, and no secret is printed', async () => {
     const settings = databaseSettings(await createDatabase());
     const { code, stdout } = await doctor(settings);
     // Tests run on a server that does not wait for its disk.
@@ -83,7 +83,7 @@ describe('on the database that DATABASE_URL names', () => {
     }
   });
 
-  test('a server that is not there is one line, with what to do', async () => {
+  test('a server that does not answer is one line, with what to do', async () => {
     const url = `postgres://desk:hunter2@127.0.0.1:${await freePort()}/ledger`;
     const { code, stdout } = await doctor({ DATABASE_URL: url });
     expect(code).toBe(1);
@@ -155,7 +155,7 @@ test.each([['--all'], ['now']])('it explains itself to %s', async (...args) => {
 test('every document that a remedy names is there', () => {
   const folder = new URL('../../', import.meta.url);
   const sources = ['src/commands/doctor.ts', 'src/commands/check-folders.ts'].concat(
-    ['activity', 'connection', 'ledger', 'server'].map((name) => `src/postgres/checkup/${name}.ts`),
+    ['activity', 'connection', 'ledger', 'server'].map((name) => `src/postgres/doctor/${name}.ts`),
   );
   const named = sources.flatMap((source) =>
     [...readFileSync(new URL(source, folder), 'utf8').matchAll(/docs\/[\w/.-]+\.md/g)].map(

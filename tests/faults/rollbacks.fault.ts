@@ -12,7 +12,7 @@ import { eventIdOf } from '../../src/domain/events.ts';
 import { verifyLedger } from '../../src/ledger/verification.ts';
 import { ChangeFeed } from '../../src/postgres/change-feed.ts';
 import { migrateToLatest } from '../../src/postgres/migrate.ts';
-import { newestPlace, readEvents } from '../../src/postgres/outbox.ts';
+import { newestEvent, readEvents } from '../../src/postgres/outbox.ts';
 import { connect } from '../../src/postgres/pool.ts';
 import { type Outlook, recomputedHashes } from '../support/chain.ts';
 import { exchange } from '../support/http-client.ts';
@@ -210,7 +210,7 @@ async function keepWriting(isOver: () => boolean): Promise<void> {
 
 /** The ids of all events in order, and all versions as `slug version hash`. */
 async function readLedger(): Promise<{ ids: string[]; versions: Set<string> }> {
-  await newestPlace(owner);
+  await newestEvent(owner);
   const events = await readEvents(owner, { from: 1, limit: 1_000_000, slug: null });
   const { rows } = await owner.query<{ slug: string; version: number; hash: string }>(
     `select o.slug, v.version, 'sha256:' || encode(v.hash, 'hex') as hash

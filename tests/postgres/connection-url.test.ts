@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { readConfig } from '../../src/config.ts';
 import { LedgerClient } from '../../src/postgres/client.ts';
-import { cleanedUrl, tlsRemedy, urlFault } from '../../src/postgres/connection-url.ts';
+import { driverConfig, tlsRemedy, urlFault } from '../../src/postgres/connection-url.ts';
 
 type Read = { host: string; port: number; user?: string; password?: string; database?: string };
 
@@ -102,5 +102,5 @@ describe('TLS is', () => {
 test('the service chooses limits itself, and poolers refuse them at the start of a session', () => {
   const url =
     'postgres://h/d?statement_timeout=1&lock_timeout=1&query_timeout=0&application_name=x';
-  expect(cleanedUrl(url)).toEqual({ connectionString: 'postgres://h/d?application_name=x' });
+  expect(driverConfig(url)).toEqual({ connectionString: 'postgres://h/d?application_name=x' });
 });

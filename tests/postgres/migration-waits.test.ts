@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { afterEach, describe, expect, test } from 'vitest';
 import { migrateToLatest } from '../../src/postgres/migrate.ts';
-import { PATIENCE } from '../../src/postgres/migration-locks.ts';
+import { RETRY_POLICY } from '../../src/postgres/migration-locks.ts';
 import {
   JOURNAL,
   type Migration,
@@ -51,14 +51,20 @@ const INDEX = oneMore(
   ],
   { isOutsideTransaction: true },
 );
-const SHORT = { ...PATIENCE, lockWait: 100, firstPause: 20, longestPause: 50, givesUpAfter: 300 };
+const SHORT = {
+  ...RETRY_POLICY,
+  lockTimeout: 100,
+  firstPause: 20,
+  longestPause: 50,
+  givesUpAfter: 300,
+};
 
 /** Migrates with one more migration, and collects the lines for the operator. */
-function migrating(owner: pg.Pool, more: Migration, patience = SHORT, service = owner) {
+function migrating(owner: pg.Pool, more: Migration, retryPolicy = SHORT, service = owner) {
   const lines: string[] = [];
   const log = (line: string) => void lines.push(line);
   const journal = [...JOURNAL, more];
-  return { lines, done: migrateToLatest(owner, service, { log, journal, patience }) };
+  return { lines, done: migrateToLatest(owner, service, { log, journal, retryPolicy }) };
 }
 
 const columns = (pool: pg.Pool) =>
@@ -128,7 +134,7 @@ test('a lock of another instance is named, not waited for in silence', async () 
     /^gave up after 0.3 s: waiting for the migration of another instance: process \d+ \(outlook-ledger, role \w+, idle, last statement: select pg_advisory_lock\(5019202611\)\). Start again/,
   );
   // An instance that has nothing to apply does not need it.
-  await migrateToLatest(owner, owner, { patience: SHORT });
+  await migrateToLatest(owner, owner, { retryPolicy: SHORT });
   await other.query('select pg_advisory_unlock_all()');
   await migrating(owner, NOTE).done;
 });
@@ -156,8 +162,8 @@ describe('an index that is built outside a transaction', () => {
 
   test('is built once by instances that start together', async () => {
     const url = await createDatabase();
-    const patience = { ...SHORT, givesUpAfter: 600_000 };
-    const all = [1, 2, 3].map(() => migrating(open(url), INDEX, patience));
+    const retryPolicy = { ...SHORT, givesUpAfter: 600_000 };
+    const all = [1, 2, 3].map(() => migrating(open(url), INDEX, retryPolicy));
     await Promise.all(all.map(({ done }) => done));
     const owner = open(url);
     expect(await isValid(owner)).toEqual([{ isValid: true }]);

@@ -310,7 +310,7 @@ describe('migrations', () => {
       grant usage, create on schema public to ${owning};
       revoke connect on database ${name} from public; grant connect on database ${name} to ${owning}`);
     await expect(migrateToLatest(owner)).rejects.toThrow(
-      `only the owner of the database may do this: set DATABASE_MIGRATION_URL to its URL (permission denied for database ${name})`,
+      `the role may not do this: set DATABASE_MIGRATION_URL to the URL of the owner of the tables, with the rights that docs/operate/deploying.md lists (permission denied for database ${name})`,
     );
     await administrator.query(
       `create schema drizzle authorization ${owning}; grant connect on database ${name} to ${serving}`,

@@ -172,7 +172,7 @@ test('a role that triggers skip is refused in one line that says what to run', a
   await session.query(`alter database ${name} set session_replication_role to replica`);
   const pool = openDatabase(serviceUrl(url), 1);
   await expect(pool.query('select 1')).rejects.toThrow(
-    /^session_replication_role of the role \w+ is replica, which switches the ledger's guards off: ALTER ROLE \w+ RESET session_replication_role;/,
+    /^session_replication_role of the role \w+ is replica, which switches the ledger's guards off. Run: ALTER ROLE \w+ RESET session_replication_role;/,
   );
   await pool.end();
 });

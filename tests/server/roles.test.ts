@@ -98,7 +98,7 @@ describe('on an external database', () => {
     const early = run('server.js', [], settings);
     expect(await early.ended).toEqual({ code: 1, signal: null });
     expect(early.stderr()).toMatch(
-      /only the owner of the database may do this: set DATABASE_MIGRATION_URL to its URL \(permission denied [^\n]*\)\n$/,
+      /the role may not do this: set DATABASE_MIGRATION_URL to the URL of the owner of the tables, with the rights that docs\/operate\/deploying\.md lists \(permission denied [^\n]*\)\n$/,
     );
     const migration = run('commands/migrate.js', [], { ...settings, DATABASE_MIGRATION_URL: url });
     expect([await migration.ended, migration.stderr()]).toEqual([{ code: 0, signal: null }, '']);
@@ -154,7 +154,7 @@ test('a ledger is restored by the owner, and its service works as its own role',
   const alone = run('commands/restore.js', [file], { DATABASE_URL: to['DATABASE_URL'] ?? '' });
   expect([await alone.ended, alone.stderr()]).toEqual([
     { code: 1, signal: null },
-    `only the owner of the database may do this: set DATABASE_MIGRATION_URL to its URL (permission denied for database ${new URL(url).pathname.slice(1)})\n`,
+    `the role may not do this: set DATABASE_MIGRATION_URL to the URL of the owner of the tables, with the rights that docs/operate/deploying.md lists (permission denied for database ${new URL(url).pathname.slice(1)})\n`,
   ]);
   const restore = run('commands/restore.js', [file], to);
   expect([await restore.ended, restore.stderr()]).toEqual([{ code: 0, signal: null }, '']);

@@ -19,11 +19,12 @@ function folders(): string[] {
 }
 
 /**
- * Finds an installed program: the one that the environment variable `<NAME>_PROGRAM` names, or the first one of that name.
+ * Finds an installed program: the one that the environment variable of its name in capitals gives, such as HAPROXY
+ * or DOCKER_COMPOSE, or the first one of that name.
  * @returns its path; null if there is none
  */
 export function findProgram(name: string): string | null {
-  const named = process.env[`${name.toUpperCase().replaceAll('-', '_')}_PROGRAM`];
+  const named = process.env[name.toUpperCase().replaceAll('-', '_')];
   const candidates = named ? [named] : folders().map((folder) => path.join(folder, name));
   return candidates.find(isExecutable) ?? null;
 }

@@ -94,8 +94,8 @@ export class ResponseCache {
   }
 
   /**
-   * Another number each time that everything was dropped. What was read or written under an earlier one may be of a ledger
-   * that went back, and is not cached.
+   * Goes up each time the cache drops everything. What was read or written under an earlier number may be from before a
+   * reset, and is not cached.
    */
   get generation(): number {
     return this.#generation;

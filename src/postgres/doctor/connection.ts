@@ -47,7 +47,7 @@ export async function checkPooler(
     return [ok('DATABASE_URL leads to a pooler, and DIRECT_DATABASE_URL past it.')];
   }
   const seen =
-    'DATABASE_URL leads to a pooler, and no setting leads past it: the service asks for events instead of being told.';
+    'DATABASE_URL leads to a pooler, and no setting leads past it: the service polls for events ten times a second instead of listening for them.';
   return [warn(seen, 'Set DIRECT_DATABASE_URL to the URL of PostgreSQL itself.')];
 }
 

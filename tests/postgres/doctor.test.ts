@@ -6,22 +6,22 @@ import {
   checkPrepared,
   checkSlots,
   checkTransactions,
-} from '../../src/postgres/checkup/activity.ts';
+} from '../../src/postgres/doctor/activity.ts';
 import {
   checkClock,
   checkPooler,
   checkSettings,
   checkTransport,
-} from '../../src/postgres/checkup/connection.ts';
-import type { Finding, Sessions } from '../../src/postgres/checkup/finding.ts';
+} from '../../src/postgres/doctor/connection.ts';
+import type { Finding, Sessions } from '../../src/postgres/doctor/finding.ts';
 import {
   checkGuards,
   checkIndexes,
   checkRights,
   checkRole,
   checkSchema,
-} from '../../src/postgres/checkup/ledger.ts';
-import * as server from '../../src/postgres/checkup/server.ts';
+} from '../../src/postgres/doctor/ledger.ts';
+import * as server from '../../src/postgres/doctor/server.ts';
 import { createDatabase, openDatabase, serviceUrl } from '../support/database.ts';
 import { openSession } from '../support/plain-sql.ts';
 
@@ -55,7 +55,7 @@ const answering = (...rows: object[]): Sessions => {
   return { service: session, owner: session };
 };
 
-test('a ledger as a migration leaves it is well', async () => {
+test('every check passes on a migrated ledger', async () => {
   const findings = [
     ...(await checkLocks(sessions)),
     ...(await checkRole(sessions)),
@@ -76,7 +76,7 @@ test('a ledger as a migration leaves it is well', async () => {
   expect(findings.filter(({ state }) => state !== 'ok')).toEqual([]);
 });
 
-describe('what others do on the database', () => {
+describe('sessions of others', () => {
   test('a lock that keeps everyone out is named at once, and who waits for it', async () => {
     const holder = await openSession(url);
     const [{ pid } = { pid: 0 }] = (
@@ -85,7 +85,7 @@ describe('what others do on the database', () => {
     await holder.query('begin; lock table outlooks in access exclusive mode');
     expect(first(await checkLocks(sessions))).toMatchObject({
       state: 'warn',
-      seen: `Process ${pid} keeps everyone from the table outlooks (ACCESS EXCLUSIVE).`,
+      seen: `Process ${pid} locks everyone out of the table outlooks (ACCESS EXCLUSIVE).`,
       remedy: expect.stringContaining(`pg_terminate_backend(${pid})`) as string,
     });
     const waiter = await openSession(url);
@@ -120,7 +120,7 @@ describe('what others do on the database', () => {
     const prepared = answering({ gid: `'x''y'`, seconds: 99 });
     expect(first(await checkPrepared(prepared)).remedy).toContain(`ROLLBACK PREPARED 'x''y'`);
     expect(states(await checkPrepared(sessions))).toEqual(['ok']);
-    const name = `checkup_${process.pid}`;
+    const name = `doctor_${process.pid}`;
     await owner.query('select pg_create_physical_replication_slot($1, true)', [name]);
     try {
       const found = (await checkSlots(sessions)).find(({ seen }) => seen.includes(name));
@@ -142,7 +142,7 @@ describe('what others do on the database', () => {
   });
 });
 
-describe('what an owner may have done to the ledger', () => {
+describe('changes by the owner of the tables', () => {
   const CHANGES: [string, string, string, (s: Sessions) => Promise<Finding[]>, string][] = [
     [
       'a trigger that is off',
@@ -214,7 +214,7 @@ describe('what an owner may have done to the ledger', () => {
   });
 });
 
-describe('what a server may be', () => {
+describe('the server', () => {
   test.each([
     [{ version: '14.2', number: 140_002 }, server.checkVersion, 'fail'],
     [{ version: '19beta1', number: 190_000 }, server.checkVersion, 'warn'],

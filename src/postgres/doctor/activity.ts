@@ -61,7 +61,7 @@ export async function checkTransactions(
 type Wait = { pid: number; blockers: number[]; seconds: number };
 type TableLock = { pid: number; table: string };
 
-/** Statements that wait for locks, and locks that keep everyone from a table. Any role may see both. */
+/** Statements that wait for locks, and locks that lock everyone out of a table. Any role may see both. */
 export async function checkLocks({ owner }: Sessions, seconds = LONG_WAIT): Promise<Finding[]> {
   const waits = await rowsOf<Wait>(
     owner,
@@ -88,12 +88,12 @@ export async function checkLocks({ owner }: Sessions, seconds = LONG_WAIT): Prom
     ),
     ...locks.map(({ pid, table }) =>
       warn(
-        `Process ${pid} keeps everyone from the table ${table} (ACCESS EXCLUSIVE).`,
+        `Process ${pid} locks everyone out of the table ${table} (ACCESS EXCLUSIVE).`,
         `See what it does; ${NOT_NEEDED}(${pid}).`,
       ),
     ),
   ];
-  return orOk(faults, 'Nothing waits for a lock.');
+  return orOk(faults, 'No statement waits for a lock.');
 }
 
 type Slot = { name: string; isActive: boolean; isLost: boolean; held: string | null };

@@ -142,7 +142,7 @@ export async function checkStandbys({ owner, service }: Sessions): Promise<Findi
   if (names === '' && standbys === 0) return [ok('The server has no standby.')];
   if (names === '') {
     const seen = `Standbys: ${standbys}, none of them synchronous: a failover may lose acknowledged writes.`;
-    return [warn(seen, 'Set synchronous_standby_names; see docs/operate/deploying.md.')];
+    return [warn(seen, 'Set synchronous_standby_names; see docs/operate/high-availability.md.')];
   }
   if (standbys === 0) {
     const seen = `synchronous_standby_names is ${names}, but no standby is connected: writes wait.`;
