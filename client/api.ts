@@ -3644,7 +3644,7 @@ export interface operations {
                 updatedSince?: string;
                 /** @description Full-text search, in English, in titles, headwinds, summaries and invalidation conditions. A match in the title ranks highest. Write `"…"` for a phrase, `or` for either word, and `-` before a word to exclude it. */
                 q?: string;
-                /** @description The sort order; a leading hyphen reverses it. `relevance` requires `q`. Left out: `relevance` with `q`, otherwise `-publishedAt`. */
+                /** @description The sort order; a leading hyphen reverses it. `relevance` requires `q`; it ranks the 1,000 newest matches, and older ones follow, newest first. Left out: `relevance` with `q`, otherwise `-publishedAt`. */
                 sort?: "-publishedAt" | "publishedAt" | "slug" | "relevance";
                 /** @description The list as of this time, which must not be in the future: the newest version of each outlook recorded up to then, with the status and the review of that time. Filters and order apply to that version, except that `status`, `reviewDue`, `awaitingResolution` and `contradicted` apply to the current state. */
                 asOf?: string;

@@ -219,6 +219,11 @@ function stateOf({
     ),
     gauge('last_event', 'Position of the last event received.', () => feed.position ?? 0),
     gauge(
+      'resets',
+      'How often the ledger went back to an earlier state since the instance started.',
+      () => feed.resets,
+    ),
+    gauge(
       'last_backup_timestamp_seconds',
       'Time of the newest scheduled backup, in seconds since 1970; 0 if there is none.',
       () => backups && (backups.takenAt()?.getTime() ?? 0) / 1000,

@@ -262,7 +262,7 @@ describe('a refusal', () => {
   test('is written when the service stops, or later if the database is away', async () => {
     await ask();
     await ledger.pool.query('alter table audit_entries rename to elsewhere');
-    expect((await ledger.call({ url: '/v1/audit', as: 'admin' })).statusCode).toBe(500);
+    expect((await ledger.call({ url: '/v1/audit', as: 'admin' })).statusCode).toBe(503);
     await ledger.pool.query('alter table elsewhere rename to audit_entries');
     await ledger.app.close();
     const { rows } = await ledger.pool.query(

@@ -15,10 +15,11 @@ import { migrateToLatest } from '../../src/postgres/migrate.ts';
 import { newestPlace, readEvents } from '../../src/postgres/outbox.ts';
 import { connect } from '../../src/postgres/pool.ts';
 import { type Outlook, recomputedHashes } from '../support/chain.ts';
-import { EventClient } from '../support/event-client.ts';
 import { exchange } from '../support/http-client.ts';
 import { Receiver } from '../support/receiver.ts';
+import { oneOf, random, SEED } from '../support/seeded.ts';
 import { until } from '../support/service.ts';
+import { StreamFollower } from '../support/stream-follower.ts';
 import { SwappedPostgres } from '../support/swapped-postgres.ts';
 import { publish } from '../support/writers.ts';
 
@@ -26,22 +27,11 @@ import { publish } from '../support/writers.ts';
 // a webhook. Set ROLLBACKS to another number, and SEED to repeat a run's choices.
 
 const ROLLBACKS = Number(process.env['ROLLBACKS'] ?? 100);
-const SEED = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 const SLUGS = ['one', 'two', 'three'];
 const [READERS, WRITERS, STREAMS] = [4, 3, 4];
 /** How many earlier copies there are to go back to. */
 const COPIES = 4;
 const ALL = '/v1/events';
-
-/** Mulberry32: choices that a seed repeats. */
-let state = SEED;
-function random(most: number): number {
-  state = (state + 0x6d2b79f5) | 0;
-  let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-  mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-  return ((mixed ^ (mixed >>> 14)) >>> 0) % most;
-}
-const oneOf = <Item>(items: readonly Item[]): Item => items[random(items.length)] as Item;
 
 type Instance = {
   app: FastifyInstance;
@@ -79,7 +69,7 @@ beforeAll(async () => {
   const [{ origin }] = instances as [Instance];
   for (const slug of SLUGS) await publish({ origin, key }, slug);
   const webhook = await send('POST', `${origin}/v1/webhooks`, { url: receiver.url });
-  expect(webhook.status, webhook.text).toBe(201);
+  if (webhook.status !== 201) throw new Error(webhook.text);
   const { rows } = await owner.query<{ position: number }>('select position from webhooks');
   subscribedAt = rows[0]?.position ?? 0;
 }, 120_000);
@@ -125,8 +115,7 @@ async function startInstance(): Promise<Instance> {
   return running;
 }
 
-async function send(method: 'GET' | 'POST' | 'PATCH', url: string, body?: object) {
-  if (method === 'GET') return exchange('GET', url, {});
+async function send(method: 'POST' | 'PATCH', url: string, body: object) {
   const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
   const response = await fetch(url, {
     method,
@@ -137,14 +126,14 @@ async function send(method: 'GET' | 'POST' | 'PATCH', url: string, body?: object
     },
     body: JSON.stringify(body),
   });
-  return { status: response.status, text: await response.text(), headers: {} };
+  return { status: response.status, text: await response.text() };
 }
 
 const fault = (text: string) => void faults.push(text.slice(0, 500));
 const count = (status: number) => void statuses.set(status, (statuses.get(status) ?? 0) + 1);
 
-/** A response whose outlooks must be in the ledger if it began after a rollback. */
-type Seen = { began: number; ended: number; slug: string; version: number; hash: string };
+/** A version that must be in the ledger if it was asked for, `since`, after a rollback. */
+type Seen = { since: number; slug: string; version: number; hash: string };
 let seen: Seen[] = [];
 
 /** Checks what must hold of any response at any time: its hashes are those of its content. */
@@ -166,19 +155,16 @@ async function keepReading(isOver: () => boolean): Promise<void> {
       `/v1/batch/outlooks?slugs=${SLUGS.join(',')}`,
     ]);
     const began = performance.now();
-    const { status, text, headers } = await send('GET', origin + path);
-    const ended = performance.now();
+    const { status, text, headers } = await exchange('GET', origin + path, {});
     count(status);
     if (status === 200) {
       const body = JSON.parse(text) as Outlook & { items?: Outlook[] };
-      const isStale = headers['age'] !== undefined;
+      // A stale response may be of before the rollback until the instance knows of it.
+      const since = headers['age'] === undefined ? began : resetAt;
       for (const outlook of body.items ?? [body]) {
         checkWhole(outlook, path);
         const { hash, version } = outlook;
-        const since = isStale ? resetAt : began;
-        // A stale response may be of before, unless the instance knows that the ledger went back.
-        if (!isStale || began > resetAt)
-          seen.push({ began: isStale ? since : began, ended, slug: outlook.slug, version, hash });
+        seen.push({ since, slug: outlook.slug, version, hash });
       }
     } else if (![404, 503].includes(status)) fault(`${path} answered ${status}: ${text}`);
     await delay(random(6));
@@ -214,64 +200,11 @@ async function keepWriting(isOver: () => boolean): Promise<void> {
       const outlook = JSON.parse(text) as Outlook;
       checkWhole(outlook, `${write} ${slug}`);
       const { version, hash } = outlook;
-      seen.push({ began, ended: performance.now(), slug, version, hash });
+      seen.push({ since: began, slug, version, hash });
     } else if (![201, 409, 412, 422, 503].includes(status)) {
       fault(`${write} answered ${status}: ${text}`);
     }
     await delay(random(15));
-  }
-}
-
-/** Follows like a page: it connects again, to either instance, whenever a stream ends. */
-class Follower {
-  readonly client = new EventClient('', { lastEventId: '0' });
-  #isOver = false;
-  #running: Promise<void> = Promise.resolve();
-
-  start(): this {
-    this.#running = this.#run();
-    return this;
-  }
-
-  async stop(): Promise<void> {
-    this.#isOver = true;
-    await this.client.leave();
-    await this.#running;
-  }
-
-  async #run(): Promise<void> {
-    while (!this.#isOver) {
-      try {
-        await this.client.connect(oneOf(instances).origin + ALL);
-        await this.client.end;
-      } catch (error) {
-        if (!/answered 503|fetch failed/.test(String(error))) fault(String(error));
-      }
-      await delay(20);
-    }
-  }
-}
-
-/** How many events a follower had, and the id of the last one. */
-type Mark = { from: number; before: string };
-const markOf = ({ client }: Follower): Mark => ({
-  from: client.events.length,
-  before: client.lastEventId,
-});
-
-/** What a follower got since a mark: it must be whole, and it must have been told of what is gone. */
-function checkFollower({ client }: Follower, { from, before }: Mark, ids: readonly string[]): void {
-  const received = client.events.slice(from);
-  const resets = received.filter(({ event }) => event === 'stream.reset');
-  const isLost = before !== '' && before !== '0' && !ids.includes(before);
-  if (isLost && resets.length === 0) fault(`a client was not told that ${before} is gone`);
-  const last = received.findLastIndex(({ event }) => event === 'stream.reset');
-  // Before the reset, events of the lost state may have come from an instance that had not noticed yet.
-  const current = received.slice(Math.max(0, last)).map(({ id }) => id);
-  const start = last === -1 ? ids.indexOf(before) + 1 : ids.indexOf(current[0] ?? '');
-  const due = ids.slice(start);
-  if (start === -1 || JSON.stringify(current) !== JSON.stringify(due)) {
-    fault(`a client got ${current.join(' ')} instead of ${due.join(' ')}`);
   }
 }
 
@@ -290,11 +223,7 @@ async function readLedger(): Promise<{ ids: string[]; versions: Set<string> }> {
 const gaps: number[] = [];
 
 /** Lets everyone work on the ledger for a while, and then compares what they got with it. */
-async function runEpoch(
-  followers: readonly Follower[],
-  marks: readonly Mark[],
-  startedAt: number,
-): Promise<void> {
+async function runEpoch(followers: readonly StreamFollower[], startedAt: number): Promise<void> {
   let isOver = false;
   const over = () => isOver;
   const work = Promise.all([
@@ -309,11 +238,9 @@ async function runEpoch(
   const { ids, versions } = await readLedger();
   const newest = ids.at(-1);
   await until(() => followers.every(({ client }) => client.lastEventId === newest));
-  for (const [index, follower] of followers.entries()) {
-    checkFollower(follower, marks[index] as Mark, ids);
-  }
-  for (const { began, slug, version, hash } of seen) {
-    if (began > startedAt && !versions.has(`${slug} ${version} ${hash}`)) {
+  for (const follower of followers) faults.push(...follower.faultsIn(ids));
+  for (const { since, slug, version, hash } of seen) {
+    if (since > startedAt && !versions.has(`${slug} ${version} ${hash}`)) {
       fault(`version ${version} of ${slug} was served and is not in the ledger`);
     }
   }
@@ -323,12 +250,11 @@ async function runEpoch(
 
 test(`${ROLLBACKS} rollbacks of a running ledger mix nothing up, and everyone is told`, async () => {
   process.stdout.write(`SEED=${SEED}\n`);
-  const followers = Array.from({ length: STREAMS }, () => new Follower());
-  const first = followers.map(markOf);
-  for (const follower of followers) follower.start();
+  const anyStream = () => oneOf(instances).origin + ALL;
+  const followers = Array.from({ length: STREAMS }, () => new StreamFollower(anyStream).start());
   const copies: string[] = [];
   let lost = 0;
-  await runEpoch(followers, first, performance.now());
+  await runEpoch(followers, performance.now());
   for (let turn = 0; turn < ROLLBACKS; turn += 1) {
     // Amid writes, so that some are open.
     let isOver = false;
@@ -343,14 +269,14 @@ test(`${ROLLBACKS} rollbacks of a running ledger mix nothing up, and everyone is
     const chosen = random(copies.length);
     postgres.goBackTo(copies[chosen] ?? '');
     for (const later of copies.splice(chosen + 1)) postgres.drop(later);
-    const marks = followers.map(markOf);
+    for (const follower of followers) follower.mark();
     await postgres.start();
     const startedAt = performance.now();
     isOver = true;
     await work;
     seen = [];
     const resets = instances.map((instance) => instance.resets);
-    await runEpoch(followers, marks, startedAt);
+    await runEpoch(followers, startedAt);
     lost += instances.filter((instance, index) => instance.resets > (resets[index] ?? 0)).length;
     expect(faults).toEqual([]);
   }

@@ -116,6 +116,7 @@ test('reports streams, the change feed and connections', async () => {
   const open = await scrape();
   expect(open.get('outlook_ledger_event_streams')).toBe(1);
   expect(open.get('outlook_ledger_change_feed_current')).toBe(1);
+  expect(open.get('outlook_ledger_resets')).toBe(0);
   expect(open.get('outlook_ledger_last_event')).toBeGreaterThanOrEqual(1);
   expect(open.get('outlook_ledger_database_connections{state="open"}')).toBeGreaterThan(0);
   expect(open.get('outlook_ledger_database_connections{state="waiting"}')).toBe(0);

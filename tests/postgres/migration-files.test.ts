@@ -58,7 +58,7 @@ describe.each(JOURNAL.filter(({ isOutsideTransaction }) => isOutsideTransaction)
         const create = /^CREATE (?:UNIQUE )?INDEX CONCURRENTLY "?(\w+)"? ON [^;]*;?$/i.exec(sql);
         expect(drop ?? create, sql).not.toBeNull();
         if (drop?.[1]) dropped.add(drop[1]);
-        if (create?.[1]) expect(dropped, sql).toContain(create[1]);
+        expect([...dropped], sql).toContain(create?.[1] ?? drop?.[1]);
       }
       expect(migrationTexts()[number]).not.toMatch(/^(CREATE|DROP).*CONCURRENTLY/im);
     });
@@ -72,7 +72,6 @@ test.each(JOURNAL.filter(({ runsWith }) => runsWith !== null))(
     for (const statement of statements) {
       expect(statement).not.toMatch(/^\s*(LOCK|VACUUM FULL|CLUSTER|REINDEX TABLE)\b/im);
       expect(statement).not.toMatch(/ALTER COLUMN \S+ (SET DATA )?TYPE/i);
-      expect(statement).not.toMatch(/DROP (TABLE|COLUMN)/i);
     }
   },
 );

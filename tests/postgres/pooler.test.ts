@@ -1,7 +1,7 @@
-import pg from 'pg';
+import type pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest';
 import { verifyLedger } from '../../src/ledger/verification.ts';
-import { LedgerClient } from '../../src/postgres/client.ts';
+import type { LedgerClient } from '../../src/postgres/client.ts';
 import { openDatabase as openService } from '../../src/postgres/database.ts';
 import { inTransaction } from '../../src/postgres/pool.ts';
 import { createDatabase, openDatabase, serviceUrl, throughPort } from '../support/database.ts';

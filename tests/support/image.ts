@@ -1,7 +1,8 @@
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFile, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 
 const REPO = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -10,7 +11,8 @@ const BASE = /^FROM (\S+)/m.exec(readFileSync(path.join(REPO, 'Dockerfile'), 'ut
 
 /** Buildah, with a storage of its own in a folder; as root, without a daemon. */
 export type Builder = {
-  run: (...args: string[]) => string;
+  /** Resolves to what it printed. */
+  run: (...args: string[]) => Promise<string>;
   start: (...args: string[]) => ReturnType<typeof spawn>;
 };
 
@@ -25,25 +27,27 @@ export function hasBuilder(): boolean {
 export function builderIn(folder: string): Builder {
   const storage = ['--root', `${folder}/storage`, '--runroot', `${folder}/run`];
   const all = [...storage, '--storage-driver', 'vfs'];
-  const options = {
-    env: { ...process.env, BUILDAH_ISOLATION: 'chroot' },
-    encoding: 'utf8',
-    maxBuffer: 1e9,
-  } as const;
+  const env = { ...process.env, BUILDAH_ISOLATION: 'chroot' };
   return {
-    run: (...args) =>
-      execFileSync('buildah', [...all, ...args], { ...options, stdio: ['ignore', 'pipe', 'pipe'] }),
-    start: (...args) => spawn('buildah', [...all, ...args], { env: options.env }),
+    run: async (...args) => {
+      const { stdout } = await promisify(execFile)('buildah', [...all, ...args], {
+        env,
+        maxBuffer: 1e9,
+      });
+      return stdout.trim();
+    },
+    start: (...args) => spawn('buildah', [...all, ...args], { env }),
   };
 }
 
 /**
- * Builds the project's Dockerfile, on the image that it names or, where no registry can be reached, on one made of this
- * machine's Node.js.
+ * Builds the project's Dockerfile, on a base made of this machine's Node.js, so that no registry of images is needed. With
+ * PULL_IMAGES=true, it is the base that the Dockerfile names.
  * @returns the base that was used
  */
-export function buildImage(builder: Builder, folder: string, name: string): string {
-  const base = hasPulled(builder) ? BASE : baseOfThisMachine(builder, folder);
+export async function buildImage(builder: Builder, folder: string, name: string): Promise<string> {
+  const pulls = process.env['PULL_IMAGES'] === 'true';
+  const base = pulls ? BASE : await baseOfThisMachine(builder, folder);
   const dockerfile = path.join(folder, 'Dockerfile');
   const text = readFileSync(path.join(REPO, 'Dockerfile'), 'utf8');
   writeFileSync(dockerfile, text.replaceAll(BASE, base));
@@ -51,14 +55,24 @@ export function buildImage(builder: Builder, folder: string, name: string): stri
   const npmrc = path.join(folder, 'npmrc');
   const configured = (key: string) =>
     execFileSync('npm', ['config', 'get', key], { encoding: 'utf8', cwd: '/' }).trim();
-  writeFileSync(npmrc, `registry=${configured('registry')}\ncafile=${CERTIFICATES}\n`);
-  const volumes = [`${npmrc}:/root/.npmrc:ro`, `${certificates()}:${CERTIFICATES}:ro`];
-  builder.run(
+  const lines = [
+    `registry=${configured('registry')}`,
+    `cafile=${CERTIFICATES}`,
+    'cache=/root/.npm',
+    'prefer-offline=true',
+  ];
+  writeFileSync(npmrc, lines.join('\n'));
+  const volumes = [
+    `${npmrc}:/root/.npmrc:ro`,
+    `${certificates()}:${CERTIFICATES}:ro`,
+    `${configured('cache')}:/root/.npm`,
+  ];
+  await builder.run(
     'bud',
     // OCI's own format has no HEALTHCHECK.
     '--format',
     'docker',
-    '--pull=never',
+    `--pull=${pulls ? 'always' : 'never'}`,
     `--file=${dockerfile}`,
     `--tag=${name}`,
     `--ignorefile=${path.join(REPO, '.dockerignore')}`,
@@ -66,15 +80,6 @@ export function buildImage(builder: Builder, folder: string, name: string): stri
     REPO,
   );
   return base;
-}
-
-function hasPulled(builder: Builder): boolean {
-  try {
-    builder.run('pull', '--quiet', BASE);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 const CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt';
@@ -86,7 +91,7 @@ function certificates(): string {
 /** The programs that the Dockerfile's steps run. */
 const PROGRAMS = ['sh', 'env', 'rm'];
 
-function baseOfThisMachine(builder: Builder, folder: string): string {
+async function baseOfThisMachine(builder: Builder, folder: string): Promise<string> {
   const root = path.join(folder, 'root');
   for (const name of ['usr/bin', 'usr/lib', 'usr/lib64', 'etc/ssl/certs', 'tmp', 'root', 'proc']) {
     mkdirSync(path.join(root, name), { recursive: true });
@@ -116,9 +121,9 @@ function baseOfThisMachine(builder: Builder, folder: string): string {
   const npm = path.dirname(path.dirname(which('npm')));
   cpSync(npm, path.join(root, 'usr/lib/node_modules/npm'), { recursive: true });
   execFileSync('ln', ['-s', '../lib/node_modules/npm/bin/npm-cli.js', `${root}/usr/bin/npm`]);
-  const container = builder.run('from', 'scratch').trim();
-  builder.run('copy', '--quiet', container, root, '/');
-  builder.run('config', '--env', 'PATH=/usr/bin', container);
-  builder.run('commit', '--quiet', '--rm', container, 'localhost/base');
+  const container = await builder.run('from', 'scratch');
+  await builder.run('copy', '--quiet', container, root, '/');
+  await builder.run('config', '--env', 'PATH=/usr/bin', container);
+  await builder.run('commit', '--quiet', '--rm', container, 'localhost/base');
   return 'localhost/base';
 }

@@ -42,7 +42,12 @@ export function buildSilentApp(
   { requireKeyForReads = false, now = () => new Date(), logger = pino({ level: 'silent' }) } = {},
 ): Promise<FastifyInstance> {
   return buildApp({
-    config: { ...readConfig({}), requireKeyForReads, cacheMaxBytes: 0 },
+    config: {
+      // How much work a request is depends on the machine.
+      ...readConfig({ WORK_PER_ADDRESS: '0', WORK_PER_KEY: '0' }),
+      requireKeyForReads,
+      cacheMaxBytes: 0,
+    },
     pool,
     feed: new ChangeFeed(pool, () => {}),
     now,

@@ -1,4 +1,4 @@
-import pg from 'pg';
+import type pg from 'pg';
 import { openSession } from './plain-sql.ts';
 
 /** A state of a ledger to which it can go back while services run on it, as by a restore in place. */

@@ -25,13 +25,31 @@ export function scoreCommand(yargs: Yargs): void {
       }),
     async (argv) => {
       const query = omitUndefined({ reference: argv.reference, asOf: argv.asOf });
-      const params = { path: { slug: argv.slug }, query };
-      const scores = dataOrThrow(
-        await apiClient(argv.url).GET('/v1/outlooks/{slug}/scores', { params }),
-      );
+      const scores = await readScores(argv, query);
       printResult(argv, scores, () => formatScores(scores));
     },
   );
+}
+
+type ScoresQuery = { reference?: string; asOf?: string; cursor?: string };
+
+/** The scores of all versions: a page has up to 1,000. */
+async function readScores(
+  { url, slug }: { url: string; slug: string },
+  query: ScoresQuery,
+): Promise<OutlookScores> {
+  const versions: OutlookScores['versions'] = [];
+  let cursor: string | null = null;
+  for (;;) {
+    const sent: ScoresQuery = { ...query, ...(cursor !== null && { cursor }) };
+    const params = { path: { slug }, query: sent };
+    const page: OutlookScores = dataOrThrow(
+      await apiClient(url).GET('/v1/outlooks/{slug}/scores', { params }),
+    );
+    versions.push(...page.versions);
+    cursor = page.nextCursor;
+    if (cursor === null) return { ...page, versions };
+  }
 }
 
 function formatScores(scores: OutlookScores): string {

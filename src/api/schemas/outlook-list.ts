@@ -84,7 +84,7 @@ export const listQuery = z
     }),
     sort: z.enum(LIST_SORTS).optional().meta({
       description:
-        'The sort order; a leading hyphen reverses it. `relevance` requires `q`. Left out: `relevance` with `q`, otherwise `-publishedAt`.',
+        'The sort order; a leading hyphen reverses it. `relevance` requires `q`; it ranks the 1,000 newest matches, and older ones follow, newest first. Left out: `relevance` with `q`, otherwise `-publishedAt`.',
     }),
     asOf: queryTimestamp.optional().meta({
       description:

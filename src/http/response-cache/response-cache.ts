@@ -280,7 +280,6 @@ export class ResponseCache {
     this.#generation += 1;
     this.#entries?.clear();
     this.#newestVersions.clear();
-    for (const [key, fill] of this.#fills) this.#discard(key, fill);
   }
 
   #resume(): void {
@@ -295,7 +294,6 @@ export class ResponseCache {
   }
 }
 
-/** How long Postgres may take before a cached response is sent instead, in milliseconds. */
+/** How long Postgres may take before a cached response is sent, and then is not queried by cached reads, in milliseconds. */
 const STALE_AFTER = 1_000;
-/** How long cached reads do not query Postgres after that, in milliseconds. */
 const ASK_AGAIN_AFTER = 1_000;
