@@ -37,7 +37,16 @@ export function throughPort(url: string, port: number): string {
 
 /** The settings of a service on a database, whose owner migrates it and whose service has a role of its own. */
 export function databaseSettings(ownerUrl: string): Record<string, string> {
-  return { DATABASE_URL: throughPooler(serviceUrl(ownerUrl)), DATABASE_MIGRATION_URL: ownerUrl };
+  const service = serviceUrl(ownerUrl);
+  const pooled = throughPooler(service);
+  // Round trips to a pooler count as work; tests of what clients see are not about budgets.
+  const budgets = { WORK_PER_ADDRESS: '0', WORK_PER_KEY: '0' };
+  const isPooled = pooled !== service;
+  return {
+    DATABASE_URL: pooled,
+    DATABASE_MIGRATION_URL: ownerUrl,
+    ...(isPooled && budgets),
+  };
 }
 
 /**
