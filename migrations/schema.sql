@@ -206,6 +206,7 @@ CREATE OR REPLACE FUNCTION public.guard_watermark()
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 DECLARE
   sequenced xid8 := sequenced_before();
@@ -1292,6 +1293,7 @@ CREATE OR REPLACE FUNCTION public.guard_positions()
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 DECLARE
   last bigint := (SELECT coalesce(max(position), 0) FROM events) - (SELECT count(*) FROM placed);
@@ -2302,6 +2304,7 @@ CREATE OR REPLACE FUNCTION public.sequence_events()
  SECURITY DEFINER
  SET search_path TO 'public', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET jit TO 'off'
 AS $function$
 DECLARE
   at_once CONSTANT integer := 1000;
@@ -2311,9 +2314,9 @@ DECLARE
   oldest xid8;
   number integer;
 BEGIN
-  IF EXISTS (SELECT FROM event_watermark WHERE transaction_id > sequenced) THEN
+  IF EXISTS (SELECT FROM event_watermark WHERE is_only AND transaction_id > sequenced) THEN
     PERFORM pg_advisory_xact_lock(hashtextextended('outlook-ledger events', 0));
-    UPDATE event_watermark SET transaction_id = sequenced_before() WHERE transaction_id > sequenced;
+    UPDATE event_watermark SET transaction_id = sequenced_before() WHERE is_only AND transaction_id > sequenced;
   END IF;
   IF EXISTS (SELECT FROM events WHERE position IS NULL AND transaction_id >= sequenced) THEN
     PERFORM pg_advisory_xact_lock(hashtextextended('outlook-ledger events', 0));
@@ -2338,7 +2341,7 @@ CREATE OR REPLACE FUNCTION public.sequenced_before()
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 DECLARE
-  stored xid8 := (SELECT transaction_id FROM event_watermark);
+  stored xid8 := (SELECT transaction_id FROM event_watermark WHERE is_only);
 BEGIN
   RETURN CASE WHEN stored <= pg_snapshot_xmin(pg_current_snapshot()) THEN stored ELSE '0' END;
 END $function$;
