@@ -82,14 +82,17 @@ export function isDue(now: Date, { takenAt, failedAt, every }: History): boolean
 
 /** The complete backups in a folder, newest first, without those that seem to be from the future. */
 export async function backupsIn(folder: string, now: Date): Promise<BackupFile[]> {
-  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw error;
-  });
-  return names
-    .flatMap((name) => {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return [];
+      throw error;
+    },
+  );
+  return entries
+    .flatMap((entry) => {
+      const { name } = entry;
       const [, hour, minute, second, part] = NAME.exec(name) ?? [];
-      if (hour === undefined || part !== undefined) return [];
+      if (hour === undefined || part !== undefined || !entry.isFile()) return [];
       return [{ file: path.join(folder, name), takenAt: new Date(`${hour}:${minute}:${second}Z`) }];
     })
     .filter(({ takenAt }) => takenAt <= now)

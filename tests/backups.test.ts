@@ -93,6 +93,8 @@ test('old backups are deleted once a new one is complete, and no other files', a
   mkdirSync(folder);
   const others = ['ledger.sql', 'outlook-ledger-2020-01-01.sql', `${FIRST}.gz`];
   for (const name of others) writeFileSync(path.join(folder, name), name);
+  const subfolder = FIRST.replace('20T', '19T');
+  mkdirSync(path.join(folder, subfolder));
   await start({ keep: 2 });
   await logged(1);
   for (const count of [2, 3, 4]) {
@@ -101,7 +103,7 @@ test('old backups are deleted once a new one is complete, and no other files', a
   }
   await Promise.all(running.map((backups) => backups.stop()));
   expect(files()).toEqual(
-    [...others, FIRST.replace('20T', '22T'), FIRST.replace('20T', '23T')].toSorted(),
+    [...others, subfolder, FIRST.replace('20T', '22T'), FIRST.replace('20T', '23T')].toSorted(),
   );
 });
 

@@ -177,16 +177,16 @@ async function findingsOf(run: Check): Promise<Finding[]> {
     return await run();
   } catch (error) {
     const isRefused = (error as pg.DatabaseError).code === '42501';
-    const seen = `Not known: ${errorLine(error)}.`;
+    const message = `Not known: ${errorLine(error)}.`;
     if (isRefused)
-      return [unknown(seen, 'Needs pg_monitor: GRANT pg_monitor TO the role that asks.')];
-    return [fail(seen, 'Correct what the message says, and run the doctor again.')];
+      return [unknown(message, 'Needs pg_monitor: GRANT pg_monitor TO the role that asks.')];
+    return [fail(message, 'Correct what the message says, and run the doctor again.')];
   }
 }
 
 function lineOf({ check, ...finding }: NamedFinding): string {
   const remedy = finding.state === 'ok' ? '' : ` → ${finding.remedy}`;
-  return `${MARKS[finding.state]}  ${check.padEnd(13)}  ${finding.seen}${remedy}`;
+  return `${MARKS[finding.state]}  ${check.padEnd(13)}  ${finding.message}${remedy}`;
 }
 
 function summaryOf(findings: NamedFinding[]): string {

@@ -15,7 +15,7 @@ import { stopService, type UsedFolder, useFolder } from '../support/used-folder.
 
 afterAll(cleanUp);
 
-type Finding = { check: string; state: string; seen: string; remedy?: string };
+type Finding = { check: string; state: string; message: string; remedy?: string };
 
 async function doctor(settings: Settings, ...args: string[]) {
   const program = run('commands/doctor.js', args, settings);
@@ -103,7 +103,7 @@ describe('on the database that DATABASE_URL names', () => {
     await owner.query(`drop database ${name} with (force)`);
     await owner.end();
     expect(of(ascii.found, 'encoding')).toMatchObject([
-      { state: 'fail', seen: 'The encoding is SQL_ASCII.' },
+      { state: 'fail', message: 'The encoding is SQL_ASCII.' },
     ]);
   });
 
@@ -182,7 +182,9 @@ test('the doctor of a service that may only read names the rights that are missi
     expect(code).toBe(1);
     const [rights] = of(found, 'rights');
     expect(rights).toMatchObject({ state: 'fail' });
-    expect(rights?.seen).toMatch(/delete on table public\.webhooks, insert on .* and \d+ more\.$/);
+    expect(rights?.message).toMatch(
+      /delete on table public\.webhooks, insert on .* and \d+ more\.$/,
+    );
     expect(rights?.remedy).toContain('npm run migrate');
   } finally {
     await owner.query(`drop owned by ${role}; drop role ${role}`);

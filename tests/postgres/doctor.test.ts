@@ -46,7 +46,7 @@ afterAll(async () => {
 
 const states = (findings: Finding[]) => findings.map(({ state }) => state);
 const first = (findings: Finding[]) =>
-  findings[0] as { state: string; seen: string; remedy: string };
+  findings[0] as { state: string; message: string; remedy: string };
 
 /** A session whose answers are made up, for a server that a test can't have. */
 const answering = (...rows: object[]): Sessions => {
@@ -85,16 +85,18 @@ describe('sessions of others', () => {
     await holder.query('begin; lock table outlooks in access exclusive mode');
     expect(first(await checkLocks(sessions))).toMatchObject({
       state: 'warn',
-      seen: `Process ${pid} locks everyone out of the table outlooks (ACCESS EXCLUSIVE).`,
+      message: `Process ${pid} locks everyone out of the table outlooks (ACCESS EXCLUSIVE).`,
       remedy: expect.stringContaining(`pg_terminate_backend(${pid})`) as string,
     });
     const waiter = await openSession(url);
     const waiting = waiter.query('select from outlooks');
     await expect
-      .poll(async () => first(await checkLocks(sessions, 0)).seen)
+      .poll(async () => first(await checkLocks(sessions, 0)).message)
       .toContain(`for a lock that process ${pid} holds`);
     // As the service's role as well, which may not see what others do.
-    expect(first(await checkLocks({ service, owner: service }, 0)).seen).toContain(`${pid} holds`);
+    expect(first(await checkLocks({ service, owner: service }, 0)).message).toContain(
+      `${pid} holds`,
+    );
     await holder.query('rollback');
     await waiting;
     await Promise.all([holder.end(), waiter.end()]);
@@ -106,7 +108,7 @@ describe('sessions of others', () => {
       `set application_name = 'a dump'; begin isolation level repeatable read; select`,
     );
     const [finding] = await checkTransactions(sessions, 0);
-    expect(finding?.seen).toMatch(
+    expect(finding?.message).toMatch(
       /^Process \d+ \(a dump, role \w+\) has had .* \(idle in transaction\)/,
     );
     expect(states(await checkTransactions({ service, owner: service }, 3_600))).toEqual([
@@ -123,9 +125,9 @@ describe('sessions of others', () => {
     const name = `doctor_${process.pid}`;
     await owner.query('select pg_create_physical_replication_slot($1, true)', [name]);
     try {
-      const found = (await checkSlots(sessions)).find(({ seen }) => seen.includes(name));
+      const found = (await checkSlots(sessions)).find(({ message }) => message.includes(name));
       expect(found).toMatchObject({ state: 'warn' });
-      expect(found?.seen).toMatch(/has no reader and keeps .* write-ahead log/);
+      expect(found?.message).toMatch(/has no reader and keeps .* write-ahead log/);
     } finally {
       await owner.query('select pg_drop_replication_slot($1)', [name]);
     }
@@ -136,7 +138,7 @@ describe('sessions of others', () => {
     expect(first(await checkConnections(sessions, 100_000))).toMatchObject({ state: 'fail' });
     await owner.query(`alter database ${new URL(url).pathname.slice(1)} connection limit 5`);
     const found = await checkConnections(sessions, 11);
-    expect(first(found).seen).toBe(
+    expect(first(found).message).toBe(
       'The database takes 5 connections, but an instance opens up to 11.',
     );
   });
@@ -189,10 +191,10 @@ describe('changes by the owner of the tables', () => {
       'insert on table public.outlook_versions',
     ];
     await owner.query(revoked.map((right) => `revoke ${right} from ${role}`).join(';'));
-    const { seen } = first(await checkRights(sessions));
+    const { message } = first(await checkRights(sessions));
     await owner.query(revoked.map((right) => `grant ${right} to ${role}`).join(';'));
-    expect(seen).toContain('update ("position") on table public.events');
-    for (const right of revoked.slice(1)) expect(seen).toContain(right);
+    expect(message).toContain('update ("position") on table public.events');
+    for (const right of revoked.slice(1)) expect(message).toContain(right);
     expect(states(await checkRights(sessions))).toEqual(['ok']);
   });
 
@@ -201,7 +203,7 @@ describe('changes by the owner of the tables', () => {
     await expect(owner.query('create unique index concurrently cut on twice (id)')).rejects.toThrow(
       'could not create unique index',
     );
-    expect(first(await checkIndexes(sessions)).seen).toContain('The index cut is invalid');
+    expect(first(await checkIndexes(sessions)).message).toContain('The index cut is invalid');
     await owner.query('drop table twice');
   });
 
@@ -209,7 +211,7 @@ describe('changes by the owner of the tables', () => {
     expect(states(await checkRole({ service: owner, owner }))).toEqual(['warn']);
     expect(first(await checkRole({ service: owner, owner: service }))).toMatchObject({
       state: 'fail',
-      seen: expect.stringContaining('is a superuser') as string,
+      message: expect.stringContaining('is a superuser') as string,
     });
   });
 });
@@ -292,12 +294,12 @@ describe('the server', () => {
     expect(faults).toEqual([
       {
         state: 'warn',
-        seen: 'The setting DateStyle = German has no effect on this service.',
+        message: 'The setting DateStyle = German has no effect on this service.',
         remedy: `Run: ALTER DATABASE ${name} RESET DateStyle;`,
       },
       {
         state: 'fail',
-        seen: 'The setting zero_damaged_pages = on takes damaged pages for empty ones.',
+        message: 'The setting zero_damaged_pages = on takes damaged pages for empty ones.',
         remedy: `Run: ALTER DATABASE ${name} RESET zero_damaged_pages;`,
       },
     ]);

@@ -1,22 +1,19 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { findProgram } from './programs.ts';
 import { freePort, until } from './service.ts';
 
 /** The program that HAPROXY names, or the one of the system; null if there is none. */
 export function findHaproxy(): string | null {
-  const named = process.env['HAPROXY'];
-  if (named) return named;
-  const folders = [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/usr/local/sbin'];
-  const found = folders.map((each) => path.join(each, 'haproxy')).find((file) => existsSync(file));
-  if (found === undefined) {
+  const program = findProgram('haproxy');
+  if (program === null)
     console.warn(
       'HAProxy is not installed: what needs it is skipped. HAPROXY=… names the program.',
     );
-  }
-  return found ?? null;
+  return program;
 }
 
 export type Balancer = { origin: string; pid: number; stop: () => Promise<void> };

@@ -1,26 +1,21 @@
 import { spawn } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { findProgram } from './programs.ts';
 import { freePort, until } from './service.ts';
 
 export type PoolMode = 'session' | 'transaction';
 
 /** The program that PGBOUNCER names, or the one of the system; null if there is none. */
 export function findPgbouncer(): string | null {
-  const named = process.env['PGBOUNCER'];
-  if (named) return named;
-  const folders = [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/usr/local/sbin'];
-  const found = folders
-    .map((each) => path.join(each, 'pgbouncer'))
-    .find((file) => existsSync(file));
-  if (found === undefined) {
+  const program = findProgram('pgbouncer');
+  if (program === null)
     console.warn(
       'pgbouncer is not installed: its tests are skipped. PGBOUNCER=… names the program.',
     );
-  }
-  return found ?? null;
+  return program;
 }
 
 export type Pooler = {

@@ -15,7 +15,12 @@ function folders(): string[] {
     }
   })();
   const ofPostgres = debian.map((version) => path.join(POSTGRES, version, 'bin'));
-  return [...(process.env['PATH'] ?? '').split(path.delimiter), ...ofPostgres, '/usr/sbin'];
+  return [
+    ...(process.env['PATH'] ?? '').split(path.delimiter),
+    ...ofPostgres,
+    '/usr/sbin',
+    '/usr/local/sbin',
+  ];
 }
 
 /**

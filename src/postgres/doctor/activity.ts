@@ -31,15 +31,15 @@ export async function checkTransactions(
   { service, owner }: Sessions,
   seconds = LONG_TRANSACTION,
 ): Promise<Finding[]> {
-  const seen = new Map<number, OtherSession>();
+  const known = new Map<number, OtherSession>();
   const hidden = new Set<number>();
   for (const session of new Set([service, owner])) {
     const visible = await rowsOf<OtherSession>(session, SESSIONS, ['client backend']);
-    for (const row of visible) if (!seen.get(row.pid)?.isMe) seen.set(row.pid, row);
+    for (const row of visible) if (!known.get(row.pid)?.isMe) known.set(row.pid, row);
     const others = await rowsOf<{ pid: number }>(session, SESSIONS, [null]);
     for (const { pid } of others) hidden.add(pid);
   }
-  const faults = [...seen.values()]
+  const faults = [...known.values()]
     .filter((row) => !row.isMe && row.seconds >= seconds)
     .toSorted((a, b) => b.seconds - a.seconds)
     .map(({ pid, who, state, seconds: age }) =>
@@ -48,7 +48,7 @@ export async function checkTransactions(
         `See what it does; ${NOT_NEEDED}(${pid}).`,
       ),
     );
-  if ([...hidden].some((pid) => !seen.has(pid))) {
+  if ([...hidden].some((pid) => !known.has(pid))) {
     const remedy =
       'Needs pg_monitor. Run: GRANT pg_monitor TO … for the role that the doctor uses.';
     faults.push(
@@ -152,14 +152,14 @@ export async function checkConnections({ service }: Sessions, needed: number): P
   ];
   for (const [who, limit, remedy] of limits) {
     if (limit < 0 || limit >= needed) continue;
-    const seen = `${who} ${limit} connections, but an instance opens up to ${needed}.`;
-    faults.push(fail(seen, `Lower DATABASE_POOL_MAX, or ${remedy}.`));
+    const message = `${who} ${limit} connections, but an instance opens up to ${needed}.`;
+    faults.push(fail(message, `Lower DATABASE_POOL_MAX, or ${remedy}.`));
   }
-  const seen = `Connections: ${open} of ${usable} are open; an instance opens up to ${needed}.`;
+  const message = `Connections: ${open} of ${usable} are open; an instance opens up to ${needed}.`;
   if (open > 0.8 * usable) {
     faults.push(
-      warn(seen, 'Lower DATABASE_POOL_MAX, raise max_connections, or put a pooler in front.'),
+      warn(message, 'Lower DATABASE_POOL_MAX, raise max_connections, or put a pooler in front.'),
     );
   }
-  return orOk(faults, seen);
+  return orOk(faults, message);
 }

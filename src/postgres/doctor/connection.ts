@@ -31,10 +31,10 @@ export function checkTransport(client: pg.ClientBase): Finding[] {
   const protocol = socket.getProtocol() ?? 'TLS';
   if (socket.authorized)
     return [ok(`The connection is encrypted (${protocol}), and the certificate verified.`)];
-  const seen = `The connection is encrypted (${protocol}), but the certificate is not verified: another server could pose as the database.`;
+  const message = `The connection is encrypted (${protocol}), but the certificate is not verified: another server could pose as the database.`;
   const remedy =
     'Use ?sslmode=verify-full, with sslrootcert=FILE if a private authority signed the certificate.';
-  return [warn(seen, remedy)];
+  return [warn(message, remedy)];
 }
 
 /** Whether a pooler is between the service and the database, and whether there is a way past it for what needs one. */
@@ -46,9 +46,9 @@ export async function checkPooler(
   if (service !== client && !isPooled(service)) {
     return [ok('DATABASE_URL leads to a pooler, and DIRECT_DATABASE_URL past it.')];
   }
-  const seen =
+  const message =
     'DATABASE_URL leads to a pooler, and no setting leads past it: the service polls for events ten times a second instead of listening for them.';
-  return [warn(seen, 'Set DIRECT_DATABASE_URL to the URL of PostgreSQL itself.')];
+  return [warn(message, 'Set DIRECT_DATABASE_URL to the URL of PostgreSQL itself.')];
 }
 
 function isPooled(session: Session): boolean {
@@ -70,8 +70,8 @@ export async function checkClock({ service }: Sessions, now: () => Date): Promis
   const after = now().getTime();
   // The database read its clock in between.
   const ahead = Math.max(before - time.getTime(), time.getTime() - after, 0);
-  const seen = `The clocks of this machine and of the database differ by ${(ahead / 1000).toFixed(1)} s.`;
-  if (ahead < CLOCK.warn) return [ok(seen)];
+  const message = `The clocks of this machine and of the database differ by ${(ahead / 1000).toFixed(1)} s.`;
+  if (ahead < CLOCK.warn) return [ok(message)];
   const remedy = 'Let both synchronise their clocks (NTP).';
-  return [ahead < CLOCK.fail ? warn(seen, remedy) : fail(seen, remedy)];
+  return [ahead < CLOCK.fail ? warn(message, remedy) : fail(message, remedy)];
 }

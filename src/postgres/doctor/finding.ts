@@ -1,9 +1,9 @@
 import type { Session } from '../pool.ts';
 
-/** What a check found: a sentence on what was seen and, unless all is well, one on what to do. */
+/** What a check found: a sentence on what it saw and, unless all is well, one on what to do. */
 export type Finding =
-  | { state: 'ok'; seen: string }
-  | { state: 'warn' | 'fail' | 'unknown'; seen: string; remedy: string };
+  | { state: 'ok'; message: string }
+  | { state: 'warn' | 'fail' | 'unknown'; message: string; remedy: string };
 
 /** The sessions that checks ask. */
 export type Sessions = {
@@ -13,18 +13,26 @@ export type Sessions = {
   owner: Session;
 };
 
-export const ok = (seen: string): Finding => ({ state: 'ok', seen });
-export const warn = (seen: string, remedy: string): Finding => ({ state: 'warn', seen, remedy });
-export const fail = (seen: string, remedy: string): Finding => ({ state: 'fail', seen, remedy });
-export const unknown = (seen: string, remedy: string): Finding => ({
+export const ok = (message: string): Finding => ({ state: 'ok', message });
+export const warn = (message: string, remedy: string): Finding => ({
+  state: 'warn',
+  message,
+  remedy,
+});
+export const fail = (message: string, remedy: string): Finding => ({
+  state: 'fail',
+  message,
+  remedy,
+});
+export const unknown = (message: string, remedy: string): Finding => ({
   state: 'unknown',
-  seen,
+  message,
   remedy,
 });
 
 /** The faults, or that all is well if there are none. */
-export function orOk(faults: Finding[], seen: string): Finding[] {
-  return faults.length > 0 ? faults : [ok(seen)];
+export function orOk(faults: Finding[], message: string): Finding[] {
+  return faults.length > 0 ? faults : [ok(message)];
 }
 
 /** Runs a query and returns its rows. */

@@ -14,10 +14,10 @@ export async function checkRole({ service, owner }: Sessions): Promise<Finding[]
   if (dangers.length === 0) {
     return [ok(`The role ${role} can't switch the ledger's guards off.`)];
   }
-  const seen = `The role ${role} could switch the ledger's guards off, because it ${LIST.format(dangers)}.`;
+  const message = `The role ${role} could switch the ledger's guards off, because it ${LIST.format(dangers)}.`;
   const remedy =
     'Set DATABASE_URL to the URL of another role, for the service alone, and DATABASE_MIGRATION_URL to that of the owner.';
-  return [owner === service ? warn(seen, remedy) : fail(seen, remedy)];
+  return [owner === service ? warn(message, remedy) : fail(message, remedy)];
 }
 
 export async function checkRights({ service }: Sessions): Promise<Finding[]> {

@@ -9,15 +9,15 @@ export async function checkVersion({ service }: Sessions): Promise<Finding[]> {
     `select current_setting('server_version') as version, current_setting('server_version_num')::int as number`,
   );
   const major = Math.floor(number / 10_000);
-  const seen = `PostgreSQL ${version}.`;
+  const message = `PostgreSQL ${version}.`;
   if (major < MAJORS.least) {
-    return [fail(seen, `Move to PostgreSQL ${MAJORS.least} or later.`)];
+    return [fail(message, `Move to PostgreSQL ${MAJORS.least} or later.`)];
   }
   if (major > MAJORS.most) {
     const remedy = `This release was tested up to ${MAJORS.most}: try it on a copy first.`;
-    return [warn(seen, remedy)];
+    return [warn(message, remedy)];
   }
-  return [ok(seen)];
+  return [ok(message)];
 }
 
 export async function checkPrimary({ service }: Sessions): Promise<Finding[]> {
@@ -64,9 +64,9 @@ export async function checkCollation({ service }: Sessions): Promise<Finding[]> 
       from pg_database where datname = current_database()`,
   );
   if (recorded !== actual) {
-    const seen = `Indexes on text were built by version ${recorded} of the collation ${locale} (${provider}), but the server has ${actual}: they may miss rows.`;
+    const message = `Indexes on text were built by version ${recorded} of the collation ${locale} (${provider}), but the server has ${actual}: they may miss rows.`;
     const remedy = `Run: REINDEX DATABASE ${database}; ALTER DATABASE ${database} REFRESH COLLATION VERSION.`;
-    return [warn(seen, remedy)];
+    return [warn(message, remedy)];
   }
   return [ok(`The collation is ${locale} (${provider}).`)];
 }
@@ -88,12 +88,13 @@ export async function checkDurability({ service }: Sessions): Promise<Finding[]>
     faults.push(fail('fsync is off: a power cut may destroy the ledger.', reload('fsync')));
   }
   if (fullPageWrites === 'off') {
-    const seen = 'full_page_writes is off: a power cut may corrupt pages, unless the file system';
-    faults.push(warn(`${seen} writes them whole.`, reload('full_page_writes')));
+    const message =
+      'full_page_writes is off: a power cut may corrupt pages, unless the file system';
+    faults.push(warn(`${message} writes them whole.`, reload('full_page_writes')));
   }
   if (commit === 'off') {
-    const seen = 'synchronous_commit is off: a crash loses acknowledged writes.';
-    faults.push(fail(seen, reload('synchronous_commit')));
+    const message = 'synchronous_commit is off: a crash loses acknowledged writes.';
+    faults.push(fail(message, reload('synchronous_commit')));
   }
   if (checksums === 'off') {
     const remedy = 'Stop the server, run pg_checksums --enable, and start it.';
@@ -115,16 +116,16 @@ export async function checkArchive({ owner }: Sessions): Promise<Finding[]> {
     failedWal: string | null;
   }>(owner, ARCHIVE);
   if (mode === 'off') {
-    const seen =
+    const message =
       'The server archives no write-ahead log: only the last backup can be restored, not a point in time.';
     const remedy =
       'See docs/operate/runbooks/point-in-time-recovery.md; a host may archive by other means.';
-    return [warn(seen, remedy)];
+    return [warn(message, remedy)];
   }
   if (isFailing) {
-    const seen = `Archiving ${failedWal} fails: the write-ahead log fills the disk.`;
+    const message = `Archiving ${failedWal} fails: the write-ahead log fills the disk.`;
     return [
-      fail(seen, "Mend archive_command (or archive_library); the server's log says what fails."),
+      fail(message, "Mend archive_command (or archive_library); the server's log says what fails."),
     ];
   }
   return [ok('The write-ahead log is archived.')];
@@ -141,16 +142,18 @@ export async function checkStandbys({ owner, service }: Sessions): Promise<Findi
   ]);
   if (names === '' && standbys === 0) return [ok('The server has no standby.')];
   if (names === '') {
-    const seen = `Standbys: ${standbys}, none of them synchronous: a failover may lose acknowledged writes.`;
-    return [warn(seen, 'Set synchronous_standby_names; see docs/operate/high-availability.md.')];
+    const message = `Standbys: ${standbys}, none of them synchronous: a failover may lose acknowledged writes.`;
+    return [warn(message, 'Set synchronous_standby_names; see docs/operate/high-availability.md.')];
   }
   if (standbys === 0) {
-    const seen = `synchronous_standby_names is ${names}, but no standby is connected: writes wait.`;
-    return [fail(seen, "Connect the standby, or let the cluster's manager change the setting.")];
+    const message = `synchronous_standby_names is ${names}, but no standby is connected: writes wait.`;
+    return [fail(message, "Connect the standby, or let the cluster's manager change the setting.")];
   }
   if (['local', 'off'].includes(commit)) {
-    const seen = `synchronous_commit is ${commit}, so commits don't wait for the synchronous standby.`;
-    return [warn(seen, 'Run: ALTER SYSTEM SET synchronous_commit = on; SELECT pg_reload_conf().')];
+    const message = `synchronous_commit is ${commit}, so commits don't wait for the synchronous standby.`;
+    return [
+      warn(message, 'Run: ALTER SYSTEM SET synchronous_commit = on; SELECT pg_reload_conf().'),
+    ];
   }
   return [ok(`Standbys: ${standbys}; commits wait for ${names} (synchronous_commit ${commit}).`)];
 }
@@ -164,11 +167,11 @@ export async function checkWraparound({ service }: Sessions): Promise<Finding[]>
     `select greatest(age(datfrozenxid), mxid_age(datminmxid))::bigint as age
       from pg_database where datname = current_database()`,
   );
-  const seen = `The oldest transaction id that is not frozen is ${age.toLocaleString('en')} transactions old.`;
-  if (age < AGES.warn) return [ok(seen)];
+  const message = `The oldest transaction id that is not frozen is ${age.toLocaleString('en')} transactions old.`;
+  if (age < AGES.warn) return [ok(message)];
   const remedy =
     'Find what holds vacuum back (transactions, slots and prepared below), then run: VACUUM FREEZE.';
-  return [age < AGES.fail ? warn(seen, remedy) : fail(seen, remedy)];
+  return [age < AGES.fail ? warn(message, remedy) : fail(message, remedy)];
 }
 
 export async function checkVacuum({ service }: Sessions): Promise<Finding[]> {
