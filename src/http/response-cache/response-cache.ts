@@ -194,10 +194,10 @@ export class ResponseCache {
    * @param generation the cache's before the transaction that published it
    */
   store(slug: string, version: number, current: ResponseDraft, generation: number): void {
-    if (generation !== this.#generation) return this.invalidate(slug);
-    if (!this.#isNewer(slug, version)) return;
+    const isNewest = generation === this.#generation && this.#isNewer(slug, version);
+    // Even if it is not: the known one may be of a ledger that has gone back since.
     this.invalidate(slug);
-    if (!this.#isFollowing) return;
+    if (!isNewest || !this.#isFollowing) return;
     const response = encodeDraft(current, this.#requiresKey);
     this.#entries?.add(`/v1/outlooks/${slug}`, { response, tags: [slug], expiresAt: undefined });
   }
