@@ -25,7 +25,7 @@ const eventAt = (position: number): LedgerEvent => ({
 });
 
 test('a stream that starts while the ledger goes back ends at once', async () => {
-  const feed = { isCurrent: true, position: null, resets: 1, follow: () => {} };
+  const feed = { isCurrent: true, last: null, resets: 1, follow: () => {} };
   const streams = new EventStreams({
     pool: {} as pg.Pool,
     feed: feed as unknown as ChangeFeed,
@@ -54,7 +54,7 @@ test('a stream ends, instead of going on with the events of a ledger that went b
     await publish(ledger, 'one', 'two');
     const newest = await newestEvent(ledger.pool);
     // A feed that has not noticed yet, and a client that has read an event that is gone.
-    const feed = { isCurrent: true, place: newest, resets: 0, follow: () => {} };
+    const feed = { isCurrent: true, last: newest, resets: 0, follow: () => {} };
     const streams = new EventStreams({
       pool: ledger.pool,
       feed: feed as unknown as ChangeFeed,
@@ -93,7 +93,7 @@ test('a client that stops reading is cut off, also after a garbage collection', 
   let follower: Follower | undefined;
   const feed = {
     isCurrent: true,
-    position: 0,
+    last: { position: 0, digest: '' },
     resets: 0,
     follow: (one: Follower) => void (follower = one),
   };
@@ -114,8 +114,9 @@ test('a client that stops reading is cut off, also after a garbage collection', 
     destroy: () => {},
   });
   const publish = async () => {
-    feed.position += 1;
-    follower?.onEvents([eventAt(feed.position)]);
+    const event = eventAt(feed.last.position + 1);
+    feed.last = event;
+    follower?.onEvents([event]);
     await turn();
   };
   const stream = streams.follow(response as unknown as ServerResponse, {
