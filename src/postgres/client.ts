@@ -123,7 +123,7 @@ function pinTransactions(client: pg.Client, pinning: string): void {
     const { text } = statement;
     const isInTransaction = !isInOwnTransaction && client.getTransactionStatus() !== 'I';
     if (isInTransaction) return send(statement);
-    if (BEGINS.test(text)) return inTurn(() => send(`${text.replace(/[\s;]*$/, '')}; ${pinning}`));
+    if (BEGINS.test(text)) return inTurn(() => send(`${text}; ${pinning}`));
     if (RUNS_OUTSIDE_TRANSACTION.test(text)) return inTurn(() => send(statement));
     return inTurn(() => runInOwnTransaction(statement));
   };
