@@ -16,15 +16,23 @@ const LONG_WAIT = 1;
 
 const NOT_NEEDED = 'if it is not needed, run: SELECT pg_terminate_backend';
 
-type OtherSession = { pid: number; isMe: boolean; who: string; state: string; seconds: number };
+type OtherSession = {
+  pid: number;
+  /** Null if the role may not see it. */
+  kind: string | null;
+  isMe: boolean;
+  who: string;
+  state: string;
+  seconds: number;
+};
 
 // A role sees no more of another role's session than its process.
 const SESSIONS = `
-  select pid, pid = pg_backend_pid() as "isMe", state,
+  select pid, backend_type as kind, pid = pg_backend_pid() as "isMe", state,
       concat_ws(', ', nullif(application_name, ''), 'role ' || usename) as who,
       coalesce(extract(epoch from clock_timestamp() - xact_start)::int, -1) as seconds
     from pg_stat_activity
-   where datname = current_database() and backend_type is not distinct from $1`;
+   where datname = current_database()`;
 
 /** Transactions that have been open for long: their snapshots keep dead rows, and their locks block migrations. */
 export async function checkTransactions(
@@ -32,15 +40,17 @@ export async function checkTransactions(
   seconds = LONG_TRANSACTION,
 ): Promise<Finding[]> {
   const known = new Map<number, OtherSession>();
-  const hidden = new Set<number>();
+  let hidden: number[] = [];
   for (const session of new Set([service, owner])) {
-    const visible = await rowsOf<OtherSession>(session, SESSIONS, ['client backend']);
-    for (const row of visible) if (!known.get(row.pid)?.isMe) known.set(row.pid, row);
-    const others = await rowsOf<{ pid: number }>(session, SESSIONS, [null]);
-    for (const { pid } of others) hidden.add(pid);
+    const rows = await rowsOf<OtherSession>(session, SESSIONS);
+    for (const row of rows) {
+      if (row.kind !== null && !known.get(row.pid)?.isMe) known.set(row.pid, row);
+    }
+    // Of the last session only: one that the first can't see may have ended since.
+    hidden = rows.filter(({ kind }) => kind === null).map(({ pid }) => pid);
   }
   const faults = [...known.values()]
-    .filter((row) => !row.isMe && row.seconds >= seconds)
+    .filter((row) => row.kind === 'client backend' && !row.isMe && row.seconds >= seconds)
     .toSorted((a, b) => b.seconds - a.seconds)
     .map(({ pid, who, state, seconds: age }) =>
       warn(
@@ -48,7 +58,7 @@ export async function checkTransactions(
         `See what it does; ${NOT_NEEDED}(${pid}).`,
       ),
     );
-  if ([...hidden].some((pid) => !known.has(pid))) {
+  if (hidden.some((pid) => !known.has(pid))) {
     const remedy =
       'Needs pg_monitor. Run: GRANT pg_monitor TO … for the role that the doctor uses.';
     faults.push(
