@@ -23,7 +23,7 @@ import { attempt, publish, type Target } from '../support/writers.ts';
 const KILLS = 20;
 const LOSSES = 5;
 /** How soon clients are told of a loss after the new primary takes writes, in milliseconds: most of them, and all. */
-const TOLD_WITHIN = { usually: 1_000, always: 5_000 };
+const TOLD_WITHIN = 1_000;
 /** All clients have one address, that of the proxy. */
 const UNLIMITED = { WORK_PER_ADDRESS: '0', WORK_PER_KEY: '0' };
 const SLUGS = ['one', 'two', 'three', 'four', 'five'];
@@ -176,8 +176,7 @@ describe.skipIf(!isPossible)('with asynchronous replication', () => {
     expect(seenAfter).toEqual([]);
     const median = delays.toSorted((a, b) => a - b)[Math.floor(delays.length / 2)] ?? 0;
     print(`told after ${Math.round(median)} ms in the median`);
-    expect(Math.max(...delays)).toBeLessThan(TOLD_WITHIN.always);
-    expect(median).toBeLessThan(TOLD_WITHIN.usually);
+    expect(Math.max(...delays)).toBeLessThan(TOLD_WITHIN);
     expect(streams.map(({ resetTimes }) => resetTimes.length)).toEqual(streams.map(() => LOSSES));
     for (const { received } of streams) {
       for (const positions of segments(received)) {
