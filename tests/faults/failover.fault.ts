@@ -22,7 +22,7 @@ import { attempt, publish, type Target } from '../support/writers.ts';
 
 const KILLS = 20;
 const LOSSES = 5;
-/** How soon clients are told of a loss after the new primary takes writes, in milliseconds: most of them, and all. */
+/** How soon every client is told of a loss after the new primary takes writes, in milliseconds. */
 const TOLD_WITHIN = 1_000;
 /** All clients have one address, that of the proxy. */
 const UNLIMITED = { WORK_PER_ADDRESS: '0', WORK_PER_KEY: '0' };
