@@ -149,7 +149,8 @@ export const observationQuery = withRule(
     }),
     limit: z
       .preprocess(digits, z.int({ error: 'must be a whole number in 1–10000' }).min(1).max(10_000))
-      .default(1_000),
+      .default(1_000)
+      .meta({ description: 'The maximum number of observations to return.' }),
     cursor: z.string({ error: 'must be given once' }).max(1_000).optional().meta({
       description: 'The `nextCursor` of the previous page. Keep the other parameters unchanged.',
     }),
