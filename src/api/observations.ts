@@ -3,7 +3,7 @@ import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { listObservations, type Vintage } from '../ledger/observation-reads.ts';
-import { recordObservations } from '../ledger/observations.ts';
+import { type Recorded, recordObservations } from '../ledger/observations.ts';
 import { setFreshness } from '../http/conditional-requests.ts';
 import { readJsonBodies, textOf } from '../http/json-body.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
@@ -17,11 +17,10 @@ import { day, slug } from '../http/fields.ts';
 import { newObservations, observation, observationQuery, recorded } from './schemas/series.ts';
 import { MOST_ERRORS, validatorCompiler } from '../http/validation.ts';
 
-export type ObservationDeps = WriteDeps & {
-  cache: ResponseCache;
-  feed: ChangeFeed;
-  requireKeyForReads: boolean;
-};
+export type ObservationDeps = WriteDeps &
+  Announced & {
+    requireKeyForReads: boolean;
+  };
 
 const TAG = 'Series';
 const params = z.strictObject({ key: slug });
@@ -86,15 +85,24 @@ function recordRoute(api: Api, ledger: ObservationDeps): void {
           subject: `/v1/series/${key}/observations`,
           summary: `Added ${added}, revised ${revised}, retracted ${retracted}`,
         }),
-        afterCommit: ({ slugs, recordedAt }) => {
-          if (recordedAt !== null) ledger.cache.invalidate(ANY_SERIES);
-          for (const slug of slugs) ledger.cache.invalidate(slug);
-          if (slugs.length > 0) ledger.feed.announce();
-        },
+        afterCommit: (recorded) => announceObservations(ledger, recorded),
       });
       return reply;
     },
   });
+}
+
+/** What learns of observations. */
+export type Announced = { cache: ResponseCache; feed: ChangeFeed };
+
+/** Drops the cached responses that observations make stale, and announces the events that they caused. Call it after the commit. */
+export function announceObservations(
+  { cache, feed }: Announced,
+  { slugs, recordedAt }: Pick<Recorded, 'slugs' | 'recordedAt'>,
+): void {
+  if (recordedAt !== null) cache.invalidate(ANY_SERIES);
+  for (const slug of slugs) cache.invalidate(slug);
+  if (slugs.length > 0) feed.announce();
 }
 
 function validated(body: unknown): { value: SentObservations } | { error: Problem } {

@@ -49,6 +49,8 @@ export type DomainErrorCode =
   | 'unknown-series'
   | 'series-not-found'
   | 'series-taken'
+  | 'source-not-found'
+  | 'source-refused'
   | 'nothing-to-retract'
   | 'closes-named'
   | 'no-closes'
