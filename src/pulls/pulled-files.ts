@@ -18,7 +18,7 @@ export function observationsIn(
 ): PulledObservation[] {
   requireMediaType(file, pull.kind === 'fred' ? 'JSON' : 'CSV');
   const text = textIn(file);
-  if (!file.isWhole && !/\n\s*$/.test(text) && pull.kind !== 'fred') {
+  if (!file.isWhole && pull.kind !== 'fred' && !text.slice(text.trimEnd().length).includes('\n')) {
     throw new SourceFault(
       'the response may be cut off: it has neither a length nor a last line end',
     );

@@ -49,7 +49,10 @@ test('a source is set, read, changed and removed, and each change is audited', a
   const replaced = await put({ kind: 'url', url, file, everyMinutes: 60 }, 'admin');
   expect(replaced.statusCode).toBe(200);
   expect(replaced.json()).toMatchObject({
-    ...{ kind: 'url', id: null, url, everyMinutes: 60 },
+    kind: 'url',
+    id: null,
+    url,
+    everyMinutes: 60,
     file: { ...file, provider: null, dateFormat: null, decimal: null, separator: null },
   });
 
@@ -118,7 +121,7 @@ test('a pull under way goes on if its schedule changes', async () => {
 
 test('two who set the first source at once both succeed', async () => {
   const both = await Promise.all([put(FRED), put({ kind: 'ecb', id: 'EXR/D.USD.EUR.SP00.A' })]);
-  expect(both.map(({ statusCode }) => statusCode).toSorted()).toEqual([200, 201]);
+  expect(new Set(both.map(({ statusCode }) => statusCode))).toEqual(new Set([200, 201]));
   const { rows } = await ledger.pool.query('select from series_sources');
   expect(rows.length).toBe(1);
 });
