@@ -32,16 +32,18 @@ export type PublishedConsensus = {
   views: readonly { analyst: { id: string; name: string }; version: number; weight: number }[];
 };
 
-/** The outcome in brief, as an outlook shows it. */
-export type Resolution = {
+/** The outcome, as lists of outlooks show it. */
+export type BriefResolution = {
   number: number;
   outcome: ScenarioName | 'void';
   realisedReturn: number | null;
   /** When the outcome became known; null if the outlook is void. */
   knownAt: Date | null;
-  reason: string | null;
   resolvedAt: Date;
 };
+
+/** The outcome, as an outlook shows it. */
+export type Resolution = BriefResolution & { reason: string | null };
 
 /** One complete version of an outlook. */
 export type OutlookVersion = {

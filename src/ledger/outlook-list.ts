@@ -1,4 +1,4 @@
-import type { OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
+import type { BriefResolution, OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
 import { probabilitiesOf, type ScenarioName } from '../domain/probabilities.ts';
 import type { Direction } from '../domain/scenarios.ts';
 import type { Session } from '../postgres/pool.ts';
@@ -23,6 +23,7 @@ import {
   unrankedBefore,
   unrankedOutlooks,
 } from './ranked-outlooks.ts';
+import { resolutionBy, resolutionOf, type ResolutionRow } from './resolved-by.ts';
 import { joinVersion, reasonsAsOf, statusAsOf } from './versions.ts';
 
 /** An outlook as lists show it. */
@@ -38,7 +39,11 @@ export type OutlookSummary = Omit<
   | 'answers'
   | 'consensus'
   | 'resolution'
-> & { title: string; scenarioDirections: Record<ScenarioName, Direction> };
+> & {
+  title: string;
+  scenarioDirections: Record<ScenarioName, Direction>;
+  resolution: BriefResolution | null;
+};
 
 /** The sizes of pages in SQL: few, because Postgres plans a statement for each. */
 const SIZES = [21, 51, 101] as const;
@@ -94,11 +99,15 @@ async function readRows(
   const asOf = query.asOf && moment(query.asOf, bind);
   const status = asOf === null ? 'o.status' : statusAsOf(asOf);
   const reasons = asOf === null ? 'o.review_reasons' : reasonsAsOf(asOf);
+  const resolution =
+    asOf === null
+      ? `case when o.status <> 'open' then ${resolutionBy('r.superseded_at is null')} end`
+      : resolutionBy(`r.recorded_at <= ${asOf}`);
   const isRanked = query.sort === 'relevance' && !before;
   const placed = placedBy(query, { after, startedAt, limit: size, before }, bind);
   const text = `
     select o.id, o.slug, placed.rank, f.title, ${status} as status, ${reasons} as review_reasons,
-      i.symbol, i.name as instrument_name, o.horizon_from, o.horizon_to,
+      ${resolution} as resolution, i.symbol, i.name as instrument_name, o.horizon_from, o.horizon_to,
       v.version, v.kind, (extract(epoch from v.recorded_at) * 1000)::float8 as published_at,
       v.bear_bps as bear, v.base_bps as base, v.bull_bps as bull,
       p.bear_bps as previous_bear, p.base_bps as previous_base, p.bull_bps as previous_bull,
@@ -149,6 +158,7 @@ type SummaryRow = Record<ScenarioName, number> & {
   title: string;
   status: OutlookStatus;
   review_reasons: string[] | null;
+  resolution: ResolutionRow | null;
   symbol: string;
   instrument_name: string;
   horizon_from: string;
@@ -186,5 +196,6 @@ function summaryOf(row: SummaryRow): OutlookSummary {
         ? null
         : probabilitiesOf({ bear, base, bull }),
     scenarioDirections: row.directions,
+    resolution: row.resolution && resolutionOf(row.resolution),
   };
 }

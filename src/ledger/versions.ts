@@ -13,7 +13,7 @@ import {
 } from './frameworks.ts';
 import { missingVersionError, type VersionSelector } from './missing-version.ts';
 import { batchCalls } from '../postgres/batching.ts';
-import { STATUS_BY } from './resolved-by.ts';
+import { resolutionBy, resolutionOf, type ResolutionRow, STATUS_BY } from './resolved-by.ts';
 import { type EntryRow, entryOf } from './version-entries.ts';
 
 const COLUMNS = `
@@ -69,14 +69,6 @@ export const statusAsOf = (moment: string): string => `
       select ${STATUS_BY} from resolutions r
        where r.outlook_id = o.id and r.recorded_at <= ${moment} order by r.number desc limit 1),
       'open') end`;
-/** The newest resolution of an outlook `o` that counts; null if there is none, or it reopens the outlook. */
-const resolutionBy = (isSeen: string) => `
-    (select case when not r.reopens then json_build_object(
-        'number', r.number, 'outcome', coalesce(r.outcome, 'void'),
-        'realisedReturn', realised_return_of(r),
-        'knownAt', (extract(epoch from r.known_at) * 1000)::float8, 'reason', r.reason,
-        'resolvedAt', (extract(epoch from r.recorded_at) * 1000)::float8) end
-       from resolutions r where r.outlook_id = o.id and ${isSeen} order by r.number desc limit 1)`;
 
 /**
  * Why a review of an outlook `o` was due at a given time, null if none was; `v` is its version at that time. The function
@@ -111,7 +103,7 @@ const READ_VERSIONS = {
       case when requested.version is null then o.status when v.kind = 'withdrawn' then v.kind
         else 'open' end as status,
       case when requested.version is null and o.status <> 'open' then
-        ${resolutionBy('r.superseded_at is null')} end as resolution
+        ${resolutionBy('r.superseded_at is null', ['reason'])} end as resolution
     from unnest($1::text[], $2::int[]) with ordinality as requested (slug, version, place)
     join outlooks o on o.slug = requested.slug
     ${joinVersion('coalesce(requested.version, o.latest_version)')} ${JOIN_PEOPLE}`,
@@ -121,7 +113,7 @@ const READ_AS_OF = {
   name: 'read-as-of',
   text: `select ${COLUMNS}, ${statesBy('n.recorded_at <= $2')} as condition_states,
       ${reasonsAsOf('$2')} as review_reasons, ${statusAsOf('$2')} as status,
-      ${resolutionBy('r.recorded_at <= $2')} as resolution
+      ${resolutionBy('r.recorded_at <= $2', ['reason'])} as resolution
     from outlooks o
     ${joinVersion(`(
       select s.version from outlook_versions s
@@ -143,12 +135,7 @@ type VersionRow = EntryRow &
     evidence: OutlookVersion['evidence'] | null;
     answers: OutlookVersion['answers'] | null;
     consensus: OutlookVersion['consensus'];
-    resolution:
-      | (Omit<Resolution, 'resolvedAt' | 'knownAt'> & {
-          resolvedAt: number;
-          knownAt: number | null;
-        })
-      | null;
+    resolution: (ResolutionRow & Pick<Resolution, 'reason'>) | null;
     latest_version: number;
     hash: string;
     previous_hash: string | null;
@@ -284,9 +271,8 @@ function versionOf(row: VersionRow, framework: StoredFramework): OutlookVersion 
     answers: row.answers ?? [],
     consensus: row.consensus,
     resolution: row.resolution && {
-      ...row.resolution,
-      knownAt: row.resolution.knownAt === null ? null : new Date(row.resolution.knownAt),
-      resolvedAt: new Date(row.resolution.resolvedAt),
+      ...resolutionOf(row.resolution),
+      reason: row.resolution.reason,
     },
     latestVersion: row.latest_version,
     hash: row.hash,

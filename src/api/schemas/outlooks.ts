@@ -212,18 +212,23 @@ const publishedConsensus = z
 /** The outcome of an outlook: a scenario, or `void` if nothing can be scored. */
 export const outcome = z.enum([...SCENARIO_NAMES, 'void']);
 
+const resolvedShape = {
+  number: z.int().min(1),
+  outcome,
+  realisedReturn: z.number().nullable(),
+  knownAt: timestamp.nullable().meta({
+    description: 'When the outcome became known. Null if the outlook is void.',
+  }),
+  resolvedAt: timestamp,
+};
+
 const resolved = z
-  .object({
-    number: z.int().min(1),
-    outcome,
-    realisedReturn: z.number().nullable(),
-    knownAt: timestamp.nullable().meta({
-      description: 'When the outcome became known. Null if the outlook is void.',
-    }),
-    reason: z.string().nullable(),
-    resolvedAt: timestamp,
-  })
+  .object({ ...resolvedShape, reason: z.string().nullable() })
   .meta({ id: 'Resolved', description: 'The outcome in brief.' });
+
+const resolvedSummary = z
+  .object(resolvedShape)
+  .meta({ id: 'ResolvedSummary', description: 'The outcome, as a list shows it.' });
 
 export const instrumentName = z
   .object({ symbol, name: z.string() })
@@ -246,7 +251,16 @@ const summaryShape = {
 };
 
 export const outlookSummary = z
-  .object({ ...summaryShape, change, probabilities, directions })
+  .object({
+    ...summaryShape,
+    change,
+    probabilities,
+    directions,
+    resolution: resolvedSummary.nullable().meta({
+      description:
+        'What came about, once it is recorded: null until then, after a reopening, and in a list as of an earlier time.',
+    }),
+  })
   .meta({ id: 'OutlookSummary', description: 'An outlook as a list item.' });
 
 export const outlook = z
