@@ -142,6 +142,8 @@ function representHead(version: OutlookVersion, { title, directions }: TitleAndD
       views: [...version.consensus.views],
     },
     resolution: version.resolution && representResolved(version.resolution),
+    continues: version.continues,
+    continuedBy: version.continuedBy,
     probabilities: fractionsOf(probabilities),
     directions: directionsOf(probabilities, directions),
   };

@@ -63,6 +63,10 @@ export type OutlookVersion = {
   consensus: PublishedConsensus | null;
   /** The outcome, if it is recorded. */
   resolution: Resolution | null;
+  /** The slug of the outlook that this one continues over a later horizon. */
+  continues: string | null;
+  /** The slug of the newest outlook that continues this one; null in a numbered version, whatever followed. */
+  continuedBy: string | null;
   /** The newest version at the time of reading. */
   latestVersion: number;
   version: number;

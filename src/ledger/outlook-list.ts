@@ -39,6 +39,8 @@ export type OutlookSummary = Omit<
   | 'answers'
   | 'consensus'
   | 'resolution'
+  | 'continues'
+  | 'continuedBy'
 > & {
   title: string;
   scenarioDirections: Record<ScenarioName, Direction>;
