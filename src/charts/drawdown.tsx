@@ -62,7 +62,7 @@ function Water({ data: { closes, labels, until }, look }: { data: DrawdownData; 
   const [first, last] = [points[0], points.at(-1)];
   if (!first || !last) return null;
   const from = first.date.getTime();
-  const to = Math.max(last.date.getTime(), until?.getTime() ?? 0, from + 86_400_000);
+  const to = Math.max(last.date.getTime(), until?.getTime() ?? -Infinity, from + 86_400_000);
   const x = scaleUtc([new Date(from), new Date(to)], [plot.left, plot.right]);
   const thresholds = labels.flatMap(({ label, minDepth }) =>
     minDepth === null ? [] : [{ label, minDepth }],
