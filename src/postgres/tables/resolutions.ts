@@ -6,6 +6,7 @@ import {
   date,
   doublePrecision,
   foreignKey,
+  index,
   integer,
   pgTable,
   primaryKey,
@@ -55,6 +56,8 @@ export const resolutions = pgTable(
     uniqueIndex('resolutions_standing')
       .on(t.outlookId)
       .where(sql`${t.supersededAt} is null`),
+    // For the feed of all outlooks.
+    index('resolutions_newest').on(t.recordedAt, t.outlookId, t.number),
     check('resolutions_from_1', sql`${t.number} >= 1`),
     check('resolutions_outcome', sql`${t.outcome} in (${literals(SCENARIO_NAMES)})`),
     check(
