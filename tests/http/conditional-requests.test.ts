@@ -222,8 +222,8 @@ describe.each(['revision', 'patch'] as const)('If-Match guards a %s', (kind) => 
 
   test.for([
     ['another ETag', () => '"other"'],
-    ['its weak twin', (etag: string) => `W/${etag}`],
-    ['a list without it', (etag: string) => `"other", W/${etag}, "${etag.slice(2)}`],
+    ['another weak ETag', () => 'W/"other"'],
+    ['a list without it', (etag: string) => `"other", "${etag.slice(2)}`],
     ['no ETag at all', (etag: string) => etag.slice(1, -1)],
     ['nothing', () => ''],
   ] as const)('%s is refused with the one that stands', async ([, header]) => {
@@ -237,6 +237,23 @@ describe.each(['revision', 'patch'] as const)('If-Match guards a %s', (kind) => 
       detail: `The current ETag is ${etag}.`,
     });
     expect(await stored(ledger)).toEqual(before);
+  });
+
+  test.for([
+    ['its weak twin', (etag: string) => `W/${etag}`],
+    ['its weak twin in a coding', (etag: string) => `W/${etag.slice(0, -1)}-gzip"`],
+    ['a list with its weak twin', (etag: string) => `"other", W/${etag}`],
+  ] as const)('%s is refused as weakened by a proxy, not as changed', async ([, header]) => {
+    const etag = await etagOf();
+    const before = await stored(ledger);
+    const refused = await write(header(etag));
+    expect([refused.statusCode, refused.headers.etag]).toEqual([412, etag]);
+    const { type, title, detail } = refused.json<Record<string, string>>();
+    expect(type).toBe('/problems/weak-etag');
+    expect(`${title} ${detail}`).not.toMatch(/has changed/i);
+    expect(detail).toContain(`Send it without W/: ${etag}`);
+    expect(await stored(ledger)).toEqual(before);
+    expect((await write(etag)).statusCode).toBe(201);
   });
 
   test('the ETag of a creation and of each revision allows the next, once', async () => {

@@ -50,8 +50,9 @@ export class ResponseCache {
   readonly #fills = new Map<string, Fill>();
   /** The newest known version, by slug, of outlooks that changed lately. */
   readonly #newestVersions = new LRUCache<string, number>({ max: 10_000 });
-  readonly #requiresKey: boolean;
-  readonly #feed: ChangeFeed;
+  readonly requiresKey: boolean;
+  /** The events by which it drops what is stale. */
+  readonly feed: ChangeFeed;
   readonly #servesStale: boolean;
   #isFollowing = false;
   #generation = 0;
@@ -71,8 +72,8 @@ export class ResponseCache {
     requireKeyForReads: boolean;
     feed: ChangeFeed;
   }) {
-    this.#requiresKey = options.requireKeyForReads;
-    this.#feed = options.feed;
+    this.requiresKey = options.requireKeyForReads;
+    this.feed = options.feed;
     this.#servesStale = options.servesStale;
     this.#entries = options.maxBytes === 0 ? null : new CacheEntries(options.maxBytes);
     options.feed.follow({
@@ -128,7 +129,7 @@ export class ResponseCache {
     if (this.#inFlight.admit(request, reply, body.bytes)) return false;
     request.isCached = true;
     this.#served += 1;
-    sendBody(request, reply, body, this.#requiresKey);
+    sendBody(request, reply, body, this.requiresKey);
     return true;
   }
 
@@ -156,9 +157,9 @@ export class ResponseCache {
     if (refusal) throw refusal;
     if (this.#entries?.peek(key)) this.#entries.noteUrl(request.raw.url ?? '', resource);
     if (this.#isClosing) reply.raw.shouldKeepAlive = false;
-    sendBody(request, reply, body, this.#requiresKey, [
+    sendBody(request, reply, body, this.requiresKey, [
       ...(fresh ? [] : this.#staleFields()),
-      ...(isCurrent || this.#requiresKey ? [] : limitFields(request)),
+      ...(isCurrent || this.requiresKey ? [] : limitFields(request)),
     ]);
   }
 
@@ -184,7 +185,7 @@ export class ResponseCache {
   /** Says how many seconds ago the response was known to be current (RFC 9111, 5.1; RFC 9211). */
   #staleFields(): string[] {
     this.#servedStale += 1;
-    const age = Math.ceil((performance.now() - this.#feed.heardAt) / 1000);
+    const age = Math.ceil((performance.now() - this.feed.heardAt) / 1000);
     return ['age', String(age), 'cache-status', `outlook-ledger; hit; ttl=-${age}; detail=STALE`];
   }
 
@@ -198,7 +199,7 @@ export class ResponseCache {
     // Even if it is not: the known one may be of a ledger that has gone back since.
     this.invalidate(slug);
     if (!isNewest || !this.#isFollowing) return;
-    const response = encodeDraft(current, this.#requiresKey);
+    const response = encodeDraft(current, this.requiresKey);
     this.#entries?.add(`/v1/outlooks/${slug}`, { response, tags: [slug], expiresAt: undefined });
   }
 
@@ -243,11 +244,11 @@ export class ResponseCache {
     tags: CacheTags,
     render: () => Promise<ResponseDraft>,
   ): Promise<CachedResponse> {
-    if (!this.#isFollowing) return render().then((draft) => encodeDraft(draft, this.#requiresKey));
+    if (!this.#isFollowing) return render().then((draft) => encodeDraft(draft, this.requiresKey));
     const running = this.#fills.get(key);
     if (running) return running.response;
     const response = render().then((draft) => {
-      const encoded = encodeDraft(draft, this.#requiresKey);
+      const encoded = encodeDraft(draft, this.requiresKey);
       if (fill.isOvertaken || draft.skipsCache) return encoded;
       const expiresAt = draft.maxAge === undefined ? undefined : performance.now() + draft.maxAge;
       const entry = { response: encoded, tags: draft.isFinal ? [] : tags, expiresAt };
