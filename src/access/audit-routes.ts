@@ -58,7 +58,7 @@ export function auditRoutes(api: Api, { pool, refusalTrail }: AuditDeps): void {
         represent,
       });
       forbidStoring(reply);
-      return sendList(request, reply, reads, auditEntry);
+      return sendList(request, reply, null, reads, auditEntry);
     },
   });
 }

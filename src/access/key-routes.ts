@@ -101,7 +101,7 @@ function listRoute(api: Api, { pool }: KeyDeps): void {
         represent: representKey,
       });
       forbidStoring(reply);
-      return sendList(request, reply, reads, key);
+      return sendList(request, reply, null, reads, key);
     },
   });
 }

@@ -100,7 +100,7 @@ function listRoute(api: Api, { pool, cache }: EvidenceDeps): void {
       return answerList(
         request,
         reply,
-        { cache, tags: [name] },
+        { pool, cache, tags: [name] },
         { ...reads, isLarge: true },
         evidence,
       );

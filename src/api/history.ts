@@ -66,7 +66,7 @@ export function historyRoutes(api: Api, { pool, cache, now }: HistoryDeps): void
       requirePast('from', from, now());
       if (wantedType(request, format) === CSV_TYPE) {
         const parts = () => csvParts(historyBatches(pool, name, { from, to }));
-        return answerAsCsv(request, reply, { cache, tags: [name] }, parts);
+        return answerAsCsv(request, reply, { pool, cache, tags: [name] }, parts);
       }
       await cache.answer(request, reply, { tags: [name] }, async () => {
         const { opening, points } = await readHistory(pool, name, { from, to });

@@ -115,7 +115,7 @@ function listRoute(api: Api, { pool, requireKeyForReads }: InstrumentDeps): void
         represent: (found) => found,
       });
       setFreshness(reply, 'revalidate', requireKeyForReads);
-      return sendList(request, reply, reads, instrument);
+      return sendList(request, reply, pool, reads, instrument);
     },
   });
 }

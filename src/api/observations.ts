@@ -174,7 +174,7 @@ function listRoute(api: Api, { pool, requireKeyForReads, now }: ObservationDeps)
         DEFAULT_OBSERVATIONS,
       );
       setFreshness(reply, 'revalidate', requireKeyForReads);
-      return sendList(request, reply, reads, observation);
+      return sendList(request, reply, pool, reads, observation);
     },
   });
 }

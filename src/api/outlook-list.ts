@@ -42,9 +42,9 @@ export function outlookListRoutes(api: Api, ledger: OutlookListDeps): void {
       response: { 200: pageContent(outlookSummary), ...problemResponses(422) },
     },
     handler: (request, reply) => {
-      const { cache } = ledger;
+      const { pool, cache } = ledger;
       const reads = outlookListReads(ledger, request.query);
-      return answerList(request, reply, { cache, tags: WHOLE_LEDGER }, reads, outlookSummary);
+      return answerList(request, reply, { pool, cache, tags: WHOLE_LEDGER }, reads, outlookSummary);
     },
   });
 }

@@ -75,7 +75,7 @@ function listRoute(api: Api, { pool, requireKeyForReads }: SeriesDeps): void {
         represent: (found) => found,
       });
       setFreshness(reply, 'revalidate', requireKeyForReads);
-      return sendList(request, reply, reads, series);
+      return sendList(request, reply, pool, reads, series);
     },
   });
 }

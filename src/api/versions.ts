@@ -49,7 +49,7 @@ function listRoute(api: Api, { pool, cache }: VersionDeps): void {
         positionOf: ({ version }) => version,
         represent: representVersionEntry,
       });
-      return answerList(request, reply, { cache, tags: [name] }, reads, versionEntry);
+      return answerList(request, reply, { pool, cache, tags: [name] }, reads, versionEntry);
     },
   });
 }

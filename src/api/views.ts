@@ -71,7 +71,7 @@ function listRoute(api: Api, { pool, cache }: ViewDeps): void {
         positionOf: ({ analyst }) => analyst.id,
         represent,
       });
-      return answerList(request, reply, { cache, tags: [name] }, reads, view);
+      return answerList(request, reply, { pool, cache, tags: [name] }, reads, view);
     },
   });
 }
@@ -222,7 +222,7 @@ function historyRoute(api: Api, { pool, cache }: ViewDeps): void {
         positionOf: ({ version }) => version,
         represent,
       });
-      return answerList(request, reply, { cache, tags: [name] }, reads, view);
+      return answerList(request, reply, { pool, cache, tags: [name] }, reads, view);
     },
   });
 }

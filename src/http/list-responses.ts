@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type pg from 'pg';
 import { z } from 'zod';
 import { setFreshness } from './conditional-requests.ts';
 import { csvHeader, csvOf, csvRows } from './csv.ts';
@@ -54,6 +55,8 @@ export function keysetReads<Row, Position, Item extends object>(
   };
 }
 
+type CachedListDeps = { pool: pg.Pool; cache: ResponseCache; tags: CacheTags };
+
 /**
  * Answers a read of a list whose changes events report: with a page, or as CSV without a limit with all items. What has at
  * most {@link MOST_WHOLE} characters is cached.
@@ -62,7 +65,7 @@ export function keysetReads<Row, Position, Item extends object>(
 export async function answerList<Item extends object>(
   request: FastifyRequest,
   reply: FastifyReply,
-  { cache, tags }: { cache: ResponseCache; tags: CacheTags },
+  { pool, cache, tags }: CachedListDeps,
   reads: ListReads<Item>,
   item: z.ZodObject,
 ): Promise<FastifyReply> {
@@ -73,7 +76,7 @@ export async function answerList<Item extends object>(
     return reply;
   }
   const body = () => csvParts(reads, item);
-  return answerAsCsv(request, reply, { cache, tags }, body);
+  return answerAsCsv(request, reply, { pool, cache, tags }, body);
 }
 
 /**
@@ -83,14 +86,14 @@ export async function answerList<Item extends object>(
 export async function answerAsCsv(
   request: FastifyRequest,
   reply: FastifyReply,
-  { cache, tags }: { cache: ResponseCache; tags: CacheTags },
+  { pool, cache, tags }: CachedListDeps,
   parts: () => AsyncGenerator<string, void>,
 ): Promise<FastifyReply> {
   const content = `csv ${resourceOf(request)}`;
   // Only a long response has a weak ETag: who sends one back need not wait until its first part is read.
   if (request.headers['if-none-match']?.includes('W/')) {
-    const digest = await digestNow(cache.feed, content);
-    if (digest !== null && isKnown(request, digest)) {
+    const digest = await digestNow(pool, content);
+    if (isKnown(request, digest)) {
       setLongHeaders(request, reply, cache);
       return sendNotModified(request, reply, digest);
     }
@@ -106,7 +109,7 @@ export async function answerAsCsv(
     if (!(error instanceof TooLong)) throw error;
   }
   // Before the first part is read, so that what changes meanwhile changes the digest.
-  const digest = await digestNow(cache.feed, content);
+  const digest = await digestNow(pool, content);
   setLongHeaders(request, reply, cache);
   return sendLongBody(request, reply, { parts: parts(), headers: csvHeaders(request), digest });
 }
@@ -116,19 +119,24 @@ function setLongHeaders(request: FastifyRequest, reply: FastifyReply, cache: Res
   if (hasAlternatives(request)) addVary(reply, 'Accept');
 }
 
-/** Answers a read of a list that is not cached, as {@link answerList} does. The reply has its Cache-Control. */
+/**
+ * Answers a read of a list that is not cached, as {@link answerList} does. The reply has its Cache-Control.
+ * @param pool for the ETag of a long response; null if nothing tells when the list changes
+ */
 export async function sendList<Item extends object>(
   request: FastifyRequest,
   reply: FastifyReply,
+  pool: pg.Pool | null,
   reads: ListReads<Item>,
   item: z.ZodObject,
 ): Promise<FastifyReply> {
   if (!asksForAll(request)) return sendDraft(reply, pageDraft(request, await reads.page(), item));
+  const digest = pool && (await digestNow(pool, `csv ${resourceOf(request)}`));
   const parts = csvParts(reads, item);
   const { text, isWhole } = await startOf(parts);
   if (isWhole) return sendDraft(reply, csvDraft(request, text));
   if (hasAlternatives(request)) addVary(reply, 'Accept');
-  const body = { parts: withStart(text, parts), headers: csvHeaders(request), digest: null };
+  const body = { parts: withStart(text, parts), headers: csvHeaders(request), digest };
   return sendLongBody(request, reply, body);
 }
 

@@ -4,7 +4,8 @@ import type { Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { constants, createBrotliCompress, createGzip } from 'node:zlib';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { ChangeFeed } from '../postgres/change-feed.ts';
+import { readLedgerState } from '../postgres/ledger-state.ts';
+import type { Session } from '../postgres/pool.ts';
 import { addressOf } from './clients.ts';
 import { digestOf, noneMatchHolds, requireExpectedETag } from './conditional-requests.ts';
 import { acceptedCoding, type Coding } from './negotiation.ts';
@@ -89,13 +90,11 @@ export function sendNotModified(
 }
 
 /**
- * The digest of a response that shows what events report: of what it is, and of the newest event, after which it may be
- * another one. Null while events come late.
+ * The digest of a response that is longer than can be read before it is sent: of what it is, and of the state of the ledger.
+ * Call it before the first part is read, so that whatever changes meanwhile changes the next digest.
  */
-export async function digestNow(feed: ChangeFeed, content: string): Promise<string | null> {
-  await feed.refresh();
-  const { isCurrent, last } = feed;
-  return isCurrent && last ? digestOf(JSON.stringify([content, last])) : null;
+export async function digestNow(session: Session, content: string): Promise<string> {
+  return digestOf(`${content} ${await readLedgerState(session)}`);
 }
 
 function longETag(digest: string, coding: Coding): string {

@@ -50,7 +50,7 @@ function listRoute(api: Api, { pool }: DeliveryDeps): void {
         represent,
       });
       forbidStoring(reply);
-      return sendList(request, reply, reads, delivery);
+      return sendList(request, reply, null, reads, delivery);
     },
   });
 }

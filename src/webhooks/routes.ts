@@ -130,7 +130,7 @@ function listRoute(api: Api, { pool }: WebhookDeps): void {
         represent,
       });
       forbidStoring(reply);
-      return sendList(request, reply, reads, webhook);
+      return sendList(request, reply, null, reads, webhook);
     },
   });
 }

@@ -51,8 +51,7 @@ export class ResponseCache {
   /** The newest known version, by slug, of outlooks that changed lately. */
   readonly #newestVersions = new LRUCache<string, number>({ max: 10_000 });
   readonly requiresKey: boolean;
-  /** The events by which it drops what is stale. */
-  readonly feed: ChangeFeed;
+  readonly #feed: ChangeFeed;
   readonly #servesStale: boolean;
   #isFollowing = false;
   #generation = 0;
@@ -73,7 +72,7 @@ export class ResponseCache {
     feed: ChangeFeed;
   }) {
     this.requiresKey = options.requireKeyForReads;
-    this.feed = options.feed;
+    this.#feed = options.feed;
     this.#servesStale = options.servesStale;
     this.#entries = options.maxBytes === 0 ? null : new CacheEntries(options.maxBytes);
     options.feed.follow({
@@ -185,7 +184,7 @@ export class ResponseCache {
   /** Says how many seconds ago the response was known to be current (RFC 9111, 5.1; RFC 9211). */
   #staleFields(): string[] {
     this.#servedStale += 1;
-    const age = Math.ceil((performance.now() - this.feed.heardAt) / 1000);
+    const age = Math.ceil((performance.now() - this.#feed.heardAt) / 1000);
     return ['age', String(age), 'cache-status', `outlook-ledger; hit; ttl=-${age}; detail=STALE`];
   }
 
