@@ -1,8 +1,9 @@
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type pg from 'pg';
 import { z } from 'zod';
-import { hasSearchWord, listOutlooks } from '../ledger/outlook-list.ts';
-import type { ListPosition, ListQuery, ListSort } from '../ledger/outlook-list-page.ts';
+import { listOutlooks } from '../ledger/outlook-list.ts';
+import type { ListPosition } from '../ledger/outlook-list-page.ts';
+import type { ListQuery, ListSort } from '../ledger/outlook-list-query.ts';
 import { requirePast } from '../http/require-past.ts';
 import {
   cursorMilliseconds,
@@ -13,7 +14,6 @@ import {
   pageContent,
   renderPage,
 } from '../http/paging.ts';
-import { Problem } from '../http/problems.ts';
 import { WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
 import { representSummary } from './outlook-json.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
@@ -54,7 +54,7 @@ export function outlookListRoutes(api: Api, ledger: OutlookListDeps): void {
 type OutlookPageOf = { items: z.output<typeof outlookSummary>[]; nextCursor: string | null };
 
 /**
- * Prepares a read of a page of the list of outlooks. The read throws the same problem if a search has no searchable word.
+ * Prepares a read of a page of the list of outlooks.
  * @throws Problem `invalid-request` if `asOf` is in the future, or the cursor belongs to another query
  */
 export function outlookPageReader(
@@ -68,7 +68,6 @@ export function outlookPageReader(
   const after = decodeCursor(cursor, query, POSITIONS[query.sort]);
   return async () => {
     const found = await listOutlooks(pool, query, { after, limit, now: startedAt });
-    if (found.summaries.length === 0) await requireWord(pool, query.search);
     return {
       items: found.summaries.map(representSummary),
       nextCursor: found.next && encodeCursor(query, POSITIONS[query.sort], found.next),
@@ -90,20 +89,11 @@ function listQueryOf(sent: z.output<typeof listQuery>): ListQuery {
     search,
     sort: sent.sort ?? (search === null ? '-publishedAt' : 'relevance'),
     asOf: sent.asOf ?? null,
+    author: sent.author,
+    horizonEndsAfter: sent.horizonEndsAfter,
+    horizonEndsBefore: sent.horizonEndsBefore,
+    outcome: sent.outcome,
   };
-}
-
-/**
- * Refuses a search without a word to look for. Call it when a search found nothing.
- * @throws Problem `invalid-request`
- */
-async function requireWord(pool: pg.Pool, search: string | null): Promise<void> {
-  if (search === null || (await hasSearchWord(pool, search))) return;
-  const detail =
-    'must contain a searchable word, not only punctuation and common words such as "the"';
-  throw new Problem('invalid-request', 'The search has no searchable word.', {
-    errors: [{ pointer: '/q', detail, in: 'query' }],
-  });
 }
 
 const id = z.int().min(1);
