@@ -32,7 +32,8 @@ import { feedRoutes } from './api/feeds.ts';
 import { healthRoutes } from './api/health.ts';
 import { historyRoutes } from './api/history.ts';
 import { instrumentRoutes } from './api/instruments.ts';
-import { readJsonBodies, refuseContentCodings } from './http/json-body.ts';
+import { decodeBodies } from './http/content-codings.ts';
+import { readJsonBodies } from './http/json-body.ts';
 import { keyRoutes } from './access/key-routes.ts';
 import { RequestLimiter } from './http/rate-limits.ts';
 import { logRequests, withoutSecrets } from './http/logging.ts';
@@ -196,7 +197,7 @@ async function mountRoutes(
 ): Promise<void> {
   refuseOtherMediaTypes(api);
   refuseUnknownQueries(api);
-  refuseContentCodings(api);
+  decodeBodies(api);
   outlookRoutes(api, services);
   outlookListRoutes(api, services);
   outlookBatchRoutes(api, services);

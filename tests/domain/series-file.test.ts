@@ -302,9 +302,9 @@ test.for<[string, string, string, FileFormat?]>([
     'the file has more than 50000 rows: send it in parts',
   ],
   [
-    'two separators',
+    'two delimiters',
     'date;value,unit\n',
-    'line 1: the header has more than one of comma, semicolon, bar and tab: say which separates its cells with separator',
+    'line 1: the header has more than one of comma, semicolon, bar and tab: say which separates its cells with delimiter',
   ],
 ])('a file is refused, never guessed at: %s', ([, text, fault, format]) => {
   expect(faultsOf(text, format)).toEqual([fault]);
