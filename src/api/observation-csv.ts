@@ -48,7 +48,7 @@ export function readCsv({ text }: CsvText, format: FileFormat, dated: Dating): S
   }));
   const observations = rows.flatMap((row) => {
     const { date, value, provenance, note } = row;
-    // The file's reader has checked these two, of which a file may have fifty thousand.
+    // The file's reader has checked these two, of which a file may have forty thousand.
     if (provenance === null && note === null)
       return [{ date, value, provenance: 'sourced' as const, note }];
     try {

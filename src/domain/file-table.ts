@@ -9,9 +9,9 @@ export type Table = {
   firstLine: number;
 };
 
-/** The most rows of a file: more than all days of 130 years. */
-export const MOST_ROWS = 50_000;
-const MOST_CELLS = 750_000;
+/** The most rows of a file: more than the trading days of 150 years. */
+export const MOST_ROWS = 40_000;
+const MOST_CELLS = 740_000;
 const MOST_COLUMNS = 200;
 /** In characters. */
 const LONGEST_LINE = 20_000;

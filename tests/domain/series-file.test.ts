@@ -298,8 +298,8 @@ test.for<[string, string, string, FileFormat?]>([
   ],
   [
     'too many rows',
-    `date,value\n${'2026-11-19,1\n'.repeat(50_001)}`,
-    'the file has more than 50000 rows: send it in parts',
+    `date,value\n${'2026-11-19,1\n'.repeat(40_001)}`,
+    'the file has more than 40000 rows: send it in parts',
   ],
   [
     'two delimiters',
