@@ -11,7 +11,7 @@ export type Table = {
 
 /** The most rows of a file: more than the trading days of 150 years. */
 export const MOST_ROWS = 40_000;
-const MOST_CELLS = 740_000;
+const MOST_CELLS = 750_000;
 const MOST_COLUMNS = 200;
 /** In characters. */
 const LONGEST_LINE = 20_000;
