@@ -33,7 +33,8 @@ import { feedRoutes } from './api/feeds.ts';
 import { healthRoutes } from './api/health.ts';
 import { historyRoutes } from './api/history.ts';
 import { instrumentRoutes } from './api/instruments.ts';
-import { readJsonBodies, refuseContentCodings } from './http/json-body.ts';
+import { decodeBodies } from './http/content-codings.ts';
+import { readJsonBodies } from './http/json-body.ts';
 import { keyRoutes } from './access/key-routes.ts';
 import { meRoutes } from './access/me-routes.ts';
 import { RequestLimiter } from './http/rate-limits.ts';
@@ -213,7 +214,7 @@ async function mountRoutes(
 ): Promise<void> {
   refuseOtherMediaTypes(api);
   refuseUnknownQueries(api);
-  refuseContentCodings(api);
+  decodeBodies(api);
   outlookRoutes(api, services);
   outlookListRoutes(api, services);
   outlookBatchRoutes(api, services);

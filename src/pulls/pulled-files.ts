@@ -67,7 +67,7 @@ function formatOf({ kind, layout }: Pull): FileFormat {
     case 'fred':
       return { dateColumn: 'date', valueColumn: 'value' };
     case 'ecb': // SDMX-CSV
-      return { dateColumn: 'TIME_PERIOD', valueColumn: 'OBS_VALUE', separator: ',' };
+      return { dateColumn: 'TIME_PERIOD', valueColumn: 'OBS_VALUE', delimiter: ',' };
     case 'stooq':
       return { provider: 'stooq' };
     default:

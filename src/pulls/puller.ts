@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import type pg from 'pg';
-import { announceObservations, type Announced } from '../api/observations.ts';
+import { announceObservations, type Announced } from '../api/announce-observations.ts';
 import { askedWait, retryPullAfter } from '../domain/pulls.ts';
 import type { AddressPolicy, Resolve } from '../outbound/addresses.ts';
 import { FetchFault, fetchFile } from '../outbound/fetch-file.ts';

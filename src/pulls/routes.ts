@@ -107,9 +107,14 @@ function setRoute(api: Api, ledger: SourceDeps): void {
 }
 
 function placeOf({ kind, id, url, file }: z.output<typeof sourceInput>): Place {
-  return kind === 'url'
-    ? { kind, providerId: null, url: url ?? '', layout: file ?? {} }
-    : { kind, providerId: id ?? '', url: null, layout: null };
+  if (kind !== 'url') return { kind, providerId: id ?? '', url: null, layout: null };
+  const { format: provider, ...rest } = file ?? {};
+  return {
+    kind,
+    providerId: null,
+    url: url ?? '',
+    layout: { ...rest, ...(provider && { provider }) },
+  };
 }
 
 /**
@@ -168,12 +173,12 @@ function represent(key: string, source: SeriesSource, now: Date): z.output<typeo
     id,
     url,
     file: layout && {
-      provider: layout.provider ?? null,
+      format: layout.provider ?? null,
       dateColumn: layout.dateColumn ?? null,
       valueColumn: layout.valueColumn ?? null,
       dateFormat: layout.dateFormat ?? null,
       decimal: layout.decimal ?? null,
-      separator: layout.separator ?? null,
+      delimiter: layout.delimiter ?? null,
       missing: [...(layout.missing ?? [])],
     },
     everyMinutes,

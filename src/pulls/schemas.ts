@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import type { Fault } from '../domain/errors.ts';
-import { PROVIDERS, SEPARATORS } from '../domain/file-columns.ts';
+import { importQuery } from '../api/schemas/series-files.ts';
+import { DELIMITERS, PROVIDERS } from '../domain/file-columns.ts';
 import { credentialIn, EVERY_MINUTES, PROVIDER_IDS, SOURCE_KINDS } from '../domain/pulls.ts';
-import { line, slug, timestamp, webAddress, withRule } from '../http/fields.ts';
+import { slug, timestamp, webAddress, withRule } from '../http/fields.ts';
 import { withoutSecrets } from '../http/logging.ts';
+import { DECIMAL_MARKS } from '../domain/written-numbers.ts';
 
 const kind = z.enum(SOURCE_KINDS, { error: `must be one of ${SOURCE_KINDS.join(', ')}` }).meta({
   description:
@@ -40,36 +42,25 @@ const everyMinutes = z
   .max(EVERY_MINUTES.most)
   .meta({ description: 'Minutes between two pulls: 15 to 44640, which is 31 days.' });
 
-const cell = line.max(100);
-
+/** How a file is written, by the parameters of an import. */
 const fileMembers = {
-  provider: z.enum(PROVIDERS).meta({ description: 'The provider whose layout the file has.' }),
-  dateColumn: cell.meta({ description: 'The header of the column with the dates.' }),
-  valueColumn: cell.meta({ description: 'The header of the column with the values.' }),
-  dateFormat: cell.meta({ description: 'How dates are written, such as `DD/MM/YYYY`.' }),
-  decimal: z.enum(['.', ',']).meta({ description: 'The decimal mark.' }),
-  separator: z.enum(SEPARATORS).meta({ description: 'What separates the cells.' }),
-  missing: z
-    .array(z.string().max(50))
-    .max(20)
-    .meta({ description: 'What stands for no value, besides an empty cell, `.` and `null`.' }),
+  format: importQuery.shape.format,
+  dateColumn: importQuery.shape.dateColumn,
+  valueColumn: importQuery.shape.valueColumn,
+  dateFormat: importQuery.shape.dateFormat,
+  decimal: importQuery.shape.decimal,
+  delimiter: importQuery.shape.delimiter,
+  missing: z.array(z.string().max(50)).max(20).optional().meta({
+    description:
+      'What stands for a day without a value, besides an empty cell, `.`, `null`, `NaN` and `NA`.',
+  }),
 };
 
-const file = z
-  .strictObject({
-    provider: fileMembers.provider.optional(),
-    dateColumn: fileMembers.dateColumn.optional(),
-    valueColumn: fileMembers.valueColumn.optional(),
-    dateFormat: fileMembers.dateFormat.optional(),
-    decimal: fileMembers.decimal.optional(),
-    separator: fileMembers.separator.optional(),
-    missing: fileMembers.missing.optional(),
-  })
-  .meta({
-    id: 'SourceFileInput',
-    description:
-      'How the file at a URL is written, as for an import. What is left out is found out, where only one answer fits the file.',
-  });
+const file = z.strictObject(fileMembers).meta({
+  id: 'SourceFileInput',
+  description:
+    'How the file at a URL is written, as for an import. What is left out is found out, where only one answer fits the file.',
+});
 
 export const sourceInput = withRule(
   z.strictObject({
@@ -115,12 +106,12 @@ function placeFaults({ kind, id, url, file }: Given): Fault[] {
 
 const sourceFile = z
   .object({
-    provider: fileMembers.provider.nullable(),
+    format: z.enum(PROVIDERS).nullable(),
     dateColumn: z.string().nullable(),
     valueColumn: z.string().nullable(),
     dateFormat: z.string().nullable(),
-    decimal: fileMembers.decimal.nullable(),
-    separator: fileMembers.separator.nullable(),
+    decimal: z.enum(DECIMAL_MARKS).nullable(),
+    delimiter: z.enum(DELIMITERS).nullable(),
     missing: z.array(z.string()),
   })
   .meta({

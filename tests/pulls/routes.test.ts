@@ -53,7 +53,7 @@ test('a source is set, read, changed and removed, and each change is audited', a
     id: null,
     url,
     everyMinutes: 60,
-    file: { ...file, provider: null, dateFormat: null, decimal: null, separator: null },
+    file: { ...file, format: null, dateFormat: null, decimal: null, delimiter: null },
   });
 
   const removed = await ledger.call({ method: 'DELETE', url: URL_OF_SOURCE, as: 'feed' });
