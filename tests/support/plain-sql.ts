@@ -48,6 +48,7 @@ export const SWEPT = [
   'webhook_deliveries',
   'webhook_attempts',
   'event_watermark',
+  'search_backlog',
 ];
 
 export const TABLES = [
