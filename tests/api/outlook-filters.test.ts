@@ -37,7 +37,6 @@ beforeAll(async () => {
   ledger.clock.now = new Date('2026-11-21T16:00:00Z');
   await post('/v1/outlooks/g/withdrawal', { rationale: 'No use.' }, 'admin');
   all = await walk('');
-  expect(all).toHaveLength(SLUGS.length);
 });
 afterAll(() => ledger.close());
 
@@ -82,9 +81,10 @@ test.for<[query: string, found: string[]]>([
 });
 
 test('an author is found by id as by name', async () => {
-  const { author } = all.find(({ slug }) => slug === 'a') ?? expect.fail();
-  expect(await find(`author=${author.id}`)).toEqual(['a', 'c', 'e']);
-  expect(await find(`author=${author.id.toUpperCase()}`)).toEqual(['a', 'c', 'e']);
+  expect(all).toHaveLength(SLUGS.length);
+  const [id = ''] = all.filter(({ slug }) => slug === 'a').map(({ author }) => author.id);
+  expect(await find(`author=${id}`)).toEqual(['a', 'c', 'e']);
+  expect(await find(`author=${id.toUpperCase()}`)).toEqual(['a', 'c', 'e']);
 });
 
 test('filters together find what each of them finds, in every order', async () => {
