@@ -248,7 +248,7 @@ describe('any title', () => {
           expect([title, word, rows[0]?.found]).toEqual([title, word, true]);
         }
       }),
-      { numRuns: 100 },
+      { numRuns: 150 },
     );
   });
 
