@@ -5,14 +5,13 @@ import { listOutlooks } from '../ledger/outlook-list.ts';
 import type { ListPosition } from '../ledger/outlook-list-page.ts';
 import type { ListQuery, ListSort } from '../ledger/outlook-list-query.ts';
 import { requirePast } from '../http/require-past.ts';
+import { answerList, LIST_TYPES, type ListReads, pageContent } from '../http/list-responses.ts';
 import {
   cursorMilliseconds,
   cursorTimestamp,
   decodeCursor,
+  DEFAULT_LIMIT,
   encodeCursor,
-  LIST_TYPES,
-  pageContent,
-  renderPage,
 } from '../http/paging.ts';
 import { WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
 import { representSummary } from './outlook-json.ts';
@@ -43,35 +42,53 @@ export function outlookListRoutes(api: Api, ledger: OutlookListDeps): void {
       response: { 200: pageContent(outlookSummary), ...problemResponses(422) },
     },
     handler: (request, reply) => {
-      const read = outlookPageReader(ledger, request.query);
-      return ledger.cache.answer(request, reply, { tags: WHOLE_LEDGER }, async () =>
-        renderPage(request, await read(), outlookSummary),
-      );
+      const { pool, cache } = ledger;
+      const reads = outlookListReads(ledger, request.query);
+      return answerList(request, reply, { pool, cache, tags: WHOLE_LEDGER }, reads, outlookSummary);
     },
   });
 }
 
-type OutlookPageOf = { items: z.output<typeof outlookSummary>[]; nextCursor: string | null };
+type Summary = z.output<typeof outlookSummary>;
+type OutlookListReads = Omit<ListReads<Summary>, 'page'> & {
+  page: () => Promise<{ items: Summary[]; nextCursor: string | null }>;
+};
+
+/** How many outlooks are read at once for a list of all. */
+const OUTLOOKS_AT_ONCE = 100;
 
 /**
- * Prepares a read of a page of the list of outlooks.
+ * Prepares the reads of the list of outlooks.
  * @throws Problem `invalid-request` if `asOf` is in the future, or the cursor belongs to another query
  */
-export function outlookPageReader(
+export function outlookListReads(
   { pool, now }: Pick<OutlookListDeps, 'pool' | 'now'>,
   sent: z.output<typeof listQuery>,
-): () => Promise<OutlookPageOf> {
-  const { limit, cursor } = sent;
+): OutlookListReads {
+  const { limit = DEFAULT_LIMIT, cursor } = sent;
   const query = listQueryOf(sent);
   const startedAt = now();
   requirePast('asOf', query.asOf ?? undefined, startedAt);
   const after = decodeCursor(cursor, query, POSITIONS[query.sort]);
-  return async () => {
-    const found = await listOutlooks(pool, query, { after, limit, now: startedAt });
-    return {
-      items: found.summaries.map(representSummary),
-      nextCursor: found.next && encodeCursor(query, POSITIONS[query.sort], found.next),
-    };
+  const read = async (from: ListPosition | null, count: number) => {
+    const page = { after: from, limit: count, now: startedAt };
+    const { summaries, next } = await listOutlooks(pool, query, page);
+    return { items: summaries.map(representSummary), next };
+  };
+  return {
+    isLarge: false,
+    page: async () => {
+      const { items, next } = await read(after, limit);
+      return { items, nextCursor: next && encodeCursor(query, POSITIONS[query.sort], next) };
+    },
+    batches: async function* batches() {
+      let from: ListPosition | null = after;
+      do {
+        const { items, next } = await read(from, OUTLOOKS_AT_ONCE);
+        yield items;
+        from = next;
+      } while (from !== null);
+    },
   };
 }
 

@@ -27,6 +27,7 @@ export type DomainErrorCode =
   | 'slug-taken'
   | 'symbol-taken'
   | 'unknown-instrument'
+  | 'continuation-refused'
   | 'outlook-not-found'
   | 'version-not-found'
   | 'nothing-stood'

@@ -6,6 +6,7 @@ const DOMAIN_PROBLEMS: Record<DomainErrorCode, ProblemCode> = {
   'slug-taken': 'slug-taken',
   'symbol-taken': 'symbol-taken',
   'unknown-instrument': 'invalid-request',
+  'continuation-refused': 'invalid-request',
   'outlook-not-found': 'not-found',
   'version-not-found': 'not-found',
   'nothing-stood': 'not-found',

@@ -27,6 +27,7 @@ export const UPDATABLE: Readonly<Record<string, readonly string[]>> = {
     'status',
     'is_contradicted',
     'horizon_ended_at',
+    'continued_by',
   ],
   resolutions: ['superseded_at'],
   series: ['source'], // for locks only; a trigger refuses every update

@@ -46,7 +46,7 @@ const CHANGED: Record<string, string> = {
   instruments: 'update (closes_id)',
   observations: 'update (superseded_at)',
   outlooks:
-    'update (base_bps, bear_bps, bull_bps, condition_states, framework_id, hash, horizon_ended_at, is_contradicted, latest_version, published_at, review_reasons, status, transaction_id)',
+    'update (base_bps, bear_bps, bull_bps, condition_states, continued_by, framework_id, hash, horizon_ended_at, is_contradicted, latest_version, published_at, review_reasons, status, transaction_id)',
   resolutions: 'update (superseded_at)',
   series: 'update (source)',
   webhook_attempts: 'update (fault, milliseconds, status)',

@@ -7,7 +7,7 @@ import { OUTLOOK_STATUSES } from '../../domain/outlook.ts';
 import { SCENARIO_NAMES } from '../../domain/probabilities.ts';
 import { ANSWER_WAYS } from '../../domain/review.ts';
 import { DIRECTIONS } from '../../domain/scenarios.ts';
-import { day, prose, sha256, slug, symbol, timestamp } from '../../http/fields.ts';
+import { day, prose, sha256, slug, symbol, timestamp, versionNumber } from '../../http/fields.ts';
 import { faq, headwind, newFrameworkShape, risk } from './frameworks.ts';
 import { deltas, newProbabilities, probabilities } from './probabilities.ts';
 
@@ -27,20 +27,47 @@ export const newHorizon = z
     examples: [{ from: '2026-03-31', to: '2027-03-31' }],
   });
 
-export const newOutlook = z
-  .strictObject({
-    slug: slug.optional().meta({
-      description: "The outlook's name in URLs. It never changes. Left out: made from the title.",
+export const newOutlook = z.strictObject({
+  slug: slug.optional().meta({
+    description: "The outlook's name in URLs. It never changes. Left out: made from the title.",
+  }),
+  instrument: symbol.meta({ description: 'The symbol of an existing instrument.' }),
+  horizon: newHorizon,
+  probabilities: newProbabilities,
+  rationale: prose.meta({ description: 'Why the desk publishes this outlook.' }),
+  continues: slug.nullable().default(null).meta({
+    description:
+      'The slug of the outlook that this one continues: on the same instrument, over a horizon that ends later. Null, or left out: none.',
+  }),
+  ...newFrameworkShape,
+});
+
+/** The version that a new outlook is a clone of. */
+export const cloneSource = z.strictObject({
+  from: z
+    .strictObject({
+      slug: slug.meta({ description: 'The slug of the outlook to clone.' }),
+      version: versionNumber.optional().meta({
+        description: 'The version to clone. Left out: the current one.',
+      }),
+    })
+    .meta({ id: 'CloneSourceInput', description: 'The outlook that a new one is a clone of.' }),
+});
+
+/** What a request for an outlook may contain. For the document only: validation checks the outlook that results. */
+export const outlookRequest = newOutlook
+  .partial()
+  .required({ rationale: true })
+  .extend({
+    from: cloneSource.shape.from.optional().meta({
+      description:
+        'Clones a version: its instrument, horizon, probabilities and framework hold for the new outlook, except for the members that the request has.',
     }),
-    instrument: symbol.meta({ description: 'The symbol of an existing instrument.' }),
-    horizon: newHorizon,
-    probabilities: newProbabilities,
-    rationale: prose.meta({ description: 'Why the desk publishes this outlook.' }),
-    ...newFrameworkShape,
   })
   .meta({
-    id: 'NewOutlook',
-    description: 'A new outlook: its framework, probabilities and rationale.',
+    id: 'OutlookInput',
+    description:
+      'A new outlook: its framework, probabilities and rationale. `from` supplies the members that are left out; without it, `instrument`, `horizon`, `probabilities`, `title`, `summary` and `scenarios` are required.',
   });
 
 export const author = z
@@ -88,15 +115,22 @@ const scenario = z
   })
   .meta({ id: 'Scenario', description: 'One scenario with its probability.' });
 
+const scenarios = z
+  .object({ bear: scenario, base: scenario, bull: scenario })
+  .meta({ id: 'Scenarios', description: 'The three scenarios.' });
+
+const speed = z.object({ depth: z.number(), days: z.int() }).meta({
+  id: 'Speed',
+  description:
+    'For a label defined by speed: at least `depth` below the highest close of the last `days` days.',
+});
+
 export const drawdownLabel = z
   .object({
     key: slug,
     label: z.string(),
     minDepth: z.number().nullable(),
-    speed: z.object({ depth: z.number(), days: z.int() }).nullable().meta({
-      description:
-        'For a label defined by speed: at least `depth` below the highest close of the last `days` days.',
-    }),
+    speed: speed.nullable(),
     typicalCause: z.string(),
     implication: z.string(),
   })
@@ -117,24 +151,37 @@ const comparison = z
     }),
   })
   .meta({ id: 'Comparison', description: 'A series compared with a threshold.' });
+const several = z.array(comparison);
 const rule = z
   .union([
     comparison,
-    z
-      .object({ all: z.array(comparison) })
-      .meta({ id: 'AllRule', description: 'All comparisons must hold.' }),
-    z
-      .object({ any: z.array(comparison) })
-      .meta({ id: 'AnyRule', description: 'At least one comparison must hold.' }),
+    z.object({ all: several.meta({ description: 'Comparisons that must all hold.' }) }),
+    z.object({
+      any: several.meta({ description: 'Comparisons of which at least one must hold.' }),
+    }),
   ])
-  .nullable()
-  .meta({ description: 'The rule that triggers the condition. Null if an analyst assesses it.' });
+  .meta({
+    id: 'Rule',
+    description:
+      'When observations trigger a condition. It has one of three forms: a comparison (`series`, `operator`, `threshold`, `forObservations` and `judgedOn`), or only `all`, or only `any`.',
+    examples: [
+      {
+        series: 'us-10y-yield',
+        operator: 'lt',
+        threshold: 4,
+        forObservations: 5,
+        judgedOn: null,
+      },
+    ],
+  });
 
 export const conditionShape = {
   key: slug,
   invalidates: z.enum(SCENARIO_NAMES),
   statement: z.string(),
-  rule,
+  rule: rule.nullable().meta({
+    description: 'The rule that triggers the condition. Null if an analyst assesses it.',
+  }),
 };
 export const conditionState = z.enum(CONDITION_STATES);
 
@@ -212,18 +259,23 @@ const publishedConsensus = z
 /** The outcome of an outlook: a scenario, or `void` if nothing can be scored. */
 export const outcome = z.enum([...SCENARIO_NAMES, 'void']);
 
+const resolvedShape = {
+  number: z.int().min(1),
+  outcome,
+  realisedReturn: z.number().nullable(),
+  knownAt: timestamp.nullable().meta({
+    description: 'When the outcome became known. Null if the outlook is void.',
+  }),
+  resolvedAt: timestamp,
+};
+
 const resolved = z
-  .object({
-    number: z.int().min(1),
-    outcome,
-    realisedReturn: z.number().nullable(),
-    knownAt: timestamp.nullable().meta({
-      description: 'When the outcome became known. Null if the outlook is void.',
-    }),
-    reason: z.string().nullable(),
-    resolvedAt: timestamp,
-  })
+  .object({ ...resolvedShape, reason: z.string().nullable() })
   .meta({ id: 'Resolved', description: 'The outcome in brief.' });
+
+const resolvedSummary = z
+  .object(resolvedShape)
+  .meta({ id: 'ResolvedSummary', description: 'The outcome, as a list shows it.' });
 
 export const instrumentName = z
   .object({ symbol, name: z.string() })
@@ -246,7 +298,16 @@ const summaryShape = {
 };
 
 export const outlookSummary = z
-  .object({ ...summaryShape, change, probabilities, directions })
+  .object({
+    ...summaryShape,
+    change,
+    probabilities,
+    directions,
+    resolution: resolvedSummary.nullable().meta({
+      description:
+        'What came about, once it is recorded: null until then, after a reopening, and in a list as of an earlier time.',
+    }),
+  })
   .meta({ id: 'OutlookSummary', description: 'An outlook as a list item.' });
 
 export const outlook = z
@@ -268,9 +329,16 @@ export const outlook = z
       description:
         'The outcome, once it is recorded. Always null in a numbered version, because it was unknown at publication.',
     }),
+    continues: slug.nullable().meta({
+      description: 'The slug of the outlook that this one continues over a later horizon.',
+    }),
+    continuedBy: slug.nullable().meta({
+      description:
+        'The slug of the outlook that continues this one over a later horizon; of several, the newest. Always null in a numbered version.',
+    }),
     probabilities,
     directions,
-    scenarios: z.object({ bear: scenario, base: scenario, bull: scenario }),
+    scenarios,
     headwinds: z.array(headwind),
     drawdownLabels: z.array(drawdownLabel),
     invalidationConditions: z.array(invalidationCondition),

@@ -34,7 +34,7 @@ const EXAMPLE = {
 };
 
 export const newSeries = z.strictObject({ ...seriesShape, dated: dated.default('end') }).meta({
-  id: 'NewSeries',
+  id: 'SeriesInput',
   description: 'A time series of prices or an indicator.',
   examples: [EXAMPLE],
 });
@@ -48,15 +48,17 @@ export const series = z.object(seriesShape).meta({
 /** The most observations that one request may contain. */
 export const MOST_OBSERVATIONS = 10_000;
 
-export const newObservation = z.strictObject({
-  date: day,
-  value: z
-    .number({ error: ({ input }) => valueFault(input) })
-    .nullable()
-    .meta({ description: 'Null retracts the value of a day that has an observation.' }),
-  provenance: z.enum(PROVENANCES).default('sourced'),
-  note: optionalLine,
-});
+export const newObservation = z
+  .strictObject({
+    date: day,
+    value: z
+      .number({ error: ({ input }) => valueFault(input) })
+      .nullable()
+      .meta({ description: 'Null retracts the value of a day that has an observation.' }),
+    provenance: z.enum(PROVENANCES).default('sourced'),
+    note: optionalLine,
+  })
+  .meta({ id: 'ObservationInput', description: 'The value of a day.' });
 
 function valueFault(input: unknown): string {
   if (input === undefined) return 'is required';
@@ -95,7 +97,7 @@ export const newObservations = z
       ),
   })
   .meta({
-    id: 'NewObservations',
+    id: 'ObservationsInput',
     description: '1 to 10,000 observations of a series, at most one per day.',
   });
 
@@ -131,6 +133,9 @@ export const observation = z
     description: 'The value of a day, as known from `recordedAt` on.',
   });
 
+/** How many observations a page has if its query sets no limit. */
+export const DEFAULT_OBSERVATIONS = 1_000;
+
 const digits = (value: unknown): unknown =>
   typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : value;
 
@@ -147,7 +152,11 @@ export const observationQuery = withRule(
     }),
     limit: z
       .preprocess(digits, z.int({ error: 'must be a whole number in 1–10000' }).min(1).max(10_000))
-      .default(1_000),
+      .optional()
+      .meta({
+        description:
+          'The maximum number of observations to return. Left out: 1,000 as JSON, and all as CSV.',
+      }),
     cursor: z.string({ error: 'must be given once' }).max(1_000).optional().meta({
       description: 'The `nextCursor` of the previous page. Keep the other parameters unchanged.',
     }),

@@ -56,6 +56,8 @@ export const resolutions = pgTable(
     uniqueIndex('resolutions_standing')
       .on(t.outlookId)
       .where(sql`${t.supersededAt} is null`),
+    // For the feed of all outlooks.
+    index('resolutions_newest').on(t.recordedAt, t.outlookId, t.number),
     // For lists of the outlooks with an outcome.
     index('resolutions_by_outcome')
       .on(t.outcome, t.outlookId)
