@@ -39,7 +39,7 @@ export interface paths {
         put?: never;
         /**
          * Publish a new outlook
-         * @description Creates an outlook with version 1. The instrument must exist. The slug, the instrument and the horizon can never change.
+         * @description Creates an outlook with version 1. The instrument must exist. The slug, the instrument and the horizon can never change. With `from`, the outlook is a clone of a version, with the members of the request in place of its own. It is a new forecast: its author is the one who sends it, its time is that of the request, and it has no evidence, views or conditions that are triggered yet. To roll an outlook over to a later horizon, send `continues` as well: `{"from": {"slug": "a"}, "continues": "a", "slug": "b", "horizon": {…}, "probabilities": {…}, "rationale": "…"}`. Both outlooks then name each other. Scores and track records do not depend on it.
          */
         post: operations["createOutlook"];
         delete?: never;
@@ -312,6 +312,86 @@ export interface paths {
          * @description All versions of an analyst's view, newest first, with its withdrawals.
          */
         get: operations["getView"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/analysts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the analysts
+         * @description The analysts who have published a version or a view, by name. Holders of keys who have published neither are left out.
+         */
+        get: operations["listAnalysts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/analysts/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read an analyst
+         * @description The name of an analyst, by the id that versions, views and keys name.
+         */
+        get: operations["getAnalyst"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/analysts/{id}/outlooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List an analyst's outlooks
+         * @description The outlooks of which the analyst has published a version, each at its current version, which may be by somebody else. The outlooks that were created last come first.
+         */
+        get: operations["listOutlooksOfAnalyst"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/analysts/{id}/views": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List an analyst's views
+         * @description The views of the analyst, one for each outlook, at its newest version. Withdrawn views have the kind `withdrawn`. Views of the outlooks that were created last come first.
+         */
+        get: operations["listViewsOfAnalyst"];
         put?: never;
         post?: never;
         delete?: never;
@@ -671,7 +751,7 @@ export interface paths {
         };
         /**
          * Follow all outlooks in a feed reader: Atom (RFC 4287)
-         * @description The current version of each outlook, newest first, at most 20. Its URLs are absolute and start with the setting `PUBLIC_URL`.
+         * @description The current version of each outlook, and each resolution, correction and reopening, newest first, at most 20. Its URLs are absolute and start with the setting `PUBLIC_URL`.
          */
         get: operations["getAtomFeed"];
         put?: never;
@@ -691,7 +771,7 @@ export interface paths {
         };
         /**
          * Follow an outlook in a feed reader: Atom (RFC 4287)
-         * @description The versions of the outlook, newest first, at most 20, each with its change and rationale. Its URLs are absolute and start with the setting `PUBLIC_URL`.
+         * @description The versions of the outlook, each with its change and rationale, and its resolutions, corrections and reopenings, newest first, at most 20. Its URLs are absolute and start with the setting `PUBLIC_URL`.
          */
         get: operations["getOutlookAtomFeed"];
         put?: never;
@@ -711,7 +791,7 @@ export interface paths {
         };
         /**
          * Follow all outlooks in a feed reader: JSON Feed 1.1
-         * @description The current version of each outlook, newest first, at most 20. Its URLs are absolute and start with the setting `PUBLIC_URL`.
+         * @description The current version of each outlook, and each resolution, correction and reopening, newest first, at most 20. Its URLs are absolute and start with the setting `PUBLIC_URL`.
          */
         get: operations["getJsonFeed"];
         put?: never;
@@ -731,7 +811,7 @@ export interface paths {
         };
         /**
          * Follow an outlook in a feed reader: JSON Feed 1.1
-         * @description The versions of the outlook, newest first, at most 20, each with its change and rationale. Its URLs are absolute and start with the setting `PUBLIC_URL`.
+         * @description The versions of the outlook, each with its change and rationale, and its resolutions, corrections and reopenings, newest first, at most 20. Its URLs are absolute and start with the setting `PUBLIC_URL`.
          */
         get: operations["getOutlookJsonFeed"];
         put?: never;
@@ -903,6 +983,26 @@ export interface paths {
          * @description The key is refused from the next request on, permanently. Revoking a key twice changes nothing. The last admin key can be revoked only if tokens of an identity provider can have the role admin; admin keys that expire within an hour do not count.
          */
         delete: operations["revokeKey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read who you are
+         * @description The analyst behind the key or token of the request, what it may do, and when it expires.
+         */
+        get: operations["getMe"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1140,6 +1240,35 @@ export interface components {
             pointer: string;
             before: unknown;
             after: unknown;
+        };
+        /** @description An analyst, who publishes versions and views. */
+        Analyst: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+        };
+        /** @description A view of an analyst, and the outlook that it is of. */
+        AnalystView: {
+            /** @description The slug of the outlook. */
+            slug: string;
+            /** @description The title of the outlook. */
+            title: string;
+            analyst: components["schemas"]["Author"];
+            /**
+             * Format: int32
+             * @description The version of the view, from 1.
+             */
+            version: number;
+            /** Format: date-time */
+            recordedAt: string;
+            probabilities: components["schemas"]["Probabilities"];
+            /**
+             * @description `held`, or `withdrawn` if the analyst withdrew the view. A withdrawal repeats the probabilities that were held before.
+             * @enum {string}
+             */
+            kind: "held" | "withdrawn";
+            /** @description Null for a withdrawal. */
+            rationale: string | null;
         };
         /** @description The version that answered the condition, and how. */
         Answer: {
@@ -1383,6 +1512,16 @@ export interface components {
             first: string | null;
             /** @description The day of the last close. Null without a span. */
             last: string | null;
+        };
+        /** @description The outlook that a new one is a clone of. */
+        CloneSourceInput: {
+            /** @description The slug of the outlook to clone. */
+            slug: string;
+            /**
+             * Format: int32
+             * @description The version to clone. Left out: the current one.
+             */
+            version?: number;
         };
         /** @description A closing price of the instrument. */
         Close: {
@@ -2191,7 +2330,7 @@ export interface components {
             language: string;
             items: components["schemas"]["JsonFeedItem"][];
         };
-        /** @description A version as a feed entry. */
+        /** @description A version or a resolution as a feed entry. */
         JsonFeedItem: {
             /** Format: uri */
             id: string;
@@ -2265,6 +2404,21 @@ export interface components {
             decomposition: components["schemas"]["Decomposition"];
             /** @description Why members are null. */
             missing: components["schemas"]["MissingScore"][];
+        };
+        /** @description Who sent the request. */
+        Me: {
+            /** @description The author of what is written with this key or token. */
+            analyst: {
+                /** Format: uuid */
+                id: string;
+                name: string;
+            };
+            /** @description What the key or token may do. A key has one role. `admin` may do everything that the other roles may. */
+            roles: ("analyst" | "feed" | "admin")[];
+            /** @description Null if the request has a token. */
+            key: components["schemas"]["OwnKey"] | null;
+            /** @description Null if the request has a key. */
+            token: components["schemas"]["OwnToken"] | null;
         };
         /** @description A mean over outlooks and its uncertainty: Σ c S ÷ Σ c, where c is the share of its horizon for which an outlook was forecast and S its mean score over that time. */
         MeanScore: {
@@ -2445,6 +2599,10 @@ export interface components {
             consensus: components["schemas"]["PublishedConsensus"] | null;
             /** @description The outcome, once it is recorded. Always null in a numbered version, because it was unknown at publication. */
             resolution: components["schemas"]["Resolved"] | null;
+            /** @description The slug of the outlook that this one continues over a later horizon. */
+            continues: string | null;
+            /** @description The slug of the outlook that continues this one over a later horizon; of several, the newest. Always null in a numbered version. */
+            continuedBy: string | null;
             probabilities: components["schemas"]["Probabilities"];
             directions: components["schemas"]["Directions"];
             scenarios: components["schemas"]["Scenarios"];
@@ -2491,23 +2649,28 @@ export interface components {
                 references: components["schemas"]["ReferencesDiff"];
             };
         };
-        /** @description A new outlook: its framework, probabilities and rationale. */
+        /** @description A new outlook: its framework, probabilities and rationale. `from` supplies the members that are left out; without it, `instrument`, `horizon`, `probabilities`, `title`, `summary` and `scenarios` are required. */
         OutlookInput: {
             /** @description The outlook's name in URLs. It never changes. Left out: made from the title. */
             slug?: string;
             /** @description The symbol of an existing instrument. */
-            instrument: string;
-            horizon: components["schemas"]["Horizon"];
-            probabilities: components["schemas"]["ProbabilitiesInput"];
+            instrument?: string;
+            horizon?: components["schemas"]["Horizon"];
+            probabilities?: components["schemas"]["ProbabilitiesInput"];
             /** @description Why the desk publishes this outlook. */
             rationale: string;
-            title: string;
-            summary: string;
+            /**
+             * @description The slug of the outlook that this one continues: on the same instrument, over a horizon that ends later. Null, or left out: none.
+             * @default null
+             */
+            continues?: string | null;
+            title?: string;
+            summary?: string;
             /** @default null */
             methodology?: string | null;
             /** @default null */
             disclaimer?: string | null;
-            scenarios: components["schemas"]["ScenariosInput"];
+            scenarios?: components["schemas"]["ScenariosInput"];
             /** @default [] */
             headwinds?: components["schemas"]["Headwind"][];
             /** @default [] */
@@ -2524,6 +2687,8 @@ export interface components {
             faqs?: components["schemas"]["Faq"][];
             /** @default [] */
             references?: components["schemas"]["ReferenceInput"][];
+            /** @description Clones a version: its instrument, horizon, probabilities and framework hold for the new outlook, except for the members that the request has. */
+            from?: components["schemas"]["CloneSourceInput"];
         };
         /** @description The resolution of an outlook and its corrections. */
         OutlookResolution: {
@@ -2578,6 +2743,28 @@ export interface components {
             change: components["schemas"]["Change"];
             probabilities: components["schemas"]["Probabilities"];
             directions: components["schemas"]["Directions"];
+            /** @description What came about, once it is recorded: null until then, after a reopening, and in a list as of an earlier time. */
+            resolution: components["schemas"]["ResolvedSummary"] | null;
+        };
+        /** @description The key of the request. */
+        OwnKey: {
+            /** Format: uuid */
+            id: string;
+            /** @description The first characters of the key, to tell keys apart. */
+            hint: string;
+            /** Format: date-time */
+            createdAt: string;
+            /** @description Null if the key never expires. */
+            expiresAt: string | null;
+            /** @description Precise to the minute. */
+            lastUsedAt: string | null;
+        };
+        /** @description The token of the request. */
+        OwnToken: {
+            issuer: string;
+            subject: string;
+            /** Format: date-time */
+            expiresAt: string;
         };
         /** @description A version of a view, and its weight in the pool. */
         PooledView: {
@@ -2933,7 +3120,19 @@ export interface components {
             realisedReturn: number | null;
             /** @description When the outcome became known. Null if the outlook is void. */
             knownAt: string | null;
+            /** Format: date-time */
+            resolvedAt: string;
             reason: string | null;
+        };
+        /** @description The outcome, as a list shows it. */
+        ResolvedSummary: {
+            /** Format: int32 */
+            number: number;
+            /** @enum {string} */
+            outcome: "bear" | "base" | "bull" | "void";
+            realisedReturn: number | null;
+            /** @description When the outcome became known. Null if the outlook is void. */
+            knownAt: string | null;
             /** Format: date-time */
             resolvedAt: string;
         };
@@ -3669,6 +3868,8 @@ export interface components {
 }
 export type Acknowledgement = components['schemas']['Acknowledgement'];
 export type Alteration = components['schemas']['Alteration'];
+export type Analyst = components['schemas']['Analyst'];
+export type AnalystView = components['schemas']['AnalystView'];
 export type Answer = components['schemas']['Answer'];
 export type Assessment = components['schemas']['Assessment'];
 export type AssessmentInput = components['schemas']['AssessmentInput'];
@@ -3683,6 +3884,7 @@ export type ClaimRange = components['schemas']['ClaimRange'];
 export type ClaimRangeInput = components['schemas']['ClaimRangeInput'];
 export type ClaimTarget = components['schemas']['ClaimTarget'];
 export type Climatology = components['schemas']['Climatology'];
+export type CloneSourceInput = components['schemas']['CloneSourceInput'];
 export type Close = components['schemas']['Close'];
 export type Comparison = components['schemas']['Comparison'];
 export type ComparisonInput = components['schemas']['ComparisonInput'];
@@ -3728,6 +3930,7 @@ export type JsonFeedItem = components['schemas']['JsonFeedItem'];
 export type Key = components['schemas']['Key'];
 export type KeyInput = components['schemas']['KeyInput'];
 export type LeadTime = components['schemas']['LeadTime'];
+export type Me = components['schemas']['Me'];
 export type MeanScore = components['schemas']['MeanScore'];
 export type Metric = components['schemas']['Metric'];
 export type MetricInput = components['schemas']['MetricInput'];
@@ -3745,6 +3948,8 @@ export type OutlookInput = components['schemas']['OutlookInput'];
 export type OutlookResolution = components['schemas']['OutlookResolution'];
 export type OutlookScores = components['schemas']['OutlookScores'];
 export type OutlookSummary = components['schemas']['OutlookSummary'];
+export type OwnKey = components['schemas']['OwnKey'];
+export type OwnToken = components['schemas']['OwnToken'];
 export type PooledView = components['schemas']['PooledView'];
 export type Positioning = components['schemas']['Positioning'];
 export type PositioningDiff = components['schemas']['PositioningDiff'];
@@ -3764,6 +3969,7 @@ export type ReferencesDiff = components['schemas']['ReferencesDiff'];
 export type Resolution = components['schemas']['Resolution'];
 export type ResolutionInput = components['schemas']['ResolutionInput'];
 export type Resolved = components['schemas']['Resolved'];
+export type ResolvedSummary = components['schemas']['ResolvedSummary'];
 export type ReturnBand = components['schemas']['ReturnBand'];
 export type ReturnBandInput = components['schemas']['ReturnBandInput'];
 export type Review = components['schemas']['Review'];
@@ -3893,7 +4099,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -3963,13 +4169,21 @@ export interface operations {
                 maxProbability?: number;
                 /** @description Only outlooks with a version published at or after this time. */
                 updatedSince?: string;
-                /** @description Full-text search, in English, in titles, headwinds, summaries and invalidation conditions. A match in the title ranks highest. Write `"…"` for a phrase, `or` for either word, and `-` before a word to exclude it. */
+                /** @description Search for outlooks with all of these words in their title, slug, symbol, name of the instrument, authors, headwinds, summary or invalidation conditions. Case, accents and punctuation make no difference: `Feds` finds “The Fed’s pivot”, `10 year` finds “10-year” and `BRK-B` finds “BRK.B”. A word of at least three characters, and the last word, also find longer words: `russ` finds “Russell”. English words are found in their other forms, too. Write `"…"` for a phrase, `or` for either word, and `-` before a word to exclude it. Common words such as `the` count only in a phrase, or alone. Outlooks whose symbol or slug is the search come first, then those with all words in the title, slug or name of the instrument. */
                 q?: string;
+                /** @description Only outlooks whose version was published by this analyst: the id, as in `author.id`, or the exact name. */
+                author?: string;
+                /** @description Only outlooks whose `horizon.to` is after this day. */
+                horizonEndsAfter?: string;
+                /** @description Only outlooks whose `horizon.to` is before this day. */
+                horizonEndsBefore?: string;
+                /** @description Only outlooks that are currently resolved with this outcome. `void`: those that can not be scored. */
+                outcome?: "bear" | "base" | "bull" | "void";
                 /** @description The sort order; a leading hyphen reverses it. `relevance` requires `q`; it ranks the 1,000 newest matches, and older ones follow, newest first. Left out: `relevance` with `q`, otherwise `-publishedAt`. */
                 sort?: "-publishedAt" | "publishedAt" | "slug" | "relevance";
-                /** @description The list as of this time, which must not be in the future: the newest version of each outlook recorded up to then, with the status and the review of that time. Filters and order apply to that version, except that `status`, `reviewDue`, `awaitingResolution` and `contradicted` apply to the current state. */
+                /** @description The list as of this time, which must not be in the future: the newest version of each outlook recorded up to then, with the status and the review of that time. Filters and order apply to that version, except that `status`, `reviewDue`, `awaitingResolution`, `contradicted` and `outcome` apply to the current state. */
                 asOf?: string;
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -4038,7 +4252,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -4279,7 +4493,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -4414,7 +4628,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -4567,7 +4781,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -4637,7 +4851,7 @@ export interface operations {
     listVersions: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -4718,7 +4932,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -4844,7 +5058,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -4969,7 +5183,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -5096,7 +5310,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -5245,7 +5459,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -5297,7 +5511,7 @@ export interface operations {
     listEvidence: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -5378,7 +5592,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -5641,7 +5855,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -5693,7 +5907,7 @@ export interface operations {
     listViews: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -5774,7 +5988,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -5903,7 +6117,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -6238,7 +6452,7 @@ export interface operations {
     getView: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -6320,7 +6534,514 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listAnalysts: {
+        parameters: {
+            query?: {
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                limit?: number;
+                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                cursor?: string;
+                /** @description Overrides the Accept header: for links and spreadsheets. */
+                format?: "json" | "csv";
+            };
+            header?: {
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Analyst"][];
+                        /** @description Null on the last page. */
+                        nextCursor: string | null;
+                    };
+                    "text/csv": string;
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key is missing, unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes every available media type. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getAnalyst: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @description The id of the analyst, as in `author.id`. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Analyst"];
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key is missing, unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes every available media type. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listOutlooksOfAnalyst: {
+        parameters: {
+            query?: {
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                limit?: number;
+                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                cursor?: string;
+                /** @description Overrides the Accept header: for links and spreadsheets. */
+                format?: "json" | "csv";
+            };
+            header?: {
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @description The id of the analyst, as in `author.id`. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["OutlookSummary"][];
+                        /** @description Null on the last page. */
+                        nextCursor: string | null;
+                    };
+                    "text/csv": string;
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key is missing, unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes every available media type. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listViewsOfAnalyst: {
+        parameters: {
+            query?: {
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                limit?: number;
+                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                cursor?: string;
+                /** @description Overrides the Accept header: for links and spreadsheets. */
+                format?: "json" | "csv";
+            };
+            header?: {
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @description The id of the analyst, as in `author.id`. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["AnalystView"][];
+                        /** @description Null on the last page. */
+                        nextCursor: string | null;
+                    };
+                    "text/csv": string;
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key is missing, unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes every available media type. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -6458,7 +7179,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -6593,7 +7314,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -6735,7 +7456,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -6862,7 +7583,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -7141,7 +7862,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -7264,7 +7985,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -7399,7 +8120,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -7537,7 +8258,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -7802,7 +8523,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -7932,7 +8653,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -8053,7 +8774,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -8184,7 +8905,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -8318,7 +9039,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -8621,7 +9342,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -8742,7 +9463,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -8851,7 +9572,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -8972,7 +9693,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -9024,7 +9745,7 @@ export interface operations {
     listInstruments: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -9093,7 +9814,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -9343,7 +10064,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -9536,7 +10257,7 @@ export interface operations {
     listSeries: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -9605,7 +10326,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -9854,7 +10575,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -9914,6 +10635,7 @@ export interface operations {
                 asOf?: string;
                 /** @description `newest`: one value per day. `all`: every vintage of each day, oldest first, with retractions. */
                 vintages?: "newest" | "all";
+                /** @description The maximum number of observations to return. Left out: 1,000 as JSON, and all as CSV. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -9993,7 +10715,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -10185,7 +10907,7 @@ export interface operations {
     listKeys: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -10263,7 +10985,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -10521,7 +11243,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -10700,10 +11422,127 @@ export interface operations {
             };
         };
     };
+    getMe: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key is missing, unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes every available media type. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     listWebhooks: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -10781,7 +11620,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -11039,7 +11878,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -11487,7 +12326,7 @@ export interface operations {
     listWebhookDeliveries: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -11576,7 +12415,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -11757,7 +12596,7 @@ export interface operations {
                 analyst?: string;
                 /** @description Only writes with this `subject`, such as `/v1/keys/{id}`. */
                 subject?: string;
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -11835,7 +12674,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -11936,7 +12775,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -12047,7 +12886,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -12149,7 +12988,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -12257,7 +13096,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;

@@ -64,7 +64,7 @@ const ROOMS = [
 
 /** What a room may import besides: packages by name. Rooms that are not listed may import any. */
 const PACKAGES: Record<string, RegExp> = {
-  domain: /^(node:crypto|canonicalize|decimal\.js|unhomoglyph)$/,
+  domain: /^(node:crypto|canonicalize|csv-parse\/sync|decimal\.js|unhomoglyph)$/,
   postgres: /^(node:.+|pg|pg-copy-streams|split2|@opentelemetry\/api|drizzle-orm(\/.+)?)$/,
   http: /^(?!drizzle-orm|preact)/,
   access: /^(?!drizzle-orm|preact)/,

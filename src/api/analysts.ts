@@ -1,15 +1,8 @@
 import type pg from 'pg';
 import { z } from 'zod';
 import { analystLine } from '../http/fields.ts';
-import {
-  idPosition,
-  keysetPage,
-  LIST_TYPES,
-  listShape,
-  LONG_TEXTS_AT_ONCE,
-  pageContent,
-  renderPage,
-} from '../http/paging.ts';
+import { answerList, keysetReads, LIST_TYPES, pageContent } from '../http/list-responses.ts';
+import { idPosition, listShape, LONG_TEXTS_AT_ONCE } from '../http/paging.ts';
 import { WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
@@ -48,17 +41,16 @@ function listRoute(api: Api, { pool, cache }: AnalystDeps): void {
       querystring: z.strictObject(listShape),
       response: { 200: pageContent(analyst), ...problemResponses(422) },
     },
-    handler: (request, reply) =>
-      cache.answer(request, reply, { tags: WHOLE_LEDGER }, async () => {
-        const page = await keysetPage(request.query, {
-          cursorScope: ['analysts'],
-          position: analystLine,
-          fetch: (after, limit) => listAnalysts(pool, { after, limit }),
-          positionOf: ({ name }) => name,
-          represent: ({ id, name }) => ({ id, name }),
-        });
-        return renderPage(request, page, analyst);
-      }),
+    handler: (request, reply) => {
+      const reads = keysetReads(request.query, {
+        cursorScope: ['analysts'],
+        position: analystLine,
+        fetch: (after, limit) => listAnalysts(pool, { after, limit }),
+        positionOf: ({ name }) => name,
+        represent: ({ id, name }) => ({ id, name }),
+      });
+      return answerList(request, reply, { pool, cache, tags: WHOLE_LEDGER }, reads, analyst);
+    },
   });
 }
 
@@ -100,20 +92,18 @@ function outlooksRoute(api: Api, { pool, cache }: AnalystDeps): void {
     },
     handler: (request, reply) => {
       const { id } = request.params;
-      return cache.answer(request, reply, { tags: WHOLE_LEDGER }, async () => {
-        const page = await keysetPage(request.query, {
-          cursorScope: ['outlooks of', id],
-          position: idPosition,
-          fetch: async (before, limit) => {
-            const outlooks = await listOutlooksOf(pool, id, { before, limit });
-            if (outlooks.length === 0) await readAnalyst(pool, id);
-            return outlooks;
-          },
-          positionOf: (outlook) => outlook.id,
-          represent: representSummary,
-        });
-        return renderPage(request, page, outlookSummary);
+      const reads = keysetReads(request.query, {
+        cursorScope: ['outlooks of', id],
+        position: idPosition,
+        fetch: async (before, limit) => {
+          const outlooks = await listOutlooksOf(pool, id, { before, limit });
+          if (outlooks.length === 0) await readAnalyst(pool, id);
+          return outlooks;
+        },
+        positionOf: (outlook) => outlook.id,
+        represent: representSummary,
       });
+      return answerList(request, reply, { pool, cache, tags: WHOLE_LEDGER }, reads, outlookSummary);
     },
   });
 }
@@ -135,22 +125,19 @@ function viewsRoute(api: Api, { pool, cache }: AnalystDeps): void {
     },
     handler: (request, reply) => {
       const { id } = request.params;
-      const isLarge = request.query.limit > LONG_TEXTS_AT_ONCE;
-      return cache.answer(request, reply, { tags: WHOLE_LEDGER, isLarge }, async () => {
-        const page = await keysetPage(request.query, {
-          cursorScope: ['views of', id],
-          rowsAtOnce: LONG_TEXTS_AT_ONCE,
-          position: idPosition,
-          fetch: async (before, limit) => {
-            const views = await listViewsOf(pool, id, { before, limit });
-            if (views.length === 0) await readAnalyst(pool, id);
-            return views;
-          },
-          positionOf: ({ outlookId }) => outlookId,
-          represent: ({ slug, title, ...view }) => ({ slug, title, ...representView(view) }),
-        });
-        return renderPage(request, page, analystView);
+      const reads = keysetReads(request.query, {
+        cursorScope: ['views of', id],
+        rowsAtOnce: LONG_TEXTS_AT_ONCE,
+        position: idPosition,
+        fetch: async (before, limit) => {
+          const views = await listViewsOf(pool, id, { before, limit });
+          if (views.length === 0) await readAnalyst(pool, id);
+          return views;
+        },
+        positionOf: ({ outlookId }) => outlookId,
+        represent: ({ slug, title, ...view }) => ({ slug, title, ...representView(view) }),
       });
+      return answerList(request, reply, { pool, cache, tags: WHOLE_LEDGER }, reads, analystView);
     },
   });
 }

@@ -6,7 +6,8 @@ import { requireOutlook } from '../ledger/find-outlook.ts';
 import { DomainError } from '../domain/errors.ts';
 import { authorOf } from '../access/authentication.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
-import { keysetPage, LIST_TYPES, listShape, pageContent, renderPage } from '../http/paging.ts';
+import { answerList, keysetReads, LIST_TYPES, pageContent } from '../http/list-responses.ts';
+import { listShape } from '../http/paging.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { evidence, newEvidence } from './schemas/evidence.ts';
 import { slug } from '../http/fields.ts';
@@ -84,21 +85,25 @@ function listRoute(api: Api, { pool, cache }: EvidenceDeps): void {
     },
     handler: (request, reply) => {
       const { slug: name } = request.params;
-      return cache.answer(request, reply, { tags: [name], isLarge: true }, async () => {
-        const page = await keysetPage(request.query, {
-          cursorScope: ['evidence', name],
-          rowsAtOnce: 5, // each may have a megabyte
-          position: itemNumber,
-          fetch: async (before, limit) => {
-            const items = await listEvidence(pool, name, { before, limit });
-            if (items.length === 0) await requireOutlook(pool, name);
-            return items;
-          },
-          positionOf: ({ number }) => number,
-          represent: representEvidence,
-        });
-        return renderPage(request, page, evidence);
+      const reads = keysetReads(request.query, {
+        cursorScope: ['evidence', name],
+        rowsAtOnce: 5, // each may have a megabyte
+        position: itemNumber,
+        fetch: async (before, limit) => {
+          const items = await listEvidence(pool, name, { before, limit });
+          if (items.length === 0) await requireOutlook(pool, name);
+          return items;
+        },
+        positionOf: ({ number }) => number,
+        represent: representEvidence,
       });
+      return answerList(
+        request,
+        reply,
+        { pool, cache, tags: [name] },
+        { ...reads, isLarge: true },
+        evidence,
+      );
     },
   });
 }

@@ -10,11 +10,18 @@ import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { ANY_SERIES } from '../http/response-cache/cache-entry.ts';
 import { requirePast } from '../http/require-past.ts';
 import { CsvText, placeOf, readObservations, type SentObservations } from './observation-csv.ts';
-import { cursorTimestamp, keysetPage, LIST_TYPES, pageContent, sendPage } from '../http/paging.ts';
+import { keysetReads, LIST_TYPES, pageContent, sendList } from '../http/list-responses.ts';
+import { cursorTimestamp } from '../http/paging.ts';
 import { jsonPointer, Problem } from '../http/problems.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { day, slug } from '../http/fields.ts';
-import { newObservations, observation, observationQuery, recorded } from './schemas/series.ts';
+import {
+  DEFAULT_OBSERVATIONS,
+  newObservations,
+  observation,
+  observationQuery,
+  recorded,
+} from './schemas/series.ts';
 import { MOST_ERRORS, validatorCompiler } from '../http/validation.ts';
 
 export type ObservationDeps = WriteDeps & {
@@ -155,15 +162,19 @@ function listRoute(api: Api, { pool, requireKeyForReads, now }: ObservationDeps)
       const { from = '0001-01-01', to = 'infinity' } = request.query;
       requirePast('asOf', asOf, now());
       const which = asOf ? { asOf } : vintages === 'all' ? 'vintages' : 'newest';
-      const page = await keysetPage(request.query, {
-        cursorScope: ['observations', key, asOf ?? null, vintages, from, to],
-        position: vintagePosition,
-        fetch: (after, limit) => listObservations(pool, key, which, { from, to, after, limit }),
-        positionOf: ({ date, recordedAt }) => ({ date, recordedAt }),
-        represent,
-      });
+      const reads = keysetReads(
+        request.query,
+        {
+          cursorScope: ['observations', key, asOf ?? null, vintages, from, to],
+          position: vintagePosition,
+          fetch: (after, limit) => listObservations(pool, key, which, { from, to, after, limit }),
+          positionOf: ({ date, recordedAt }) => ({ date, recordedAt }),
+          represent,
+        },
+        DEFAULT_OBSERVATIONS,
+      );
       setFreshness(reply, 'revalidate', requireKeyForReads);
-      return sendPage(request, reply, page, observation);
+      return sendList(request, reply, pool, reads, observation);
     },
   });
 }

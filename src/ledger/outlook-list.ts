@@ -4,19 +4,15 @@ import type { Direction } from '../domain/scenarios.ts';
 import type { Session } from '../postgres/pool.ts';
 import {
   beyond,
-  type Bind,
   type Expressions,
-  isFiltered,
   type ListPage,
   type ListPosition,
-  type ListQuery,
-  moment,
   orderBy,
   placedOutlooks,
   type RankedFrom,
-  searchedWords,
   sortKeyOf,
 } from './outlook-list-page.ts';
+import { type Bind, isFiltered, type ListQuery, moment } from './outlook-list-query.ts';
 import {
   rankedOutlooks,
   startsRanked,
@@ -176,15 +172,6 @@ function placedBy(
   if (sort === 'relevance') return rankedOutlooks(query, page, bind);
   const within = (row: Expressions) => beyond(page.after, sort, row, bind);
   return placedOutlooks(query, page, bind, { sort, within, limit: page.limit, rank: '0' });
-}
-
-/** Whether a search has a word to look for: punctuation and stop words do not count. */
-export async function hasSearchWord(session: Session, search: string): Promise<boolean> {
-  const { rows } = await session.query<{ found: boolean }>(
-    `select numnode(${searchedWords(search, () => '$1')}) > 0 as found`,
-    [search],
-  );
-  return rows[0]?.found ?? false;
 }
 
 type SummaryRow = Record<ScenarioName, number> & {

@@ -15,14 +15,8 @@ import { forbidStoring } from '../http/conditional-requests.ts';
 import type { AuditSubject } from '../access/audit-log.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { readJsonBodies } from '../http/json-body.ts';
-import {
-  creationPosition,
-  keysetPage,
-  LIST_TYPES,
-  listShape,
-  pageContent,
-  sendPage,
-} from '../http/paging.ts';
+import { keysetReads, LIST_TYPES, pageContent, sendList } from '../http/list-responses.ts';
+import { creationPosition, listShape } from '../http/paging.ts';
 import { Problem } from '../http/problems.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { createdWebhook, newWebhook, webhook, webhookPatch } from './schemas.ts';
@@ -128,7 +122,7 @@ function listRoute(api: Api, { pool }: WebhookDeps): void {
       response: { 200: pageContent(webhook), ...problemResponses(401, 403, 422) },
     },
     handler: async (request, reply) => {
-      const page = await keysetPage(request.query, {
+      const reads = keysetReads(request.query, {
         cursorScope: 'webhooks',
         position: creationPosition,
         fetch: (after, limit) => listWebhooks(pool, { after, limit }),
@@ -136,7 +130,7 @@ function listRoute(api: Api, { pool }: WebhookDeps): void {
         represent,
       });
       forbidStoring(reply);
-      return sendPage(request, reply, page, webhook);
+      return sendList(request, reply, null, reads, webhook);
     },
   });
 }

@@ -133,6 +133,9 @@ export const observation = z
     description: 'The value of a day, as known from `recordedAt` on.',
   });
 
+/** How many observations a page has if its query sets no limit. */
+export const DEFAULT_OBSERVATIONS = 1_000;
+
 const digits = (value: unknown): unknown =>
   typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : value;
 
@@ -149,7 +152,11 @@ export const observationQuery = withRule(
     }),
     limit: z
       .preprocess(digits, z.int({ error: 'must be a whole number in 1–10000' }).min(1).max(10_000))
-      .default(1_000),
+      .optional()
+      .meta({
+        description:
+          'The maximum number of observations to return. Left out: 1,000 as JSON, and all as CSV.',
+      }),
     cursor: z.string({ error: 'must be given once' }).max(1_000).optional().meta({
       description: 'The `nextCursor` of the previous page. Keep the other parameters unchanged.',
     }),

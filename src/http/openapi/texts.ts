@@ -95,7 +95,7 @@ export const STATUS_TEXTS: Record<string, string> = {
   404: 'Not found.',
   406: 'The `Accept` header excludes every available media type.',
   409: 'The request conflicts with the current state.',
-  412: 'The resource has changed since you read it: `If-Match` does not name its current ETag.',
+  412: 'The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag.',
   413: 'The body exceeds the limit: 1 MiB, or 4 MiB for observations.',
   415: 'The content type or the content coding is not supported.',
   422: 'Validation failed; see `errors`.',

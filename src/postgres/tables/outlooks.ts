@@ -115,6 +115,7 @@ export const outlooks = pgTable(
     index('outlooks_horizon_to_end')
       .on(t.horizonTo, t.id)
       .where(sql`${t.status} in ('open', 'withdrawn') and ${t.horizonEndedAt} is null`),
+    index('outlooks_by_horizon_end').on(t.horizonTo),
     // For the resolutions that a new close may contradict.
     index('outlooks_resolved_to')
       .on(t.instrumentId, t.horizonTo)
