@@ -21,6 +21,7 @@ export async function recordExamples(ledger: TestLedger): Promise<Recorded> {
   await useViews(recorder);
   await useConditions(recorder);
   await readOutlook(recorder, evidence);
+  await useAnalysts(recorder);
   await useKeys(recorder);
   await useWebhooks(recorder, ledger);
   await readStreams(recorder, origin);
@@ -53,10 +54,26 @@ async function useSeries(run: Run): Promise<void> {
   await run.record('recordObservations', { ...yields, body });
   await run.record('listObservations', { path: { key: 'us-30y-yield' }, query: CSV });
   await run.record('listObservations', { path: { key: 'us-30y-yield' } });
+  const path = { key: 'us-10y-yield' };
+  await run.record('setSeriesSource', { path, body: 'fred' });
+  await run.record('setSeriesSource', {
+    path,
+    body: { kind: 'fred', id: 'DGS10', everyMinutes: 720 },
+  });
+  await run.record('getSeriesSource', { path });
 }
 
 /** @returns the id of an item of evidence */
 async function useOutlook(run: Run): Promise<string> {
+  const body = {
+    headline: 'Retail sales rose more than expected',
+    summary: 'Demand at home held up in the month.',
+    publisher: 'A newspaper',
+    url: 'https://news.example/retail-sales',
+    publishedAt: '2026-11-17T13:30:00Z',
+  };
+  await run.record('addEvidence', { body, query: '?import=true' });
+  await run.record('addEvidence', { body, query: '?import=true' });
   const { id } = await run.record('addEvidence');
   await run.record('reviseOutlook', { body: 'refusedSum', isRefused: true });
   await run.record('reviseOutlook', {
@@ -127,6 +144,19 @@ async function readOutlook(run: Run, evidence: string): Promise<void> {
     await run.record(operation);
     await run.record(operation, { accept: 'application/json' });
   }
+}
+
+async function useAnalysts(run: Run): Promise<void> {
+  const me = await run.record('getMe', { as: 'analyst' });
+  const analyst = (me['analyst'] ?? me) as { id: string };
+  const path = { id: analyst.id };
+  await run.record('listAnalysts', { query: CSV });
+  await run.record('listAnalysts');
+  await run.record('getAnalyst', { path });
+  await run.record('listOutlooksOfAnalyst', { path, query: CSV });
+  await run.record('listOutlooksOfAnalyst', { path });
+  await run.record('listViewsOfAnalyst', { path, query: CSV });
+  await run.record('listViewsOfAnalyst', { path });
 }
 
 async function useKeys(run: Run): Promise<void> {
