@@ -145,6 +145,7 @@ test('each example of a body gets its documented response, in the order of a tou
     assessCondition:
       '/v1/outlooks/russell-2000-downside/conditions/orders-and-spending/assessments',
     createSeries: '/v1/series',
+    setSeriesSource: '/v1/series/us-10y-yield/source',
     recordObservations: '/v1/series/rut-close/observations',
     patchInstrument: '/v1/instruments/RUT',
     holdView: '/v1/outlooks/russell-2000-downside/views/me',
@@ -157,6 +158,7 @@ test('each example of a body gets its documented response, in the order of a tou
     changeWebhook: 'PATCH',
     patchInstrument: 'PATCH',
     holdView: 'PUT',
+    setSeriesSource: 'PUT',
   };
   own.clock.now = new Date('2026-11-23T12:00:00.000Z');
   const answered: Record<string, number> = {};
@@ -188,9 +190,13 @@ test('each example of a body gets its documented response, in the order of a tou
     'resolveOutlook early': 201,
     'withdrawOutlook withdrawal': 201,
     'patchInstrument closes': 200,
+    'setSeriesSource fred': 201,
+    'setSeriesSource url': 200,
     'recordObservations closes': 200,
     'recordObservations csv': 200,
     'createInstrument instrument': 201,
+    'createOutlook clone': 201,
+    'createOutlook rollover': 201,
     'createOutlook russell2000': 201,
     'changeWebhook enable': 200,
     'changeWebhook kinds': 200,
