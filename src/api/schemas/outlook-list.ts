@@ -180,6 +180,8 @@ const quoted = (name: string): string => JSON.stringify(name.slice(0, 100));
 export const batchQuery = z.strictObject({
   slugs: slugs.meta({
     description: '1–100 slugs, separated by commas, without duplicates.',
+    maxLength: 10_099,
+    pattern: '^[a-z0-9]+(-[a-z0-9]+)*(,[a-z0-9]+(-[a-z0-9]+)*){0,99}$',
     example: 'russell-2000-downside',
   }),
 });
