@@ -1,4 +1,5 @@
 import { expect, vi } from 'vitest';
+import { SAMPLE_EVIDENCE } from '../../src/http/openapi/examples.ts';
 import type { TestLedger } from './ledger.ts';
 import { Receiver } from './receiver.ts';
 import { type Recorded, Recorder } from './recorder.ts';
@@ -21,6 +22,7 @@ export async function recordExamples(ledger: TestLedger): Promise<Recorded> {
   await useViews(recorder);
   await useConditions(recorder);
   await readOutlook(recorder, evidence);
+  await useAnalysts(recorder);
   await useKeys(recorder);
   await useWebhooks(recorder, ledger);
   await readStreams(recorder, origin);
@@ -53,11 +55,18 @@ async function useSeries(run: Run): Promise<void> {
   await run.record('recordObservations', { ...yields, body });
   await run.record('listObservations', { path: { key: 'us-30y-yield' }, query: CSV });
   await run.record('listObservations', { path: { key: 'us-30y-yield' } });
+  await run.record('setSeriesSource', { path: { key: 'us-30y-yield' } });
+  await run.record('setSeriesSource', { path: { key: 'us-30y-yield' } });
+  await run.record('getSeriesSource', { path: { key: 'us-30y-yield' } });
+  await run.record('removeSeriesSource', { path: { key: 'us-30y-yield' } });
 }
 
 /** @returns the id of an item of evidence */
 async function useOutlook(run: Run): Promise<string> {
   const { id } = await run.record('addEvidence');
+  const news = { ...SAMPLE_EVIDENCE, url: 'https://newswire.example/2026/11/20/yields' };
+  await run.record('addEvidence', { query: '?import=true', body: news });
+  await run.record('addEvidence', { query: '?import=true', body: news });
   await run.record('reviseOutlook', { body: 'refusedSum', isRefused: true });
   await run.record('reviseOutlook', {
     body: {
@@ -78,7 +87,6 @@ async function useViews(run: Run): Promise<void> {
     as: 'analyst',
     body: { probabilities: { bear: 0.38, base: 0.4, bull: 0.22 }, rationale: 'Spreads came in.' },
   });
-  await run.record('holdView');
   await run.record('getOwnView', { as: 'analyst' });
   await run.record('listViews', { query: CSV });
   await run.record('listViews');
@@ -87,7 +95,9 @@ async function useViews(run: Run): Promise<void> {
   await run.record('getView', { path });
   await run.record('getConsensus');
   await run.record('publishConsensus');
-  await run.record('withdrawView');
+  await run.record('listViewsOfAnalyst', { path: { id: path.analyst }, query: CSV });
+  await run.record('listViewsOfAnalyst', { path: { id: path.analyst } });
+  await run.record('withdrawView', { as: 'analyst' });
 }
 
 async function useConditions(run: Run): Promise<void> {
@@ -127,6 +137,17 @@ async function readOutlook(run: Run, evidence: string): Promise<void> {
     await run.record(operation);
     await run.record(operation, { accept: 'application/json' });
   }
+}
+
+async function useAnalysts(run: Run): Promise<void> {
+  await run.record('getMe', { as: 'analyst' });
+  await run.record('listAnalysts', { query: CSV });
+  await run.record('listAnalysts');
+  const { author } = await run.record('getOutlook');
+  const path = { id: (author as { id: string }).id };
+  await run.record('getAnalyst', { path });
+  await run.record('listOutlooksOfAnalyst', { path, query: CSV });
+  await run.record('listOutlooksOfAnalyst', { path });
 }
 
 async function useKeys(run: Run): Promise<void> {
