@@ -29,6 +29,7 @@ export async function describeRoutes(
         title: 'Outlook Ledger',
         version,
         description: API_DESCRIPTION,
+        contact: { name: 'The operator of this service', url: publicUrl },
         license: { name: 'MIT', identifier: 'MIT' },
       },
       servers: [{ url: publicUrl, description: 'Where the service is reached' }, SAME_ORIGIN],
