@@ -49,6 +49,7 @@ export const SWEPT = [
   'webhook_attempts',
   'series_sources',
   'event_watermark',
+  'search_backlog',
 ];
 
 export const TABLES = [
