@@ -7,6 +7,7 @@ import { FRED_KEY, type Source } from '../support/pulling.ts';
 import { cleanUp, startService } from '../support/service.ts';
 
 const KEY = 'us-30y-yield';
+const PATIENTLY = { timeout: 60_000 };
 
 let pool: pg.Pool;
 let provider: Provider;
@@ -47,7 +48,7 @@ test('kill -9 amidst a pull leaves a lease that runs out, and nothing half store
   };
   const killed = await start();
   await ask(killed.origin, 'PUT', { kind: 'fred', id: 'DGS30' });
-  await expect.poll(() => provider.requests.length).toBe(1);
+  await expect.poll(() => provider.requests.length, PATIENTLY).toBe(1);
   killed.kill('SIGKILL');
   await killed.ended;
   provider.sends(fredJson({ '2026-11-18': '4.31' }), { 'content-type': 'application/json' });
@@ -56,14 +57,14 @@ test('kill -9 amidst a pull leaves a lease that runs out, and nothing half store
   // Three minutes, in which nobody else may go on.
   await pool.query(`update series_sources set due_at = due_at - interval '3 minutes'`);
   await expect
-    .poll(async () => (await ask(next.origin, 'GET')).lastSuccess)
+    .poll(async () => (await ask(next.origin, 'GET')).lastSuccess, PATIENTLY)
     .toMatchObject({ added: 1 });
   expect(provider.requests.length).toBe(2);
 
   // A stop gives a pull back, and takes no longer than it may.
   provider.answer = () => {};
   await ask(next.origin, 'PUT', { kind: 'fred', id: 'DGS10' });
-  await expect.poll(() => provider.requests.length).toBe(3);
+  await expect.poll(() => provider.requests.length, PATIENTLY).toBe(3);
   next.kill('SIGTERM');
   expect(await next.ended).toEqual({ code: 0, signal: null });
   const { rows } = await pool.query(
