@@ -10,6 +10,7 @@ import { resolveCommand } from './commands/resolve.ts';
 import { reviseCommand } from './commands/revise.ts';
 import { scoreCommand } from './commands/score.ts';
 import { showCommand } from './commands/show.ts';
+import { sourceCommand } from './commands/source.ts';
 import { watchCommand } from './commands/watch.ts';
 import { UsageError } from './errors.ts';
 import { terminalWidth } from './layout.ts';
@@ -24,6 +25,7 @@ const COMMANDS = [
   watchCommand,
   evidenceCommand,
   observationsCommand,
+  sourceCommand,
   resolveCommand,
   scoreCommand,
   loginCommand,

@@ -146,6 +146,7 @@ test('each example of a body gets its documented response, in the order of a tou
       '/v1/outlooks/russell-2000-downside/conditions/orders-and-spending/assessments',
     createSeries: '/v1/series',
     recordObservations: '/v1/series/rut-close/observations',
+    setSeriesSource: '/v1/series/rut-close/source',
     patchInstrument: '/v1/instruments/RUT',
     holdView: '/v1/outlooks/russell-2000-downside/views/me',
     publishConsensus: '/v1/outlooks/russell-2000-downside/consensus',
@@ -157,6 +158,7 @@ test('each example of a body gets its documented response, in the order of a tou
     changeWebhook: 'PATCH',
     patchInstrument: 'PATCH',
     holdView: 'PUT',
+    setSeriesSource: 'PUT',
   };
   own.clock.now = new Date('2026-11-23T12:00:00.000Z');
   const answered: Record<string, number> = {};
@@ -190,6 +192,8 @@ test('each example of a body gets its documented response, in the order of a tou
     'patchInstrument closes': 200,
     'recordObservations closes': 200,
     'recordObservations csv': 200,
+    'setSeriesSource fred': 201,
+    'setSeriesSource url': 200,
     'createInstrument instrument': 201,
     'createOutlook russell2000': 201,
     'changeWebhook enable': 200,
