@@ -31,6 +31,21 @@ export const UPDATABLE: Readonly<Record<string, readonly string[]>> = {
   ],
   resolutions: ['superseded_at'],
   series: ['source'], // for locks only; a trigger refuses every update
+  series_sources: [
+    'every_minutes',
+    'due_at',
+    'attempts',
+    'started_at',
+    'failures',
+    'last_success_at',
+    'last_added',
+    'last_revised',
+    'last_unchanged',
+    'last_error_at',
+    'last_error',
+    'etag',
+    'last_modified',
+  ],
   webhook_attempts: ['milliseconds', 'status', 'fault'],
   webhook_deliveries: ['attempts', 'due_at', 'delivered_at'],
   webhooks: [
@@ -51,6 +66,7 @@ export const UPDATABLE: Readonly<Record<string, readonly string[]>> = {
 export const DELETABLE: readonly string[] = [
   'audit_entries',
   'idempotency_keys',
+  'series_sources',
   'webhook_deliveries',
   'webhooks',
 ];

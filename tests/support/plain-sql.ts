@@ -47,6 +47,7 @@ export const SWEPT = [
   'webhooks',
   'webhook_deliveries',
   'webhook_attempts',
+  'series_sources',
   'event_watermark',
   'search_backlog',
 ];
