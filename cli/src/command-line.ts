@@ -1,4 +1,6 @@
 import yargs, { type Argv } from 'yargs';
+import { analystsCommand } from './commands/analysts.ts';
+import { cloneCommand } from './commands/clone.ts';
 import { completionCommand } from './commands/completion.ts';
 import { diffCommand } from './commands/diff.ts';
 import { evidenceCommand } from './commands/evidence.ts';
@@ -11,6 +13,7 @@ import { reviseCommand } from './commands/revise.ts';
 import { scoreCommand } from './commands/score.ts';
 import { showCommand } from './commands/show.ts';
 import { watchCommand } from './commands/watch.ts';
+import { whoamiCommand } from './commands/whoami.ts';
 import { UsageError } from './errors.ts';
 import { terminalWidth } from './layout.ts';
 import { REPEATABLE, type Yargs } from './options.ts';
@@ -21,11 +24,14 @@ const COMMANDS = [
   historyCommand,
   diffCommand,
   reviseCommand,
+  cloneCommand,
   watchCommand,
   evidenceCommand,
   observationsCommand,
   resolveCommand,
   scoreCommand,
+  analystsCommand,
+  whoamiCommand,
   loginCommand,
 ];
 
