@@ -4,7 +4,7 @@ import { hasKeys, issueKey } from './access/api-keys.ts';
 import { appendAudit, localWrite } from './access/audit-log.ts';
 import { issuedSubject } from './access/key-routes.ts';
 import { inTransaction } from './postgres/pool.ts';
-import { addEvidence } from './ledger/evidence.ts';
+import { addEvidence } from './ledger/add-evidence.ts';
 import { createInstrument } from './ledger/instruments.ts';
 import { recordObservations } from './ledger/observations.ts';
 import { createSeries } from './ledger/series.ts';

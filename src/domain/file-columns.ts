@@ -4,8 +4,8 @@ export const PROVIDERS = ['fred', 'yahoo', 'stooq', 'alphavantage'] as const;
 /** A provider whose files are read by name. */
 export type Provider = (typeof PROVIDERS)[number];
 
-export const SEPARATORS = [',', ';', '|', 'tab'] as const;
-export type Separator = (typeof SEPARATORS)[number];
+export const DELIMITERS = [',', ';', '|', 'tab'] as const;
+export type Delimiter = (typeof DELIMITERS)[number];
 
 /** How a file of a series is written. What is not given is found out, where only one answer fits the file. */
 export type FileFormat = {
@@ -15,7 +15,7 @@ export type FileFormat = {
   /** Such as DD/MM/YYYY; see {@link dateFormatFault}. */
   dateFormat?: string | undefined;
   decimal?: DecimalMark | undefined;
-  separator?: Separator | undefined;
+  delimiter?: Delimiter | undefined;
   /** What stands for no value, besides {@link NO_VALUE}. */
   missing?: readonly string[] | undefined;
 };

@@ -1,16 +1,16 @@
-import type { Separator } from './file-columns.ts';
+import type { Delimiter } from './file-columns.ts';
 
 /** The text of a CSV file without what stands before its header, and with LF as the only line end. */
 export type Table = {
   text: string;
   /** The character between two cells. */
-  separator: string;
+  delimiter: string;
   /** The line of the file on which the text begins. */
   firstLine: number;
 };
 
-/** The most rows of a file: more than all days of 130 years. */
-export const MOST_ROWS = 50_000;
+/** The most rows of a file: more than the trading days of 150 years. */
+export const MOST_ROWS = 40_000;
 const MOST_CELLS = 750_000;
 const MOST_COLUMNS = 200;
 /** In characters. */
@@ -44,31 +44,31 @@ const DECLARED = /^"?sep=([,;|\t])"?[,;|\t]*(?:\n|$)/i;
  * Finds what separates the cells of a file: what the caller or the file itself says, or else the only one of comma,
  * semicolon, bar and tab that the header has outside quotation marks.
  */
-export function tableOf(file: string, wanted: Separator | undefined): Table | { fault: string } {
+export function tableOf(file: string, wanted: Delimiter | undefined): Table | { fault: string } {
   const whole = file.replace(/^\ufeff/, '').replaceAll(/\r\n?/g, '\n');
   const [line = '', declared] = DECLARED.exec(whole) ?? [];
   const blank = /^\n*/.exec(whole.slice(line.length))?.[0] ?? '';
   const text = whole.slice(line.length + blank.length);
   const firstLine = 1 + blank.length + (line === '' ? 0 : 1);
-  if (wanted !== undefined) return { text, separator: wanted === 'tab' ? '\t' : wanted, firstLine };
-  if (declared !== undefined) return { text, separator: declared, firstLine };
+  if (wanted !== undefined) return { text, delimiter: wanted === 'tab' ? '\t' : wanted, firstLine };
+  if (declared !== undefined) return { text, delimiter: declared, firstLine };
   const header = text.slice(0, LONGEST_LINE).split('\n', 1)[0] ?? '';
   const unquoted = header.replaceAll(/"[^"]*"/g, '');
   const found = [',', ';', '|', '\t'].filter((one) => unquoted.includes(one));
   if (found.length > 1) {
     return {
-      fault: `line ${firstLine}: the header has more than one of comma, semicolon, bar and tab: say which separates its cells with separator`,
+      fault: `line ${firstLine}: the header has more than one of comma, semicolon, bar and tab: say which separates its cells with delimiter`,
     };
   }
-  return { text, separator: found[0] ?? ',', firstLine };
+  return { text, delimiter: found[0] ?? ',', firstLine };
 }
 
 /** Why a table has more than may be read at once; null if it has not. */
-export function checkLimits({ text, separator, firstLine }: Table): string | null {
+export function checkLimits({ text, delimiter, firstLine }: Table): string | null {
   let [line, columns, cells, start] = [0, 1, 1, 0];
   for (let place = 0; place <= text.length; place += 1) {
     const character = text[place];
-    if (character === separator) columns += 1;
+    if (character === delimiter) columns += 1;
     if (character !== '\n' && character !== undefined) continue;
     if (place - start > LONGEST_LINE) {
       return `line ${firstLine + line}: has more than ${LONGEST_LINE} characters`;

@@ -1,4 +1,4 @@
-import { CsvError, type Info, parse as parseCsv } from 'csv-parse/sync';
+import { CsvError, parse as parseCsv } from 'csv-parse/sync';
 import { chooseColumns, type Columns, type FileFormat, NO_VALUE } from './file-columns.ts';
 import { checkLimits, malformation, MOST_ROWS, type Table, tableOf } from './file-table.ts';
 import type { Dating } from './series.ts';
@@ -49,13 +49,13 @@ export type SeriesFile = {
 export function readSeriesFile(text: string, format: FileFormat = {}, dated?: Dating): SeriesFile {
   const malformed = malformation(text);
   if (malformed !== null) return { rows: [], skipped: [], faults: [], malformed };
-  const table = tableOf(text, format.separator);
+  const table = tableOf(text, format.delimiter);
   if ('fault' in table) return refused(table.fault);
   const limit = checkLimits(table);
   if (limit !== null) return refused(limit);
   const records = recordsOf(table);
   if (typeof records === 'string') return { ...refused(records), faults: [], malformed: records };
-  return readRecords(records, table.separator, format, dated);
+  return readRecords(records, table.delimiter, format, dated);
 }
 
 function refused(detail: string): SeriesFile {
@@ -76,20 +76,21 @@ const SYNTAX: Readonly<Record<string, string>> = {
   CSV_INVALID_CLOSING_QUOTE: 'a cell goes on after its closing quotation mark',
 };
 
-/** The records of a table, or why it is not CSV. */
-function recordsOf({ text, separator, firstLine }: Table): Line[] | string {
+/** The records of a table that are not blank lines, or why it is not CSV. */
+function recordsOf({ text, delimiter, firstLine }: Table): Line[] | string {
+  let next = firstLine;
   try {
-    const records = parseCsv(text, {
-      delimiter: separator,
-      info: true,
+    const records: string[][] = parseCsv(text, {
+      delimiter,
       relax_column_count: true,
-      skip_empty_lines: true,
       trim: true,
-    }) as unknown as { record: string[]; info: Info }[];
-    return records.map(({ record, info }) => ({
-      cells: record.map((cell) => cell.trim()), // of non-breaking spaces, too
-      line: info.lines + firstLine - 1,
-    }));
+    });
+    return records.flatMap((record) => {
+      next += 1 + breaksIn(record);
+      if (record.length === 1 && record[0] === '') return [];
+      // Also trims non-breaking spaces.
+      return [{ cells: record.map((cell) => cell.trim()), line: next - 1 }];
+    });
   } catch (error) {
     if (!(error instanceof CsvError)) throw error;
     const { lines } = error as unknown as { lines?: number };
@@ -98,9 +99,17 @@ function recordsOf({ text, separator, firstLine }: Table): Line[] | string {
   }
 }
 
+/** The line breaks in the cells of a record. The parser would count lines, but takes twice as long then. */
+function breaksIn(record: readonly string[]): number {
+  return record.reduce(
+    (sum, cell) => sum + (cell.includes('\n') ? cell.split('\n').length - 1 : 0),
+    0,
+  );
+}
+
 function readRecords(
   records: readonly Line[],
-  separator: string,
+  delimiter: string,
   format: FileFormat,
   dated: Dating | undefined,
 ): SeriesFile {
@@ -116,7 +125,7 @@ function readRecords(
   }
   const columns = chooseColumns(header.cells, format, (column) => looksLikeDates(filled, column));
   if ('fault' in columns) return refused(`line ${header.line}: ${columns.fault}`);
-  return readRows(filled, { header: header.cells, columns, separator, format, dated });
+  return readRows(filled, { header: header.cells, columns, delimiter, format, dated });
 }
 
 /**
@@ -142,7 +151,7 @@ function looksLikeDates(lines: readonly Line[], column: number): boolean {
 type Reader = {
   header: readonly string[];
   columns: Columns;
-  separator: string;
+  delimiter: string;
   format: FileFormat;
   dated: Dating | undefined;
 };
@@ -186,7 +195,7 @@ const NOTHING = { fault: '' };
 /** The day of each row, and its number; null where it has none. */
 function readCells(
   lines: readonly Line[],
-  { columns, separator, format, dated }: Reader,
+  { columns, delimiter, format, dated }: Reader,
 ): { day: Reading<WrittenDay>; number: Reading<number> | null }[] {
   const missing = new Set([...NO_VALUE, ...(format.missing ?? []).map((one) => one.toLowerCase())]);
   const textsOf = (column: number) => lines.map(({ cells }) => cells[column] ?? '');
@@ -194,7 +203,7 @@ function readCells(
   const isMissing = (text: string) => missing.has(text.toLowerCase());
   const numbers = readNumbers(
     texts.filter((text) => !isMissing(text)),
-    { ...format, separator },
+    { ...format, delimiter },
   ).values();
   const days = readDates(textsOf(columns.date), { ...format, dated });
   return texts.map((text, place) => ({
@@ -204,11 +213,11 @@ function readCells(
 }
 
 /** Excel pads rows with empty cells, so only cells with a text count as too many. */
-function countFault(cells: readonly string[], { header, separator }: Reader): string | null {
+function countFault(cells: readonly string[], { header, delimiter }: Reader): string | null {
   const surplus = cells.slice(header.length).some((cell) => cell !== '');
   if (!surplus && cells.length >= header.length) return null;
   const counts = `has ${cells.length} columns, but the header has ${header.length}`;
-  return surplus && separator === ','
+  return surplus && delimiter === ','
     ? `${counts}: put a cell with a comma in quotes, such as "2793,3"`
     : counts;
 }

@@ -127,9 +127,7 @@ function readPeriod(text: string, dated: Dating | undefined): Reading<WrittenDay
   }
   const years = year || yearOfMonth;
   if (dated === 'start') return dayOf(text, years, String(first), '1', undefined);
-  const end = new Date(0);
-  end.setUTCFullYear(Number(years), last, 0);
-  return dayOf(text, years, String(last), String(end.getUTCDate()), undefined);
+  return dayOf(text, years, String(last), String(lastDayOf(Number(years), last)), undefined);
 }
 
 function dayOf(
@@ -140,9 +138,9 @@ function dayOf(
   time: string | undefined,
 ): Reading<WrittenDay> {
   const iso = `${year}-${two(month)}-${two(day)}`;
-  const at = new Date(`${iso}T00:00:00Z`);
-  const isDay = !Number.isNaN(at.getTime()) && at.toISOString().startsWith(iso);
-  if (!isDay || year === '0000') return { fault: `${quoted(text)} is not a day of the calendar` };
+  if (!isDay(Number(year), Number(month), Number(day))) {
+    return { fault: `${quoted(text)} is not a day of the calendar` };
+  }
   if (time === undefined) return { value: { day: iso, time: null } };
   const clock = TIME.exec(time);
   if (!clock) return { fault: `${quoted(text)} has more after its day than a time and a zone` };
@@ -157,6 +155,17 @@ function dayOf(
     };
   }
   return { value: { day: iso, time: `${hour}:${minute}` } };
+}
+
+function isDay(year: number, month: number, day: number): boolean {
+  if (year < 1 || month < 1 || month > 12 || day < 1) return false;
+  return day <= 28 || day <= lastDayOf(year, month);
+}
+
+function lastDayOf(year: number, month: number): number {
+  const next = new Date(0);
+  next.setUTCFullYear(year, month, 0); // Date.UTC takes the years 0 to 99 for those of a century
+  return next.getUTCDate();
 }
 
 const two = (digits: string): string => digits.padStart(2, '0');

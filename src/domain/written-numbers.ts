@@ -16,17 +16,17 @@ const COMMA_GROUPS = /^[+-]?\d{1,3}(?:\.\d{3})+(?:,\d*)?$/;
  * Reads the numbers of a column, whose decimal mark is a point or a comma; the other one, a space or an apostrophe may
  * group thousands. The mark is the one given, or the one that any number shows, such as 2,861.99. If none shows it, a
  * point is the decimal mark of a file that a comma separates, and every number that may mean two things is refused.
- * @param separator what separates the cells of the file
+ * @param delimiter what separates the cells of the file
  */
 export function readNumbers(
   texts: readonly string[],
-  { decimal, separator }: { decimal?: DecimalMark | undefined; separator: string },
+  { decimal, delimiter }: { decimal?: DecimalMark | undefined; delimiter: string },
 ): Reading<number>[] {
   const plain = texts.map(withoutSpaces);
   const marks = plain.map(markOf);
   const sure = marks.findIndex((one) => one?.isSure);
   const shown = decimal ?? marks[sure]?.mark;
-  const isPoint = separator === ',' && !marks.some((one) => one?.mark === ',');
+  const isPoint = delimiter === ',' && !marks.some((one) => one?.mark === ',');
   const mark = shown ?? (isPoint ? '.' : null);
   const contrary = decimal ? undefined : marks.findIndex((one) => one?.isSure && one.mark !== mark);
   return texts.map((text, index) => {
@@ -79,9 +79,9 @@ function contradiction(text: string, other: string, mark: DecimalMark | null): s
 }
 
 function numberOf(plain: string, text: string, mark: DecimalMark): Reading<number> {
-  const [groups, separator] = mark === '.' ? [POINT_GROUPS, ','] : [COMMA_GROUPS, '.'];
-  const ungrouped = groups.test(plain) ? plain.replaceAll(separator, '') : plain;
-  const hasGroups = ungrouped.includes(separator);
+  const [groups, grouping] = mark === '.' ? [POINT_GROUPS, ','] : [COMMA_GROUPS, '.'];
+  const ungrouped = groups.test(plain) ? plain.replaceAll(grouping, '') : plain;
+  const hasGroups = ungrouped.includes(grouping);
   const number = mark === ',' ? ungrouped.replace(',', '.') : ungrouped;
   if (hasGroups || !NUMBER.test(number)) {
     return {

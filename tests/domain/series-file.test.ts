@@ -298,13 +298,13 @@ test.for<[string, string, string, FileFormat?]>([
   ],
   [
     'too many rows',
-    `date,value\n${'2026-11-19,1\n'.repeat(50_001)}`,
-    'the file has more than 50000 rows: send it in parts',
+    `date,value\n${'2026-11-19,1\n'.repeat(40_001)}`,
+    'the file has more than 40000 rows: send it in parts',
   ],
   [
-    'two separators',
+    'two delimiters',
     'date;value,unit\n',
-    'line 1: the header has more than one of comma, semicolon, bar and tab: say which separates its cells with separator',
+    'line 1: the header has more than one of comma, semicolon, bar and tab: say which separates its cells with delimiter',
   ],
 ])('a file is refused, never guessed at: %s', ([, text, fault, format]) => {
   expect(faultsOf(text, format)).toEqual([fault]);

@@ -162,6 +162,18 @@ export const REQUEST_EXAMPLES: Record<
   recordObservations: {
     closes: { summary: 'Closes, one of them computed', value: SAMPLE_CLOSES },
   },
+  setSeriesSource: {
+    fred: { summary: 'A series at FRED', value: { kind: 'fred', id: 'DGS30' } },
+    url: {
+      summary: 'A CSV file, every hour',
+      value: {
+        kind: 'url',
+        url: 'https://data.example/yields.csv',
+        file: { dateColumn: 'Day', valueColumn: '30Y' },
+        everyMinutes: 60,
+      },
+    },
+  },
   patchInstrument: {
     closes: { summary: 'Name the series of the closes', value: { closes: 'rut-close' } },
   },

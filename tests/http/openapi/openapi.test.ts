@@ -150,6 +150,8 @@ test('each example of a body gets its documented response, in the order of a tou
     'recordObservations closes': 200,
     'recordObservations csv': 200,
     'createInstrument instrument': 201,
+    'createOutlook clone': 201,
+    'createOutlook rollover': 201,
     'createOutlook russell2000': 201,
     'changeWebhook enable': 200,
     'changeWebhook kinds': 200,
