@@ -1,11 +1,10 @@
-import type { Outlook } from '@outlook-ledger/client';
+import type { Outlook, Probabilities } from '@outlook-ledger/client';
 import { apiClient } from '../api-client.ts';
 import { dataOrThrow, UsageError } from '../errors.ts';
 import { heading, lastDayOf, paragraph } from '../layout.ts';
 import {
   numberOption,
   omitUndefined,
-  SCENARIOS,
   slugArgument,
   textOption,
   type Yargs,
@@ -91,7 +90,9 @@ export function cloneCommand(yargs: Yargs): void {
  * The three probabilities; undefined if none is given.
  * @throws UsageError if only some are
  */
-function probabilitiesFrom(argv: Record<(typeof SCENARIOS)[number], number | undefined>) {
+function probabilitiesFrom(argv: {
+  [Scenario in keyof Probabilities]: number | undefined;
+}): Probabilities | undefined {
   const { bear, base, bull } = argv;
   if (bear === undefined && base === undefined && bull === undefined) return undefined;
   if (bear !== undefined && base !== undefined && bull !== undefined) return { bear, base, bull };
