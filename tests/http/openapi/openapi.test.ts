@@ -195,6 +195,8 @@ test('each example of a body gets its documented response, in the order of a tou
     'setSeriesSource fred': 201,
     'setSeriesSource url': 200,
     'createInstrument instrument': 201,
+    'createOutlook clone': 201,
+    'createOutlook rollover': 201,
     'createOutlook russell2000': 201,
     'changeWebhook enable': 200,
     'changeWebhook kinds': 200,
