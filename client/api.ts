@@ -223,7 +223,7 @@ export interface paths {
         put?: never;
         /**
          * Add evidence
-         * @description Adds news or data, with claims that support or weaken parts of the current version. Items cannot be edited: to correct one, add a new item with its id in `corrects`.
+         * @description Adds news or data, with claims that support or weaken parts of the current version. Items cannot be edited: to correct one, add a new item with its id in `corrects`. An item that the outlook has already is added all the same, and names the first one in `duplicateOf`; with `import=true`, it is not added again, and the response is the first one with status 200.
          */
         post: operations["addEvidence"];
         delete?: never;
@@ -931,10 +931,42 @@ export interface paths {
          * Send observations
          * @description Records up to 10,000 days, all or none. A day with a new value gets a new vintage; an unchanged value has no effect, so a batch can be sent again. `"value": null` retracts a day: it gets a vintage without a value. The same transaction evaluates the conditions that watch the series, and the drawdown labels if the series holds closes.
          *
-         *     Also accepts CSV (RFC 4180) with the header `date,value` or `date,value,provenance,note`.
+         *     Also accepts CSV (RFC 4180) of up to 40,000 rows, in UTF-8, with a header line: `date,value`, `date,value,provenance,note`, or any file with a column of dates and one of values. The parameters say what the file itself leaves open, and what could mean two things is refused. `format` names a provider. Rows without a value are skipped. The body may be compressed by gzip (`Content-Encoding: gzip`); the limit of 4 MiB holds for what it decompresses to.
          */
         post: operations["recordObservations"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/series/{key}/source": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read where a series is pulled from
+         * @description The source of a series, the last pull that succeeded, the last one that failed and why, and when the next one is due.
+         */
+        get: operations["getSeriesSource"];
+        /**
+         * Set where a series is pulled from
+         * @description The service fetches the source now and then every `everyMinutes`, and records what is new: days that the series lacks, and days for which the source has another value than before.
+         *     A pull never retracts a day, and a day that somebody corrected keeps the correction until the source publishes a value that the day has not had since. A file with any fault stores nothing, and `lastFailure` says why;
+         *     the next attempts follow after 1, 5 and 15 minutes, and 1, 3, 6 and then every 12 hours, or when the server asks for them (`Retry-After`).
+         *
+         *     A place other than before replaces the source with its status. The same place changes the schedule, and is pulled now.
+         */
+        put: operations["setSeriesSource"];
+        post?: never;
+        /**
+         * Stop pulling a series
+         * @description Removes the source with its status. The observations stay, and a pull under way stores nothing.
+         */
+        delete: operations["removeSeriesSource"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1916,6 +1948,8 @@ export interface components {
             corrects: string | null;
             /** @description The id of a later item that corrects this one. */
             correctedBy: string | null;
+            /** @description The id of the first item of this outlook that is the same: of the same publisher with the same URL or, without one, with the same headline and time. Null for the first one, and for a correction. */
+            duplicateOf: string | null;
             addedBy: components["schemas"]["Author"];
             /** Format: date-time */
             addedAt: string;
@@ -2152,6 +2186,19 @@ export interface components {
             /** @description end / start − 1, a fraction. */
             value: number;
         };
+        /** @description What an import would do. */
+        ImportPreview: {
+            /** @description The first day with a value, or a retraction. */
+            from: string | null;
+            /** @description The last such day, included. */
+            to: string | null;
+            /** @description The first 100 days without a value, in the order of the file. */
+            skippedDays: string[];
+            /** @description The first 100 days that would be revised or retracted. `before` is null for a day that was retracted, `value` for a retraction. */
+            revisions: components["schemas"]["PreviewedRevision"][];
+            /** @description The first 100 changes above `maxJump`, by day, as the series would be. One of the two days is new or revised. */
+            jumps: components["schemas"]["Jump"][];
+        };
         /**
          * @description The index, share, fund or other thing that an outlook is about.
          * @example {
@@ -2345,6 +2392,17 @@ export interface components {
             authors: {
                 name: string;
             }[];
+        };
+        /** @description Two days in a row whose values are far apart. */
+        Jump: {
+            /** Format: date */
+            previousDate: string;
+            previousValue: number;
+            /** Format: date */
+            date: string;
+            value: number;
+            /** @description Relative to the value before: 0.5 is half as much again. Null after 0. */
+            change: number | null;
         };
         /** @description A key without its secret text, which is not stored. */
         Key: {
@@ -2843,6 +2901,13 @@ export interface components {
             /** @default [] */
             watchpoints?: string[];
         };
+        /** @description A day whose value would change. */
+        PreviewedRevision: {
+            /** Format: date */
+            date: string;
+            before: number | null;
+            value: number | null;
+        };
         /**
          * @description The probabilities of the three scenarios. They sum to exactly 1.
          * @example {
@@ -2957,6 +3022,38 @@ export interface components {
             maxAge: number | null;
             views: components["schemas"]["PooledView"][];
         };
+        /** @description The last pull that failed. */
+        PullFailure: {
+            /** Format: date-time */
+            at: string;
+            /** @description What went wrong. Nothing was stored. */
+            detail: string;
+            /**
+             * Format: int32
+             * @description Failures since the last success; 0 if a pull has succeeded since.
+             */
+            failures: number;
+        };
+        /** @description The last pull that succeeded. */
+        PullSuccess: {
+            /** Format: date-time */
+            at: string;
+            /**
+             * Format: int32
+             * @description Days without an earlier value.
+             */
+            added: number;
+            /**
+             * Format: int32
+             * @description Days that got a new vintage.
+             */
+            revised: number;
+            /**
+             * Format: int32
+             * @description Days without a new value. 0 if the server said that the file is the same.
+             */
+            unchanged: number;
+        };
         /** @description The result of sending observations. */
         Recorded: {
             series: string;
@@ -2980,8 +3077,15 @@ export interface components {
              * @description Days that already had this value, or were already retracted.
              */
             unchanged: number;
-            /** @description Null if nothing was new. */
+            /**
+             * Format: int32
+             * @description Rows of a CSV without a value. They change nothing.
+             */
+            skipped: number;
+            /** @description Null if nothing was new, and of a dry run. */
             recordedAt: string | null;
+            /** @description Null if it was no dry run. */
+            preview: components["schemas"]["ImportPreview"] | null;
         };
         /** @description A published source. */
         Reference: {
@@ -3484,12 +3588,112 @@ export interface components {
             /** @description Who publishes the series. */
             source: string;
         };
+        /** @description Where a series is pulled from, and how pulling goes. */
+        SeriesSource: {
+            series: string;
+            /**
+             * @description `fred`: FRED, with the operator's key. `ecb`: the ECB's data portal. `stooq`: Stooq. `url`: a CSV file at any URL.
+             * @enum {string}
+             */
+            kind: "fred" | "ecb" | "stooq" | "url";
+            id: string | null;
+            url: string | null;
+            file: components["schemas"]["SourceFile"] | null;
+            /**
+             * Format: int32
+             * @description Minutes between two pulls: 15 to 44640, which is 31 days.
+             */
+            everyMinutes: number;
+            /**
+             * Format: date-time
+             * @description When the source was set to this place.
+             */
+            setAt: string;
+            /**
+             * @description `pulling`: a pull is under way. `waiting`: the next one is due at `nextPullAt`. `failing`: the same, and the last one failed.
+             * @enum {string}
+             */
+            state: "pulling" | "waiting" | "failing";
+            /**
+             * Format: date-time
+             * @description While a pull is under way, the time at which it counts as lost.
+             */
+            nextPullAt: string;
+            lastSuccess: components["schemas"]["PullSuccess"] | null;
+            lastFailure: components["schemas"]["PullFailure"] | null;
+        };
+        /**
+         * @description Where a series is pulled from, and how often.
+         * @example {
+         *       "kind": "fred",
+         *       "id": "DGS10",
+         *       "everyMinutes": 1440
+         *     }
+         */
+        SeriesSourceInput: {
+            /**
+             * @description `fred`: FRED, with the operator's key. `ecb`: the ECB's data portal. `stooq`: Stooq. `url`: a CSV file at any URL.
+             * @enum {string}
+             */
+            kind: "fred" | "ecb" | "stooq" | "url";
+            /**
+             * @description For a provider: what it calls the series, such as `DGS10` (FRED), `EXR/D.USD.EUR.SP00.A` (ECB) or `^spx` (Stooq). Null for `url`.
+             * @default null
+             */
+            id?: string | null;
+            /** @default null */
+            url?: string | null;
+            /** @default null */
+            file?: components["schemas"]["SourceFileInput"] | null;
+            /**
+             * Format: int32
+             * @description Minutes between two pulls: 15 to 44640, which is 31 days.
+             * @default 1440
+             */
+            everyMinutes?: number;
+        };
         /** @description A value that a rule was evaluated with. */
         SeriesValue: {
             series: string;
             /** Format: date */
             date: string;
             value: number;
+        };
+        /** @description How the file is written; null for what is found out from the file. */
+        SourceFile: {
+            format: ("fred" | "yahoo" | "stooq" | "alphavantage") | null;
+            dateColumn: string | null;
+            valueColumn: string | null;
+            dateFormat: string | null;
+            decimal: ("." | ",") | null;
+            delimiter: ("," | ";" | "|" | "tab") | null;
+            missing: string[];
+        };
+        /** @description How the file at a URL is written, as for an import. What is left out is found out, where only one answer fits the file. */
+        SourceFileInput: {
+            /**
+             * @description The provider whose CSV the body is. Of Yahoo, Stooq and Alpha Vantage, the closes are read unless `valueColumn` names another column.
+             * @enum {string}
+             */
+            format?: "fred" | "yahoo" | "stooq" | "alphavantage";
+            /** @description The column of the dates, by its name in the header. */
+            dateColumn?: string;
+            /** @description The column of the values, by its name in the header. */
+            valueColumn?: string;
+            /** @description How the dates are written, such as `DD/MM/YYYY`, `MM/DD/YY`, `YYYYMMDD`, `D MMM YYYY` or `%d/%m/%Y`. Needed where dates like 11/12/2026 leave open which number is the month. */
+            dateFormat?: string;
+            /**
+             * @description The decimal mark; the other one may group thousands. Needed where numbers like 2,861 leave it open.
+             * @enum {string}
+             */
+            decimal?: "." | ",";
+            /**
+             * @description What separates the cells of a line, if the header leaves it open.
+             * @enum {string}
+             */
+            delimiter?: "," | ";" | "|" | "tab";
+            /** @description What stands for a day without a value, besides an empty cell, `.`, `null`, `NaN` and `NA`. */
+            missing?: string[];
         };
         /** @description For a label defined by speed: at least `depth` below the highest close of the last `days` days. */
         Speed: {
@@ -3916,6 +4120,7 @@ export type Headwind = components['schemas']['Headwind'];
 export type HeadwindsDiff = components['schemas']['HeadwindsDiff'];
 export type Horizon = components['schemas']['Horizon'];
 export type HorizonReturn = components['schemas']['HorizonReturn'];
+export type ImportPreview = components['schemas']['ImportPreview'];
 export type Instrument = components['schemas']['Instrument'];
 export type InstrumentInput = components['schemas']['InstrumentInput'];
 export type InstrumentName = components['schemas']['InstrumentName'];
@@ -3927,6 +4132,7 @@ export type InvalidationConditionsDiff = components['schemas']['InvalidationCond
 export type IssuedKey = components['schemas']['IssuedKey'];
 export type JsonFeed = components['schemas']['JsonFeed'];
 export type JsonFeedItem = components['schemas']['JsonFeedItem'];
+export type Jump = components['schemas']['Jump'];
 export type Key = components['schemas']['Key'];
 export type KeyInput = components['schemas']['KeyInput'];
 export type LeadTime = components['schemas']['LeadTime'];
@@ -3954,6 +4160,7 @@ export type PooledView = components['schemas']['PooledView'];
 export type Positioning = components['schemas']['Positioning'];
 export type PositioningDiff = components['schemas']['PositioningDiff'];
 export type PositioningInput = components['schemas']['PositioningInput'];
+export type PreviewedRevision = components['schemas']['PreviewedRevision'];
 export type Probabilities = components['schemas']['Probabilities'];
 export type ProbabilitiesInput = components['schemas']['ProbabilitiesInput'];
 export type ProbabilityDeltas = components['schemas']['ProbabilityDeltas'];
@@ -3962,6 +4169,8 @@ export type ProbabilityPoint = components['schemas']['ProbabilityPoint'];
 export type Problem = components['schemas']['Problem'];
 export type ProblemType = components['schemas']['ProblemType'];
 export type PublishedConsensus = components['schemas']['PublishedConsensus'];
+export type PullFailure = components['schemas']['PullFailure'];
+export type PullSuccess = components['schemas']['PullSuccess'];
 export type Recorded = components['schemas']['Recorded'];
 export type Reference = components['schemas']['Reference'];
 export type ReferenceInput = components['schemas']['ReferenceInput'];
@@ -3990,7 +4199,11 @@ export type Sentiment = components['schemas']['Sentiment'];
 export type SentimentInput = components['schemas']['SentimentInput'];
 export type Series = components['schemas']['Series'];
 export type SeriesInput = components['schemas']['SeriesInput'];
+export type SeriesSource = components['schemas']['SeriesSource'];
+export type SeriesSourceInput = components['schemas']['SeriesSourceInput'];
 export type SeriesValue = components['schemas']['SeriesValue'];
+export type SourceFile = components['schemas']['SourceFile'];
+export type SourceFileInput = components['schemas']['SourceFileInput'];
 export type Speed = components['schemas']['Speed'];
 export type SpeedInput = components['schemas']['SpeedInput'];
 export type Spread = components['schemas']['Spread'];
@@ -5643,7 +5856,10 @@ export interface operations {
     };
     addEvidence: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description With `true`, an item of the same publisher and URL is added to the outlook once, however often it is sent. */
+                import?: "true" | "false";
+            };
             header?: {
                 /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
@@ -5660,6 +5876,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Evidence"];
+                };
+            };
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
@@ -10766,7 +10991,26 @@ export interface operations {
     };
     recordObservations: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The provider whose CSV the body is. Of Yahoo, Stooq and Alpha Vantage, the closes are read unless `valueColumn` names another column. */
+                format?: "fred" | "yahoo" | "stooq" | "alphavantage";
+                /** @description The column of the dates, by its name in the header. */
+                dateColumn?: string;
+                /** @description The column of the values, by its name in the header. */
+                valueColumn?: string;
+                /** @description How the dates are written, such as `DD/MM/YYYY`, `MM/DD/YY`, `YYYYMMDD`, `D MMM YYYY` or `%d/%m/%Y`. Needed where dates like 11/12/2026 leave open which number is the month. */
+                dateFormat?: string;
+                /** @description The decimal mark; the other one may group thousands. Needed where numbers like 2,861 leave it open. */
+                decimal?: "." | ",";
+                /** @description What separates the cells of a line, if the header leaves it open. */
+                delimiter?: "," | ";" | "|" | "tab";
+                /** @description What stands for a day without a value, separated by commas, besides an empty cell, `.`, `null`, `NaN` and `NA`. Such days are skipped; they retract nothing. */
+                missing?: string;
+                /** @description With `true`, nothing is stored: the response says what would be. */
+                dryRun?: "true" | "false";
+                /** @description With `dryRun=true`: a change from one day to the next above this ratio of the value before is listed as a jump; 0.2 unless given. */
+                maxJump?: number;
+            };
             header?: {
                 /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
@@ -10839,6 +11083,394 @@ export interface operations {
             };
             /** @description The request conflicts with the current state. */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type or the content coding is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getSeriesSource: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeriesSource"];
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key is missing, unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes every available media type. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    setSeriesSource: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SeriesSourceInput"];
+            };
+        };
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeriesSource"];
+                };
+            };
+            /** @description Created. Returns the whole representation. */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Location: components["headers"]["Location"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeriesSource"];
+                };
+            };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key is missing, unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes every available media type. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type or the content coding is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    removeSeriesSource: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. The response has no body. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key is missing, unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes every available media type. */
+            406: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -604,6 +604,7 @@ CREATE TABLE evidence (
   corrects uuid,
   author_id uuid NOT NULL,
   recorded_at timestamp(3) with time zone NOT NULL,
+  import_key text,
   CONSTRAINT evidence_pkey PRIMARY KEY (id),
   CONSTRAINT evidence_corrected_once UNIQUE (corrects),
   CONSTRAINT evidence_number UNIQUE (outlook_id, number),
@@ -618,6 +619,9 @@ CREATE TABLE evidence (
   CONSTRAINT evidence_sentiment_whole CHECK (num_nulls(sentiment_score, sentiment_label, sentiment_min, sentiment_max, sentiment_provider) = ANY (ARRAY[0, 5])),
   CONSTRAINT evidence_tickers CHECK (json_typeof(tickers) = 'array'::text)
 );
+
+CREATE UNIQUE INDEX evidence_imported_once ON evidence USING btree (outlook_id, import_key) WHERE import_key IS NOT NULL;
+CREATE INDEX evidence_of_source ON evidence USING btree (outlook_id, hashtextextended(COALESCE(url, headline), 0::bigint));
 
 CREATE OR REPLACE FUNCTION public.announce_evidence()
  RETURNS trigger
@@ -1744,6 +1748,78 @@ CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON scenarios FOR EACH STATEM
 CREATE TRIGGER append_only_update BEFORE UPDATE ON scenarios FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER framework_sealed BEFORE INSERT ON scenarios FOR EACH ROW EXECUTE FUNCTION refuse_sealed_framework();
 
+-- series_sources ----------------------------------------------------------------------------------
+
+CREATE TABLE series_sources (
+  id uuid DEFAULT gen_random_uuid() NOT NULL,
+  series_id bigint NOT NULL,
+  kind text NOT NULL,
+  provider_id text,
+  url text,
+  layout json,
+  host text NOT NULL,
+  every_minutes integer NOT NULL,
+  set_at timestamp(3) with time zone NOT NULL,
+  due_at timestamp(3) with time zone NOT NULL,
+  attempts integer DEFAULT 0 NOT NULL,
+  started_at timestamp(3) with time zone,
+  failures integer DEFAULT 0 NOT NULL,
+  last_success_at timestamp(3) with time zone,
+  last_added integer,
+  last_revised integer,
+  last_unchanged integer,
+  last_error_at timestamp(3) with time zone,
+  last_error text,
+  etag text,
+  last_modified text,
+  CONSTRAINT series_sources_pkey PRIMARY KEY (id),
+  CONSTRAINT series_sources_series_id_unique UNIQUE (series_id),
+  CONSTRAINT series_sources_series_id_series_id_fk FOREIGN KEY (series_id) REFERENCES series(id),
+  CONSTRAINT series_sources_attempts CHECK (attempts >= 0 AND failures >= 0),
+  CONSTRAINT series_sources_error CHECK ((num_nulls(last_error_at, last_error) = ANY (ARRAY[0, 2])) AND (length(last_error) >= 1 AND length(last_error) <= 300) IS NOT FALSE AND (failures = 0 OR last_error IS NOT NULL)),
+  CONSTRAINT series_sources_every_minutes CHECK (every_minutes >= 15 AND every_minutes <= 44640),
+  CONSTRAINT series_sources_host CHECK (length(host) >= 1 AND length(host) <= 300),
+  CONSTRAINT series_sources_kind CHECK (kind = ANY (ARRAY['fred'::text, 'ecb'::text, 'stooq'::text, 'url'::text])),
+  CONSTRAINT series_sources_layout CHECK (json_typeof(layout) = 'object'::text AND length(layout::text) <= 5000),
+  CONSTRAINT series_sources_place CHECK (
+CASE
+    WHEN kind = 'url'::text THEN provider_id IS NULL AND num_nulls(url, layout) = 0
+    ELSE provider_id IS NOT NULL AND num_nulls(url, layout) = 2
+END),
+  CONSTRAINT series_sources_provider_id CHECK (length(provider_id) >= 1 AND length(provider_id) <= 300),
+  CONSTRAINT series_sources_success CHECK ((num_nulls(last_success_at, last_added, last_revised, last_unchanged) = ANY (ARRAY[0, 4])) AND (LEAST(last_added, last_revised, last_unchanged) >= 0) IS NOT FALSE),
+  CONSTRAINT series_sources_url CHECK (url ~ '^https?://'::text AND url !~ '^https?://[^/?#]*@'::text AND length(url) <= 2000),
+  CONSTRAINT series_sources_validators CHECK ((length(etag) <= 300) IS NOT FALSE AND (length(last_modified) <= 300) IS NOT FALSE)
+);
+
+CREATE INDEX series_sources_due ON series_sources USING btree (host, due_at, id);
+
+CREATE OR REPLACE FUNCTION public.guard_series_source()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    -- One at a time, or two could each count the last free place.
+    PERFORM pg_advisory_xact_lock(hashtextextended('outlook-ledger sources', 0));
+    IF (SELECT count(*) FROM series_sources) >= 1000 THEN
+      PERFORM refuse('series_sources_most', 'at most 1000 series have a source');
+    END IF;
+    RETURN NEW;
+  END IF;
+  IF (NEW.id, NEW.series_id, NEW.kind, NEW.provider_id, NEW.url, NEW.layout::text, NEW.host, NEW.set_at)
+     IS DISTINCT FROM (OLD.id, OLD.series_id, OLD.kind, OLD.provider_id, OLD.url, OLD.layout::text, OLD.host, OLD.set_at) THEN
+    PERFORM refuse('series_sources_fixed', 'a source that leads elsewhere is a new one');
+  END IF;
+  IF NEW.attempts < OLD.attempts THEN
+    PERFORM refuse('series_sources_attempts_forward', 'pulls are counted upwards');
+  END IF;
+  RETURN NEW;
+END $function$;
+
+CREATE TRIGGER guard_series_source BEFORE INSERT OR UPDATE ON series_sources FOR EACH ROW EXECUTE FUNCTION guard_series_source();
+
 -- version_evidence --------------------------------------------------------------------------------
 
 CREATE TABLE version_evidence (
@@ -2131,12 +2207,12 @@ BEGIN
       '', 'g');
     folded := normalize(folded, NFKC);
     folded := translate(folded,
-      'ÆÐØÞĐĦŁŊŒŦƁƂƄƆƇƉƊƋƎƏƐƑƓƔƖƗƘƜƝƟƢƤƦƧƩƬƮƱƲƳƵƷƸƼǤǶǷȜȠȢȤȺȻȽȾɁɃɄɅɆɈɊɌɎẞΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩςЂЄЅІЈЉЊЋЏАБВГДЕЖЗИКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯѠѢѤѦѨѪѬѮѰѲѴѸѺѼѾҀҊҌҎҐҒҔҖҘҚҜҞҠҢҤҦҨҪҬҮҰҲҴҶҸҺҼҾӀӃӅӇӉӋӍӔӘӠӨӶӺӼӾԱԲԳԴԵԶԷԸԹԺԻԼԽԾԿՀՁՂՃՄՅՆՇՈՉՊՋՌՍՎՏՐՑՒՓՔՕՖᲐᲑᲒᲓᲔᲕᲖᲗᲘᲙᲚᲛᲜᲝᲞᲟᲠᲡᲢᲣᲤᲥᲦᲧᲨᲩᲪᲫᲬᲭᲮᲯᲰᲱᲲᲳᲴᲵᲶᲷᲸᲹᲺᲽᲾᲿøđłħŧı',
-      'æðoþdhlŋœtɓƃƅɔƈɖɗƌǝəɛƒɠɣɩɨƙɯɲɵƣƥʀƨʃƭʈʊʋƴƶʒƹƽǥƕƿȝƞȣȥⱥȼƚⱦɂƀʉʌɇɉɋɍɏßαβγδεζηθικλμνξοπρστυφχψωσђєѕіјљњћџабвгдежзиклмнопрстуфхцчшщъыьэюяѡѣѥѧѩѫѭѯѱѳѵѹѻѽѿҁҋҍҏґғҕҗҙқҝҟҡңҥҧҩҫҭүұҳҵҷҹһҽҿӏӄӆӈӊӌӎӕәӡөӷӻӽӿաբգդեզէըթժիլխծկհձղճմյնշոչպջռսվտրցւփքօֆაბგდევზთიკლმნოპჟრსტუფქღყშჩცძწჭხჯჰჱჲჳჴჵჶჷჸჹჺჽჾჿodlhti');
+      'ÆÐØÞĐĦŁŊŒŦƁƂƄƆƇƉƊƋƎƏƐƑƓƔƖƗƘƜƝƟƢƤƦƧƩƬƮƱƲƳƵƷƸƼǤǶǷȜȠȢȤȺȻȽȾɁɃɄɅɆɈɊɌɎẞΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩςЂЄЅІЈЉЊЋЏАБВГДЕЖЗИКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯѠѢѤѦѨѪѬѮѰѲѴѸѺѼѾҀҊҌҎҐҒҔҖҘҚҜҞҠҢҤҦҨҪҬҮҰҲҴҶҸҺҼҾӀӃӅӇӉӋӍӔӘӠӨӶӺӼӾԀԂԄԆԈԊԌԎԐԒԔԖԘԚԜԞԠԢԤԦԨԪԬԮԱԲԳԴԵԶԷԸԹԺԻԼԽԾԿՀՁՂՃՄՅՆՇՈՉՊՋՌՍՎՏՐՑՒՓՔՕՖᲐᲑᲒᲓᲔᲕᲖᲗᲘᲙᲚᲛᲜᲝᲞᲟᲠᲡᲢᲣᲤᲥᲦᲧᲨᲩᲪᲫᲬᲭᲮᲯᲰᲱᲲᲳᲴᲵᲶᲷᲸᲹᲺᲽᲾᲿøđłħŧı',
+      'æðoþdhlŋœtɓƃƅɔƈɖɗƌǝəɛƒɠɣɩɨƙɯɲɵƣƥʀƨʃƭʈʊʋƴƶʒƹƽǥƕƿȝƞȣȥⱥȼƚⱦɂƀʉʌɇɉɋɍɏßαβγδεζηθικλμνξοπρστυφχψωσђєѕіјљњћџабвгдежзиклмнопрстуфхцчшщъыьэюяѡѣѥѧѩѫѭѯѱѳѵѹѻѽѿҁҋҍҏґғҕҗҙқҝҟҡңҥҧҩҫҭүұҳҵҷҹһҽҿӏӄӆӈӊӌӎӕәӡөӷӻӽӿԁԃԅԇԉԋԍԏԑԓԕԗԙԛԝԟԡԣԥԧԩԫԭԯաբգդեզէըթժիլխծկհձղճմյնշոչպջռսվտրցւփքօֆაბგდევზთიკლმნოპჟრსტუფქღყშჩცძწჭხჯჰჱჲჳჴჵჶჷჸჹჺჽჾჿodlhti');
     folded := replace(replace(replace(replace(replace(folded, 'ß', 'ss'), 'æ', 'ae'), 'œ', 'oe'), 'þ', 'th'), 'ð', 'd');
     -- Punctuation and symbols of all scripts.
     folded := regexp_replace(folded,
-      '[\u0080-\u00bf\u00d7\u00f7\u02c2-\u02df\u037e\u0387\u055a-\u055f\u0589\u058a\u05be\u05c0\u05c3\u05c6\u05f3\u05f4\u0600-\u060f\u061b-\u061f\u066a-\u066d\u06d4\u0964\u0965\u1680\u2000-\u206f\u20a0-\u20cf\u2100-\u214f\u2190-\u2bff\u2e00-\u2e7f\u3000-\u3004\u3008-\u3020\u3030\u303d-\u303f\u30fb\ufd3e\ufd3f\ufe10-\ufe1f\ufe30-\ufe6f\uffe0-\uffff\U0001f000-\U0001faff]+',
+      '[\u0080-\u00bf\u00d7\u00f7\u02c2-\u02df\u02e5-\u02eb\u02ed\u02ef-\u02ff\u037e\u0387\u055a-\u055f\u0589\u058a\u05be\u05c0\u05c3\u05c6\u05f3\u05f4\u0600-\u060f\u061b-\u061f\u066a-\u066d\u06d4\u0700-\u070d\u07f7-\u07f9\u0964\u0965\u0970\u0e4f\u0e5a\u0e5b\u104a-\u104f\u1361-\u1368\u1680\u17d4-\u17da\u1800-\u180a\u2000-\u206f\u20a0-\u20cf\u2100-\u214f\u2190-\u2bff\u2e00-\u2e7f\u3000-\u3004\u3008-\u3020\u3030\u303d-\u303f\u30fb\ufd3e\ufd3f\ufe10-\ufe1f\ufe30-\ufe6f\uffe0-\uffff\U0001f000-\U0001faff]+',
       ' ', 'g');
     -- Scripts that put no spaces between words: each character is a word, and a search looks for them in their order.
     folded := regexp_replace(folded,
@@ -2151,7 +2227,7 @@ BEGIN
   folded := regexp_replace(folded, '[\u0001-\u0025\u0028-\u002b\u003a-\u005e\u007b-\u007f]+', ' ', 'g');
   folded := regexp_replace(folded, '([0-9]),(?=[0-9]{3}(?![0-9]))', '\1', 'g');
   folded := regexp_replace(folded, '([0-9])\.(?=[0-9])', E'\\1\u0001', 'g');
-  folded := regexp_replace(replace(folded, ',', ' '), '''s(?![^-&./_'' ])', '', 'g');
+  folded := regexp_replace(replace(folded, ',', ' '), '([^-&./_'' ])''s(?![^-&./_'' ])', '\1', 'g');
   folded := regexp_replace(folded, '(?:^| )[-&./_'']+', ' ', 'g');
   folded := regexp_replace(folded, '[-&./_'']+(?: |$)', ' ', 'g');
   folded := regexp_replace(folded, '[-&./_'']+', '-', 'g');

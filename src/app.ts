@@ -68,7 +68,9 @@ import { trackRecordRoutes } from './api/track-records.ts';
 import { validatorCompiler } from './http/validation.ts';
 import { versionRoutes } from './api/versions.ts';
 import { viewRoutes } from './api/views.ts';
-import { type Resolve, resolveName } from './webhooks/addresses.ts';
+import { type Resolve, resolveName } from './outbound/addresses.ts';
+import { SeriesPuller } from './pulls/puller.ts';
+import { sourceRoutes } from './pulls/routes.ts';
 import { WebhookDispatcher } from './webhooks/dispatcher.ts';
 import { webhookRoutes } from './webhooks/routes.ts';
 import { pageRoutes } from './pages/routes.tsx';
@@ -89,7 +91,7 @@ export type AppOptions = {
   isTraced?: boolean;
   /** The scheduled backups, whose age is measured; null if there are none. */
   backups?: BackupAge | null;
-  /** Resolves the host names of webhooks; by the machine's resolver unless given. */
+  /** Resolves the host names of webhooks and sources; by the machine's resolver unless given. */
   resolve?: Resolve;
 };
 
@@ -164,22 +166,35 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     sizeOf: (stored) => 4 * stored.size + 4_000,
   });
   const addressPolicy = { resolve, allowsPrivate: config.webhookPrivateAddresses };
+  const cache = new ResponseCache({
+    maxBytes: 0.5 * cacheMaxBytes,
+    servesStale: config.serveStale,
+    requireKeyForReads,
+    feed,
+  });
+  const userAgent = `OutlookLedger/${version}`;
+  const puller = new SeriesPuller(app.log, {
+    pool,
+    now,
+    feed,
+    cache,
+    resolve,
+    userAgent,
+    settings: config.pulls,
+  });
+  puller.runWith(app);
   return {
     pool,
     now,
     feed,
+    puller,
     dropped,
     requestsAtOnce: config.requestsAtOnce,
     webhooks: new WebhookDispatcher(app, { pool, feed, now, addressPolicy, version }),
     requireKeyForReads,
     publicUrl: config.publicUrl,
     idempotencyHours: config.idempotencyHours,
-    cache: new ResponseCache({
-      maxBytes: 0.5 * cacheMaxBytes,
-      servesStale: config.serveStale,
-      requireKeyForReads,
-      feed,
-    }),
+    cache,
     streams: new EventStreams({ pool, feed, maxPerAddress: config.streamsPerAddress }),
     findKey: keyFinder(pool),
     hasAdminTokens: oidc !== null && Object.values(oidc.roles).includes('admin'),
@@ -224,6 +239,7 @@ async function mountRoutes(
   await instrumentRoutes(api, services);
   seriesRoutes(api, services);
   await observationRoutes(api, services);
+  sourceRoutes(api, services);
   keyRoutes(api, services);
   meRoutes(api, services);
   await webhookRoutes(api, services);

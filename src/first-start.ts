@@ -20,7 +20,7 @@ import {
 } from './http/openapi/examples.ts';
 import { newEvidence } from './api/schemas/evidence.ts';
 import { newInstrument } from './api/schemas/instruments.ts';
-import { newOutlook } from './api/schemas/outlooks.ts';
+import { newOutlook } from './api/schemas/outlook-requests.ts';
 import { newObservations, newSeries } from './api/schemas/series.ts';
 import { parse } from './http/validation.ts';
 

@@ -6,7 +6,8 @@ import { slug } from '../http/fields.ts';
 import { Problem } from '../http/problems.ts';
 import { parse } from '../http/validation.ts';
 import type { VersionReader } from '../ledger/versions.ts';
-import { cloneSource, newOutlook, outlook } from './schemas/outlooks.ts';
+import { cloneSource, newOutlook } from './schemas/outlook-requests.ts';
+import { outlook } from './schemas/outlooks.ts';
 
 /**
  * The new outlook that a body describes: with `from`, it has the members of that version, unless the body replaces them.

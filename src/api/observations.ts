@@ -1,5 +1,3 @@
-import type { ChangeFeed } from '../postgres/change-feed.ts';
-import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { listObservations, type Vintage } from '../ledger/observation-reads.ts';
@@ -9,10 +7,10 @@ import { readSeries } from '../ledger/series.ts';
 import { setFreshness } from '../http/conditional-requests.ts';
 import { readJsonBodies, textOf } from '../http/json-body.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
-import { ANY_SERIES } from '../http/response-cache/cache-entry.ts';
 import { requirePast } from '../http/require-past.ts';
 import { CSV_TYPES, CsvText, placeOf, readCsv, type SentObservations } from './observation-csv.ts';
 import { keysetReads, LIST_TYPES, pageContent, sendList } from '../http/list-responses.ts';
+import { announceObservations, type Announced } from './announce-observations.ts';
 import { cursorTimestamp } from '../http/paging.ts';
 import { jsonPointer, Problem } from '../http/problems.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
@@ -26,11 +24,10 @@ import {
 import { importQuery, maxJumpOf, recorded } from './schemas/series-files.ts';
 import { invalidRequest, MOST_ERRORS, validatorCompiler } from '../http/validation.ts';
 
-export type ObservationDeps = WriteDeps & {
-  cache: ResponseCache;
-  feed: ChangeFeed;
-  requireKeyForReads: boolean;
-};
+export type ObservationDeps = WriteDeps &
+  Announced & {
+    requireKeyForReads: boolean;
+  };
 
 const TAG = 'Series';
 const params = z.strictObject({ key: slug });
@@ -170,11 +167,7 @@ async function recordAll(
       subject: `/v1/series/${key}/observations`,
       summary: `Added ${added}, revised ${revised}, retracted ${retracted}`,
     }),
-    afterCommit: ({ slugs, recordedAt }) => {
-      if (recordedAt !== null) ledger.cache.invalidate(ANY_SERIES);
-      for (const slug of slugs) ledger.cache.invalidate(slug);
-      if (slugs.length > 0) ledger.feed.announce();
-    },
+    afterCommit: (recordedNow) => announceObservations(ledger, recordedNow),
   });
 }
 

@@ -16,7 +16,8 @@ import { type Api, problemResponses } from '../http/routing.ts';
 import { validatorCompiler } from '../http/validation.ts';
 import { queryTimestamp, queryVersion, slug, withRule } from '../http/fields.ts';
 import { requestedOutlook } from './clones.ts';
-import { type newOutlook, outlook, outlookRequest } from './schemas/outlooks.ts';
+import { type newOutlook, outlookRequest } from './schemas/outlook-requests.ts';
+import { outlook } from './schemas/outlooks.ts';
 import {
   publishedResponse,
   publishedSubject,

@@ -50,6 +50,8 @@ export type DomainErrorCode =
   | 'unknown-series'
   | 'series-not-found'
   | 'series-taken'
+  | 'source-not-found'
+  | 'source-refused'
   | 'nothing-to-retract'
   | 'closes-named'
   | 'no-closes'

@@ -30,6 +30,8 @@ const DOMAIN_PROBLEMS: Record<DomainErrorCode, ProblemCode> = {
   'nothing-to-retract': 'invalid-request',
   'series-not-found': 'not-found',
   'series-taken': 'series-taken',
+  'source-not-found': 'not-found',
+  'source-refused': 'invalid-request',
   'closes-named': 'closes-named',
   'no-closes': 'no-closes',
   'analyst-not-found': 'not-found',

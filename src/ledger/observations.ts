@@ -87,7 +87,8 @@ export async function compareWithStored(
   return { current, fresh, counts: { added, revised, retracted, unchanged } };
 }
 
-async function lockSeries(session: Session, key: string): Promise<Arrival['series']> {
+/** @throws DomainError `series-not-found` */
+export async function lockSeries(session: Session, key: string): Promise<Arrival['series']> {
   const { rows } = await session.query<Arrival['series']>(
     'select id, key, frequency, dated from series where key = $1 for no key update',
     [key],

@@ -37,7 +37,7 @@ export async function createOutlook(
   const now = clock();
   const instrument = await findInstrument(session, request.instrument);
   const continued = continues === null ? null : await readContinued(session, continues);
-  const linkFaults = continuationFaults(request, continued);
+  const linkFaults = continuationFaults(request, continued, instrument !== null);
   if (!instrument || faults.length > 0 || linkFaults.length > 0 || isOver(horizon, now)) {
     const isKnown = instrument !== null;
     throw refusal(request, { isKnown, ruleFaults: faults, linkFaults, now });
@@ -72,21 +72,24 @@ export async function createOutlook(
   };
 }
 
-type Continued = { id: number; symbol: string; horizon: Horizon };
+type Continued = { id: number; symbol: string; horizonTo: string };
 
 async function readContinued(session: Session, slug: string): Promise<Continued | null> {
   const { rows } = await session.query<Continued>(
-    `select o.id, i.symbol, json_build_object('from', o.horizon_from, 'to', o.horizon_to) as horizon
-       from outlooks o join instruments i on i.id = o.instrument_id where o.slug = $1`,
+    `select o.id, i.symbol, o.horizon_to as "horizonTo" from outlooks o join instruments i on i.id = o.instrument_id where o.slug = $1`,
     [slug],
   );
   return rows[0] ?? null;
 }
 
-/** Why an outlook can't continue another: it must be on the same instrument, over a horizon that ends later. */
+/**
+ * Why an outlook can't continue another: it must be on the same instrument, over a horizon that ends later.
+ * @param isKnown whether the instrument exists
+ */
 function continuationFaults(
   { continues, instrument, horizon }: NewOutlook,
   continued: Continued | null,
+  isKnown: boolean,
 ): Fault[] {
   if (continues === null) return [];
   if (!continued) {
@@ -94,12 +97,12 @@ function continuationFaults(
     return [{ path: ['continues'], detail }];
   }
   const faults: Fault[] = [];
-  if (instrument !== continued.symbol) {
+  if (isKnown && instrument !== continued.symbol) {
     const detail = `must be ${continued.symbol}, the instrument of "${continues}"; or leave continues out`;
     faults.push({ path: ['instrument'], detail });
   }
-  if (horizon.to <= continued.horizon.to) {
-    const detail = `must be after ${continued.horizon.to}, where the horizon of "${continues}" ends; or leave continues out`;
+  if (horizon.to <= continued.horizonTo) {
+    const detail = `must be after ${continued.horizonTo}, where the horizon of "${continues}" ends; or leave continues out`;
     faults.push({ path: ['horizon', 'to'], detail });
   }
   return faults;

@@ -43,7 +43,20 @@ export function Heading({ outlook }: { outlook: Outlook }): VNode {
         </div>
       )}
       {outlook.resolution && <Resolution resolution={outlook.resolution} />}
+      <Neighbours outlook={outlook} />
     </div>
+  );
+}
+
+/** Links to the outlooks over the horizons before and after. */
+function Neighbours({ outlook: { continues, continuedBy } }: { outlook: Outlook }): VNode | null {
+  if (continues === null && continuedBy === null) return null;
+  const link = (slug: string) => <a href={`/outlooks/${slug}`}>{slug}</a>;
+  return (
+    <p>
+      {continues !== null && <>Continues {link(continues)}. </>}
+      {continuedBy !== null && <>Continued by {link(continuedBy)}.</>}
+    </p>
   );
 }
 

@@ -7,9 +7,9 @@ import { OUTLOOK_STATUSES } from '../../domain/outlook.ts';
 import { SCENARIO_NAMES } from '../../domain/probabilities.ts';
 import { ANSWER_WAYS } from '../../domain/review.ts';
 import { DIRECTIONS } from '../../domain/scenarios.ts';
-import { day, prose, sha256, slug, symbol, timestamp, versionNumber } from '../../http/fields.ts';
-import { faq, headwind, newFrameworkShape, risk } from './frameworks.ts';
-import { deltas, newProbabilities, probabilities } from './probabilities.ts';
+import { day, sha256, slug, symbol, timestamp } from '../../http/fields.ts';
+import { faq, headwind, risk } from './frameworks.ts';
+import { deltas, probabilities } from './probabilities.ts';
 
 export const newHorizon = z
   .strictObject({ from: day, to: day })
@@ -25,49 +25,6 @@ export const newHorizon = z
     description:
       'The days that the outlook covers, half-open [from, to): `from` is the first day, and `to` is the first day after the last one. The horizon is over when `to` begins in UTC. Pages and texts show the last day instead of `to`.',
     examples: [{ from: '2026-03-31', to: '2027-03-31' }],
-  });
-
-export const newOutlook = z.strictObject({
-  slug: slug.optional().meta({
-    description: "The outlook's name in URLs. It never changes. Left out: made from the title.",
-  }),
-  instrument: symbol.meta({ description: 'The symbol of an existing instrument.' }),
-  horizon: newHorizon,
-  probabilities: newProbabilities,
-  rationale: prose.meta({ description: 'Why the desk publishes this outlook.' }),
-  continues: slug.nullable().default(null).meta({
-    description:
-      'The slug of the outlook that this one continues: on the same instrument, over a horizon that ends later. Null, or left out: none.',
-  }),
-  ...newFrameworkShape,
-});
-
-/** The version that a new outlook is a clone of. */
-export const cloneSource = z.strictObject({
-  from: z
-    .strictObject({
-      slug: slug.meta({ description: 'The slug of the outlook to clone.' }),
-      version: versionNumber.optional().meta({
-        description: 'The version to clone. Left out: the current one.',
-      }),
-    })
-    .meta({ id: 'CloneSourceInput', description: 'The outlook that a new one is a clone of.' }),
-});
-
-/** What a request for an outlook may contain. For the document only: validation checks the outlook that results. */
-export const outlookRequest = newOutlook
-  .partial()
-  .required({ rationale: true })
-  .extend({
-    from: cloneSource.shape.from.optional().meta({
-      description:
-        'Clones a version: its instrument, horizon, probabilities and framework hold for the new outlook, except for the members that the request has.',
-    }),
-  })
-  .meta({
-    id: 'OutlookInput',
-    description:
-      'A new outlook: its framework, probabilities and rationale. `from` supplies the members that are left out; without it, `instrument`, `horizon`, `probabilities`, `title`, `summary` and `scenarios` are required.',
   });
 
 export const author = z
