@@ -146,37 +146,42 @@ const EXPORTS: [string, () => string, string[]][] = [
   ],
 ];
 
+async function newSeries(): Promise<string> {
+  const key = `python-${(count += 1)}`;
+  const series = { key, name: 'N', unit: 'percent', frequency: 'daily', source: 'S' };
+  await send(ledger, 'POST', '/v1/series', series, { as: 'feed' });
+  return key;
+}
+
+async function stored(key: string): Promise<[string, number][]> {
+  const answer = await ledger.call({ url: `/v1/series/${key}/observations` });
+  const { items } = answer.json<{ items: { date: string; value: number }[] }>();
+  return items.map(({ date, value }) => [date, value]);
+}
+
 describe.skipIf(python === null)('what Python writes', () => {
   test.for(EXPORTS)(
     '%s is imported as it is, by the API and the command line',
     async ([, program, [name, value]]) => {
       const file = await written(program());
-      for (const way of ['api', 'cli']) {
-        const key = `python-${count}-${way}`;
-        const series = { key, name: 'N', unit: 'percent', frequency: 'daily', source: 'S' };
-        await send(ledger, 'POST', '/v1/series', series, { as: 'feed' });
-        const payload = readFileSync(file);
-        const isGzip = payload[0] === 0x1f;
-        const query = name === undefined ? '' : `?${name}=${value}`;
-        if (way === 'api') {
-          const answer = await ledger.call({
-            method: 'POST',
-            url: `/v1/series/${key}/observations${query}`,
-            as: 'feed',
-            headers: { 'content-type': 'text/csv', ...(isGzip && { 'content-encoding': 'gzip' }) },
-            payload,
-          });
-          expect(answer.json(), payload.toString()).toMatchObject({ added: 3, skipped: 1 });
-        } else {
-          const options = value === undefined ? [] : ['--from', value];
-          const command = ['observations', 'import', key, file, ...options];
-          const { code, stderr } = await outlook(command, { url, key: ledger.keys.feed });
-          expect([code, stderr]).toEqual([0, '']);
-        }
-        const stored = await ledger.call({ url: `/v1/series/${key}/observations` });
-        const { items } = stored.json<{ items: { date: string; value: number }[] }>();
-        expect(items.map((item) => [item.date, item.value])).toEqual(DAYS);
-      }
+      const [byApi, byCommand] = [await newSeries(), await newSeries()];
+      const payload = readFileSync(file);
+      const answer = await ledger.call({
+        method: 'POST',
+        url: `/v1/series/${byApi}/observations${name === undefined ? '' : `?${name}=${value}`}`,
+        as: 'feed',
+        headers: {
+          'content-type': 'text/csv',
+          ...(payload[0] === 0x1f && { 'content-encoding': 'gzip' }),
+        },
+        payload,
+      });
+      expect(answer.json(), payload.toString()).toMatchObject({ added: 3, skipped: 1 });
+      const options = value === undefined ? [] : ['--from', value];
+      const command = ['observations', 'import', byCommand, file, ...options];
+      const { code, stderr } = await outlook(command, { url, key: ledger.keys.feed });
+      expect([code, stderr]).toEqual([0, '']);
+      expect([await stored(byApi), await stored(byCommand)]).toEqual([DAYS, DAYS]);
     },
   );
 });
