@@ -142,7 +142,7 @@ function ecbCsv(text: string, { frequency, dated }: Pull): string {
 
 function cellsIn(text: string): string[][] {
   try {
-    return parseCsv(text, { bom: true, relax_column_count: true, to: MOST_ROWS + 2 }) as string[][];
+    return parseCsv(text, { bom: true, relax_column_count: true, to: MOST_ROWS + 2 });
   } catch (error) {
     if (!(error instanceof CsvError)) throw error;
     throw new SourceFault(`the file is not valid CSV: ${error.message}`);
