@@ -1,4 +1,6 @@
 import yargs, { type Argv } from 'yargs';
+import { analystsCommand } from './commands/analysts.ts';
+import { cloneCommand } from './commands/clone.ts';
 import { completionCommand } from './commands/completion.ts';
 import { diffCommand } from './commands/diff.ts';
 import { evidenceCommand } from './commands/evidence.ts';
@@ -10,7 +12,9 @@ import { resolveCommand } from './commands/resolve.ts';
 import { reviseCommand } from './commands/revise.ts';
 import { scoreCommand } from './commands/score.ts';
 import { showCommand } from './commands/show.ts';
+import { sourceCommand } from './commands/source.ts';
 import { watchCommand } from './commands/watch.ts';
+import { whoamiCommand } from './commands/whoami.ts';
 import { UsageError } from './errors.ts';
 import { terminalWidth } from './layout.ts';
 import { REPEATABLE, type Yargs } from './options.ts';
@@ -21,11 +25,15 @@ const COMMANDS = [
   historyCommand,
   diffCommand,
   reviseCommand,
+  cloneCommand,
   watchCommand,
   evidenceCommand,
   observationsCommand,
+  sourceCommand,
   resolveCommand,
   scoreCommand,
+  analystsCommand,
+  whoamiCommand,
   loginCommand,
 ];
 
@@ -42,6 +50,7 @@ export function commandLine(
   args: readonly string[],
   { shell = 'bash', slugs = [] }: { shell?: string; slugs?: readonly string[] } = {},
 ): Argv<unknown> {
+  requireDecoded(args);
   const parser: Yargs = yargs([...args])
     .scriptName('outlook')
     .detectLocale(false)
@@ -85,6 +94,18 @@ export function commandLine(
 /** The URL of the service if `--url` is not given. */
 export function serviceUrl(): string {
   return process.env['OUTLOOK_URL'] || 'http://127.0.0.1:3000';
+}
+
+/**
+ * Node.js puts a replacement character in the place of bytes that are not UTF-8.
+ * @throws UsageError
+ */
+function requireDecoded(args: readonly string[]): void {
+  const damaged = args.find((arg) => arg.includes('\ufffd'));
+  if (damaged === undefined) return;
+  throw new UsageError(
+    `${JSON.stringify(damaged.slice(0, 100))} is not valid UTF-8. Is your terminal set to another encoding?`,
+  );
 }
 
 /** Yargs would silently use one of the values, or a list of them. */

@@ -11,7 +11,7 @@ import {
 } from '../../domain/probabilities.ts';
 import { listShape } from '../../http/paging.ts';
 import { analystLine, day, ifValid, queryTimestamp, slug, symbol } from '../../http/fields.ts';
-import { outcome } from './outlooks.ts';
+import { outcome } from './outcomes.ts';
 import { queryNumber } from './probabilities.ts';
 
 const ONCE = 'must be given once';

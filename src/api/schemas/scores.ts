@@ -4,7 +4,8 @@ import { fractionsOf, probabilityFaults, sumFault } from '../../domain/probabili
 import { UNIFORM } from '../../domain/scoring.ts';
 import { queryTimestamp, slug, timestamp } from '../../http/fields.ts';
 import { digits, pageShape } from '../../http/paging.ts';
-import { newHorizon, outcome } from './outlooks.ts';
+import { newHorizon } from './horizon.ts';
+import { outcome } from './outcomes.ts';
 import { pointsOf, probabilities, queryNumber, THREE_FRACTIONS } from './probabilities.ts';
 
 const ONCE = 'must be given once';
