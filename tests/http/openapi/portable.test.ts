@@ -55,6 +55,12 @@ describe('for code generators, the document', () => {
     );
   });
 
+  test('has only choices that can be names', () => {
+    const isFaulty = ({ enum: values }: Node) =>
+      Array.isArray(values) && !values.every((value) => /[a-z0-9]/i.test(String(value)));
+    expect(placesOf(isFaulty)).toEqual([]);
+  });
+
   test('uses no keyword that generators ignore', () => {
     const ignored = ['not', 'if', 'prefixItems', 'patternProperties', 'dependentSchemas'];
     expect(placesOf((node) => ignored.some((keyword) => keyword in node))).toEqual([]);
