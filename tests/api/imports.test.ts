@@ -341,8 +341,8 @@ describe('a body compressed by gzip', () => {
 
   test('is bounded after decompression, and refused if it is cut off or none', async () => {
     const before = await stored(ledger);
-    const bomb = gzipSync(Buffer.alloc(200_000_000, 'date,value\n'));
-    expect(bomb.length).toBeLessThan(1_000_000);
+    const bomb = gzipSync(Buffer.alloc(40_000_000, 'date,value\n'));
+    expect(bomb.length).toBeLessThan(200_000);
     expect((await zipped(bomb)).statusCode).toBe(413);
     const cut = gzipSync('date,value\n2026-11-25,1\n'.repeat(100)).subarray(0, -10);
     expect((await zipped(cut)).json()).toMatchObject({
