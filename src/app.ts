@@ -67,6 +67,7 @@ import { versionRoutes } from './api/versions.ts';
 import { viewRoutes } from './api/views.ts';
 import { type Resolve, resolveName } from './webhooks/addresses.ts';
 import { WebhookDispatcher } from './webhooks/dispatcher.ts';
+import { WEBHOOKS } from './webhooks/document.ts';
 import { webhookRoutes } from './webhooks/routes.ts';
 import { pageRoutes } from './pages/routes.tsx';
 
@@ -140,7 +141,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   limiter.limit(app);
   refuseInvalidHeaders(app);
   refuseUnrouted(app);
-  await describeRoutes(app, version);
+  await describeRoutes(app, version, WEBHOOKS);
   await app.register(async (scope) => serveSwaggerUi(scope));
   await app.register(async (scope) => {
     authorize(scope, services, limiter);

@@ -325,7 +325,7 @@ describe('a stream', () => {
         })
       ).response;
       expect(headers.get('content-type')).toBe('text/event-stream');
-      expect(headers.get('cache-control')).toBe('no-store');
+      expect(headers.get('cache-control')).toBe('no-store, no-transform');
       expect(headers.get('access-control-allow-origin')).toBe('*');
       expect(headers.get('x-accel-buffering')).toBe('no');
       expect(headers.get('x-content-type-options')).toBe('nosniff');
@@ -656,7 +656,7 @@ describe('clients that do not read', () => {
       const last = parseEventId(String(request.headers['last-event-id'] ?? 0)) ?? START;
       const following = streams.follow(response, {
         slug: null,
-        start: { last, lostId: null, resets: 0 },
+        start: { last, isResumed: true, lostId: null, resets: 0 },
         isAllowed: async () => true,
       });
       following.catch(() => (cutOff += 1));

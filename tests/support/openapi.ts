@@ -9,6 +9,7 @@ type Response = { content?: Record<string, Media>; headers?: Record<string, unkn
 type Operation = { operationId: string; responses: Record<string, Response> };
 type Document = {
   paths: Record<string, Record<string, Operation>>;
+  webhooks: Record<string, { post: { requestBody: { content: Record<string, Media> } } }>;
   components: { schemas: Record<string, object> };
 };
 
@@ -64,6 +65,40 @@ export function assertDescribed(request: InjectOptions, response: LightMyRequest
   }
 }
 
+/** Throws if the committed document doesn't describe what the service posts to a webhook. */
+export function assertDeliveryDescribed(payload: {
+  type: string;
+  [member: string]: unknown;
+}): void {
+  const { type } = payload;
+  const validate = compiled(`webhooks/${type}`, [
+    ...['webhooks', type, 'post', 'requestBody', 'content', 'application/json', 'schema'],
+  ]);
+  if (!validate(payload)) throw new Error(`${type}: ${ajv.errorsText(validate.errors)}`);
+  describedKinds.add(type);
+}
+
+/** The kinds of events that were validated so far. */
+export const describedKinds = new Set<string>();
+
+/** The schemas of the events about a stream. */
+const STREAM_SCHEMAS: Record<string, string> = {
+  'stream.opened': 'StreamOpenedData',
+  'stream.reset': 'StreamResetData',
+};
+
+/** Throws if the committed document doesn't describe the data of an event as a stream sends it. */
+export function assertEventDescribed(type: string, data: unknown): void {
+  const name = STREAM_SCHEMAS[type];
+  if (name === undefined) {
+    assertDeliveryDescribed({ type, timestamp: '2026-11-20T16:00:00.000Z', data });
+    return;
+  }
+  const validate = compiled(name, ['components', 'schemas', name]);
+  if (!validate(data)) throw new Error(`${type}: ${ajv.errorsText(validate.errors)}`);
+  describedKinds.add(type);
+}
+
 function textOf({ headers, rawPayload }: LightMyRequestResponse): string {
   const coding = headers['content-encoding'];
   if (coding === 'br') return brotliDecompressSync(rawPayload).toString();
@@ -82,11 +117,17 @@ function validatorOf(
   status: number,
   type: string,
 ): ValidateFunction {
-  const key = `${operation.operationId} ${status}`;
+  const verb = method === 'head' ? 'get' : method;
+  return compiled(`${operation.operationId} ${status}`, [
+    ...['paths', template, verb, 'responses', String(status), 'content', type, 'schema'],
+  ]);
+}
+
+/** The validator of a schema in the document. */
+function compiled(key: string, path: readonly string[]): ValidateFunction {
   const known = validators.get(key);
   if (known) return known;
-  const verb = method === 'head' ? 'get' : method;
-  const pointer = ['paths', template, verb, 'responses', String(status), 'content', type, 'schema']
+  const pointer = path
     .map((part) => encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1')))
     .join('/');
   const made = ajv.compile({ $ref: `document#/${pointer}` });

@@ -8,8 +8,15 @@ import type { Api } from '../routing.ts';
 import { tidy } from './tidy.ts';
 import { API_DESCRIPTION, TAGS } from './texts.ts';
 
-/** Collects the routes that are registered after it into the OpenAPI document. */
-export async function describeRoutes(app: FastifyInstance, version: string): Promise<void> {
+/**
+ * Collects the routes that are registered after it into the OpenAPI document.
+ * @param webhooks what the service posts to others; its references name schemas with an id
+ */
+export async function describeRoutes(
+  app: FastifyInstance,
+  version: string,
+  webhooks: NonNullable<OpenAPIV3_1.Document['webhooks']>,
+): Promise<void> {
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -21,6 +28,7 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
       },
       servers: [{ url: '/', description: 'The service that serves this document' }],
       tags: TAGS,
+      webhooks,
       components: {
         securitySchemes: {
           key: {

@@ -29,7 +29,7 @@ export function tidy(document: OpenAPIV3_1.Document): OpenAPIV3_1.Document {
   const tidied = document as OpenAPIV3_1.Document & {
     components: { schemas: Record<string, Schema> };
   };
-  tidied.components.schemas = mergeComponents(document.paths, tidied.components.schemas);
+  tidied.components.schemas = mergeComponents(document, tidied.components.schemas);
   tidied.components.parameters = PARAMETERS;
   tidied.components.headers = HEADERS;
   return tidied;
@@ -157,10 +157,10 @@ function addExamples(operation: Operation, path: string): void {
  * responses are open, so that a client does not break when a release adds a member.
  */
 function mergeComponents(
-  paths: OpenAPIV3_1.PathsObject | undefined,
+  { paths, webhooks }: OpenAPIV3_1.Document,
   schemas: Record<string, Schema>,
 ): Record<string, Schema> {
-  const used = reachable(paths, schemas);
+  const used = reachable([paths, webhooks], schemas);
   const kept = new Map<string, Schema>();
   for (const name of [...used].toSorted()) {
     const twin = name.endsWith('Input') ? name.slice(0, -'Input'.length) : null;
