@@ -71,9 +71,10 @@ export function assertDeliveryDescribed(payload: {
   [member: string]: unknown;
 }): void {
   const { type } = payload;
-  const validate = compiled(`webhooks/${type}`, [
-    ...['webhooks', type, 'post', 'requestBody', 'content', 'application/json', 'schema'],
-  ]);
+  const validate = compiled(
+    `webhooks/${type}`,
+    `webhooks ${type} post requestBody content application/json schema`.split(' '),
+  );
   if (!validate(payload)) throw new Error(`${type}: ${ajv.errorsText(validate.errors)}`);
   describedKinds.add(type);
 }
@@ -118,9 +119,10 @@ function validatorOf(
   type: string,
 ): ValidateFunction {
   const verb = method === 'head' ? 'get' : method;
-  return compiled(`${operation.operationId} ${status}`, [
-    ...['paths', template, verb, 'responses', String(status), 'content', type, 'schema'],
-  ]);
+  return compiled(
+    `${operation.operationId} ${status}`,
+    `paths ${template} ${verb} responses ${status} content ${type} schema`.split(' '),
+  );
 }
 
 /** The validator of a schema in the document. */
