@@ -1,6 +1,6 @@
 import type { Client, FieldError, Recorded } from '@outlook-ledger/client';
 import { apiClient } from '../api-client.ts';
-import { dataOrThrow, ProblemError } from '../errors.ts';
+import { dataOrThrow, FileProblemError, ProblemError } from '../errors.ts';
 import { openInput } from '../input-files.ts';
 import { bar } from '../layout.ts';
 import { readObservations, type Row, splitIntoBatches } from '../observation-file.ts';
@@ -83,7 +83,7 @@ async function sendBatch(client: Client, series: string, batch: readonly Row[]):
     return dataOrThrow(result);
   } catch (error) {
     if (!(error instanceof ProblemError)) throw error;
-    throw new ProblemError(error.problem, (fault) => locateInFile(fault, batch));
+    throw new FileProblemError(error.problem, (fault) => locateInFile(fault, batch));
   }
 }
 
