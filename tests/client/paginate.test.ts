@@ -60,16 +60,14 @@ const LISTS = Object.entries(DOCUMENT.paths)
   .map(([list]) => list);
 
 test.each(LISTS)('%s is read to its end', async (list) => {
-  const lists = await import('../../client/dist/client.js');
   const values = {
     slug: SLUG,
     key: list.includes('conditions') ? 'rate-relief' : 'us-30y-yield',
     id: list.includes('webhooks') ? WEBHOOK_ID : ANALYST_ID,
     analyst: ANALYST_ID,
   };
-  const client = lists.createClient({ baseUrl, key: ledger.keys.admin });
   const items = await all(
-    client.paginate(list as never, { params: { path: values } } as never) as AsyncIterable<unknown>,
+    admin.paginate(list as never, { params: { path: values } } as never) as AsyncIterable<unknown>,
   );
   expect(items.length).toBeGreaterThanOrEqual(list.endsWith('deliveries') ? 0 : 1);
 });
@@ -91,6 +89,6 @@ test('a service that is busy is asked again, and an error is thrown', async () =
   ).rejects.toThrow(ProblemError);
   // @ts-expect-error: not a list
   await expect(all(client.paginate('/v1/outlooks/{slug}', { params: { path } }))).rejects.toThrow(
-    'not a page',
+    ProblemError,
   );
 });
