@@ -45,7 +45,7 @@ export async function* paginate<Item>(
 
 function itemsOf(page: Record<string, unknown>): unknown[] {
   const members = ['items', 'changes', 'versions'] satisfies ItemMember[];
-  const [items] = members.map((member) => page[member]).filter(Array.isArray);
+  const items = members.map((member) => page[member]).find(Array.isArray);
   if (!items) throw new TypeError('The response is not a page of a list.');
   return items;
 }

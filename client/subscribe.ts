@@ -70,8 +70,8 @@ export async function* subscribe(
     lastEventId: options.lastEventId,
     retry: RECONNECT_AFTER.usually,
   };
-  let failures = 0;
-  while (!signal?.aborted) {
+  const isStopped = () => signal?.aborted ?? false;
+  for (let failures = 0; !isStopped(); failures += 1) {
     let lost: Disconnected | null = null;
     try {
       for await (const event of readStream(open, position, signal)) {
@@ -86,9 +86,8 @@ export async function* subscribe(
       if (!(error instanceof Disconnected)) throw error;
       lost = error;
     }
-    if (signal?.aborted) return;
+    if (isStopped()) return;
     const wait = Math.max(backOff(position.retry, failures), lost?.retryAfter ?? 0);
-    failures += 1;
     // At random, so that clients that were cut off together do not come back together.
     const retryIn = Math.round(wait * (1 + Math.random() / 2));
     onDisconnect?.({ error: lost?.cause ?? null, retryIn });

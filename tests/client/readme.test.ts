@@ -1,3 +1,4 @@
+import { runInThisContext } from 'node:vm';
 import * as client from '@outlook-ledger/client';
 import { transformSync } from 'esbuild';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -26,7 +27,7 @@ async function run(example: string): Promise<string[]> {
     );
     printed.push(texts.join(' '));
   };
-  const run = new Function('client', 'console', `return (async () => {${body}})()`) as (
+  const run = runInThisContext(`(async (client, console) => {${body}})`) as (
     ...given: unknown[]
   ) => Promise<void>;
   await run(client, { log: print, error: print });

@@ -16,6 +16,7 @@ import { distinctRevision } from '../support/outlooks.ts';
 import { Proxy } from '../support/proxy.ts';
 import { createOutlook } from '../support/requests.ts';
 import { takeSnapshot } from '../support/rollback.ts';
+import { until } from '../support/service.ts';
 
 let ledger: TestLedger;
 let proxy: Proxy;
@@ -59,7 +60,7 @@ class Follower {
   }
 
   async opened(count = 1): Promise<this> {
-    await expect.poll(() => this.openings.length).toBeGreaterThanOrEqual(count);
+    await until(() => this.openings.length >= count);
     return this;
   }
 

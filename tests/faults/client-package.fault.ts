@@ -41,7 +41,7 @@ const nodeIn = (args: readonly string[]) =>
 
 test('it is a module, and CommonJS', () => {
   const print = 'console.log(Object.keys(client).sort().join())';
-  const module_ = nodeIn([
+  const esModule = nodeIn([
     '--input-type=module',
     '-e',
     `import * as client from '${NAME}'; ${print}`,
@@ -51,8 +51,8 @@ test('it is a module, and CommonJS', () => {
     '-e',
     `const client = require('${NAME}'); ${print}`,
   ]);
-  expect(module_).toContain('createClient');
-  expect(commonJs).toBe(module_);
+  expect(esModule).toContain('createClient');
+  expect(commonJs).toBe(esModule);
 });
 
 test('its licence is that of the project', () => {
@@ -92,7 +92,7 @@ test.each([
   ['node16', 'node16', ['use.mts', 'use.cts']],
   ['esnext', 'bundler', ['use.ts']],
   ['commonjs', 'node10', ['use.ts']],
-])('its types work with module %s and moduleResolution %s', (module_, resolution, files) => {
+])('its types work with module %s and moduleResolution %s', (kind, resolution, files) => {
   writeUses();
   // TypeScript 7 has no node10.
   const tsc = path.join(ROOT, 'client/node_modules/typescript/bin/tsc');
@@ -101,7 +101,7 @@ test.each([
   );
   const { stdout, status } = spawnSync(
     process.execPath,
-    [tsc, ...options, '--module', module_, '--moduleResolution', resolution, ...files],
+    [tsc, ...options, '--module', kind, '--moduleResolution', resolution, ...files],
     { cwd: project, encoding: 'utf8' },
   );
   expect([status, stdout]).toEqual([0, '']);

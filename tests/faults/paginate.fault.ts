@@ -29,9 +29,12 @@ afterAll(() => cleanUp());
 
 test(`${VERSIONS} versions are walked by the client, in a memory that does not grow`, async () => {
   const began = performance.now();
+  const args = [service.origin, 'long-1', String(VERSIONS)];
   const { stdout } = await promisify(execFile)(process.execPath, [
-    ...['--expose-gc', '--max-old-space-size=64', WALKER],
-    ...[service.origin, 'long-1', String(VERSIONS)],
+    '--expose-gc',
+    '--max-old-space-size=64',
+    WALKER,
+    ...args,
   ]);
   const { walked, last, heaps } = JSON.parse(stdout) as {
     walked: number;
