@@ -39,7 +39,7 @@ export interface paths {
         put?: never;
         /**
          * Publish a new outlook
-         * @description Creates an outlook with version 1. The instrument must exist. The slug, the instrument and the horizon can never change.
+         * @description Creates an outlook with version 1. The instrument must exist. The slug, the instrument and the horizon can never change. With `from`, the outlook is a clone of a version, with the members of the request in place of its own. It is a new forecast: its author is the one who sends it, its time is that of the request, and it has no evidence, views or conditions that are triggered yet. To roll an outlook over to a later horizon, send `continues` as well: `{"from": {"slug": "a"}, "continues": "a", "slug": "b", "horizon": {…}, "probabilities": {…}, "rationale": "…"}`. Both outlooks then name each other. Scores and track records do not depend on it.
          */
         post: operations["createOutlook"];
         delete?: never;
@@ -223,7 +223,7 @@ export interface paths {
         put?: never;
         /**
          * Add evidence
-         * @description Adds news or data, with claims that support or weaken parts of the current version. Items cannot be edited: to correct one, add a new item with its id in `corrects`.
+         * @description Adds news or data, with claims that support or weaken parts of the current version. Items cannot be edited: to correct one, add a new item with its id in `corrects`. An item that the outlook has already is added all the same, and names the first one in `duplicateOf`; with `import=true`, it is not added again, and the response is the first one with status 200.
          */
         post: operations["addEvidence"];
         delete?: never;
@@ -312,6 +312,86 @@ export interface paths {
          * @description All versions of an analyst's view, newest first, with its withdrawals.
          */
         get: operations["getView"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/analysts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the analysts
+         * @description The analysts who have published a version or a view, by name. Holders of keys who have published neither are left out.
+         */
+        get: operations["listAnalysts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/analysts/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read an analyst
+         * @description The name of an analyst, by the id that versions, views and keys name.
+         */
+        get: operations["getAnalyst"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/analysts/{id}/outlooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List an analyst's outlooks
+         * @description The outlooks of which the analyst has published a version, each at its current version, which may be by somebody else. The outlooks that were created last come first.
+         */
+        get: operations["listOutlooksOfAnalyst"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/analysts/{id}/views": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List an analyst's views
+         * @description The views of the analyst, one for each outlook, at its newest version. Withdrawn views have the kind `withdrawn`. Views of the outlooks that were created last come first.
+         */
+        get: operations["listViewsOfAnalyst"];
         put?: never;
         post?: never;
         delete?: never;
@@ -675,7 +755,7 @@ export interface paths {
         };
         /**
          * Follow all outlooks in a feed reader: Atom (RFC 4287)
-         * @description The current version of each outlook, newest first, at most 20. Its URLs are absolute and start with the setting `PUBLIC_URL`.
+         * @description The current version of each outlook, and each resolution, correction and reopening, newest first, at most 20. Its URLs are absolute and start with the setting `PUBLIC_URL`.
          */
         get: operations["getAtomFeed"];
         put?: never;
@@ -695,7 +775,7 @@ export interface paths {
         };
         /**
          * Follow an outlook in a feed reader: Atom (RFC 4287)
-         * @description The versions of the outlook, newest first, at most 20, each with its change and rationale. Its URLs are absolute and start with the setting `PUBLIC_URL`.
+         * @description The versions of the outlook, each with its change and rationale, and its resolutions, corrections and reopenings, newest first, at most 20. Its URLs are absolute and start with the setting `PUBLIC_URL`.
          */
         get: operations["getOutlookAtomFeed"];
         put?: never;
@@ -715,7 +795,7 @@ export interface paths {
         };
         /**
          * Follow all outlooks in a feed reader: JSON Feed 1.1
-         * @description The current version of each outlook, newest first, at most 20. Its URLs are absolute and start with the setting `PUBLIC_URL`.
+         * @description The current version of each outlook, and each resolution, correction and reopening, newest first, at most 20. Its URLs are absolute and start with the setting `PUBLIC_URL`.
          */
         get: operations["getJsonFeed"];
         put?: never;
@@ -735,7 +815,7 @@ export interface paths {
         };
         /**
          * Follow an outlook in a feed reader: JSON Feed 1.1
-         * @description The versions of the outlook, newest first, at most 20, each with its change and rationale. Its URLs are absolute and start with the setting `PUBLIC_URL`.
+         * @description The versions of the outlook, each with its change and rationale, and its resolutions, corrections and reopenings, newest first, at most 20. Its URLs are absolute and start with the setting `PUBLIC_URL`.
          */
         get: operations["getOutlookJsonFeed"];
         put?: never;
@@ -855,10 +935,42 @@ export interface paths {
          * Send observations
          * @description Records up to 10,000 days, all or none. A day with a new value gets a new vintage; an unchanged value has no effect, so a batch can be sent again. `"value": null` retracts a day: it gets a vintage without a value. The same transaction evaluates the conditions that watch the series, and the drawdown labels if the series holds closes.
          *
-         *     Also accepts CSV (RFC 4180) with the header `date,value` or `date,value,provenance,note`.
+         *     Also accepts CSV (RFC 4180) of up to 40,000 rows, in UTF-8, with a header line: `date,value`, `date,value,provenance,note`, or any file with a column of dates and one of values. The parameters say what the file itself leaves open, and what could mean two things is refused. `format` names a provider. Rows without a value are skipped. The body may be compressed by gzip (`Content-Encoding: gzip`); the limit of 4 MiB holds for what it decompresses to.
          */
         post: operations["recordObservations"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/series/{key}/source": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read where a series is pulled from
+         * @description The source of a series, the last pull that succeeded, the last one that failed and why, and when the next one is due.
+         */
+        get: operations["getSeriesSource"];
+        /**
+         * Set where a series is pulled from
+         * @description The service fetches the source now and then every `everyMinutes`, and records what is new: days that the series lacks, and days for which the source has another value than before.
+         *     A pull never retracts a day, and a day that somebody corrected keeps the correction until the source publishes a value that the day has not had since. A file with any fault stores nothing, and `lastFailure` says why;
+         *     the next attempts follow after 1, 5 and 15 minutes, and 1, 3, 6 and then every 12 hours, or when the server asks for them (`Retry-After`).
+         *
+         *     A place other than before replaces the source with its status. The same place changes the schedule, and is pulled now.
+         */
+        put: operations["setSeriesSource"];
+        post?: never;
+        /**
+         * Stop pulling a series
+         * @description Removes the source with its status. The observations stay, and a pull under way stores nothing.
+         */
+        delete: operations["removeSeriesSource"];
         options?: never;
         head?: never;
         patch?: never;
@@ -907,6 +1019,26 @@ export interface paths {
          * @description The key is refused from the next request on, permanently. Revoking a key twice changes nothing. The last admin key can be revoked only if tokens of an identity provider can have the role admin; admin keys that expire within an hour do not count.
          */
         delete: operations["revokeKey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read who you are
+         * @description The analyst behind the key or token of the request, what it may do, and when it expires.
+         */
+        get: operations["getMe"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1475,6 +1607,35 @@ export interface components {
             before: unknown;
             after: unknown;
         };
+        /** @description An analyst, who publishes versions and views. */
+        Analyst: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+        };
+        /** @description A view of an analyst, and the outlook that it is of. */
+        AnalystView: {
+            /** @description The slug of the outlook. */
+            slug: string;
+            /** @description The title of the outlook. */
+            title: string;
+            analyst: components["schemas"]["Author"];
+            /**
+             * Format: int32
+             * @description The version of the view, from 1.
+             */
+            version: number;
+            /** Format: date-time */
+            recordedAt: string;
+            probabilities: components["schemas"]["Probabilities"];
+            /**
+             * @description `held`, or `withdrawn` if the analyst withdrew the view. A withdrawal repeats the probabilities that were held before.
+             * @enum {string}
+             */
+            kind: "held" | "withdrawn";
+            /** @description Null for a withdrawal. */
+            rationale: string | null;
+        };
         /** @description The version that answered the condition, and how. */
         Answer: {
             /** Format: int32 */
@@ -1730,6 +1891,16 @@ export interface components {
             first: string | null;
             /** @description The day of the last close. Null without a span. */
             last: string | null;
+        };
+        /** @description The outlook that a new one is a clone of. */
+        CloneSourceInput: {
+            /** @description The slug of the outlook to clone. */
+            slug: string;
+            /**
+             * Format: int32
+             * @description The version to clone. Left out: the current one.
+             */
+            version?: number;
         };
         /** @description A closing price of the instrument. */
         Close: {
@@ -2246,6 +2417,8 @@ export interface components {
             corrects: string | null;
             /** @description The id of a later item that corrects this one. */
             correctedBy: string | null;
+            /** @description The id of the first item of this outlook that is the same: of the same publisher with the same URL or, without one, with the same headline and time. Null for the first one, and for a correction. */
+            duplicateOf: string | null;
             addedBy: components["schemas"]["Author"];
             /** Format: date-time */
             addedAt: string;
@@ -2520,6 +2693,19 @@ export interface components {
             /** @description end / start − 1, a fraction. */
             value: number;
         };
+        /** @description What an import would do. */
+        ImportPreview: {
+            /** @description The first day with a value, or a retraction. */
+            from: string | null;
+            /** @description The last such day, included. */
+            to: string | null;
+            /** @description The first 100 days without a value, in the order of the file. */
+            skippedDays: string[];
+            /** @description The first 100 days that would be revised or retracted. `before` is null for a day that was retracted, `value` for a retraction. */
+            revisions: components["schemas"]["PreviewedRevision"][];
+            /** @description The first 100 changes above `maxJump`, by day, as the series would be. One of the two days is new or revised. */
+            jumps: components["schemas"]["Jump"][];
+        };
         /**
          * @description The index, share, fund or other thing that an outlook is about.
          * @example {
@@ -2698,7 +2884,7 @@ export interface components {
             language: string;
             items: components["schemas"]["JsonFeedItem"][];
         };
-        /** @description A version as a feed entry. */
+        /** @description A version or a resolution as a feed entry. */
         JsonFeedItem: {
             /** Format: uri */
             id: string;
@@ -2713,6 +2899,17 @@ export interface components {
             authors: {
                 name: string;
             }[];
+        };
+        /** @description Two days in a row whose values are far apart. */
+        Jump: {
+            /** Format: date */
+            previousDate: string;
+            previousValue: number;
+            /** Format: date */
+            date: string;
+            value: number;
+            /** @description Relative to the value before: 0.5 is half as much again. Null after 0. */
+            change: number | null;
         };
         /** @description A key without its secret text, which is not stored. */
         Key: {
@@ -2772,6 +2969,21 @@ export interface components {
             decomposition: components["schemas"]["Decomposition"];
             /** @description Why members are null. */
             missing: components["schemas"]["MissingScore"][];
+        };
+        /** @description Who sent the request. */
+        Me: {
+            /** @description The author of what is written with this key or token. */
+            analyst: {
+                /** Format: uuid */
+                id: string;
+                name: string;
+            };
+            /** @description What the key or token may do. A key has one role. `admin` may do everything that the other roles may. */
+            roles: ("analyst" | "feed" | "admin")[];
+            /** @description Null if the request has a token. */
+            key: components["schemas"]["OwnKey"] | null;
+            /** @description Null if the request has a key. */
+            token: components["schemas"]["OwnToken"] | null;
         };
         /** @description A mean over outlooks and its uncertainty: Σ c S ÷ Σ c, where c is the share of its horizon for which an outlook was forecast and S its mean score over that time. */
         MeanScore: {
@@ -2952,6 +3164,10 @@ export interface components {
             consensus: components["schemas"]["PublishedConsensus"] | null;
             /** @description The outcome, once it is recorded. Always null in a numbered version, because it was unknown at publication. */
             resolution: components["schemas"]["Resolved"] | null;
+            /** @description The slug of the outlook that this one continues over a later horizon. */
+            continues: string | null;
+            /** @description The slug of the outlook that continues this one over a later horizon; of several, the newest. Always null in a numbered version. */
+            continuedBy: string | null;
             probabilities: components["schemas"]["Probabilities"];
             directions: components["schemas"]["Directions"];
             scenarios: components["schemas"]["Scenarios"];
@@ -3026,23 +3242,28 @@ export interface components {
             timestamp: string;
             data: components["schemas"]["HorizonEventData"];
         };
-        /** @description A new outlook: its framework, probabilities and rationale. */
+        /** @description A new outlook: its framework, probabilities and rationale. `from` supplies the members that are left out; without it, `instrument`, `horizon`, `probabilities`, `title`, `summary` and `scenarios` are required. */
         OutlookInput: {
             /** @description The outlook's name in URLs. It never changes. Left out: made from the title. */
             slug?: string;
             /** @description The symbol of an existing instrument. */
-            instrument: string;
-            horizon: components["schemas"]["Horizon"];
-            probabilities: components["schemas"]["ProbabilitiesInput"];
+            instrument?: string;
+            horizon?: components["schemas"]["Horizon"];
+            probabilities?: components["schemas"]["ProbabilitiesInput"];
             /** @description Why the desk publishes this outlook. */
             rationale: string;
-            title: string;
-            summary: string;
+            /**
+             * @description The slug of the outlook that this one continues: on the same instrument, over a horizon that ends later. Null, or left out: none.
+             * @default null
+             */
+            continues?: string | null;
+            title?: string;
+            summary?: string;
             /** @default null */
             methodology?: string | null;
             /** @default null */
             disclaimer?: string | null;
-            scenarios: components["schemas"]["ScenariosInput"];
+            scenarios?: components["schemas"]["ScenariosInput"];
             /** @default [] */
             headwinds?: components["schemas"]["Headwind"][];
             /** @default [] */
@@ -3059,6 +3280,8 @@ export interface components {
             faqs?: components["schemas"]["Faq"][];
             /** @default [] */
             references?: components["schemas"]["ReferenceInput"][];
+            /** @description Clones a version: its instrument, horizon, probabilities and framework hold for the new outlook, except for the members that the request has. */
+            from?: components["schemas"]["CloneSourceInput"];
         };
         /** @description The delivery of `outlook.reopened`. */
         OutlookReopenedEvent: {
@@ -3183,6 +3406,8 @@ export interface components {
             change: components["schemas"]["Change"];
             probabilities: components["schemas"]["Probabilities"];
             directions: components["schemas"]["Directions"];
+            /** @description What came about, once it is recorded: null until then, after a reopening, and in a list as of an earlier time. */
+            resolution: components["schemas"]["ResolvedSummary"] | null;
         };
         /** @description The delivery of `outlook.version.published`. */
         OutlookVersionPublishedEvent: {
@@ -3197,6 +3422,26 @@ export interface components {
              */
             timestamp: string;
             data: components["schemas"]["VersionEventData"];
+        };
+        /** @description The key of the request. */
+        OwnKey: {
+            /** Format: uuid */
+            id: string;
+            /** @description The first characters of the key, to tell keys apart. */
+            hint: string;
+            /** Format: date-time */
+            createdAt: string;
+            /** @description Null if the key never expires. */
+            expiresAt: string | null;
+            /** @description Precise to the minute. */
+            lastUsedAt: string | null;
+        };
+        /** @description The token of the request. */
+        OwnToken: {
+            issuer: string;
+            subject: string;
+            /** Format: date-time */
+            expiresAt: string;
         };
         /** @description A version of a view, and its weight in the pool. */
         PooledView: {
@@ -3274,6 +3519,13 @@ export interface components {
             approach: string;
             /** @default [] */
             watchpoints?: string[];
+        };
+        /** @description A day whose value would change. */
+        PreviewedRevision: {
+            /** Format: date */
+            date: string;
+            before: number | null;
+            value: number | null;
         };
         /**
          * @description The probabilities of the three scenarios. They sum to exactly 1.
@@ -3399,6 +3651,38 @@ export interface components {
             version: number;
             probabilities: components["schemas"]["Probabilities"];
         };
+        /** @description The last pull that failed. */
+        PullFailure: {
+            /** Format: date-time */
+            at: string;
+            /** @description What went wrong. Nothing was stored. */
+            detail: string;
+            /**
+             * Format: int32
+             * @description Failures since the last success; 0 if a pull has succeeded since.
+             */
+            failures: number;
+        };
+        /** @description The last pull that succeeded. */
+        PullSuccess: {
+            /** Format: date-time */
+            at: string;
+            /**
+             * Format: int32
+             * @description Days without an earlier value.
+             */
+            added: number;
+            /**
+             * Format: int32
+             * @description Days that got a new vintage.
+             */
+            revised: number;
+            /**
+             * Format: int32
+             * @description Days without a new value. 0 if the server said that the file is the same.
+             */
+            unchanged: number;
+        };
         /** @description The result of sending observations. */
         Recorded: {
             series: string;
@@ -3422,8 +3706,15 @@ export interface components {
              * @description Days that already had this value, or were already retracted.
              */
             unchanged: number;
-            /** @description Null if nothing was new. */
+            /**
+             * Format: int32
+             * @description Rows of a CSV without a value. They change nothing.
+             */
+            skipped: number;
+            /** @description Null if nothing was new, and of a dry run. */
             recordedAt: string | null;
+            /** @description Null if it was no dry run. */
+            preview: components["schemas"]["ImportPreview"] | null;
         };
         /** @description The outcome that was recorded. */
         RecordedOutcome: {
@@ -3609,7 +3900,19 @@ export interface components {
             realisedReturn: number | null;
             /** @description When the outcome became known. Null if the outlook is void. */
             knownAt: string | null;
+            /** Format: date-time */
+            resolvedAt: string;
             reason: string | null;
+        };
+        /** @description The outcome, as a list shows it. */
+        ResolvedSummary: {
+            /** Format: int32 */
+            number: number;
+            /** @enum {string} */
+            outcome: "bear" | "base" | "bull" | "void";
+            realisedReturn: number | null;
+            /** @description When the outcome became known. Null if the outlook is void. */
+            knownAt: string | null;
             /** Format: date-time */
             resolvedAt: string;
         };
@@ -3973,12 +4276,112 @@ export interface components {
             /** @description Who publishes the series. */
             source: string;
         };
+        /** @description Where a series is pulled from, and how pulling goes. */
+        SeriesSource: {
+            series: string;
+            /**
+             * @description `fred`: FRED, with the operator's key. `ecb`: the ECB's data portal. `stooq`: Stooq. `url`: a CSV file at any URL.
+             * @enum {string}
+             */
+            kind: "fred" | "ecb" | "stooq" | "url";
+            id: string | null;
+            url: string | null;
+            file: components["schemas"]["SourceFile"] | null;
+            /**
+             * Format: int32
+             * @description Minutes between two pulls: 15 to 44640, which is 31 days.
+             */
+            everyMinutes: number;
+            /**
+             * Format: date-time
+             * @description When the source was set to this place.
+             */
+            setAt: string;
+            /**
+             * @description `pulling`: a pull is under way. `waiting`: the next one is due at `nextPullAt`. `failing`: the same, and the last one failed.
+             * @enum {string}
+             */
+            state: "pulling" | "waiting" | "failing";
+            /**
+             * Format: date-time
+             * @description While a pull is under way, the time at which it counts as lost.
+             */
+            nextPullAt: string;
+            lastSuccess: components["schemas"]["PullSuccess"] | null;
+            lastFailure: components["schemas"]["PullFailure"] | null;
+        };
+        /**
+         * @description Where a series is pulled from, and how often.
+         * @example {
+         *       "kind": "fred",
+         *       "id": "DGS10",
+         *       "everyMinutes": 1440
+         *     }
+         */
+        SeriesSourceInput: {
+            /**
+             * @description `fred`: FRED, with the operator's key. `ecb`: the ECB's data portal. `stooq`: Stooq. `url`: a CSV file at any URL.
+             * @enum {string}
+             */
+            kind: "fred" | "ecb" | "stooq" | "url";
+            /**
+             * @description For a provider: what it calls the series, such as `DGS10` (FRED), `EXR/D.USD.EUR.SP00.A` (ECB) or `^spx` (Stooq). Null for `url`.
+             * @default null
+             */
+            id?: string | null;
+            /** @default null */
+            url?: string | null;
+            /** @default null */
+            file?: components["schemas"]["SourceFileInput"] | null;
+            /**
+             * Format: int32
+             * @description Minutes between two pulls: 15 to 44640, which is 31 days.
+             * @default 1440
+             */
+            everyMinutes?: number;
+        };
         /** @description A value that a rule was evaluated with. */
         SeriesValue: {
             series: string;
             /** Format: date */
             date: string;
             value: number;
+        };
+        /** @description How the file is written; null for what is found out from the file. */
+        SourceFile: {
+            format: ("fred" | "yahoo" | "stooq" | "alphavantage") | null;
+            dateColumn: string | null;
+            valueColumn: string | null;
+            dateFormat: string | null;
+            decimal: ("." | ",") | null;
+            delimiter: ("," | ";" | "|" | "tab") | null;
+            missing: string[];
+        };
+        /** @description How the file at a URL is written, as for an import. What is left out is found out, where only one answer fits the file. */
+        SourceFileInput: {
+            /**
+             * @description The provider whose CSV the body is. Of Yahoo, Stooq and Alpha Vantage, the closes are read unless `valueColumn` names another column.
+             * @enum {string}
+             */
+            format?: "fred" | "yahoo" | "stooq" | "alphavantage";
+            /** @description The column of the dates, by its name in the header. */
+            dateColumn?: string;
+            /** @description The column of the values, by its name in the header. */
+            valueColumn?: string;
+            /** @description How the dates are written, such as `DD/MM/YYYY`, `MM/DD/YY`, `YYYYMMDD`, `D MMM YYYY` or `%d/%m/%Y`. Needed where dates like 11/12/2026 leave open which number is the month. */
+            dateFormat?: string;
+            /**
+             * @description The decimal mark; the other one may group thousands. Needed where numbers like 2,861 leave it open.
+             * @enum {string}
+             */
+            decimal?: "." | ",";
+            /**
+             * @description What separates the cells of a line, if the header leaves it open.
+             * @enum {string}
+             */
+            delimiter?: "," | ";" | "|" | "tab";
+            /** @description What stands for a day without a value, besides an empty cell, `.`, `null`, `NaN` and `NA`. */
+            missing?: string[];
         };
         /** @description For a label defined by speed: at least `depth` below the highest close of the last `days` days. */
         Speed: {
@@ -4035,6 +4438,8 @@ export interface components {
             /** @enum {string} */
             status: "open" | "resolved" | "void" | "withdrawn";
             review: components["schemas"]["Review"];
+            /** @description The slug of an outlook that now continues this one. Absent if that is not what changed. */
+            continuedBy?: string;
         };
         /** @description The first event of a stream. */
         StreamOpenedData: {
@@ -4480,6 +4885,8 @@ export interface components {
 export type Acknowledgement = components['schemas']['Acknowledgement'];
 export type AddedEvidence = components['schemas']['AddedEvidence'];
 export type Alteration = components['schemas']['Alteration'];
+export type Analyst = components['schemas']['Analyst'];
+export type AnalystView = components['schemas']['AnalystView'];
 export type Answer = components['schemas']['Answer'];
 export type Assessment = components['schemas']['Assessment'];
 export type AssessmentInput = components['schemas']['AssessmentInput'];
@@ -4495,6 +4902,7 @@ export type ClaimRange = components['schemas']['ClaimRange'];
 export type ClaimRangeInput = components['schemas']['ClaimRangeInput'];
 export type ClaimTarget = components['schemas']['ClaimTarget'];
 export type Climatology = components['schemas']['Climatology'];
+export type CloneSourceInput = components['schemas']['CloneSourceInput'];
 export type Close = components['schemas']['Close'];
 export type Comparison = components['schemas']['Comparison'];
 export type ComparisonInput = components['schemas']['ComparisonInput'];
@@ -4539,6 +4947,7 @@ export type HeadwindsDiff = components['schemas']['HeadwindsDiff'];
 export type Horizon = components['schemas']['Horizon'];
 export type HorizonEventData = components['schemas']['HorizonEventData'];
 export type HorizonReturn = components['schemas']['HorizonReturn'];
+export type ImportPreview = components['schemas']['ImportPreview'];
 export type Instrument = components['schemas']['Instrument'];
 export type InstrumentInput = components['schemas']['InstrumentInput'];
 export type InstrumentName = components['schemas']['InstrumentName'];
@@ -4550,9 +4959,11 @@ export type InvalidationConditionsDiff = components['schemas']['InvalidationCond
 export type IssuedKey = components['schemas']['IssuedKey'];
 export type JsonFeed = components['schemas']['JsonFeed'];
 export type JsonFeedItem = components['schemas']['JsonFeedItem'];
+export type Jump = components['schemas']['Jump'];
 export type Key = components['schemas']['Key'];
 export type KeyInput = components['schemas']['KeyInput'];
 export type LeadTime = components['schemas']['LeadTime'];
+export type Me = components['schemas']['Me'];
 export type MeanScore = components['schemas']['MeanScore'];
 export type Metric = components['schemas']['Metric'];
 export type MetricInput = components['schemas']['MetricInput'];
@@ -4578,10 +4989,13 @@ export type OutlookScores = components['schemas']['OutlookScores'];
 export type OutlookStateChangedEvent = components['schemas']['OutlookStateChangedEvent'];
 export type OutlookSummary = components['schemas']['OutlookSummary'];
 export type OutlookVersionPublishedEvent = components['schemas']['OutlookVersionPublishedEvent'];
+export type OwnKey = components['schemas']['OwnKey'];
+export type OwnToken = components['schemas']['OwnToken'];
 export type PooledView = components['schemas']['PooledView'];
 export type Positioning = components['schemas']['Positioning'];
 export type PositioningDiff = components['schemas']['PositioningDiff'];
 export type PositioningInput = components['schemas']['PositioningInput'];
+export type PreviewedRevision = components['schemas']['PreviewedRevision'];
 export type Probabilities = components['schemas']['Probabilities'];
 export type ProbabilitiesInput = components['schemas']['ProbabilitiesInput'];
 export type ProbabilityDeltas = components['schemas']['ProbabilityDeltas'];
@@ -4591,6 +5005,8 @@ export type Problem = components['schemas']['Problem'];
 export type ProblemType = components['schemas']['ProblemType'];
 export type PublishedConsensus = components['schemas']['PublishedConsensus'];
 export type PublishedView = components['schemas']['PublishedView'];
+export type PullFailure = components['schemas']['PullFailure'];
+export type PullSuccess = components['schemas']['PullSuccess'];
 export type Recorded = components['schemas']['Recorded'];
 export type RecordedOutcome = components['schemas']['RecordedOutcome'];
 export type Reference = components['schemas']['Reference'];
@@ -4602,6 +5018,7 @@ export type Resolution = components['schemas']['Resolution'];
 export type ResolutionEventData = components['schemas']['ResolutionEventData'];
 export type ResolutionInput = components['schemas']['ResolutionInput'];
 export type Resolved = components['schemas']['Resolved'];
+export type ResolvedSummary = components['schemas']['ResolvedSummary'];
 export type ReturnBand = components['schemas']['ReturnBand'];
 export type ReturnBandInput = components['schemas']['ReturnBandInput'];
 export type Review = components['schemas']['Review'];
@@ -4623,7 +5040,11 @@ export type Sentiment = components['schemas']['Sentiment'];
 export type SentimentInput = components['schemas']['SentimentInput'];
 export type Series = components['schemas']['Series'];
 export type SeriesInput = components['schemas']['SeriesInput'];
+export type SeriesSource = components['schemas']['SeriesSource'];
+export type SeriesSourceInput = components['schemas']['SeriesSourceInput'];
 export type SeriesValue = components['schemas']['SeriesValue'];
+export type SourceFile = components['schemas']['SourceFile'];
+export type SourceFileInput = components['schemas']['SourceFileInput'];
 export type Speed = components['schemas']['Speed'];
 export type SpeedInput = components['schemas']['SpeedInput'];
 export type Spread = components['schemas']['Spread'];
@@ -4743,7 +5164,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -4813,13 +5234,21 @@ export interface operations {
                 maxProbability?: number;
                 /** @description Only outlooks with a version published at or after this time. */
                 updatedSince?: string;
-                /** @description Full-text search, in English, in titles, headwinds, summaries and invalidation conditions. A match in the title ranks highest. Write `"…"` for a phrase, `or` for either word, and `-` before a word to exclude it. */
+                /** @description Search for outlooks with all of these words in their title, slug, symbol, name of the instrument, authors, headwinds, summary or invalidation conditions. Case, accents and punctuation make no difference: `Feds` finds “The Fed’s pivot”, `10 year` finds “10-year” and `BRK-B` finds “BRK.B”. A word of at least three characters, and the last word, also find longer words: `russ` finds “Russell”. English words are found in their other forms, too. Write `"…"` for a phrase, `or` for either word, and `-` before a word to exclude it. Common words such as `the` count only in a phrase, or alone. Outlooks whose symbol or slug is the search come first, then those with all words in the title, slug or name of the instrument. */
                 q?: string;
+                /** @description Only outlooks whose version was published by this analyst: the id, as in `author.id`, or the exact name. */
+                author?: string;
+                /** @description Only outlooks whose `horizon.to` is after this day. */
+                horizonEndsAfter?: string;
+                /** @description Only outlooks whose `horizon.to` is before this day. */
+                horizonEndsBefore?: string;
+                /** @description Only outlooks that are currently resolved with this outcome. `void`: those that can not be scored. */
+                outcome?: "bear" | "base" | "bull" | "void";
                 /** @description The sort order; a leading hyphen reverses it. `relevance` requires `q`; it ranks the 1,000 newest matches, and older ones follow, newest first. Left out: `relevance` with `q`, otherwise `-publishedAt`. */
                 sort?: "-publishedAt" | "publishedAt" | "slug" | "relevance";
-                /** @description The list as of this time, which must not be in the future: the newest version of each outlook recorded up to then, with the status and the review of that time. Filters and order apply to that version, except that `status`, `reviewDue`, `awaitingResolution` and `contradicted` apply to the current state. */
+                /** @description The list as of this time, which must not be in the future: the newest version of each outlook recorded up to then, with the status and the review of that time. Filters and order apply to that version, except that `status`, `reviewDue`, `awaitingResolution`, `contradicted` and `outcome` apply to the current state. */
                 asOf?: string;
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -4888,7 +5317,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -5129,7 +5558,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -5264,7 +5693,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -5417,7 +5846,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -5487,7 +5916,7 @@ export interface operations {
     listVersions: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -5568,7 +5997,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -5694,7 +6123,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -5819,7 +6248,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -5946,7 +6375,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -6095,7 +6524,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -6147,7 +6576,7 @@ export interface operations {
     listEvidence: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -6228,7 +6657,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -6279,7 +6708,10 @@ export interface operations {
     };
     addEvidence: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description With `true`, an item of the same publisher and URL is added to the outlook once, however often it is sent. */
+                import?: "true" | "false";
+            };
             header?: {
                 /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
@@ -6296,6 +6728,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Evidence"];
+                };
+            };
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
@@ -6491,7 +6932,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -6543,7 +6984,7 @@ export interface operations {
     listViews: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -6624,7 +7065,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -6753,7 +7194,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -7088,7 +7529,7 @@ export interface operations {
     getView: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -7170,7 +7611,514 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listAnalysts: {
+        parameters: {
+            query?: {
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                limit?: number;
+                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                cursor?: string;
+                /** @description Overrides the Accept header: for links and spreadsheets. */
+                format?: "json" | "csv";
+            };
+            header?: {
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Analyst"][];
+                        /** @description Null on the last page. */
+                        nextCursor: string | null;
+                    };
+                    "text/csv": string;
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key is missing, unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes every available media type. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getAnalyst: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @description The id of the analyst, as in `author.id`. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Analyst"];
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key is missing, unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes every available media type. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listOutlooksOfAnalyst: {
+        parameters: {
+            query?: {
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                limit?: number;
+                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                cursor?: string;
+                /** @description Overrides the Accept header: for links and spreadsheets. */
+                format?: "json" | "csv";
+            };
+            header?: {
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @description The id of the analyst, as in `author.id`. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["OutlookSummary"][];
+                        /** @description Null on the last page. */
+                        nextCursor: string | null;
+                    };
+                    "text/csv": string;
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key is missing, unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes every available media type. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listViewsOfAnalyst: {
+        parameters: {
+            query?: {
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                limit?: number;
+                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                cursor?: string;
+                /** @description Overrides the Accept header: for links and spreadsheets. */
+                format?: "json" | "csv";
+            };
+            header?: {
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @description The id of the analyst, as in `author.id`. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["AnalystView"][];
+                        /** @description Null on the last page. */
+                        nextCursor: string | null;
+                    };
+                    "text/csv": string;
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key is missing, unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes every available media type. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -7308,7 +8256,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -7443,7 +8391,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -7585,7 +8533,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -7712,7 +8660,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -7991,7 +8939,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -8114,7 +9062,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -8249,7 +9197,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -8387,7 +9335,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -8652,7 +9600,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -8782,7 +9730,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -8903,7 +9851,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -9034,7 +9982,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -9168,7 +10116,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -9471,7 +10419,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -9592,7 +10540,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -9701,7 +10649,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -9822,7 +10770,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -9874,7 +10822,7 @@ export interface operations {
     listInstruments: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -9943,7 +10891,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -10193,7 +11141,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -10386,7 +11334,7 @@ export interface operations {
     listSeries: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -10455,7 +11403,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -10704,7 +11652,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -10764,6 +11712,7 @@ export interface operations {
                 asOf?: string;
                 /** @description `newest`: one value per day. `all`: every vintage of each day, oldest first, with retractions. */
                 vintages?: "newest" | "all";
+                /** @description The maximum number of observations to return. Left out: 1,000 as JSON, and all as CSV. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -10843,7 +11792,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -10894,7 +11843,26 @@ export interface operations {
     };
     recordObservations: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The provider whose CSV the body is. Of Yahoo, Stooq and Alpha Vantage, the closes are read unless `valueColumn` names another column. */
+                format?: "fred" | "yahoo" | "stooq" | "alphavantage";
+                /** @description The column of the dates, by its name in the header. */
+                dateColumn?: string;
+                /** @description The column of the values, by its name in the header. */
+                valueColumn?: string;
+                /** @description How the dates are written, such as `DD/MM/YYYY`, `MM/DD/YY`, `YYYYMMDD`, `D MMM YYYY` or `%d/%m/%Y`. Needed where dates like 11/12/2026 leave open which number is the month. */
+                dateFormat?: string;
+                /** @description The decimal mark; the other one may group thousands. Needed where numbers like 2,861 leave it open. */
+                decimal?: "." | ",";
+                /** @description What separates the cells of a line, if the header leaves it open. */
+                delimiter?: "," | ";" | "|" | "tab";
+                /** @description What stands for a day without a value, separated by commas, besides an empty cell, `.`, `null`, `NaN` and `NA`. Such days are skipped; they retract nothing. */
+                missing?: string;
+                /** @description With `true`, nothing is stored: the response says what would be. */
+                dryRun?: "true" | "false";
+                /** @description With `dryRun=true`: a change from one day to the next above this ratio of the value before is listed as a jump; 0.2 unless given. */
+                maxJump?: number;
+            };
             header?: {
                 /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
@@ -11032,10 +12000,398 @@ export interface operations {
             };
         };
     };
+    getSeriesSource: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeriesSource"];
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key is missing, unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes every available media type. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    setSeriesSource: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SeriesSourceInput"];
+            };
+        };
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeriesSource"];
+                };
+            };
+            /** @description Created. Returns the whole representation. */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Location: components["headers"]["Location"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeriesSource"];
+                };
+            };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key is missing, unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes every available media type. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type or the content coding is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    removeSeriesSource: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. The response has no body. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key is missing, unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes every available media type. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type or the content coding is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     listKeys: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -11113,7 +12469,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -11371,7 +12727,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -11550,10 +12906,127 @@ export interface operations {
             };
         };
     };
+    getMe: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key is missing, unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes every available media type. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     listWebhooks: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -11631,7 +13104,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -11889,7 +13362,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -12337,7 +13810,7 @@ export interface operations {
     listWebhookDeliveries: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -12426,7 +13899,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -12607,7 +14080,7 @@ export interface operations {
                 analyst?: string;
                 /** @description Only writes with this `subject`, such as `/v1/keys/{id}`. */
                 subject?: string;
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -12685,7 +14158,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -12786,7 +14259,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -12897,7 +14370,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -12999,7 +14472,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -13107,7 +14580,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;

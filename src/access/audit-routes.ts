@@ -3,14 +3,8 @@ import type pg from 'pg';
 import { z } from 'zod';
 import { type AuditEntry, listAudit } from './audit-log.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
-import {
-  idPosition,
-  keysetPage,
-  LIST_TYPES,
-  listShape,
-  pageContent,
-  sendPage,
-} from '../http/paging.ts';
+import { keysetReads, LIST_TYPES, pageContent, sendList } from '../http/list-responses.ts';
+import { idPosition, listShape } from '../http/paging.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { AUDIT_KINDS, auditEntry } from './audit-schemas.ts';
 
@@ -55,7 +49,7 @@ export function auditRoutes(api: Api, { pool, refusalTrail }: AuditDeps): void {
     handler: async (request, reply) => {
       const { kind = null, analyst = null, subject = null } = request.query;
       await refusalTrail.write();
-      const page = await keysetPage(request.query, {
+      const reads = keysetReads(request.query, {
         cursorScope: ['audit', kind, analyst, ...(subject === null ? [] : [subject])],
         position: idPosition,
         fetch: (before, limit) =>
@@ -64,7 +58,7 @@ export function auditRoutes(api: Api, { pool, refusalTrail }: AuditDeps): void {
         represent,
       });
       forbidStoring(reply);
-      return sendPage(request, reply, page, auditEntry);
+      return sendList(request, reply, null, reads, auditEntry);
     },
   });
 }

@@ -5,14 +5,8 @@ import type { AuditSubject } from './audit-log.ts';
 import { authorOf } from './authentication.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
 import { runWrite, type WriteDeps } from './run-write.ts';
-import {
-  creationPosition,
-  keysetPage,
-  LIST_TYPES,
-  listShape,
-  pageContent,
-  sendPage,
-} from '../http/paging.ts';
+import { keysetReads, LIST_TYPES, pageContent, sendList } from '../http/list-responses.ts';
+import { creationPosition, listShape } from '../http/paging.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { issuedKey, key, newKey } from './key-schemas.ts';
 import { Problem } from '../http/problems.ts';
@@ -99,7 +93,7 @@ function listRoute(api: Api, { pool }: KeyDeps): void {
       response: { 200: pageContent(key), ...problemResponses(401, 403, 422) },
     },
     handler: async (request, reply) => {
-      const page = await keysetPage(request.query, {
+      const reads = keysetReads(request.query, {
         cursorScope: 'keys',
         position: creationPosition,
         fetch: (after, limit) => listKeys(pool, { after, limit }),
@@ -107,7 +101,7 @@ function listRoute(api: Api, { pool }: KeyDeps): void {
         represent: representKey,
       });
       forbidStoring(reply);
-      return sendPage(request, reply, page, key);
+      return sendList(request, reply, null, reads, key);
     },
   });
 }

@@ -11,16 +11,13 @@ import {
 } from '../ledger/conditions.ts';
 import { authorOf } from '../access/authentication.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
+import { LIST_TYPES, nextLink, pageContent, pageDraft } from '../http/list-responses.ts';
 import {
   idPosition,
   keysetPage,
   LONG_TEXTS_AT_ONCE,
-  LIST_TYPES,
   listShape,
-  nextLink,
-  pageContent,
   pageShape,
-  renderPage,
 } from '../http/paging.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { condition, conditionHistory, conditions, newAssessment } from './schemas/conditions.ts';
@@ -60,7 +57,7 @@ function listRoute(api: Api, { pool, cache }: ConditionDeps): void {
       const { slug: name } = request.params;
       return cache.answer(request, reply, { tags: [name] }, async () => {
         const items = (await readConditions(pool, name, null)).map(representCondition);
-        return renderPage(request, { items }, condition);
+        return pageDraft(request, { items }, condition);
       });
     },
   });

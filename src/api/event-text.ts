@@ -17,7 +17,12 @@ type ResolutionRow = Omit<EventData<'outlook.resolved'>['resolution'], 'knownAt'
 };
 type EvidenceFields = EventData<'evidence.added'>['evidence'];
 type ConditionFields = EventData<'condition.triggered'>['condition'];
-type StateRow = { status: OutlookStatus; reviewReasons: string[] };
+type StateRow = {
+  status: OutlookStatus;
+  reviewReasons: string[];
+  /** The slug of an outlook that now continues this one; only if that is what changed. */
+  continuedBy?: string;
+};
 
 /**
  * An event as a stream writes it (HTML Living Standard, 9.2). JSON text has no line breaks. The id comes last, because some
@@ -55,9 +60,10 @@ export function eventData({ kind, slug, version, recordedAt, data }: EventConten
       };
     }
     case 'outlook.state.changed': {
-      const { status, reviewReasons } = data as StateRow;
+      const { status, reviewReasons, continuedBy } = data as StateRow;
       const review = { due: reviewReasons.length > 0, reasons: reviewReasons };
-      return { slug, version, changedAt: recordedAt.toISOString(), status, review };
+      const state = { slug, version, changedAt: recordedAt.toISOString(), status, review };
+      return continuedBy === undefined ? state : { ...state, continuedBy };
     }
     case 'outlook.review.due': {
       const { reasons } = data as Pick<EventData<'outlook.review.due'>, 'reasons'>;

@@ -1,9 +1,10 @@
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type pg from 'pg';
 import { z } from 'zod';
-import { type HistoryPoint, readHistory } from '../ledger/history.ts';
+import { historyBatches, type HistoryPoint, readHistory } from '../ledger/history.ts';
 import { fractionsOf } from '../domain/probabilities.ts';
 import { requirePast } from '../http/require-past.ts';
+import { answerAsCsv } from '../http/list-responses.ts';
 import { CSV_TYPE, JSON_TYPE, wantedType } from '../http/negotiation.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { queryTimestamp, slug, withRule } from '../http/fields.ts';
@@ -59,23 +60,24 @@ export function historyRoutes(api: Api, { pool, cache, now }: HistoryDeps): void
         ...problemResponses(404, 422),
       },
     },
-    handler: (request, reply) => {
+    handler: async (request, reply) => {
       const { slug: name } = request.params;
       const { from, to, format } = request.query;
       requirePast('from', from, now());
-      const type = wantedType(request, format);
-      return cache.answer(request, reply, { tags: [name] }, async () => {
+      if (wantedType(request, format) === CSV_TYPE) {
+        const parts = () => csvParts(historyBatches(pool, name, { from, to }));
+        return answerAsCsv(request, reply, { pool, cache, tags: [name] }, parts);
+      }
+      await cache.answer(request, reply, { tags: [name] }, async () => {
         const { opening, points } = await readHistory(pool, name, { from, to });
-        const body =
-          type === CSV_TYPE
-            ? csvOf(points)
-            : JSON.stringify({
-                slug: name,
-                opening: opening && representPoint(opening),
-                points: points.map(representPoint),
-              } satisfies z.output<typeof probabilityHistory>);
-        return { body, type, freshness: 'revalidate', hasAlternatives: format === undefined };
+        const body = JSON.stringify({
+          slug: name,
+          opening: opening && representPoint(opening),
+          points: points.map(representPoint),
+        } satisfies z.output<typeof probabilityHistory>);
+        return { body, freshness: 'revalidate', hasAlternatives: format === undefined };
       });
+      return reply;
     },
   });
 }
@@ -85,7 +87,11 @@ function representPoint({ version, publishedAt, probabilities }: HistoryPoint) {
 }
 
 // Numbers and timestamps need no quotes.
-function csvOf(points: readonly HistoryPoint[]): string {
-  const lines = points.map((point) => Object.values(representPoint(point)).join(','));
-  return ['version,publishedAt,bear,base,bull', ...lines, ''].join('\r\n');
+async function* csvParts(
+  batches: AsyncIterable<readonly HistoryPoint[]>,
+): AsyncGenerator<string, void> {
+  yield 'version,publishedAt,bear,base,bull\r\n';
+  for await (const points of batches) {
+    yield points.map((point) => `${Object.values(representPoint(point)).join(',')}\r\n`).join('');
+  }
 }

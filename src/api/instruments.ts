@@ -7,7 +7,8 @@ import {
 } from '../ledger/instruments.ts';
 import { setFreshness } from '../http/conditional-requests.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
-import { keysetPage, LIST_TYPES, listShape, pageContent, sendPage } from '../http/paging.ts';
+import { keysetReads, LIST_TYPES, pageContent, sendList } from '../http/list-responses.ts';
+import { listShape } from '../http/paging.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { readJsonBodies } from '../http/json-body.ts';
 import { symbol } from '../http/fields.ts';
@@ -106,7 +107,7 @@ function listRoute(api: Api, { pool, requireKeyForReads }: InstrumentDeps): void
       response: { 200: pageContent(instrument), ...problemResponses(422) },
     },
     handler: async (request, reply) => {
-      const page = await keysetPage(request.query, {
+      const reads = keysetReads(request.query, {
         cursorScope: 'instruments',
         position: symbol,
         fetch: (after, limit) => listInstruments(pool, { after, limit }),
@@ -114,7 +115,7 @@ function listRoute(api: Api, { pool, requireKeyForReads }: InstrumentDeps): void
         represent: (found) => found,
       });
       setFreshness(reply, 'revalidate', requireKeyForReads);
-      return sendPage(request, reply, page, instrument);
+      return sendList(request, reply, pool, reads, instrument);
     },
   });
 }

@@ -1,19 +1,18 @@
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type pg from 'pg';
 import { z } from 'zod';
-import { hasSearchWord, listOutlooks } from '../ledger/outlook-list.ts';
-import type { ListPosition, ListQuery, ListSort } from '../ledger/outlook-list-page.ts';
+import { listOutlooks } from '../ledger/outlook-list.ts';
+import type { ListPosition } from '../ledger/outlook-list-page.ts';
+import type { ListQuery, ListSort } from '../ledger/outlook-list-query.ts';
 import { requirePast } from '../http/require-past.ts';
+import { answerList, LIST_TYPES, type ListReads, pageContent } from '../http/list-responses.ts';
 import {
   cursorMilliseconds,
   cursorTimestamp,
   decodeCursor,
+  DEFAULT_LIMIT,
   encodeCursor,
-  LIST_TYPES,
-  pageContent,
-  renderPage,
 } from '../http/paging.ts';
-import { Problem } from '../http/problems.ts';
 import { WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
 import { representSummary } from './outlook-json.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
@@ -43,36 +42,53 @@ export function outlookListRoutes(api: Api, ledger: OutlookListDeps): void {
       response: { 200: pageContent(outlookSummary), ...problemResponses(422) },
     },
     handler: (request, reply) => {
-      const read = outlookPageReader(ledger, request.query);
-      return ledger.cache.answer(request, reply, { tags: WHOLE_LEDGER }, async () =>
-        renderPage(request, await read(), outlookSummary),
-      );
+      const { pool, cache } = ledger;
+      const reads = outlookListReads(ledger, request.query);
+      return answerList(request, reply, { pool, cache, tags: WHOLE_LEDGER }, reads, outlookSummary);
     },
   });
 }
 
-type OutlookPageOf = { items: z.output<typeof outlookSummary>[]; nextCursor: string | null };
+type Summary = z.output<typeof outlookSummary>;
+type OutlookListReads = Omit<ListReads<Summary>, 'page'> & {
+  page: () => Promise<{ items: Summary[]; nextCursor: string | null }>;
+};
+
+/** How many outlooks are read at once for a list of all. */
+const OUTLOOKS_AT_ONCE = 100;
 
 /**
- * Prepares a read of a page of the list of outlooks. The read throws the same problem if a search has no searchable word.
+ * Prepares the reads of the list of outlooks.
  * @throws Problem `invalid-request` if `asOf` is in the future, or the cursor belongs to another query
  */
-export function outlookPageReader(
+export function outlookListReads(
   { pool, now }: Pick<OutlookListDeps, 'pool' | 'now'>,
   sent: z.output<typeof listQuery>,
-): () => Promise<OutlookPageOf> {
-  const { limit, cursor } = sent;
+): OutlookListReads {
+  const { limit = DEFAULT_LIMIT, cursor } = sent;
   const query = listQueryOf(sent);
   const startedAt = now();
   requirePast('asOf', query.asOf ?? undefined, startedAt);
   const after = decodeCursor(cursor, query, POSITIONS[query.sort]);
-  return async () => {
-    const found = await listOutlooks(pool, query, { after, limit, now: startedAt });
-    if (found.summaries.length === 0) await requireWord(pool, query.search);
-    return {
-      items: found.summaries.map(representSummary),
-      nextCursor: found.next && encodeCursor(query, POSITIONS[query.sort], found.next),
-    };
+  const read = async (from: ListPosition | null, count: number) => {
+    const page = { after: from, limit: count, now: startedAt };
+    const { summaries, next } = await listOutlooks(pool, query, page);
+    return { items: summaries.map(representSummary), next };
+  };
+  return {
+    isLarge: false,
+    page: async () => {
+      const { items, next } = await read(after, limit);
+      return { items, nextCursor: next && encodeCursor(query, POSITIONS[query.sort], next) };
+    },
+    batches: async function* batches() {
+      let from: ListPosition | null = after;
+      do {
+        const { items, next } = await read(from, OUTLOOKS_AT_ONCE);
+        yield items;
+        from = next;
+      } while (from !== null);
+    },
   };
 }
 
@@ -90,20 +106,11 @@ function listQueryOf(sent: z.output<typeof listQuery>): ListQuery {
     search,
     sort: sent.sort ?? (search === null ? '-publishedAt' : 'relevance'),
     asOf: sent.asOf ?? null,
+    author: sent.author,
+    horizonEndsAfter: sent.horizonEndsAfter,
+    horizonEndsBefore: sent.horizonEndsBefore,
+    outcome: sent.outcome,
   };
-}
-
-/**
- * Refuses a search without a word to look for. Call it when a search found nothing.
- * @throws Problem `invalid-request`
- */
-async function requireWord(pool: pg.Pool, search: string | null): Promise<void> {
-  if (search === null || (await hasSearchWord(pool, search))) return;
-  const detail =
-    'must contain a searchable word, not only punctuation and common words such as "the"';
-  throw new Problem('invalid-request', 'The search has no searchable word.', {
-    errors: [{ pointer: '/q', detail, in: 'query' }],
-  });
 }
 
 const id = z.int().min(1);

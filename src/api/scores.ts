@@ -24,7 +24,8 @@ import { ANY_SERIES, CLOSES_MAX_AGE } from '../http/response-cache/cache-entry.t
 import { requirePast } from '../http/require-past.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { slug, versionNumber } from '../http/fields.ts';
-import { decodeCursor, encodeCursor, nextLink } from '../http/paging.ts';
+import { nextLink } from '../http/list-responses.ts';
+import { decodeCursor, encodeCursor } from '../http/paging.ts';
 import { pointsOf } from './schemas/probabilities.ts';
 import { outlookScores, type Reference, scoresQuery } from './schemas/scores.ts';
 

@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { createSeries, listSeries, readSeries } from '../ledger/series.ts';
 import { setFreshness } from '../http/conditional-requests.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
-import { keysetPage, LIST_TYPES, listShape, pageContent, sendPage } from '../http/paging.ts';
+import { keysetReads, LIST_TYPES, pageContent, sendList } from '../http/list-responses.ts';
+import { listShape } from '../http/paging.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { slug } from '../http/fields.ts';
 import { newSeries, series } from './schemas/series.ts';
@@ -66,7 +67,7 @@ function listRoute(api: Api, { pool, requireKeyForReads }: SeriesDeps): void {
       response: { 200: pageContent(series), ...problemResponses(422) },
     },
     handler: async (request, reply) => {
-      const page = await keysetPage(request.query, {
+      const reads = keysetReads(request.query, {
         cursorScope: 'series',
         position: slug,
         fetch: (after, limit) => listSeries(pool, { after, limit }),
@@ -74,7 +75,7 @@ function listRoute(api: Api, { pool, requireKeyForReads }: SeriesDeps): void {
         represent: (found) => found,
       });
       setFreshness(reply, 'revalidate', requireKeyForReads);
-      return sendPage(request, reply, page, series);
+      return sendList(request, reply, pool, reads, series);
     },
   });
 }

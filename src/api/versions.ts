@@ -3,14 +3,8 @@ import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type pg from 'pg';
 import { z } from 'zod';
 import { listVersions } from '../ledger/version-list.ts';
-import {
-  keysetPage,
-  LONG_TEXTS_AT_ONCE,
-  LIST_TYPES,
-  listShape,
-  pageContent,
-  renderPage,
-} from '../http/paging.ts';
+import { answerList, keysetReads, LIST_TYPES, pageContent } from '../http/list-responses.ts';
+import { listShape, LONG_TEXTS_AT_ONCE } from '../http/paging.ts';
 import { representVersionEntry } from './outlook-json.ts';
 import { wantedType } from '../http/negotiation.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
@@ -47,18 +41,15 @@ function listRoute(api: Api, { pool, cache }: VersionDeps): void {
     },
     handler: (request, reply) => {
       const { slug: name } = request.params;
-      const isLarge = request.query.limit > LONG_TEXTS_AT_ONCE;
-      return cache.answer(request, reply, { tags: [name], isLarge }, async () => {
-        const page = await keysetPage(request.query, {
-          cursorScope: { versionsOf: name },
-          rowsAtOnce: LONG_TEXTS_AT_ONCE,
-          position: versionNumber,
-          fetch: (before, limit) => listVersions(pool, name, { before, limit }),
-          positionOf: ({ version }) => version,
-          represent: representVersionEntry,
-        });
-        return renderPage(request, page, versionEntry);
+      const reads = keysetReads(request.query, {
+        cursorScope: { versionsOf: name },
+        rowsAtOnce: LONG_TEXTS_AT_ONCE,
+        position: versionNumber,
+        fetch: (before, limit) => listVersions(pool, name, { before, limit }),
+        positionOf: ({ version }) => version,
+        represent: representVersionEntry,
       });
+      return answerList(request, reply, { pool, cache, tags: [name] }, reads, versionEntry);
     },
   });
 }

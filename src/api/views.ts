@@ -19,14 +19,8 @@ import type { AuditSubject } from '../access/audit-log.ts';
 import { authorOf } from '../access/authentication.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
-import {
-  keysetPage,
-  LONG_TEXTS_AT_ONCE,
-  LIST_TYPES,
-  listShape,
-  pageContent,
-  renderPage,
-} from '../http/paging.ts';
+import { answerList, keysetReads, LIST_TYPES, pageContent } from '../http/list-responses.ts';
+import { listShape, LONG_TEXTS_AT_ONCE } from '../http/paging.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { slug, versionNumber } from '../http/fields.ts';
 import { newView, view } from './schemas/views.ts';
@@ -65,22 +59,19 @@ function listRoute(api: Api, { pool, cache }: ViewDeps): void {
     },
     handler: (request, reply) => {
       const { slug: name } = request.params;
-      const isLarge = request.query.limit > LONG_TEXTS_AT_ONCE;
-      return cache.answer(request, reply, { tags: [name], isLarge }, async () => {
-        const page = await keysetPage(request.query, {
-          cursorScope: ['views', name],
-          rowsAtOnce: LONG_TEXTS_AT_ONCE,
-          position: analystId,
-          fetch: async (after, limit) => {
-            const views = await listViews(pool, name, { asOf: null, after, limit });
-            if (views.length === 0) await requireOutlook(pool, name);
-            return views;
-          },
-          positionOf: ({ analyst }) => analyst.id,
-          represent,
-        });
-        return renderPage(request, page, view);
+      const reads = keysetReads(request.query, {
+        cursorScope: ['views', name],
+        rowsAtOnce: LONG_TEXTS_AT_ONCE,
+        position: analystId,
+        fetch: async (after, limit) => {
+          const views = await listViews(pool, name, { asOf: null, after, limit });
+          if (views.length === 0) await requireOutlook(pool, name);
+          return views;
+        },
+        positionOf: ({ analyst }) => analyst.id,
+        represent: representView,
       });
+      return answerList(request, reply, { pool, cache, tags: [name] }, reads, view);
     },
   });
 }
@@ -108,7 +99,7 @@ function ownRoute(api: Api, { pool }: ViewDeps): void {
       const own = await readOwnView(pool, name, id);
       if (!own) throw await noView(pool, name, id);
       forbidStoring(reply); // whose it is, is in the key
-      return reply.send(represent(own));
+      return reply.send(representView(own));
     },
   });
 }
@@ -143,7 +134,7 @@ function holdRoute(api: Api, ledger: ViewDeps): void {
           ...(isNew && current.version === 1
             ? { status: 201, headers: { location: `/v1/outlooks/${name}/views/${author.id}` } }
             : { status: 200 }),
-          body: represent(current),
+          body: representView(current),
         }),
         subjectOf: (recorded) => viewSubject(name, author, recorded),
         afterCommit: ({ isNew }) => announceView(ledger, name, isNew),
@@ -175,7 +166,7 @@ function withdrawRoute(api: Api, ledger: ViewDeps): void {
       forbidStoring(reply); // whose it is, is in the key
       await runWrite(request, reply, ledger, {
         work: (session) => withdrawView(session, name, author, ledger.now),
-        respond: ({ view: current }) => ({ status: 200, body: represent(current) }),
+        respond: ({ view: current }) => ({ status: 200, body: representView(current) }),
         subjectOf: (recorded) => viewSubject(name, author, recorded),
         afterCommit: ({ isNew }) => announceView(ledger, name, isNew),
         ignoresKey: true,
@@ -219,22 +210,19 @@ function historyRoute(api: Api, { pool, cache }: ViewDeps): void {
     },
     handler: (request, reply) => {
       const { slug: name, analyst } = request.params;
-      const isLarge = request.query.limit > LONG_TEXTS_AT_ONCE;
-      return cache.answer(request, reply, { tags: [name], isLarge }, async () => {
-        const page = await keysetPage(request.query, {
-          cursorScope: ['view', name, analyst],
-          rowsAtOnce: LONG_TEXTS_AT_ONCE,
-          position: versionNumber,
-          fetch: async (before, limit) => {
-            const views = await listViewVersions(pool, name, analyst, { before, limit });
-            if (views.length === 0 && before === null) throw await noView(pool, name, analyst);
-            return views;
-          },
-          positionOf: ({ version }) => version,
-          represent,
-        });
-        return renderPage(request, page, view);
+      const reads = keysetReads(request.query, {
+        cursorScope: ['view', name, analyst],
+        rowsAtOnce: LONG_TEXTS_AT_ONCE,
+        position: versionNumber,
+        fetch: async (before, limit) => {
+          const views = await listViewVersions(pool, name, analyst, { before, limit });
+          if (views.length === 0 && before === null) throw await noView(pool, name, analyst);
+          return views;
+        },
+        positionOf: ({ version }) => version,
+        represent: representView,
       });
+      return answerList(request, reply, { pool, cache, tags: [name] }, reads, view);
     },
   });
 }
@@ -244,7 +232,8 @@ async function noView(pool: pg.Pool, name: string, analyst: string): Promise<Dom
   return viewNotFound(name, analyst);
 }
 
-function represent(current: View): z.output<typeof view> {
+/** A view as the API returns it. */
+export function representView(current: View): z.output<typeof view> {
   return {
     analyst: current.analyst,
     version: current.version,

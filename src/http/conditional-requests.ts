@@ -61,23 +61,28 @@ export function addETags(app: FastifyInstance): void {
 export function noneMatchHolds(header: string | undefined, etag: string): boolean {
   if (header === undefined) return false;
   if (header === etag || header.trim() === '*') return true;
-  return entityTags(header).some((tag) => tag.replace(/^W\//, '') === etag);
+  return entityTags(header).some((tag) => strong(tag) === strong(etag));
 }
 
-/** Whether If-Match names `etag`: strong comparison, lists and `*` (RFC 9110, 13.1.1). */
-function matchHolds(header: string, etag: string): boolean {
-  return header.trim() === '*' || entityTags(header).includes(etag);
+const strong = (etag: string): string => etag.replace(/^W\//, '');
+
+/** Whether If-Match names `etag`: strong comparison, lists and `*` (RFC 9110, 13.1.1). A weak ETag matches nothing. */
+function matchHolds(header: string, etag: string | null): boolean {
+  if (header.trim() === '*') return true;
+  return etag !== null && !isWeak(etag) && entityTags(header).includes(etag);
 }
+
+const isWeak = (etag: string): boolean => etag.startsWith('W/');
 
 /**
  * Refuses a read if its If-Match does not name the ETag of the response. Call it before If-None-Match is evaluated
  * (RFC 9110, 13.2.2).
- * @throws Problem `precondition-failed`
+ * @throws Problem `precondition-failed` or `weak-etag`
  */
-export function requireExpectedETag(request: FastifyRequest, etag: string): void {
+export function requireExpectedETag(request: FastifyRequest, etag: string | null): void {
   const ifMatch = ifMatchOf(request);
   if (ifMatch === undefined || matchHolds(ifMatch, etag)) return;
-  throw preconditionFailed(etag);
+  throw preconditionFailed(ifMatch, etag);
 }
 
 function entityTags(header: string): string[] {
@@ -93,14 +98,25 @@ export function ifMatchOf({ headers }: FastifyRequest): string | undefined {
  * Refuses a write to a state that its author has not read. The ETag of a compressed body counts, too, as its reader has
  * read the same.
  * @param ifMatch the header
- * @throws Problem `precondition-failed` if the header does not name the current ETag
+ * @throws Problem `precondition-failed` if the header does not name the current ETag, `weak-etag` if it does with W/
  */
 export function requireMatch(ifMatch: string, currentDigest: string): void {
   const etag = `"${currentDigest}"`;
-  const withoutCodings = ifMatch.replaceAll(/("[\w-]{27})-(?:br|gzip)"/g, '$1"');
-  if (!matchHolds(withoutCodings, etag)) throw preconditionFailed(etag);
+  const sent = ifMatch.replaceAll(/("[\w-]{27})-(?:br|gzip)"/g, '$1"');
+  if (!matchHolds(sent, etag)) throw preconditionFailed(sent, etag);
 }
 
-function preconditionFailed(etag: string): Problem {
-  return new Problem('precondition-failed', `The current ETag is ${etag}.`, { headers: { etag } });
+/** Tells a state that has changed from an ETag that a proxy has weakened, so that it no longer says whether it has. */
+function preconditionFailed(ifMatch: string, etag: string | null): Problem {
+  if (etag === null || isWeak(etag)) {
+    const detail = 'This response has no strong ETag, so If-Match never holds here; leave it out.';
+    return new Problem('precondition-failed', detail);
+  }
+  const headers = { etag };
+  const isWeakened = entityTags(ifMatch).some((tag) => isWeak(tag) && strong(tag) === etag);
+  if (!isWeakened) {
+    return new Problem('precondition-failed', `The current ETag is ${etag}.`, { headers });
+  }
+  const detail = `Nothing has changed since you read it, but a proxy between you and the service has weakened the ETag, as some do when they compress responses. Send it without W/: ${etag}.`;
+  return new Problem('weak-etag', detail, { headers });
 }

@@ -37,16 +37,19 @@ export function csvHeader(item: z.ZodObject): string {
     .join(',');
 }
 
+/** Items as CSV, as {@link csvRows} writes them, after its header line. */
+export function csvOf(item: z.ZodObject, items: readonly object[]): string {
+  return `${csvHeader(item)}\r\n${csvRows(item, items)}`;
+}
+
 /**
- * Items as CSV (RFC 4180) with a header line and CRLF. A list of texts is joined by "; "; other lists and rules are
+ * Items as the lines of CSV after its header (RFC 4180), with CRLF. A list of texts is joined by "; "; other lists and rules are
  * JSON. A text that a spreadsheet would read as a formula gets an apostrophe before it (OWASP, CSV injection).
  */
-export function csvOf(item: z.ZodObject, items: readonly object[]): string {
+export function csvRows(item: z.ZodObject, items: readonly object[]): string {
   const columns = columnsOf(item);
   const rows = items.map((one) => columns.map(({ path }) => cellOf(valueAt(one, path))));
   return stringify(rows, {
-    header: true,
-    columns: columns.map(({ name }) => name),
     record_delimiter: 'windows',
     quote_record_delimiter: true, // also quotes a lone CR or LF, which readers take for a line break
     escape_formulas: true,

@@ -1,23 +1,24 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { csvHeader, csvOf } from './csv.ts';
-import { CONTENT_TYPES, CSV_TYPE, JSON_TYPE, type MediaType, wantedType } from './negotiation.ts';
 import { Problem } from './problems.ts';
-import type { ResponseDraft } from './response-cache/encoded-body.ts';
 
 /** Reads a number in a query. */
 export const digits = (value: unknown): unknown =>
   typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : value;
 
+/** How many items a page has if its query sets no limit. */
+export const DEFAULT_LIMIT = 20;
+
+const limit = z.preprocess(
+  digits,
+  z.int({ error: 'must be a whole number in 1–100' }).min(1).max(100),
+);
+
 /** The query parameters of every page. */
 export const pageShape = {
-  limit: z
-    .preprocess(digits, z.int({ error: 'must be a whole number in 1–100' }).min(1).max(100))
-    .default(20)
-    .meta({
-      description:
-        'The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it.',
-    }),
+  limit: limit.default(DEFAULT_LIMIT).meta({
+    description:
+      'The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it.',
+  }),
   cursor: z
     .string({ error: 'must be given once' })
     // More than the longest snapshot needs (api/list-snapshot.ts).
@@ -31,13 +32,14 @@ export const pageShape = {
 /** The query parameters of a list that is also available as CSV. */
 export const listShape = {
   ...pageShape,
+  limit: limit.optional().meta({
+    description:
+      'The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it.',
+  }),
   format: z.enum(['json', 'csv']).optional().meta({
     description: 'Overrides the Accept header: for links and spreadsheets.',
   }),
 };
-
-/** The media types of every list. */
-export const LIST_TYPES = [JSON_TYPE, CSV_TYPE] as const;
 
 /** The schema of a page of a list. */
 export const pageOf = <Item extends z.ZodType>(item: Item) =>
@@ -46,21 +48,8 @@ export const pageOf = <Item extends z.ZodType>(item: Item) =>
     nextCursor: z.string().nullable().meta({ description: 'Null on the last page.' }),
   });
 
-/** The response with a page, for the OpenAPI document. `page` is its JSON schema if that differs from the usual one. */
-export const pageContent = (item: z.ZodObject, page: z.ZodType = pageOf(item)) => ({
-  content: {
-    [JSON_TYPE]: { schema: page },
-    [CSV_TYPE]: {
-      schema: z.string().meta({
-        description: `RFC 4180, with a header line and CRLF: ${csvHeader(item)}. The Link header points to the next page.`,
-        examples: [`${csvHeader(item)}\r\n`],
-      }),
-    },
-  },
-});
-
 /** A list that is read a page at a time: each page starts after the position of the last row of the previous page. */
-type KeysetList<Row, Position, Item> = {
+export type KeysetList<Row, Position, Item> = {
   /** The list and its filters, as JSON. A cursor is valid only for the list that gave it. */
   cursorScope: unknown;
   /** Decodes and encodes the position in a cursor. */
@@ -84,6 +73,28 @@ export async function keysetPage<Row, Position, Item extends object>(
   const { cursorScope, position, positionOf } = list;
   const { items, next } = await readItems(list, decodeCursor(cursor, cursorScope, position), limit);
   return { items, nextCursor: next && encodeCursor(cursorScope, position, positionOf(next)) };
+}
+
+/** How many rows of a whole list are read at once, unless they may be large. */
+export const ROWS_AT_ONCE = 500;
+
+/**
+ * Reads all items of a list after a cursor, a batch at a time, each with a query of its own.
+ * @throws Problem `invalid-request` for a cursor that this list did not give
+ */
+export async function* keysetBatches<Row, Position, Item>(
+  cursor: string | undefined,
+  list: KeysetList<Row, Position, Item>,
+): AsyncGenerator<Item[], void> {
+  const { cursorScope, position, rowsAtOnce = ROWS_AT_ONCE, fetch, positionOf, represent } = list;
+  let after = decodeCursor(cursor, cursorScope, position);
+  for (;;) {
+    const rows = await fetch(after, rowsAtOnce);
+    yield rows.map(represent);
+    const last = rows.at(-1);
+    if (last === undefined || rows.length < rowsAtOnce) return;
+    after = positionOf(last);
+  }
 }
 
 /** How many rows to read at once if each may have a text of 20,000 characters. */
@@ -165,63 +176,6 @@ function cursorProblem(detail: string): Problem {
   return new Problem('invalid-request', `The cursor ${detail}.`, {
     errors: [{ pointer: '/cursor', detail, in: 'query' }],
   });
-}
-
-type Page = { items: readonly object[]; nextCursor?: string | null };
-
-/** The path of the next page, without the parameters that the route ignores: other clients get the same response. */
-export function nextUrl({ url, query }: FastifyRequest, cursor: string): string {
-  const { pathname, searchParams } = new URL(url, 'http://relative');
-  const known = new Map(Object.entries(query as object));
-  const sent = [...searchParams].filter(([name]) => known.get(name) !== undefined);
-  const next = new URLSearchParams(sent);
-  next.set('cursor', cursor);
-  return `${pathname}?${next.toString()}`;
-}
-
-/** The value of a Link header to the next page; undefined on the last page. */
-export function nextLink(
-  request: FastifyRequest,
-  { nextCursor = null }: Pick<Page, 'nextCursor'>,
-): string | undefined {
-  return nextCursor === null ? undefined : `<${nextUrl(request, nextCursor)}>; rel="next"`;
-}
-
-type Written = {
-  type: MediaType;
-  body: string;
-  hasAlternatives: boolean;
-  link: string | undefined;
-};
-
-/** The media type that a request asks for, and the page as its text. */
-function writePage(request: FastifyRequest, page: Page, item: z.ZodObject): Written {
-  const { format } = request.query as { format?: 'json' | 'csv' };
-  const type = wantedType(request, format);
-  const body = type === CSV_TYPE ? csvOf(item, page.items) : JSON.stringify(page);
-  return { type, body, hasAlternatives: format === undefined, link: nextLink(request, page) };
-}
-
-/**
- * A page as JSON or CSV, with a Link to the next one, for the response cache.
- * @param item the schema of an item
- */
-export function renderPage(request: FastifyRequest, page: Page, item: z.ZodObject): ResponseDraft {
-  return { ...writePage(request, page, item), freshness: 'revalidate' };
-}
-
-/** Sends a page that is not cached, as {@link renderPage} renders it. */
-export function sendPage(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  page: Page,
-  item: z.ZodObject,
-): FastifyReply {
-  const { type, body, hasAlternatives, link } = writePage(request, page, item);
-  if (link !== undefined) reply.header('link', link);
-  if (hasAlternatives)
-    reply.header('vary', ['Accept', reply.getHeader('vary') ?? []].flat().join(', '));
-  return reply.type(CONTENT_TYPES[type]).send(body);
 }
 
 /** A time in a cursor, in milliseconds since 1970 and within the range of timestamps. */

@@ -137,6 +137,13 @@ export const PROBLEMS = {
       '`If-Match` does not name the current ETag. For a write, that is the ETag of the outlook. For a read, it is the ETag of this URL in the content coding of the response.',
     mend: 'Read the resource again. For a write, check that your change is still right, and send it with the new ETag of the outlook.',
   },
+  'weak-etag': {
+    status: 412,
+    title: 'The ETag in If-Match is weak',
+    meaning:
+      '`If-Match` has the current ETag with `W/` before it. A weak ETag never matches (RFC 9110, section 13.1.1). The service sends strong ones to those who write: a proxy between you and the service has weakened it, as some do when they compress responses.',
+    mend: 'Send the ETag without `W/`, or let the proxy pass on responses of the service as they are: it compresses them itself.',
+  },
   'body-too-large': {
     status: 413,
     title: 'The body is too large',

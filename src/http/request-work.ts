@@ -39,6 +39,7 @@ export class RequestWork implements WorkMeter {
   #leaveQueue = () => {};
   #hasTurn = false;
   #isFinished = false;
+  #isLong = false;
 
   constructor(request: FastifyRequest, client: Client, shared: SharedState) {
     this.#request = request;
@@ -73,9 +74,24 @@ export class RequestWork implements WorkMeter {
     this.#isFinished = true;
     this.#leaveQueue();
     this.#unreserve(Infinity);
-    if (this.#total > 0) this.#shared.estimates.observe(this.#route, this.#total);
+    if (!this.#isLong) this.#observe();
     this.endTurn();
     this.#shared.queue.startNext();
+  }
+
+  /**
+   * Goes on with a response that may be long. What it took so far tells how much a request to its route takes; the rest
+   * depends on the length.
+   */
+  continueAsLong(): void {
+    this.#isLong = true;
+    this.#unreserve(Infinity);
+    this.#observe();
+    this.endTurn();
+  }
+
+  #observe(): void {
+    if (this.#total > 0) this.#shared.estimates.observe(this.#route, this.#total);
   }
 
   /** Lets its client's next request start before it is finished: a stream may take for ever. */

@@ -42,6 +42,41 @@ export async function readHistory(
   return { opening: opening ? pointOf(opening) : null, points: rows.slice(start).map(pointOf) };
 }
 
+const READ_BATCH = {
+  name: 'read-history-batch',
+  rowMode: 'array' as const,
+  text: `select v.version, (extract(epoch from v.recorded_at) * 1000)::float8,
+      v.bear_bps, v.base_bps, v.bull_bps
+    from outlooks o join outlook_versions v on v.outlook_id = o.id
+   where o.slug = $1 and (v.recorded_at, v.version) > ($2::timestamptz, $3::int) and v.recorded_at < $4
+   order by v.recorded_at, v.version limit $5`,
+};
+
+/** How many versions a batch of a history has. */
+const POINTS_AT_ONCE = 2_000;
+
+/**
+ * The versions of an outlook published in [from, to), oldest first, as {@link readHistory} reads them, but a batch at a
+ * time, each with a query of its own.
+ * @throws DomainError `outlook-not-found`
+ */
+export async function* historyBatches(
+  session: Session,
+  slug: string,
+  { from, to }: { from: Date | undefined; to: Date | undefined },
+): AsyncGenerator<HistoryPoint[], void> {
+  await requireOutlook(session, slug);
+  let after: [moment: string, version: number] = [from?.toISOString() ?? '-infinity', 0];
+  for (;;) {
+    const values = [slug, ...after, to?.toISOString() ?? 'infinity', POINTS_AT_ONCE];
+    const { rows } = await session.query<Row>({ ...READ_BATCH, values });
+    yield rows.map(pointOf);
+    const last = rows.at(-1);
+    if (last === undefined || rows.length < POINTS_AT_ONCE) return;
+    after = [new Date(last[1]).toISOString(), last[0]];
+  }
+}
+
 function pointOf([version, publishedAt, bear, base, bull]: Row): HistoryPoint {
   return {
     version,

@@ -15,8 +15,8 @@ import {
   JSON_TYPE,
   preferredType,
 } from '../http/negotiation.ts';
-import { outlookPageReader } from '../api/outlook-list.ts';
-import { nextUrl } from '../http/paging.ts';
+import { outlookListReads } from '../api/outlook-list.ts';
+import { nextUrl } from '../http/list-responses.ts';
 import { PROBLEMS } from '../http/problem-catalogue.ts';
 import type { ResponseDraft } from '../http/response-cache/encoded-body.ts';
 import { type Api, noRoute } from '../http/routing.ts';
@@ -69,9 +69,9 @@ function listRoute(api: Api, ledger: PageDeps, place: Place): void {
     config: { access: 'read', serves: [HTML_TYPE] },
     schema: { hide: true, querystring: listPageQuery },
     handler: (request, reply) => {
-      const read = outlookPageReader(ledger, request.query);
+      const reads = outlookListReads(ledger, request.query);
       return ledger.cache.answer(request, reply, { tags: WHOLE_LEDGER }, async () => {
-        const { items, nextCursor } = await read();
+        const { items, nextCursor } = await reads.page();
         const { q, status, reviewDue } = request.query;
         const data = {
           items,

@@ -6,14 +6,8 @@ import { readReceiver, readWebhook, type Receiver } from './webhooks.ts';
 import type { EventKind } from '../domain/events.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { forbidStoring } from '../http/conditional-requests.ts';
-import {
-  idPosition,
-  keysetPage,
-  LIST_TYPES,
-  listShape,
-  pageContent,
-  sendPage,
-} from '../http/paging.ts';
+import { keysetReads, LIST_TYPES, pageContent, sendList } from '../http/list-responses.ts';
+import { idPosition, listShape } from '../http/paging.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { delivery, webhookTest } from './schemas.ts';
 
@@ -48,7 +42,7 @@ function listRoute(api: Api, { pool }: DeliveryDeps): void {
     },
     handler: async (request, reply) => {
       const { id } = await readWebhook(pool, request.params.id);
-      const page = await keysetPage(request.query, {
+      const reads = keysetReads(request.query, {
         cursorScope: ['deliveries', id],
         position: idPosition,
         fetch: (before, limit) => listDeliveries(pool, id, { before, limit }),
@@ -56,7 +50,7 @@ function listRoute(api: Api, { pool }: DeliveryDeps): void {
         represent,
       });
       forbidStoring(reply);
-      return sendPage(request, reply, page, delivery);
+      return sendList(request, reply, null, reads, delivery);
     },
   });
 }

@@ -15,18 +15,12 @@ import { forbidStoring } from '../http/conditional-requests.ts';
 import type { AuditSubject } from '../access/audit-log.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
 import { readJsonBodies } from '../http/json-body.ts';
-import {
-  creationPosition,
-  keysetPage,
-  LIST_TYPES,
-  listShape,
-  pageContent,
-  sendPage,
-} from '../http/paging.ts';
+import { keysetReads, LIST_TYPES, pageContent, sendList } from '../http/list-responses.ts';
+import { creationPosition, listShape } from '../http/paging.ts';
 import { Problem } from '../http/problems.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { createdWebhook, newWebhook, webhook, webhookPatch } from './schemas.ts';
-import { addressesOf, AddressRefused, type AddressPolicy } from './addresses.ts';
+import { addressFault, type AddressPolicy } from '../outbound/addresses.ts';
 import { deliveryRoutes } from './delivery-routes.ts';
 
 export type WebhookDeps = WriteDeps & {
@@ -87,30 +81,21 @@ function createRoute(api: Api, ledger: WebhookDeps): void {
   });
 }
 
-/** How long a look-up of a receiver's name is waited for, in milliseconds. */
-const LOOKED_UP_WITHIN = 2_000;
-
 /**
  * Refuses a URL that nothing would be sent to. A name that can't be looked up now is taken: it is looked up anew at each
  * attempt.
  * @throws Problem `invalid-request`
  */
 async function requireReachable(url: string, addressPolicy: AddressPolicy): Promise<void> {
-  try {
-    const late = new Promise<never>((_, reject) => {
-      setTimeout(() => reject(new Error('late')), LOOKED_UP_WITHIN).unref();
-    });
-    await Promise.race([addressesOf(new URL(url), addressPolicy), late]);
-  } catch (error) {
-    if (!(error instanceof AddressRefused)) return;
-    throw new Problem(
-      'invalid-request',
-      'The service may not send to this URL. Nothing was stored.',
-      {
-        errors: [{ pointer: '/url', detail: error.message }],
-      },
-    );
-  }
+  const detail = await addressFault(new URL(url), addressPolicy);
+  if (detail === null) return;
+  throw new Problem(
+    'invalid-request',
+    'The service may not send to this URL. Nothing was stored.',
+    {
+      errors: [{ pointer: '/url', detail }],
+    },
+  );
 }
 
 function listRoute(api: Api, { pool }: WebhookDeps): void {
@@ -128,7 +113,7 @@ function listRoute(api: Api, { pool }: WebhookDeps): void {
       response: { 200: pageContent(webhook), ...problemResponses(401, 403, 422) },
     },
     handler: async (request, reply) => {
-      const page = await keysetPage(request.query, {
+      const reads = keysetReads(request.query, {
         cursorScope: 'webhooks',
         position: creationPosition,
         fetch: (after, limit) => listWebhooks(pool, { after, limit }),
@@ -136,7 +121,7 @@ function listRoute(api: Api, { pool }: WebhookDeps): void {
         represent,
       });
       forbidStoring(reply);
-      return sendPage(request, reply, page, webhook);
+      return sendList(request, reply, null, reads, webhook);
     },
   });
 }

@@ -108,8 +108,9 @@ describe.each(READS)('GET $path', ({ url, operationId }) => {
           const refused = await read({ 'if-match': expected, ...more }, method);
           expect([expected, refused.statusCode]).toEqual([expected, 412]);
           expect(refused.headers).toMatchObject({ etag, 'cache-control': SECRET });
-          const code = method === 'GET' ? refused.json<{ type: string }>().type : '';
-          expect(code).toBe(method === 'GET' ? '/problems/precondition-failed' : '');
+          if (method === 'HEAD') continue;
+          const code = expected.includes(`W/${etag}`) ? 'weak-etag' : 'precondition-failed';
+          expect(refused.json()).toMatchObject({ type: `/problems/${code}` });
         }
       }
     }
@@ -222,8 +223,8 @@ describe.each(['revision', 'patch'] as const)('If-Match guards a %s', (kind) => 
 
   test.for([
     ['another ETag', () => '"other"'],
-    ['its weak twin', (etag: string) => `W/${etag}`],
-    ['a list without it', (etag: string) => `"other", W/${etag}, "${etag.slice(2)}`],
+    ['another weak ETag', () => 'W/"other"'],
+    ['a list without it', (etag: string) => `"other", "${etag.slice(2)}`],
     ['no ETag at all', (etag: string) => etag.slice(1, -1)],
     ['nothing', () => ''],
   ] as const)('%s is refused with the one that stands', async ([, header]) => {
@@ -237,6 +238,24 @@ describe.each(['revision', 'patch'] as const)('If-Match guards a %s', (kind) => 
       detail: `The current ETag is ${etag}.`,
     });
     expect(await stored(ledger)).toEqual(before);
+  });
+
+  test.for([
+    ['its weak twin', (etag: string) => `W/${etag}`],
+    ['its weak twin in a coding', (etag: string) => `W/${etag.slice(0, -1)}-gzip"`],
+    ['a list with its weak twin', (etag: string) => `"other", W/${etag}`],
+  ] as const)('%s is refused as weakened by a proxy, not as changed', async ([, header]) => {
+    const etag = await etagOf();
+    const before = await stored(ledger);
+    const refused = await write(header(etag));
+    expect([refused.statusCode, refused.headers.etag]).toEqual([412, etag]);
+    const { type, title, detail } = refused.json<Record<string, string>>();
+    expect(type).toBe('/problems/weak-etag');
+    expect(title).toBe('The ETag in If-Match is weak');
+    expect(detail).toContain('Nothing has changed since you read it');
+    expect(detail).toContain(`Send it without W/: ${etag}`);
+    expect(await stored(ledger)).toEqual(before);
+    expect((await write(etag)).statusCode).toBe(201);
   });
 
   test('the ETag of a creation and of each revision allows the next, once', async () => {

@@ -23,7 +23,17 @@ const published = z
   .meta({ id: 'VersionEventData', description: 'A version that was published.' });
 
 const stateChanged = z
-  .object({ slug, version, changedAt: timestamp, status: z.enum(OUTLOOK_STATUSES), review })
+  .object({
+    slug,
+    version,
+    changedAt: timestamp,
+    status: z.enum(OUTLOOK_STATUSES),
+    review,
+    continuedBy: slug.optional().meta({
+      description:
+        'The slug of an outlook that now continues this one. Absent if that is not what changed.',
+    }),
+  })
   .meta({ id: 'StateEventData', description: 'The new status and review of an outlook.' });
 
 const reviewDue = z

@@ -101,19 +101,6 @@ export const newObservations = z
     description: '1 to 10,000 observations of a series, at most one per day.',
   });
 
-export const recorded = z
-  .object({
-    series: slug,
-    added: z.int().meta({ description: 'Days without an earlier value.' }),
-    revised: z.int().meta({ description: 'Days that got a new vintage with a value.' }),
-    retracted: z.int().meta({ description: 'Days whose value was retracted.' }),
-    unchanged: z
-      .int()
-      .meta({ description: 'Days that already had this value, or were already retracted.' }),
-    recordedAt: timestamp.nullable().meta({ description: 'Null if nothing was new.' }),
-  })
-  .meta({ id: 'Recorded', description: 'The result of sending observations.' });
-
 export const observation = z
   .object({
     date: day,
@@ -133,6 +120,9 @@ export const observation = z
     description: 'The value of a day, as known from `recordedAt` on.',
   });
 
+/** How many observations a page has if its query sets no limit. */
+export const DEFAULT_OBSERVATIONS = 1_000;
+
 const digits = (value: unknown): unknown =>
   typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : value;
 
@@ -149,7 +139,11 @@ export const observationQuery = withRule(
     }),
     limit: z
       .preprocess(digits, z.int({ error: 'must be a whole number in 1–10000' }).min(1).max(10_000))
-      .default(1_000),
+      .optional()
+      .meta({
+        description:
+          'The maximum number of observations to return. Left out: 1,000 as JSON, and all as CSV.',
+      }),
     cursor: z.string({ error: 'must be given once' }).max(1_000).optional().meta({
       description: 'The `nextCursor` of the previous page. Keep the other parameters unchanged.',
     }),

@@ -50,7 +50,7 @@ export class ResponseCache {
   readonly #fills = new Map<string, Fill>();
   /** The newest known version, by slug, of outlooks that changed lately. */
   readonly #newestVersions = new LRUCache<string, number>({ max: 10_000 });
-  readonly #requiresKey: boolean;
+  readonly requiresKey: boolean;
   readonly #feed: ChangeFeed;
   readonly #servesStale: boolean;
   #isFollowing = false;
@@ -71,7 +71,7 @@ export class ResponseCache {
     requireKeyForReads: boolean;
     feed: ChangeFeed;
   }) {
-    this.#requiresKey = options.requireKeyForReads;
+    this.requiresKey = options.requireKeyForReads;
     this.#feed = options.feed;
     this.#servesStale = options.servesStale;
     this.#entries = options.maxBytes === 0 ? null : new CacheEntries(options.maxBytes);
@@ -128,7 +128,7 @@ export class ResponseCache {
     if (this.#inFlight.admit(request, reply, body.bytes)) return false;
     request.isCached = true;
     this.#served += 1;
-    sendBody(request, reply, body, this.#requiresKey);
+    sendBody(request, reply, body, this.requiresKey);
     return true;
   }
 
@@ -156,9 +156,9 @@ export class ResponseCache {
     if (refusal) throw refusal;
     if (this.#entries?.peek(key)) this.#entries.noteUrl(request.raw.url ?? '', resource);
     if (this.#isClosing) reply.raw.shouldKeepAlive = false;
-    sendBody(request, reply, body, this.#requiresKey, [
+    sendBody(request, reply, body, this.requiresKey, [
       ...(fresh ? [] : this.#staleFields()),
-      ...(isCurrent || this.#requiresKey ? [] : limitFields(request)),
+      ...(isCurrent || this.requiresKey ? [] : limitFields(request)),
     ]);
   }
 
@@ -198,7 +198,7 @@ export class ResponseCache {
     // Even if it is not: the known one may be of a ledger that has gone back since.
     this.invalidate(slug);
     if (!isNewest || !this.#isFollowing) return;
-    const response = encodeDraft(current, this.#requiresKey);
+    const response = encodeDraft(current, this.requiresKey);
     this.#entries?.add(`/v1/outlooks/${slug}`, { response, tags: [slug], expiresAt: undefined });
   }
 
@@ -243,11 +243,11 @@ export class ResponseCache {
     tags: CacheTags,
     render: () => Promise<ResponseDraft>,
   ): Promise<CachedResponse> {
-    if (!this.#isFollowing) return render().then((draft) => encodeDraft(draft, this.#requiresKey));
+    if (!this.#isFollowing) return render().then((draft) => encodeDraft(draft, this.requiresKey));
     const running = this.#fills.get(key);
     if (running) return running.response;
     const response = render().then((draft) => {
-      const encoded = encodeDraft(draft, this.#requiresKey);
+      const encoded = encodeDraft(draft, this.requiresKey);
       if (fill.isOvertaken || draft.skipsCache) return encoded;
       const expiresAt = draft.maxAge === undefined ? undefined : performance.now() + draft.maxAge;
       const entry = { response: encoded, tags: draft.isFinal ? [] : tags, expiresAt };

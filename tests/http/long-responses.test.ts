@@ -1,0 +1,129 @@
+import { once } from 'node:events';
+import { request as requestOf, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { brotliDecompressSync, gunzipSync } from 'node:zlib';
+import fastify, { type FastifyInstance } from 'fastify';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { handleErrors } from '../../src/http/errors.ts';
+import { sendLongBody } from '../../src/http/long-responses.ts';
+import { RawClient } from '../support/raw-client.ts';
+
+/** What the route sends, and what it has read so far. */
+let parts: () => AsyncGenerator<string, void>;
+let read = 0;
+let returned = 0;
+let app: FastifyInstance;
+let origin = '';
+
+beforeEach(async () => {
+  [read, returned] = [0, 0];
+  app = fastify();
+  handleErrors(app);
+  app.get('/', (request, reply) =>
+    sendLongBody(request, reply, {
+      parts: parts(),
+      headers: { 'content-type': 'text/csv' },
+      digest: 'state',
+    }),
+  );
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  origin = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
+});
+afterEach(() => app.close());
+
+const PART = 'a line of text\r\n'.repeat(4_096);
+
+async function* manyParts(count: number): AsyncGenerator<string, void> {
+  try {
+    for (; read < count; read += 1) yield PART;
+  } finally {
+    returned += 1;
+  }
+}
+
+/** A response whose body nobody reads yet. */
+async function open(): Promise<IncomingMessage> {
+  const sent = requestOf(origin, { agent: false });
+  sent.on('error', () => {}).end();
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  response.on('error', () => {}).pause();
+  return response;
+}
+
+async function settled(value: () => number): Promise<number> {
+  for (let before = -1; ;) {
+    const now = value();
+    if (now === before && now > 0) return now;
+    before = now;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+  }
+}
+
+test.for([
+  ['identity', (bytes: Buffer) => bytes],
+  ['gzip', gunzipSync],
+  ['br', brotliDecompressSync],
+] as const)('all parts arrive as %s', async ([coding, decode]) => {
+  parts = () => manyParts(40);
+  const { rawPayload, headers } = await app.inject({
+    url: '/',
+    headers: { 'accept-encoding': coding },
+  });
+  expect(decode(rawPayload).toString()).toBe(PART.repeat(40));
+  expect(headers.etag).toBe(coding === 'identity' ? 'W/"state"' : `W/"state-${coding}"`);
+  expect([read, returned]).toEqual([40, 1]);
+});
+
+test('a slow client gets no more than it reads', async () => {
+  parts = () => manyParts(10_000); // 655 MB
+  const response = await open();
+  const reached = await settled(() => read);
+  expect(reached).toBeLessThan(1_000);
+  response.resume();
+  while (read === reached) await once(response, 'data');
+  response.destroy();
+  while (returned === 0) await new Promise((resolve) => setImmediate(resolve));
+  expect(read).toBeLessThan(10_000);
+});
+
+test('a body that can not be read to its end is no whole one', async () => {
+  parts = async function* failing() {
+    yield* manyParts(3);
+    throw new Error('the database is gone');
+  };
+  await expect(fetch(origin).then((answer) => answer.text())).rejects.toThrow();
+  const zipped = fetch(origin, { headers: { 'accept-encoding': 'gzip' } });
+  await expect(zipped.then((answer) => answer.text())).rejects.toThrow();
+  // Without chunks, the end of a connection is the end of a body. So it must not just end.
+  const client = await RawClient.open(origin);
+  const closed = new Promise((resolve) => client.socket.once('close', resolve));
+  let isReset = false;
+  client.socket.on('error', (error: NodeJS.ErrnoException) => {
+    isReset = error.code === 'ECONNRESET';
+  });
+  client.send('GET / HTTP/1.0\r\nHost: x\r\n\r\n');
+  await closed;
+  expect(isReset).toBe(true);
+});
+
+test('an address reads four at once; more are refused until one is complete', async () => {
+  parts = () => manyParts(10_000);
+  const responses = await Promise.all([open(), open(), open(), open()]);
+  expect(responses.map(({ statusCode }) => statusCode)).toEqual([200, 200, 200, 200]);
+  const fifth = await fetch(origin);
+  expect([fifth.status, fifth.headers.get('retry-after'), fifth.headers.get('etag')]).toEqual([
+    429,
+    '5',
+    null,
+  ]);
+  expect(await fifth.json()).toMatchObject({ type: '/problems/rate-limited' });
+  // Neither needs to wait.
+  expect((await fetch(origin, { method: 'HEAD' })).status).toBe(200);
+  const known = { 'if-none-match': '"state"', 'accept-encoding': 'identity' };
+  expect((await fetch(origin, { headers: known })).status).toBe(304);
+  for (const response of responses) response.destroy();
+  while (returned < 4) await new Promise((resolve) => setTimeout(resolve, 20));
+  const again = await open();
+  expect(again.statusCode).toBe(200);
+  again.destroy();
+});
