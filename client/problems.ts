@@ -43,6 +43,7 @@ export const PROBLEM_CODES = [
   'unavailable',
   'unknown-event',
   'unsupported-media-type',
+  'weak-etag',
 ] as const;
 export type ProblemCode = (typeof PROBLEM_CODES)[number];
 
