@@ -69,7 +69,9 @@ test.each(LISTS)('%s is read to its end', async (list) => {
   const items = await all(
     admin.paginate(list as never, { params: { path: values } } as never) as AsyncIterable<unknown>,
   );
-  expect(items.length).toBeGreaterThanOrEqual(list.endsWith('deliveries') ? 0 : 1);
+  // Nothing was delivered, and this analyst only holds views.
+  const isEmpty = list.endsWith('/deliveries') || list === '/v1/analysts/{id}/outlooks';
+  expect(items.length > 0).toBe(!isEmpty);
 });
 
 test('a service that is busy is asked again, and an error is thrown', async () => {
