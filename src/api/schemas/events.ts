@@ -5,7 +5,9 @@ import { SCENARIO_NAMES } from '../../domain/probabilities.ts';
 import { CHANGE_CAUSES } from '../../domain/review.ts';
 import { close } from '../../http/closes-schema.ts';
 import { day, slug, timestamp } from '../../http/fields.ts';
-import { author, change, newHorizon, outcome, review } from './outlooks.ts';
+import { newHorizon } from './horizon.ts';
+import { outcome } from './outcomes.ts';
+import { author, change, review } from './outlooks.ts';
 import { seriesValue } from './conditions.ts';
 import { probabilities } from './probabilities.ts';
 

@@ -12,14 +12,21 @@ import type { Api } from '../routing.ts';
 import { MARK, tidy } from './tidy.ts';
 import { API_DESCRIPTION, TAGS } from './texts.ts';
 
-/**
- * Collects the routes that are registered after it into the OpenAPI document.
- * @param webhooks what the service posts to others; its references name schemas with an id
- */
+/** The server that a page of the service itself asks, whatever its name is. */
+const SAME_ORIGIN = { url: '/', description: 'The service that serves this document' };
+
+/** What the document says beside the routes. */
+type Described = {
+  version: string;
+  publicUrl: string;
+  /** What the service posts to others. Its references name schemas with an id. */
+  webhooks: NonNullable<OpenAPIV3_1.Document['webhooks']>;
+};
+
+/** Collects the routes that are registered after it into the OpenAPI document. */
 export async function describeRoutes(
   app: FastifyInstance,
-  version: string,
-  webhooks: NonNullable<OpenAPIV3_1.Document['webhooks']>,
+  { version, publicUrl, webhooks }: Described,
 ): Promise<void> {
   const schemaRegistry = markedNames();
   const transformObject = createJsonSchemaTransformObject({ schemaRegistry });
@@ -30,9 +37,10 @@ export async function describeRoutes(
         title: 'Outlook Ledger',
         version,
         description: API_DESCRIPTION,
+        contact: { name: 'The operator of this service', url: publicUrl },
         license: { name: 'MIT', identifier: 'MIT' },
       },
-      servers: [{ url: '/', description: 'The service that serves this document' }],
+      servers: [{ url: publicUrl, description: 'Where the service is reached' }, SAME_ORIGIN],
       tags: TAGS,
       webhooks,
       components: {
@@ -74,6 +82,9 @@ const FORGET_KEYS = {
 export async function serveSwaggerUi(app: FastifyInstance): Promise<void> {
   await app.register(swaggerUi, {
     routePrefix: '/docs',
+    // The policy of the page allows no other origin, and the page may have been reached under another name.
+    transformSpecification: (document) => ({ ...document, servers: [SAME_ORIGIN] }),
+    transformSpecificationClone: false,
     uiConfig: {
       // Without the bar on top, which shows Swagger's logo.
       layout: 'BaseLayout',
