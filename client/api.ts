@@ -677,7 +677,7 @@ export interface paths {
         };
         /**
          * Follow all outlooks
-         * @description Streams every change in the ledger as it happens. Each event has an id, a kind and JSON data:
+         * @description Streams every change in the ledger as it happens. Each event has a kind, JSON data and an id. The `webhooks` section of this document has the schemas:
          *
          *     - `outlook.created` and `outlook.version.published`: `{slug, version, publishedAt, change, probabilities}`, with `change` as in an outlook
          *     - `outlook.state.changed`: `{slug, version, changedAt, status, review}`, with `continuedBy` if another outlook now
@@ -695,7 +695,9 @@ export interface paths {
          *
          *     Later releases may add kinds. Every client sees the events in the same order, and the events of an outlook follow the order of its versions. Without `Last-Event-ID`, a stream starts with the next event. With it, the stream resumes right after that event on any instance, without missing or repeating one. Events are never deleted.
          *
-         *     If the ledger has no event with the id in `Last-Event-ID`, it went back to an earlier state: a backup was restored, or a failover lost the last commits. Then the first event is `stream.reset`, with the data `{lastEventId}`, the id that was sent. Read what you show again, and drop what you keep; the stream goes on with the next event.
+         *     A stream begins with `stream.opened`, `{position, resumed}`: `position` is that of the last event before the stream, and `resumed` says whether the stream continues after the id that was sent. Comments keep a silent stream open, one every 15 seconds.
+         *
+         *     If the ledger has no event with the id in `Last-Event-ID`, it went back to an earlier state: a backup was restored, or a failover lost the last commits. Then `stream.reset` comes first, with the data `{lastEventId}`, the id that was sent. Read what you show again, and drop what you keep; the stream goes on with the next event.
          */
         get: operations["streamEvents"];
         put?: never;
@@ -715,7 +717,7 @@ export interface paths {
         };
         /**
          * Follow one outlook
-         * @description Streams every change of one outlook as it happens. Each event has an id, a kind and JSON data:
+         * @description Streams every change of one outlook as it happens. Each event has a kind, JSON data and an id. The `webhooks` section of this document has the schemas:
          *
          *     - `outlook.created` and `outlook.version.published`: `{slug, version, publishedAt, change, probabilities}`, with `change` as in an outlook
          *     - `outlook.state.changed`: `{slug, version, changedAt, status, review}`, with `continuedBy` if another outlook now
@@ -733,7 +735,9 @@ export interface paths {
          *
          *     Later releases may add kinds. Every client sees the events in the same order, and the events of an outlook follow the order of its versions. Without `Last-Event-ID`, a stream starts with the next event. With it, the stream resumes right after that event on any instance, without missing or repeating one. Events are never deleted.
          *
-         *     If the ledger has no event with the id in `Last-Event-ID`, it went back to an earlier state: a backup was restored, or a failover lost the last commits. Then the first event is `stream.reset`, with the data `{lastEventId}`, the id that was sent. Read what you show again, and drop what you keep; the stream goes on with the next event.
+         *     A stream begins with `stream.opened`, `{position, resumed}`: `position` is that of the last event before the stream, and `resumed` says whether the stream continues after the id that was sent. Comments keep a silent stream open, one every 15 seconds.
+         *
+         *     If the ledger has no event with the id in `Last-Event-ID`, it went back to an earlier state: a backup was restored, or a failover lost the last commits. Then `stream.reset` comes first, with the data `{lastEventId}`, the id that was sent. Read what you show again, and drop what you keep; the stream goes on with the next event.
          */
         get: operations["streamOutlookEvents"];
         put?: never;
@@ -1260,13 +1264,343 @@ export interface paths {
         trace?: never;
     };
 }
-export type webhooks = Record<string, never>;
+export interface webhooks {
+    "outlook.created": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * An outlook was created
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveOutlookCreated"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "outlook.version.published": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A version was published
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveOutlookVersionPublished"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "outlook.state.changed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The status or the review of an outlook changed
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveOutlookStateChanged"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "outlook.review.due": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A review is due
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveOutlookReviewDue"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "outlook.horizon.ended": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A horizon is over
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveOutlookHorizonEnded"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "outlook.resolved": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * An outlook was resolved
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveOutlookResolved"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "outlook.resolution.contradicted": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Closes contradict a resolution, or no longer do
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveOutlookResolutionContradicted"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "outlook.reopened": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A resolution was taken back
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveOutlookReopened"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "evidence.added": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Evidence was added
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveEvidenceAdded"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "condition.triggered": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A condition was triggered
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveConditionTriggered"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "condition.cleared": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A condition was cleared
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveConditionCleared"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "condition.expired": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A condition expired
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveConditionExpired"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "drawdown.label.changed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The drawdown label changed
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveDrawdownLabelChanged"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "view.published": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * An analyst recorded a view
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveViewPublished"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "view.withdrawn": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * An analyst withdrew a view
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveViewWithdrawn"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "webhook.test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * An admin sent a test
+         * @description Signed as [Standard Webhooks](https://www.standardwebhooks.com) says; its libraries verify it. Answer 2xx within 15 seconds. The events of an outlook arrive in order, each at least once.
+         */
+        post: operations["receiveWebhookTest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
 export interface components {
     schemas: {
         /** @description Why the probability of the scenario stays, although a triggered condition speaks against it. */
         Acknowledgement: {
             condition: string;
             reason: string;
+        };
+        /** @description An item of evidence in brief. */
+        AddedEvidence: {
+            /** Format: uuid */
+            id: string;
+            headline: string;
+            publisher: string;
+            /** @description The id of the item that it corrects. */
+            corrects: string | null;
         };
         /** @description A member with different values in the two versions. */
         Alteration: {
@@ -1456,6 +1790,19 @@ export interface components {
             kind: "created" | "probabilities" | "framework" | "reaffirmed" | "withdrawn";
             previousVersion: number | null;
             deltas: components["schemas"]["ProbabilityDeltas"] | null;
+        };
+        /** @description A condition, and why its state changed. */
+        ChangedCondition: {
+            key: string;
+            /** @enum {string} */
+            invalidates: "bear" | "base" | "bull";
+            /** @enum {string} */
+            cause: "observations" | "assessment" | "framework" | "horizon";
+            /** @description The change as a sentence. */
+            reason: string;
+            /** @description The day as of which the rule was evaluated. Null without a rule. */
+            day: string | null;
+            observations: components["schemas"]["SeriesValue"][];
         };
         /** @description An item of evidence that a version cites. */
         CitedEvidence: {
@@ -1673,6 +2020,46 @@ export interface components {
             assessment: components["schemas"]["Assessment"] | null;
             answer: components["schemas"]["Answer"] | null;
         };
+        /** @description The delivery of `condition.cleared`. */
+        ConditionClearedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "condition.cleared";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["ConditionEventData"];
+        };
+        /** @description A change of a condition's state. */
+        ConditionEventData: {
+            slug: string;
+            /**
+             * Format: int32
+             * @description The outlook's version at that time.
+             */
+            version: number;
+            /** Format: date-time */
+            changedAt: string;
+            condition: components["schemas"]["ChangedCondition"];
+        };
+        /** @description The delivery of `condition.expired`. */
+        ConditionExpiredEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "condition.expired";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["ConditionEventData"];
+        };
         /** @description A condition and all changes of its state. */
         ConditionHistory: {
             key: string;
@@ -1689,6 +2076,20 @@ export interface components {
             changes: components["schemas"]["ConditionChange"][];
             /** @description Null on the last page. */
             nextCursor: string | null;
+        };
+        /** @description The delivery of `condition.triggered`. */
+        ConditionTriggeredEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "condition.triggered";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["ConditionEventData"];
         };
         /** @description The conditions of the current version. */
         Conditions: {
@@ -1754,6 +2155,22 @@ export interface components {
              */
             acknowledges?: components["schemas"]["Acknowledgement"][];
         };
+        /** @description What closes say about a resolution. */
+        ContradictedOutcome: {
+            /**
+             * Format: int32
+             * @description The number of the resolution, from 1.
+             */
+            number: number;
+            /** @description What the closes imply instead. Null once they no longer contradict the resolution. */
+            outcome: ("bear" | "base" | "bull") | null;
+            closes: components["schemas"]["ContradictingCloses"] | null;
+        };
+        /** @description The closes that imply the outcome. */
+        ContradictingCloses: {
+            start: components["schemas"]["Close"];
+            end: components["schemas"]["Close"];
+        };
         /** @description What closes imply instead of the outcome of a resolution. */
         Contradiction: {
             /**
@@ -1767,6 +2184,18 @@ export interface components {
              * @description When the ledger noted it.
              */
             since: string;
+        };
+        /** @description Closes that contradict a resolution. */
+        ContradictionEventData: {
+            slug: string;
+            /**
+             * Format: int32
+             * @description The outlook's version at that time.
+             */
+            version: number;
+            /** Format: date-time */
+            changedAt: string;
+            contradiction: components["schemas"]["ContradictedOutcome"];
         };
         /** @description A webhook with its new signing secret. */
         CreatedWebhook: {
@@ -1867,6 +2296,23 @@ export interface components {
             /** @description Episodes at least `minDepth` deep, oldest first. */
             episodes: components["schemas"]["DrawdownEpisode"][];
         };
+        /** @description The new drawdown label of an instrument. */
+        DrawdownChange: {
+            /** @description The key of the label that now applies. */
+            label: string | null;
+            /** @description The key of the label that applied before. */
+            previous: string | null;
+            /**
+             * Format: double
+             * @description The fall below the peak, as a fraction.
+             */
+            depth: number;
+            /**
+             * Format: date
+             * @description The day of the close that changed the label.
+             */
+            day: string;
+        };
         /** @description A fall from a peak until the price reaches the peak again. */
         DrawdownEpisode: {
             /**
@@ -1901,6 +2347,18 @@ export interface components {
              */
             daysUnderWater: number;
         };
+        /** @description A change of the drawdown label. */
+        DrawdownEventData: {
+            slug: string;
+            /**
+             * Format: int32
+             * @description The outlook's version at that time.
+             */
+            version: number;
+            /** Format: date-time */
+            changedAt: string;
+            drawdown: components["schemas"]["DrawdownChange"];
+        };
         /** @description The name for a fall, and the depth or speed from which it applies. */
         DrawdownLabel: {
             key: string;
@@ -1910,6 +2368,20 @@ export interface components {
             speed: components["schemas"]["Speed"] | null;
             typicalCause: string;
             implication: string;
+        };
+        /** @description The delivery of `drawdown.label.changed`. */
+        DrawdownLabelChangedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "drawdown.label.changed";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["DrawdownEventData"];
         };
         /** @description The name for a fall of the instrument. */
         DrawdownLabelInput: {
@@ -2005,6 +2477,32 @@ export interface components {
             addedAt: string;
             /** @description The versions that cite this item, oldest first; at most the 1,000 newest. */
             moved: components["schemas"]["Move"][];
+        };
+        /** @description The delivery of `evidence.added`. */
+        EvidenceAddedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "evidence.added";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["EvidenceEventData"];
+        };
+        /** @description Evidence that was added to an outlook. */
+        EvidenceEventData: {
+            slug: string;
+            /**
+             * Format: int32
+             * @description The outlook's version at that time.
+             */
+            version: number;
+            /** Format: date-time */
+            addedAt: string;
+            evidence: components["schemas"]["AddedEvidence"];
         };
         /** @description News or data that bears on an outlook. */
         EvidenceInput: {
@@ -2235,6 +2733,18 @@ export interface components {
             from: string;
             /** Format: date */
             to: string;
+        };
+        /** @description A horizon that is over. */
+        HorizonEventData: {
+            slug: string;
+            /**
+             * Format: int32
+             * @description The outlook's version at that time.
+             */
+            version: number;
+            /** Format: date-time */
+            endedAt: string;
+            horizon: components["schemas"]["Horizon"];
         };
         /** @description The return over the horizon, computed from closes. */
         HorizonReturn: {
@@ -2778,6 +3288,20 @@ export interface components {
             /** @description The requested slugs that do not exist. */
             missing: string[];
         };
+        /** @description The delivery of `outlook.created`. */
+        OutlookCreatedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "outlook.created";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["VersionEventData"];
+        };
         /** @description The difference between two versions of an outlook. */
         OutlookDiff: {
             slug: string;
@@ -2805,6 +3329,20 @@ export interface components {
                 faqs: components["schemas"]["FaqsDiff"];
                 references: components["schemas"]["ReferencesDiff"];
             };
+        };
+        /** @description The delivery of `outlook.horizon.ended`. */
+        OutlookHorizonEndedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "outlook.horizon.ended";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["HorizonEventData"];
         };
         /** @description A new outlook: its framework, probabilities and rationale. `from` supplies the members that are left out; without it, `instrument`, `horizon`, `probabilities`, `title`, `summary` and `scenarios` are required. */
         OutlookInput: {
@@ -2847,6 +3385,20 @@ export interface components {
             /** @description Clones a version: its instrument, horizon, probabilities and framework hold for the new outlook, except for the members that the request has. */
             from?: components["schemas"]["CloneSourceInput"];
         };
+        /** @description The delivery of `outlook.reopened`. */
+        OutlookReopenedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "outlook.reopened";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["ReopeningEventData"];
+        };
         /** @description The resolution of an outlook and its corrections. */
         OutlookResolution: {
             /** @enum {string} */
@@ -2857,6 +3409,48 @@ export interface components {
             contradiction: components["schemas"]["Contradiction"] | null;
             /** @description Earlier resolutions, newest first: those that were corrected, and those that were taken back with the outcome `reopened`. */
             superseded: components["schemas"]["Resolution"][];
+        };
+        /** @description The delivery of `outlook.resolution.contradicted`. */
+        OutlookResolutionContradictedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "outlook.resolution.contradicted";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["ContradictionEventData"];
+        };
+        /** @description The delivery of `outlook.resolved`. */
+        OutlookResolvedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "outlook.resolved";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["ResolutionEventData"];
+        };
+        /** @description The delivery of `outlook.review.due`. */
+        OutlookReviewDueEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "outlook.review.due";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["ReviewEventData"];
         };
         /** @description The scores of an outlook and of each of its versions. */
         OutlookScores: {
@@ -2880,6 +3474,20 @@ export interface components {
             /** @description For the versions that follow. Null on the last page. */
             nextCursor: string | null;
         };
+        /** @description The delivery of `outlook.state.changed`. */
+        OutlookStateChangedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "outlook.state.changed";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["StateEventData"];
+        };
         /** @description An outlook as a list item. */
         OutlookSummary: {
             slug: string;
@@ -2902,6 +3510,20 @@ export interface components {
             directions: components["schemas"]["Directions"];
             /** @description What came about, once it is recorded: null until then, after a reopening, and in a list as of an earlier time. */
             resolution: components["schemas"]["ResolvedSummary"] | null;
+        };
+        /** @description The delivery of `outlook.version.published`. */
+        OutlookVersionPublishedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "outlook.version.published";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["VersionEventData"];
         };
         /** @description The key of the request. */
         OwnKey: {
@@ -3160,6 +3782,16 @@ export interface components {
             maxAge: number | null;
             views: components["schemas"]["PooledView"][];
         };
+        /** @description A version of an analyst's view. */
+        PublishedView: {
+            analyst: components["schemas"]["Author"];
+            /**
+             * Format: int32
+             * @description The version of the analyst's view.
+             */
+            version: number;
+            probabilities: components["schemas"]["Probabilities"];
+        };
         /** @description The last pull that failed. */
         PullFailure: {
             /** Format: date-time */
@@ -3224,6 +3856,21 @@ export interface components {
             recordedAt: string | null;
             /** @description Null if it was no dry run. */
             preview: components["schemas"]["ImportPreview"] | null;
+        };
+        /** @description The outcome that was recorded. */
+        RecordedOutcome: {
+            /**
+             * Format: int32
+             * @description The number of the resolution, from 1.
+             */
+            number: number;
+            /** @enum {string} */
+            outcome: "bear" | "base" | "bull" | "void";
+            /** Format: double */
+            realisedReturn: number | null;
+            /** @description When the outcome became known. Null if the outlook is void. */
+            knownAt: string | null;
+            reason: string | null;
         };
         /** @description A published source. */
         Reference: {
@@ -3299,6 +3946,27 @@ export interface components {
                 to: number;
             }[];
         };
+        /** @description Takes the resolution before it back. */
+        Reopening: {
+            /**
+             * Format: int32
+             * @description The number of the resolution, from 1.
+             */
+            number: number;
+            reason: string | null;
+        };
+        /** @description An outlook that is open again. */
+        ReopeningEventData: {
+            slug: string;
+            /**
+             * Format: int32
+             * @description The outlook's version at that time.
+             */
+            version: number;
+            /** Format: date-time */
+            reopenedAt: string;
+            resolution: components["schemas"]["Reopening"];
+        };
         /** @description The outcome, who recorded it, and why. */
         Resolution: {
             /**
@@ -3323,6 +3991,18 @@ export interface components {
             resolvedAt: string;
             /** @description When a later resolution replaced this one. Null for the current resolution. */
             supersededAt: string | null;
+        };
+        /** @description A resolution of an outlook. */
+        ResolutionEventData: {
+            slug: string;
+            /**
+             * Format: int32
+             * @description The outlook's version at that time.
+             */
+            version: number;
+            /** Format: date-time */
+            resolvedAt: string;
+            resolution: components["schemas"]["RecordedOutcome"];
         };
         /** @description The outcome of an outlook. */
         ResolutionInput: {
@@ -3409,6 +4089,18 @@ export interface components {
         /** @description Whether a review is due, and why: a triggered condition has no answer, the horizon is over and the outcome is missing, or closes contradict the resolution. */
         Review: {
             due: boolean;
+            reasons: string[];
+        };
+        /** @description Why a review of an outlook is due. */
+        ReviewEventData: {
+            slug: string;
+            /**
+             * Format: int32
+             * @description The outlook's version at that time.
+             */
+            version: number;
+            /** Format: date-time */
+            dueAt: string;
             reasons: string[];
         };
         /** @description New probabilities for the next version, required unless `reaffirm` is true. The framework stays. */
@@ -3921,6 +4613,37 @@ export interface components {
             /** @description Why members are null. */
             missing: components["schemas"]["MissingScore"][];
         };
+        /** @description The new status and review of an outlook. */
+        StateEventData: {
+            slug: string;
+            /**
+             * Format: int32
+             * @description The outlook's version at that time.
+             */
+            version: number;
+            /** Format: date-time */
+            changedAt: string;
+            /** @enum {string} */
+            status: "open" | "resolved" | "void" | "withdrawn";
+            review: components["schemas"]["Review"];
+            /** @description The slug of an outlook that now continues this one. Absent if that is not what changed. */
+            continuedBy?: string;
+        };
+        /** @description The first event of a stream. */
+        StreamOpenedData: {
+            /**
+             * Format: int64
+             * @description The position of the last event before the stream. 0 if there is none.
+             */
+            position: number;
+            /** @description Whether the stream continues after the id that the client sent. */
+            resumed: boolean;
+        };
+        /** @description The ledger went back to an earlier state. It precedes `stream.opened`. */
+        StreamResetData: {
+            /** @description The id that the client sent. The ledger has no such event. */
+            lastEventId: string;
+        };
         /** @description The probability of a fall this deep, as implied by the return bands. */
         ThresholdChance: {
             key: string;
@@ -4073,6 +4796,16 @@ export interface components {
             change: components["schemas"]["Change"];
             probabilities: components["schemas"]["Probabilities"];
         };
+        /** @description A version that was published. */
+        VersionEventData: {
+            slug: string;
+            /** Format: int32 */
+            version: number;
+            /** Format: date-time */
+            publishedAt: string;
+            change: components["schemas"]["Change"];
+            probabilities: components["schemas"]["Probabilities"];
+        };
         /** @description The scores of a version. */
         VersionScores: {
             /** Format: int32 */
@@ -4111,11 +4844,63 @@ export interface components {
             /** @description Null for a withdrawal. */
             rationale: string | null;
         };
+        /** @description A view that an analyst recorded. */
+        ViewEventData: {
+            slug: string;
+            /**
+             * Format: int32
+             * @description The outlook's version at that time.
+             */
+            version: number;
+            /** Format: date-time */
+            recordedAt: string;
+            view: components["schemas"]["PublishedView"];
+        };
         /** @description An analyst's own probabilities for an outlook. */
         ViewInput: {
             probabilities: components["schemas"]["ProbabilitiesInput"];
             /** @description Why you hold this view. */
             rationale: string;
+        };
+        /** @description The delivery of `view.published`. */
+        ViewPublishedEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "view.published";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["ViewEventData"];
+        };
+        /** @description A view that an analyst withdrew. */
+        ViewWithdrawalEventData: {
+            slug: string;
+            /**
+             * Format: int32
+             * @description The outlook's version at that time.
+             */
+            version: number;
+            /** Format: date-time */
+            recordedAt: string;
+            view: components["schemas"]["WithdrawnView"];
+        };
+        /** @description The delivery of `view.withdrawn`. */
+        ViewWithdrawnEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "view.withdrawn";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["ViewWithdrawalEventData"];
         };
         /** @description A webhook without its signing secret. */
         Webhook: {
@@ -4226,6 +5011,28 @@ export interface components {
             /** @description Why the attempt failed. Null if it succeeded. */
             fault: string | null;
         };
+        /** @description The delivery of `webhook.test`. */
+        WebhookTestEvent: {
+            /**
+             * @description The kind of the event.
+             * @enum {string}
+             */
+            type: "webhook.test";
+            /**
+             * Format: date-time
+             * @description When the event was recorded.
+             */
+            timestamp: string;
+            data: components["schemas"]["WebhookTestEventData"];
+        };
+        /** @description The webhook that is tested. */
+        WebhookTestEventData: {
+            /**
+             * Format: uuid
+             * @description The id of the webhook.
+             */
+            webhook: string;
+        };
         /** @description A view and its weight in a consensus. */
         WeighedView: {
             analyst: components["schemas"]["Author"];
@@ -4258,6 +5065,15 @@ export interface components {
              * @default []
              */
             evidence?: string[];
+        };
+        /** @description The end of a view. */
+        WithdrawnView: {
+            analyst: components["schemas"]["Author"];
+            /**
+             * Format: int32
+             * @description The version of the analyst's view.
+             */
+            version: number;
         };
     };
     responses: {
@@ -4510,6 +5326,7 @@ export interface components {
     pathItems: never;
 }
 export type Acknowledgement = components['schemas']['Acknowledgement'];
+export type AddedEvidence = components['schemas']['AddedEvidence'];
 export type Alteration = components['schemas']['Alteration'];
 export type Analyst = components['schemas']['Analyst'];
 export type AnalystView = components['schemas']['AnalystView'];
@@ -4520,6 +5337,7 @@ export type AuditEntry = components['schemas']['AuditEntry'];
 export type Author = components['schemas']['Author'];
 export type CalibrationBucket = components['schemas']['CalibrationBucket'];
 export type Change = components['schemas']['Change'];
+export type ChangedCondition = components['schemas']['ChangedCondition'];
 export type CitedEvidence = components['schemas']['CitedEvidence'];
 export type Claim = components['schemas']['Claim'];
 export type ClaimInput = components['schemas']['ClaimInput'];
@@ -4534,21 +5352,33 @@ export type ComparisonInput = components['schemas']['ComparisonInput'];
 export type Condition = components['schemas']['Condition'];
 export type ConditionAnswer = components['schemas']['ConditionAnswer'];
 export type ConditionChange = components['schemas']['ConditionChange'];
+export type ConditionClearedEvent = components['schemas']['ConditionClearedEvent'];
+export type ConditionEventData = components['schemas']['ConditionEventData'];
+export type ConditionExpiredEvent = components['schemas']['ConditionExpiredEvent'];
 export type ConditionHistory = components['schemas']['ConditionHistory'];
+export type ConditionTriggeredEvent = components['schemas']['ConditionTriggeredEvent'];
 export type Conditions = components['schemas']['Conditions'];
 export type Consensus = components['schemas']['Consensus'];
 export type ConsensusInput = components['schemas']['ConsensusInput'];
+export type ContradictedOutcome = components['schemas']['ContradictedOutcome'];
+export type ContradictingCloses = components['schemas']['ContradictingCloses'];
 export type Contradiction = components['schemas']['Contradiction'];
+export type ContradictionEventData = components['schemas']['ContradictionEventData'];
 export type CreatedWebhook = components['schemas']['CreatedWebhook'];
 export type Decomposition = components['schemas']['Decomposition'];
 export type DiffSide = components['schemas']['DiffSide'];
 export type Directions = components['schemas']['Directions'];
 export type Drawdown = components['schemas']['Drawdown'];
+export type DrawdownChange = components['schemas']['DrawdownChange'];
 export type DrawdownEpisode = components['schemas']['DrawdownEpisode'];
+export type DrawdownEventData = components['schemas']['DrawdownEventData'];
 export type DrawdownLabel = components['schemas']['DrawdownLabel'];
+export type DrawdownLabelChangedEvent = components['schemas']['DrawdownLabelChangedEvent'];
 export type DrawdownLabelInput = components['schemas']['DrawdownLabelInput'];
 export type DrawdownLabelsDiff = components['schemas']['DrawdownLabelsDiff'];
 export type Evidence = components['schemas']['Evidence'];
+export type EvidenceAddedEvent = components['schemas']['EvidenceAddedEvent'];
+export type EvidenceEventData = components['schemas']['EvidenceEventData'];
 export type EvidenceInput = components['schemas']['EvidenceInput'];
 export type ExpectedOutcome = components['schemas']['ExpectedOutcome'];
 export type Faq = components['schemas']['Faq'];
@@ -4558,6 +5388,7 @@ export type FrameworkPatch = components['schemas']['FrameworkPatch'];
 export type Headwind = components['schemas']['Headwind'];
 export type HeadwindsDiff = components['schemas']['HeadwindsDiff'];
 export type Horizon = components['schemas']['Horizon'];
+export type HorizonEventData = components['schemas']['HorizonEventData'];
 export type HorizonReturn = components['schemas']['HorizonReturn'];
 export type ImportPreview = components['schemas']['ImportPreview'];
 export type Instrument = components['schemas']['Instrument'];
@@ -4588,11 +5419,19 @@ export type ObservationsInput = components['schemas']['ObservationsInput'];
 export type OpenCondition = components['schemas']['OpenCondition'];
 export type Outlook = components['schemas']['Outlook'];
 export type OutlookBatch = components['schemas']['OutlookBatch'];
+export type OutlookCreatedEvent = components['schemas']['OutlookCreatedEvent'];
 export type OutlookDiff = components['schemas']['OutlookDiff'];
+export type OutlookHorizonEndedEvent = components['schemas']['OutlookHorizonEndedEvent'];
 export type OutlookInput = components['schemas']['OutlookInput'];
+export type OutlookReopenedEvent = components['schemas']['OutlookReopenedEvent'];
 export type OutlookResolution = components['schemas']['OutlookResolution'];
+export type OutlookResolutionContradictedEvent = components['schemas']['OutlookResolutionContradictedEvent'];
+export type OutlookResolvedEvent = components['schemas']['OutlookResolvedEvent'];
+export type OutlookReviewDueEvent = components['schemas']['OutlookReviewDueEvent'];
 export type OutlookScores = components['schemas']['OutlookScores'];
+export type OutlookStateChangedEvent = components['schemas']['OutlookStateChangedEvent'];
 export type OutlookSummary = components['schemas']['OutlookSummary'];
+export type OutlookVersionPublishedEvent = components['schemas']['OutlookVersionPublishedEvent'];
 export type OwnKey = components['schemas']['OwnKey'];
 export type OwnToken = components['schemas']['OwnToken'];
 export type PooledView = components['schemas']['PooledView'];
@@ -4608,19 +5447,25 @@ export type ProbabilityPoint = components['schemas']['ProbabilityPoint'];
 export type Problem = components['schemas']['Problem'];
 export type ProblemType = components['schemas']['ProblemType'];
 export type PublishedConsensus = components['schemas']['PublishedConsensus'];
+export type PublishedView = components['schemas']['PublishedView'];
 export type PullFailure = components['schemas']['PullFailure'];
 export type PullSuccess = components['schemas']['PullSuccess'];
 export type Recorded = components['schemas']['Recorded'];
+export type RecordedOutcome = components['schemas']['RecordedOutcome'];
 export type Reference = components['schemas']['Reference'];
 export type ReferenceInput = components['schemas']['ReferenceInput'];
 export type ReferencesDiff = components['schemas']['ReferencesDiff'];
+export type Reopening = components['schemas']['Reopening'];
+export type ReopeningEventData = components['schemas']['ReopeningEventData'];
 export type Resolution = components['schemas']['Resolution'];
+export type ResolutionEventData = components['schemas']['ResolutionEventData'];
 export type ResolutionInput = components['schemas']['ResolutionInput'];
 export type Resolved = components['schemas']['Resolved'];
 export type ResolvedSummary = components['schemas']['ResolvedSummary'];
 export type ReturnBand = components['schemas']['ReturnBand'];
 export type ReturnBandInput = components['schemas']['ReturnBandInput'];
 export type Review = components['schemas']['Review'];
+export type ReviewEventData = components['schemas']['ReviewEventData'];
 export type RevisionInput = components['schemas']['RevisionInput'];
 export type Risk = components['schemas']['Risk'];
 export type RisksDiff = components['schemas']['RisksDiff'];
@@ -4647,21 +5492,32 @@ export type Speed = components['schemas']['Speed'];
 export type SpeedInput = components['schemas']['SpeedInput'];
 export type Spread = components['schemas']['Spread'];
 export type StandingScores = components['schemas']['StandingScores'];
+export type StateEventData = components['schemas']['StateEventData'];
+export type StreamOpenedData = components['schemas']['StreamOpenedData'];
+export type StreamResetData = components['schemas']['StreamResetData'];
 export type ThresholdChance = components['schemas']['ThresholdChance'];
 export type Ticker = components['schemas']['Ticker'];
 export type TickerInput = components['schemas']['TickerInput'];
 export type TrackRecord = components['schemas']['TrackRecord'];
 export type VersionEntry = components['schemas']['VersionEntry'];
+export type VersionEventData = components['schemas']['VersionEventData'];
 export type VersionScores = components['schemas']['VersionScores'];
 export type View = components['schemas']['View'];
+export type ViewEventData = components['schemas']['ViewEventData'];
 export type ViewInput = components['schemas']['ViewInput'];
+export type ViewPublishedEvent = components['schemas']['ViewPublishedEvent'];
+export type ViewWithdrawalEventData = components['schemas']['ViewWithdrawalEventData'];
+export type ViewWithdrawnEvent = components['schemas']['ViewWithdrawnEvent'];
 export type Webhook = components['schemas']['Webhook'];
 export type WebhookDelivery = components['schemas']['WebhookDelivery'];
 export type WebhookInput = components['schemas']['WebhookInput'];
 export type WebhookPatch = components['schemas']['WebhookPatch'];
 export type WebhookTest = components['schemas']['WebhookTest'];
+export type WebhookTestEvent = components['schemas']['WebhookTestEvent'];
+export type WebhookTestEventData = components['schemas']['WebhookTestEventData'];
 export type WeighedView = components['schemas']['WeighedView'];
 export type WithdrawalInput = components['schemas']['WithdrawalInput'];
+export type WithdrawnView = components['schemas']['WithdrawnView'];
 export type ResponseMalformedRequest = components['responses']['MalformedRequest'];
 export type ResponseUnauthorized = components['responses']['Unauthorized'];
 export type ResponseForbidden = components['responses']['Forbidden'];
@@ -15878,6 +16734,838 @@ export interface operations {
             500: components["responses"]["InternalError"];
             501: components["responses"]["NotImplemented"];
             503: components["responses"]["Unavailable"];
+        };
+    };
+    receiveOutlookCreated: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OutlookCreatedEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveOutlookVersionPublished: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OutlookVersionPublishedEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveOutlookStateChanged: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OutlookStateChangedEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveOutlookReviewDue: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OutlookReviewDueEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveOutlookHorizonEnded: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OutlookHorizonEndedEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveOutlookResolved: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OutlookResolvedEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveOutlookResolutionContradicted: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OutlookResolutionContradictedEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveOutlookReopened: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OutlookReopenedEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveEvidenceAdded: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EvidenceAddedEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveConditionTriggered: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConditionTriggeredEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveConditionCleared: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConditionClearedEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveConditionExpired: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConditionExpiredEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveDrawdownLabelChanged: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DrawdownLabelChangedEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveViewPublished: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ViewPublishedEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveViewWithdrawn: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ViewWithdrawnEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveWebhookTest: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description The id of the delivery, the same at each attempt. Use it to drop duplicates.
+                 * @example 0e7b0b1e-7d0c-4a52-8c3f-2f6f0e4f8f53
+                 */
+                "webhook-id": string;
+                /**
+                 * @description When this attempt was made, in seconds since 1970. Refuse an old one, because it may be a replay.
+                 * @example 1795192260
+                 */
+                "webhook-timestamp": string;
+                /**
+                 * @description Signatures, separated by spaces: `v1,` and the base64 of HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` with the secret. There are two while a secret is replaced.
+                 * @example v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=
+                 */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookTestEvent"];
+            };
+        };
+        responses: {
+            /** @description Disables the webhook. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was received. It is not sent again. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The delivery failed, and is attempted again later. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
         };
     };
 }

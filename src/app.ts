@@ -72,6 +72,7 @@ import { type Resolve, resolveName } from './outbound/addresses.ts';
 import { SeriesPuller } from './pulls/puller.ts';
 import { sourceRoutes } from './pulls/routes.ts';
 import { WebhookDispatcher } from './webhooks/dispatcher.ts';
+import { WEBHOOKS } from './webhooks/document.ts';
 import { webhookRoutes } from './webhooks/routes.ts';
 import { pageRoutes } from './pages/routes.tsx';
 
@@ -145,7 +146,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   limiter.limit(app);
   refuseInvalidHeaders(app);
   refuseUnrouted(app);
-  await describeRoutes(app, { version, publicUrl: config.publicUrl });
+  await describeRoutes(app, { version, publicUrl: config.publicUrl, webhooks: WEBHOOKS });
   await app.register(async (scope) => serveSwaggerUi(scope));
   await app.register(async (scope) => {
     authorize(scope, services, limiter);

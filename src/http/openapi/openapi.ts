@@ -15,10 +15,18 @@ import { API_DESCRIPTION, TAGS } from './texts.ts';
 /** The server that a page of the service itself asks, whatever its name is. */
 const SAME_ORIGIN = { url: '/', description: 'The service that serves this document' };
 
+/** What the document says beside the routes. */
+type Described = {
+  version: string;
+  publicUrl: string;
+  /** What the service posts to others. Its references name schemas with an id. */
+  webhooks: NonNullable<OpenAPIV3_1.Document['webhooks']>;
+};
+
 /** Collects the routes that are registered after it into the OpenAPI document. */
 export async function describeRoutes(
   app: FastifyInstance,
-  { version, publicUrl }: { version: string; publicUrl: string },
+  { version, publicUrl, webhooks }: Described,
 ): Promise<void> {
   const schemaRegistry = markedNames();
   const transformObject = createJsonSchemaTransformObject({ schemaRegistry });
@@ -34,6 +42,7 @@ export async function describeRoutes(
       },
       servers: [{ url: publicUrl, description: 'Where the service is reached' }, SAME_ORIGIN],
       tags: TAGS,
+      webhooks,
       components: {
         securitySchemes: {
           key: {
