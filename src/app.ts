@@ -13,7 +13,7 @@ import { versionReader } from './ledger/versions.ts';
 import { auditRoutes } from './access/audit-routes.ts';
 import { RefusalTrail } from './access/audit-trail.ts';
 import { authorize } from './access/authentication.ts';
-import { addETags } from './http/conditional-requests.ts';
+import { completeRepresentations } from './http/representations.ts';
 import { chartRoutes } from './api/charts.ts';
 import { createHttpServer, type DroppedRequests, trackReplies } from './http/connections.ts';
 import { CurrentDigests } from './api/current-digests.ts';
@@ -135,7 +135,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   if (!config.requireKeyForReads) cache.serve(app);
   limiter.meter(app);
   setResponseHeaders(app);
-  addETags(app);
+  completeRepresentations(app);
   await app.register(cors, { delegator: corsOf(config) });
   limiter.limit(app);
   refuseInvalidHeaders(app);

@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import type { OpenAPIV3_1 } from 'openapi-types';
 import { setFreshness } from '../conditional-requests.ts';
+import { completeFiles } from '../representations.ts';
 import type { Api } from '../routing.ts';
 import { tidy } from './tidy.ts';
 import { API_DESCRIPTION, TAGS } from './texts.ts';
@@ -47,6 +48,13 @@ const FORGET_KEYS = {
 
 /** Serves Swagger UI on the document. */
 export async function serveSwaggerUi(app: FastifyInstance): Promise<void> {
+  // Its files change with a release only, at most an hour late. The page itself names no version of them.
+  app.addHook('onSend', async ({ url }, reply, payload) => {
+    const isFile = url.startsWith('/docs/static/') && reply.statusCode < 400;
+    if (isFile) reply.header('cache-control', 'public, max-age=3600');
+    return payload;
+  });
+  completeFiles(app);
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     uiConfig: {
