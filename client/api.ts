@@ -1134,10 +1134,6 @@ export interface components {
             condition: string;
             reason: string;
         };
-        /** @description All comparisons must hold. */
-        AllRule: {
-            all: components["schemas"]["Comparison"][];
-        };
         /** @description A member with different values in the two versions. */
         Alteration: {
             /** @description A JSON Pointer (RFC 6901), relative to the outlook or to the entry of a list. */
@@ -1147,14 +1143,11 @@ export interface components {
         };
         /** @description The version that answered the condition, and how. */
         Answer: {
+            /** Format: int32 */
             version: number;
             /** @enum {string} */
             way: "weight" | "acknowledged" | "reaffirmed";
             reason: string | null;
-        };
-        /** @description At least one comparison must hold. */
-        AnyRule: {
-            any: components["schemas"]["Comparison"][];
         };
         /** @description An analyst's assessment. */
         Assessment: {
@@ -1162,6 +1155,26 @@ export interface components {
             rationale: string;
             overrideReason: string | null;
             evidence: string[];
+        };
+        /** @description An analyst's assessment of a condition. */
+        AssessmentInput: {
+            /**
+             * @description The new state of the condition.
+             * @enum {string}
+             */
+            state: "untriggered" | "triggered" | "expired";
+            /** @description The grounds for the assessment. */
+            rationale: string;
+            /**
+             * @description The ids of the evidence that the assessment cites. It must belong to this outlook.
+             * @default []
+             */
+            evidence?: string[];
+            /**
+             * @description Required if the condition has a rule: why you override it. The rule stays active.
+             * @default null
+             */
+            overrideReason?: string | null;
         };
         /**
          * @description A write, or refused requests (401 or 403).
@@ -1188,7 +1201,10 @@ export interface components {
          *     }
          */
         AuditEntry: {
-            /** @description Ascending, possibly with gaps. */
+            /**
+             * Format: int64
+             * @description Ascending, possibly with gaps.
+             */
             id: number;
             /** Format: date-time */
             recordedAt: string;
@@ -1207,6 +1223,7 @@ export interface components {
             method: string;
             /** @description The path of a write; for a refusal, the pattern of its route. */
             path: string;
+            /** Format: int32 */
             status: number;
             /** @description Only for a write: what it created, changed or revoked, as a path of the API. Null for the writes of an earlier release. */
             subject: string | null;
@@ -1219,7 +1236,10 @@ export interface components {
             address: string | null;
             /** @description The `X-Request-Id` of the response. If the entry covers several refusals, that of the first. */
             requestId: string | null;
-            /** @description The number of refusals that the entry covers. They differ only in time. */
+            /**
+             * Format: int64
+             * @description The number of refusals that the entry covers. They differ only in time.
+             */
             times: number;
         };
         /** @description The analyst who published it, identified by the key. */
@@ -1233,7 +1253,10 @@ export interface components {
             from: number;
             /** @description Exclusive, except for 1. */
             to: number;
-            /** @description The number of outlooks with a probability in this bucket. */
+            /**
+             * Format: int32
+             * @description The number of outlooks with a probability in this bucket.
+             */
             n: number;
             /** @description The sum over those outlooks of the share of their horizon during which the probability was in this bucket. */
             weight: number;
@@ -1268,19 +1291,52 @@ export interface components {
             statement: string;
             /** @enum {string} */
             effect: "supports" | "weakens";
-            target: {
-                /** @enum {string} */
-                kind: "scenario" | "headwind" | "condition";
-                key: string;
-            };
+            target: components["schemas"]["ClaimTarget"];
             /** @enum {string} */
             horizon: "days" | "weeks" | "months" | "quarters";
             condition: string | null;
-            range: {
-                min: number;
-                max: number;
-                unit: string;
-            } | null;
+            range: components["schemas"]["ClaimRange"] | null;
+        };
+        /** @description A statement that supports or weakens a part of the outlook. */
+        ClaimInput: {
+            statement: string;
+            /**
+             * @description Whether the claim supports or weakens the target.
+             * @enum {string}
+             */
+            effect: "supports" | "weakens";
+            target: components["schemas"]["ClaimTarget"];
+            /**
+             * @description The period that the claim is about.
+             * @enum {string}
+             */
+            horizon: "days" | "weeks" | "months" | "quarters";
+            /**
+             * @description What the claim depends on: "if …".
+             * @default null
+             */
+            condition?: string | null;
+            /** @default null */
+            range?: components["schemas"]["ClaimRangeInput"] | null;
+        };
+        /** @description The range that the claim states. */
+        ClaimRange: {
+            min: number;
+            max: number;
+            unit: string;
+        };
+        /**
+         * @description The range that the claim states.
+         * @example {
+         *       "min": 3,
+         *       "max": 5,
+         *       "unit": "percent of the index level"
+         *     }
+         */
+        ClaimRangeInput: {
+            min: number;
+            max: number;
+            unit: string;
         };
         /** @description The part of the outlook that the claim is about. */
         ClaimTarget: {
@@ -1292,12 +1348,18 @@ export interface components {
         /** @description The forecast that history alone gives (Murphy 1992): how often the instrument's past returns, over spans as long as the horizon, fell into each return band. */
         Climatology: {
             slug: string;
-            /** @description The version whose return bands are used. */
+            /**
+             * Format: int32
+             * @description The version whose return bands are used.
+             */
             version: number;
             horizon: components["schemas"]["Horizon"];
             /** @description The series of closes. Null if the instrument has none. */
             series: string | null;
-            /** @description The length of the horizon, and of each past span, in days. */
+            /**
+             * Format: int32
+             * @description The length of the horizon, and of each past span, in days.
+             */
             days: number;
             /** @description The share of the past spans whose return falls into each band, smoothed by the rule of succession (Laplace): (m · share + 1) ÷ (m + 3), where m is `independentSpans`. So no band gets 0. Null with fewer than five independent spans, without return bands, or without closes; `missing` says why. */
             probabilities: {
@@ -1307,9 +1369,15 @@ export interface components {
             } | null;
             /** @description Why members are null. */
             missing: components["schemas"]["MissingScore"][];
-            /** @description The number of past spans. One starts at each close, so they overlap. */
+            /**
+             * Format: int32
+             * @description The number of past spans. One starts at each close, so they overlap.
+             */
             spans: number;
-            /** @description The most of these spans of which no two overlap. */
+            /**
+             * Format: int32
+             * @description The most of these spans of which no two overlap.
+             */
             independentSpans: number;
             /** @description The day on which the first span starts. Null without a span. */
             first: string | null;
@@ -1328,9 +1396,40 @@ export interface components {
             /** @enum {string} */
             operator: "lt" | "lte" | "gt" | "gte" | "crossesAbove" | "crossesBelow";
             threshold: number;
+            /** Format: int32 */
             forObservations: number;
             /** @description The day on which an observation counts: `periodEnd`, the last day of its period, or `recorded`, the UTC day on which it was recorded. Null means `periodEnd`. */
             judgedOn: ("periodEnd" | "recorded") | null;
+        };
+        /**
+         * @description A series compared with a threshold.
+         * @example {
+         *       "series": "us-10y-yield",
+         *       "operator": "lt",
+         *       "threshold": 4,
+         *       "forObservations": 5
+         *     }
+         */
+        ComparisonInput: {
+            /** @description The key of an existing series. */
+            series: string;
+            /**
+             * @description How the observations must compare with the threshold: below (`lt`), at or below (`lte`), above (`gt`), at or above (`gte`), or beyond it while the observation before them is not (`crossesAbove`, `crossesBelow`).
+             * @enum {string}
+             */
+            operator: "lt" | "lte" | "gt" | "gte" | "crossesAbove" | "crossesBelow";
+            threshold: number;
+            /**
+             * Format: int32
+             * @description How many of the newest observations must meet the comparison, in a row.
+             * @default 1
+             */
+            forObservations?: number;
+            /**
+             * @description The day on which an observation counts. `periodEnd`, also if null or left out: the last day of its period, with its newest value, so a correction changes that day. `recorded`: the UTC day on which it was recorded, so the rule sees on each day what was known at the end of that day.
+             * @default null
+             */
+            judgedOn?: ("periodEnd" | "recorded") | null;
         };
         /** @description A condition, its state and the latest change of it. */
         Condition: {
@@ -1339,7 +1438,7 @@ export interface components {
             invalidates: "bear" | "base" | "bull";
             statement: string;
             /** @description The rule that triggers the condition. Null if an analyst assesses it. */
-            rule: (components["schemas"]["Comparison"] | components["schemas"]["AllRule"] | components["schemas"]["AnyRule"]) | null;
+            rule: components["schemas"]["Rule"] | null;
             /** @enum {string} */
             state: "untriggered" | "triggered" | "expired";
             /** @description The latest change of the state. Null if the state never changed. */
@@ -1367,7 +1466,10 @@ export interface components {
             /** @description The day as of which the rule was evaluated. Null without a rule. */
             day: string | null;
             observations: components["schemas"]["SeriesValue"][];
-            /** @description The current version at that time. */
+            /**
+             * Format: int32
+             * @description The current version at that time.
+             */
             version: number;
             /** Format: date-time */
             recordedAt: string;
@@ -1381,7 +1483,7 @@ export interface components {
             invalidates: "bear" | "base" | "bull";
             statement: string;
             /** @description The rule that triggers the condition. Null if an analyst assesses it. */
-            rule: (components["schemas"]["Comparison"] | components["schemas"]["AllRule"] | components["schemas"]["AnyRule"]) | null;
+            rule: components["schemas"]["Rule"] | null;
             /** @enum {string} */
             state: "untriggered" | "triggered" | "expired";
             /** @description The latest change of the state. Null if the state never changed. */
@@ -1419,6 +1521,38 @@ export interface components {
                 bull: components["schemas"]["Spread"];
             };
             views: components["schemas"]["WeighedView"][];
+        };
+        /** @description How to pool the analysts' views into a new version. */
+        ConsensusInput: {
+            /**
+             * @description `linear`: Σ w p (Stone 1961). `logarithmic`: ∝ Π p^w, renormalised (Genest and Zidek 1986); a view with a positive weight and probability 0 for a scenario rules that scenario out.
+             * @default linear
+             * @enum {string}
+             */
+            method?: "linear" | "logarithmic";
+            /**
+             * @description `equal`: the same weight for each view. `recency`: 2^(−age ÷ 30 days), with the age relative to the newest view. `skill`: max(0, skill) · n ÷ (n + 10). Skill compares the analyst's Brier scores with climatology or, where there is none, with uniform thirds. Versions and views of an outlook count once. A withdrawn forecast counts with its last probabilities until the outcome was known. An outcome that the analyst stated without closes, or against them, does not count until the closes of the horizon imply it. n is the effective number of independent outlooks: many on one event count as about one, and those that history makes certain as none. An analyst who did no better than the reference, or has less than one whole horizon, gets weight 0.
+             * @default equal
+             * @enum {string}
+             */
+            weights?: "equal" | "recency" | "skill";
+            /**
+             * @description The greatest age of a view, in days of 24 hours; older views are left out. Null or left out: age does not matter.
+             * @default null
+             */
+            maxAge?: number | null;
+            /** @description Why the desk publishes the consensus. */
+            rationale: string;
+            /**
+             * @description The ids of the evidence that the version cites. It must belong to this outlook.
+             * @default []
+             */
+            evidence?: string[];
+            /**
+             * @description Reasons for triggered conditions. Each triggered condition must be answered: by a reason here, or by a lower probability of the scenario that it invalidates.
+             * @default []
+             */
+            acknowledges?: components["schemas"]["Acknowledgement"][];
         };
         /** @description What closes imply instead of the outcome of a resolution. */
         Contradiction: {
@@ -1476,6 +1610,7 @@ export interface components {
         };
         /** @description One of the two compared versions. */
         DiffSide: {
+            /** Format: int32 */
             version: number;
             /** Format: date-time */
             publishedAt: string;
@@ -1535,9 +1670,15 @@ export interface components {
             recoveryDate: string | null;
             /** @description How far the close is below the peak, as a fraction of the peak: 1 − P / max P. 0 is at the peak. It exceeds 1 only if a close is negative. */
             depth: number;
-            /** @description Calendar days from the peak to the trough. */
+            /**
+             * Format: int32
+             * @description Calendar days from the peak to the trough.
+             */
             daysToTrough: number;
-            /** @description Calendar days from the peak to the recovery, or to the last close while under water. */
+            /**
+             * Format: int32
+             * @description Calendar days from the peak to the recovery, or to the last close while under water.
+             */
             daysUnderWater: number;
         };
         /** @description The name for a fall, and the depth or speed from which it applies. */
@@ -1545,11 +1686,21 @@ export interface components {
             key: string;
             label: string;
             minDepth: number | null;
-            /** @description For a label defined by speed: at least `depth` below the highest close of the last `days` days. */
-            speed: {
-                depth: number;
-                days: number;
-            } | null;
+            speed: components["schemas"]["Speed"] | null;
+            typicalCause: string;
+            implication: string;
+        };
+        /** @description The name for a fall of the instrument. */
+        DrawdownLabelInput: {
+            key: string;
+            label: string;
+            /**
+             * @description The drawdown from the running peak at which the label starts to apply, as a fraction (0.2 is 20 %). Null if the label does not depend on depth. Depths must increase from label to label.
+             * @default null
+             */
+            minDepth?: number | null;
+            /** @default null */
+            speed?: components["schemas"]["SpeedInput"] | null;
             typicalCause: string;
             implication: string;
         };
@@ -1558,25 +1709,40 @@ export interface components {
             added: {
                 /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
                 occurrence: number;
-                /** @description Its index in the list that contains it, from 0. */
+                /**
+                 * Format: int32
+                 * @description Its index in the list that contains it, from 0.
+                 */
                 index: number;
                 entry: components["schemas"]["DrawdownLabel"];
             }[];
             removed: {
                 /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
                 occurrence: number;
-                /** @description Its index in the list that contains it, from 0. */
+                /**
+                 * Format: int32
+                 * @description Its index in the list that contains it, from 0.
+                 */
                 index: number;
                 entry: components["schemas"]["DrawdownLabel"];
             }[];
             altered: {
                 /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
                 occurrence: number;
                 fields: components["schemas"]["Alteration"][];
             }[];
@@ -1584,9 +1750,14 @@ export interface components {
             moved: {
                 /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
                 occurrence: number;
+                /** Format: int32 */
                 from: number;
+                /** Format: int32 */
                 to: number;
             }[];
         };
@@ -1612,9 +1783,34 @@ export interface components {
             /** @description The versions that cite this item, oldest first; at most the 1,000 newest. */
             moved: components["schemas"]["Move"][];
         };
+        /** @description News or data that bears on an outlook. */
+        EvidenceInput: {
+            headline: string;
+            summary: string;
+            publisher: string;
+            /** @default null */
+            url?: string | null;
+            /**
+             * Format: date-time
+             * @description When the publisher published it.
+             */
+            publishedAt: string;
+            /** @default null */
+            sentiment?: components["schemas"]["SentimentInput"] | null;
+            /** @default [] */
+            tickers?: components["schemas"]["TickerInput"][];
+            /** @default [] */
+            claims?: components["schemas"]["ClaimInput"][];
+            /**
+             * @description The id of an earlier item of evidence of this outlook that this one corrects.
+             * @default null
+             */
+            corrects?: string | null;
+        };
         /** @description The return and the drawdown probabilities that the return bands imply. */
         ExpectedOutcome: {
             slug: string;
+            /** Format: int32 */
             version: number;
             horizon: components["schemas"]["Horizon"];
             probabilities: components["schemas"]["Probabilities"];
@@ -1642,25 +1838,40 @@ export interface components {
             added: {
                 /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
                 occurrence: number;
-                /** @description Its index in the list that contains it, from 0. */
+                /**
+                 * Format: int32
+                 * @description Its index in the list that contains it, from 0.
+                 */
                 index: number;
                 entry: components["schemas"]["Faq"];
             }[];
             removed: {
                 /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
                 occurrence: number;
-                /** @description Its index in the list that contains it, from 0. */
+                /**
+                 * Format: int32
+                 * @description Its index in the list that contains it, from 0.
+                 */
                 index: number;
                 entry: components["schemas"]["Faq"];
             }[];
             altered: {
                 /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
                 occurrence: number;
                 fields: components["schemas"]["Alteration"][];
             }[];
@@ -1668,9 +1879,14 @@ export interface components {
             moved: {
                 /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
                 occurrence: number;
+                /** Format: int32 */
                 from: number;
+                /** Format: int32 */
                 to: number;
             }[];
         };
@@ -1692,29 +1908,28 @@ export interface components {
             summary?: string;
             methodology?: string | null;
             disclaimer?: string | null;
-            scenarios?: {
-                bear?: components["schemas"]["ScenarioPatch"];
-                base?: components["schemas"]["ScenarioPatch"];
-                bull?: components["schemas"]["ScenarioPatch"];
-            };
+            scenarios?: components["schemas"]["ScenariosPatch"];
             headwinds?: components["schemas"]["Headwind"][];
-            drawdownLabels?: components["schemas"]["NewDrawdownLabel"][];
-            invalidationConditions?: components["schemas"]["NewInvalidationCondition"][];
+            drawdownLabels?: components["schemas"]["DrawdownLabelInput"][];
+            invalidationConditions?: components["schemas"]["InvalidationConditionInput"][];
             risks?: components["schemas"]["Risk"][];
-            positioning?: components["schemas"]["NewPositioning"][];
-            metrics?: components["schemas"]["NewMetric"][];
+            positioning?: components["schemas"]["PositioningInput"][];
+            metrics?: components["schemas"]["MetricInput"][];
             faqs?: components["schemas"]["Faq"][];
-            references?: components["schemas"]["NewReference"][];
+            references?: components["schemas"]["ReferenceInput"][];
             evidence?: string[];
             acknowledges?: components["schemas"]["Acknowledgement"][];
-            probabilities?: components["schemas"]["NewProbabilities"];
+            probabilities?: components["schemas"]["ProbabilitiesInput"];
             /** @description Why this version differs from the previous one. */
             rationale: string;
         };
         /** @description A force that weighs on the instrument. */
         Headwind: {
             key: string;
-            /** @description 1 is the most important. Each rank may be used once. */
+            /**
+             * Format: int32
+             * @description 1 is the most important. Each rank may be used once.
+             */
             rank: number;
             title: string;
             description: string;
@@ -1724,25 +1939,40 @@ export interface components {
             added: {
                 /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
                 occurrence: number;
-                /** @description Its index in the list that contains it, from 0. */
+                /**
+                 * Format: int32
+                 * @description Its index in the list that contains it, from 0.
+                 */
                 index: number;
                 entry: components["schemas"]["Headwind"];
             }[];
             removed: {
                 /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
                 occurrence: number;
-                /** @description Its index in the list that contains it, from 0. */
+                /**
+                 * Format: int32
+                 * @description Its index in the list that contains it, from 0.
+                 */
                 index: number;
                 entry: components["schemas"]["Headwind"];
             }[];
             altered: {
                 /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
                 occurrence: number;
                 fields: components["schemas"]["Alteration"][];
             }[];
@@ -1750,9 +1980,14 @@ export interface components {
             moved: {
                 /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
                 occurrence: number;
+                /** Format: int32 */
                 from: number;
+                /** Format: int32 */
                 to: number;
             }[];
         };
@@ -1795,6 +2030,26 @@ export interface components {
             /** @description The key of the series with its closes. It can be set only once. */
             closes: string | null;
         };
+        /**
+         * @description The index, share, fund or other thing that an outlook is about.
+         * @example {
+         *       "symbol": "RUT",
+         *       "name": "Russell 2000 Index",
+         *       "kind": "index",
+         *       "closes": "rut-close"
+         *     }
+         */
+        InstrumentInput: {
+            symbol: string;
+            name: string;
+            /** @enum {string} */
+            kind: "index" | "equity" | "fund" | "commodity" | "currency" | "rate" | "crypto";
+            /**
+             * @description The key of the series with its closes. It can be set only once.
+             * @default null
+             */
+            closes?: string | null;
+        };
         /** @description The instrument that the outlook is about. */
         InstrumentName: {
             symbol: string;
@@ -1811,9 +2066,24 @@ export interface components {
             invalidates: "bear" | "base" | "bull";
             statement: string;
             /** @description The rule that triggers the condition. Null if an analyst assesses it. */
-            rule: (components["schemas"]["Comparison"] | components["schemas"]["AllRule"] | components["schemas"]["AnyRule"]) | null;
+            rule: components["schemas"]["Rule"] | null;
             /** @enum {string} */
             state: "untriggered" | "triggered" | "expired";
+        };
+        /** @description A condition that would prove a scenario wrong. */
+        InvalidationConditionInput: {
+            key: string;
+            /**
+             * @description The scenario that the condition would prove wrong.
+             * @enum {string}
+             */
+            invalidates: "bear" | "base" | "bull";
+            statement: string;
+            /**
+             * @description The rule that triggers the condition. Null if an analyst assesses it.
+             * @default null
+             */
+            rule?: components["schemas"]["RuleInput"] | null;
         };
         /** @description A condition without its state. */
         InvalidationConditionText: {
@@ -1822,32 +2092,47 @@ export interface components {
             invalidates: "bear" | "base" | "bull";
             statement: string;
             /** @description The rule that triggers the condition. Null if an analyst assesses it. */
-            rule: (components["schemas"]["Comparison"] | components["schemas"]["AllRule"] | components["schemas"]["AnyRule"]) | null;
+            rule: components["schemas"]["Rule"] | null;
         };
         /** @description The difference between two lists. */
         InvalidationConditionsDiff: {
             added: {
                 /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
                 occurrence: number;
-                /** @description Its index in the list that contains it, from 0. */
+                /**
+                 * Format: int32
+                 * @description Its index in the list that contains it, from 0.
+                 */
                 index: number;
                 entry: components["schemas"]["InvalidationConditionText"];
             }[];
             removed: {
                 /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
                 occurrence: number;
-                /** @description Its index in the list that contains it, from 0. */
+                /**
+                 * Format: int32
+                 * @description Its index in the list that contains it, from 0.
+                 */
                 index: number;
                 entry: components["schemas"]["InvalidationConditionText"];
             }[];
             altered: {
                 /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
                 occurrence: number;
                 fields: components["schemas"]["Alteration"][];
             }[];
@@ -1855,9 +2140,14 @@ export interface components {
             moved: {
                 /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
                 occurrence: number;
+                /** Format: int32 */
                 from: number;
+                /** Format: int32 */
                 to: number;
             }[];
         };
@@ -1943,10 +2233,26 @@ export interface components {
             /** @description The id of the key, or the issuer and subject of the token, that issued this key; LOCAL for a command on the ledger's machine. Null if an earlier release issued it. */
             issuedWith: string | null;
         };
+        /** @description A request for a key. */
+        KeyInput: {
+            /** @description The analyst or system that uses the key. Keys with the same name belong to the same analyst. A new name is stored in the Unicode form NFKC. It must not look like another analyst's, nor contain characters that can't be seen, other than joiners in words that need them. */
+            name: string;
+            /**
+             * @description `analyst` writes outlooks and revisions, `feed` writes observations, `admin` manages keys and may do everything else.
+             * @enum {string}
+             */
+            role: "analyst" | "feed" | "admin";
+            /**
+             * @description When the key expires. Null, or left out: never.
+             * @default null
+             */
+            expiresAt?: string | null;
+        };
         /** @description Forecast accuracy by lead time. */
         LeadTime: {
             /** @description The share of the horizon that was left: 1 at its start, 0 at its end. */
             lead: number;
+            /** Format: int32 */
             n: number;
             /** @description The sum over those outlooks of the share of the horizon that was forecast. */
             nEffective: number;
@@ -1981,269 +2287,8 @@ export interface components {
             /** @enum {string} */
             provenance: "sourced" | "editorial" | "illustrative" | "computed";
         };
-        /** @description The difference between two lists. */
-        MetricsDiff: {
-            added: {
-                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
-                key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
-                occurrence: number;
-                /** @description Its index in the list that contains it, from 0. */
-                index: number;
-                entry: components["schemas"]["Metric"];
-            }[];
-            removed: {
-                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
-                key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
-                occurrence: number;
-                /** @description Its index in the list that contains it, from 0. */
-                index: number;
-                entry: components["schemas"]["Metric"];
-            }[];
-            altered: {
-                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
-                key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
-                occurrence: number;
-                fields: components["schemas"]["Alteration"][];
-            }[];
-            /** @description The smallest set of entries whose removal leaves the remaining entries in the same order in both lists. */
-            moved: {
-                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
-                key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
-                occurrence: number;
-                from: number;
-                to: number;
-            }[];
-        };
-        /** @description Why a score is null. */
-        MissingScore: {
-            /** @description A JSON Pointer to the null member, relative to the object that contains this list. */
-            pointer: string;
-            reason: string;
-        };
-        /** @description A version and how it moved the probabilities. */
-        Move: {
-            version: number;
-            /** Format: date-time */
-            publishedAt: string;
-            deltas: components["schemas"]["ProbabilityDeltas"];
-        };
-        /** @description All comparisons must hold. */
-        NewAllRule: {
-            all: components["schemas"]["NewComparison"][];
-        };
-        /** @description At least one comparison must hold. */
-        NewAnyRule: {
-            any: components["schemas"]["NewComparison"][];
-        };
-        /** @description An analyst's assessment of a condition. */
-        NewAssessment: {
-            /**
-             * @description The new state of the condition.
-             * @enum {string}
-             */
-            state: "untriggered" | "triggered" | "expired";
-            /** @description The grounds for the assessment. */
-            rationale: string;
-            /**
-             * @description The ids of the evidence that the assessment cites. It must belong to this outlook.
-             * @default []
-             */
-            evidence?: string[];
-            /**
-             * @description Required if the condition has a rule: why you override it. The rule stays active.
-             * @default null
-             */
-            overrideReason?: string | null;
-        };
-        /** @description A statement that supports or weakens a part of the outlook. */
-        NewClaim: {
-            statement: string;
-            /**
-             * @description Whether the claim supports or weakens the target.
-             * @enum {string}
-             */
-            effect: "supports" | "weakens";
-            target: components["schemas"]["ClaimTarget"];
-            /**
-             * @description The period that the claim is about.
-             * @enum {string}
-             */
-            horizon: "days" | "weeks" | "months" | "quarters";
-            /**
-             * @description What the claim depends on: "if …".
-             * @default null
-             */
-            condition?: string | null;
-            /** @default null */
-            range?: components["schemas"]["NewClaimRange"] | null;
-        };
-        /**
-         * @description The range that the claim states.
-         * @example {
-         *       "min": 3,
-         *       "max": 5,
-         *       "unit": "percent of the index level"
-         *     }
-         */
-        NewClaimRange: {
-            min: number;
-            max: number;
-            unit: string;
-        };
-        /**
-         * @description A series compared with a threshold.
-         * @example {
-         *       "series": "us-10y-yield",
-         *       "operator": "lt",
-         *       "threshold": 4,
-         *       "forObservations": 5
-         *     }
-         */
-        NewComparison: {
-            /** @description The key of an existing series. */
-            series: string;
-            /**
-             * @description How the observations must compare with the threshold: below (`lt`), at or below (`lte`), above (`gt`), at or above (`gte`), or beyond it while the observation before them is not (`crossesAbove`, `crossesBelow`).
-             * @enum {string}
-             */
-            operator: "lt" | "lte" | "gt" | "gte" | "crossesAbove" | "crossesBelow";
-            threshold: number;
-            /**
-             * @description How many of the newest observations must meet the comparison, in a row.
-             * @default 1
-             */
-            forObservations?: number;
-            /**
-             * @description The day on which an observation counts. `periodEnd`, also if null or left out: the last day of its period, with its newest value, so a correction changes that day. `recorded`: the UTC day on which it was recorded, so the rule sees on each day what was known at the end of that day.
-             * @default null
-             */
-            judgedOn?: ("periodEnd" | "recorded") | null;
-        };
-        /** @description How to pool the analysts' views into a new version. */
-        NewConsensus: {
-            /**
-             * @description `linear`: Σ w p (Stone 1961). `logarithmic`: ∝ Π p^w, renormalised (Genest and Zidek 1986); a view with a positive weight and probability 0 for a scenario rules that scenario out.
-             * @default linear
-             * @enum {string}
-             */
-            method?: "linear" | "logarithmic";
-            /**
-             * @description `equal`: the same weight for each view. `recency`: 2^(−age ÷ 30 days), with the age relative to the newest view. `skill`: max(0, skill) · n ÷ (n + 10). Skill compares the analyst's Brier scores with climatology or, where there is none, with uniform thirds. Versions and views of an outlook count once. A withdrawn forecast counts with its last probabilities until the outcome was known. An outcome that the analyst stated without closes, or against them, does not count until the closes of the horizon imply it. n is the effective number of independent outlooks: many on one event count as about one, and those that history makes certain as none. An analyst who did no better than the reference, or has less than one whole horizon, gets weight 0.
-             * @default equal
-             * @enum {string}
-             */
-            weights?: "equal" | "recency" | "skill";
-            /**
-             * @description The greatest age of a view, in days of 24 hours; older views are left out. Null or left out: age does not matter.
-             * @default null
-             */
-            maxAge?: number | null;
-            /** @description Why the desk publishes the consensus. */
-            rationale: string;
-            /**
-             * @description The ids of the evidence that the version cites. It must belong to this outlook.
-             * @default []
-             */
-            evidence?: string[];
-            /**
-             * @description Reasons for triggered conditions. Each triggered condition must be answered: by a reason here, or by a lower probability of the scenario that it invalidates.
-             * @default []
-             */
-            acknowledges?: components["schemas"]["Acknowledgement"][];
-        };
-        /** @description The name for a fall of the instrument. */
-        NewDrawdownLabel: {
-            key: string;
-            label: string;
-            /**
-             * @description The drawdown from the running peak at which the label starts to apply, as a fraction (0.2 is 20 %). Null if the label does not depend on depth. Depths must increase from label to label.
-             * @default null
-             */
-            minDepth?: number | null;
-            speed?: components["schemas"]["NewSpeed"];
-            typicalCause: string;
-            implication: string;
-        };
-        /** @description News or data that bears on an outlook. */
-        NewEvidence: {
-            headline: string;
-            summary: string;
-            publisher: string;
-            /** @default null */
-            url?: string | null;
-            /**
-             * Format: date-time
-             * @description When the publisher published it.
-             */
-            publishedAt: string;
-            /** @default null */
-            sentiment?: components["schemas"]["NewSentiment"] | null;
-            /** @default [] */
-            tickers?: components["schemas"]["NewTicker"][];
-            /** @default [] */
-            claims?: components["schemas"]["NewClaim"][];
-            /**
-             * @description The id of an earlier item of evidence of this outlook that this one corrects.
-             * @default null
-             */
-            corrects?: string | null;
-        };
-        /**
-         * @description The index, share, fund or other thing that an outlook is about.
-         * @example {
-         *       "symbol": "RUT",
-         *       "name": "Russell 2000 Index",
-         *       "kind": "index",
-         *       "closes": "rut-close"
-         *     }
-         */
-        NewInstrument: {
-            symbol: string;
-            name: string;
-            /** @enum {string} */
-            kind: "index" | "equity" | "fund" | "commodity" | "currency" | "rate" | "crypto";
-            /**
-             * @description The key of the series with its closes. It can be set only once.
-             * @default null
-             */
-            closes?: string | null;
-        };
-        /** @description A condition that would prove a scenario wrong. */
-        NewInvalidationCondition: {
-            key: string;
-            /**
-             * @description The scenario that the condition would prove wrong.
-             * @enum {string}
-             */
-            invalidates: "bear" | "base" | "bull";
-            statement: string;
-            /**
-             * @description The rule that triggers the condition. Null if an analyst assesses it.
-             * @default null
-             */
-            rule?: (components["schemas"]["NewComparison"] | components["schemas"]["NewAllRule"] | components["schemas"]["NewAnyRule"]) | null;
-        };
-        /** @description A request for a key. */
-        NewKey: {
-            /** @description The analyst or system that uses the key. Keys with the same name belong to the same analyst. A new name is stored in the Unicode form NFKC. It must not look like another analyst's, nor contain characters that can't be seen, other than joiners in words that need them. */
-            name: string;
-            /**
-             * @description `analyst` writes outlooks and revisions, `feed` writes observations, `admin` manages keys and may do everything else.
-             * @enum {string}
-             */
-            role: "analyst" | "feed" | "admin";
-            /**
-             * @description When the key expires. Null, or left out: never.
-             * @default null
-             */
-            expiresAt?: string | null;
-        };
         /** @description A figure that the outlook rests on. A qualitative metric has a null value and requires `display`. A sourced metric requires `source` and `asOf`. */
-        NewMetric: {
+        MetricInput: {
             name: string;
             /** @default null */
             value?: number | null;
@@ -2258,274 +2303,76 @@ export interface components {
             /** @enum {string} */
             provenance: "sourced" | "editorial" | "illustrative" | "computed";
         };
-        /** @description 1 to 10,000 observations of a series, at most one per day. */
-        NewObservations: {
-            observations: {
-                /** Format: date */
-                date: string;
-                /** @description Null retracts the value of a day that has an observation. */
-                value: number | null;
+        /** @description The difference between two lists. */
+        MetricsDiff: {
+            added: {
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
+                key: string;
                 /**
-                 * @default sourced
-                 * @enum {string}
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
                  */
-                provenance?: "sourced" | "editorial" | "illustrative" | "computed";
-                /** @default null */
-                note?: string | null;
+                occurrence: number;
+                /**
+                 * Format: int32
+                 * @description Its index in the list that contains it, from 0.
+                 */
+                index: number;
+                entry: components["schemas"]["Metric"];
+            }[];
+            removed: {
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
+                key: string;
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
+                occurrence: number;
+                /**
+                 * Format: int32
+                 * @description Its index in the list that contains it, from 0.
+                 */
+                index: number;
+                entry: components["schemas"]["Metric"];
+            }[];
+            altered: {
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
+                key: string;
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
+                occurrence: number;
+                fields: components["schemas"]["Alteration"][];
+            }[];
+            /** @description The smallest set of entries whose removal leaves the remaining entries in the same order in both lists. */
+            moved: {
+                /** @description What identifies the entry: its key, area, investorType, name, question or title. */
+                key: string;
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
+                occurrence: number;
+                /** Format: int32 */
+                from: number;
+                /** Format: int32 */
+                to: number;
             }[];
         };
-        /** @description A new outlook: its framework, probabilities and rationale. */
-        NewOutlook: {
-            /** @description The outlook's name in URLs. It never changes. Left out: made from the title. */
-            slug?: string;
-            /** @description The symbol of an existing instrument. */
-            instrument: string;
-            horizon: components["schemas"]["Horizon"];
-            probabilities: components["schemas"]["NewProbabilities"];
-            /** @description Why the desk publishes this outlook. */
-            rationale: string;
-            title: string;
-            summary: string;
-            /** @default null */
-            methodology?: string | null;
-            /** @default null */
-            disclaimer?: string | null;
-            scenarios: {
-                bear: components["schemas"]["NewScenario"];
-                base: components["schemas"]["NewScenario"];
-                bull: components["schemas"]["NewScenario"];
-            };
-            /** @default [] */
-            headwinds?: components["schemas"]["Headwind"][];
-            /** @default [] */
-            drawdownLabels?: components["schemas"]["NewDrawdownLabel"][];
-            /** @default [] */
-            invalidationConditions?: components["schemas"]["NewInvalidationCondition"][];
-            /** @default [] */
-            risks?: components["schemas"]["Risk"][];
-            /** @default [] */
-            positioning?: components["schemas"]["NewPositioning"][];
-            /** @default [] */
-            metrics?: components["schemas"]["NewMetric"][];
-            /** @default [] */
-            faqs?: components["schemas"]["Faq"][];
-            /** @default [] */
-            references?: components["schemas"]["NewReference"][];
+        /** @description Why a score is null. */
+        MissingScore: {
+            /** @description A JSON Pointer to the null member, relative to the object that contains this list. */
+            pointer: string;
+            reason: string;
         };
-        /** @description What one type of investor may do and should watch. */
-        NewPositioning: {
-            investorType: string;
-            approach: string;
-            /** @default [] */
-            watchpoints?: string[];
-        };
-        /** @description The probabilities of the three scenarios. They sum to exactly 1 in basis points, a double's noise aside. */
-        NewProbabilities: {
-            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. A double's noise is ignored: a number within 1e-9 of a basis point is that basis point, so 1 − 0.55 − 0.3 may be sent as it is. */
-            bear: number;
-            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. A double's noise is ignored: a number within 1e-9 of a basis point is that basis point, so 1 − 0.55 − 0.3 may be sent as it is. */
-            base: number;
-            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. A double's noise is ignored: a number within 1e-9 of a basis point is that basis point, so 1 − 0.55 − 0.3 may be sent as it is. */
-            bull: number;
-        };
-        /** @description A published source. */
-        NewReference: {
-            title: string;
-            /** @default null */
-            publisher?: string | null;
-            /** @default null */
-            url?: string | null;
-            /** @default null */
-            publishedOn?: string | null;
-        };
-        /** @description The outcome of an outlook. */
-        NewResolution: {
-            /**
-             * @description The scenario that occurred, `void` if nothing can be scored, or `reopened` to take the current resolution back, which opens the outlook again. Left out: the scenario with the return band that the return falls into. The return comes from the instrument's closes or, without closes, from `realisedReturn`.
-             * @enum {string}
-             */
-            outcome?: "bear" | "base" | "bull" | "void" | "reopened";
-            /**
-             * @description The return over the horizon, as a fraction (-0.1 is −10 %). Left out: computed from closes if possible.
-             * @default null
-             */
-            realisedReturn?: number | null;
-            /** @description When the outcome became known; nothing is scored after it. Left out: the latest time that is possible. For an outcome that the closes decide, that is when the last close was recorded or the start of the next day in UTC, whichever comes first. For another outcome it is the time of the request, and for a correction that of the resolution before it. An earlier time requires a reason. A later time is refused. */
-            knownAt?: string | null;
-            /**
-             * @description Required before the end of the horizon, before the last close of the horizon is in, for `void`, to correct or reopen, for an earlier `knownAt`, and if the return contradicts the outcome.
-             * @default null
-             */
-            reason?: string | null;
-            /**
-             * @description The ids of the evidence that it cites. It must belong to this outlook.
-             * @default []
-             */
-            evidence?: string[];
-            /**
-             * @description The number of the current resolution, to correct or reopen it. After a reopening, leave it out.
-             * @default null
-             */
-            supersedes?: number | null;
-        };
-        /**
-         * @description The returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max). Null or left out means an open end. Give bands for all three scenarios or for none. They must join without gap or overlap, in the order bear, base, bull. `min` of bear and `max` of bull may be open or say how far the desk expects the return to go; a return beyond them still counts as bear or bull.
-         * @example {
-         *       "max": -0.1
-         *     }
-         */
-        NewReturnBand: {
-            /** @default null */
-            min?: number | null;
-            /** @default null */
-            max?: number | null;
-        };
-        /** @description New probabilities for the next version, required unless `reaffirm` is true. The framework stays. */
-        NewRevision: {
-            probabilities?: components["schemas"]["NewProbabilities"];
-            /** @description Why this version changes the probabilities, or why it keeps them. */
-            rationale: string;
-            /**
-             * @description Whether the version reaffirms the current probabilities, which answers every triggered condition. `probabilities` may then be left out.
-             * @default false
-             */
-            reaffirm?: boolean;
-            /**
-             * @description The ids of the evidence that the version cites. It must belong to this outlook.
-             * @default []
-             */
-            evidence?: string[];
-            /**
-             * @description Reasons for triggered conditions. Each triggered condition must be answered: by a reason here, or by a lower probability of the scenario that it invalidates.
-             * @default []
-             */
-            acknowledges?: components["schemas"]["Acknowledgement"][];
-        };
-        /** @description One scenario: its text, and the returns that it covers. */
-        NewScenario: {
-            title: string;
-            outcome: string;
-            conditions: string;
-            /**
-             * @description The direction of the scenario. Left out: `lower` for bear, `sideways` for base, `higher` for bull.
-             * @enum {string}
-             */
-            direction?: "lower" | "sideways" | "higher";
-            /** @default null */
-            directionComment?: string | null;
-            /** @default null */
-            returnBand?: components["schemas"]["NewReturnBand"] | null;
-            /**
-             * @description The return over the horizon that the desk expects in this scenario, as a fraction within the scenario's band. If all three scenarios have one, the expected return has a `central` value.
-             * @default null
-             */
-            centralReturn?: number | null;
-        };
-        /**
-         * @description A sentiment as its provider states it: score, label and scale.
-         * @example {
-         *       "score": -0.15,
-         *       "label": "mildly negative",
-         *       "scale": {
-         *         "min": -1,
-         *         "max": 1
-         *       },
-         *       "provider": "Newswire"
-         *     }
-         */
-        NewSentiment: {
-            score: number;
-            label: string;
-            scale: {
-                min: number;
-                max: number;
-            };
-            provider: string;
-        };
-        /**
-         * @description A time series of prices or an indicator.
-         * @example {
-         *       "key": "us-10y-yield",
-         *       "name": "10-year Treasury constant maturity yield",
-         *       "unit": "percent",
-         *       "frequency": "daily",
-         *       "source": "Board of Governors of the Federal Reserve System"
-         *     }
-         */
-        NewSeries: {
-            /** @description Its name in URLs and rules. It never changes. */
-            key: string;
-            name: string;
-            unit: string;
-            /** @enum {string} */
-            frequency: "daily" | "weekly" | "biweekly" | "monthly" | "quarterly" | "semiannual" | "annual";
-            /**
-             * @description The day of its period by which an observation is dated. `end`: the last day of the period. `start`: its first day, as FRED dates monthly series. Rules, returns and drawdowns use a value on the last day of its period.
-             * @default end
-             * @enum {string}
-             */
-            dated?: "start" | "end";
-            /** @description Who publishes the series. */
-            source: string;
-        };
-        /**
-         * @description Instead of minDepth, for a fall defined by its speed, such as a crash: at least `depth` below the highest close of the last `days` calendar days.
-         * @default null
-         * @example {
-         *       "depth": 0.2,
-         *       "days": 10
-         *     }
-         */
-        NewSpeed: {
-            depth: number;
-            days: number;
-        } | null;
-        /** @description What the item says about a traded symbol. */
-        NewTicker: {
-            symbol: string;
-            /** @default null */
-            sentiment?: {
-                score: number;
-                label: string;
-            } | null;
-            /** @default null */
-            relevance?: number | null;
-        };
-        /** @description An analyst's own probabilities for an outlook. */
-        NewView: {
-            probabilities: components["schemas"]["NewProbabilities"];
-            /** @description Why you hold this view. */
-            rationale: string;
-        };
-        /** @description A request for a webhook. */
-        NewWebhook: {
-            /**
-             * Format: uri
-             * @description The https URL, at a public address, that receives deliveries. It must answer 2xx within 15 s; redirects are not followed.
-             */
-            url: string;
-            /**
-             * @description The kinds of events to deliver. Null for all, including kinds that later releases add.
-             * @default null
-             */
-            kinds?: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn")[] | null;
-            /**
-             * @description Deliver only events of this outlook. Null for all outlooks.
-             * @default null
-             */
-            outlook?: string | null;
-            /** @default null */
-            description?: string | null;
-        };
-        /** @description The withdrawal of an outlook. */
-        NewWithdrawal: {
-            /** @description Why the desk withdraws the outlook. */
-            rationale: string;
-            /**
-             * @description The ids of the evidence that it cites. It must belong to this outlook.
-             * @default []
-             */
-            evidence?: string[];
+        /** @description A version and how it moved the probabilities. */
+        Move: {
+            /** Format: int32 */
+            version: number;
+            /** Format: date-time */
+            publishedAt: string;
+            deltas: components["schemas"]["ProbabilityDeltas"];
         };
         /** @description The value of a day, as known from `recordedAt` on. */
         Observation: {
@@ -2540,6 +2387,24 @@ export interface components {
             recordedAt: string;
             /** @description When a newer vintage of the day was recorded. Null for the newest vintage. */
             supersededAt: string | null;
+        };
+        /** @description The value of a day. */
+        ObservationInput: {
+            /** Format: date */
+            date: string;
+            /** @description Null retracts the value of a day that has an observation. */
+            value: number | null;
+            /**
+             * @default sourced
+             * @enum {string}
+             */
+            provenance?: "sourced" | "editorial" | "illustrative" | "computed";
+            /** @default null */
+            note?: string | null;
+        };
+        /** @description 1 to 10,000 observations of a series, at most one per day. */
+        ObservationsInput: {
+            observations: components["schemas"]["ObservationInput"][];
         };
         /** @description A triggered condition that no version has answered yet. */
         OpenCondition: {
@@ -2560,6 +2425,7 @@ export interface components {
             /** @enum {string} */
             status: "open" | "resolved" | "void" | "withdrawn";
             review: components["schemas"]["Review"];
+            /** Format: int32 */
             version: number;
             /**
              * Format: date-time
@@ -2581,11 +2447,7 @@ export interface components {
             resolution: components["schemas"]["Resolved"] | null;
             probabilities: components["schemas"]["Probabilities"];
             directions: components["schemas"]["Directions"];
-            scenarios: {
-                bear: components["schemas"]["Scenario"];
-                base: components["schemas"]["Scenario"];
-                bull: components["schemas"]["Scenario"];
-            };
+            scenarios: components["schemas"]["Scenarios"];
             headwinds: components["schemas"]["Headwind"][];
             drawdownLabels: components["schemas"]["DrawdownLabel"][];
             invalidationConditions: components["schemas"]["InvalidationCondition"][];
@@ -2629,6 +2491,40 @@ export interface components {
                 references: components["schemas"]["ReferencesDiff"];
             };
         };
+        /** @description A new outlook: its framework, probabilities and rationale. */
+        OutlookInput: {
+            /** @description The outlook's name in URLs. It never changes. Left out: made from the title. */
+            slug?: string;
+            /** @description The symbol of an existing instrument. */
+            instrument: string;
+            horizon: components["schemas"]["Horizon"];
+            probabilities: components["schemas"]["ProbabilitiesInput"];
+            /** @description Why the desk publishes this outlook. */
+            rationale: string;
+            title: string;
+            summary: string;
+            /** @default null */
+            methodology?: string | null;
+            /** @default null */
+            disclaimer?: string | null;
+            scenarios: components["schemas"]["ScenariosInput"];
+            /** @default [] */
+            headwinds?: components["schemas"]["Headwind"][];
+            /** @default [] */
+            drawdownLabels?: components["schemas"]["DrawdownLabelInput"][];
+            /** @default [] */
+            invalidationConditions?: components["schemas"]["InvalidationConditionInput"][];
+            /** @default [] */
+            risks?: components["schemas"]["Risk"][];
+            /** @default [] */
+            positioning?: components["schemas"]["PositioningInput"][];
+            /** @default [] */
+            metrics?: components["schemas"]["MetricInput"][];
+            /** @default [] */
+            faqs?: components["schemas"]["Faq"][];
+            /** @default [] */
+            references?: components["schemas"]["ReferenceInput"][];
+        };
         /** @description The resolution of an outlook and its corrections. */
         OutlookResolution: {
             /** @enum {string} */
@@ -2648,6 +2544,7 @@ export interface components {
             horizon: components["schemas"]["Horizon"];
             /** @description The resolution that the scores use. Null until the outlook is resolved. */
             resolution: {
+                /** Format: int32 */
                 number: number;
                 /** @enum {string} */
                 outcome: "bear" | "base" | "bull" | "void";
@@ -2670,6 +2567,7 @@ export interface components {
             /** @enum {string} */
             status: "open" | "resolved" | "void" | "withdrawn";
             review: components["schemas"]["Review"];
+            /** Format: int32 */
             version: number;
             /**
              * Format: date-time
@@ -2684,6 +2582,7 @@ export interface components {
         /** @description A version of a view, and its weight in the pool. */
         PooledView: {
             analyst: components["schemas"]["Author"];
+            /** Format: int32 */
             version: number;
             weight: number;
         };
@@ -2698,25 +2597,40 @@ export interface components {
             added: {
                 /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
                 occurrence: number;
-                /** @description Its index in the list that contains it, from 0. */
+                /**
+                 * Format: int32
+                 * @description Its index in the list that contains it, from 0.
+                 */
                 index: number;
                 entry: components["schemas"]["Positioning"];
             }[];
             removed: {
                 /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
                 occurrence: number;
-                /** @description Its index in the list that contains it, from 0. */
+                /**
+                 * Format: int32
+                 * @description Its index in the list that contains it, from 0.
+                 */
                 index: number;
                 entry: components["schemas"]["Positioning"];
             }[];
             altered: {
                 /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
                 occurrence: number;
                 fields: components["schemas"]["Alteration"][];
             }[];
@@ -2724,11 +2638,23 @@ export interface components {
             moved: {
                 /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
                 occurrence: number;
+                /** Format: int32 */
                 from: number;
+                /** Format: int32 */
                 to: number;
             }[];
+        };
+        /** @description What one type of investor may do and should watch. */
+        PositioningInput: {
+            investorType: string;
+            approach: string;
+            /** @default [] */
+            watchpoints?: string[];
         };
         /**
          * @description The probabilities of the three scenarios. They sum to exactly 1.
@@ -2744,6 +2670,15 @@ export interface components {
             /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. */
             base: number;
             /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. */
+            bull: number;
+        };
+        /** @description The probabilities of the three scenarios. They sum to exactly 1 in basis points, a double's noise aside. */
+        ProbabilitiesInput: {
+            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. A double's noise is ignored: a number within 1e-9 of a basis point is that basis point, so 1 − 0.55 − 0.3 may be sent as it is. */
+            bear: number;
+            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. A double's noise is ignored: a number within 1e-9 of a basis point is that basis point, so 1 − 0.55 − 0.3 may be sent as it is. */
+            base: number;
+            /** @description A fraction with at most four decimals (steps of a basis point, 0.0001): 35 % is 0.35. A double's noise is ignored: a number within 1e-9 of a basis point is that basis point, so 1 − 0.55 − 0.3 may be sent as it is. */
             bull: number;
         };
         /**
@@ -2769,6 +2704,7 @@ export interface components {
         };
         /** @description A version's probabilities, and when it was published. */
         ProbabilityPoint: {
+            /** Format: int32 */
             version: number;
             /** Format: date-time */
             publishedAt: string;
@@ -2801,6 +2737,7 @@ export interface components {
             /** @description A path that identifies the kind of problem. GET it to read what the problem means. */
             type: string;
             title: string;
+            /** Format: int32 */
             status: number;
             detail: string;
             instance?: string;
@@ -2817,6 +2754,7 @@ export interface components {
         /** @description A kind of problem: what it means and how to fix the request. */
         ProblemType: {
             type: string;
+            /** Format: int32 */
             status: number;
             title: string;
             meaning: string;
@@ -2835,13 +2773,25 @@ export interface components {
         /** @description The result of sending observations. */
         Recorded: {
             series: string;
-            /** @description Days without an earlier value. */
+            /**
+             * Format: int32
+             * @description Days without an earlier value.
+             */
             added: number;
-            /** @description Days that got a new vintage with a value. */
+            /**
+             * Format: int32
+             * @description Days that got a new vintage with a value.
+             */
             revised: number;
-            /** @description Days whose value was retracted. */
+            /**
+             * Format: int32
+             * @description Days whose value was retracted.
+             */
             retracted: number;
-            /** @description Days that already had this value, or were already retracted. */
+            /**
+             * Format: int32
+             * @description Days that already had this value, or were already retracted.
+             */
             unchanged: number;
             /** @description Null if nothing was new. */
             recordedAt: string | null;
@@ -2853,30 +2803,55 @@ export interface components {
             url: string | null;
             publishedOn: string | null;
         };
+        /** @description A published source. */
+        ReferenceInput: {
+            title: string;
+            /** @default null */
+            publisher?: string | null;
+            /** @default null */
+            url?: string | null;
+            /** @default null */
+            publishedOn?: string | null;
+        };
         /** @description The difference between two lists. */
         ReferencesDiff: {
             added: {
                 /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
                 occurrence: number;
-                /** @description Its index in the list that contains it, from 0. */
+                /**
+                 * Format: int32
+                 * @description Its index in the list that contains it, from 0.
+                 */
                 index: number;
                 entry: components["schemas"]["Reference"];
             }[];
             removed: {
                 /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
                 occurrence: number;
-                /** @description Its index in the list that contains it, from 0. */
+                /**
+                 * Format: int32
+                 * @description Its index in the list that contains it, from 0.
+                 */
                 index: number;
                 entry: components["schemas"]["Reference"];
             }[];
             altered: {
                 /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
                 occurrence: number;
                 fields: components["schemas"]["Alteration"][];
             }[];
@@ -2884,15 +2859,23 @@ export interface components {
             moved: {
                 /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
                 occurrence: number;
+                /** Format: int32 */
                 from: number;
+                /** Format: int32 */
                 to: number;
             }[];
         };
         /** @description The outcome, who recorded it, and why. */
         Resolution: {
-            /** @description The number of the resolution within the outlook, from 1. */
+            /**
+             * Format: int32
+             * @description The number of the resolution within the outlook, from 1.
+             */
             number: number;
             /** @enum {string} */
             outcome: "bear" | "base" | "bull" | "void" | "reopened";
@@ -2911,8 +2894,39 @@ export interface components {
             /** @description When a later resolution replaced this one. Null for the current resolution. */
             supersededAt: string | null;
         };
+        /** @description The outcome of an outlook. */
+        ResolutionInput: {
+            /**
+             * @description The scenario that occurred, `void` if nothing can be scored, or `reopened` to take the current resolution back, which opens the outlook again. Left out: the scenario with the return band that the return falls into. The return comes from the instrument's closes or, without closes, from `realisedReturn`.
+             * @enum {string}
+             */
+            outcome?: "bear" | "base" | "bull" | "void" | "reopened";
+            /**
+             * @description The return over the horizon, as a fraction (-0.1 is −10 %). Left out: computed from closes if possible.
+             * @default null
+             */
+            realisedReturn?: number | null;
+            /** @description When the outcome became known; nothing is scored after it. Left out: the latest time that is possible. For an outcome that the closes decide, that is when the last close was recorded or the start of the next day in UTC, whichever comes first. For another outcome it is the time of the request, and for a correction that of the resolution before it. An earlier time requires a reason. A later time is refused. */
+            knownAt?: string | null;
+            /**
+             * @description Required before the end of the horizon, before the last close of the horizon is in, for `void`, to correct or reopen, for an earlier `knownAt`, and if the return contradicts the outcome.
+             * @default null
+             */
+            reason?: string | null;
+            /**
+             * @description The ids of the evidence that it cites. It must belong to this outlook.
+             * @default []
+             */
+            evidence?: string[];
+            /**
+             * @description The number of the current resolution, to correct or reopen it. After a reopening, leave it out.
+             * @default null
+             */
+            supersedes?: number | null;
+        };
         /** @description The outcome in brief. */
         Resolved: {
+            /** Format: int32 */
             number: number;
             /** @enum {string} */
             outcome: "bear" | "base" | "bull" | "void";
@@ -2934,10 +2948,43 @@ export interface components {
             min: number | null;
             max: number | null;
         };
+        /**
+         * @description The returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max). Null or left out means an open end. Give bands for all three scenarios or for none. They must join without gap or overlap, in the order bear, base, bull. `min` of bear and `max` of bull may be open or say how far the desk expects the return to go; a return beyond them still counts as bear or bull.
+         * @example {
+         *       "max": -0.1
+         *     }
+         */
+        ReturnBandInput: {
+            /** @default null */
+            min?: number | null;
+            /** @default null */
+            max?: number | null;
+        };
         /** @description Whether a review is due, and why: a triggered condition has no answer, the horizon is over and the outcome is missing, or closes contradict the resolution. */
         Review: {
             due: boolean;
             reasons: string[];
+        };
+        /** @description New probabilities for the next version, required unless `reaffirm` is true. The framework stays. */
+        RevisionInput: {
+            probabilities?: components["schemas"]["ProbabilitiesInput"];
+            /** @description Why this version changes the probabilities, or why it keeps them. */
+            rationale: string;
+            /**
+             * @description Whether the version reaffirms the current probabilities, which answers every triggered condition. `probabilities` may then be left out.
+             * @default false
+             */
+            reaffirm?: boolean;
+            /**
+             * @description The ids of the evidence that the version cites. It must belong to this outlook.
+             * @default []
+             */
+            evidence?: string[];
+            /**
+             * @description Reasons for triggered conditions. Each triggered condition must be answered: by a reason here, or by a lower probability of the scenario that it invalidates.
+             * @default []
+             */
+            acknowledges?: components["schemas"]["Acknowledgement"][];
         };
         /** @description An area of risk and its current read. */
         Risk: {
@@ -2950,25 +2997,40 @@ export interface components {
             added: {
                 /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
                 occurrence: number;
-                /** @description Its index in the list that contains it, from 0. */
+                /**
+                 * Format: int32
+                 * @description Its index in the list that contains it, from 0.
+                 */
                 index: number;
                 entry: components["schemas"]["Risk"];
             }[];
             removed: {
                 /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
                 occurrence: number;
-                /** @description Its index in the list that contains it, from 0. */
+                /**
+                 * Format: int32
+                 * @description Its index in the list that contains it, from 0.
+                 */
                 index: number;
                 entry: components["schemas"]["Risk"];
             }[];
             altered: {
                 /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
                 occurrence: number;
                 fields: components["schemas"]["Alteration"][];
             }[];
@@ -2976,11 +3038,84 @@ export interface components {
             moved: {
                 /** @description What identifies the entry: its key, area, investorType, name, question or title. */
                 key: string;
-                /** @description If a list repeats a key, the number of the occurrence, from 1. */
+                /**
+                 * Format: int32
+                 * @description If a list repeats a key, the number of the occurrence, from 1.
+                 */
                 occurrence: number;
+                /** Format: int32 */
                 from: number;
+                /** Format: int32 */
                 to: number;
             }[];
+        };
+        /**
+         * @description When observations trigger a condition. It has one of three forms: a comparison (`series`, `operator`, `threshold`, `forObservations` and `judgedOn`), or only `all`, or only `any`.
+         * @example {
+         *       "series": "us-10y-yield",
+         *       "operator": "lt",
+         *       "threshold": 4,
+         *       "forObservations": 5,
+         *       "judgedOn": null
+         *     }
+         */
+        Rule: {
+            series?: string;
+            /** @enum {string} */
+            operator?: "lt" | "lte" | "gt" | "gte" | "crossesAbove" | "crossesBelow";
+            threshold?: number;
+            /** Format: int32 */
+            forObservations?: number;
+            /** @description The day on which an observation counts: `periodEnd`, the last day of its period, or `recorded`, the UTC day on which it was recorded. Null means `periodEnd`. */
+            judgedOn?: ("periodEnd" | "recorded") | null;
+            /** @description Comparisons that must all hold. */
+            all?: components["schemas"]["Comparison"][];
+            /** @description Comparisons of which at least one must hold. */
+            any?: components["schemas"]["Comparison"][];
+        };
+        /**
+         * @description When observations trigger a condition. Send one of three forms: a comparison (`series`, `operator`, `threshold`, and optionally `forObservations`, 1 if left out, and `judgedOn`), or only `all`, or only `any`.
+         * @example {
+         *       "series": "us-10y-yield",
+         *       "operator": "lt",
+         *       "threshold": 4,
+         *       "forObservations": 5
+         *     }
+         * @example {
+         *       "all": [
+         *         {
+         *           "series": "us-10y-yield",
+         *           "operator": "lt",
+         *           "threshold": 4
+         *         },
+         *         {
+         *           "series": "us-hy-oas",
+         *           "operator": "lt",
+         *           "threshold": 3
+         *         }
+         *       ]
+         *     }
+         */
+        RuleInput: {
+            /** @description The key of an existing series. */
+            series?: string;
+            /**
+             * @description How the observations must compare with the threshold: below (`lt`), at or below (`lte`), above (`gt`), at or above (`gte`), or beyond it while the observation before them is not (`crossesAbove`, `crossesBelow`).
+             * @enum {string}
+             */
+            operator?: "lt" | "lte" | "gt" | "gte" | "crossesAbove" | "crossesBelow";
+            threshold?: number;
+            /**
+             * Format: int32
+             * @description How many of the newest observations must meet the comparison, in a row.
+             */
+            forObservations?: number;
+            /** @description The day on which an observation counts. `periodEnd`, also if null or left out: the last day of its period, with its newest value, so a correction changes that day. `recorded`: the UTC day on which it was recorded, so the rule sees on each day what was known at the end of that day. */
+            judgedOn?: ("periodEnd" | "recorded") | null;
+            /** @description Comparisons that must all hold. Send no other member. */
+            all?: components["schemas"]["ComparisonInput"][];
+            /** @description Comparisons of which at least one must hold. Send no other member. */
+            any?: components["schemas"]["ComparisonInput"][];
         };
         /** @description One scenario with its probability. */
         Scenario: {
@@ -2995,6 +3130,26 @@ export interface components {
             /** @description The return over the horizon that the desk expects in this scenario. */
             centralReturn: number | null;
         };
+        /** @description One scenario: its text, and the returns that it covers. */
+        ScenarioInput: {
+            title: string;
+            outcome: string;
+            conditions: string;
+            /**
+             * @description The direction of the scenario. Left out: `lower` for bear, `sideways` for base, `higher` for bull.
+             * @enum {string}
+             */
+            direction?: "lower" | "sideways" | "higher";
+            /** @default null */
+            directionComment?: string | null;
+            /** @default null */
+            returnBand?: components["schemas"]["ReturnBandInput"] | null;
+            /**
+             * @description The return over the horizon that the desk expects in this scenario, as a fraction within the scenario's band. If all three scenarios have one, the expected return has a `central` value.
+             * @default null
+             */
+            centralReturn?: number | null;
+        };
         /** @description Changes to one scenario. */
         ScenarioPatch: {
             title?: string;
@@ -3006,8 +3161,26 @@ export interface components {
              */
             direction?: "lower" | "sideways" | "higher";
             directionComment?: string | null;
-            returnBand?: components["schemas"]["NewReturnBand"] | null;
+            returnBand?: components["schemas"]["ReturnBandInput"] | null;
             centralReturn?: number | null;
+        };
+        /** @description The three scenarios. */
+        Scenarios: {
+            bear: components["schemas"]["Scenario"];
+            base: components["schemas"]["Scenario"];
+            bull: components["schemas"]["Scenario"];
+        };
+        /** @description The three scenarios. */
+        ScenariosInput: {
+            bear: components["schemas"]["ScenarioInput"];
+            base: components["schemas"]["ScenarioInput"];
+            bull: components["schemas"]["ScenarioInput"];
+        };
+        /** @description Changes to the scenarios. */
+        ScenariosPatch: {
+            bear?: components["schemas"]["ScenarioPatch"];
+            base?: components["schemas"]["ScenarioPatch"];
+            bull?: components["schemas"]["ScenarioPatch"];
         };
         /** @description The reference that skill is measured against. */
         ScoreReference: {
@@ -3031,6 +3204,27 @@ export interface components {
         };
         /** @description As the provider states it. The service never recomputes it. */
         Sentiment: {
+            score: number;
+            label: string;
+            scale: {
+                min: number;
+                max: number;
+            };
+            provider: string;
+        };
+        /**
+         * @description A sentiment as its provider states it: score, label and scale.
+         * @example {
+         *       "score": -0.15,
+         *       "label": "mildly negative",
+         *       "scale": {
+         *         "min": -1,
+         *         "max": 1
+         *       },
+         *       "provider": "Newswire"
+         *     }
+         */
+        SentimentInput: {
             score: number;
             label: string;
             scale: {
@@ -3065,12 +3259,56 @@ export interface components {
             /** @description Who publishes the series. */
             source: string;
         };
+        /**
+         * @description A time series of prices or an indicator.
+         * @example {
+         *       "key": "us-10y-yield",
+         *       "name": "10-year Treasury constant maturity yield",
+         *       "unit": "percent",
+         *       "frequency": "daily",
+         *       "source": "Board of Governors of the Federal Reserve System"
+         *     }
+         */
+        SeriesInput: {
+            /** @description Its name in URLs and rules. It never changes. */
+            key: string;
+            name: string;
+            unit: string;
+            /** @enum {string} */
+            frequency: "daily" | "weekly" | "biweekly" | "monthly" | "quarterly" | "semiannual" | "annual";
+            /**
+             * @description The day of its period by which an observation is dated. `end`: the last day of the period. `start`: its first day, as FRED dates monthly series. Rules, returns and drawdowns use a value on the last day of its period.
+             * @default end
+             * @enum {string}
+             */
+            dated?: "start" | "end";
+            /** @description Who publishes the series. */
+            source: string;
+        };
         /** @description A value that a rule was evaluated with. */
         SeriesValue: {
             series: string;
             /** Format: date */
             date: string;
             value: number;
+        };
+        /** @description For a label defined by speed: at least `depth` below the highest close of the last `days` days. */
+        Speed: {
+            depth: number;
+            /** Format: int32 */
+            days: number;
+        };
+        /**
+         * @description Instead of minDepth, for a fall defined by its speed, such as a crash: at least `depth` below the highest close of the last `days` calendar days.
+         * @example {
+         *       "depth": 0.2,
+         *       "days": 10
+         *     }
+         */
+        SpeedInput: {
+            depth: number;
+            /** Format: int32 */
+            days: number;
         };
         /** @description How far the views differ in one probability. */
         Spread: {
@@ -3115,6 +3353,17 @@ export interface components {
             } | null;
             relevance: number | null;
         };
+        /** @description What the item says about a traded symbol. */
+        TickerInput: {
+            symbol: string;
+            /** @default null */
+            sentiment?: {
+                score: number;
+                label: string;
+            } | null;
+            /** @default null */
+            relevance?: number | null;
+        };
         /** @description The accuracy of the forecasts of all scored outlooks. */
         TrackRecord: {
             /** @description Null if the record covers all analysts. */
@@ -3132,17 +3381,29 @@ export interface components {
             reference: components["schemas"]["ScoreReference"];
             /** @description The number of outlooks in the record, by status. */
             counts: {
+                /** Format: int32 */
                 open: number;
+                /** Format: int32 */
                 resolved: number;
+                /** Format: int32 */
                 void: number;
-                /** @description Withdrawn outlooks are scored as well, once resolved. */
+                /**
+                 * Format: int32
+                 * @description Withdrawn outlooks are scored as well, once resolved.
+                 */
                 withdrawn: number;
             };
-            /** @description The number of scored outlooks: those with an outcome and a forecast that was current during the horizon. */
+            /**
+             * Format: int32
+             * @description The number of scored outlooks: those with an outcome and a forecast that was current during the horizon.
+             */
             n: number;
             /** @description The sum over those outlooks of the share of the horizon that was forecast, in whole horizons. Every mean weighs an outlook by that share. */
             nEffective: number;
-            /** @description The number of chains of overlapping horizons on one instrument, or on several with the same closes. Outlooks of a chain share their fate, so standard errors count each chain once. */
+            /**
+             * Format: int32
+             * @description The number of chains of overlapping horizons on one instrument, or on several with the same closes. Outlooks of a chain share their fate, so standard errors count each chain once.
+             */
             clusters: number;
             /** @description Whether the smaller of nEffective and the number of clusters is below 30, which is too few to tell skill from luck. */
             isSmall: boolean;
@@ -3152,13 +3413,20 @@ export interface components {
             attainableCoverage: number | null;
             /** @description The number of scored outlooks by what decided their outcome. */
             outcomes: {
-                /** @description Outcomes that the closes imply. */
+                /**
+                 * Format: int32
+                 * @description Outcomes that the closes imply.
+                 */
                 closes: number;
-                /** @description Outcomes that an analyst stated without closes, or against them. */
+                /**
+                 * Format: int32
+                 * @description Outcomes that an analyst stated without closes, or against them.
+                 */
                 stated: number;
             };
             /** @description The outlooks that skill compares. With `reference=climatology`, outlooks without one are left out of both means. */
             compared: {
+                /** Format: int32 */
                 n: number;
                 nEffective: number;
             };
@@ -3188,6 +3456,7 @@ export interface components {
         };
         /** @description A version as a list item. */
         VersionEntry: {
+            /** Format: int32 */
             version: number;
             /** Format: date-time */
             publishedAt: string;
@@ -3198,6 +3467,7 @@ export interface components {
         };
         /** @description The scores of a version. */
         VersionScores: {
+            /** Format: int32 */
             version: number;
             /** Format: date-time */
             publishedAt: string;
@@ -3214,7 +3484,10 @@ export interface components {
         /** @description An analyst's own probabilities for an outlook, and why. */
         View: {
             analyst: components["schemas"]["Author"];
-            /** @description The version of the view, from 1. */
+            /**
+             * Format: int32
+             * @description The version of the view, from 1.
+             */
             version: number;
             /** Format: date-time */
             recordedAt: string;
@@ -3226,6 +3499,12 @@ export interface components {
             kind: "held" | "withdrawn";
             /** @description Null for a withdrawal. */
             rationale: string | null;
+        };
+        /** @description An analyst's own probabilities for an outlook. */
+        ViewInput: {
+            probabilities: components["schemas"]["ProbabilitiesInput"];
+            /** @description Why you hold this view. */
+            rationale: string;
         };
         /** @description A webhook without its signing secret. */
         Webhook: {
@@ -3261,7 +3540,10 @@ export interface components {
              * @description The `webhook-id` header of every attempt.
              */
             id: string;
-            /** @description The id of the event, as in event streams. */
+            /**
+             * Format: int64
+             * @description The id of the event, as in event streams.
+             */
             event: number;
             /** @enum {string} */
             kind: "outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn";
@@ -3278,6 +3560,7 @@ export interface components {
             nextAttemptAt: string | null;
             /** @description The newest 20 attempts, newest first. */
             attempts: {
+                /** Format: int32 */
                 number: number;
                 /** Format: date-time */
                 startedAt: string;
@@ -3288,6 +3571,26 @@ export interface components {
                 /** @description Why the attempt failed. Null if it succeeded. */
                 fault: string | null;
             }[];
+        };
+        /** @description A request for a webhook. */
+        WebhookInput: {
+            /**
+             * Format: uri
+             * @description The https URL, at a public address, that receives deliveries. It must answer 2xx within 15 s; redirects are not followed.
+             */
+            url: string;
+            /**
+             * @description The kinds of events to deliver. Null for all, including kinds that later releases add.
+             * @default null
+             */
+            kinds?: ("outlook.created" | "outlook.version.published" | "outlook.state.changed" | "outlook.review.due" | "outlook.horizon.ended" | "outlook.resolved" | "outlook.resolution.contradicted" | "outlook.reopened" | "evidence.added" | "condition.triggered" | "condition.cleared" | "condition.expired" | "drawdown.label.changed" | "view.published" | "view.withdrawn")[] | null;
+            /**
+             * @description Deliver only events of this outlook. Null for all outlooks.
+             * @default null
+             */
+            outlook?: string | null;
+            /** @default null */
+            description?: string | null;
         };
         /** @description Changes to a webhook. */
         WebhookPatch: {
@@ -3305,6 +3608,7 @@ export interface components {
         /** @description The receiver's response to a test. */
         WebhookTest: {
             delivered: boolean;
+            /** Format: int32 */
             milliseconds: number;
             /** @description The HTTP status of the response. Null if there was none. */
             status: number | null;
@@ -3314,7 +3618,10 @@ export interface components {
         /** @description A view and its weight in a consensus. */
         WeighedView: {
             analyst: components["schemas"]["Author"];
-            /** @description The version of the view, from 1. */
+            /**
+             * Format: int32
+             * @description The version of the view, from 1.
+             */
             version: number;
             /** Format: date-time */
             recordedAt: string;
@@ -3324,6 +3631,16 @@ export interface components {
             weight: number;
             /** @description The total variation distance between the view and the pool. */
             distance: number;
+        };
+        /** @description The withdrawal of an outlook. */
+        WithdrawalInput: {
+            /** @description Why the desk withdraws the outlook. */
+            rationale: string;
+            /**
+             * @description The ids of the evidence that it cites. It must belong to this outlook.
+             * @default []
+             */
+            evidence?: string[];
         };
     };
     responses: never;
@@ -3351,27 +3668,31 @@ export interface components {
     pathItems: never;
 }
 export type Acknowledgement = components['schemas']['Acknowledgement'];
-export type AllRule = components['schemas']['AllRule'];
 export type Alteration = components['schemas']['Alteration'];
 export type Answer = components['schemas']['Answer'];
-export type AnyRule = components['schemas']['AnyRule'];
 export type Assessment = components['schemas']['Assessment'];
+export type AssessmentInput = components['schemas']['AssessmentInput'];
 export type AuditEntry = components['schemas']['AuditEntry'];
 export type Author = components['schemas']['Author'];
 export type CalibrationBucket = components['schemas']['CalibrationBucket'];
 export type Change = components['schemas']['Change'];
 export type CitedEvidence = components['schemas']['CitedEvidence'];
 export type Claim = components['schemas']['Claim'];
+export type ClaimInput = components['schemas']['ClaimInput'];
+export type ClaimRange = components['schemas']['ClaimRange'];
+export type ClaimRangeInput = components['schemas']['ClaimRangeInput'];
 export type ClaimTarget = components['schemas']['ClaimTarget'];
 export type Climatology = components['schemas']['Climatology'];
 export type Close = components['schemas']['Close'];
 export type Comparison = components['schemas']['Comparison'];
+export type ComparisonInput = components['schemas']['ComparisonInput'];
 export type Condition = components['schemas']['Condition'];
 export type ConditionAnswer = components['schemas']['ConditionAnswer'];
 export type ConditionChange = components['schemas']['ConditionChange'];
 export type ConditionHistory = components['schemas']['ConditionHistory'];
 export type Conditions = components['schemas']['Conditions'];
 export type Consensus = components['schemas']['Consensus'];
+export type ConsensusInput = components['schemas']['ConsensusInput'];
 export type Contradiction = components['schemas']['Contradiction'];
 export type CreatedWebhook = components['schemas']['CreatedWebhook'];
 export type Decomposition = components['schemas']['Decomposition'];
@@ -3380,8 +3701,10 @@ export type Directions = components['schemas']['Directions'];
 export type Drawdown = components['schemas']['Drawdown'];
 export type DrawdownEpisode = components['schemas']['DrawdownEpisode'];
 export type DrawdownLabel = components['schemas']['DrawdownLabel'];
+export type DrawdownLabelInput = components['schemas']['DrawdownLabelInput'];
 export type DrawdownLabelsDiff = components['schemas']['DrawdownLabelsDiff'];
 export type Evidence = components['schemas']['Evidence'];
+export type EvidenceInput = components['schemas']['EvidenceInput'];
 export type ExpectedOutcome = components['schemas']['ExpectedOutcome'];
 export type Faq = components['schemas']['Faq'];
 export type FaqsDiff = components['schemas']['FaqsDiff'];
@@ -3392,62 +3715,42 @@ export type HeadwindsDiff = components['schemas']['HeadwindsDiff'];
 export type Horizon = components['schemas']['Horizon'];
 export type HorizonReturn = components['schemas']['HorizonReturn'];
 export type Instrument = components['schemas']['Instrument'];
+export type InstrumentInput = components['schemas']['InstrumentInput'];
 export type InstrumentName = components['schemas']['InstrumentName'];
 export type InstrumentPatch = components['schemas']['InstrumentPatch'];
 export type InvalidationCondition = components['schemas']['InvalidationCondition'];
+export type InvalidationConditionInput = components['schemas']['InvalidationConditionInput'];
 export type InvalidationConditionText = components['schemas']['InvalidationConditionText'];
 export type InvalidationConditionsDiff = components['schemas']['InvalidationConditionsDiff'];
 export type IssuedKey = components['schemas']['IssuedKey'];
 export type JsonFeed = components['schemas']['JsonFeed'];
 export type JsonFeedItem = components['schemas']['JsonFeedItem'];
 export type Key = components['schemas']['Key'];
+export type KeyInput = components['schemas']['KeyInput'];
 export type LeadTime = components['schemas']['LeadTime'];
 export type MeanScore = components['schemas']['MeanScore'];
 export type Metric = components['schemas']['Metric'];
+export type MetricInput = components['schemas']['MetricInput'];
 export type MetricsDiff = components['schemas']['MetricsDiff'];
 export type MissingScore = components['schemas']['MissingScore'];
 export type Move = components['schemas']['Move'];
-export type NewAllRule = components['schemas']['NewAllRule'];
-export type NewAnyRule = components['schemas']['NewAnyRule'];
-export type NewAssessment = components['schemas']['NewAssessment'];
-export type NewClaim = components['schemas']['NewClaim'];
-export type NewClaimRange = components['schemas']['NewClaimRange'];
-export type NewComparison = components['schemas']['NewComparison'];
-export type NewConsensus = components['schemas']['NewConsensus'];
-export type NewDrawdownLabel = components['schemas']['NewDrawdownLabel'];
-export type NewEvidence = components['schemas']['NewEvidence'];
-export type NewInstrument = components['schemas']['NewInstrument'];
-export type NewInvalidationCondition = components['schemas']['NewInvalidationCondition'];
-export type NewKey = components['schemas']['NewKey'];
-export type NewMetric = components['schemas']['NewMetric'];
-export type NewObservations = components['schemas']['NewObservations'];
-export type NewOutlook = components['schemas']['NewOutlook'];
-export type NewPositioning = components['schemas']['NewPositioning'];
-export type NewProbabilities = components['schemas']['NewProbabilities'];
-export type NewReference = components['schemas']['NewReference'];
-export type NewResolution = components['schemas']['NewResolution'];
-export type NewReturnBand = components['schemas']['NewReturnBand'];
-export type NewRevision = components['schemas']['NewRevision'];
-export type NewScenario = components['schemas']['NewScenario'];
-export type NewSentiment = components['schemas']['NewSentiment'];
-export type NewSeries = components['schemas']['NewSeries'];
-export type NewSpeed = components['schemas']['NewSpeed'];
-export type NewTicker = components['schemas']['NewTicker'];
-export type NewView = components['schemas']['NewView'];
-export type NewWebhook = components['schemas']['NewWebhook'];
-export type NewWithdrawal = components['schemas']['NewWithdrawal'];
 export type Observation = components['schemas']['Observation'];
+export type ObservationInput = components['schemas']['ObservationInput'];
+export type ObservationsInput = components['schemas']['ObservationsInput'];
 export type OpenCondition = components['schemas']['OpenCondition'];
 export type Outlook = components['schemas']['Outlook'];
 export type OutlookBatch = components['schemas']['OutlookBatch'];
 export type OutlookDiff = components['schemas']['OutlookDiff'];
+export type OutlookInput = components['schemas']['OutlookInput'];
 export type OutlookResolution = components['schemas']['OutlookResolution'];
 export type OutlookScores = components['schemas']['OutlookScores'];
 export type OutlookSummary = components['schemas']['OutlookSummary'];
 export type PooledView = components['schemas']['PooledView'];
 export type Positioning = components['schemas']['Positioning'];
 export type PositioningDiff = components['schemas']['PositioningDiff'];
+export type PositioningInput = components['schemas']['PositioningInput'];
 export type Probabilities = components['schemas']['Probabilities'];
+export type ProbabilitiesInput = components['schemas']['ProbabilitiesInput'];
 export type ProbabilityDeltas = components['schemas']['ProbabilityDeltas'];
 export type ProbabilityHistory = components['schemas']['ProbabilityHistory'];
 export type ProbabilityPoint = components['schemas']['ProbabilityPoint'];
@@ -3456,33 +3759,51 @@ export type ProblemType = components['schemas']['ProblemType'];
 export type PublishedConsensus = components['schemas']['PublishedConsensus'];
 export type Recorded = components['schemas']['Recorded'];
 export type Reference = components['schemas']['Reference'];
+export type ReferenceInput = components['schemas']['ReferenceInput'];
 export type ReferencesDiff = components['schemas']['ReferencesDiff'];
 export type Resolution = components['schemas']['Resolution'];
+export type ResolutionInput = components['schemas']['ResolutionInput'];
 export type Resolved = components['schemas']['Resolved'];
 export type ReturnBand = components['schemas']['ReturnBand'];
+export type ReturnBandInput = components['schemas']['ReturnBandInput'];
 export type Review = components['schemas']['Review'];
+export type RevisionInput = components['schemas']['RevisionInput'];
 export type Risk = components['schemas']['Risk'];
 export type RisksDiff = components['schemas']['RisksDiff'];
+export type Rule = components['schemas']['Rule'];
+export type RuleInput = components['schemas']['RuleInput'];
 export type Scenario = components['schemas']['Scenario'];
+export type ScenarioInput = components['schemas']['ScenarioInput'];
 export type ScenarioPatch = components['schemas']['ScenarioPatch'];
+export type Scenarios = components['schemas']['Scenarios'];
+export type ScenariosInput = components['schemas']['ScenariosInput'];
+export type ScenariosPatch = components['schemas']['ScenariosPatch'];
 export type ScoreReference = components['schemas']['ScoreReference'];
 export type Scores = components['schemas']['Scores'];
 export type Sentiment = components['schemas']['Sentiment'];
+export type SentimentInput = components['schemas']['SentimentInput'];
 export type Series = components['schemas']['Series'];
+export type SeriesInput = components['schemas']['SeriesInput'];
 export type SeriesValue = components['schemas']['SeriesValue'];
+export type Speed = components['schemas']['Speed'];
+export type SpeedInput = components['schemas']['SpeedInput'];
 export type Spread = components['schemas']['Spread'];
 export type StandingScores = components['schemas']['StandingScores'];
 export type ThresholdChance = components['schemas']['ThresholdChance'];
 export type Ticker = components['schemas']['Ticker'];
+export type TickerInput = components['schemas']['TickerInput'];
 export type TrackRecord = components['schemas']['TrackRecord'];
 export type VersionEntry = components['schemas']['VersionEntry'];
 export type VersionScores = components['schemas']['VersionScores'];
 export type View = components['schemas']['View'];
+export type ViewInput = components['schemas']['ViewInput'];
 export type Webhook = components['schemas']['Webhook'];
 export type WebhookDelivery = components['schemas']['WebhookDelivery'];
+export type WebhookInput = components['schemas']['WebhookInput'];
 export type WebhookPatch = components['schemas']['WebhookPatch'];
 export type WebhookTest = components['schemas']['WebhookTest'];
 export type WeighedView = components['schemas']['WeighedView'];
+export type WithdrawalInput = components['schemas']['WithdrawalInput'];
 export type ParameterIfNoneMatch = components['parameters']['IfNoneMatch'];
 export type ParameterLastEventId = components['parameters']['LastEventId'];
 export type ParameterIdempotencyKey = components['parameters']['IdempotencyKey'];
@@ -3778,7 +4099,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewOutlook"];
+                "application/json": components["schemas"]["OutlookInput"];
             };
         };
         responses: {
@@ -4024,7 +4345,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewRevision"];
+                "application/json": components["schemas"]["RevisionInput"];
             };
         };
         responses: {
@@ -5121,7 +5442,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewEvidence"];
+                "application/json": components["schemas"]["EvidenceInput"];
             };
         };
         responses: {
@@ -5643,7 +5964,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewView"];
+                "application/json": components["schemas"]["ViewInput"];
             };
         };
         responses: {
@@ -6203,7 +6524,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewConsensus"];
+                "application/json": components["schemas"]["ConsensusInput"];
             };
         };
         responses: {
@@ -6606,7 +6927,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewAssessment"];
+                "application/json": components["schemas"]["AssessmentInput"];
             };
         };
         responses: {
@@ -7009,7 +7330,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewWithdrawal"];
+                "application/json": components["schemas"]["WithdrawalInput"];
             };
         };
         responses: {
@@ -7280,7 +7601,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewResolution"];
+                "application/json": components["schemas"]["ResolutionInput"];
             };
         };
         responses: {
@@ -8833,7 +9154,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewInstrument"];
+                "application/json": components["schemas"]["InstrumentInput"];
             };
         };
         responses: {
@@ -9345,7 +9666,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewSeries"];
+                "application/json": components["schemas"]["SeriesInput"];
             };
         };
         responses: {
@@ -9735,7 +10056,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewObservations"];
+                "application/json": components["schemas"]["ObservationsInput"];
                 "text/csv": string;
             };
         };
@@ -10003,7 +10324,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewKey"];
+                "application/json": components["schemas"]["KeyInput"];
             };
         };
         responses: {
@@ -10521,7 +10842,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewWebhook"];
+                "application/json": components["schemas"]["WebhookInput"];
             };
         };
         responses: {

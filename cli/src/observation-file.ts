@@ -1,10 +1,10 @@
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { NewObservations } from '@outlook-ledger/client';
+import type { ObservationsInput } from '@outlook-ledger/client';
 import { type Info, parse } from 'csv-parse';
 import { UsageError } from './errors.ts';
 
-type Observation = NewObservations['observations'][number];
+type Observation = ObservationsInput['observations'][number];
 
 /** An observation, and its line in the file. */
 export type Row = { line: number; observation: Observation };

@@ -6,7 +6,7 @@ export const AUDIT_KINDS = ['write', 'refusal'] as const;
 
 export const auditEntry = z
   .object({
-    id: z.int().min(1).meta({ description: 'Ascending, possibly with gaps.' }),
+    id: z.int().min(1).meta({ format: 'int64', description: 'Ascending, possibly with gaps.' }),
     recordedAt: timestamp,
     kind: z.enum(AUDIT_KINDS),
     analyst: z
@@ -46,6 +46,7 @@ export const auditEntry = z
         'The `X-Request-Id` of the response. If the entry covers several refusals, that of the first.',
     }),
     times: z.int().min(1).meta({
+      format: 'int64',
       description: 'The number of refusals that the entry covers. They differ only in time.',
     }),
   })

@@ -22,7 +22,7 @@ export const newKey = z
       .default(null)
       .meta({ description: 'When the key expires. Null, or left out: never.' }),
   })
-  .meta({ id: 'NewKey', description: 'A request for a key.' });
+  .meta({ id: 'KeyInput', description: 'A request for a key.' });
 
 const keyShape = {
   id: z.uuid(),

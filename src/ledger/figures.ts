@@ -114,7 +114,8 @@ async function readByPeriod(
 }
 
 // The index observations_recorded finds the vintages since a day. Those before it are known as of the day; for each
-// retraction since then, one more may come to be among the newest.
+// retraction since then, one more may come to be among the newest. The last vintage before the day tells on which day the
+// rule was judged last, also if it retracted a value.
 const READ_RECORDED = {
   name: 'read-figures-recorded',
   text: `
@@ -133,13 +134,20 @@ const READ_RECORDED = {
            order by k.recorded_at desc limit 1) k
        where o.series_id = (select id from s) and o.superseded_at is null and k.value is not null
        order by o.date desc
-       limit $3 + (select count(*) from later where value is null))
+       limit $3 + (select count(*) from later where value is null)),
+    last as (
+      select o.date, o.value, o.recorded_at from observations o
+       where o.series_id = (select id from s) and o.recorded_at < (select bound from s)
+       order by o.recorded_at desc limit 1)
     select date, value, (recorded_at at time zone 'UTC')::date as "from", recorded_at as "recordedAt"
-      from (select * from earlier union all select * from later) seen
+      from (select * from earlier union select * from last union all select * from later) seen
      order by recorded_at, date`,
 };
 
-/** What was recorded from the day `bound` on, null for the last day, and the `most` newest by date known before it. */
+/**
+ * What was recorded from the day `bound` on, null for the last day, and before it the `most` newest by date and the last
+ * vintage.
+ */
 async function readRecorded(
   session: Session,
   { series, most }: Need,

@@ -38,7 +38,7 @@ export const newWebhook = z
       .meta({ description: 'Deliver only events of this outlook. Null for all outlooks.' }),
     description: optionalLine,
   })
-  .meta({ id: 'NewWebhook', description: 'A request for a webhook.' });
+  .meta({ id: 'WebhookInput', description: 'A request for a webhook.' });
 
 export const webhookPatch = z
   .strictObject({
@@ -115,7 +115,10 @@ export const webhookTest = z
 export const delivery = z
   .object({
     id: z.uuid().meta({ description: 'The `webhook-id` header of every attempt.' }),
-    event: z.int().min(1).meta({ description: 'The id of the event, as in event streams.' }),
+    event: z
+      .int()
+      .min(1)
+      .meta({ format: 'int64', description: 'The id of the event, as in event streams.' }),
     kind: z.enum(EVENT_KINDS),
     slug: z.string(),
     state: z.enum(['delivered', 'due', 'behind']).meta({

@@ -1,4 +1,4 @@
-import type { Evidence, NewEvidence } from '@outlook-ledger/client';
+import type { Evidence, EvidenceInput } from '@outlook-ledger/client';
 import { apiClient } from '../api-client.ts';
 import { dataOrThrow } from '../errors.ts';
 import { readJsonObject } from '../input-files.ts';
@@ -56,7 +56,7 @@ function addCommand(yargs: Yargs): void {
       const options = omitUndefined({ headline, summary, publisher, publishedAt, url, corrects });
       const file = argv.file === undefined ? {} : await readJsonObject(argv.file);
       // The service reports everything that is missing, at once.
-      const body = { ...file, ...options } as NewEvidence;
+      const body = { ...file, ...options } as EvidenceInput;
       const params = { path: { slug: argv.slug } };
       const added = dataOrThrow(
         await client.POST('/v1/outlooks/{slug}/evidence', { params, body }),

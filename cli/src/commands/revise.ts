@@ -1,4 +1,4 @@
-import type { NewRevision, Outlook, Probabilities } from '@outlook-ledger/client';
+import type { RevisionInput, Outlook, Probabilities } from '@outlook-ledger/client';
 import { apiClient } from '../api-client.ts';
 import { dataOrThrow, UsageError } from '../errors.ts';
 import { heading, paragraph } from '../layout.ts';
@@ -100,7 +100,7 @@ function parseAcknowledgement(text: string): { condition: string; reason: string
 
 function formatPreview(
   current: Outlook,
-  { probabilities = current.probabilities, reaffirm, rationale }: NewRevision,
+  { probabilities = current.probabilities, reaffirm, rationale }: RevisionInput,
 ): string {
   return [
     heading(`${current.title} (${current.slug}, version ${current.version})`),

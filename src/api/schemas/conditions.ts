@@ -17,7 +17,7 @@ export const newAssessment = z
         'Required if the condition has a rule: why you override it. The rule stays active.',
     }),
   })
-  .meta({ id: 'NewAssessment', description: "An analyst's assessment of a condition." });
+  .meta({ id: 'AssessmentInput', description: "An analyst's assessment of a condition." });
 
 const conditionChange = z
   .object({

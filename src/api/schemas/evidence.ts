@@ -30,7 +30,7 @@ const newSentiment = withRule(
   ({ score, scale }) =>
     score === undefined || scale === undefined ? [] : sentimentFaults({ score, scale }),
 ).meta({
-  id: 'NewSentiment',
+  id: 'SentimentInput',
   description: 'A sentiment as its provider states it: score, label and scale.',
   examples: [
     { score: -0.15, label: 'mildly negative', scale: { min: -1, max: 1 }, provider: 'Newswire' },
@@ -43,7 +43,7 @@ const newTicker = z
     sentiment: z.strictObject({ score: z.number(), label: line }).nullable().default(null),
     relevance: z.number().min(0).max(1).nullable().default(null),
   })
-  .meta({ id: 'NewTicker', description: 'What the item says about a traded symbol.' });
+  .meta({ id: 'TickerInput', description: 'What the item says about a traded symbol.' });
 
 const newRange = withRule(
   z.strictObject({ min: z.number(), max: z.number(), unit: line }),
@@ -52,10 +52,20 @@ const newRange = withRule(
     return [{ path: ['max'], detail: `must not be less than min, ${min}` }];
   },
 ).meta({
-  id: 'NewClaimRange',
+  id: 'ClaimRangeInput',
   description: 'The range that the claim states.',
   examples: [{ min: 3, max: 5, unit: 'percent of the index level' }],
 });
+
+const claimTarget = z
+  .strictObject({
+    kind: z.enum(CLAIM_TARGET_KINDS),
+    key: slug.meta({
+      description:
+        '`bear`, `base` or `bull`, or the key of a headwind or condition of the outlook.',
+    }),
+  })
+  .meta({ id: 'ClaimTarget', description: 'The part of the outlook that the claim is about.' });
 
 const newClaim = z
   .strictObject({
@@ -63,21 +73,13 @@ const newClaim = z
     effect: z
       .enum(CLAIM_EFFECTS)
       .meta({ description: 'Whether the claim supports or weakens the target.' }),
-    target: z
-      .strictObject({
-        kind: z.enum(CLAIM_TARGET_KINDS),
-        key: slug.meta({
-          description:
-            '`bear`, `base` or `bull`, or the key of a headwind or condition of the outlook.',
-        }),
-      })
-      .meta({ id: 'ClaimTarget', description: 'The part of the outlook that the claim is about.' }),
+    target: claimTarget,
     horizon: z.enum(CLAIM_HORIZONS).meta({ description: 'The period that the claim is about.' }),
     condition: optionalProse.meta({ description: 'What the claim depends on: "if …".' }),
     range: newRange.nullable().default(null),
   })
   .meta({
-    id: 'NewClaim',
+    id: 'ClaimInput',
     description: 'A statement that supports or weakens a part of the outlook.',
   });
 
@@ -101,7 +103,7 @@ export const newEvidence = z
           'The id of an earlier item of evidence of this outlook that this one corrects.',
       }),
   })
-  .meta({ id: 'NewEvidence', description: 'News or data that bears on an outlook.' });
+  .meta({ id: 'EvidenceInput', description: 'News or data that bears on an outlook.' });
 
 const sentiment = z
   .object({
@@ -127,10 +129,13 @@ const claim = z
   .object({
     statement: z.string(),
     effect: z.enum(CLAIM_EFFECTS),
-    target: z.object({ kind: z.enum(CLAIM_TARGET_KINDS), key: slug }),
+    target: claimTarget,
     horizon: z.enum(CLAIM_HORIZONS),
     condition: z.string().nullable(),
-    range: z.object({ min: z.number(), max: z.number(), unit: z.string() }).nullable(),
+    range: z
+      .object({ min: z.number(), max: z.number(), unit: z.string() })
+      .meta({ id: 'ClaimRange', description: 'The range that the claim states.' })
+      .nullable(),
   })
   .meta({
     id: 'Claim',

@@ -31,7 +31,7 @@ import {
 const returnBound = z.number().min(-1000).max(1000);
 const bandEnd = returnBound.nullable().default(null);
 const newReturnBand = z.strictObject({ min: bandEnd, max: bandEnd }).meta({
-  id: 'NewReturnBand',
+  id: 'ReturnBandInput',
   description:
     'The returns over the horizon that a scenario covers, as fractions (-0.1 is −10 %), half-open [min, max). Null or left out means an open end. Give bands for all three scenarios or for none. They must join without gap or overlap, in the order bear, base, bull. `min` of bear and `max` of bull may be open or say how far the desk expects the return to go; a return beyond them still counts as bear or bull.',
   examples: [{ max: -0.1 }],
@@ -55,7 +55,7 @@ const newScenario = withRule(
   }),
   centralReturnFaults,
 ).meta({
-  id: 'NewScenario',
+  id: 'ScenarioInput',
   description: 'One scenario: its text, and the returns that it covers.',
 });
 
@@ -72,7 +72,8 @@ const newScenarios = z
     bear: { ...named.bear, direction: named.bear.direction ?? DEFAULT_DIRECTIONS.bear },
     base: { ...named.base, direction: named.base.direction ?? DEFAULT_DIRECTIONS.base },
     bull: { ...named.bull, direction: named.bull.direction ?? DEFAULT_DIRECTIONS.bull },
-  }));
+  }))
+  .meta({ id: 'ScenariosInput', description: 'The three scenarios.' });
 
 export const headwind = z
   .strictObject({
@@ -92,6 +93,15 @@ export const headwind = z
   })
   .meta({ id: 'Headwind', description: 'A force that weighs on the instrument.' });
 
+const newSpeed = z
+  .strictObject({ depth: z.number().gt(0).max(1), days: z.int().min(1).max(3660) })
+  .meta({
+    id: 'SpeedInput',
+    description:
+      'Instead of minDepth, for a fall defined by its speed, such as a crash: at least `depth` below the highest close of the last `days` calendar days.',
+    examples: [{ depth: 0.2, days: 10 }],
+  });
+
 const newDrawdownLabel = z
   .strictObject({
     key: slug,
@@ -100,20 +110,11 @@ const newDrawdownLabel = z
       description:
         'The drawdown from the running peak at which the label starts to apply, as a fraction (0.2 is 20 %). Null if the label does not depend on depth. Depths must increase from label to label.',
     }),
-    speed: z
-      .strictObject({ depth: z.number().gt(0).max(1), days: z.int().min(1).max(3660) })
-      .nullable()
-      .default(null)
-      .meta({
-        id: 'NewSpeed',
-        description:
-          'Instead of minDepth, for a fall defined by its speed, such as a crash: at least `depth` below the highest close of the last `days` calendar days.',
-        examples: [{ depth: 0.2, days: 10 }],
-      }),
+    speed: newSpeed.nullable().default(null),
     typicalCause: prose,
     implication: prose,
   })
-  .meta({ id: 'NewDrawdownLabel', description: 'The name for a fall of the instrument.' });
+  .meta({ id: 'DrawdownLabelInput', description: 'The name for a fall of the instrument.' });
 
 const newComparison = z
   .strictObject({
@@ -132,7 +133,7 @@ const newComparison = z
     }),
   })
   .meta({
-    id: 'NewComparison',
+    id: 'ComparisonInput',
     description: 'A series compared with a threshold.',
     examples: [{ series: 'us-10y-yield', operator: 'lt', threshold: 4, forObservations: 5 }],
   });
@@ -140,14 +141,30 @@ const several = z.array(newComparison).min(2).max(10);
 const newRule = z
   .union([
     newComparison,
-    z
-      .strictObject({ all: several })
-      .meta({ id: 'NewAllRule', description: 'All comparisons must hold.' }),
-    z
-      .strictObject({ any: several })
-      .meta({ id: 'NewAnyRule', description: 'At least one comparison must hold.' }),
+    z.strictObject({
+      all: several.meta({ description: 'Comparisons that must all hold. Send no other member.' }),
+    }),
+    z.strictObject({
+      any: several.meta({
+        description: 'Comparisons of which at least one must hold. Send no other member.',
+      }),
+    }),
   ])
-  .superRefine((rule, context) => addFaults(context, ruleFaults(rule)), ifValid);
+  .superRefine((rule, context) => addFaults(context, ruleFaults(rule)), ifValid)
+  .meta({
+    id: 'RuleInput',
+    description:
+      'When observations trigger a condition. Send one of three forms: a comparison (`series`, `operator`, `threshold`, and optionally `forObservations`, 1 if left out, and `judgedOn`), or only `all`, or only `any`.',
+    examples: [
+      { series: 'us-10y-yield', operator: 'lt', threshold: 4, forObservations: 5 },
+      {
+        all: [
+          { series: 'us-10y-yield', operator: 'lt', threshold: 4 },
+          { series: 'us-hy-oas', operator: 'lt', threshold: 3 },
+        ],
+      },
+    ],
+  });
 
 const newInvalidationCondition = z
   .strictObject({
@@ -161,7 +178,7 @@ const newInvalidationCondition = z
     }),
   })
   .meta({
-    id: 'NewInvalidationCondition',
+    id: 'InvalidationConditionInput',
     description: 'A condition that would prove a scenario wrong.',
   });
 
@@ -172,7 +189,7 @@ export const risk = z
 const newPositioning = z
   .strictObject({ investorType: line, approach: prose, watchpoints: listOf(line) })
   .meta({
-    id: 'NewPositioning',
+    id: 'PositioningInput',
     description: 'What one type of investor may do and should watch.',
   });
 
@@ -190,7 +207,7 @@ const newMetric = z
     when: ({ value }) => typeof value === 'object' && value !== null,
   })
   .meta({
-    id: 'NewMetric',
+    id: 'MetricInput',
     description:
       'A figure that the outlook rests on. A qualitative metric has a null value and requires `display`. A sourced metric requires `source` and `asOf`.',
   });
@@ -206,7 +223,7 @@ const newReference = z
     url: webAddress.nullable().default(null),
     publishedOn: day.nullable().default(null),
   })
-  .meta({ id: 'NewReference', description: 'A published source.' });
+  .meta({ id: 'ReferenceInput', description: 'A published source.' });
 
 /** The members of a framework in a request. */
 export const newFrameworkShape = {
@@ -291,6 +308,7 @@ export const frameworkPatch = patchMembers({
     scenarios: z
       .strictObject({ bear: scenarioPatch, base: scenarioPatch, bull: scenarioPatch })
       .partial()
+      .meta({ id: 'ScenariosPatch', description: 'Changes to the scenarios.' })
       .optional(),
   })
   .meta({

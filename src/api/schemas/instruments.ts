@@ -14,7 +14,7 @@ export const newInstrument = z
     closes: closes.default(null).meta({ description: CLOSES }),
   })
   .meta({
-    id: 'NewInstrument',
+    id: 'InstrumentInput',
     description: 'The index, share, fund or other thing that an outlook is about.',
     examples: [example],
   });

@@ -39,7 +39,7 @@ export const newOutlook = z
     ...newFrameworkShape,
   })
   .meta({
-    id: 'NewOutlook',
+    id: 'OutlookInput',
     description: 'A new outlook: its framework, probabilities and rationale.',
   });
 
@@ -88,15 +88,22 @@ const scenario = z
   })
   .meta({ id: 'Scenario', description: 'One scenario with its probability.' });
 
+const scenarios = z
+  .object({ bear: scenario, base: scenario, bull: scenario })
+  .meta({ id: 'Scenarios', description: 'The three scenarios.' });
+
+const speed = z.object({ depth: z.number(), days: z.int() }).meta({
+  id: 'Speed',
+  description:
+    'For a label defined by speed: at least `depth` below the highest close of the last `days` days.',
+});
+
 export const drawdownLabel = z
   .object({
     key: slug,
     label: z.string(),
     minDepth: z.number().nullable(),
-    speed: z.object({ depth: z.number(), days: z.int() }).nullable().meta({
-      description:
-        'For a label defined by speed: at least `depth` below the highest close of the last `days` days.',
-    }),
+    speed: speed.nullable(),
     typicalCause: z.string(),
     implication: z.string(),
   })
@@ -117,24 +124,37 @@ const comparison = z
     }),
   })
   .meta({ id: 'Comparison', description: 'A series compared with a threshold.' });
+const several = z.array(comparison);
 const rule = z
   .union([
     comparison,
-    z
-      .object({ all: z.array(comparison) })
-      .meta({ id: 'AllRule', description: 'All comparisons must hold.' }),
-    z
-      .object({ any: z.array(comparison) })
-      .meta({ id: 'AnyRule', description: 'At least one comparison must hold.' }),
+    z.object({ all: several.meta({ description: 'Comparisons that must all hold.' }) }),
+    z.object({
+      any: several.meta({ description: 'Comparisons of which at least one must hold.' }),
+    }),
   ])
-  .nullable()
-  .meta({ description: 'The rule that triggers the condition. Null if an analyst assesses it.' });
+  .meta({
+    id: 'Rule',
+    description:
+      'When observations trigger a condition. It has one of three forms: a comparison (`series`, `operator`, `threshold`, `forObservations` and `judgedOn`), or only `all`, or only `any`.',
+    examples: [
+      {
+        series: 'us-10y-yield',
+        operator: 'lt',
+        threshold: 4,
+        forObservations: 5,
+        judgedOn: null,
+      },
+    ],
+  });
 
 export const conditionShape = {
   key: slug,
   invalidates: z.enum(SCENARIO_NAMES),
   statement: z.string(),
-  rule,
+  rule: rule.nullable().meta({
+    description: 'The rule that triggers the condition. Null if an analyst assesses it.',
+  }),
 };
 export const conditionState = z.enum(CONDITION_STATES);
 
@@ -270,7 +290,7 @@ export const outlook = z
     }),
     probabilities,
     directions,
-    scenarios: z.object({ bear: scenario, base: scenario, bull: scenario }),
+    scenarios,
     headwinds: z.array(headwind),
     drawdownLabels: z.array(drawdownLabel),
     invalidationConditions: z.array(invalidationCondition),

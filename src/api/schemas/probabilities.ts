@@ -44,7 +44,7 @@ export const newProbabilities = z
   )
   .transform((values): Probabilities => probabilitiesOf(pointsOf(values as Fractions)))
   .meta({
-    id: 'NewProbabilities',
+    id: 'ProbabilitiesInput',
     description:
       "The probabilities of the three scenarios. They sum to exactly 1 in basis points, a double's noise aside.",
     examples: [{ bear: 0.35, base: 0.4, bull: 0.25 }],

@@ -34,7 +34,7 @@ export const newResolution = z
         'The number of the current resolution, to correct or reopen it. After a reopening, leave it out.',
     }),
   })
-  .meta({ id: 'NewResolution', description: 'The outcome of an outlook.' });
+  .meta({ id: 'ResolutionInput', description: 'The outcome of an outlook.' });
 
 const resolution = z
   .object({
@@ -104,4 +104,4 @@ export const newWithdrawal = z
       description: 'The ids of the evidence that it cites. It must belong to this outlook.',
     }),
   })
-  .meta({ id: 'NewWithdrawal', description: 'The withdrawal of an outlook.' });
+  .meta({ id: 'WithdrawalInput', description: 'The withdrawal of an outlook.' });

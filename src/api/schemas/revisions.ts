@@ -24,7 +24,7 @@ export const newRevision = z
     { when: ({ value }) => typeof value === 'object' && value !== null && !Array.isArray(value) },
   )
   .meta({
-    id: 'NewRevision',
+    id: 'RevisionInput',
     description:
       'New probabilities for the next version, required unless `reaffirm` is true. The framework stays.',
   });

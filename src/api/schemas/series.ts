@@ -34,7 +34,7 @@ const EXAMPLE = {
 };
 
 export const newSeries = z.strictObject({ ...seriesShape, dated: dated.default('end') }).meta({
-  id: 'NewSeries',
+  id: 'SeriesInput',
   description: 'A time series of prices or an indicator.',
   examples: [EXAMPLE],
 });
@@ -48,15 +48,17 @@ export const series = z.object(seriesShape).meta({
 /** The most observations that one request may contain. */
 export const MOST_OBSERVATIONS = 10_000;
 
-export const newObservation = z.strictObject({
-  date: day,
-  value: z
-    .number({ error: ({ input }) => valueFault(input) })
-    .nullable()
-    .meta({ description: 'Null retracts the value of a day that has an observation.' }),
-  provenance: z.enum(PROVENANCES).default('sourced'),
-  note: optionalLine,
-});
+export const newObservation = z
+  .strictObject({
+    date: day,
+    value: z
+      .number({ error: ({ input }) => valueFault(input) })
+      .nullable()
+      .meta({ description: 'Null retracts the value of a day that has an observation.' }),
+    provenance: z.enum(PROVENANCES).default('sourced'),
+    note: optionalLine,
+  })
+  .meta({ id: 'ObservationInput', description: 'The value of a day.' });
 
 function valueFault(input: unknown): string {
   if (input === undefined) return 'is required';
@@ -95,7 +97,7 @@ export const newObservations = z
       ),
   })
   .meta({
-    id: 'NewObservations',
+    id: 'ObservationsInput',
     description: '1 to 10,000 observations of a series, at most one per day.',
   });
 

@@ -10,7 +10,7 @@ export const newView = z
     probabilities: newProbabilities,
     rationale: prose.meta({ description: 'Why you hold this view.' }),
   })
-  .meta({ id: 'NewView', description: "An analyst's own probabilities for an outlook." });
+  .meta({ id: 'ViewInput', description: "An analyst's own probabilities for an outlook." });
 
 const viewShape = {
   analyst: author,
@@ -72,7 +72,10 @@ export const newConsensus = z
     rationale: prose.meta({ description: 'Why the desk publishes the consensus.' }),
     ...reasonsShape,
   })
-  .meta({ id: 'NewConsensus', description: "How to pool the analysts' views into a new version." });
+  .meta({
+    id: 'ConsensusInput',
+    description: "How to pool the analysts' views into a new version.",
+  });
 
 const fractions = z.object({ bear: z.number(), base: z.number(), bull: z.number() });
 const spread = z

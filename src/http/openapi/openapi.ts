@@ -1,16 +1,22 @@
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
-import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
+import {
+  createJsonSchemaTransform,
+  createJsonSchemaTransformObject,
+} from 'fastify-type-provider-zod';
 import type { OpenAPIV3_1 } from 'openapi-types';
+import { z } from 'zod';
 import { setFreshness } from '../conditional-requests.ts';
 import { completeFiles } from '../representations.ts';
 import type { Api } from '../routing.ts';
-import { tidy } from './tidy.ts';
+import { MARK, tidy } from './tidy.ts';
 import { API_DESCRIPTION, TAGS } from './texts.ts';
 
 /** Collects the routes that are registered after it into the OpenAPI document. */
 export async function describeRoutes(app: FastifyInstance, version: string): Promise<void> {
+  const schemaRegistry = markedNames();
+  const transformObject = createJsonSchemaTransformObject({ schemaRegistry });
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -34,10 +40,21 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
         },
       },
     },
-    transform: jsonSchemaTransform,
+    transform: createJsonSchemaTransform({ schemaRegistry }),
     transformObject: (document) =>
-      tidy(jsonSchemaTransformObject(document) as OpenAPIV3_1.Document) as never,
+      tidy(transformObject(document) as OpenAPIV3_1.Document) as never,
   });
+}
+
+/**
+ * The named schemas, each with {@link MARK} after its name. fastify-type-provider-zod adds `Input` to the names of
+ * requests, and refuses a schema `X` beside a schema `XInput`.
+ */
+function markedNames() {
+  const marked: typeof z.globalRegistry = z.registry();
+  marked._map = z.globalRegistry._map;
+  for (const [name, schema] of z.globalRegistry._idmap) marked._idmap.set(name + MARK, schema);
+  return marked;
 }
 
 /** Removes the keys that Swagger UI of an earlier release stored in the browser. */

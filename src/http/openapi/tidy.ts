@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { OpenAPIV3_1 } from 'openapi-types';
 import { EVENT_STREAM_TYPE } from '../negotiation.ts';
+import { portable } from './portable.ts';
 import { STATUS_TEXTS } from './texts.ts';
 import {
   CSV_BODIES,
@@ -11,6 +12,7 @@ import {
 
 type Schema = Record<string, unknown>;
 type Operation = OpenAPIV3_1.OperationObject & { operationId: string };
+type Documented = OpenAPIV3_1.Document & { components: { schemas: Record<string, Schema> } };
 
 const REF = '#/components/schemas/';
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'] as const;
@@ -26,13 +28,11 @@ export function tidy(document: OpenAPIV3_1.Document): OpenAPIV3_1.Document {
       if (operation) completeOperation(operation, method, path);
     }
   }
-  const tidied = document as OpenAPIV3_1.Document & {
-    components: { schemas: Record<string, Schema> };
-  };
-  tidied.components.schemas = mergeComponents(document.paths, tidied.components.schemas);
+  const tidied = document as Documented;
+  mergeComponents(tidied);
   tidied.components.parameters = PARAMETERS;
   tidied.components.headers = HEADERS;
-  return tidied;
+  return portable(tidied);
 }
 
 const PARAMETERS: Record<string, OpenAPIV3_1.ParameterObject> = {
@@ -151,40 +151,44 @@ function addExamples(operation: Operation, path: string): void {
   }
 }
 
+/** Ends the name of a schema in the document that fastify-type-provider-zod makes. */
+export const MARK = '.';
+
+/** `X` of `X.`, a schema of responses, and of `X.Input`, one of requests. */
+const conceptOf = (name: string): string => name.split(MARK, 1)[0] ?? '';
+
 /**
- * zod writes every component twice, `X` for responses and `XInput` for requests, used or not. Keeps the
- * used ones, under one name. Components of requests only are closed to unknown members; those of
- * responses are open, so that a client does not break when a release adds a member.
+ * zod writes every schema twice, for responses and for requests, used or not. Keeps the used ones, under one name.
+ * Those of requests only are closed to unknown members; those of responses are open, so that a client does not break
+ * when a release adds a member.
  */
-function mergeComponents(
-  paths: OpenAPIV3_1.PathsObject | undefined,
-  schemas: Record<string, Schema>,
-): Record<string, Schema> {
-  const used = reachable(paths, schemas);
+function mergeComponents(document: Documented): void {
+  const { paths, webhooks, components } = document;
+  const { schemas } = components;
+  const used = reachable([paths, webhooks], schemas);
   const kept = new Map<string, Schema>();
   for (const name of [...used].toSorted()) {
-    const twin = name.endsWith('Input') ? name.slice(0, -'Input'.length) : null;
-    const isTwin = twin !== null && twin in schemas;
-    const concept = isTwin ? twin : name;
-    const open = used.has(concept);
-    const schema = renamed(open ? opened(schemas[name]) : schemas[name], schemas) as Schema;
+    const concept = conceptOf(name);
+    const isResponse = used.has(concept + MARK);
+    const schema = renamed(isResponse ? opened(schemas[name]) : schemas[name]) as Schema;
     const other = kept.get(concept);
     if (other && !isDeepStrictEqual(other, schema)) {
-      throw new Error(`${concept} differs between requests and answers: give it two names`);
+      throw new Error(`${concept} differs between requests and responses: give it two names`);
     }
     kept.set(concept, schema);
   }
-  for (const [path, item] of Object.entries(paths ?? {})) {
-    if (paths) paths[path] = renamed(item, schemas) as OpenAPIV3_1.PathItemObject;
-  }
-  return Object.fromEntries(kept);
+  components.schemas = Object.fromEntries(kept);
+  document.paths = renamed(paths) as OpenAPIV3_1.PathsObject;
+  if (webhooks) document.webhooks = renamed(webhooks) as typeof webhooks;
 }
 
 function reachable(from: unknown, schemas: Record<string, Schema>, found = new Set<string>()) {
   walk(from, (node) => {
     const ref = node['$ref'];
     if (typeof ref !== 'string' || !ref.startsWith(REF)) return;
-    const name = ref.slice(REF.length);
+    const named = ref.slice(REF.length);
+    // A reference that is written by hand has no mark.
+    const name = named.includes(MARK) ? named : named + MARK;
     if (found.has(name)) return;
     found.add(name);
     reachable(schemas[name], schemas, found);
@@ -198,13 +202,11 @@ function walk(value: unknown, visit: (node: Schema) => void): void {
   for (const child of Object.values(value)) walk(child, visit);
 }
 
-/** A copy in which references to `XInput` point to `X` if there is an `X`. */
-function renamed(value: unknown, schemas: Record<string, Schema>): unknown {
-  return mapped(value, (key, child) => {
-    if (key !== '$ref' || typeof child !== 'string' || !child.endsWith('Input')) return child;
-    const concept = child.slice(REF.length, -'Input'.length);
-    return concept in schemas ? REF + concept : child;
-  });
+/** A copy with the names that the document uses. */
+function renamed(value: unknown): unknown {
+  return mapped(value, (key, child) =>
+    key === '$ref' && typeof child === 'string' ? conceptOf(child) : child,
+  );
 }
 
 function opened(value: unknown): unknown {

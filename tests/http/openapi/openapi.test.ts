@@ -60,7 +60,6 @@ describe('the document', () => {
 
   test('has one component for each concept, each described', () => {
     const { schemas } = document.components;
-    expect(Object.keys(schemas).filter((name) => name.endsWith('Input'))).toEqual([]);
     for (const [name, schema] of Object.entries(schemas)) {
       expect([name, typeof schema['description']]).toEqual([name, 'string']);
     }
@@ -80,7 +79,13 @@ describe('the document', () => {
     for (const name of ['Outlook', 'OutlookSummary', 'Problem', 'Key', 'Scenario']) {
       expect([name, closedTo(name)]).toEqual([name, undefined]);
     }
-    for (const name of ['NewOutlook', 'NewRevision', 'FrameworkPatch', 'NewKey', 'NewScenario']) {
+    for (const name of [
+      'OutlookInput',
+      'RevisionInput',
+      'FrameworkPatch',
+      'KeyInput',
+      'ScenarioInput',
+    ]) {
       expect([name, closedTo(name)]).toEqual([name, false]);
     }
   });

@@ -1,0 +1,64 @@
+import { describe, expect, test } from 'vitest';
+import { DOCUMENT } from '../../support/openapi.ts';
+
+// What code generators are known to stumble over. tests/generated-clients runs the generators themselves.
+
+type Node = Record<string, unknown>;
+const { schemas } = DOCUMENT.components as unknown as { schemas: Record<string, Node> };
+
+/** Every object of the document outside of examples, by its place. */
+const NODES = nodesOf(DOCUMENT, '');
+
+function nodesOf(value: unknown, place: string): [string, Node][] {
+  if (typeof value !== 'object' || value === null) return [];
+  const inner = Object.entries(value)
+    .filter(([key]) => key !== 'example' && key !== 'examples')
+    .flatMap(([key, child]) => nodesOf(child, `${place}/${key}`));
+  return Array.isArray(value) ? inner : [[place, value as Node], ...inner];
+}
+
+const placesOf = (isFaulty: (node: Node) => boolean): string[] =>
+  NODES.filter(([, node]) => isFaulty(node)).map(([place]) => place);
+
+describe('for code generators, the document', () => {
+  test('has no pattern beside a format that generated clients parse', () => {
+    const parsed = ['date-time', 'date', 'uuid'];
+    expect(
+      placesOf(({ pattern, format }) => pattern !== undefined && parsed.includes(String(format))),
+    ).toEqual([]);
+  });
+
+  test('has no union but that of one type and null', () => {
+    const isUnion = ({ anyOf, oneOf, allOf, type }: Node) =>
+      oneOf !== undefined ||
+      allOf !== undefined ||
+      formsOf(anyOf).length > 1 ||
+      formsOf(Array.isArray(type) ? type.map((name) => ({ type: name as string })) : []).length > 1;
+    expect(placesOf(isUnion)).toEqual([]);
+    expect(schemas['Rule']).toMatchObject({ type: 'object' });
+    expect(schemas['Rule']).not.toHaveProperty('required');
+  });
+
+  test('says how many bits each integer has', () => {
+    const integers = NODES.filter(([, { type }]) => [type].flat().includes('integer'));
+    const placesWith = (wanted: string) =>
+      integers.filter(([, { format }]) => format === wanted).map(([place]) => place);
+    expect([...placesWith('int32'), ...placesWith('int64')]).toHaveLength(integers.length);
+    expect(placesWith('int64')).toEqual(
+      expect.arrayContaining([
+        '/components/schemas/AuditEntry/properties/id',
+        '/components/schemas/AuditEntry/properties/times',
+        '/components/schemas/WebhookDelivery/properties/event',
+      ]),
+    );
+  });
+
+  test('uses no keyword that generators ignore', () => {
+    const ignored = ['not', 'if', 'prefixItems', 'patternProperties', 'dependentSchemas'];
+    expect(placesOf((node) => ignored.some((keyword) => keyword in node))).toEqual([]);
+  });
+});
+
+function formsOf(anyOf: unknown): Node[] {
+  return ((anyOf ?? []) as Node[]).filter(({ type }) => type !== 'null');
+}
