@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import { readLedgerHash } from '../ledger/ledger-hash.ts';
 import type { VersionReader } from '../ledger/versions.ts';
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type pg from 'pg';
@@ -115,13 +117,14 @@ function responseOf(format: FeedFormat) {
 }
 
 function sendFeed(
-  { cache, publicUrl }: FeedDeps,
+  { cache, pool, publicUrl }: FeedDeps,
   format: FeedFormat,
   { request, reply, tags }: { request: FastifyRequest; reply: FastifyReply; tags: CacheTags },
   read: () => Promise<Feed>,
 ): Promise<void> {
   return cache.answer(request, reply, { tags }, async () => {
-    const body = FORMATS[format].write(await read(), publicUrl);
+    const ids = feedIds(await readLedgerHash(pool));
+    const body = FORMATS[format].write(await read(), publicUrl, ids);
     const type = wantedType(request, undefined);
     return { body, type, freshness: 'revalidate', hasAlternatives: true };
   });
@@ -160,8 +163,27 @@ function summaryLine({ version, probabilities, previousProbabilities: before }: 
   return `Version ${version}: ${shares.join(', ')}`;
 }
 
+/** Gives the id of a feed or an entry by its path. */
+type FeedIds = (path: string) => string;
+
+/**
+ * Ids that stay the same when the service moves to another address, and differ between ledgers: UUIDs of version 8 (RFC
+ * 9562, 5.8), made of the SHA-256 of the ledger's hash and a path. A reader shows an entry again if its id changes.
+ */
+function feedIds(ledgerHash: string | null): FeedIds {
+  return (path) => {
+    const bytes = createHash('sha256')
+      .update(`${ledgerHash ?? ''} ${path}`)
+      .digest();
+    bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x80, 6);
+    bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
+    const hex = bytes.toString('hex', 0, 16);
+    return `urn:uuid:${hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')}`;
+  };
+}
+
 const addressOf = (publicUrl: string, { slug: name, version }: Entry) => ({
-  id: `${publicUrl}/v1/outlooks/${name}/versions/${version}`,
+  path: `/v1/outlooks/${name}/versions/${version}`,
   page: `${publicUrl}/outlooks/${name}?version=${version}`,
   image: `${publicUrl}/v1/outlooks/${name}/chart.svg?version=${version}&format=png`,
 });
@@ -176,10 +198,10 @@ const xml = new XMLBuilder({
   suppressEmptyNode: true,
 });
 
-function atomOf({ title, page, path, entries }: Feed, publicUrl: string): string {
+function atomOf({ title, page, path, entries }: Feed, publicUrl: string, ids: FeedIds): string {
   const feed = {
     '@xmlns': 'http://www.w3.org/2005/Atom',
-    id: publicUrl + path,
+    id: ids(path),
     title: textOf(title),
     updated: (entries[0]?.publishedAt ?? NEVER).toISOString(),
     link: [
@@ -187,9 +209,9 @@ function atomOf({ title, page, path, entries }: Feed, publicUrl: string): string
       { '@rel': 'alternate', '@type': 'text/html', '@href': publicUrl + page },
     ],
     entry: entries.map((entry) => {
-      const { id, page: entryPage } = addressOf(publicUrl, entry);
+      const { path: entryPath, page: entryPage } = addressOf(publicUrl, entry);
       return {
-        id,
+        id: ids(entryPath),
         title: textOf(`${entry.title}. ${summaryLine(entry)}`),
         updated: entry.publishedAt.toISOString(),
         published: entry.publishedAt.toISOString(),
@@ -205,7 +227,7 @@ function atomOf({ title, page, path, entries }: Feed, publicUrl: string): string
 /** Plain text, without markup. */
 const textOf = (value: string) => ({ '@type': 'text', '#': withoutControls(value) });
 
-function jsonFeedOf({ title, page, path, entries }: Feed, publicUrl: string): string {
+function jsonFeedOf({ title, page, path, entries }: Feed, publicUrl: string, ids: FeedIds): string {
   const feed: z.output<typeof jsonFeed> = {
     version: 'https://jsonfeed.org/version/1.1',
     title,
@@ -213,9 +235,9 @@ function jsonFeedOf({ title, page, path, entries }: Feed, publicUrl: string): st
     feed_url: publicUrl + path,
     language: 'en',
     items: entries.map((entry) => {
-      const { id, page: url, image } = addressOf(publicUrl, entry);
+      const { path: itemPath, page: url, image } = addressOf(publicUrl, entry);
       return {
-        id,
+        id: ids(itemPath),
         url,
         title: `${entry.title}. ${summaryLine(entry)}`,
         content_text: entry.rationale,
