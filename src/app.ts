@@ -25,6 +25,7 @@ import { diffRoutes } from './api/diffs.ts';
 import { drawdownRoutes } from './api/drawdown.ts';
 import { handleClientError, answerError, handleErrors, refuseTunnels } from './http/errors.ts';
 import { evidenceRoutes } from './api/evidence.ts';
+import { exportRoutes } from './api/export.ts';
 import { expectedOutcomeRoutes } from './api/expected-outcome.ts';
 import { EventStreams } from './api/event-streams.ts';
 import { eventRoutes } from './api/events.ts';
@@ -220,6 +221,7 @@ async function mountRoutes(
   await instrumentRoutes(api, services);
   seriesRoutes(api, services);
   await observationRoutes(api, services);
+  exportRoutes(api, services);
   keyRoutes(api, services);
   await webhookRoutes(api, services);
   auditRoutes(api, services);

@@ -57,7 +57,7 @@ export function assertDescribed(request: InjectOptions, response: LightMyRequest
   }
   const type = String(response.headers['content-type']).split(';', 1)[0] ?? '';
   if (!described.content[type]) throw new Error(`${where} is not described as ${type}`);
-  if (!type.endsWith('json')) return;
+  if (!/[/+]json$/.test(type)) return;
   const validate = validatorOf(template, operation, method, response.statusCode, type);
   if (!validate(JSON.parse(textOf(response)))) {
     throw new Error(`${where}: ${ajv.errorsText(validate.errors)} in ${response.body}`);
