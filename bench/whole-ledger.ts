@@ -89,7 +89,10 @@ function statements({ outlooks, observations }: Size): Record<string, string> {
         'Margins hold.', ${recently} + o.k * interval '1 millisecond'
         from ${each(3, long)} o`,
     forecasters: `insert into forecasters (outlook_id, source, analyst_id, since)
-      select outlook_id, 'view', analyst_id, recorded_at from views where version = 1`,
+      select outlook_id, 'view', analyst_id, recorded_at from views where version = 1
+      union all
+      select outlook_id, 'version', author_id, recorded_at from outlook_versions where version = 1
+      on conflict do nothing`,
     conditions: `insert into condition_changes (outlook_id, key, state, cause, invalidates, version, reason, observations,
         recorded_at)
       select o.id, 'rate-relief', case o.k % 2 when 1 then 'triggered' else 'untriggered' end, 'observations', 'bear', 1,

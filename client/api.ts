@@ -39,7 +39,7 @@ export interface paths {
         put?: never;
         /**
          * Publish a new outlook
-         * @description Creates an outlook with version 1. The instrument must exist. The slug, the instrument and the horizon can never change.
+         * @description Creates an outlook with version 1. The instrument must exist. The slug, the instrument and the horizon can never change. With `from`, the outlook is a clone of a version, with the members of the request in place of its own. It is a new forecast: its author is the one who sends it, its time is that of the request, and it has no evidence, views or conditions that are triggered yet. To roll an outlook over to a later horizon, send `continues` as well: `{"from": {"slug": "a"}, "continues": "a", "slug": "b", "horizon": {…}, "probabilities": {…}, "rationale": "…"}`. Both outlooks then name each other. Scores and track records do not depend on it.
          */
         post: operations["createOutlook"];
         delete?: never;
@@ -223,7 +223,7 @@ export interface paths {
         put?: never;
         /**
          * Add evidence
-         * @description Adds news or data, with claims that support or weaken parts of the current version. Items cannot be edited: to correct one, add a new item with its id in `corrects`.
+         * @description Adds news or data, with claims that support or weaken parts of the current version. Items cannot be edited: to correct one, add a new item with its id in `corrects`. An item that the outlook has already is added all the same, and names the first one in `duplicateOf`; with `import=true`, it is not added again, and the response is the first one with status 200.
          */
         post: operations["addEvidence"];
         delete?: never;
@@ -312,6 +312,86 @@ export interface paths {
          * @description All versions of an analyst's view, newest first, with its withdrawals.
          */
         get: operations["getView"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/analysts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the analysts
+         * @description The analysts who have published a version or a view, by name. Holders of keys who have published neither are left out.
+         */
+        get: operations["listAnalysts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/analysts/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read an analyst
+         * @description The name of an analyst, by the id that versions, views and keys name.
+         */
+        get: operations["getAnalyst"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/analysts/{id}/outlooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List an analyst's outlooks
+         * @description The outlooks of which the analyst has published a version, each at its current version, which may be by somebody else. The outlooks that were created last come first.
+         */
+        get: operations["listOutlooksOfAnalyst"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/analysts/{id}/views": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List an analyst's views
+         * @description The views of the analyst, one for each outlook, at its newest version. Withdrawn views have the kind `withdrawn`. Views of the outlooks that were created last come first.
+         */
+        get: operations["listViewsOfAnalyst"];
         put?: never;
         post?: never;
         delete?: never;
@@ -671,7 +751,7 @@ export interface paths {
         };
         /**
          * Follow all outlooks in a feed reader: Atom (RFC 4287)
-         * @description The current version of each outlook, newest first, at most 20. Its URLs are absolute and start with the setting `PUBLIC_URL`.
+         * @description The current version of each outlook, and each resolution, correction and reopening, newest first, at most 20. Its URLs are absolute and start with the setting `PUBLIC_URL`.
          */
         get: operations["getAtomFeed"];
         put?: never;
@@ -691,7 +771,7 @@ export interface paths {
         };
         /**
          * Follow an outlook in a feed reader: Atom (RFC 4287)
-         * @description The versions of the outlook, newest first, at most 20, each with its change and rationale. Its URLs are absolute and start with the setting `PUBLIC_URL`.
+         * @description The versions of the outlook, each with its change and rationale, and its resolutions, corrections and reopenings, newest first, at most 20. Its URLs are absolute and start with the setting `PUBLIC_URL`.
          */
         get: operations["getOutlookAtomFeed"];
         put?: never;
@@ -711,7 +791,7 @@ export interface paths {
         };
         /**
          * Follow all outlooks in a feed reader: JSON Feed 1.1
-         * @description The current version of each outlook, newest first, at most 20. Its URLs are absolute and start with the setting `PUBLIC_URL`.
+         * @description The current version of each outlook, and each resolution, correction and reopening, newest first, at most 20. Its URLs are absolute and start with the setting `PUBLIC_URL`.
          */
         get: operations["getJsonFeed"];
         put?: never;
@@ -731,7 +811,7 @@ export interface paths {
         };
         /**
          * Follow an outlook in a feed reader: JSON Feed 1.1
-         * @description The versions of the outlook, newest first, at most 20, each with its change and rationale. Its URLs are absolute and start with the setting `PUBLIC_URL`.
+         * @description The versions of the outlook, each with its change and rationale, and its resolutions, corrections and reopenings, newest first, at most 20. Its URLs are absolute and start with the setting `PUBLIC_URL`.
          */
         get: operations["getOutlookJsonFeed"];
         put?: never;
@@ -851,10 +931,42 @@ export interface paths {
          * Send observations
          * @description Records up to 10,000 days, all or none. A day with a new value gets a new vintage; an unchanged value has no effect, so a batch can be sent again. `"value": null` retracts a day: it gets a vintage without a value. The same transaction evaluates the conditions that watch the series, and the drawdown labels if the series holds closes.
          *
-         *     Also accepts CSV (RFC 4180) with the header `date,value` or `date,value,provenance,note`.
+         *     Also accepts CSV (RFC 4180) of up to 40,000 rows, in UTF-8, with a header line: `date,value`, `date,value,provenance,note`, or any file with a column of dates and one of values. The parameters say what the file itself leaves open, and what could mean two things is refused. `format` names a provider. Rows without a value are skipped. The body may be compressed by gzip (`Content-Encoding: gzip`); the limit of 4 MiB holds for what it decompresses to.
          */
         post: operations["recordObservations"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/series/{key}/source": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read where a series is pulled from
+         * @description The source of a series, the last pull that succeeded, the last one that failed and why, and when the next one is due.
+         */
+        get: operations["getSeriesSource"];
+        /**
+         * Set where a series is pulled from
+         * @description The service fetches the source now and then every `everyMinutes`, and records what is new: days that the series lacks, and days for which the source has another value than before.
+         *     A pull never retracts a day, and a day that somebody corrected keeps the correction until the source publishes a value that the day has not had since. A file with any fault stores nothing, and `lastFailure` says why;
+         *     the next attempts follow after 1, 5 and 15 minutes, and 1, 3, 6 and then every 12 hours, or when the server asks for them (`Retry-After`).
+         *
+         *     A place other than before replaces the source with its status. The same place changes the schedule, and is pulled now.
+         */
+        put: operations["setSeriesSource"];
+        post?: never;
+        /**
+         * Stop pulling a series
+         * @description Removes the source with its status. The observations stay, and a pull under way stores nothing.
+         */
+        delete: operations["removeSeriesSource"];
         options?: never;
         head?: never;
         patch?: never;
@@ -903,6 +1015,26 @@ export interface paths {
          * @description The key is refused from the next request on, permanently. Revoking a key twice changes nothing. The last admin key can be revoked only if tokens of an identity provider can have the role admin; admin keys that expire within an hour do not count.
          */
         delete: operations["revokeKey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read who you are
+         * @description The analyst behind the key or token of the request, what it may do, and when it expires.
+         */
+        get: operations["getMe"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1140,6 +1272,35 @@ export interface components {
             pointer: string;
             before: unknown;
             after: unknown;
+        };
+        /** @description An analyst, who publishes versions and views. */
+        Analyst: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+        };
+        /** @description A view of an analyst, and the outlook that it is of. */
+        AnalystView: {
+            /** @description The slug of the outlook. */
+            slug: string;
+            /** @description The title of the outlook. */
+            title: string;
+            analyst: components["schemas"]["Author"];
+            /**
+             * Format: int32
+             * @description The version of the view, from 1.
+             */
+            version: number;
+            /** Format: date-time */
+            recordedAt: string;
+            probabilities: components["schemas"]["Probabilities"];
+            /**
+             * @description `held`, or `withdrawn` if the analyst withdrew the view. A withdrawal repeats the probabilities that were held before.
+             * @enum {string}
+             */
+            kind: "held" | "withdrawn";
+            /** @description Null for a withdrawal. */
+            rationale: string | null;
         };
         /** @description The version that answered the condition, and how. */
         Answer: {
@@ -1383,6 +1544,16 @@ export interface components {
             first: string | null;
             /** @description The day of the last close. Null without a span. */
             last: string | null;
+        };
+        /** @description The outlook that a new one is a clone of. */
+        CloneSourceInput: {
+            /** @description The slug of the outlook to clone. */
+            slug: string;
+            /**
+             * Format: int32
+             * @description The version to clone. Left out: the current one.
+             */
+            version?: number;
         };
         /** @description A closing price of the instrument. */
         Close: {
@@ -1777,6 +1948,8 @@ export interface components {
             corrects: string | null;
             /** @description The id of a later item that corrects this one. */
             correctedBy: string | null;
+            /** @description The id of the first item of this outlook that is the same: of the same publisher with the same URL or, without one, with the same headline and time. Null for the first one, and for a correction. */
+            duplicateOf: string | null;
             addedBy: components["schemas"]["Author"];
             /** Format: date-time */
             addedAt: string;
@@ -2013,6 +2186,19 @@ export interface components {
             /** @description end / start − 1, a fraction. */
             value: number;
         };
+        /** @description What an import would do. */
+        ImportPreview: {
+            /** @description The first day with a value, or a retraction. */
+            from: string | null;
+            /** @description The last such day, included. */
+            to: string | null;
+            /** @description The first 100 days without a value, in the order of the file. */
+            skippedDays: string[];
+            /** @description The first 100 days that would be revised or retracted. `before` is null for a day that was retracted, `value` for a retraction. */
+            revisions: components["schemas"]["PreviewedRevision"][];
+            /** @description The first 100 changes above `maxJump`, by day, as the series would be. One of the two days is new or revised. */
+            jumps: components["schemas"]["Jump"][];
+        };
         /**
          * @description The index, share, fund or other thing that an outlook is about.
          * @example {
@@ -2191,7 +2377,7 @@ export interface components {
             language: string;
             items: components["schemas"]["JsonFeedItem"][];
         };
-        /** @description A version as a feed entry. */
+        /** @description A version or a resolution as a feed entry. */
         JsonFeedItem: {
             /** Format: uri */
             id: string;
@@ -2206,6 +2392,17 @@ export interface components {
             authors: {
                 name: string;
             }[];
+        };
+        /** @description Two days in a row whose values are far apart. */
+        Jump: {
+            /** Format: date */
+            previousDate: string;
+            previousValue: number;
+            /** Format: date */
+            date: string;
+            value: number;
+            /** @description Relative to the value before: 0.5 is half as much again. Null after 0. */
+            change: number | null;
         };
         /** @description A key without its secret text, which is not stored. */
         Key: {
@@ -2265,6 +2462,21 @@ export interface components {
             decomposition: components["schemas"]["Decomposition"];
             /** @description Why members are null. */
             missing: components["schemas"]["MissingScore"][];
+        };
+        /** @description Who sent the request. */
+        Me: {
+            /** @description The author of what is written with this key or token. */
+            analyst: {
+                /** Format: uuid */
+                id: string;
+                name: string;
+            };
+            /** @description What the key or token may do. A key has one role. `admin` may do everything that the other roles may. */
+            roles: ("analyst" | "feed" | "admin")[];
+            /** @description Null if the request has a token. */
+            key: components["schemas"]["OwnKey"] | null;
+            /** @description Null if the request has a key. */
+            token: components["schemas"]["OwnToken"] | null;
         };
         /** @description A mean over outlooks and its uncertainty: Σ c S ÷ Σ c, where c is the share of its horizon for which an outlook was forecast and S its mean score over that time. */
         MeanScore: {
@@ -2445,6 +2657,10 @@ export interface components {
             consensus: components["schemas"]["PublishedConsensus"] | null;
             /** @description The outcome, once it is recorded. Always null in a numbered version, because it was unknown at publication. */
             resolution: components["schemas"]["Resolved"] | null;
+            /** @description The slug of the outlook that this one continues over a later horizon. */
+            continues: string | null;
+            /** @description The slug of the outlook that continues this one over a later horizon; of several, the newest. Always null in a numbered version. */
+            continuedBy: string | null;
             probabilities: components["schemas"]["Probabilities"];
             directions: components["schemas"]["Directions"];
             scenarios: components["schemas"]["Scenarios"];
@@ -2491,23 +2707,28 @@ export interface components {
                 references: components["schemas"]["ReferencesDiff"];
             };
         };
-        /** @description A new outlook: its framework, probabilities and rationale. */
+        /** @description A new outlook: its framework, probabilities and rationale. `from` supplies the members that are left out; without it, `instrument`, `horizon`, `probabilities`, `title`, `summary` and `scenarios` are required. */
         OutlookInput: {
             /** @description The outlook's name in URLs. It never changes. Left out: made from the title. */
             slug?: string;
             /** @description The symbol of an existing instrument. */
-            instrument: string;
-            horizon: components["schemas"]["Horizon"];
-            probabilities: components["schemas"]["ProbabilitiesInput"];
+            instrument?: string;
+            horizon?: components["schemas"]["Horizon"];
+            probabilities?: components["schemas"]["ProbabilitiesInput"];
             /** @description Why the desk publishes this outlook. */
             rationale: string;
-            title: string;
-            summary: string;
+            /**
+             * @description The slug of the outlook that this one continues: on the same instrument, over a horizon that ends later. Null, or left out: none.
+             * @default null
+             */
+            continues?: string | null;
+            title?: string;
+            summary?: string;
             /** @default null */
             methodology?: string | null;
             /** @default null */
             disclaimer?: string | null;
-            scenarios: components["schemas"]["ScenariosInput"];
+            scenarios?: components["schemas"]["ScenariosInput"];
             /** @default [] */
             headwinds?: components["schemas"]["Headwind"][];
             /** @default [] */
@@ -2524,6 +2745,8 @@ export interface components {
             faqs?: components["schemas"]["Faq"][];
             /** @default [] */
             references?: components["schemas"]["ReferenceInput"][];
+            /** @description Clones a version: its instrument, horizon, probabilities and framework hold for the new outlook, except for the members that the request has. */
+            from?: components["schemas"]["CloneSourceInput"];
         };
         /** @description The resolution of an outlook and its corrections. */
         OutlookResolution: {
@@ -2578,6 +2801,28 @@ export interface components {
             change: components["schemas"]["Change"];
             probabilities: components["schemas"]["Probabilities"];
             directions: components["schemas"]["Directions"];
+            /** @description What came about, once it is recorded: null until then, after a reopening, and in a list as of an earlier time. */
+            resolution: components["schemas"]["ResolvedSummary"] | null;
+        };
+        /** @description The key of the request. */
+        OwnKey: {
+            /** Format: uuid */
+            id: string;
+            /** @description The first characters of the key, to tell keys apart. */
+            hint: string;
+            /** Format: date-time */
+            createdAt: string;
+            /** @description Null if the key never expires. */
+            expiresAt: string | null;
+            /** @description Precise to the minute. */
+            lastUsedAt: string | null;
+        };
+        /** @description The token of the request. */
+        OwnToken: {
+            issuer: string;
+            subject: string;
+            /** Format: date-time */
+            expiresAt: string;
         };
         /** @description A version of a view, and its weight in the pool. */
         PooledView: {
@@ -2655,6 +2900,13 @@ export interface components {
             approach: string;
             /** @default [] */
             watchpoints?: string[];
+        };
+        /** @description A day whose value would change. */
+        PreviewedRevision: {
+            /** Format: date */
+            date: string;
+            before: number | null;
+            value: number | null;
         };
         /**
          * @description The probabilities of the three scenarios. They sum to exactly 1.
@@ -2770,6 +3022,38 @@ export interface components {
             maxAge: number | null;
             views: components["schemas"]["PooledView"][];
         };
+        /** @description The last pull that failed. */
+        PullFailure: {
+            /** Format: date-time */
+            at: string;
+            /** @description What went wrong. Nothing was stored. */
+            detail: string;
+            /**
+             * Format: int32
+             * @description Failures since the last success; 0 if a pull has succeeded since.
+             */
+            failures: number;
+        };
+        /** @description The last pull that succeeded. */
+        PullSuccess: {
+            /** Format: date-time */
+            at: string;
+            /**
+             * Format: int32
+             * @description Days without an earlier value.
+             */
+            added: number;
+            /**
+             * Format: int32
+             * @description Days that got a new vintage.
+             */
+            revised: number;
+            /**
+             * Format: int32
+             * @description Days without a new value. 0 if the server said that the file is the same.
+             */
+            unchanged: number;
+        };
         /** @description The result of sending observations. */
         Recorded: {
             series: string;
@@ -2793,8 +3077,15 @@ export interface components {
              * @description Days that already had this value, or were already retracted.
              */
             unchanged: number;
-            /** @description Null if nothing was new. */
+            /**
+             * Format: int32
+             * @description Rows of a CSV without a value. They change nothing.
+             */
+            skipped: number;
+            /** @description Null if nothing was new, and of a dry run. */
             recordedAt: string | null;
+            /** @description Null if it was no dry run. */
+            preview: components["schemas"]["ImportPreview"] | null;
         };
         /** @description A published source. */
         Reference: {
@@ -2933,7 +3224,19 @@ export interface components {
             realisedReturn: number | null;
             /** @description When the outcome became known. Null if the outlook is void. */
             knownAt: string | null;
+            /** Format: date-time */
+            resolvedAt: string;
             reason: string | null;
+        };
+        /** @description The outcome, as a list shows it. */
+        ResolvedSummary: {
+            /** Format: int32 */
+            number: number;
+            /** @enum {string} */
+            outcome: "bear" | "base" | "bull" | "void";
+            realisedReturn: number | null;
+            /** @description When the outcome became known. Null if the outlook is void. */
+            knownAt: string | null;
             /** Format: date-time */
             resolvedAt: string;
         };
@@ -3285,12 +3588,112 @@ export interface components {
             /** @description Who publishes the series. */
             source: string;
         };
+        /** @description Where a series is pulled from, and how pulling goes. */
+        SeriesSource: {
+            series: string;
+            /**
+             * @description `fred`: FRED, with the operator's key. `ecb`: the ECB's data portal. `stooq`: Stooq. `url`: a CSV file at any URL.
+             * @enum {string}
+             */
+            kind: "fred" | "ecb" | "stooq" | "url";
+            id: string | null;
+            url: string | null;
+            file: components["schemas"]["SourceFile"] | null;
+            /**
+             * Format: int32
+             * @description Minutes between two pulls: 15 to 44640, which is 31 days.
+             */
+            everyMinutes: number;
+            /**
+             * Format: date-time
+             * @description When the source was set to this place.
+             */
+            setAt: string;
+            /**
+             * @description `pulling`: a pull is under way. `waiting`: the next one is due at `nextPullAt`. `failing`: the same, and the last one failed.
+             * @enum {string}
+             */
+            state: "pulling" | "waiting" | "failing";
+            /**
+             * Format: date-time
+             * @description While a pull is under way, the time at which it counts as lost.
+             */
+            nextPullAt: string;
+            lastSuccess: components["schemas"]["PullSuccess"] | null;
+            lastFailure: components["schemas"]["PullFailure"] | null;
+        };
+        /**
+         * @description Where a series is pulled from, and how often.
+         * @example {
+         *       "kind": "fred",
+         *       "id": "DGS10",
+         *       "everyMinutes": 1440
+         *     }
+         */
+        SeriesSourceInput: {
+            /**
+             * @description `fred`: FRED, with the operator's key. `ecb`: the ECB's data portal. `stooq`: Stooq. `url`: a CSV file at any URL.
+             * @enum {string}
+             */
+            kind: "fred" | "ecb" | "stooq" | "url";
+            /**
+             * @description For a provider: what it calls the series, such as `DGS10` (FRED), `EXR/D.USD.EUR.SP00.A` (ECB) or `^spx` (Stooq). Null for `url`.
+             * @default null
+             */
+            id?: string | null;
+            /** @default null */
+            url?: string | null;
+            /** @default null */
+            file?: components["schemas"]["SourceFileInput"] | null;
+            /**
+             * Format: int32
+             * @description Minutes between two pulls: 15 to 44640, which is 31 days.
+             * @default 1440
+             */
+            everyMinutes?: number;
+        };
         /** @description A value that a rule was evaluated with. */
         SeriesValue: {
             series: string;
             /** Format: date */
             date: string;
             value: number;
+        };
+        /** @description How the file is written; null for what is found out from the file. */
+        SourceFile: {
+            format: ("fred" | "yahoo" | "stooq" | "alphavantage") | null;
+            dateColumn: string | null;
+            valueColumn: string | null;
+            dateFormat: string | null;
+            decimal: ("." | ",") | null;
+            delimiter: ("," | ";" | "|" | "tab") | null;
+            missing: string[];
+        };
+        /** @description How the file at a URL is written, as for an import. What is left out is found out, where only one answer fits the file. */
+        SourceFileInput: {
+            /**
+             * @description The provider whose CSV the body is. Of Yahoo, Stooq and Alpha Vantage, the closes are read unless `valueColumn` names another column.
+             * @enum {string}
+             */
+            format?: "fred" | "yahoo" | "stooq" | "alphavantage";
+            /** @description The column of the dates, by its name in the header. */
+            dateColumn?: string;
+            /** @description The column of the values, by its name in the header. */
+            valueColumn?: string;
+            /** @description How the dates are written, such as `DD/MM/YYYY`, `MM/DD/YY`, `YYYYMMDD`, `D MMM YYYY` or `%d/%m/%Y`. Needed where dates like 11/12/2026 leave open which number is the month. */
+            dateFormat?: string;
+            /**
+             * @description The decimal mark; the other one may group thousands. Needed where numbers like 2,861 leave it open.
+             * @enum {string}
+             */
+            decimal?: "." | ",";
+            /**
+             * @description What separates the cells of a line, if the header leaves it open.
+             * @enum {string}
+             */
+            delimiter?: "," | ";" | "|" | "tab";
+            /** @description What stands for a day without a value, besides an empty cell, `.`, `null`, `NaN` and `NA`. */
+            missing?: string[];
         };
         /** @description For a label defined by speed: at least `depth` below the highest close of the last `days` days. */
         Speed: {
@@ -3669,6 +4072,8 @@ export interface components {
 }
 export type Acknowledgement = components['schemas']['Acknowledgement'];
 export type Alteration = components['schemas']['Alteration'];
+export type Analyst = components['schemas']['Analyst'];
+export type AnalystView = components['schemas']['AnalystView'];
 export type Answer = components['schemas']['Answer'];
 export type Assessment = components['schemas']['Assessment'];
 export type AssessmentInput = components['schemas']['AssessmentInput'];
@@ -3683,6 +4088,7 @@ export type ClaimRange = components['schemas']['ClaimRange'];
 export type ClaimRangeInput = components['schemas']['ClaimRangeInput'];
 export type ClaimTarget = components['schemas']['ClaimTarget'];
 export type Climatology = components['schemas']['Climatology'];
+export type CloneSourceInput = components['schemas']['CloneSourceInput'];
 export type Close = components['schemas']['Close'];
 export type Comparison = components['schemas']['Comparison'];
 export type ComparisonInput = components['schemas']['ComparisonInput'];
@@ -3714,6 +4120,7 @@ export type Headwind = components['schemas']['Headwind'];
 export type HeadwindsDiff = components['schemas']['HeadwindsDiff'];
 export type Horizon = components['schemas']['Horizon'];
 export type HorizonReturn = components['schemas']['HorizonReturn'];
+export type ImportPreview = components['schemas']['ImportPreview'];
 export type Instrument = components['schemas']['Instrument'];
 export type InstrumentInput = components['schemas']['InstrumentInput'];
 export type InstrumentName = components['schemas']['InstrumentName'];
@@ -3725,9 +4132,11 @@ export type InvalidationConditionsDiff = components['schemas']['InvalidationCond
 export type IssuedKey = components['schemas']['IssuedKey'];
 export type JsonFeed = components['schemas']['JsonFeed'];
 export type JsonFeedItem = components['schemas']['JsonFeedItem'];
+export type Jump = components['schemas']['Jump'];
 export type Key = components['schemas']['Key'];
 export type KeyInput = components['schemas']['KeyInput'];
 export type LeadTime = components['schemas']['LeadTime'];
+export type Me = components['schemas']['Me'];
 export type MeanScore = components['schemas']['MeanScore'];
 export type Metric = components['schemas']['Metric'];
 export type MetricInput = components['schemas']['MetricInput'];
@@ -3745,10 +4154,13 @@ export type OutlookInput = components['schemas']['OutlookInput'];
 export type OutlookResolution = components['schemas']['OutlookResolution'];
 export type OutlookScores = components['schemas']['OutlookScores'];
 export type OutlookSummary = components['schemas']['OutlookSummary'];
+export type OwnKey = components['schemas']['OwnKey'];
+export type OwnToken = components['schemas']['OwnToken'];
 export type PooledView = components['schemas']['PooledView'];
 export type Positioning = components['schemas']['Positioning'];
 export type PositioningDiff = components['schemas']['PositioningDiff'];
 export type PositioningInput = components['schemas']['PositioningInput'];
+export type PreviewedRevision = components['schemas']['PreviewedRevision'];
 export type Probabilities = components['schemas']['Probabilities'];
 export type ProbabilitiesInput = components['schemas']['ProbabilitiesInput'];
 export type ProbabilityDeltas = components['schemas']['ProbabilityDeltas'];
@@ -3757,6 +4169,8 @@ export type ProbabilityPoint = components['schemas']['ProbabilityPoint'];
 export type Problem = components['schemas']['Problem'];
 export type ProblemType = components['schemas']['ProblemType'];
 export type PublishedConsensus = components['schemas']['PublishedConsensus'];
+export type PullFailure = components['schemas']['PullFailure'];
+export type PullSuccess = components['schemas']['PullSuccess'];
 export type Recorded = components['schemas']['Recorded'];
 export type Reference = components['schemas']['Reference'];
 export type ReferenceInput = components['schemas']['ReferenceInput'];
@@ -3764,6 +4178,7 @@ export type ReferencesDiff = components['schemas']['ReferencesDiff'];
 export type Resolution = components['schemas']['Resolution'];
 export type ResolutionInput = components['schemas']['ResolutionInput'];
 export type Resolved = components['schemas']['Resolved'];
+export type ResolvedSummary = components['schemas']['ResolvedSummary'];
 export type ReturnBand = components['schemas']['ReturnBand'];
 export type ReturnBandInput = components['schemas']['ReturnBandInput'];
 export type Review = components['schemas']['Review'];
@@ -3784,7 +4199,11 @@ export type Sentiment = components['schemas']['Sentiment'];
 export type SentimentInput = components['schemas']['SentimentInput'];
 export type Series = components['schemas']['Series'];
 export type SeriesInput = components['schemas']['SeriesInput'];
+export type SeriesSource = components['schemas']['SeriesSource'];
+export type SeriesSourceInput = components['schemas']['SeriesSourceInput'];
 export type SeriesValue = components['schemas']['SeriesValue'];
+export type SourceFile = components['schemas']['SourceFile'];
+export type SourceFileInput = components['schemas']['SourceFileInput'];
 export type Speed = components['schemas']['Speed'];
 export type SpeedInput = components['schemas']['SpeedInput'];
 export type Spread = components['schemas']['Spread'];
@@ -3893,7 +4312,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -3963,13 +4382,21 @@ export interface operations {
                 maxProbability?: number;
                 /** @description Only outlooks with a version published at or after this time. */
                 updatedSince?: string;
-                /** @description Full-text search, in English, in titles, headwinds, summaries and invalidation conditions. A match in the title ranks highest. Write `"…"` for a phrase, `or` for either word, and `-` before a word to exclude it. */
+                /** @description Search for outlooks with all of these words in their title, slug, symbol, name of the instrument, authors, headwinds, summary or invalidation conditions. Case, accents and punctuation make no difference: `Feds` finds “The Fed’s pivot”, `10 year` finds “10-year” and `BRK-B` finds “BRK.B”. A word of at least three characters, and the last word, also find longer words: `russ` finds “Russell”. English words are found in their other forms, too. Write `"…"` for a phrase, `or` for either word, and `-` before a word to exclude it. Common words such as `the` count only in a phrase, or alone. Outlooks whose symbol or slug is the search come first, then those with all words in the title, slug or name of the instrument. */
                 q?: string;
+                /** @description Only outlooks whose version was published by this analyst: the id, as in `author.id`, or the exact name. */
+                author?: string;
+                /** @description Only outlooks whose `horizon.to` is after this day. */
+                horizonEndsAfter?: string;
+                /** @description Only outlooks whose `horizon.to` is before this day. */
+                horizonEndsBefore?: string;
+                /** @description Only outlooks that are currently resolved with this outcome. `void`: those that can not be scored. */
+                outcome?: "bear" | "base" | "bull" | "void";
                 /** @description The sort order; a leading hyphen reverses it. `relevance` requires `q`; it ranks the 1,000 newest matches, and older ones follow, newest first. Left out: `relevance` with `q`, otherwise `-publishedAt`. */
                 sort?: "-publishedAt" | "publishedAt" | "slug" | "relevance";
-                /** @description The list as of this time, which must not be in the future: the newest version of each outlook recorded up to then, with the status and the review of that time. Filters and order apply to that version, except that `status`, `reviewDue`, `awaitingResolution` and `contradicted` apply to the current state. */
+                /** @description The list as of this time, which must not be in the future: the newest version of each outlook recorded up to then, with the status and the review of that time. Filters and order apply to that version, except that `status`, `reviewDue`, `awaitingResolution`, `contradicted` and `outcome` apply to the current state. */
                 asOf?: string;
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -4038,7 +4465,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -4279,7 +4706,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -4414,7 +4841,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -4567,7 +4994,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -4637,7 +5064,7 @@ export interface operations {
     listVersions: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -4718,7 +5145,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -4844,7 +5271,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -4969,7 +5396,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -5096,7 +5523,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -5245,7 +5672,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -5297,7 +5724,7 @@ export interface operations {
     listEvidence: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -5378,7 +5805,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -5429,7 +5856,10 @@ export interface operations {
     };
     addEvidence: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description With `true`, an item of the same publisher and URL is added to the outlook once, however often it is sent. */
+                import?: "true" | "false";
+            };
             header?: {
                 /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
@@ -5446,6 +5876,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Evidence"];
+                };
+            };
             /** @description Created. Returns the whole representation. */
             201: {
                 headers: {
@@ -5641,7 +6080,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -5693,7 +6132,7 @@ export interface operations {
     listViews: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -5774,7 +6213,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -5903,7 +6342,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -6238,7 +6677,7 @@ export interface operations {
     getView: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -6320,7 +6759,514 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listAnalysts: {
+        parameters: {
+            query?: {
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                limit?: number;
+                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                cursor?: string;
+                /** @description Overrides the Accept header: for links and spreadsheets. */
+                format?: "json" | "csv";
+            };
+            header?: {
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Analyst"][];
+                        /** @description Null on the last page. */
+                        nextCursor: string | null;
+                    };
+                    "text/csv": string;
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key is missing, unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes every available media type. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getAnalyst: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @description The id of the analyst, as in `author.id`. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Analyst"];
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key is missing, unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes every available media type. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listOutlooksOfAnalyst: {
+        parameters: {
+            query?: {
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                limit?: number;
+                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                cursor?: string;
+                /** @description Overrides the Accept header: for links and spreadsheets. */
+                format?: "json" | "csv";
+            };
+            header?: {
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @description The id of the analyst, as in `author.id`. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["OutlookSummary"][];
+                        /** @description Null on the last page. */
+                        nextCursor: string | null;
+                    };
+                    "text/csv": string;
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key is missing, unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes every available media type. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listViewsOfAnalyst: {
+        parameters: {
+            query?: {
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
+                limit?: number;
+                /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
+                cursor?: string;
+                /** @description Overrides the Accept header: for links and spreadsheets. */
+                format?: "json" | "csv";
+            };
+            header?: {
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @description The id of the analyst, as in `author.id`. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Link: components["headers"]["Link"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["AnalystView"][];
+                        /** @description Null on the last page. */
+                        nextCursor: string | null;
+                    };
+                    "text/csv": string;
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key is missing, unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes every available media type. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -6458,7 +7404,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -6593,7 +7539,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -6735,7 +7681,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -6862,7 +7808,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -7141,7 +8087,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -7264,7 +8210,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -7399,7 +8345,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -7537,7 +8483,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -7802,7 +8748,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -7932,7 +8878,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -8053,7 +8999,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -8184,7 +9130,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -8318,7 +9264,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -8621,7 +9567,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -8742,7 +9688,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -8851,7 +9797,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -8972,7 +9918,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -9024,7 +9970,7 @@ export interface operations {
     listInstruments: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -9093,7 +10039,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -9343,7 +10289,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -9536,7 +10482,7 @@ export interface operations {
     listSeries: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -9605,7 +10551,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -9854,7 +10800,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -9914,6 +10860,7 @@ export interface operations {
                 asOf?: string;
                 /** @description `newest`: one value per day. `all`: every vintage of each day, oldest first, with retractions. */
                 vintages?: "newest" | "all";
+                /** @description The maximum number of observations to return. Left out: 1,000 as JSON, and all as CSV. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -9993,7 +10940,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -10044,7 +10991,26 @@ export interface operations {
     };
     recordObservations: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The provider whose CSV the body is. Of Yahoo, Stooq and Alpha Vantage, the closes are read unless `valueColumn` names another column. */
+                format?: "fred" | "yahoo" | "stooq" | "alphavantage";
+                /** @description The column of the dates, by its name in the header. */
+                dateColumn?: string;
+                /** @description The column of the values, by its name in the header. */
+                valueColumn?: string;
+                /** @description How the dates are written, such as `DD/MM/YYYY`, `MM/DD/YY`, `YYYYMMDD`, `D MMM YYYY` or `%d/%m/%Y`. Needed where dates like 11/12/2026 leave open which number is the month. */
+                dateFormat?: string;
+                /** @description The decimal mark; the other one may group thousands. Needed where numbers like 2,861 leave it open. */
+                decimal?: "." | ",";
+                /** @description What separates the cells of a line, if the header leaves it open. */
+                delimiter?: "," | ";" | "|" | "tab";
+                /** @description What stands for a day without a value, separated by commas, besides an empty cell, `.`, `null`, `NaN` and `NA`. Such days are skipped; they retract nothing. */
+                missing?: string;
+                /** @description With `true`, nothing is stored: the response says what would be. */
+                dryRun?: "true" | "false";
+                /** @description With `dryRun=true`: a change from one day to the next above this ratio of the value before is listed as a jump; 0.2 unless given. */
+                maxJump?: number;
+            };
             header?: {
                 /** @description A unique value for this request: 1–255 printable ASCII characters, such as a UUID, in double quotes. A retry with the same key does not repeat the write and returns the first response, byte for byte. */
                 "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
@@ -10182,10 +11148,398 @@ export interface operations {
             };
         };
     };
+    getSeriesSource: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeriesSource"];
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key is missing, unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes every available media type. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    setSeriesSource: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SeriesSourceInput"];
+            };
+        };
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeriesSource"];
+                };
+            };
+            /** @description Created. Returns the whole representation. */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    Location: components["headers"]["Location"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeriesSource"];
+                };
+            };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key is missing, unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes every available media type. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type or the content coding is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    removeSeriesSource: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. The response has no body. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key is missing, unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes every available media type. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body exceeds the limit: 1 MiB, or 4 MiB for observations. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content type or the content coding is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     listKeys: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -10263,7 +11617,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -10521,7 +11875,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -10700,10 +12054,127 @@ export interface operations {
             };
         };
     };
+    getMe: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description ETags of the copies that the client holds. Returns 304 if one is current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+                /** @description The ETag that you have: of the outlook for a write, of this URL for a read. Returns 412 if it is no longer current. */
+                "If-Match"?: components["parameters"]["IfMatch"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description Not modified: the client's copy is current. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be parsed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key is missing, unknown, expired or revoked. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The key's role does not allow this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The `Accept` header excludes every available media type. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation failed; see `errors`. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; try again after `Retry-After` seconds. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal error. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Temporarily unavailable; try again after `Retry-After` seconds. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     listWebhooks: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -10781,7 +12252,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -11039,7 +12510,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -11487,7 +12958,7 @@ export interface operations {
     listWebhookDeliveries: {
         parameters: {
             query?: {
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -11576,7 +13047,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -11757,7 +13228,7 @@ export interface operations {
                 analyst?: string;
                 /** @description Only writes with this `subject`, such as `/v1/keys/{id}`. */
                 subject?: string;
-                /** @description The maximum number of items to return. A page of very long items may end earlier; `nextCursor` continues it. */
+                /** @description The maximum number of items to return. Left out: 20 as JSON, and all as CSV. A page of very long items may end earlier; `nextCursor` or the Link header continues it. */
                 limit?: number;
                 /** @description The `nextCursor` of the previous page. Keep the other parameters unchanged. */
                 cursor?: string;
@@ -11835,7 +13306,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -11936,7 +13407,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -12047,7 +13518,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -12149,7 +13620,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -12257,7 +13728,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. */
+            /** @description The resource has changed since you read it: `If-Match` does not name its current ETag. Or a proxy has weakened the ETag. */
             412: {
                 headers: {
                     [name: string]: unknown;

@@ -6,6 +6,17 @@ SET search_path = public;
 
 -- Functions that triggers of several tables call --------------------------------------------------
 
+CREATE OR REPLACE FUNCTION public.index_author()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  UPDATE frameworks SET search = '' WHERE id = (SELECT framework_id FROM outlooks WHERE id = NEW.outlook_id);
+  RETURN NULL;
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.refuse_change()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -51,6 +62,8 @@ CREATE TABLE analysts (
   CONSTRAINT analysts_name_unique UNIQUE (name),
   CONSTRAINT analysts_name CHECK (name = btrim(name) AND name !~ '[[:cntrl:]]'::text AND length(name) >= 1 AND length(name) <= 300)
 );
+
+CREATE UNIQUE INDEX analysts_by_name ON analysts USING btree (name COLLATE "C");
 
 CREATE TRIGGER append_only BEFORE DELETE ON analysts FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON analysts FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -244,6 +257,15 @@ CREATE INDEX idempotency_keys_oldest ON idempotency_keys USING btree (recorded_a
 
 CREATE TRIGGER append_only_update BEFORE UPDATE ON idempotency_keys FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
+-- search_backlog ----------------------------------------------------------------------------------
+
+CREATE TABLE search_backlog (
+  is_only boolean DEFAULT true NOT NULL,
+  framework_id bigint NOT NULL,
+  CONSTRAINT search_backlog_pkey PRIMARY KEY (is_only),
+  CONSTRAINT search_backlog_is_only CHECK (is_only)
+);
+
 -- series ------------------------------------------------------------------------------------------
 
 CREATE TABLE series (
@@ -384,10 +406,14 @@ CREATE TABLE outlooks (
   condition_states jsonb DEFAULT '{}'::jsonb NOT NULL,
   horizon_ended_at timestamp(3) with time zone,
   is_contradicted boolean DEFAULT false NOT NULL,
+  continues_id bigint,
+  continued_by text,
   CONSTRAINT outlooks_pkey PRIMARY KEY (id),
   CONSTRAINT outlooks_slug_unique UNIQUE (slug),
+  CONSTRAINT outlooks_continues_id_outlooks_id_fk FOREIGN KEY (continues_id) REFERENCES outlooks(id),
   CONSTRAINT outlooks_instrument_id_instruments_id_fk FOREIGN KEY (instrument_id) REFERENCES instruments(id),
   CONSTRAINT outlooks_condition_states CHECK (jsonb_typeof(condition_states) = 'object'::text),
+  CONSTRAINT outlooks_continues CHECK (continues_id < id),
   CONSTRAINT outlooks_horizon CHECK (horizon_from < horizon_to AND isfinite(horizon_from) AND isfinite(horizon_to)),
   CONSTRAINT outlooks_horizon_ended_at CHECK ((horizon_ended_at >= (horizon_to::timestamp without time zone AT TIME ZONE 'UTC'::text)) IS NOT FALSE),
   CONSTRAINT outlooks_review_reasons CHECK (array_position(review_reasons, NULL::text) IS NULL AND array_position(review_reasons, ''::text) IS NULL),
@@ -404,7 +430,9 @@ CREATE INDEX outlooks_awaiting_resolution ON outlooks USING btree (published_at,
 CREATE INDEX outlooks_by_base ON outlooks USING btree (base_bps);
 CREATE INDEX outlooks_by_bear ON outlooks USING btree (bear_bps);
 CREATE INDEX outlooks_by_bull ON outlooks USING btree (bull_bps);
+CREATE INDEX outlooks_by_horizon_end ON outlooks USING btree (horizon_to);
 CREATE UNIQUE INDEX outlooks_by_slug ON outlooks USING btree (slug COLLATE "C");
+CREATE INDEX outlooks_continuing ON outlooks USING btree (continues_id, id) WHERE continues_id IS NOT NULL;
 CREATE INDEX outlooks_contradicted ON outlooks USING btree (published_at, id) WHERE is_contradicted;
 CREATE INDEX outlooks_horizon_to_end ON outlooks USING btree (horizon_to, id) WHERE (status = ANY (ARRAY['open'::text, 'withdrawn'::text])) AND horizon_ended_at IS NULL;
 CREATE INDEX outlooks_newest ON outlooks USING btree (published_at, id);
@@ -432,6 +460,24 @@ BEGIN
   RETURN NULL;
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.continue_outlook()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  WITH continued AS (
+    UPDATE outlooks SET continued_by = NEW.slug WHERE id = NEW.continues_id
+    RETURNING id, latest_version, status, review_reasons
+  )
+  INSERT INTO events (kind, outlook_id, version, data, recorded_at)
+  SELECT 'outlook.state.changed', id, latest_version,
+         jsonb_build_object('status', status, 'reviewReasons', review_reasons, 'continuedBy', NEW.slug),
+         NEW.published_at
+    FROM continued;
+  RETURN NULL;
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.end_horizon()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -451,6 +497,8 @@ CREATE OR REPLACE FUNCTION public.guard_new_outlook()
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
+DECLARE
+  previous outlooks;
 BEGIN
   IF NEW.latest_version <> 0 THEN
     PERFORM refuse('outlooks_latest_version', 'an outlook starts before its first version');
@@ -467,6 +515,15 @@ BEGIN
   IF NEW.is_contradicted THEN
     PERFORM refuse('outlooks_contradicted', 'an outlook starts without a resolution');
   END IF;
+  IF NEW.continued_by IS NOT NULL THEN
+    PERFORM refuse('outlooks_continued_by', 'only a later outlook continues an outlook');
+  END IF;
+  IF NEW.continues_id IS NOT NULL THEN
+    SELECT * INTO previous FROM outlooks WHERE id = NEW.continues_id;
+    IF NEW.instrument_id <> previous.instrument_id OR NEW.horizon_to <= previous.horizon_to THEN
+      PERFORM refuse('outlooks_continuation', 'an outlook is continued on its instrument, over a later horizon');
+    END IF;
+  END IF;
   RETURN NEW;
 END $function$;
 
@@ -476,8 +533,8 @@ CREATE OR REPLACE FUNCTION public.guard_outlook()
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 BEGIN
-  IF (NEW.id, NEW.slug, NEW.instrument_id, NEW.horizon_from, NEW.horizon_to)
-     IS DISTINCT FROM (OLD.id, OLD.slug, OLD.instrument_id, OLD.horizon_from, OLD.horizon_to) THEN
+  IF (NEW.id, NEW.slug, NEW.instrument_id, NEW.horizon_from, NEW.horizon_to, NEW.continues_id)
+     IS DISTINCT FROM (OLD.id, OLD.slug, OLD.instrument_id, OLD.horizon_from, OLD.horizon_to, OLD.continues_id) THEN
     PERFORM refuse('outlooks_subject_fixed', 'what an outlook is about never changes');
   END IF;
   IF (NEW.latest_version, NEW.published_at, NEW.transaction_id, NEW.hash, NEW.framework_id,
@@ -500,6 +557,9 @@ BEGIN
      AND (OLD.horizon_ended_at IS NOT NULL OR OLD.status NOT IN ('open', 'withdrawn')) THEN
     PERFORM refuse('outlooks_horizon_ended', 'the end of a horizon is noted once, before the resolution');
   END IF;
+  IF NEW.continued_by IS DISTINCT FROM OLD.continued_by AND pg_trigger_depth() = 1 THEN
+    PERFORM refuse('outlooks_continued_by', 'only a later outlook continues an outlook');
+  END IF;
   RETURN NEW;
 END $function$;
 
@@ -518,6 +578,7 @@ END $function$;
 CREATE TRIGGER announce_state AFTER UPDATE ON outlooks FOR EACH ROW WHEN (old.status IS DISTINCT FROM new.status OR old.review_reasons IS DISTINCT FROM new.review_reasons) EXECUTE FUNCTION announce_state();
 CREATE TRIGGER append_only BEFORE DELETE ON outlooks FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON outlooks FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER continue_outlook AFTER INSERT ON outlooks FOR EACH ROW WHEN (new.continues_id IS NOT NULL) EXECUTE FUNCTION continue_outlook();
 CREATE TRIGGER end_horizon AFTER UPDATE OF horizon_ended_at ON outlooks FOR EACH ROW WHEN (old.horizon_ended_at IS NULL AND new.horizon_ended_at IS NOT NULL) EXECUTE FUNCTION end_horizon();
 CREATE TRIGGER guard_new_outlook BEFORE INSERT ON outlooks FOR EACH ROW EXECUTE FUNCTION guard_new_outlook();
 CREATE TRIGGER guard_outlook BEFORE UPDATE ON outlooks FOR EACH ROW EXECUTE FUNCTION guard_outlook();
@@ -543,6 +604,7 @@ CREATE TABLE evidence (
   corrects uuid,
   author_id uuid NOT NULL,
   recorded_at timestamp(3) with time zone NOT NULL,
+  import_key text,
   CONSTRAINT evidence_pkey PRIMARY KEY (id),
   CONSTRAINT evidence_corrected_once UNIQUE (corrects),
   CONSTRAINT evidence_number UNIQUE (outlook_id, number),
@@ -557,6 +619,9 @@ CREATE TABLE evidence (
   CONSTRAINT evidence_sentiment_whole CHECK (num_nulls(sentiment_score, sentiment_label, sentiment_min, sentiment_max, sentiment_provider) = ANY (ARRAY[0, 5])),
   CONSTRAINT evidence_tickers CHECK (json_typeof(tickers) = 'array'::text)
 );
+
+CREATE UNIQUE INDEX evidence_imported_once ON evidence USING btree (outlook_id, import_key) WHERE import_key IS NOT NULL;
+CREATE INDEX evidence_of_source ON evidence USING btree (outlook_id, hashtextextended(COALESCE(url, headline), 0::bigint));
 
 CREATE OR REPLACE FUNCTION public.announce_evidence()
  RETURNS trigger
@@ -661,6 +726,7 @@ CREATE TRIGGER append_only BEFORE DELETE ON forecasters FOR EACH ROW EXECUTE FUN
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON forecasters FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON forecasters FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER derived BEFORE INSERT ON forecasters FOR EACH ROW EXECUTE FUNCTION refuse_underived();
+CREATE TRIGGER index_author AFTER INSERT ON forecasters FOR EACH ROW WHEN (new.source = 'version'::text) EXECUTE FUNCTION index_author();
 
 -- frameworks --------------------------------------------------------------------------------------
 
@@ -687,13 +753,28 @@ CREATE TABLE frameworks (
 
 CREATE INDEX frameworks_search ON frameworks USING gin (search);
 
+CREATE OR REPLACE FUNCTION public.guard_framework()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  OLD.search := NEW.search;
+  IF NOT OLD *= NEW THEN
+    PERFORM refuse('frameworks_append_only', 'UPDATE is refused: what is published stays');
+  END IF;
+  NEW.search := framework_search(NEW);
+  RETURN NEW;
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.index_framework()
  RETURNS trigger
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 BEGIN
-  NEW.search := framework_words(NEW.id, NEW.title, NEW.summary);
+  NEW.search := CASE WHEN EXISTS (SELECT FROM outlooks WHERE id = NEW.outlook_id AND latest_version > 0)
+                  THEN framework_search(NEW) ELSE '' END;
   RETURN NEW;
 END $function$;
 
@@ -759,7 +840,7 @@ END $function$;
 
 CREATE TRIGGER append_only BEFORE DELETE ON frameworks FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON frameworks FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER append_only_update BEFORE UPDATE ON frameworks FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER guard_framework BEFORE UPDATE ON frameworks FOR EACH ROW EXECUTE FUNCTION guard_framework();
 CREATE TRIGGER index_framework BEFORE INSERT ON frameworks FOR EACH ROW EXECUTE FUNCTION index_framework();
 CREATE TRIGGER seal_framework AFTER INSERT ON frameworks FOR EACH ROW EXECUTE FUNCTION seal_framework();
 CREATE TRIGGER seal_rules AFTER INSERT ON frameworks FOR EACH ROW EXECUTE FUNCTION seal_rules();
@@ -893,6 +974,7 @@ CREATE TABLE outlook_versions (
 );
 
 CREATE INDEX outlook_versions_as_of ON outlook_versions USING btree (outlook_id, recorded_at, version, bear_bps, base_bps, bull_bps);
+CREATE INDEX outlook_versions_withdrawn_by ON outlook_versions USING btree (author_id, outlook_id) WHERE kind = 'withdrawn'::text;
 
 CREATE OR REPLACE FUNCTION public.append_version()
  RETURNS trigger
@@ -991,6 +1073,7 @@ CREATE TRIGGER append_only BEFORE DELETE ON outlook_versions FOR EACH ROW EXECUT
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON outlook_versions FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON outlook_versions FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_version BEFORE INSERT ON outlook_versions FOR EACH ROW EXECUTE FUNCTION append_version();
+CREATE TRIGGER index_author AFTER INSERT ON outlook_versions FOR EACH ROW WHEN (new.kind = 'withdrawn'::text) EXECUTE FUNCTION index_author();
 CREATE CONSTRAINT TRIGGER require_pooled_views AFTER INSERT ON outlook_versions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.consensus_method IS NOT NULL) EXECUTE FUNCTION require_pooled_views();
 CREATE TRIGGER withdraw_outlook AFTER INSERT ON outlook_versions FOR EACH ROW WHEN (new.kind = 'withdrawn'::text) EXECUTE FUNCTION withdraw_outlook();
 
@@ -1352,6 +1435,8 @@ CREATE TABLE resolutions (
   CONSTRAINT resolutions_superseded CHECK (superseded_at >= recorded_at)
 );
 
+CREATE INDEX resolutions_by_outcome ON resolutions USING btree (outcome, outlook_id) WHERE superseded_at IS NULL;
+CREATE INDEX resolutions_newest ON resolutions USING btree (recorded_at, outlook_id, number);
 CREATE UNIQUE INDEX resolutions_standing ON resolutions USING btree (outlook_id) WHERE superseded_at IS NULL;
 
 CREATE OR REPLACE FUNCTION public.append_resolution()
@@ -1662,6 +1747,78 @@ CREATE TRIGGER append_only BEFORE DELETE ON scenarios FOR EACH ROW EXECUTE FUNCT
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON scenarios FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_update BEFORE UPDATE ON scenarios FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER framework_sealed BEFORE INSERT ON scenarios FOR EACH ROW EXECUTE FUNCTION refuse_sealed_framework();
+
+-- series_sources ----------------------------------------------------------------------------------
+
+CREATE TABLE series_sources (
+  id uuid DEFAULT gen_random_uuid() NOT NULL,
+  series_id bigint NOT NULL,
+  kind text NOT NULL,
+  provider_id text,
+  url text,
+  layout json,
+  host text NOT NULL,
+  every_minutes integer NOT NULL,
+  set_at timestamp(3) with time zone NOT NULL,
+  due_at timestamp(3) with time zone NOT NULL,
+  attempts integer DEFAULT 0 NOT NULL,
+  started_at timestamp(3) with time zone,
+  failures integer DEFAULT 0 NOT NULL,
+  last_success_at timestamp(3) with time zone,
+  last_added integer,
+  last_revised integer,
+  last_unchanged integer,
+  last_error_at timestamp(3) with time zone,
+  last_error text,
+  etag text,
+  last_modified text,
+  CONSTRAINT series_sources_pkey PRIMARY KEY (id),
+  CONSTRAINT series_sources_series_id_unique UNIQUE (series_id),
+  CONSTRAINT series_sources_series_id_series_id_fk FOREIGN KEY (series_id) REFERENCES series(id),
+  CONSTRAINT series_sources_attempts CHECK (attempts >= 0 AND failures >= 0),
+  CONSTRAINT series_sources_error CHECK ((num_nulls(last_error_at, last_error) = ANY (ARRAY[0, 2])) AND (length(last_error) >= 1 AND length(last_error) <= 300) IS NOT FALSE AND (failures = 0 OR last_error IS NOT NULL)),
+  CONSTRAINT series_sources_every_minutes CHECK (every_minutes >= 15 AND every_minutes <= 44640),
+  CONSTRAINT series_sources_host CHECK (length(host) >= 1 AND length(host) <= 300),
+  CONSTRAINT series_sources_kind CHECK (kind = ANY (ARRAY['fred'::text, 'ecb'::text, 'stooq'::text, 'url'::text])),
+  CONSTRAINT series_sources_layout CHECK (json_typeof(layout) = 'object'::text AND length(layout::text) <= 5000),
+  CONSTRAINT series_sources_place CHECK (
+CASE
+    WHEN kind = 'url'::text THEN provider_id IS NULL AND num_nulls(url, layout) = 0
+    ELSE provider_id IS NOT NULL AND num_nulls(url, layout) = 2
+END),
+  CONSTRAINT series_sources_provider_id CHECK (length(provider_id) >= 1 AND length(provider_id) <= 300),
+  CONSTRAINT series_sources_success CHECK ((num_nulls(last_success_at, last_added, last_revised, last_unchanged) = ANY (ARRAY[0, 4])) AND (LEAST(last_added, last_revised, last_unchanged) >= 0) IS NOT FALSE),
+  CONSTRAINT series_sources_url CHECK (url ~ '^https?://'::text AND url !~ '^https?://[^/?#]*@'::text AND length(url) <= 2000),
+  CONSTRAINT series_sources_validators CHECK ((length(etag) <= 300) IS NOT FALSE AND (length(last_modified) <= 300) IS NOT FALSE)
+);
+
+CREATE INDEX series_sources_due ON series_sources USING btree (host, due_at, id);
+
+CREATE OR REPLACE FUNCTION public.guard_series_source()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    -- One at a time, or two could each count the last free place.
+    PERFORM pg_advisory_xact_lock(hashtextextended('outlook-ledger sources', 0));
+    IF (SELECT count(*) FROM series_sources) >= 1000 THEN
+      PERFORM refuse('series_sources_most', 'at most 1000 series have a source');
+    END IF;
+    RETURN NEW;
+  END IF;
+  IF (NEW.id, NEW.series_id, NEW.kind, NEW.provider_id, NEW.url, NEW.layout::text, NEW.host, NEW.set_at)
+     IS DISTINCT FROM (OLD.id, OLD.series_id, OLD.kind, OLD.provider_id, OLD.url, OLD.layout::text, OLD.host, OLD.set_at) THEN
+    PERFORM refuse('series_sources_fixed', 'a source that leads elsewhere is a new one');
+  END IF;
+  IF NEW.attempts < OLD.attempts THEN
+    PERFORM refuse('series_sources_attempts_forward', 'pulls are counted upwards');
+  END IF;
+  RETURN NEW;
+END $function$;
+
+CREATE TRIGGER guard_series_source BEFORE INSERT OR UPDATE ON series_sources FOR EACH ROW EXECUTE FUNCTION guard_series_source();
 
 -- version_evidence --------------------------------------------------------------------------------
 
@@ -2031,24 +2188,82 @@ AS $function$
   SELECT value::text::numeric;
 $function$;
 
-CREATE OR REPLACE FUNCTION public.framework_words(framework_id bigint, title text, summary text)
+CREATE OR REPLACE FUNCTION public.fold_words(content text)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE STRICT
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+  folded text := content;
+BEGIN
+  IF octet_length(folded) <> length(folded) THEN
+    -- Apostrophes and dashes, of which some would decompose. Then accents, the points of Hebrew and Arabic, and what can't be
+    -- seen, such as the soft hyphen and the joiners.
+    folded := translate(folded, U&'`\00B4\02B9\02BB\02BC\02BD\02C8\2018\2019\201A\201B\2032\FF07', rpad('', 13, ''''));
+    folded := translate(folded, U&'\2010\2011\2012\2013\2014\2015\2212\2E3A\2E3B\FE58\FE63\FF0D', rpad('', 12, '-'));
+    folded := regexp_replace(left(normalize(folded, NFKD), 100000),
+      '[\u00ad\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u061c\u0640\u064b-\u065f\u0670\u180b-\u180f\u1ab0-\u1aff\u1dc0-\u1dff\u200b-\u200f\u202a-\u202e\u2060-\u206f\u20d0-\u20ff\ufe00-\ufe0f\ufe20-\ufe2f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]+',
+      '', 'g');
+    folded := normalize(folded, NFKC);
+    folded := translate(folded,
+      'ÆÐØÞĐĦŁŊŒŦƁƂƄƆƇƉƊƋƎƏƐƑƓƔƖƗƘƜƝƟƢƤƦƧƩƬƮƱƲƳƵƷƸƼǤǶǷȜȠȢȤȺȻȽȾɁɃɄɅɆɈɊɌɎẞΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩςЂЄЅІЈЉЊЋЏАБВГДЕЖЗИКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯѠѢѤѦѨѪѬѮѰѲѴѸѺѼѾҀҊҌҎҐҒҔҖҘҚҜҞҠҢҤҦҨҪҬҮҰҲҴҶҸҺҼҾӀӃӅӇӉӋӍӔӘӠӨӶӺӼӾԀԂԄԆԈԊԌԎԐԒԔԖԘԚԜԞԠԢԤԦԨԪԬԮԱԲԳԴԵԶԷԸԹԺԻԼԽԾԿՀՁՂՃՄՅՆՇՈՉՊՋՌՍՎՏՐՑՒՓՔՕՖᲐᲑᲒᲓᲔᲕᲖᲗᲘᲙᲚᲛᲜᲝᲞᲟᲠᲡᲢᲣᲤᲥᲦᲧᲨᲩᲪᲫᲬᲭᲮᲯᲰᲱᲲᲳᲴᲵᲶᲷᲸᲹᲺᲽᲾᲿøđłħŧı',
+      'æðoþdhlŋœtɓƃƅɔƈɖɗƌǝəɛƒɠɣɩɨƙɯɲɵƣƥʀƨʃƭʈʊʋƴƶʒƹƽǥƕƿȝƞȣȥⱥȼƚⱦɂƀʉʌɇɉɋɍɏßαβγδεζηθικλμνξοπρστυφχψωσђєѕіјљњћџабвгдежзиклмнопрстуфхцчшщъыьэюяѡѣѥѧѩѫѭѯѱѳѵѹѻѽѿҁҋҍҏґғҕҗҙқҝҟҡңҥҧҩҫҭүұҳҵҷҹһҽҿӏӄӆӈӊӌӎӕәӡөӷӻӽӿԁԃԅԇԉԋԍԏԑԓԕԗԙԛԝԟԡԣԥԧԩԫԭԯաբգդեզէըթժիլխծկհձղճմյնշոչպջռսվտրցւփքօֆაბგდევზთიკლმნოპჟრსტუფქღყშჩცძწჭხჯჰჱჲჳჴჵჶჷჸჹჺჽჾჿodlhti');
+    folded := replace(replace(replace(replace(replace(folded, 'ß', 'ss'), 'æ', 'ae'), 'œ', 'oe'), 'þ', 'th'), 'ð', 'd');
+    -- Punctuation and symbols of all scripts.
+    folded := regexp_replace(folded,
+      '[\u0080-\u00bf\u00d7\u00f7\u02c2-\u02df\u02e5-\u02eb\u02ed\u02ef-\u02ff\u037e\u0387\u055a-\u055f\u0589\u058a\u05be\u05c0\u05c3\u05c6\u05f3\u05f4\u0600-\u060f\u061b-\u061f\u066a-\u066d\u06d4\u0700-\u070d\u07f7-\u07f9\u0964\u0965\u0970\u0e4f\u0e5a\u0e5b\u104a-\u104f\u1361-\u1368\u1680\u17d4-\u17da\u1800-\u180a\u2000-\u206f\u20a0-\u20cf\u2100-\u214f\u2190-\u2bff\u2e00-\u2e7f\u3000-\u3004\u3008-\u3020\u3030\u303d-\u303f\u30fb\ufd3e\ufd3f\ufe10-\ufe1f\ufe30-\ufe6f\uffe0-\uffff\U0001f000-\U0001faff]+',
+      ' ', 'g');
+    -- Scripts that put no spaces between words: each character is a word, and a search looks for them in their order.
+    folded := regexp_replace(folded,
+      '([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fff\u3005-\u3007\u3021-\u312f\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])',
+      ' \1 ', 'g');
+  ELSE
+    folded := replace(folded, '`', '''');
+  END IF;
+  folded := lower(folded COLLATE "C");
+  -- "2,861.99" is 2861.99, and "Fed's" is Fed. U+0001 stands for the points between digits. No expression looks behind, which
+  -- takes quadratic time.
+  folded := regexp_replace(folded, '[\u0001-\u0025\u0028-\u002b\u003a-\u005e\u007b-\u007f]+', ' ', 'g');
+  folded := regexp_replace(folded, '([0-9]),(?=[0-9]{3}(?![0-9]))', '\1', 'g');
+  folded := regexp_replace(folded, '([0-9])\.(?=[0-9])', E'\\1\u0001', 'g');
+  folded := regexp_replace(replace(folded, ',', ' '), '([^-&./_'' ])''s(?![^-&./_'' ])', '\1', 'g');
+  folded := regexp_replace(folded, '(?:^| )[-&./_'']+', ' ', 'g');
+  folded := regexp_replace(folded, '[-&./_'']+(?: |$)', ' ', 'g');
+  folded := regexp_replace(folded, '[-&./_'']+', '-', 'g');
+  folded := regexp_replace(folded, '([0-9])(?=[a-z])|([a-z])(?=[0-9])', '\1\2-', 'g');
+  RETURN btrim(regexp_replace(replace(folded, E'\u0001', '.'), ' {2,}', ' ', 'g'));
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.framework_search(framework frameworks)
  RETURNS tsvector
  LANGUAGE plpgsql
  STABLE
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 DECLARE
-  headwind_titles text := (SELECT string_agg(h.title, E'\n' ORDER BY h.rank) FROM headwinds h
-                            WHERE h.framework_id = framework_words.framework_id);
-  headwind_texts text := (SELECT string_agg(h.description, E'\n' ORDER BY h.rank) FROM headwinds h
-                           WHERE h.framework_id = framework_words.framework_id);
-  conditions text := (SELECT string_agg(c.statement, E'\n' ORDER BY c.position) FROM invalidation_conditions c
-                       WHERE c.framework_id = framework_words.framework_id);
+  outlook outlooks;
+  instrument instruments;
+  headwind_titles text;
+  headwind_texts text;
+  conditions text;
+  authors text;
 BEGIN
-  RETURN setweight(to_tsvector('english', title), 'A')
-      || setweight(to_tsvector('english', left(coalesce(headwind_titles, ''), 60000)), 'B')
-      || setweight(to_tsvector('english', left(concat_ws(E'\n', summary, conditions), 60000)), 'C')
-      || setweight(to_tsvector('english', left(coalesce(headwind_texts, ''), 60000)), 'D');
+  SELECT * INTO outlook FROM outlooks WHERE id = framework.outlook_id;
+  SELECT * INTO instrument FROM instruments WHERE id = outlook.instrument_id;
+  SELECT string_agg(title, E'\n' ORDER BY rank), string_agg(description, E'\n' ORDER BY rank)
+    INTO headwind_titles, headwind_texts FROM headwinds WHERE framework_id = framework.id;
+  conditions := (SELECT string_agg(statement, E'\n' ORDER BY position) FROM invalidation_conditions
+                  WHERE framework_id = framework.id);
+  authors := (SELECT string_agg(name, E'\n' ORDER BY name) FROM analysts WHERE id IN (
+      SELECT analyst_id FROM forecasters WHERE outlook_id = outlook.id AND source = 'version'
+      UNION ALL
+      SELECT author_id FROM outlook_versions WHERE outlook_id = outlook.id AND version = outlook.latest_version));
+  RETURN setweight(search_words(concat_ws(E'\n', framework.title, instrument.symbol, instrument.name, outlook.slug)), 'A')
+      || array_to_tsvector(ARRAY['=' || search_key(instrument.symbol), '=' || search_key(outlook.slug)])
+      || setweight(search_words(concat_ws(E'\n', authors, headwind_titles)), 'B')
+      || setweight(search_words(concat_ws(E'\n', framework.summary, conditions)), 'C')
+      || setweight(search_words(coalesce(headwind_texts, '')), 'D');
 END $function$;
 
 CREATE OR REPLACE FUNCTION public.known_at_of(r resolutions, outlook outlooks)
@@ -2225,6 +2440,24 @@ BEGIN
   PERFORM refresh_conditions(ARRAY[outlook]);
 END $function$;
 
+CREATE OR REPLACE FUNCTION public.refresh_search(most integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+  newest bigint;
+  due bigint[];
+BEGIN
+  SELECT framework_id INTO newest FROM search_backlog FOR UPDATE SKIP LOCKED;
+  due := ARRAY(SELECT id FROM frameworks WHERE id <= newest ORDER BY id DESC LIMIT least(most, 1000));
+  UPDATE frameworks SET search = '' WHERE id = ANY (due);
+  UPDATE search_backlog SET framework_id = due[cardinality(due)] - 1 WHERE due <> '{}';
+  DELETE FROM search_backlog WHERE newest IS NOT NULL AND due = '{}';
+  RETURN cardinality(due);
+END $function$;
+
 CREATE OR REPLACE FUNCTION public.refuse(rule text, explanation text)
  RETURNS void
  LANGUAGE plpgsql
@@ -2296,6 +2529,93 @@ BEGIN
              SELECT FROM condition_answers a WHERE a.change_id = c.id)), '{}')
       FROM (SELECT DISTINCT ON (key) * FROM condition_changes
              WHERE outlook_id = outlook.id ORDER BY key, id DESC) AS c);
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.search_key(content text)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE STRICT
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+BEGIN
+  RETURN left(translate(fold_words(content), ' -', ''), 100);
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.search_part(part text, is_prefix boolean, weights text)
+ RETURNS tsquery
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE STRICT
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+  lexeme text := left(part, 100);
+  stem text := (ts_lexize('pg_catalog.english_stem', lexeme))[1];
+  itself tsquery := '''' || lexeme || ''':' || CASE WHEN is_prefix THEN '*' ELSE '' END || weights;
+BEGIN
+  IF octet_length(lexeme) <> length(lexeme) OR stem IS NULL OR stem = lexeme THEN
+    RETURN itself;
+  END IF;
+  RETURN itself || ('''' || stem || ''':' || weights)::tsquery;
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.search_term(term text, is_prefix boolean, weights text)
+ RETURNS tsquery
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE STRICT
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+  word text;
+  parts text[];
+  apart tsquery;
+  found tsquery;
+BEGIN
+  FOREACH word IN ARRAY string_to_array(rtrim(left(fold_words(term), 400), ' -'), ' ') LOOP
+    parts := string_to_array(word, '-');
+    apart := search_part(parts[1], is_prefix AND cardinality(parts) = 1, weights);
+    FOR i IN 2 .. cardinality(parts) LOOP
+      apart := apart <-> search_part(parts[i], is_prefix AND i = cardinality(parts), weights);
+    END LOOP;
+    IF cardinality(parts) BETWEEN 2 AND 6 THEN
+      apart := apart || search_part(replace(word, '-', ''), is_prefix, weights);
+    END IF;
+    found := CASE WHEN found IS NULL THEN apart ELSE found <-> apart END;
+  END LOOP;
+  RETURN coalesce(found, '');
+END $function$;
+
+CREATE OR REPLACE FUNCTION public.search_words(content text)
+ RETURNS tsvector
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE STRICT
+ SET search_path TO 'public', 'pg_temp'
+ SET jit TO 'off'
+AS $function$
+DECLARE
+  folded text := fold_words(left(content, 60000));
+BEGIN
+  IF octet_length(folded) > 80000 THEN
+    folded := left(folded, 20000);
+  END IF;
+  RETURN (
+    WITH words AS (
+      SELECT n, word, CASE WHEN word ~ '^[^-]+(-[^-]+){1,5}$' THEN left(replace(word, '-', ''), 100) END AS whole
+        FROM string_to_table(folded, ' ') WITH ORDINALITY AS w (word, n)
+    ), parts AS (
+      SELECT left(part, 100) AS part, whole, row_number() OVER (ORDER BY n, k) AS place
+        FROM words CROSS JOIN LATERAL string_to_table(word, '-') WITH ORDINALITY AS p (part, k)
+    ), lexemes AS (
+      SELECT part AS lexeme, place FROM parts
+      UNION ALL
+      SELECT (ts_lexize('pg_catalog.english_stem', part))[1], place FROM parts WHERE octet_length(part) = length(part)
+      UNION ALL
+      SELECT whole, place FROM parts
+    ), placed AS (
+      SELECT lexeme, string_agg(DISTINCT least(place, 16383)::text, ',') AS places
+        FROM lexemes WHERE lexeme <> '' GROUP BY lexeme
+    )
+    SELECT coalesce(string_agg('''' || lexeme || ''':' || places, ' '), '')::tsvector FROM placed
+  );
 END $function$;
 
 CREATE OR REPLACE FUNCTION public.sequence_events()

@@ -10,6 +10,7 @@ import type { FrameworkCache, StoredFramework } from './ledger/frameworks.ts';
 import { identityFinder } from './access/identities.ts';
 import { reviser } from './ledger/revisions.ts';
 import { versionReader } from './ledger/versions.ts';
+import { analystRoutes } from './api/analysts.ts';
 import { auditRoutes } from './access/audit-routes.ts';
 import { RefusalTrail } from './access/audit-trail.ts';
 import { authorize } from './access/authentication.ts';
@@ -33,8 +34,10 @@ import { feedRoutes } from './api/feeds.ts';
 import { healthRoutes } from './api/health.ts';
 import { historyRoutes } from './api/history.ts';
 import { instrumentRoutes } from './api/instruments.ts';
-import { readJsonBodies, refuseContentCodings } from './http/json-body.ts';
+import { decodeBodies } from './http/content-codings.ts';
+import { readJsonBodies } from './http/json-body.ts';
 import { keyRoutes } from './access/key-routes.ts';
+import { meRoutes } from './access/me-routes.ts';
 import { RequestLimiter } from './http/rate-limits.ts';
 import { logRequests, withoutSecrets } from './http/logging.ts';
 import { observationRoutes } from './api/observations.ts';
@@ -66,7 +69,9 @@ import { trackRecordRoutes } from './api/track-records.ts';
 import { validatorCompiler } from './http/validation.ts';
 import { versionRoutes } from './api/versions.ts';
 import { viewRoutes } from './api/views.ts';
-import { type Resolve, resolveName } from './webhooks/addresses.ts';
+import { type Resolve, resolveName } from './outbound/addresses.ts';
+import { SeriesPuller } from './pulls/puller.ts';
+import { sourceRoutes } from './pulls/routes.ts';
 import { WebhookDispatcher } from './webhooks/dispatcher.ts';
 import { webhookRoutes } from './webhooks/routes.ts';
 import { pageRoutes } from './pages/routes.tsx';
@@ -87,7 +92,7 @@ export type AppOptions = {
   isTraced?: boolean;
   /** The scheduled backups, whose age is measured; null if there are none. */
   backups?: BackupAge | null;
-  /** Resolves the host names of webhooks; by the machine's resolver unless given. */
+  /** Resolves the host names of webhooks and sources; by the machine's resolver unless given. */
   resolve?: Resolve;
 };
 
@@ -162,22 +167,35 @@ function servicesOf(app: FastifyInstance, options: AppOptions, dropped: DroppedR
     sizeOf: (stored) => 4 * stored.size + 4_000,
   });
   const addressPolicy = { resolve, allowsPrivate: config.webhookPrivateAddresses };
+  const cache = new ResponseCache({
+    maxBytes: 0.5 * cacheMaxBytes,
+    servesStale: config.serveStale,
+    requireKeyForReads,
+    feed,
+  });
+  const userAgent = `OutlookLedger/${version}`;
+  const puller = new SeriesPuller(app.log, {
+    pool,
+    now,
+    feed,
+    cache,
+    resolve,
+    userAgent,
+    settings: config.pulls,
+  });
+  puller.runWith(app);
   return {
     pool,
     now,
     feed,
+    puller,
     dropped,
     requestsAtOnce: config.requestsAtOnce,
     webhooks: new WebhookDispatcher(app, { pool, feed, now, addressPolicy, version }),
     requireKeyForReads,
     publicUrl: config.publicUrl,
     idempotencyHours: config.idempotencyHours,
-    cache: new ResponseCache({
-      maxBytes: 0.5 * cacheMaxBytes,
-      servesStale: config.serveStale,
-      requireKeyForReads,
-      feed,
-    }),
+    cache,
     streams: new EventStreams({ pool, feed, maxPerAddress: config.streamsPerAddress }),
     findKey: keyFinder(pool),
     hasAdminTokens: oidc !== null && Object.values(oidc.roles).includes('admin'),
@@ -197,7 +215,7 @@ async function mountRoutes(
 ): Promise<void> {
   refuseOtherMediaTypes(api);
   refuseUnknownQueries(api);
-  refuseContentCodings(api);
+  decodeBodies(api);
   outlookRoutes(api, services);
   outlookListRoutes(api, services);
   outlookBatchRoutes(api, services);
@@ -208,6 +226,7 @@ async function mountRoutes(
   chartRoutes(api, services);
   evidenceRoutes(api, services);
   viewRoutes(api, services);
+  analystRoutes(api, services);
   consensusRoutes(api, services);
   conditionRoutes(api, services);
   drawdownRoutes(api, services);
@@ -222,7 +241,9 @@ async function mountRoutes(
   seriesRoutes(api, services);
   await observationRoutes(api, services);
   exportRoutes(api, services);
+  sourceRoutes(api, services);
   keyRoutes(api, services);
+  meRoutes(api, services);
   await webhookRoutes(api, services);
   auditRoutes(api, services);
   problemRoutes(api);

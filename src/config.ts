@@ -5,6 +5,8 @@ import type { DatabaseSettings } from './postgres/database.ts';
 import { type Role, ROLES } from './domain/api-keys.ts';
 import type { Issuer } from './access/tokens.ts';
 import { isNetwork } from './http/networks.ts';
+import type { PullSettings } from './pulls/puller.ts';
+import { PROVIDER_ENVIRONMENT, pullSettingsOf } from './pull-settings.ts';
 
 const flag = z.enum(['true', 'false'], { error: 'must be true or false' });
 const wholeNumber = z
@@ -137,6 +139,11 @@ const environment = z.object({
     .refine((days) => days >= 7 && days <= 3650, { error: 'must be from 7 to 3650' })
     .default(90),
   WEBHOOK_PRIVATE_ADDRESSES: flag.default('false'),
+  PULL_SERIES: flag.default('true'),
+  PULL_PRIVATE_ORIGINS: list.refine((origins) => origins.every(isOrigin), {
+    error: 'must be origins such as http://data.internal:8080, separated by commas',
+  }),
+  ...PROVIDER_ENVIRONMENT,
   BACKUP_EVERY: z
     .string()
     .regex(BACKUP_INTERVAL, { error: 'must be off, or a time such as 30m, 24h or 7d' })
@@ -202,6 +209,8 @@ export type Config = DatabaseSettings & {
   auditRefusalsDays: number;
   /** Whether webhooks may have private addresses, also without TLS. */
   webhookPrivateAddresses: boolean;
+  /** How this instance pulls series from their sources. */
+  pulls: PullSettings;
   /** When the embedded database is backed up; null if it is not. */
   backups: BackupSchedule | null;
 };
@@ -245,6 +254,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     idempotencyHours: settings.IDEMPOTENCY_HOURS,
     auditRefusalsDays: settings.AUDIT_REFUSALS_DAYS,
     webhookPrivateAddresses: settings.WEBHOOK_PRIVATE_ADDRESSES === 'true',
+    pulls: pullSettingsOf(settings),
     backups: scheduleOf(settings),
   };
 }

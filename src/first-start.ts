@@ -4,7 +4,7 @@ import { hasKeys, issueKey } from './access/api-keys.ts';
 import { appendAudit, localWrite } from './access/audit-log.ts';
 import { issuedSubject } from './access/key-routes.ts';
 import { inTransaction } from './postgres/pool.ts';
-import { addEvidence } from './ledger/evidence.ts';
+import { addEvidence } from './ledger/add-evidence.ts';
 import { createInstrument } from './ledger/instruments.ts';
 import { recordObservations } from './ledger/observations.ts';
 import { createSeries } from './ledger/series.ts';
@@ -20,7 +20,7 @@ import {
 } from './http/openapi/examples.ts';
 import { newEvidence } from './api/schemas/evidence.ts';
 import { newInstrument } from './api/schemas/instruments.ts';
-import { newOutlook } from './api/schemas/outlooks.ts';
+import { newOutlook } from './api/schemas/outlook-requests.ts';
 import { newObservations, newSeries } from './api/schemas/series.ts';
 import { parse } from './http/validation.ts';
 

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { deleteExpiredRefusals } from './access/audit-log.ts';
 import { deleteExpiredResponses } from './access/idempotency-store.ts';
 import { endHorizons } from './ledger/end-horizons.ts';
+import { refreshSearch } from './ledger/refresh-search.ts';
 import { deleteOldDeliveries } from './webhooks/delivery-log.ts';
 import { deleteExpiredSecrets } from './webhooks/webhooks.ts';
 
@@ -27,7 +28,7 @@ export type MaintenanceDeps = {
 /**
  * Runs the maintenance now and every minute: it notes the horizons that are over and expires their conditions, and deletes
  * stored responses, webhook deliveries and refusals of unknown callers that are too old, and webhook secrets that no longer
- * sign. Every instance runs it, and they share the work. A run that fails is logged; the next one tries again.
+ * sign. It also collects the search words of what earlier releases stored. Every instance runs it, and they share the work. A run that fails is logged; the next one tries again.
  * @returns a function that stops the runs and waits for the current one
  */
 export function startMaintenance({
@@ -38,6 +39,7 @@ export function startMaintenance({
   auditRefusalsDays,
   onEvents,
 }: MaintenanceDeps): () => Promise<void> {
+  let isStopping = false;
   const run = async () => {
     const time = now().getTime();
     try {
@@ -46,6 +48,7 @@ export function startMaintenance({
       await deleteOldDeliveries(pool, new Date(time - DELIVERY_RETENTION));
       await deleteExpiredSecrets(pool, now());
       await deleteExpiredRefusals(pool, new Date(time - auditRefusalsDays * DAY));
+      await refreshSearch(pool, () => isStopping);
     } catch (error) {
       log.warn({ err: error }, 'maintenance failed; the next run tries again');
     }
@@ -54,6 +57,7 @@ export function startMaintenance({
   const timer = setInterval(() => void (lastRun = lastRun.then(run)), INTERVAL).unref();
   return async () => {
     clearInterval(timer);
+    isStopping = true;
     await lastRun;
   };
 }

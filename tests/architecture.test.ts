@@ -52,11 +52,13 @@ test('the walk finds the modules and what they import', () => {
 const ROOMS = [
   'domain',
   'postgres',
+  'outbound',
   'http',
   'access',
   'charts',
   'ledger',
   'api',
+  'pulls',
   'webhooks',
   'pages',
   'top',
@@ -64,14 +66,16 @@ const ROOMS = [
 
 /** What a room may import besides: packages by name. Rooms that are not listed may import any. */
 const PACKAGES: Record<string, RegExp> = {
-  domain: /^(node:crypto|canonicalize|decimal\.js|unhomoglyph)$/,
+  domain: /^(node:crypto|canonicalize|csv-parse\/sync|decimal\.js|unhomoglyph)$/,
   postgres: /^(node:.+|pg|pg-copy-streams|split2|@opentelemetry\/api|drizzle-orm(\/.+)?)$/,
+  outbound: /^(node:.+|ipaddr\.js)$/,
   http: /^(?!drizzle-orm|preact)/,
   access: /^(?!drizzle-orm|preact)/,
   charts:
     /^(node:(crypto|module|v8|vm)|d3-.+|preact(-render-to-string)?|@resvg\/resvg-js|piscina)$/,
   ledger: /^(node:.+|pg|lru-cache)$/,
   api: /^(?!drizzle-orm|preact)/,
+  pulls: /^(?!drizzle-orm|preact)/,
   webhooks: /^(?!drizzle-orm|preact)/,
   pages: /^(node:.+|pg|preact(-render-to-string)?|zod|fastify)$/,
   browser: /^$/,
@@ -99,6 +103,8 @@ test.each([
   ['domain/review.ts', 'pg'],
   ['http/paging.ts', '../ledger/versions.ts'],
   ['ledger/versions.ts', '../api/versions.ts'],
+  ['outbound/exchange.ts', '../http/problems.ts'],
+  ['pulls/puller.ts', '../webhooks/dispatcher.ts'],
   ['webhooks/send.ts', '../pages/layout.tsx'],
   ['api/versions.ts', '../commands/keys.ts'],
   ['pages/read.ts', '../app.ts'],

@@ -11,10 +11,11 @@ import { needsKey, type RequestLimiter } from '../http/rate-limits.ts';
 import type { TokenVerifier } from './tokens.ts';
 
 /**
- * Who may use a route: anyone; anyone unless reads need a key; or keys of one role (and admins).
+ * Who may use a route: anyone; anyone unless reads need a key; all keys; or keys of one role (and admins).
  * Every route declares it in its config.
  */
-export type Access = 'public' | 'read' | Role;
+export type Access = 'public' | 'read' | 'key' | Role;
+type Guard = Exclude<Access, 'public'>;
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -34,6 +35,10 @@ export type Caller = {
   id: string;
   /** A short name of the key or token, for people. It is not secret. */
   hint: string;
+  /** All roles of the key or token, of which `role` is the one that the request uses. */
+  roles: readonly Role[];
+  /** Null for a key. */
+  token: { issuer: string; subject: string; expiresAt: Date } | null;
 };
 
 /** The accepted tokens of an identity provider, besides keys. */
@@ -62,7 +67,7 @@ const BASIC = /^Basic +([A-Za-z0-9+/]{1,400}={0,2}) *$/i;
  */
 function credentialsOf(
   authorization: string | undefined,
-  access: 'read' | Role,
+  access: Guard,
 ): { key?: string | undefined; token?: string | undefined } {
   const [, encoded] = BASIC.exec(authorization ?? '') ?? [];
   const [name = '', ...password] = Buffer.from(encoded ?? '', 'base64')
@@ -137,8 +142,12 @@ function askedByBrowser({ code, message, headers }: Problem): Problem {
   });
 }
 
-function requireRole(caller: Caller, access: 'read' | Role): void {
-  if (access === 'read' || roleAllows(caller.role, access)) return;
+function isAllowed(role: Role, access: Guard): boolean {
+  return access === 'read' || access === 'key' || roleAllows(role, access);
+}
+
+function requireRole(caller: Caller, access: Guard): void {
+  if (isAllowed(caller.role, access)) return;
   throw new Problem(
     'forbidden',
     `This requires a key with the role ${access}${access === 'admin' ? '' : ' or admin'}; ${caller.hint} has the role ${caller.role}.`,
@@ -174,10 +183,16 @@ export function authorOf(request: FastifyRequest): Analyst {
   return request.caller.analyst;
 }
 
+/** Who sent a request to a route that all keys may use. */
+export function callerOf(request: FastifyRequest): Caller {
+  if (!request.caller) throw new Error('a route that needs a caller must declare its access');
+  return request.caller;
+}
+
 /** @param access the access that the request needs; if a token has several roles, one that allows it is used */
 async function authenticate(
   request: FastifyRequest,
-  access: 'read' | Role,
+  access: Guard,
   authenticators: Authenticators,
 ): Promise<Caller> {
   const { authorization } = request.headers;
@@ -219,17 +234,17 @@ async function byKey(
     request.log.warn({ reqId: request.id, err: error }, 'could not record the use of a key'),
   );
   const { id, analyst, role, hint } = key;
-  return { id, analyst, role, hint: `${hint}…` };
+  return { id, analyst, role, hint: `${hint}…`, roles: [role], token: null };
 }
 
 async function byToken(
   token: string,
-  access: 'read' | Role,
+  access: Guard,
   { now, findIdentity, tokens: { issuer, verify } }: Authenticators & { tokens: Tokens },
 ): Promise<Caller> {
   const at = now();
-  const { subject, name, roles } = await verify(token, at);
-  const role = roles.find((held) => access === 'read' || roleAllows(held, access)) ?? roles[0];
+  const { subject, name, roles, expiresAt } = await verify(token, at);
+  const role = roles.find((held) => isAllowed(held, access)) ?? roles[0];
   if (role === undefined) {
     const detail = `The token of ${subject} grants no role in this service.`;
     throw new KnownCallerRefused(new Problem('forbidden', detail), {
@@ -239,5 +254,12 @@ async function byToken(
     });
   }
   const analyst = await findIdentity({ issuer, subject, name }, at);
-  return { id: `${issuer} ${subject}`, analyst, role, hint: analyst.name };
+  return {
+    id: `${issuer} ${subject}`,
+    analyst,
+    role,
+    hint: analyst.name,
+    roles: [...new Set(roles)],
+    token: { issuer, subject, expiresAt },
+  };
 }

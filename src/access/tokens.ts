@@ -19,7 +19,7 @@ export type Issuer = {
 };
 
 /** The holder of a valid token. */
-export type TokenHolder = { subject: string; name: string; roles: Role[] };
+export type TokenHolder = { subject: string; name: string; roles: Role[]; expiresAt: Date };
 
 export type TokenVerifier = (token: string, now: Date) => Promise<TokenHolder>;
 
@@ -91,7 +91,20 @@ function holderOf(payload: JWTPayload, { rolesClaim, roles }: Issuer): TokenHold
   const held = claimed.flatMap((role) =>
     typeof role === 'string' && Object.hasOwn(roles, role) ? (roles[role] ?? []) : [],
   );
-  return { subject: subject.data, name: (name as string | undefined) ?? subject.data, roles: held };
+  return {
+    subject: subject.data,
+    name: (name as string | undefined) ?? subject.data,
+    roles: held,
+    expiresAt: expiryOf(payload),
+  };
+}
+
+/** The end of the year 9999: the last day of timestamps in responses. */
+const LAST_MOMENT = Date.UTC(10_000, 0) - 1;
+
+/** When a token expires. It must have `exp`, in seconds since 1970. */
+function expiryOf({ exp = 0 }: JWTPayload): Date {
+  return new Date(Math.min(Math.max(exp * 1_000, 0), LAST_MOMENT));
 }
 
 /** A claim by its name or, as some issuers nest them, by a path such as `realm_access.roles`. */

@@ -12,6 +12,8 @@ import { scenariosChart } from '../charts/scenarios.tsx';
 import { type HistoryEvent, readHistory, readHistoryEvents } from '../ledger/history.ts';
 import { readTrackRecord } from '../ledger/track-records.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
+import { endOfDay } from '../domain/horizon.ts';
+import { startOf } from '../domain/time-weighting.ts';
 import { deltasOf, fractionsOf } from '../domain/probabilities.ts';
 import { UNIFORM } from '../domain/scoring.ts';
 import { measureDrawdown } from './drawdown.ts';
@@ -137,9 +139,12 @@ async function drawSvg(
   const theme = isPng && query.theme === 'auto' ? 'light' : query.theme;
   const look = { width, height, scale, theme };
   const which = version === undefined ? (asOf ? { asOf } : 'newest') : { version };
+  const now = ledger.now();
   const outlook = await ledger.versions.read(name, which);
-  const body = await DRAW[kind](ledger, outlook, query, look);
+  const until = endOfAxis(outlook, query, now);
+  const body = await DRAW[kind](ledger, outlook, { ...query, until }, look);
   const isFinal = version !== undefined;
+  const reachesNow = which === 'newest' && outlook.status === 'open';
   return {
     body,
     freshness: isFinal ? 'immutable' : 'revalidate',
@@ -149,21 +154,38 @@ async function drawSvg(
       // Pages with a strict embedder policy may show the chart, except where browsers send a key by themselves.
       'cross-origin-resource-policy': ledger.requireKeyForReads ? 'same-origin' : 'cross-origin',
     },
+    ...(kind === 'history' &&
+      reachesNow && { maxAge: endOfDay(now).getTime() - ledger.now().getTime() }),
     ...(kind === 'drawdown' && { maxAge: CLOSES_MAX_AGE }),
   };
+}
+
+/**
+ * The end of the time axis: the resolution or the withdrawal of an outlook, else the time of the chart, which for the
+ * current one is the end of the day in UTC, so that all charts of a day are the same. Null for a numbered version, whose
+ * chart never changes.
+ */
+function endOfAxis(
+  { status, resolution, publishedAt }: OutlookVersion,
+  { version, asOf }: ChartQuery,
+  now: Date,
+): Date | null {
+  if (version !== undefined) return null;
+  if (resolution) return resolution.resolvedAt;
+  return status === 'withdrawn' ? publishedAt : (asOf ?? endOfDay(now));
 }
 
 type Draw = (
   ledger: ChartDeps,
   outlook: OutlookVersion,
-  query: ChartQuery,
+  query: ChartQuery & { until: Date | null },
   look: ChartLook,
 ) => Promise<string>;
 
 const DRAW: Record<ChartKind, Draw> = {
   scenarios: async (_ledger, outlook, _query, look) => {
     const { title, scenarios } = outlook.framework.read();
-    const { probabilities, previousProbabilities: before } = outlook;
+    const { probabilities, previousProbabilities: before, resolution } = outlook;
     const { bear, base, bull } = scenarios;
     return scenariosChart(
       {
@@ -174,12 +196,13 @@ const DRAW: Record<ChartKind, Draw> = {
         probabilities: fractionsOf(probabilities),
         deltas: before && deltasOf(before, probabilities),
         scenarioTitles: { bear: bear.title, base: base.title, bull: bull.title },
+        resolution,
       },
       look,
     );
   },
-  history: async ({ pool }, outlook, { version, asOf }, look) => {
-    const { slug: name, instrument, framework } = outlook;
+  history: async ({ pool }, outlook, { version, asOf, until }, look) => {
+    const { slug: name, instrument, framework, horizon, resolution } = outlook;
     const { points } = await readHistory(pool, name, { from: undefined, to: undefined });
     const events = await readHistoryEvents(pool, name, {
       version: outlook.version,
@@ -189,16 +212,19 @@ const DRAW: Record<ChartKind, Draw> = {
       .filter((point) => point.version <= outlook.version)
       .map((point) => ({ ...point, probabilities: fractionsOf(point.probabilities) }));
     const { title } = framework.read();
+    const marks = events.map(markOf);
+    // No forecast applies after the horizon.
+    const lastUntil = until && new Date(startOf(horizon.to));
     return historyChart(
-      { title, symbol: instrument.symbol, steps, marks: events.map(markOf) },
+      { title, symbol: instrument.symbol, steps, marks, until, lastUntil, resolution },
       look,
     );
   },
-  drawdown: async ({ pool }, outlook, { asOf }, look) => {
+  drawdown: async ({ pool }, outlook, { asOf, until }, look) => {
     const { since, closes, found, label } = await measureDrawdown(pool, outlook, { asOf });
     const { drawdownLabels: labels } = outlook.framework.read();
     const { symbol } = outlook.instrument;
-    return drawdownChart({ symbol, since, closes, found, label, labels }, look);
+    return drawdownChart({ symbol, since, closes, found, label, labels, until }, look);
   },
   calibration: async ({ pool }, { author }, { asOf }, look) => {
     const scope = {

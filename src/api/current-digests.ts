@@ -9,8 +9,8 @@ import { renderOutlook } from './outlook-json.ts';
 /**
  * The digests of current versions, from which `GET /v1/outlooks/:slug` makes their ETags.
  *
- * While an outlook is open, its row determines its JSON: the version, whose hash covers all that was published, and the
- * states of the conditions. So a state that was rendered before needs no read. One that is never committed does no harm,
+ * While an outlook is open, its row determines its JSON: the version, whose hash covers all that was published, the
+ * states of the conditions, and what continues it. So a state that was rendered before needs no read. One that is never committed does no harm,
  * because it is cached under its own hash.
  */
 export class CurrentDigests {
@@ -52,5 +52,6 @@ export class CurrentDigests {
 }
 
 function stateOf({ row, head }: CurrentOutlook): string {
-  return JSON.stringify([head.hash, row.status, row.review_reasons, row.condition_states]);
+  const { status, review_reasons: reasons, condition_states: states, continued_by: next } = row;
+  return JSON.stringify([head.hash, status, reasons, states, next]);
 }

@@ -31,7 +31,12 @@ type ContradictionData = {
   outcome: ScenarioName | null;
   closes: { start: Observation; end: Observation } | null;
 };
-type StateData = { status: OutlookStatus; reviewReasons: string[] };
+type StateData = {
+  status: OutlookStatus;
+  reviewReasons: string[];
+  /** The slug of an outlook that now continues this one; only if that is what changed. */
+  continuedBy?: string;
+};
 
 /** An event as a stream writes it (HTML Living Standard, 9.2). JSON text has no line breaks. */
 export function renderEvent(event: LedgerEvent): string {
@@ -57,9 +62,10 @@ export function eventData({ kind, slug, version, recordedAt, data }: EventConten
       };
     }
     case 'outlook.state.changed': {
-      const { status, reviewReasons } = data as StateData;
+      const { status, reviewReasons, continuedBy } = data as StateData;
       const review = { due: reviewReasons.length > 0, reasons: reviewReasons };
-      return { slug, version, changedAt: recordedAt.toISOString(), status, review };
+      const state = { slug, version, changedAt: recordedAt.toISOString(), status, review };
+      return continuedBy === undefined ? state : { ...state, continuedBy };
     }
     case 'outlook.review.due':
       return { slug, version, dueAt: recordedAt.toISOString(), ...(data as object) };

@@ -1,7 +1,8 @@
 import type { ChangeFeed } from '../postgres/change-feed.ts';
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import { z } from 'zod';
-import { addEvidence, type Evidence, listEvidence, readEvidence } from '../ledger/evidence.ts';
+import { addEvidence, importEvidence } from '../ledger/add-evidence.ts';
+import { type Evidence, listEvidence, readEvidence } from '../ledger/evidence.ts';
 import { requireOutlook } from '../ledger/find-outlook.ts';
 import { DomainError } from '../domain/errors.ts';
 import { authorOf } from '../access/authentication.ts';
@@ -36,27 +37,48 @@ function addRoute(api: Api, ledger: EvidenceDeps): void {
       tags: [TAG],
       summary: 'Add evidence',
       description:
-        'Adds news or data, with claims that support or weaken parts of the current version. Items cannot be edited: to correct one, add a new item with its id in `corrects`.',
+        'Adds news or data, with claims that support or weaken parts of the current version. Items cannot be edited: to correct one, add a new item with its id in `corrects`. An item that the outlook has already is added all the same, and names the first one in `duplicateOf`; with `import=true`, it is not added again, and the response is the first one with status 200.',
       security: [{ key: [] }],
       params: slugParams,
+      querystring: z.strictObject({
+        import: z
+          .enum(['true', 'false'], { error: 'must be true or false' })
+          .default('false')
+          .meta({
+            description:
+              'With `true`, an item of the same publisher and URL is added to the outlook once, however often it is sent.',
+          }),
+      }),
       body: newEvidence,
-      response: { 201: evidence, ...problemResponses(400, 401, 403, 404, 413, 415, 422) },
+      response: {
+        200: evidence,
+        201: evidence,
+        ...problemResponses(400, 401, 403, 404, 413, 415, 422),
+      },
     },
     handler: async (request, reply) => {
       const { slug: name } = request.params;
       const author = authorOf(request);
+      const isImport = request.query.import === 'true';
       await runWrite(request, reply, ledger, {
-        work: (session) => addEvidence(session, name, request.body, author, ledger.now),
-        respond: (added) => ({
-          status: 201,
-          headers: { location: `/v1/outlooks/${name}/evidence/${added.id}` },
-          body: representEvidence(added),
+        work: async (session) =>
+          isImport
+            ? importEvidence(session, name, request.body, author, ledger.now)
+            : {
+                item: await addEvidence(session, name, request.body, author, ledger.now),
+                isNew: true,
+              },
+        respond: ({ item, isNew }) => ({
+          status: isNew ? 201 : 200,
+          headers: { location: `/v1/outlooks/${name}/evidence/${item.id}` },
+          body: representEvidence(item),
         }),
-        subjectOf: ({ id, headline }) => ({
+        subjectOf: ({ item: { id, headline }, isNew }) => ({
           subject: `/v1/outlooks/${name}/evidence/${id}`,
-          summary: `Added "${headline}"`,
+          summary: isNew ? `Added "${headline}"` : `Did not import "${headline}" again`,
         }),
-        afterCommit: () => {
+        afterCommit: ({ isNew }) => {
+          if (!isNew) return;
           ledger.cache.invalidate(name);
           ledger.feed.announce();
         },
@@ -149,6 +171,7 @@ export function representEvidence(item: Evidence): z.output<typeof evidence> {
     claims: [...item.claims],
     corrects: item.corrects,
     correctedBy: item.correctedBy,
+    duplicateOf: item.duplicateOf,
     addedBy: item.addedBy,
     addedAt: item.addedAt.toISOString(),
     moved: item.moved.map((move) => ({ ...move, publishedAt: move.publishedAt.toISOString() })),

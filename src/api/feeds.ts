@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { readLedgerHash } from '../ledger/ledger-hash.ts';
 import type { VersionReader } from '../ledger/versions.ts';
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
@@ -6,14 +5,22 @@ import type pg from 'pg';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import XMLBuilder from 'fast-xml-builder';
 import { z } from 'zod';
-import { percent, points, withoutControls, SCENARIO_TITLES } from '../charts/text.ts';
+import {
+  outcomePhrase,
+  percent,
+  points,
+  withoutControls,
+  SCENARIO_TITLES,
+} from '../charts/text.ts';
 import { listOutlooks } from '../ledger/outlook-list.ts';
+import { type AnnouncedResolution, newestResolutions } from '../ledger/resolutions.ts';
 import type { VersionEntry } from '../ledger/version-entries.ts';
 import { listVersions } from '../ledger/version-list.ts';
 import { deltasOf, fractionsOf, SCENARIO_NAMES } from '../domain/probabilities.ts';
 import { type CacheTags, WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
 import { ATOM_TYPE, JSON_FEED_TYPE, JSON_TYPE, wantedType, XML_TYPE } from '../http/negotiation.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
+import { type FeedIds, feedIds } from './feed-ids.ts';
 import { jsonFeed } from './schemas/feeds.ts';
 import { slug } from '../http/fields.ts';
 
@@ -25,13 +32,21 @@ export type FeedDeps = {
   publicUrl: string;
 };
 
-/** How many versions a feed has; the newest. */
+/** How many entries a feed has; the newest. */
 const ITEMS = 20;
 
-type Entry = Pick<
-  VersionEntry,
-  'version' | 'publishedAt' | 'author' | 'rationale' | 'probabilities' | 'previousProbabilities'
-> & { slug: string; title: string };
+/** A version, or a resolution. */
+type Entry = {
+  /** What it is in the API: its path, without the start that all share. */
+  id: string;
+  title: string;
+  text: string;
+  publishedAt: Date;
+  author: string;
+  /** The paths of the page that shows it, and of its picture. */
+  page: string;
+  image: string;
+};
 
 type Feed = {
   title: string;
@@ -66,7 +81,7 @@ function allRoute(api: Api, ledger: FeedDeps, format: FeedFormat): void {
       tags: ['Feeds'],
       summary: `Follow all outlooks in a feed reader: ${FORMATS[format].name}`,
       description:
-        'The current version of each outlook, newest first, at most 20. Its URLs are absolute and start with the setting `PUBLIC_URL`.',
+        'The current version of each outlook, and each resolution, correction and reopening, newest first, at most 20. Its URLs are absolute and start with the setting `PUBLIC_URL`.',
       response: { ...responseOf(format), ...problemResponses(422) },
     },
     handler: (request, reply) =>
@@ -87,7 +102,7 @@ function oneRoute(api: Api, ledger: FeedDeps, format: FeedFormat): void {
       tags: ['Feeds'],
       summary: `Follow an outlook in a feed reader: ${FORMATS[format].name}`,
       description:
-        'The versions of the outlook, newest first, at most 20, each with its change and rationale. Its URLs are absolute and start with the setting `PUBLIC_URL`.',
+        'The versions of the outlook, each with its change and rationale, and its resolutions, corrections and reopenings, newest first, at most 20. Its URLs are absolute and start with the setting `PUBLIC_URL`.',
       params: z.strictObject({ slug }),
       response: { ...responseOf(format), ...problemResponses(404, 422) },
     },
@@ -97,12 +112,15 @@ function oneRoute(api: Api, ledger: FeedDeps, format: FeedFormat): void {
         const { framework } = await ledger.versions.read(name, 'newest');
         const { title } = framework.read();
         const found = await listVersions(ledger.pool, name, { before: null, limit: ITEMS });
-        const entries = found.map((entry) => ({ ...entry, slug: name, title }));
+        const resolutions = await newestResolutions(ledger.pool, name, ITEMS);
         return {
           title,
           page: `/outlooks/${name}`,
           path: `/v1/outlooks/${name}/feed.${format}`,
-          entries,
+          entries: newestOf([
+            ...resolutions.map(resolutionEntry),
+            ...found.map((version) => versionEntry({ ...version, slug: name, title })),
+          ]),
         };
       });
     },
@@ -144,16 +162,62 @@ async function newestEntries({ pool, now, versions }: FeedDeps): Promise<Entry[]
     asOf: null,
   };
   const { summaries } = await listOutlooks(pool, query, { after: null, limit: ITEMS, now: now() });
-  const entries: Entry[] = [];
+  const entries = (await newestResolutions(pool, null, ITEMS)).map(resolutionEntry);
   for await (const newest of versions.newest(summaries.map(({ slug: name }) => name))) {
     const { framework, ...version } = newest;
-    entries.push({ ...version, title: framework.read().title });
+    entries.push(versionEntry({ ...version, title: framework.read().title }));
   }
-  return entries;
+  return newestOf(entries);
+}
+
+/** The newest entries; of two at the same time, the one that was first. */
+function newestOf(entries: readonly Entry[]): Entry[] {
+  const newestFirst = (a: Entry, b: Entry) => b.publishedAt.getTime() - a.publishedAt.getTime();
+  return entries.toSorted(newestFirst).slice(0, ITEMS);
+}
+
+type FeedVersion = VersionEntry & { slug: string; title: string };
+
+function versionEntry(entry: FeedVersion): Entry {
+  const { slug: name, version, title, rationale, publishedAt, author } = entry;
+  return {
+    id: `/v1/outlooks/${name}/versions/${version}`,
+    title: `${title}. ${summaryLine(entry)}`,
+    text: rationale,
+    publishedAt,
+    author: author.name,
+    page: `/outlooks/${name}?version=${version}`,
+    image: `/v1/outlooks/${name}/chart.svg?version=${version}&format=png`,
+  };
+}
+
+function resolutionEntry(entry: AnnouncedResolution): Entry {
+  const { slug: name, number, title, reason, resolvedAt, resolvedBy } = entry;
+  const line = outcomeLine(entry);
+  return {
+    id: `/v1/outlooks/${name}/resolution#${number}`,
+    title: `${title}. ${line}`,
+    text: reason ?? `${line}.`,
+    publishedAt: resolvedAt,
+    author: resolvedBy.name,
+    page: `/outlooks/${name}`,
+    image: `/v1/outlooks/${name}/chart.svg?asOf=${resolvedAt.toISOString()}&format=png`,
+  };
+}
+
+/** A resolution in one line: `Resolved: Bear came about, with a return of −12%`. */
+function outcomeLine({ outcome, realisedReturn, corrects }: AnnouncedResolution): string {
+  if (outcome === 'reopened') return 'Reopened: the resolution was taken back';
+  const done = corrects ? 'Resolution corrected' : 'Resolved';
+  return `${done}: ${outcomePhrase({ outcome, realisedReturn })}`;
 }
 
 /** A version in one line: `Version 2: Bear 35% (+5), Base 40% (−5), Bull 25%`. */
-function summaryLine({ version, probabilities, previousProbabilities: before }: Entry): string {
+function summaryLine({
+  version,
+  probabilities,
+  previousProbabilities: before,
+}: FeedVersion): string {
   const fractions = fractionsOf(probabilities);
   const deltas = before && deltasOf(before, probabilities);
   const shares = SCENARIO_NAMES.map((name) => {
@@ -162,31 +226,6 @@ function summaryLine({ version, probabilities, previousProbabilities: before }: 
   });
   return `Version ${version}: ${shares.join(', ')}`;
 }
-
-/** Gives the id of a feed or an entry by its path. */
-type FeedIds = (path: string) => string;
-
-/**
- * Ids that stay the same when the service moves to another address, and differ between ledgers: UUIDs of version 8 (RFC
- * 9562, 5.8), made of the SHA-256 of the ledger's hash and a path. A reader shows an entry again if its id changes.
- */
-function feedIds(ledgerHash: string | null): FeedIds {
-  return (path) => {
-    const bytes = createHash('sha256')
-      .update(`${ledgerHash ?? ''} ${path}`)
-      .digest();
-    bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x80, 6);
-    bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
-    const hex = bytes.toString('hex', 0, 16);
-    return `urn:uuid:${hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')}`;
-  };
-}
-
-const addressOf = (publicUrl: string, { slug: name, version }: Entry) => ({
-  path: `/v1/outlooks/${name}/versions/${version}`,
-  page: `${publicUrl}/outlooks/${name}?version=${version}`,
-  image: `${publicUrl}/v1/outlooks/${name}/chart.svg?version=${version}&format=png`,
-});
 
 /** For a feed without entries: a feed must say when it last changed (RFC 4287, 4.1.1). */
 const NEVER = new Date(0);
@@ -208,18 +247,15 @@ function atomOf({ title, page, path, entries }: Feed, publicUrl: string, ids: Fe
       { '@rel': 'self', '@type': ATOM_TYPE, '@href': publicUrl + path },
       { '@rel': 'alternate', '@type': 'text/html', '@href': publicUrl + page },
     ],
-    entry: entries.map((entry) => {
-      const { path: entryPath, page: entryPage } = addressOf(publicUrl, entry);
-      return {
-        id: ids(entryPath),
-        title: textOf(`${entry.title}. ${summaryLine(entry)}`),
-        updated: entry.publishedAt.toISOString(),
-        published: entry.publishedAt.toISOString(),
-        author: { name: withoutControls(entry.author.name) },
-        link: { '@rel': 'alternate', '@type': 'text/html', '@href': entryPage },
-        content: textOf(entry.rationale),
-      };
-    }),
+    entry: entries.map((entry) => ({
+      id: ids(entry.id),
+      title: textOf(entry.title),
+      updated: entry.publishedAt.toISOString(),
+      published: entry.publishedAt.toISOString(),
+      author: { name: withoutControls(entry.author) },
+      link: { '@rel': 'alternate', '@type': 'text/html', '@href': publicUrl + entry.page },
+      content: textOf(entry.text),
+    })),
   };
   return xml.build({ '?xml': { '@version': '1.0', '@encoding': 'UTF-8' }, feed });
 }
@@ -234,18 +270,15 @@ function jsonFeedOf({ title, page, path, entries }: Feed, publicUrl: string, ids
     home_page_url: publicUrl + page,
     feed_url: publicUrl + path,
     language: 'en',
-    items: entries.map((entry) => {
-      const { path: itemPath, page: url, image } = addressOf(publicUrl, entry);
-      return {
-        id: ids(itemPath),
-        url,
-        title: `${entry.title}. ${summaryLine(entry)}`,
-        content_text: entry.rationale,
-        image,
-        date_published: entry.publishedAt.toISOString(),
-        authors: [{ name: entry.author.name }],
-      };
-    }),
+    items: entries.map((entry) => ({
+      id: ids(entry.id),
+      url: publicUrl + entry.page,
+      title: entry.title,
+      content_text: entry.text,
+      image: publicUrl + entry.image,
+      date_published: entry.publishedAt.toISOString(),
+      authors: [{ name: entry.author }],
+    })),
   };
   return JSON.stringify(feed);
 }

@@ -7,6 +7,7 @@ import {
   decimal,
   historySentence,
   moment,
+  outcomePhrase,
   percent,
   points,
   roundedPercent,
@@ -130,7 +131,9 @@ function opening(outlook: Outlook, image: string): RootContent[] {
   const about = `${instrument.name} (${instrument.symbol}), ${day(horizon.from)} to ${day(lastDayOf(horizon))}. Version ${version}, published ${moment(new Date(publishedAt))} by ${author.name}.`;
   const states = [
     ...(status === 'open' ? [] : [`This outlook is ${status}.`]),
-    ...(resolution ? [resolved(resolution)] : []),
+    ...(resolution ? [`${outcomePhrase(resolution)}. ${resolution.reason ?? ''}`] : []),
+    ...(outlook.continues ? [`Continues ${outlook.continues}.`] : []),
+    ...(outlook.continuedBy ? [`Continued by ${outlook.continuedBy}.`] : []),
     ...(review.due ? [`A review is due: ${review.reasons.join(' ')}`] : []),
   ];
   return [
@@ -139,12 +142,6 @@ function opening(outlook: Outlook, image: string): RootContent[] {
     paragraph({ type: 'image', url: image, alt: `${sharesOf(outlook.probabilities)}.` }),
     ...states.map((state) => paragraph(strong(inLine(state)))),
   ];
-}
-
-function resolved({ outcome, realisedReturn, reason }: NonNullable<Outlook['resolution']>): string {
-  const came = outcome === 'void' ? 'It was declared void' : `The ${outcome} scenario occurred`;
-  const by = realisedReturn === null ? '' : `, with a return of ${percent(realisedReturn)}`;
-  return `${came}${by}.${reason === null ? '' : ` ${reason}`}`;
 }
 
 const COLUMNS = ['Scenario', 'Likely outcome', 'Conditions', 'Probability', 'Change'];

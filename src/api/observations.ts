@@ -1,16 +1,16 @@
-import type { ChangeFeed } from '../postgres/change-feed.ts';
-import type { ResponseCache } from '../http/response-cache/response-cache.ts';
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { listObservations, type Vintage } from '../ledger/observation-reads.ts';
 import { recordObservations } from '../ledger/observations.ts';
+import { previewObservations } from '../ledger/observation-preview.ts';
+import { readSeries } from '../ledger/series.ts';
 import { setFreshness } from '../http/conditional-requests.ts';
 import { readJsonBodies, textOf } from '../http/json-body.ts';
 import { runWrite, type WriteDeps } from '../access/run-write.ts';
-import { ANY_SERIES } from '../http/response-cache/cache-entry.ts';
 import { requirePast } from '../http/require-past.ts';
-import { CsvText, placeOf, readObservations, type SentObservations } from './observation-csv.ts';
+import { CSV_TYPES, CsvText, placeOf, readCsv, type SentObservations } from './observation-csv.ts';
 import { keysetReads, LIST_TYPES, pageContent, sendList } from '../http/list-responses.ts';
+import { announceObservations, type Announced } from './announce-observations.ts';
 import { cursorTimestamp } from '../http/paging.ts';
 import { jsonPointer, Problem } from '../http/problems.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
@@ -20,19 +20,18 @@ import {
   newObservations,
   observation,
   observationQuery,
-  recorded,
 } from './schemas/series.ts';
-import { MOST_ERRORS, validatorCompiler } from '../http/validation.ts';
+import { importQuery, maxJumpOf, recorded } from './schemas/series-files.ts';
+import { invalidRequest, MOST_ERRORS, validatorCompiler } from '../http/validation.ts';
 
-export type ObservationDeps = WriteDeps & {
-  cache: ResponseCache;
-  feed: ChangeFeed;
-  requireKeyForReads: boolean;
-};
+export type ObservationDeps = WriteDeps &
+  Announced & {
+    requireKeyForReads: boolean;
+  };
 
 const TAG = 'Series';
 const params = z.strictObject({ key: slug });
-/** In bytes: enough for 10,000 observations, each with a note. */
+/** In bytes: enough for 10,000 observations, each with a note, and for any file of daily prices. */
 const BODY_LIMIT = 4_194_304;
 
 export async function observationRoutes(api: Api, ledger: ObservationDeps): Promise<void> {
@@ -44,88 +43,138 @@ export async function observationRoutes(api: Api, ledger: ObservationDeps): Prom
 function recordRoute(api: Api, ledger: ObservationDeps): void {
   readJsonBodies(api, 'application/json');
   api.addContentTypeParser(
-    'text/csv',
+    CSV_TYPES,
     { parseAs: 'buffer' },
     async (request: FastifyRequest, body: Buffer) => {
+      await request.work?.takeTurn();
       return new CsvText(textOf(request, body));
     },
   );
   api.route({
     method: 'POST',
     url: '/v1/series/:key/observations',
-    config: { access: 'feed' },
+    config: { access: 'feed', takesGzip: true },
     bodyLimit: BODY_LIMIT,
     schema: {
       operationId: 'recordObservations',
       tags: [TAG],
       summary: 'Send observations',
-      description:
-        'Records up to 10,000 days, all or none. A day with a new value gets a new vintage; an unchanged value has no effect, so a batch can be sent again. `"value": null` retracts a day: it gets a vintage without a value. The same transaction evaluates the conditions that watch the series, and the drawdown labels if the series holds closes.\n\nAlso accepts CSV (RFC 4180) with the header `date,value` or `date,value,provenance,note`.',
+      description: DESCRIPTION,
       security: [{ key: [] }],
       params,
+      querystring: importQuery,
       consumes: ['application/json', 'text/csv'],
       body: newObservations,
       response: { 200: recorded, ...problemResponses(400, 401, 403, 404, 413, 415, 422) },
     },
-    // The faults of CSV name a line and a column.
-    validatorCompiler: (route) =>
-      route.httpPart === 'body'
-        ? (body: unknown) => validated(body)
-        : validatorCompiler(route as never),
+    // How CSV is read depends on the query and the series.
+    validatorCompiler: (route) => {
+      const validate = validatorCompiler(route as never);
+      return (data: unknown) => (data instanceof CsvText ? { value: data } : validate(data));
+    },
     handler: async (request, reply) => {
       const { key } = request.params;
-      const { observations, lines } = request.body as SentObservations;
-      refuseFuture(observations, lines, ledger.now());
-      await runWrite(request, reply, ledger, {
-        work: (session) => recordObservations(session, key, observations, ledger.now),
-        respond: ({ added, revised, retracted, unchanged, recordedAt }) => ({
-          status: 200,
-          body: {
-            series: key,
-            added,
-            revised,
-            retracted,
-            unchanged,
-            recordedAt: recordedAt?.toISOString() ?? null,
-          },
-        }),
-        subjectOf: ({ added, revised, retracted }) => ({
-          subject: `/v1/series/${key}/observations`,
-          summary: `Added ${added}, revised ${revised}, retracted ${retracted}`,
-        }),
-        afterCommit: ({ slugs, recordedAt }) => {
-          if (recordedAt !== null) ledger.cache.invalidate(ANY_SERIES);
-          for (const slug of slugs) ledger.cache.invalidate(slug);
-          if (slugs.length > 0) ledger.feed.announce();
-        },
-      });
+      const sent = await observationsOf(request.body, request.query, key, ledger);
+      refuseFuture(sent, ledger.now());
+      if (request.query.dryRun) return reply.send(await dryRun(key, sent, request.query, ledger));
+      await recordAll(request, reply, { key, sent, ledger });
       return reply;
     },
   });
 }
 
-function validated(body: unknown): { value: SentObservations } | { error: Problem } {
-  try {
-    return { value: readObservations(body) };
-  } catch (error) {
-    if (error instanceof Problem) return { error };
-    throw error;
+const DESCRIPTION =
+  'Records up to 10,000 days, all or none. A day with a new value gets a new vintage; an unchanged value has no effect, so a batch can be sent again. `"value": null` retracts a day: it gets a vintage without a value. The same transaction evaluates the conditions that watch the series, and the drawdown labels if the series holds closes.\n\nAlso accepts CSV (RFC 4180) of up to 40,000 rows, in UTF-8, with a header line: `date,value`, `date,value,provenance,note`, or any file with a column of dates and one of values. The parameters say what the file itself leaves open, and what could mean two things is refused. `format` names a provider. Rows without a value are skipped. The body may be compressed by gzip (`Content-Encoding: gzip`); the limit of 4 MiB holds for what it decompresses to.';
+
+type ImportQuery = z.output<typeof importQuery>;
+type Sent = SentObservations;
+
+/** @throws Problem `invalid-request`; DomainError `series-not-found` */
+async function observationsOf(
+  body: unknown,
+  { dryRun: _, maxJump: __, format: provider, ...format }: ImportQuery,
+  key: string,
+  { pool }: ObservationDeps,
+): Promise<Sent> {
+  if (body instanceof CsvText) {
+    const { dated } = await readSeries(pool, key);
+    return readCsv(body, { provider, ...format }, dated);
   }
+  const names = Object.entries({ format: provider, ...format }).flatMap(([name, value]) =>
+    value === undefined ? [] : [name],
+  );
+  if (names.length === 0)
+    return { ...(body as Pick<Sent, 'observations'>), rows: null, skipped: [] };
+  const errors = names.map((name) => ({
+    pointer: `/${name}`,
+    detail: 'describes CSV: send it with Content-Type: text/csv',
+    in: 'query' as const,
+  }));
+  throw invalidRequest(errors, 'query');
+}
+
+/** The most days that a preview lists of each kind. */
+const MOST_PREVIEWED = 100;
+
+async function dryRun(
+  key: string,
+  { observations, skipped }: Sent,
+  query: ImportQuery,
+  { pool }: ObservationDeps,
+): Promise<z.output<typeof recorded>> {
+  const { from, to, revisions, jumps, ...counts } = await previewObservations(
+    pool,
+    key,
+    observations,
+    maxJumpOf(query),
+  );
+  const preview = {
+    from,
+    to,
+    skippedDays: skipped.slice(0, MOST_PREVIEWED),
+    revisions: revisions.slice(0, MOST_PREVIEWED),
+    jumps: jumps.slice(0, MOST_PREVIEWED),
+  };
+  return { series: key, ...counts, skipped: skipped.length, recordedAt: null, preview };
+}
+
+async function recordAll(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { key, sent, ledger }: { key: string; sent: Sent; ledger: ObservationDeps },
+): Promise<void> {
+  await runWrite(request, reply, ledger, {
+    work: (session) => recordObservations(session, key, sent.observations, ledger.now),
+    respond: ({ slugs: _, recordedAt, ...counts }) => ({
+      status: 200,
+      body: {
+        series: key,
+        ...counts,
+        skipped: sent.skipped.length,
+        recordedAt: recordedAt?.toISOString() ?? null,
+        preview: null,
+      },
+    }),
+    subjectOf: ({ added, revised, retracted }) => ({
+      subject: `/v1/series/${key}/observations`,
+      summary: `Added ${added}, revised ${revised}, retracted ${retracted}`,
+    }),
+    afterCommit: (recordedNow) => announceObservations(ledger, recordedNow),
+  });
 }
 
 /** How far local time may be ahead of UTC, in milliseconds. */
 const AHEAD = 14 * 3_600_000;
 
-function refuseFuture(
-  observations: SentObservations['observations'],
-  lines: SentObservations['lines'],
-  now: Date,
-): void {
+function refuseFuture({ observations, rows }: Sent, now: Date): void {
   const last = new Date(now.getTime() + AHEAD).toISOString().slice(0, 10);
   const errors = observations.flatMap(({ date }, index) => {
     if (date <= last) return [];
-    const detail = `${placeOf(lines, index, 'date')}must not be in the future; the server time is ${now.toISOString()}`;
-    return [{ pointer: jsonPointer(['observations', index, 'date']), detail }];
+    const row = rows?.[index];
+    const place = row ? placeOf(row, 'date') : '';
+    const pointer = jsonPointer(['observations', row?.index ?? index, 'date']);
+    const detail = `${place}must not be in the future; the server time is ${now.toISOString()}`;
+    return [{ pointer, detail }];
   });
   if (errors.length === 0) return;
   const detail = 'Observations cannot be in the future. Nothing was stored.';

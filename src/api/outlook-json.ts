@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import type { OutlookSummary } from '../ledger/outlook-list.ts';
 import type { VersionEntry } from '../ledger/version-entries.ts';
-import type { OutlookVersion, Resolution } from '../domain/outlook.ts';
+import type { BriefResolution, OutlookVersion, Resolution } from '../domain/outlook.ts';
 import type { Framework, PublishedFramework } from '../domain/framework.ts';
 import { byScenario, deltasOf, fractionsOf, type ScenarioName } from '../domain/probabilities.ts';
 import { type Direction, directionsOf, type Scenario } from '../domain/scenarios.ts';
@@ -142,6 +142,8 @@ function representHead(version: OutlookVersion, { title, directions }: TitleAndD
       views: [...version.consensus.views],
     },
     resolution: version.resolution && representResolved(version.resolution),
+    continues: version.continues,
+    continuedBy: version.continuedBy,
     probabilities: fractionsOf(probabilities),
     directions: directionsOf(probabilities, directions),
   };
@@ -196,14 +198,17 @@ function representTail(framework: Framework): Tail {
   };
 }
 
-function representResolved({ knownAt, resolvedAt, ...resolution }: Resolution) {
-  const { number, outcome, realisedReturn, reason } = resolution;
+function representResolved({ reason, ...brief }: Resolution) {
+  const { resolvedAt, ...resolution } = representBrief(brief);
+  return { ...resolution, reason, resolvedAt };
+}
+
+function representBrief({ number, outcome, realisedReturn, knownAt, resolvedAt }: BriefResolution) {
   return {
     number,
     outcome,
     realisedReturn,
     knownAt: knownAt && knownAt.toISOString(),
-    reason,
     resolvedAt: resolvedAt.toISOString(),
   };
 }
@@ -238,6 +243,7 @@ export function representSummary(summary: OutlookSummary): Json<typeof outlookSu
     change: changeOf(summary),
     probabilities: fractionsOf(probabilities),
     directions: directionsOf(probabilities, summary.scenarioDirections),
+    resolution: summary.resolution && representBrief(summary.resolution),
   };
 }
 

@@ -1,8 +1,9 @@
 import type { ResponseCache } from '../http/response-cache/response-cache.ts';
 import type pg from 'pg';
 import { z } from 'zod';
-import { hasSearchWord, listOutlooks } from '../ledger/outlook-list.ts';
-import type { ListPosition, ListQuery, ListSort } from '../ledger/outlook-list-page.ts';
+import { listOutlooks } from '../ledger/outlook-list.ts';
+import type { ListPosition } from '../ledger/outlook-list-page.ts';
+import type { ListQuery, ListSort } from '../ledger/outlook-list-query.ts';
 import { requirePast } from '../http/require-past.ts';
 import { answerList, LIST_TYPES, type ListReads, pageContent } from '../http/list-responses.ts';
 import {
@@ -12,7 +13,6 @@ import {
   DEFAULT_LIMIT,
   encodeCursor,
 } from '../http/paging.ts';
-import { Problem } from '../http/problems.ts';
 import { WHOLE_LEDGER } from '../http/response-cache/cache-entry.ts';
 import { representSummary } from './outlook-json.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
@@ -58,7 +58,7 @@ type OutlookListReads = Omit<ListReads<Summary>, 'page'> & {
 const OUTLOOKS_AT_ONCE = 100;
 
 /**
- * Prepares the reads of the list of outlooks. They throw the same problem if a search has no searchable word.
+ * Prepares the reads of the list of outlooks.
  * @throws Problem `invalid-request` if `asOf` is in the future, or the cursor belongs to another query
  */
 export function outlookListReads(
@@ -73,7 +73,6 @@ export function outlookListReads(
   const read = async (from: ListPosition | null, count: number) => {
     const page = { after: from, limit: count, now: startedAt };
     const { summaries, next } = await listOutlooks(pool, query, page);
-    if (summaries.length === 0) await requireWord(pool, query.search);
     return { items: summaries.map(representSummary), next };
   };
   return {
@@ -107,20 +106,11 @@ function listQueryOf(sent: z.output<typeof listQuery>): ListQuery {
     search,
     sort: sent.sort ?? (search === null ? '-publishedAt' : 'relevance'),
     asOf: sent.asOf ?? null,
+    author: sent.author,
+    horizonEndsAfter: sent.horizonEndsAfter,
+    horizonEndsBefore: sent.horizonEndsBefore,
+    outcome: sent.outcome,
   };
-}
-
-/**
- * Refuses a search without a word to look for. Call it when a search found nothing.
- * @throws Problem `invalid-request`
- */
-async function requireWord(pool: pg.Pool, search: string | null): Promise<void> {
-  if (search === null || (await hasSearchWord(pool, search))) return;
-  const detail =
-    'must contain a searchable word, not only punctuation and common words such as "the"';
-  throw new Problem('invalid-request', 'The search has no searchable word.', {
-    errors: [{ pointer: '/q', detail, in: 'query' }],
-  });
 }
 
 const id = z.int().min(1);

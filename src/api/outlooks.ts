@@ -13,8 +13,11 @@ import { requirePast } from '../http/require-past.ts';
 import { wantedType } from '../http/negotiation.ts';
 import { Problem } from '../http/problems.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
+import { validatorCompiler } from '../http/validation.ts';
 import { queryTimestamp, queryVersion, slug, withRule } from '../http/fields.ts';
-import { newOutlook, outlook } from './schemas/outlooks.ts';
+import { requestedOutlook } from './clones.ts';
+import { type newOutlook, outlookRequest } from './schemas/outlook-requests.ts';
+import { outlook } from './schemas/outlooks.ts';
 import {
   publishedResponse,
   publishedSubject,
@@ -51,20 +54,30 @@ function createRoute(api: Api, ledger: OutlookDeps): void {
       tags: [TAG],
       summary: 'Publish a new outlook',
       description:
-        'Creates an outlook with version 1. The instrument must exist. The slug, the instrument and the horizon can never change.',
+        'Creates an outlook with version 1. The instrument must exist. The slug, the instrument and the horizon can never change. With `from`, the outlook is a clone of a version, with the members of the request in place of its own. It is a new forecast: its author is the one who sends it, its time is that of the request, and it has no evidence, views or conditions that are triggered yet. To roll an outlook over to a later horizon, send `continues` as well: `{"from": {"slug": "a"}, "continues": "a", "slug": "b", "horizon": {…}, "probabilities": {…}, "rationale": "…"}`. Both outlooks then name each other. Scores and track records do not depend on it.',
       security: [{ key: [] }],
-      body: newOutlook,
+      body: outlookRequest,
       response: { 201: outlook, ...problemResponses(400, 401, 403, 409, 413, 415, 422) },
     },
+    // The members of a clone are known only once its source is read.
+    validatorCompiler: (route) =>
+      route.httpPart === 'body'
+        ? (value: unknown) => ({ value })
+        : validatorCompiler(route as never),
     handler: async (request, reply) => {
+      const announce = announcer(ledger);
       await runWrite(request, reply, ledger, {
-        work: async (session) =>
-          renderPublished(
-            await publishOutlook(session, request.body, authorOf(request), ledger.now),
-          ),
+        work: async (session) => {
+          const body = await requestedOutlook(session, ledger.versions, request.body);
+          const created = await publishOutlook(session, body, authorOf(request), ledger.now);
+          return { ...renderPublished(created), continues: created.continues };
+        },
         respond: (created) => publishedResponse(created, `/v1/outlooks/${created.slug}`),
         subjectOf: publishedSubject,
-        afterCommit: announcer(ledger),
+        afterCommit: (created) => {
+          if (created.continues !== null) ledger.cache.invalidate(created.continues);
+          announce(created);
+        },
       });
       return reply;
     },
@@ -81,8 +94,9 @@ export async function publishOutlook(
   author: OutlookVersion['author'],
   now: () => Date,
 ): Promise<OutlookVersion> {
-  const { slug: givenSlug, instrument, horizon, rationale, probabilities, ...framework } = body;
-  const subject = { slug: givenSlug ?? slugOf(framework.title), instrument, horizon };
+  const { slug: givenSlug, instrument, horizon, continues, ...published } = body;
+  const { rationale, probabilities, ...framework } = published;
+  const subject = { slug: givenSlug ?? slugOf(framework.title), instrument, horizon, continues };
   return createOutlook(session, { ...subject, author, rationale, probabilities, framework }, now);
 }
 

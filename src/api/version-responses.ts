@@ -70,12 +70,14 @@ export async function versionDraft(
   const hasAlternatives = format === undefined;
   if (type !== MARKDOWN_TYPE)
     return { ...draftOf(version, freshness, { isPast }), hasAlternatives };
-  const { slug: name, version: number } = version;
+  const { slug: name, version: number, resolution } = version;
   const newest = isPast ? [] : await listEvidence(pool, name, { before: null, limit: EVIDENCE });
   const history = isPast ? null : await readHistory(pool, version, null);
+  // The chart of a numbered version does not know the outcome.
+  const pictured = resolution ? `asOf=${resolution.resolvedAt.toISOString()}` : `version=${number}`;
   const body = outlookMarkdown(representOutlook(version), {
     history,
-    image: `${publicUrl}/v1/outlooks/${name}/chart.svg?version=${number}&format=png&scale=2`,
+    image: `${publicUrl}/v1/outlooks/${name}/chart.svg?${pictured}&format=png&scale=2`,
     evidence: newest.map(representEvidence),
   });
   const link = versionLinks(version);

@@ -69,7 +69,7 @@ function listRoute(api: Api, { pool, cache }: ViewDeps): void {
           return views;
         },
         positionOf: ({ analyst }) => analyst.id,
-        represent,
+        represent: representView,
       });
       return answerList(request, reply, { pool, cache, tags: [name] }, reads, view);
     },
@@ -99,7 +99,7 @@ function ownRoute(api: Api, { pool }: ViewDeps): void {
       const own = await readOwnView(pool, name, id);
       if (!own) throw await noView(pool, name, id);
       forbidStoring(reply); // whose it is, is in the key
-      return reply.send(represent(own));
+      return reply.send(representView(own));
     },
   });
 }
@@ -134,7 +134,7 @@ function holdRoute(api: Api, ledger: ViewDeps): void {
           ...(isNew && current.version === 1
             ? { status: 201, headers: { location: `/v1/outlooks/${name}/views/${author.id}` } }
             : { status: 200 }),
-          body: represent(current),
+          body: representView(current),
         }),
         subjectOf: (recorded) => viewSubject(name, author, recorded),
         afterCommit: ({ isNew }) => announceView(ledger, name, isNew),
@@ -166,7 +166,7 @@ function withdrawRoute(api: Api, ledger: ViewDeps): void {
       forbidStoring(reply); // whose it is, is in the key
       await runWrite(request, reply, ledger, {
         work: (session) => withdrawView(session, name, author, ledger.now),
-        respond: ({ view: current }) => ({ status: 200, body: represent(current) }),
+        respond: ({ view: current }) => ({ status: 200, body: representView(current) }),
         subjectOf: (recorded) => viewSubject(name, author, recorded),
         afterCommit: ({ isNew }) => announceView(ledger, name, isNew),
         ignoresKey: true,
@@ -220,7 +220,7 @@ function historyRoute(api: Api, { pool, cache }: ViewDeps): void {
           return views;
         },
         positionOf: ({ version }) => version,
-        represent,
+        represent: representView,
       });
       return answerList(request, reply, { pool, cache, tags: [name] }, reads, view);
     },
@@ -232,7 +232,8 @@ async function noView(pool: pg.Pool, name: string, analyst: string): Promise<Dom
   return viewNotFound(name, analyst);
 }
 
-function represent(current: View): z.output<typeof view> {
+/** A view as the API returns it. */
+export function representView(current: View): z.output<typeof view> {
   return {
     analyst: current.analyst,
     version: current.version,

@@ -24,6 +24,8 @@ export type DrawdownData = {
   /** The label for the last close. */
   label: DrawdownLabel | null;
   labels: readonly DrawdownLabel[];
+  /** The end of the time axis; null, or earlier than the last close, for the last close. */
+  until: Date | null;
 };
 
 const dateOf = (day: string): Date => new Date(`${day}T00:00:00Z`);
@@ -54,13 +56,13 @@ export function drawdownChart(data: DrawdownData, look: ChartLook): string {
 
 type Point = { date: Date; depth: number };
 
-function Water({ data: { closes, labels }, look }: { data: DrawdownData; look: ChartLook }) {
+function Water({ data: { closes, labels, until }, look }: { data: DrawdownData; look: ChartLook }) {
   const plot = plotOf(look, { left: 60, right: 128, bottom: 44 });
   const points = depthsOf(closes).map(({ date, value }) => ({ date: dateOf(date), depth: value }));
   const [first, last] = [points[0], points.at(-1)];
   if (!first || !last) return null;
   const from = first.date.getTime();
-  const to = Math.max(last.date.getTime(), from + 86_400_000);
+  const to = Math.max(last.date.getTime(), until?.getTime() ?? -Infinity, from + 86_400_000);
   const x = scaleUtc([new Date(from), new Date(to)], [plot.left, plot.right]);
   const thresholds = labels.flatMap(({ label, minDepth }) =>
     minDepth === null ? [] : [{ label, minDepth }],

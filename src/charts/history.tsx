@@ -11,7 +11,15 @@ import {
   TimeAxis,
   ValueAxis,
 } from './frame.tsx';
-import { longDay, percent, SCENARIO_TITLES, sharesOf, shortDay, withoutControls } from './text.ts';
+import {
+  longDay,
+  outcomePhrase,
+  percent,
+  SCENARIO_TITLES,
+  sharesOf,
+  shortDay,
+  withoutControls,
+} from './text.ts';
 
 /** The probabilities that apply from a time on. */
 export type HistoryStep = { version: number; publishedAt: Date; probabilities: Fractions };
@@ -23,11 +31,18 @@ export type HistoryData = {
   /** Oldest first; at least one. */
   steps: readonly HistoryStep[];
   marks: readonly HistoryMark[];
+  /** The end of the time axis; null for a little after the last step or mark. */
+  until: Date | null;
+  /** When the last step ceases to apply; null for the end of the axis. */
+  lastUntil: Date | null;
+  /** What came about; null if that is not recorded. */
+  resolution: { outcome: ScenarioName | 'void'; realisedReturn: number | null } | null;
 };
 
 /** How the probabilities moved: steps stacked to 100 %, with marks for versions and other events. */
 export function historyChart(data: HistoryData, look: ChartLook): string {
-  const { title, symbol, steps, marks } = data;
+  const { title, symbol, steps, marks, resolution } = data;
+  const outcome = resolution && outcomePhrase(resolution);
   const [first, last] = [steps[0], steps.at(-1)];
   if (!first || !last) throw new Error('a history starts with version 1');
   const count = steps.length === 1 ? '1 version' : `${steps.length} versions`;
@@ -35,22 +50,28 @@ export function historyChart(data: HistoryData, look: ChartLook): string {
   const to = longDay(last.publishedAt);
   const sentences = marks.map(({ at, text }) => `${text} on ${longDay(at)}.`);
   const description = [
+    ...(outcome === null ? [] : [`${outcome}.`]),
     `${count} from ${from} to ${to}.`,
     `At first ${sharesOf(first.probabilities)}; at last ${sharesOf(last.probabilities)}.`,
     ...sentences.slice(-10),
   ].join(' ');
   const span =
     from === to ? from : `${shortDay(first.publishedAt)} – ${shortDay(last.publishedAt)}`;
-  const heading = { title, subtitle: `${symbol} · ${count} · ${span}`, description };
+  const shown = `${symbol} · ${count} · ${span}`;
+  const subtitle = outcome === null ? shown : `${outcome} · ${shown}`;
+  const heading = { title, subtitle, description };
   return renderChart(look, heading, <Steps data={data} look={look} />);
 }
 
-function Steps({ data: { steps, marks }, look }: { data: HistoryData; look: ChartLook }) {
+function Steps({ data, look }: { data: HistoryData; look: ChartLook }) {
+  const { steps, marks, lastUntil, resolution } = data;
   const plot = plotOf(look, { left: 56, right: 124, bottom: 52 });
-  const x = timeScale(steps, marks, plot);
+  const x = timeScale(data, plot);
   const y = scaleLinear([0, 1], [plot.bottom, plot.top]);
   const drawn = perPixel(steps, (step) => x(step.publishedAt));
   const last = drawn.at(-1);
+  const lastX = last ? x(last.publishedAt) : 0;
+  const endX = lastUntil ? Math.max(lastX, Math.min(x(lastUntil), plot.right)) : plot.right;
   const layers = stack<HistoryStep, ScenarioName>()
     .keys(SCENARIO_NAMES)
     .value(({ probabilities }, name) => probabilities[name])([...drawn]);
@@ -64,15 +85,15 @@ function Steps({ data: { steps, marks }, look }: { data: HistoryData; look: Char
           .curve(curveStepAfter)
           .digits(1);
         const end = layer.at(-1);
-        // The last step extends to the edge.
-        const ending = end && `M${round(x(end.data.publishedAt))},${round(y(end[0]))}`;
+        const ending = `M${round(lastX)},${round(y(end?.[0] ?? 0))}`;
         const [low, high] = end ?? [0, 0];
+        const mark = resolution?.outcome === layer.key ? '✓ ' : '';
         return (
           <g>
             <path class={`fill-${layer.key}`} d={path(layer) ?? undefined} />
             <path
               class={`fill-${layer.key}`}
-              d={`${ending}H${plot.right}V${round(y(high))}H${round(end ? x(end.data.publishedAt) : 0)}Z`}
+              d={`${ending}H${round(endX)}V${round(y(high))}H${round(lastX)}Z`}
             />
             {last && high - low >= 0.04 && (
               <Label
@@ -81,7 +102,7 @@ function Steps({ data: { steps, marks }, look }: { data: HistoryData; look: Char
                 size={13}
                 weight={600}
                 room={116}
-                text={`${SCENARIO_TITLES[layer.key]} ${percent(last.probabilities[layer.key])}`}
+                text={`${mark}${SCENARIO_TITLES[layer.key]} ${percent(last.probabilities[layer.key])}`}
               />
             )}
           </g>
@@ -103,17 +124,15 @@ function Steps({ data: { steps, marks }, look }: { data: HistoryData; look: Char
 const DAY = 86_400_000;
 type TimeScale = ReturnType<typeof scaleUtc<number>>;
 
-/** From the first version to a little after the last event, so that the last step is visible. */
-function timeScale(
-  steps: readonly HistoryStep[],
-  marks: readonly HistoryMark[],
-  plot: Plot,
-): TimeScale {
+/** From the first version to `until`; without it, to a little after the last event, so that the last step is visible. */
+function timeScale({ steps, marks, until }: HistoryData, plot: Plot): TimeScale {
   const moments = [...steps.map(({ publishedAt }) => publishedAt), ...marks.map(({ at }) => at)];
   const times = moments.map((at) => at.getTime());
   const from = times.reduce((a, b) => Math.min(a, b));
-  const to = times.reduce((a, b) => Math.max(a, b));
-  const more = to === from ? DAY : (to - from) * 0.06;
+  const last = times.reduce((a, b) => Math.max(a, b));
+  const to = Math.max(last, until?.getTime() ?? last);
+  const slack = until === null ? (to - from) * 0.06 : 0;
+  const more = to === from ? DAY : slack;
   return scaleUtc([new Date(from), new Date(to + more)], [plot.left, plot.right]);
 }
 

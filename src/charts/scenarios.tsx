@@ -1,7 +1,7 @@
 import { scaleLinear } from 'd3-scale';
 import { type Fractions, SCENARIO_NAMES, type ScenarioName } from '../domain/probabilities.ts';
 import { type ChartLook, HEADING, Label, renderChart, round } from './frame.tsx';
-import { longDay, percent, points, SCENARIO_TITLES, sharesOf } from './text.ts';
+import { longDay, outcomePhrase, percent, points, SCENARIO_TITLES, sharesOf } from './text.ts';
 
 /** The parts of a version that its chart shows. */
 export type ScenariosData = {
@@ -13,13 +13,17 @@ export type ScenariosData = {
   /** How far the version moved each probability; null for the first version. */
   deltas: Fractions | null;
   scenarioTitles: Record<ScenarioName, string>;
+  /** What came about; null if that is not recorded. */
+  resolution: { outcome: ScenarioName | 'void'; realisedReturn: number | null } | null;
 };
 
-/** The three probabilities of a version as bars from 0 to 100 %, with their changes. */
+/** The three probabilities of a version as bars from 0 to 100 %, with their changes. It marks the scenario that came about. */
 export function scenariosChart(data: ScenariosData, look: ChartLook): string {
-  const { title, symbol, version, publishedAt, probabilities } = data;
-  const description = `${sharesOf(probabilities)}. ${movement(data)}`;
-  const subtitle = `${symbol} · version ${version} · ${longDay(publishedAt)}`;
+  const { title, symbol, version, publishedAt, probabilities, resolution } = data;
+  const outcome = resolution && outcomePhrase(resolution);
+  const description = `${outcome === null ? '' : `${outcome}. `}${sharesOf(probabilities)}. ${movement(data)}`;
+  const shown = `${symbol} · version ${version} · ${longDay(publishedAt)}`;
+  const subtitle = outcome === null ? shown : `${outcome} · ${shown}`;
   return renderChart(look, { title, subtitle, description }, <Bars data={data} look={look} />);
 }
 
@@ -32,7 +36,7 @@ function movement({ version, deltas }: ScenariosData): string {
 }
 
 function Bars({ data, look }: { data: ScenariosData; look: ChartLook }) {
-  const { probabilities, deltas, scenarioTitles } = data;
+  const { probabilities, deltas, scenarioTitles, resolution } = data;
   const left = 20;
   const right = look.width - 20;
   const rowHeight = (look.height - HEADING - 20) / SCENARIO_NAMES.length;
@@ -45,6 +49,7 @@ function Bars({ data, look }: { data: ScenariosData; look: ChartLook }) {
         const bar = length(probabilities[name]);
         const moved = deltas && deltas[name] !== 0 ? ` (${points(deltas[name])})` : '';
         const text = `${percent(probabilities[name])}${moved}`;
+        const cameAbout = resolution?.outcome === name;
         return (
           <g>
             <Label
@@ -52,7 +57,8 @@ function Bars({ data, look }: { data: ScenariosData; look: ChartLook }) {
               y={top + 15}
               size={13}
               room={right - left}
-              text={`${SCENARIO_TITLES[name]} · ${scenarioTitles[name]}`}
+              {...(cameAbout && { weight: 600 })}
+              text={`${cameAbout ? '✓ ' : ''}${SCENARIO_TITLES[name]}${cameAbout ? ' came about' : ''} · ${scenarioTitles[name]}`}
             />
             <rect
               class={`fill-${name}`}

@@ -24,6 +24,17 @@ export function sharesOf(probabilities: Fractions): string {
   ).join(', ');
 }
 
+/** What came about, as a phrase: `Bear came about, with a return of −12%`, or `Void`. */
+export function outcomePhrase(resolution: {
+  outcome: ScenarioName | 'void';
+  realisedReturn: number | null;
+}): string {
+  const { outcome, realisedReturn } = resolution;
+  if (outcome === 'void') return 'Void';
+  const by = realisedReturn === null ? '' : `, with a return of ${roundedPercent(realisedReturn)}`;
+  return `${SCENARIO_TITLES[outcome]} came about${by}`;
+}
+
 /** Splits a text into paragraphs, which blank lines separate. */
 export function paragraphsOf(text: string): string[] {
   const lines = text.replaceAll('\r\n', '\n');

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Fault } from './errors.ts';
 
 export const CLAIM_EFFECTS = ['supports', 'weakens'] as const;
@@ -43,4 +44,14 @@ export function sentimentFaults({ score, scale }: Pick<Sentiment, 'score' | 'sca
     return [{ path: ['score'], detail: `must be within its scale, ${scale.min} to ${scale.max}` }];
   }
   return [];
+}
+
+/**
+ * By what an import knows an item of news again: the SHA-256 of its publisher and URL, in hexadecimal. Headlines change,
+ * and providers score an item anew.
+ */
+export function importKeyOf({ publisher, url }: { publisher: string; url: string }): string {
+  return createHash('sha256')
+    .update(JSON.stringify([publisher, url]))
+    .digest('hex');
 }

@@ -17,6 +17,11 @@ export function normalizedName(text: string): string {
   return text.toWellFormed().normalize('NFKC');
 }
 
+/** Whether a text is the id of an analyst, and no name (RFC 9562, section 4). */
+export function isUuid(text: string): boolean {
+  return /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text);
+}
+
 /** What is wrong with a normalized name, for a new analyst; null if nothing is. */
 export function nameFault(name: string): string | null {
   const characters = Array.from(name);

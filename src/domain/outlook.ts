@@ -32,16 +32,18 @@ export type PublishedConsensus = {
   views: readonly { analyst: { id: string; name: string }; version: number; weight: number }[];
 };
 
-/** The outcome in brief, as an outlook shows it. */
-export type Resolution = {
+/** The outcome, as lists of outlooks show it. */
+export type BriefResolution = {
   number: number;
   outcome: ScenarioName | 'void';
   realisedReturn: number | null;
   /** When the outcome became known; null if the outlook is void. */
   knownAt: Date | null;
-  reason: string | null;
   resolvedAt: Date;
 };
+
+/** The outcome, as an outlook shows it. */
+export type Resolution = BriefResolution & { reason: string | null };
 
 /** One complete version of an outlook. */
 export type OutlookVersion = {
@@ -61,6 +63,10 @@ export type OutlookVersion = {
   consensus: PublishedConsensus | null;
   /** The outcome, if it is recorded. */
   resolution: Resolution | null;
+  /** The slug of the outlook that this one continues over a later horizon. */
+  continues: string | null;
+  /** The slug of the newest outlook that continues this one; null in a numbered version, whatever followed. */
+  continuedBy: string | null;
   /** The newest version at the time of reading. */
   latestVersion: number;
   version: number;

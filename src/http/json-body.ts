@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { parse as parseLossless } from 'lossless-json';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { numberFault } from '../domain/decimals.ts';
@@ -32,24 +33,6 @@ export function readJsonBodies(app: FastifyInstance, mediaType: string): void {
 }
 
 /**
- * Refuses bodies with a content coding before they are read, because they are never decoded (RFC 9110, 8.4 and 15.5.16).
- * @throws Problem `unsupported-media-type`
- */
-export function refuseContentCodings(app: FastifyInstance): void {
-  app.addHook('preParsing', async ({ method, headers }) => {
-    const coding = headers['content-encoding'];
-    if (coding === undefined || method === 'GET' || method === 'HEAD') return;
-    if (coding.split(',').every((one) => ['', 'identity'].includes(one.trim().toLowerCase())))
-      return;
-    throw new Problem(
-      'unsupported-media-type',
-      `Send the body without a content coding, not with Content-Encoding: ${coding}.`,
-      { headers: { 'accept-encoding': 'identity' } },
-    );
-  });
-}
-
-/**
  * The text of a body.
  * @throws Problem if it is not UTF-8
  */
@@ -61,8 +44,36 @@ export function textOf(request: FastifyRequest, body: Buffer): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(body);
   } catch {
-    throw new Problem('malformed-request', 'The body is not valid UTF-8.');
+    throw new Problem('malformed-request', `The body is not valid UTF-8${encodingHint(body)}.`);
   }
+}
+
+/** By the bytes with which they begin: what is sent in place of text. */
+const OTHER_FILES: readonly [string, string][] = [
+  ['fffe', ', but UTF-16: save the file as UTF-8'],
+  ['feff', ', but UTF-16: save the file as UTF-8'],
+  ['1f8b', ', but gzip, where a route takes it: send it with Content-Encoding: gzip'],
+  ['504b0304', ', but a workbook of Excel or another archive: save it as CSV in UTF-8'],
+];
+
+function encodingHint(body: Buffer): string {
+  const other = OTHER_FILES.find(([start]) => body.toString('hex', 0, start.length / 2) === start);
+  if (other) return other[1];
+  const line = firstFaultyLine(body);
+  return line === null
+    ? ''
+    : `: see line ${line}. Save the file as UTF-8, not as Latin-1 or Windows-1252`;
+}
+
+/** The number of the first line that is not UTF-8; null for a text of one line. A line feed is never a part of a character. */
+function firstFaultyLine(body: Buffer): number | null {
+  for (let [line, start] = [1, 0]; start < body.length; line += 1) {
+    const end = body.indexOf(10, start);
+    const until = end < 0 ? body.length : end;
+    if (!isUtf8(body.subarray(start, until))) return start === 0 && end < 0 ? null : line;
+    start = until + 1;
+  }
+  return null;
 }
 
 function valueOf(text: string): unknown {

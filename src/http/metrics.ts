@@ -31,6 +31,10 @@ export type Measured = {
     outcomes: Readonly<Record<string, number>>;
     backlog: { waiting: number; oldestSeconds: number; disabled: number };
   };
+  puller: {
+    outcomes: Readonly<Record<string, number>>;
+    backlog: { sources: number; failing: number; oldestSuccessSeconds: number };
+  };
 };
 
 /** The metrics of the process: registered once, however many services run in it. */
@@ -114,6 +118,7 @@ function stateOf({
   feed,
   backups,
   webhooks,
+  puller,
 }: Measured): (Counter | Gauge)[] {
   // Null is no sample.
   const gauge = (name: string, help: string, value: () => number | null) =>
@@ -138,17 +143,17 @@ function stateOf({
       this.set({ state: 'waiting' }, pool.waitingCount);
     },
   });
-  const attempts = new Counter({
-    name: 'outlook_ledger_webhook_attempts_total',
-    help: 'Attempts to deliver an event to a webhook, by outcome.',
-    labelNames: ['outcome'],
-    registers: [],
-    collect() {
-      this.reset();
-      for (const [outcome, count] of Object.entries(webhooks.outcomes))
-        this.inc({ outcome }, count);
-    },
-  });
+  const byOutcome = (name: string, help: string, outcomes: Readonly<Record<string, number>>) =>
+    new Counter({
+      name: `outlook_ledger_${name}_total`,
+      help,
+      labelNames: ['outcome'],
+      registers: [],
+      collect() {
+        this.reset();
+        for (const [outcome, count] of Object.entries(outcomes)) this.inc({ outcome }, count);
+      },
+    });
   const droppedRequests = new Counter({
     name: 'outlook_ledger_dropped_requests_total',
     help: 'Requests that were dropped, because their connection closed or had too many unanswered requests.',
@@ -201,7 +206,11 @@ function stateOf({
       'Seconds since the change feed last heard from the ledger: how late events may be.',
       () => (feed.heardAt === 0 ? 0 : (performance.now() - feed.heardAt) / 1000),
     ),
-    attempts,
+    byOutcome(
+      'webhook_attempts',
+      'Attempts to deliver an event to a webhook, by outcome.',
+      webhooks.outcomes,
+    ),
     gauge(
       'webhook_deliveries_waiting',
       'Deliveries that have not succeeded yet, except those of disabled webhooks.',
@@ -216,6 +225,14 @@ function stateOf({
       'webhooks_disabled',
       'Webhooks that the service disabled by itself.',
       () => webhooks.backlog.disabled,
+    ),
+    byOutcome('pulls', 'Pulls of series from their sources, by outcome.', puller.outcomes),
+    gauge('pull_sources', 'Series that have a source.', () => puller.backlog.sources),
+    gauge('pull_sources_failing', 'Series whose last pull failed.', () => puller.backlog.failing),
+    gauge(
+      'pull_oldest_success_seconds',
+      'Time since the last success of the source whose last success is the oldest, in seconds.',
+      () => puller.backlog.oldestSuccessSeconds,
     ),
     gauge('last_event', 'Position of the last event received.', () => feed.position ?? 0),
     counter('resets', 'How often the ledger went back to an earlier state.', () => feed.resets),

@@ -1,16 +1,13 @@
-import type pg from 'pg';
-import { DomainError, type Fault } from '../domain/errors.ts';
+import { DomainError } from '../domain/errors.ts';
 import type { Claim, Sentiment, Ticker } from '../domain/evidence.ts';
 import type { OutlookVersion } from '../domain/outlook.ts';
 import {
   deltasOf,
   type Fractions,
   probabilitiesOf,
-  SCENARIO_NAMES,
   type ScenarioName,
 } from '../domain/probabilities.ts';
 import type { Session } from '../postgres/pool.ts';
-import { lockOutlook } from './find-outlook.ts';
 import { joinVersion } from './versions.ts';
 
 /** News or data, in its publisher's words. */
@@ -32,146 +29,13 @@ export type Evidence = NewEvidence & {
   /** Counts the items of an outlook from 1. */
   number: number;
   correctedBy: string | null;
+  /** The id of the first item of the outlook that is the same; see `SAME`. */
+  duplicateOf: string | null;
   addedBy: OutlookVersion['author'];
   addedAt: Date;
   /** The versions that cite it, with the changes of their probabilities as fractions. */
   moved: readonly { version: number; publishedAt: Date; deltas: Fractions }[];
 };
-
-/**
- * Adds an item of evidence to an outlook. Call it in a transaction.
- * @throws DomainError `outlook-not-found`, or `evidence-refused` if its date is in the future, a claim is about something
- *   that the outlook lacks, or the item it corrects is missing or already corrected
- */
-export async function addEvidence(
-  session: pg.PoolClient,
-  slug: string,
-  item: NewEvidence,
-  author: OutlookVersion['author'],
-  clock: () => Date,
-): Promise<Evidence> {
-  const outlook = await lockOutlook(session, slug);
-  const now = clock();
-  const faults = [
-    ...momentFaults(item, now),
-    ...(await claimFaults(session, outlook.frameworkId, item.claims)),
-    ...(await correctionFaults(session, outlook.id, item.corrects)),
-  ];
-  if (faults.length > 0) {
-    throw new DomainError('evidence-refused', 'The evidence does not fit the outlook.', faults);
-  }
-  const id = await insertEvidence(session, outlook.id, item, author, now);
-  const added = await readEvidence(session, slug, id);
-  if (!added) throw new Error(`evidence ${id} is missing`);
-  return added;
-}
-
-function momentFaults({ publishedAt }: NewEvidence, now: Date): Fault[] {
-  if (publishedAt <= now) return [];
-  const detail = `must not be in the future; the server time is ${now.toISOString()}`;
-  return [{ path: ['publishedAt'], detail }];
-}
-
-async function claimFaults(
-  session: Session,
-  frameworkId: number,
-  claims: readonly Claim[],
-): Promise<Fault[]> {
-  const { rows } = await session.query<Record<'headwind' | 'condition', string[]>>(
-    `select array(select key from headwinds where framework_id = $1 order by rank) as headwind,
-       array(select key from invalidation_conditions where framework_id = $1 order by position)
-         as condition`,
-    [frameworkId],
-  );
-  const known = { scenario: [...SCENARIO_NAMES], headwind: [], condition: [], ...rows[0] };
-  return claims.flatMap(({ target: { kind, key } }, index) => {
-    const keys: readonly string[] = known[kind];
-    if (keys.includes(key)) return [];
-    const detail = `there is no ${kind} "${key}"; ${keys.length > 0 ? `use one of ${keys.join(', ')}` : 'the outlook has none'}`;
-    return [{ path: ['claims', index, 'target', 'key'], detail }];
-  });
-}
-
-async function correctionFaults(
-  session: Session,
-  outlookId: number,
-  corrects: string | null,
-): Promise<Fault[]> {
-  if (corrects === null) return [];
-  const { rows } = await session.query<{ by: string | null }>(
-    `select (select c.id from evidence c where c.corrects = e.id) as by
-       from evidence e where e.id = $1 and e.outlook_id = $2`,
-    [corrects, outlookId],
-  );
-  const [found] = rows;
-  if (!found) return [{ path: ['corrects'], detail: 'must be the id of evidence of this outlook' }];
-  if (found.by === null) return [];
-  return [
-    {
-      path: ['corrects'],
-      detail: `is already corrected by ${found.by}: correct that item instead`,
-    },
-  ];
-}
-
-// A trigger numbers the item; the outlook's lock keeps the numbers unique.
-async function insertEvidence(
-  session: Session,
-  outlookId: number,
-  item: NewEvidence,
-  author: OutlookVersion['author'],
-  now: Date,
-): Promise<string> {
-  const { sentiment } = item;
-  const { rows } = await session.query<{ id: string }>(
-    `insert into evidence (outlook_id, number, headline, summary, publisher, url, published_at,
-       sentiment_score, sentiment_label, sentiment_min, sentiment_max, sentiment_provider, tickers,
-       corrects, author_id, recorded_at)
-     values ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) returning id`,
-    [
-      outlookId,
-      item.headline,
-      item.summary,
-      item.publisher,
-      item.url,
-      item.publishedAt.toISOString(),
-      sentiment?.score ?? null,
-      sentiment?.label ?? null,
-      sentiment?.scale.min ?? null,
-      sentiment?.scale.max ?? null,
-      sentiment?.provider ?? null,
-      JSON.stringify(item.tickers),
-      item.corrects,
-      author.id,
-      now.toISOString(),
-    ],
-  );
-  const id = rows[0]?.id ?? '';
-  if (item.claims.length === 0) return id;
-  const claims = item.claims.map(({ statement, effect, target, horizon, condition, range }) => ({
-    statement,
-    effect,
-    target_kind: target.kind,
-    target_key: target.key,
-    horizon,
-    condition,
-    range_min: range?.min ?? null,
-    range_max: range?.max ?? null,
-    range_unit: range?.unit ?? null,
-  }));
-  await session.query(
-    `insert into evidence_claims (evidence_id, position, statement, effect, target_kind, target_key,
-       horizon, condition, range_min, range_max, range_unit)
-     select $1, place, statement, effect, target_kind, target_key, horizon, condition, range_min,
-         range_max, range_unit
-       from rows from (json_to_recordset($2) as (statement text, effect text, target_kind text,
-         target_key text, horizon text, condition text, range_min float8, range_max float8,
-         range_unit text)) with ordinality as claim (statement, effect, target_kind, target_key,
-         horizon, condition, range_min, range_max, range_unit, place)`,
-    [id, JSON.stringify(claims)],
-  );
-  return id;
-}
 
 type EvidenceRow = Omit<Evidence, 'moved'> & {
   moved: (Record<ScenarioName | `previous_${ScenarioName}`, number> & {
@@ -183,6 +47,13 @@ type EvidenceRow = Omit<Evidence, 'moved'> & {
 /** The most versions that an item names: the newest that cite it. */
 const MOST_MOVED = 1_000;
 
+// The same news twice: the same URL of the same publisher, or the same headline at the same time without a URL. A correction
+// is no duplicate.
+const SAME = `d.outlook_id = e.outlook_id and d.number < e.number and e.corrects is null
+  and hashtextextended(coalesce(d.url, d.headline), 0) = hashtextextended(coalesce(e.url, e.headline), 0)
+  and d.publisher = e.publisher and d.url is not distinct from e.url
+  and (d.url is not null or d.headline = e.headline and d.published_at = e.published_at)`;
+
 // The index version_evidence_once finds the citing versions, the primary key the versions before them.
 const OF_OUTLOOK = `
     select e.id, e.number, e.headline, e.summary, e.publisher, e.url, e.published_at as "publishedAt",
@@ -192,6 +63,7 @@ const OF_OUTLOOK = `
         'provider', e.sentiment_provider) end as sentiment,
       e.tickers, e.corrects, e.recorded_at as "addedAt",
       (select c.id from evidence c where c.corrects = e.id) as "correctedBy",
+      (select d.id from evidence d where ${SAME} order by d.number limit 1) as "duplicateOf",
       json_build_object('id', a.id, 'name', a.name) as "addedBy",
       (select coalesce(json_agg(json_build_object('statement', c.statement, 'effect', c.effect,
            'target', json_build_object('kind', c.target_kind, 'key', c.target_key),

@@ -15,7 +15,8 @@ import {
 
 const HEAD = `
   select o.id, o.slug, i.symbol, i.name as instrument_name, o.horizon_from, o.horizon_to,
-    o.status, o.review_reasons, o.condition_states, o.latest_version as version,
+    o.status, o.review_reasons, o.condition_states, o.latest_version as version, o.continued_by,
+    (select c.slug from outlooks c where c.id = o.continues_id) as continues,
     (extract(epoch from o.published_at) * 1000)::float8 as published_at,
     'sha256:' || encode(o.hash, 'hex') as hash, o.framework_id,
     ${frameworkHash('o.framework_id')} as framework_hash,
@@ -41,6 +42,8 @@ export type HeadRow = Record<ScenarioName, number> & {
   status: OutlookStatus;
   review_reasons: string[];
   condition_states: OutlookVersion['conditionStates'];
+  continues: string | null;
+  continued_by: string | null;
   version: number;
   published_at: number;
   hash: string;

@@ -18,11 +18,10 @@ export type NewObservation = {
   note: string | null;
 };
 
-export type Recorded = {
-  added: number;
-  revised: number;
-  retracted: number;
-  unchanged: number;
+/** How many days of each kind a batch has. */
+export type Counts = { added: number; revised: number; retracted: number; unchanged: number };
+
+export type Recorded = Counts & {
   /** Null if nothing was new. */
   recordedAt: Date | null;
   /** The outlooks with a condition or a drawdown label that changed. */
@@ -44,22 +43,7 @@ export async function recordObservations(
 ): Promise<Recorded> {
   await lockOutRuleChanges(session);
   const series = await lockSeries(session, key);
-  const current = await readDays(session, series.id, sent);
-  requireRetractable(key, sent, current);
-  const isNew = (one: NewObservation) => {
-    const before = current.get(one.date);
-    return (
-      !before ||
-      before.value !== one.value ||
-      before.provenance !== one.provenance ||
-      before.note !== one.note
-    );
-  };
-  const fresh = sent.filter(isNew);
-  const added = fresh.filter(({ date }) => !current.has(date)).length;
-  const retracted = fresh.filter(({ value }) => value === null).length;
-  const revised = fresh.length - added - retracted;
-  const counts = { added, revised, retracted, unchanged: sent.length - fresh.length };
+  const { current, fresh, counts } = await compareWithStored(session, series, sent);
   if (fresh.length === 0) return { ...counts, recordedAt: null, slugs: [] };
   const recordedAt = await appendVintages(session, series.id, fresh, clock());
   const changed = fresh.map(({ date, value }) => ({
@@ -71,7 +55,40 @@ export async function recordObservations(
   return { ...counts, recordedAt, slugs };
 }
 
-async function lockSeries(session: Session, key: string): Promise<Arrival['series']> {
+/**
+ * What is new of some observations.
+ * @throws DomainError `nothing-to-retract` if a day to retract has no observation
+ */
+export async function compareWithStored(
+  session: Session,
+  series: { id: number; key: string },
+  sent: readonly NewObservation[],
+): Promise<{
+  /** What is stored of the days that were sent. */
+  current: ReadonlyMap<string, NewObservation>;
+  fresh: NewObservation[];
+  counts: Counts;
+}> {
+  const current = await readDays(session, series.id, sent);
+  requireRetractable(series.key, sent, current);
+  const fresh = sent.filter((one) => {
+    const before = current.get(one.date);
+    return (
+      !before ||
+      before.value !== one.value ||
+      before.provenance !== one.provenance ||
+      before.note !== one.note
+    );
+  });
+  const added = fresh.filter(({ date }) => !current.has(date)).length;
+  const retracted = fresh.filter(({ value }) => value === null).length;
+  const revised = fresh.length - added - retracted;
+  const unchanged = sent.length - fresh.length;
+  return { current, fresh, counts: { added, revised, retracted, unchanged } };
+}
+
+/** @throws DomainError `series-not-found` */
+export async function lockSeries(session: Session, key: string): Promise<Arrival['series']> {
   const { rows } = await session.query<Arrival['series']>(
     'select id, key, frequency, dated from series where key = $1 for no key update',
     [key],

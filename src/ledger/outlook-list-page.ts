@@ -1,28 +1,4 @@
-import type { OutlookStatus } from '../domain/outlook.ts';
-import type { ScenarioName } from '../domain/probabilities.ts';
-
-export const LIST_SORTS = ['-publishedAt', 'publishedAt', 'slug', 'relevance'] as const;
-export type ListSort = (typeof LIST_SORTS)[number];
-
-/** Which outlooks to list, as of when, in which order. A filter that is null lets all pass. */
-export type ListQuery = {
-  instrument: string | null;
-  /** The current status, whatever `asOf` is; the same goes for the next three. */
-  status: OutlookStatus | null;
-  reviewDue: boolean | null;
-  /** Whether the horizon is over and the outcome missing; whether closes contradict the outcome. */
-  awaitingResolution: boolean | null;
-  contradicted: boolean | null;
-  /** Bounds in basis points, both inclusive; null is no bound. */
-  probability: { scenario: ScenarioName; min: number | null; max: number | null } | null;
-  updatedSince: Date | null;
-  /** In the syntax of `websearch_to_tsquery`. */
-  search: string | null;
-  /** `relevance` needs a `search`. */
-  sort: ListSort;
-  /** Leaves out what was recorded later; null leaves out nothing. */
-  asOf: Date | null;
-};
+import { type Bind, filters, type ListQuery, type ListSort, moment } from './outlook-list-query.ts';
 
 /**
  * How far a client has paged through a list. `snapshot` and `startedAt` come from the first page, so that every further
@@ -57,14 +33,6 @@ const SETTLED_AFTER = 120_000;
 
 /** The limit goes into the text: without knowing it, Postgres would plan to sort the whole ledger. */
 export type ListPage = { after: ListPosition | null; startedAt: Date; limit: number };
-
-/** Adds a value to a statement and returns its parameter, such as `$1`. */
-export type Bind = (value: unknown) => string;
-
-/** A search, as SQL. */
-export const searchedWords = (search: string, bind: Bind): string =>
-  `websearch_to_tsquery('english', ${bind(search)})`;
-export const moment = (at: Date, bind: Bind): string => `${bind(at.toISOString())}::timestamptz`;
 
 const and = (conditions: readonly (string | null)[]): string =>
   conditions.filter((condition) => condition !== null).join(' and ') || 'true';
@@ -174,52 +142,8 @@ function matching(
     select o.id, ${row.slug} as slug, ${row.published_at} as published_at, ${rank} as rank, ${version} as version,
       ${shown}.framework_id as framework_id
     from ${from}${query.search === null ? '' : ` join frameworks f on ${framework}`}
-    where ${and([among, ...filters(query, shown, bind), within(row)])}
+    where ${and([among, ...filters(query, { shown, version }, bind), within(row)])}
     order by ${orderBy(sort)} limit ${limit}`;
-}
-
-/** Whether a query has any filter. */
-export function isFiltered(query: ListQuery): boolean {
-  const { sort: _, asOf: __, ...filters } = query;
-  return Object.values(filters).some((filter) => filter !== null);
-}
-
-/**
- * The filters of a query. One that is not set is left out of the text, so that the planner sees which index finds few
- * among many. outlooks_newest_of_instrument and outlooks_newest_of_status find outlooks in order. outlooks_review_due,
- * outlooks_awaiting_resolution and outlooks_contradicted each serve a filter with exactly their condition. outlooks_by_bear,
- * _base and _bull find outlooks by a bound, to be sorted. frameworks_search finds frameworks by their words; their ids lead
- * to the outlooks.
- */
-function filters(query: ListQuery, shown: string, bind: Bind): (string | null)[] {
-  const { instrument, status, reviewDue, probability, updatedSince, search } = query;
-  const { awaitingResolution, contradicted } = query;
-  return [
-    instrument === null
-      ? null
-      : `o.instrument_id = (select id from instruments where symbol = ${bind(instrument)})`,
-    status === null ? null : `o.status = ${bind(status)}`,
-    reviewDue === null ? null : `o.review_reasons ${reviewDue ? '<>' : '='} '{}'`,
-    awaitingResolution === null
-      ? null
-      : `${awaitingResolution ? '' : 'not '}(o.horizon_ended_at is not null and o.review_reasons <> '{}'
-          and not o.is_contradicted)`,
-    contradicted === null ? null : `${contradicted ? '' : 'not '}o.is_contradicted`,
-    ...(probability ? bounds(`${shown}.${probability.scenario}_bps`, probability, bind) : []),
-    updatedSince && `${shown}.published_at >= ${moment(updatedSince, bind)}`,
-    search === null ? null : `f.search @@ ${searchedWords(search, bind)}`,
-  ];
-}
-
-function bounds(
-  points: string,
-  { min, max }: { min: number | null; max: number | null },
-  bind: Bind,
-): (string | null)[] {
-  return [
-    min === null ? null : `${points} >= ${bind(min)}`,
-    max === null ? null : `${points} <= ${bind(max)}`,
-  ];
 }
 
 /** The condition for rows after a position in the order of a sort. */

@@ -1,28 +1,25 @@
-import type { OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
+import type { BriefResolution, OutlookStatus, OutlookVersion } from '../domain/outlook.ts';
 import { probabilitiesOf, type ScenarioName } from '../domain/probabilities.ts';
 import type { Direction } from '../domain/scenarios.ts';
 import type { Session } from '../postgres/pool.ts';
 import {
   beyond,
-  type Bind,
   type Expressions,
-  isFiltered,
   type ListPage,
   type ListPosition,
-  type ListQuery,
-  moment,
   orderBy,
   placedOutlooks,
   type RankedFrom,
-  searchedWords,
   sortKeyOf,
 } from './outlook-list-page.ts';
+import { type Bind, isFiltered, type ListQuery, moment } from './outlook-list-query.ts';
 import {
   rankedOutlooks,
   startsRanked,
   unrankedBefore,
   unrankedOutlooks,
 } from './ranked-outlooks.ts';
+import { resolutionBy, resolutionOf, type ResolutionRow } from './resolved-by.ts';
 import { joinVersion, reasonsAsOf, statusAsOf } from './versions.ts';
 
 /** An outlook as lists show it. */
@@ -38,7 +35,13 @@ export type OutlookSummary = Omit<
   | 'answers'
   | 'consensus'
   | 'resolution'
-> & { title: string; scenarioDirections: Record<ScenarioName, Direction> };
+  | 'continues'
+  | 'continuedBy'
+> & {
+  title: string;
+  scenarioDirections: Record<ScenarioName, Direction>;
+  resolution: BriefResolution | null;
+};
 
 /** The sizes of pages in SQL: few, because Postgres plans a statement for each. */
 const SIZES = [21, 51, 101] as const;
@@ -92,13 +95,33 @@ async function readRows(
   const values: unknown[] = [];
   const bind: Bind = (value) => `$${values.push(value)}`;
   const asOf = query.asOf && moment(query.asOf, bind);
-  const status = asOf === null ? 'o.status' : statusAsOf(asOf);
-  const reasons = asOf === null ? 'o.review_reasons' : reasonsAsOf(asOf);
   const isRanked = query.sort === 'relevance' && !before;
   const placed = placedBy(query, { after, startedAt, limit: size, before }, bind);
-  const text = `
+  const text = summariesOf(placed, { asOf, isRanked, order: orderBy(query.sort, 'placed.') });
+  // Planning takes three times as long as running. A named statement is planned once a connection.
+  const isCommon = !isFiltered(query);
+  const name = `list-${query.sort}-${size}-${after !== null}-${query.asOf !== null}`;
+  const { rows } = await session.query<SummaryRow>({ ...(isCommon && { name }), text, values });
+  return rows;
+}
+
+/**
+ * Summaries of outlooks, in SQL.
+ * @param placed the outlooks: their `id`, the `version` to show, and what the order needs
+ */
+function summariesOf(
+  placed: string,
+  { asOf, isRanked, order }: { asOf: string | null; isRanked: boolean; order: string },
+): string {
+  const status = asOf === null ? 'o.status' : statusAsOf(asOf);
+  const reasons = asOf === null ? 'o.review_reasons' : reasonsAsOf(asOf);
+  const resolution =
+    asOf === null
+      ? `case when o.status <> 'open' then ${resolutionBy('r.superseded_at is null')} end`
+      : resolutionBy(`r.recorded_at <= ${asOf}`);
+  return `
     select o.id, o.slug, placed.rank, f.title, ${status} as status, ${reasons} as review_reasons,
-      i.symbol, i.name as instrument_name, o.horizon_from, o.horizon_to,
+      ${resolution} as resolution, i.symbol, i.name as instrument_name, o.horizon_from, o.horizon_to,
       v.version, v.kind, (extract(epoch from v.recorded_at) * 1000)::float8 as published_at,
       v.bear_bps as bear, v.base_bps as base, v.bull_bps as bull,
       p.bear_bps as previous_bear, p.base_bps as previous_base, p.bull_bps as previous_bull,
@@ -113,12 +136,30 @@ async function readRows(
     join instruments i on i.id = o.instrument_id
     join analysts a on a.id = v.author_id
     join frameworks f on f.id = v.framework_id
-    order by ${orderBy(query.sort, 'placed.')}`;
-  // Planning takes three times as long as running. A named statement is planned once a connection.
-  const isCommon = !isFiltered(query);
-  const name = `list-${query.sort}-${size}-${after !== null}-${query.asOf !== null}`;
-  const { rows } = await session.query<SummaryRow>({ ...(isCommon && { name }), text, values });
-  return rows;
+    order by ${order}`;
+}
+
+/**
+ * The outlooks of which an analyst has published a version, each at its current version, the newest outlooks first: those
+ * before the outlook with the id `before`, at most `limit`. An outlook keeps its place, whoever revises it.
+ */
+export async function listOutlooksOf(
+  session: Session,
+  analystId: string,
+  { before, limit }: { before: number | null; limit: number },
+): Promise<(OutlookSummary & { id: number })[]> {
+  // forecasters_of_analyst has them in order.
+  const placed = `
+    select f.outlook_id as id, o.latest_version as version, 0 as rank
+      from forecasters f join outlooks o on o.id = f.outlook_id
+     where f.analyst_id = $1 and f.source = 'version' and f.outlook_id < coalesce($2, 9223372036854775807)
+     order by f.outlook_id desc limit $3`;
+  const { rows } = await session.query<SummaryRow>({
+    name: 'list-outlooks-of-analyst',
+    text: summariesOf(placed, { asOf: null, isRanked: false, order: 'o.id desc' }),
+    values: [analystId, before, limit],
+  });
+  return rows.map((row) => ({ ...summaryOf(row), id: row.id }));
 }
 
 function placedBy(
@@ -133,15 +174,6 @@ function placedBy(
   return placedOutlooks(query, page, bind, { sort, within, limit: page.limit, rank: '0' });
 }
 
-/** Whether a search has a word to look for: punctuation and stop words do not count. */
-export async function hasSearchWord(session: Session, search: string): Promise<boolean> {
-  const { rows } = await session.query<{ found: boolean }>(
-    `select numnode(${searchedWords(search, () => '$1')}) > 0 as found`,
-    [search],
-  );
-  return rows[0]?.found ?? false;
-}
-
 type SummaryRow = Record<ScenarioName, number> & {
   id: number;
   slug: string;
@@ -149,6 +181,7 @@ type SummaryRow = Record<ScenarioName, number> & {
   title: string;
   status: OutlookStatus;
   review_reasons: string[] | null;
+  resolution: ResolutionRow | null;
   symbol: string;
   instrument_name: string;
   horizon_from: string;
@@ -186,5 +219,6 @@ function summaryOf(row: SummaryRow): OutlookSummary {
         ? null
         : probabilitiesOf({ bear, base, bull }),
     scenarioDirections: row.directions,
+    resolution: row.resolution && resolutionOf(row.resolution),
   };
 }

@@ -12,6 +12,8 @@ import { hasRules, lockOutObservations, findRuleSeries } from './rules.ts';
 
 export type NewOutlook = {
   slug: string;
+  /** The slug of the outlook that it continues over a later horizon. */
+  continues: string | null;
   instrument: string;
   horizon: Horizon;
   author: OutlookVersion['author'];
@@ -22,22 +24,26 @@ export type NewOutlook = {
 
 /**
  * Creates an outlook with its version 1. Call it in a transaction.
- * @throws DomainError `horizon-over`, `unknown-instrument`, `unknown-series` or `slug-taken`
+ * @throws DomainError `horizon-over`, `unknown-instrument`, `unknown-series`, `continuation-refused` or `slug-taken`
  */
 export async function createOutlook(
   session: pg.PoolClient,
   request: NewOutlook,
   clock: () => Date,
 ): Promise<OutlookVersion> {
-  const { slug, horizon, author, rationale, probabilities, framework } = request;
+  const { slug, horizon, author, rationale, probabilities, framework, continues } = request;
   if (hasRules(framework)) await lockOutObservations(session);
   const { series, faults } = await findRuleSeries(session, framework, horizon);
   const now = clock();
   const instrument = await findInstrument(session, request.instrument);
-  if (!instrument || faults.length > 0 || isOver(horizon, now)) {
-    throw refusal(request, { isKnown: instrument !== null, ruleFaults: faults, now });
+  const continued = continues === null ? null : await readContinued(session, continues);
+  const linkFaults = continuationFaults(request, continued, instrument !== null);
+  if (!instrument || faults.length > 0 || linkFaults.length > 0 || isOver(horizon, now)) {
+    const isKnown = instrument !== null;
+    throw refusal(request, { isKnown, ruleFaults: faults, linkFaults, now });
   }
-  const outlookId = await takeSlug(session, request, instrument.id, now);
+  const ids = { instrumentId: instrument.id, continuedId: continued && continued.id };
+  const outlookId = await takeSlug(session, request, ids, now);
   const frameworkHash = hashFramework(framework, { instrument: instrument.symbol, horizon });
   const frameworkId = await appendFramework(session, outlookId, framework, frameworkHash, series);
   const proposal = { authorId: author.id, rationale, probabilities, frameworkHash };
@@ -59,9 +65,47 @@ export async function createOutlook(
     answers: [],
     consensus: null,
     resolution: null,
+    continues,
+    continuedBy: null,
     latestVersion: 1,
     previousProbabilities: null,
   };
+}
+
+type Continued = { id: number; symbol: string; horizonTo: string };
+
+async function readContinued(session: Session, slug: string): Promise<Continued | null> {
+  const { rows } = await session.query<Continued>(
+    `select o.id, i.symbol, o.horizon_to as "horizonTo" from outlooks o join instruments i on i.id = o.instrument_id where o.slug = $1`,
+    [slug],
+  );
+  return rows[0] ?? null;
+}
+
+/**
+ * Why an outlook can't continue another: it must be on the same instrument, over a horizon that ends later.
+ * @param isKnown whether the instrument exists
+ */
+function continuationFaults(
+  { continues, instrument, horizon }: NewOutlook,
+  continued: Continued | null,
+  isKnown: boolean,
+): Fault[] {
+  if (continues === null) return [];
+  if (!continued) {
+    const detail = `"${continues}" is unknown; send the slug of an existing outlook`;
+    return [{ path: ['continues'], detail }];
+  }
+  const faults: Fault[] = [];
+  if (isKnown && instrument !== continued.symbol) {
+    const detail = `must be ${continued.symbol}, the instrument of "${continues}"; or leave continues out`;
+    faults.push({ path: ['instrument'], detail });
+  }
+  if (horizon.to <= continued.horizonTo) {
+    const detail = `must be after ${continued.horizonTo}, where the horizon of "${continues}" ends; or leave continues out`;
+    faults.push({ path: ['horizon', 'to'], detail });
+  }
+  return faults;
 }
 
 async function findInstrument(
@@ -78,8 +122,14 @@ async function findInstrument(
 /** All that is wrong with a new outlook, with the code of the first fault. */
 function refusal(
   { instrument, horizon }: NewOutlook,
-  { isKnown, ruleFaults, now }: { isKnown: boolean; ruleFaults: readonly Fault[]; now: Date },
+  found: {
+    isKnown: boolean;
+    ruleFaults: readonly Fault[];
+    linkFaults: readonly Fault[];
+    now: Date;
+  },
 ): DomainError {
+  const { isKnown, ruleFaults, linkFaults, now } = found;
   const faults: Fault[] = [];
   if (!isKnown) {
     const detail = `"${instrument}" is unknown; create it with POST /v1/instruments`;
@@ -91,24 +141,28 @@ function refusal(
     const detail = `must be after ${today}: the last day of this horizon, ${lastDayOf(horizon)}, is over`;
     faults.push({ path: ['horizon', 'to'], detail });
   }
-  faults.push(...ruleFaults);
+  faults.push(...linkFaults, ...ruleFaults);
   if (!isKnown) {
     return new DomainError('unknown-instrument', `There is no instrument "${instrument}".`, faults);
   }
   if (isPast) return new DomainError('horizon-over', 'The horizon is over already.', faults);
+  if (linkFaults.length > 0) {
+    const detail = 'The outlook cannot continue the one that the request names.';
+    return new DomainError('continuation-refused', detail, faults);
+  }
   return new DomainError('unknown-series', 'A rule does not fit its series.', faults);
 }
 
 async function takeSlug(
   session: Session,
   { slug, horizon }: NewOutlook,
-  instrumentId: number,
+  { instrumentId, continuedId }: { instrumentId: number; continuedId: number | null },
   now: Date,
 ): Promise<number> {
   const { rows } = await session.query<{ id: number }>(
-    `insert into outlooks (slug, instrument_id, horizon_from, horizon_to, published_at)
-     values ($1, $2, $3, $4, $5) on conflict (slug) do nothing returning id`,
-    [slug, instrumentId, horizon.from, horizon.to, now.toISOString()],
+    `insert into outlooks (slug, instrument_id, horizon_from, horizon_to, published_at, continues_id)
+     values ($1, $2, $3, $4, $5, $6) on conflict (slug) do nothing returning id`,
+    [slug, instrumentId, horizon.from, horizon.to, now.toISOString(), continuedId],
   );
   const [inserted] = rows;
   if (inserted) return inserted.id;

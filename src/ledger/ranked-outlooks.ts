@@ -1,15 +1,12 @@
 import {
   beyond,
-  type Bind,
   type ListPage,
   type ListPosition,
-  type ListQuery,
-  moment,
   orderBy,
   placedOutlooks,
   type RankedFrom,
-  searchedWords,
 } from './outlook-list-page.ts';
+import { type Bind, type ListQuery, moment, searchedWords } from './outlook-list-query.ts';
 
 /**
  * A search ranks its newest matches, at most this many, because it has to read the words of each. The matches beyond come
@@ -46,13 +43,23 @@ export function rankedOutlooks(query: ListQuery, page: ListPage, bind: Bind): st
   return `
     select * from (
       select c.id, c.slug, c.published_at, c.version,
-        ts_rank_cd(f.search, ${searchedWords(query.search ?? '', bind)})::float8 as rank,
+        ${rankOf(query.search ?? '', bind)} as rank,
         case when count(*) over () >= ${MOST_RANKED} then first_value(c.published_at) over oldest end as ranked_at,
         case when count(*) over () >= ${MOST_RANKED} then first_value(c.id) over oldest end as ranked_id
       from (${candidates}) c join frameworks f on f.id = c.framework_id
       window oldest as (order by c.published_at, c.id)) m
     where ${beyond(page.after, 'relevance', row, bind) ?? 'true'}
     order by ${orderBy('relevance')} limit ${page.limit}`;
+}
+
+/**
+ * The rank of a match, as SQL: at least 2 if the search is its symbol or slug; at least 1 if its title, instrument or slug
+ * have all words; else below 1, by how often and how close together they are, and where.
+ */
+function rankOf(search: string, bind: Bind): string {
+  return `(case when f.search @@ ('''=' || search_key(${bind(search)}) || '''')::tsquery then 2
+      when f.search @@ ${searchedWords(search, bind, 'A')} then 1 else 0 end
+    + ts_rank_cd(f.search, ${searchedWords(search, bind)}, 32)::float8)`;
 }
 
 /** A page of the matches that are older than the ranked ones, as SQL. */

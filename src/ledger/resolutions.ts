@@ -90,6 +90,43 @@ export async function readResolutions(session: Session, slug: string): Promise<R
   return { status: outlook.status, resolutions, contradiction: contradictions[0] ?? null };
 }
 
+/** A resolution as a feed announces it. */
+export type AnnouncedResolution = Pick<
+  FullResolution,
+  'number' | 'outcome' | 'realisedReturn' | 'reason' | 'resolvedBy' | 'resolvedAt'
+> & {
+  slug: string;
+  /** The title of the outlook's current version. */
+  title: string;
+  /** Whether it corrects another resolution. */
+  corrects: boolean;
+};
+
+/**
+ * The newest resolutions, corrections and reopenings, newest first, at most `limit`.
+ * @param slug of the outlook; null for all outlooks, whose newest are found by resolutions_newest
+ */
+export async function newestResolutions(
+  session: Session,
+  slug: string | null,
+  limit: number,
+): Promise<AnnouncedResolution[]> {
+  const ofOne =
+    slug === null ? '' : 'where r.outlook_id = (select id from outlooks where slug = $2)';
+  const { rows } = await session.query<AnnouncedResolution>(
+    `select o.slug, f.title, ${COLUMNS},
+        not r.reopens and coalesce((select not p.reopens from resolutions p
+          where p.outlook_id = r.outlook_id and p.number = r.number - 1), false) as corrects
+       from resolutions r
+       join outlooks o on o.id = r.outlook_id
+       join frameworks f on f.id = o.framework_id
+       join analysts a on a.id = r.author_id ${ofOne}
+      order by r.recorded_at desc, r.outlook_id desc, r.number desc limit $1`,
+    slug === null ? [limit] : [limit, slug],
+  );
+  return rows;
+}
+
 type OutlookRow = {
   id: number;
   horizon_from: string;

@@ -202,6 +202,8 @@ function published(
     answers: [],
     consensus: null,
     resolution: null,
+    continues: row.continues,
+    continuedBy: row.continued_by,
     latestVersion: next.version,
     version: next.version,
     kind: next.kind,

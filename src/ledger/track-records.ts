@@ -1,4 +1,3 @@
-import { DomainError } from '../domain/errors.ts';
 import { OUTLOOK_STATUSES, type OutlookStatus } from '../domain/outlook.ts';
 import { type TrackRecord, trackRecordOf } from '../domain/track-record.ts';
 import type { Session } from '../postgres/pool.ts';
@@ -62,18 +61,4 @@ async function countOutlooks(
     OutlookStatus,
     number
   >;
-}
-
-/** @throws DomainError `analyst-not-found` */
-export async function readAnalyst(
-  session: Session,
-  id: string,
-): Promise<{ id: string; name: string }> {
-  const { rows } = await session.query<{ id: string; name: string }>(
-    'select id, name from analysts where id = $1',
-    [id],
-  );
-  const [found] = rows;
-  if (found) return found;
-  throw new DomainError('analyst-not-found', `There is no analyst ${id}.`);
 }

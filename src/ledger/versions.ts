@@ -13,11 +13,12 @@ import {
 } from './frameworks.ts';
 import { missingVersionError, type VersionSelector } from './missing-version.ts';
 import { batchCalls } from '../postgres/batching.ts';
-import { STATUS_BY } from './resolved-by.ts';
+import { resolutionBy, resolutionOf, type ResolutionRow, STATUS_BY } from './resolved-by.ts';
 import { type EntryRow, entryOf } from './version-entries.ts';
 
 const COLUMNS = `
     o.slug, i.symbol, i.name as instrument_name, o.horizon_from, o.horizon_to, o.latest_version,
+    (select c.slug from outlooks c where c.id = o.continues_id) as continues,
     v.version, v.kind, (extract(epoch from v.recorded_at) * 1000)::float8 as published_at,
     v.rationale, a.id as author_id, a.name as author_name, v.framework_id,
     ${frameworkHash('v.framework_id')} as framework_hash,
@@ -69,14 +70,6 @@ export const statusAsOf = (moment: string): string => `
       select ${STATUS_BY} from resolutions r
        where r.outlook_id = o.id and r.recorded_at <= ${moment} order by r.number desc limit 1),
       'open') end`;
-/** The newest resolution of an outlook `o` that counts; null if there is none, or it reopens the outlook. */
-const resolutionBy = (isSeen: string) => `
-    (select case when not r.reopens then json_build_object(
-        'number', r.number, 'outcome', coalesce(r.outcome, 'void'),
-        'realisedReturn', realised_return_of(r),
-        'knownAt', (extract(epoch from r.known_at) * 1000)::float8, 'reason', r.reason,
-        'resolvedAt', (extract(epoch from r.recorded_at) * 1000)::float8) end
-       from resolutions r where r.outlook_id = o.id and ${isSeen} order by r.number desc limit 1)`;
 
 /**
  * Why a review of an outlook `o` was due at a given time, null if none was; `v` is its version at that time. The function
@@ -110,8 +103,9 @@ const READ_VERSIONS = {
       case when requested.version is null then o.review_reasons end as review_reasons,
       case when requested.version is null then o.status when v.kind = 'withdrawn' then v.kind
         else 'open' end as status,
+      case when requested.version is null then o.continued_by end as continued_by,
       case when requested.version is null and o.status <> 'open' then
-        ${resolutionBy('r.superseded_at is null')} end as resolution
+        ${resolutionBy('r.superseded_at is null', ['reason'])} end as resolution
     from unnest($1::text[], $2::int[]) with ordinality as requested (slug, version, place)
     join outlooks o on o.slug = requested.slug
     ${joinVersion('coalesce(requested.version, o.latest_version)')} ${JOIN_PEOPLE}`,
@@ -121,7 +115,9 @@ const READ_AS_OF = {
   name: 'read-as-of',
   text: `select ${COLUMNS}, ${statesBy('n.recorded_at <= $2')} as condition_states,
       ${reasonsAsOf('$2')} as review_reasons, ${statusAsOf('$2')} as status,
-      ${resolutionBy('r.recorded_at <= $2')} as resolution
+      ${resolutionBy('r.recorded_at <= $2', ['reason'])} as resolution, (
+        select c.slug from outlooks c join outlook_versions w on w.outlook_id = c.id and w.version = 1
+         where c.continues_id = o.id and w.recorded_at <= $2 order by c.id desc limit 1) as continued_by
     from outlooks o
     ${joinVersion(`(
       select s.version from outlook_versions s
@@ -143,12 +139,9 @@ type VersionRow = EntryRow &
     evidence: OutlookVersion['evidence'] | null;
     answers: OutlookVersion['answers'] | null;
     consensus: OutlookVersion['consensus'];
-    resolution:
-      | (Omit<Resolution, 'resolvedAt' | 'knownAt'> & {
-          resolvedAt: number;
-          knownAt: number | null;
-        })
-      | null;
+    resolution: (ResolutionRow & Pick<Resolution, 'reason'>) | null;
+    continues: string | null;
+    continued_by: string | null;
     latest_version: number;
     hash: string;
     previous_hash: string | null;
@@ -214,6 +207,8 @@ async function readAsOf(session: Session, cache: FrameworkCache, slug: string, a
 export type VersionReader = {
   /** As {@link readVersion}. */
   read: (slug: string, selector: VersionSelector) => Promise<OutlookVersion>;
+  /** As {@link readVersion}, in a transaction. */
+  readIn: (session: Session, slug: string, selector: VersionSelector) => Promise<OutlookVersion>;
   /** As {@link newestVersions}. */
   newest: (slugs: readonly string[]) => AsyncIterable<OutlookVersion>;
 };
@@ -232,6 +227,7 @@ export function versionReader(pool: pg.Pool, cache: FrameworkCache): VersionRead
       if (!found) throw await missingVersionError(pool, slug, selector);
       return found;
     },
+    readIn: (session, slug, selector) => readVersion(session, cache, slug, selector),
     newest: (slugs) => newestVersions(pool, cache, slugs),
   };
 }
@@ -284,10 +280,11 @@ function versionOf(row: VersionRow, framework: StoredFramework): OutlookVersion 
     answers: row.answers ?? [],
     consensus: row.consensus,
     resolution: row.resolution && {
-      ...row.resolution,
-      knownAt: row.resolution.knownAt === null ? null : new Date(row.resolution.knownAt),
-      resolvedAt: new Date(row.resolution.resolvedAt),
+      ...resolutionOf(row.resolution),
+      reason: row.resolution.reason,
     },
+    continues: row.continues,
+    continuedBy: row.continued_by,
     latestVersion: row.latest_version,
     hash: row.hash,
     previousHash: row.previous_hash,

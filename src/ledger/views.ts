@@ -26,12 +26,19 @@ export type View = {
 /** A view that counts: its analyst has not withdrawn it. */
 export type HeldView = View & { kind: 'held'; rationale: string };
 
-type ViewRow = Record<ScenarioName, number> & Omit<View, 'probabilities'>;
+export type ViewRow = Record<ScenarioName, number> & Omit<View, 'probabilities'>;
 
-const COLUMNS = `json_build_object('id', a.id, 'name', a.name) as analyst, w.version, w.kind, w.bear_bps as bear,
+export const VIEW_COLUMNS = `json_build_object('id', a.id, 'name', a.name) as analyst, w.version, w.kind, w.bear_bps as bear,
   w.base_bps as base, w.bull_bps as bull, w.rationale, w.recorded_at as "recordedAt"`;
 
-function viewOf({ analyst, version, kind, rationale, recordedAt, ...points }: ViewRow): View {
+export function viewOf({
+  analyst,
+  version,
+  kind,
+  rationale,
+  recordedAt,
+  ...points
+}: ViewRow): View {
   return { analyst, version, kind, probabilities: probabilitiesOf(points), rationale, recordedAt };
 }
 
@@ -134,7 +141,7 @@ export async function listViewVersions(
 ): Promise<View[]> {
   const { rows } = await session.query<ViewRow>({
     name: 'list-view-versions',
-    text: `select ${COLUMNS} from views w join analysts a on a.id = w.analyst_id
+    text: `select ${VIEW_COLUMNS} from views w join analysts a on a.id = w.analyst_id
       where w.outlook_id = (select id from outlooks where slug = $1) and w.analyst_id = $2
         and w.version < coalesce($3::bigint, 2147483648)
       order by w.version desc limit $4`,
@@ -160,7 +167,7 @@ export async function listViews(
   const { rows } = await session.query<ViewRow>({
     name: 'list-views',
     // forecasters lists the analysts with a view; the newest version of each is one step down the key.
-    text: `select ${COLUMNS} from outlooks o
+    text: `select ${VIEW_COLUMNS} from outlooks o
        join forecasters f on f.outlook_id = o.id and f.source = 'view'
        join analysts a on a.id = f.analyst_id
        cross join lateral (

@@ -43,7 +43,20 @@ export function Heading({ outlook }: { outlook: Outlook }): VNode {
         </div>
       )}
       {outlook.resolution && <Resolution resolution={outlook.resolution} />}
+      <Neighbours outlook={outlook} />
     </div>
+  );
+}
+
+/** Links to the outlooks over the horizons before and after. */
+function Neighbours({ outlook: { continues, continuedBy } }: { outlook: Outlook }): VNode | null {
+  if (continues === null && continuedBy === null) return null;
+  const link = (slug: string) => <a href={`/outlooks/${slug}`}>{slug}</a>;
+  return (
+    <p>
+      {continues !== null && <>Continues {link(continues)}. </>}
+      {continuedBy !== null && <>Continued by {link(continuedBy)}.</>}
+    </p>
   );
 }
 
@@ -64,12 +77,14 @@ function Resolution({ resolution }: { resolution: NonNullable<Outlook['resolutio
 /**
  * The probabilities and the text of each scenario.
  * @param history what history alone says; null without return bands
+ * @param pictured what the chart shows, as its query
  */
 export function CurrentVersion(props: {
   outlook: Outlook;
   history: ClimatologyDocument | null;
+  pictured: Record<string, string>;
 }): VNode {
-  const { outlook, history } = props;
+  const { outlook, history, pictured } = props;
   const { slug, version, scenarios, directions, change, probabilities } = outlook;
   const shares = history?.probabilities;
   const directionsOf = (direction: string) =>
@@ -78,7 +93,7 @@ export function CurrentVersion(props: {
     <Section id="probabilities" title="Probabilities">
       <Chart
         slug={slug}
-        query={{ kind: 'scenarios', version }}
+        query={{ kind: 'scenarios', ...pictured }}
         size={[760, 300]}
         alt={`The probabilities of version ${version}: ${sharesOf(outlook.probabilities)}.`}
       />

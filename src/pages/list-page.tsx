@@ -1,6 +1,6 @@
 import type { VNode } from 'preact';
 import type { z } from 'zod';
-import { percent, SCENARIO_TITLES, sharesOf } from '../charts/text.ts';
+import { outcomePhrase, percent, SCENARIO_TITLES, sharesOf } from '../charts/text.ts';
 import { lastDayOf } from '../domain/horizon.ts';
 import { OUTLOOK_STATUSES } from '../domain/outlook.ts';
 import { SCENARIO_NAMES } from '../domain/probabilities.ts';
@@ -80,6 +80,7 @@ export function ListPage({ data: { items, next, asked } }: { data: ListPageData 
 
 function Entry({ item }: { item: Summary }): VNode {
   const { slug, title, instrument, horizon, status, review, version, publishedAt, author } = item;
+  const { resolution } = item;
   return (
     <li id={`outlook-${slug}`}>
       <article>
@@ -93,6 +94,11 @@ function Entry({ item }: { item: Summary }): VNode {
             <Text>{title}</Text>
           </a>
         </h2>
+        {resolution && (
+          <p>
+            <strong>{outcomePhrase(resolution)}</strong>, <Moment at={resolution.resolvedAt} />
+          </p>
+        )}
         <Bar item={item} />
         <p>
           {SCENARIO_NAMES.map((name) => (

@@ -1,6 +1,6 @@
 import type { VNode } from 'preact';
 import type { ClimatologyDocument } from '../api/climatology.ts';
-import { sharesOf } from '../charts/text.ts';
+import { outcomePhrase, sharesOf } from '../charts/text.ts';
 import { Endnotes, Headwinds, Metrics, Positioning, Risks, Summary } from './framework.tsx';
 import type { Head } from './layout.tsx';
 import {
@@ -52,8 +52,9 @@ export type OutlookPageData = {
 
 /** The metadata of the page of an outlook. */
 export function headOf({ outlook, etag }: OutlookPageData): Head {
-  const { slug, title, summary, version } = outlook;
-  const shares = sharesOf(outlook.probabilities);
+  const { slug, title, summary, version, resolution } = outlook;
+  const forecast = sharesOf(outlook.probabilities);
+  const shares = resolution ? `${outcomePhrase(resolution)}. Forecast: ${forecast}` : forecast;
   const at = `/v1/outlooks/${slug}`;
   const alternates = [
     { type: 'application/json', title: 'As data', path: at },
@@ -61,7 +62,16 @@ export function headOf({ outlook, etag }: OutlookPageData): Head {
     { type: 'application/atom+xml', title: `Versions of ${title}`, path: `${at}/feed.atom` },
     { type: 'application/feed+json', title: `Versions of ${title}`, path: `${at}/feed.json` },
   ];
-  const image = `${at}/chart.svg?kind=scenarios&version=${version}&format=png&theme=light&width=600&height=315&scale=2`;
+  const drawn = new URLSearchParams({
+    kind: 'scenarios',
+    ...pictured(outlook),
+    format: 'png',
+    theme: 'light',
+    width: '600',
+    height: '315',
+    scale: '2',
+  });
+  const image = `${at}/chart.svg?${drawn}`;
   return {
     title,
     description: `${shares}. ${summary}`,
@@ -69,6 +79,11 @@ export function headOf({ outlook, etag }: OutlookPageData): Head {
     image: { path: image, alt: `${title}: ${shares}.` },
     alternates,
   };
+}
+
+/** What a chart shows: the version, whose chart never changes, or the outlook at its resolution, which no version knows. */
+function pictured({ version, resolution }: Outlook): Record<string, string> {
+  return resolution ? { asOf: resolution.resolvedAt } : { version: String(version) };
 }
 
 /** The page of an outlook. */
@@ -97,7 +112,7 @@ export function OutlookPage({ data }: { data: OutlookPageData }): VNode {
           {scores && <a href="#scores">Scores</a>}
         </nav>
         {diff && <Comparison diff={diff} />}
-        <CurrentVersion outlook={outlook} history={data.history} />
+        <CurrentVersion outlook={outlook} history={data.history} pictured={pictured(outlook)} />
         <LastChange outlook={outlook} />
         {scores && <ScoreTable scores={scores} slug={slug} pictures={data.pictures} />}
         <Summary summary={outlook.summary} />
@@ -105,7 +120,7 @@ export function OutlookPage({ data }: { data: OutlookPageData }): VNode {
         <History
           outlook={outlook}
           latestVersion={latestVersion}
-          pictures={data.pictures}
+          pictured={data.pictures === null ? pictured(outlook) : { v: data.pictures }}
           versions={data.versions}
           olderThan={data.olderThan}
         />

@@ -19,19 +19,19 @@ export type Scores = Omit<z.output<typeof outlookScores>, 'nextCursor'> & {
 export function History(props: {
   outlook: Outlook;
   latestVersion: number;
-  /** The same as on the page. */
-  pictures: string | null;
+  /** What the chart shows, as its query. */
+  pictured: Record<string, string>;
   versions: readonly VersionEntry[];
   /** The version before which the list continues; null if this is its end. */
   olderThan: number | null;
 }): VNode {
-  const { outlook, latestVersion, pictures, versions, olderThan } = props;
+  const { outlook, latestVersion, pictured, versions, olderThan } = props;
   const { slug, version } = outlook;
   return (
     <Section id="history" title="How the probabilities moved">
       <Chart
         slug={slug}
-        query={{ kind: 'history', ...(pictures === null ? { version } : { v: pictures }) }}
+        query={{ kind: 'history', ...pictured }}
         size={[760, 400]}
         alt={`The probabilities from version 1 to version ${version}, ending with ${sharesOf(outlook.probabilities)}.`}
       />

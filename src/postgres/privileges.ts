@@ -3,7 +3,8 @@ import type { Session } from './pool.ts';
 
 // The service's role may read everything and add rows. This file lists what else it may do. Triggers and functions run with
 // its rights, so the lists include columns that only they write; guards decide which of these updates pass. Only
-// sequence_events() has its owner's rights, which it needs for event_watermark.
+// sequence_events(), index_author() and refresh_search() have their owner's rights, which they need for event_watermark and
+// for the words of searches.
 
 /** The columns that the service's role may update, by table. Locking a row (FOR UPDATE, …) needs the right to one of them. */
 export const UPDATABLE: Readonly<Record<string, readonly string[]>> = {
@@ -26,9 +27,25 @@ export const UPDATABLE: Readonly<Record<string, readonly string[]>> = {
     'status',
     'is_contradicted',
     'horizon_ended_at',
+    'continued_by',
   ],
   resolutions: ['superseded_at'],
   series: ['source'], // for locks only; a trigger refuses every update
+  series_sources: [
+    'every_minutes',
+    'due_at',
+    'attempts',
+    'started_at',
+    'failures',
+    'last_success_at',
+    'last_added',
+    'last_revised',
+    'last_unchanged',
+    'last_error_at',
+    'last_error',
+    'etag',
+    'last_modified',
+  ],
   webhook_attempts: ['milliseconds', 'status', 'fault'],
   webhook_deliveries: ['attempts', 'due_at', 'delivered_at'],
   webhooks: [
@@ -49,6 +66,7 @@ export const UPDATABLE: Readonly<Record<string, readonly string[]>> = {
 export const DELETABLE: readonly string[] = [
   'audit_entries',
   'idempotency_keys',
+  'series_sources',
   'webhook_deliveries',
   'webhooks',
 ];

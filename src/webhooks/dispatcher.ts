@@ -14,7 +14,7 @@ import {
 import { type Backlog, readBacklog } from './delivery-log.ts';
 import { retryAfter } from '../domain/webhooks.ts';
 import { eventData } from '../api/event-text.ts';
-import type { AddressPolicy } from './addresses.ts';
+import type { AddressPolicy } from '../outbound/addresses.ts';
 import { type Message, type Send, sender } from './send.ts';
 
 /** How often the dispatcher looks for due deliveries when no event wakes it, in milliseconds. */

@@ -20,7 +20,7 @@ import { creationPosition, listShape } from '../http/paging.ts';
 import { Problem } from '../http/problems.ts';
 import { type Api, problemResponses } from '../http/routing.ts';
 import { createdWebhook, newWebhook, webhook, webhookPatch } from './schemas.ts';
-import { addressesOf, AddressRefused, type AddressPolicy } from './addresses.ts';
+import { addressFault, type AddressPolicy } from '../outbound/addresses.ts';
 import { deliveryRoutes } from './delivery-routes.ts';
 
 export type WebhookDeps = WriteDeps & {
@@ -81,30 +81,21 @@ function createRoute(api: Api, ledger: WebhookDeps): void {
   });
 }
 
-/** How long a look-up of a receiver's name is waited for, in milliseconds. */
-const LOOKED_UP_WITHIN = 2_000;
-
 /**
  * Refuses a URL that nothing would be sent to. A name that can't be looked up now is taken: it is looked up anew at each
  * attempt.
  * @throws Problem `invalid-request`
  */
 async function requireReachable(url: string, addressPolicy: AddressPolicy): Promise<void> {
-  try {
-    const late = new Promise<never>((_, reject) => {
-      setTimeout(() => reject(new Error('late')), LOOKED_UP_WITHIN).unref();
-    });
-    await Promise.race([addressesOf(new URL(url), addressPolicy), late]);
-  } catch (error) {
-    if (!(error instanceof AddressRefused)) return;
-    throw new Problem(
-      'invalid-request',
-      'The service may not send to this URL. Nothing was stored.',
-      {
-        errors: [{ pointer: '/url', detail: error.message }],
-      },
-    );
-  }
+  const detail = await addressFault(new URL(url), addressPolicy);
+  if (detail === null) return;
+  throw new Problem(
+    'invalid-request',
+    'The service may not send to this URL. Nothing was stored.',
+    {
+      errors: [{ pointer: '/url', detail }],
+    },
+  );
 }
 
 function listRoute(api: Api, { pool }: WebhookDeps): void {

@@ -146,6 +146,20 @@ describe('a token of the configured issuer', () => {
     expect((await withToken('/v1/keys', admin)).statusCode).toBe(200);
   });
 
+  test('says whose it is, with all its roles', async () => {
+    await start({ rolesClaim: 'groups' });
+    const both = await signed(claims({ groups: ['feeders', 'desk-analysts', 'feeders'] }));
+    const me = await withToken('/v1/me', both);
+    expect(me.statusCode, me.body).toBe(200);
+    expect(me.json()).toEqual({
+      analyst: { id: expect.any(String), name: 'Ada' },
+      roles: ['feed', 'analyst'],
+      key: null,
+      token: { issuer, subject: 'ada', expiresAt: '2026-11-20T16:05:00.000Z' },
+    });
+    expect((await withToken('/v1/me', await signed(claims({ groups: [] })))).statusCode).toBe(403);
+  });
+
   test('without one of our roles allows nothing, and adds no analyst', async () => {
     await start();
     for (const roles of [[], ['owners'], ['constructor', '__proto__'], 'admin', [7], null]) {

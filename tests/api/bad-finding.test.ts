@@ -17,9 +17,9 @@ afterAll(() => ledger.close());
 const list = (query: string) => ledger.call({ url: `/v1/outlooks?${query}` });
 
 describe('refused', () => {
+  const DAY = 'must be a valid date, such as 2026-03-31';
   const NUMBER = 'must be a number, such as 0.35';
-  const NO_WORD =
-    'must contain a searchable word, not only punctuation and common words such as "the"';
+  const NO_WORD = 'must contain a letter or a digit to search for';
   test.for<[query: string, faults: Record<string, string>]>([
     ['reviewDue=yes', { reviewDue: 'must be true or false' }],
     ['reviewDue=', { reviewDue: 'must be true or false' }],
@@ -83,13 +83,21 @@ describe('refused', () => {
     [`q=${'z'.repeat(201)}`, { q: 'must have at most 200 characters' }],
     ['q=zir%00con', { q: 'must not contain a NUL character (%00)' }],
     ['q=zircon&q=zircon', { q: 'must be given once' }],
-    [
-      `q=zircon ${'- '.repeat(21)}x`,
-      { q: 'has too many hyphens in a row; one hyphen excludes the word after it' },
-    ],
-    ['q=the', { q: NO_WORD }],
-    ['q=the%20of%20and&sort=slug&instrument=NONE', { q: NO_WORD }],
     ['q=%26%7C!', { q: NO_WORD }],
+    ['q=%22%E2%80%A6%22%20-%20%F0%9F%93%89&sort=slug&instrument=NONE', { q: NO_WORD }],
+    ['author=', { author: 'must not be blank' }],
+    [`author=${'z'.repeat(301)}`, { author: 'must have at most 300 characters' }],
+    ['author=a%00b', { author: 'must not contain a NUL character (\\u0000)' }],
+    ['author=a&author=b', { author: 'must be given once' }],
+    ['horizonEndsBefore=2026-02-30', { horizonEndsBefore: DAY }],
+    ['horizonEndsAfter=2026-11-20T16:31:00Z', { horizonEndsAfter: DAY }],
+    ['horizonEndsAfter=20261120', { horizonEndsAfter: DAY }],
+    ['horizonEndsAfter=0000-01-01', { horizonEndsAfter: 'must not be before 0001-01-01' }],
+    [
+      'horizonEndsAfter=2027-01-01&horizonEndsBefore=2027-01-01',
+      { horizonEndsAfter: 'must be before horizonEndsBefore, 2027-01-01' },
+    ],
+    ['outcome=crash', { outcome: 'must be one of bear, base, bull, void' }],
     [
       'minProbability=2&maxProbability=x&sort=relevance&reviewDue=1&updatedSince=now&asOf=now&limit=0&colour=red',
       {

@@ -305,3 +305,93 @@ describe('is refused', () => {
     expect(await stored(ledger)).toEqual(before);
   });
 });
+
+describe('the same news', () => {
+  const news = (change: object = {}) => ({
+    ...BRIEF,
+    headline: 'Yields jump',
+    url: 'https://news.example/yields-jump',
+    ...change,
+  });
+  const importItem = (body: object, slug: string) =>
+    send(ledger, 'POST', `/v1/outlooks/${slug}/evidence?import=true`, body);
+  let count = 0;
+  async function outlook(): Promise<string> {
+    const slug = `news-${(count += 1)}`;
+    await createOutlook(ledger, { slug });
+    return slug;
+  }
+
+  test('is added again, and says of which item it is a duplicate', async () => {
+    const slug = await outlook();
+    const first = await added(news(), slug);
+    expect(first['duplicateOf']).toBeNull();
+    const second = await added(news({ headline: 'Yields jump again' }), slug);
+    expect(second['duplicateOf']).toBe(first.id);
+    // The first one, not the one before.
+    expect(await added(news(), slug)).toMatchObject({ duplicateOf: first.id });
+    expect((await read(`/${second.id}`, slug)).json()).toEqual(second);
+    for (const other of [{ publisher: 'Another' }, { url: 'https://news.example/other' }]) {
+      expect(await added(news(other), slug)).toMatchObject({ duplicateOf: null });
+    }
+    expect(await added(news({ corrects: first.id }), slug)).toMatchObject({ duplicateOf: null });
+    expect(await added(news(), await outlook())).toMatchObject({ duplicateOf: null });
+  });
+
+  test('without a URL has the same headline at the same time', async () => {
+    const slug = await outlook();
+    const first = await added(BRIEF, slug);
+    expect(await added(BRIEF, slug)).toMatchObject({ duplicateOf: first.id });
+    for (const other of [{ headline: 'Other' }, { publishedAt: '2026-11-17T14:31:00+01:00' }]) {
+      expect(await added({ ...BRIEF, ...other }, slug)).toMatchObject({ duplicateOf: null });
+    }
+  });
+
+  test('is imported once, in any number of requests at once', async () => {
+    const slug = await outlook();
+    const answers = await Promise.all(
+      Array.from({ length: 6 }, (_, index) =>
+        importItem(news({ headline: `Yields jump ${index}` }), slug),
+      ),
+    );
+    const statuses = answers.map(({ statusCode }) => statusCode);
+    expect(statuses.toSorted()).toEqual([200, 200, 200, 200, 200, 201]);
+    const ids = new Set(answers.map((answer) => answer.json<Item>().id));
+    expect(ids.size).toBe(1);
+    expect(answers[0]?.headers.location).toBe(`/v1/outlooks/${slug}/evidence/${[...ids][0]}`);
+    const before = await stored(ledger);
+    expect((await importItem(news(), slug)).statusCode).toBe(200);
+    const audit_entries = Number(before['audit_entries']) + 1;
+    expect(await stored(ledger)).toEqual({ ...before, audit_entries });
+    expect(await added(news(), slug)).toMatchObject({ duplicateOf: [...ids][0] });
+    // What an analyst added is not imported again, either.
+    const byHand = await added(news({ url: 'https://news.example/by-hand' }), slug);
+    const imported = await importItem(news({ url: 'https://news.example/by-hand' }), slug);
+    expect([imported.statusCode, imported.json<Item>().id]).toEqual([200, byHand.id]);
+  });
+
+  test('is kept apart by PostgreSQL, too', async () => {
+    const slug = await outlook();
+    const { id } = (await importItem(news(), slug)).json<Item>();
+    await expect(
+      ledger.pool.query(
+        `insert into evidence (outlook_id, number, headline, summary, publisher, published_at,
+           tickers, author_id, recorded_at, import_key)
+         select outlook_id, 1, headline, summary, publisher, published_at, tickers, author_id,
+           recorded_at, import_key from evidence where id = $1`,
+        [id],
+      ),
+    ).rejects.toThrow('evidence_imported_once');
+  });
+
+  test('needs a URL to be imported, and no correction is', async () => {
+    const slug = await outlook();
+    const first = await added(BRIEF, slug);
+    expect(faultsOf((await importItem({ ...BRIEF, corrects: first.id }, slug)).json())).toEqual({
+      '/url': 'is required for an import, which knows an item again by it',
+      '/corrects': 'cannot be imported: add corrections one by one',
+    });
+    const odd = await send(ledger, 'POST', `/v1/outlooks/${slug}/evidence?import=yes`, news());
+    expect(faultsOf(odd.json())).toEqual({ '/import': 'must be true or false' });
+  });
+});

@@ -74,6 +74,8 @@ const EXCLUDED: Record<string, string> = {
   forecast_sums: 'computed from versions and views',
   forecast_buckets: 'computed from versions and views',
   forecast_leads: 'computed from versions and views',
+  search_backlog: 'the upkeep of an index',
+  series_sources: 'how series are pulled, for who feeds them',
   webhooks: 'for admins',
   webhook_deliveries: 'for admins',
   webhook_attempts: 'for admins',

@@ -46,7 +46,9 @@ describe('observations', () => {
       revised: 0,
       retracted: 0,
       unchanged: 0,
+      skipped: 0,
       recordedAt: '2026-11-20T16:00:00.000Z',
+      preview: null,
     });
     wait(60_000);
     const second = await record(
@@ -318,39 +320,33 @@ describe('observations in CSV', () => {
   test.for<[string, string, Record<string, string>]>([
     [
       'a wrong header',
-      'day;value\n2026-11-17;4.6\n',
+      'foo;bar\nx;4.6\n',
       {
-        '': 'line 1: the header must be date,value or date,value,provenance,note, not "day;value"',
+        '': 'line 1: the header must name a column of dates and one of values, such as date,value, not "foo,bar"; or name them with dateColumn and valueColumn',
       },
     ],
     [
       'nothing at all',
       '',
-      { '': 'line 1: the header must be date,value or date,value,provenance,note, not ""' },
+      { '': 'line 1: the file is empty; it needs a header, such as date,value, and rows' },
     ],
     ['a header alone', 'date,value\n', { '/observations': 'must have at least 1 entry' }],
     [
       'faults by line and column, all at once',
-      'date,value\n2026-02-30,1\n2026-11-17,"1,234.5"\n2026-11-18,.\n2026-11-19, 4\n2026-11-19,1e999\n2026-11-20\n2026-11-21,9007199254740993\n2026-11-22,-1e-400\n2026-11-23,0.0e-999\n',
+      'date,value\n2026-02-30,1\n2026-11-17,"1,23.45"\n2026-11-19,4\n2026-11-19,1e999\n2026-11-20\n2026-11-21,9007199254740993\n2026-11-22,-1e-400\n2026-11-23,0.0e-999\n',
       {
-        '/observations/0/date': 'line 2, column date: must be a valid date, such as 2026-03-31',
+        '/observations/0/date': 'line 2, column date: "2026-02-30" is not a day of the calendar',
         '/observations/1/value':
-          'line 3, column value: "1,234.5" is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value',
-        '/observations/2/value':
-          'line 4, column value: "." is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value; to retract a value, send {"date": …, "value": null} as JSON',
+          'line 3, column value: "1,23.45" is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value, or say with missing what stands for them',
+        '/observations/3/date':
+          'line 5, column date: repeats the date of line 4: send each day once',
         '/observations/3/value':
-          'line 5, column value: " 4" is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value',
-        '/observations/4/date':
-          'line 6, column date: repeats the date of line 5: send each day once',
-        '/observations/4/value':
-          'line 6, column value: 1e999 is beyond ±9007199254740991, up to which JSON numbers are exact: use a larger unit',
-        '/observations/6/value':
-          'line 8, column value: 9007199254740993 is beyond ±9007199254740991, up to which JSON numbers are exact: use a larger unit',
-        '/observations/7/value':
-          'line 9, column value: -1e-400 is too small for a JSON number, which would be 0: send 0 or use a smaller unit',
-        '/observations/5': 'line 7: has 1 columns, but the header has 2',
+          'line 5, column value: 1e999 is beyond ±9007199254740991, up to which JSON numbers are exact: use a larger unit',
         '/observations/5/value':
-          'line 7, column value: "" is not a number: write digits with a decimal point, such as 2793.3, and leave out days without a value; to retract a value, send {"date": …, "value": null} as JSON',
+          'line 7, column value: 9007199254740993 is beyond ±9007199254740991, up to which JSON numbers are exact: use a larger unit',
+        '/observations/6/value':
+          'line 8, column value: -1e-400 is too small for a JSON number, which would be 0: send 0 or use a smaller unit',
+        '/observations/4': 'line 6: has 1 columns, but the header has 2',
       },
     ],
     [

@@ -41,6 +41,8 @@ const versions: fc.Arbitrary<OutlookVersion> = fc
           views: [{ analyst: author, version: 1, weight: 1 }],
         }
       : null,
+    continues: given.isPooled ? 'an-older-one' : null,
+    continuedBy: given.isResolved ? 'a-later-one' : null,
     resolution: given.isResolved
       ? {
           number: 1,

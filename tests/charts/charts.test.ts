@@ -44,6 +44,7 @@ const scenarios = (change: object = {}) => ({
   probabilities: THIRDS,
   deltas: { bear: 0.05, base: -0.05, bull: 0 },
   scenarioTitles: { bear: 'Down', base: 'Sideways', bull: 'Up' },
+  resolution: null,
   ...change,
 });
 
@@ -56,6 +57,9 @@ const history = (count: number, change: Partial<HistoryData> = {}): HistoryData 
     probabilities: index % 2 === 0 ? THIRDS : { bear: 0.35, base: 0.4, bull: 0.25 },
   })),
   marks: [],
+  until: null,
+  lastUntil: null,
+  resolution: null,
   ...change,
 });
 
@@ -135,7 +139,14 @@ describe('a chart', () => {
       }));
     const sizeOf = (count: number) => {
       const found = drawdownOf(closes(count));
-      const data = { title: 'A', symbol: 'RUT', since: '1900-01-01', label: null, labels: [] };
+      const data = {
+        title: 'A',
+        symbol: 'RUT',
+        since: '1900-01-01',
+        label: null,
+        labels: [],
+        until: null,
+      };
       return drawdownChart({ ...data, closes: closes(count), found }, LOOK).length;
     };
     expect(sizeOf(40_000)).toBeLessThan(1.5 * sizeOf(1_000));
@@ -158,7 +169,14 @@ describe('a chart', () => {
       date: new Date(Date.UTC(2010, 0, 1) + index * 86_400_000).toISOString().slice(0, 10),
       value: index === 2_501 ? 50 : 100,
     }));
-    const data = { title: 'A', symbol: 'RUT', since: '2010-01-01', label: null, labels: [] };
+    const data = {
+      title: 'A',
+      symbol: 'RUT',
+      since: '2010-01-01',
+      label: null,
+      labels: [],
+      until: null,
+    };
     const svg = drawdownChart(
       { ...data, closes, found: drawdownOf(closes) },
       { ...LOOK, width: 320 },

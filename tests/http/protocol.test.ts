@@ -301,7 +301,10 @@ describe('header fields that decide a request', () => {
 
     test.for(BODIES)('refuses each coded body: %s %s as %s', async ([method, url, type, body]) => {
       const before = await stored(ledger);
-      for (const coding of CODED) {
+      // Observations may be compressed by gzip: tests/api/imports.test.ts.
+      const takesGzip = url.endsWith('/observations');
+      const refusedCodings = CODED.filter((coding) => !takesGzip || !/gzip/i.test(coding));
+      for (const coding of refusedCodings) {
         for (const sent of [body, gzipSync(body).toString('latin1')]) {
           const refused = await answerTo(
             `${method} ${url} HTTP/1.1`,
@@ -315,7 +318,8 @@ describe('header fields that decide a request', () => {
             sent,
           );
           expect(refusalIn(refused)).toEqual(refusal(415, 'unsupported-media-type'));
-          expect(refused.headers['accept-encoding']).toBe('identity');
+          const accepted = takesGzip ? 'gzip, identity' : 'identity';
+          expect(refused.headers['accept-encoding']).toBe(accepted);
         }
       }
       expect(await stored(ledger)).toEqual(before);

@@ -46,9 +46,11 @@ const CHANGED: Record<string, string> = {
   instruments: 'update (closes_id)',
   observations: 'update (superseded_at)',
   outlooks:
-    'update (base_bps, bear_bps, bull_bps, condition_states, framework_id, hash, horizon_ended_at, is_contradicted, latest_version, published_at, review_reasons, status, transaction_id)',
+    'update (base_bps, bear_bps, bull_bps, condition_states, continued_by, framework_id, hash, horizon_ended_at, is_contradicted, latest_version, published_at, review_reasons, status, transaction_id)',
   resolutions: 'update (superseded_at)',
   series: 'update (source)',
+  series_sources:
+    'update (attempts, due_at, etag, every_minutes, failures, last_added, last_error, last_error_at, last_modified, last_revised, last_success_at, last_unchanged, started_at), delete',
   webhook_attempts: 'update (fault, milliseconds, status)',
   webhook_deliveries: 'update (attempts, delivered_at, due_at), delete',
   webhooks:

@@ -11,6 +11,7 @@ import { storeMissingSkeletons } from '../../src/access/analysts.ts';
 import { deleteExpiredRefusals } from '../../src/access/audit-log.ts';
 import { keyHash, keyText } from '../../src/domain/api-keys.ts';
 import { endHorizons } from '../../src/ledger/end-horizons.ts';
+import { refreshSearch } from '../../src/ledger/refresh-search.ts';
 import { verifyLedger } from '../../src/ledger/verification.ts';
 import { migrateToLatest } from '../../src/postgres/migrate.ts';
 import { inTransaction } from '../../src/postgres/pool.ts';
@@ -79,6 +80,13 @@ test('a ledger of the previous release can be read, searched and revised', async
     expect(await found('q=refinancing')).toEqual(['one']);
     expect(await found('q=calm')).toEqual([]);
     expect(await found('q=elsewhere')).toEqual(['two']);
+    // The words that no release before collected.
+    expect(await found('q=russ')).toEqual([]);
+    await refreshSearch(pool, () => false);
+    expect(await found('q=russ&sort=slug')).toEqual(['one', 'two']);
+    expect(await found('q=desk%20storm')).toEqual(['one']);
+    expect(await found('q=calm')).toEqual([]);
+    expect((await pool.query('select from search_backlog')).rowCount).toBe(0);
     expect(await found('scenario=bear&minProbability=0.3')).toEqual(['one']);
     expect(await found('sort=slug&reviewDue=false')).toEqual(['one', 'two']);
     await pool.query(

@@ -39,6 +39,12 @@ const FAULTS = {
   OIDC_ALGORITHM: ['HS256', 'must be one of RS256'],
   OIDC_ROLES: ['desk=owner', 'must be pairs such as desk-analysts=analyst'],
   WEBHOOK_PRIVATE_ADDRESSES: ['maybe', 'must be true or false'],
+  PULL_SERIES: ['maybe', 'must be true or false'],
+  PULL_PRIVATE_ORIGINS: ['http://a.example/x', 'must be origins such as http://data.internal:8080'],
+  FRED_API_KEY: ['no key', 'must be a key of FRED'],
+  FRED_URL: ['https://a.example/', 'must be an http or https URL without'],
+  ECB_URL: ['https://u:p@a.example', 'must be an http or https URL without'],
+  STOOQ_URL: ['ftp://a.example', 'must be an http or https URL without'],
 } as const;
 
 test.each(['server.js', 'commands/keys.js'])(

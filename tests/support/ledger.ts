@@ -7,7 +7,7 @@ import type { Role } from '../../src/domain/api-keys.ts';
 import { issueKey } from '../../src/access/api-keys.ts';
 import { createSeries } from '../../src/ledger/series.ts';
 import { SAMPLE_SERIES } from '../../src/http/openapi/examples.ts';
-import type { Resolve } from '../../src/webhooks/addresses.ts';
+import type { Resolve } from '../../src/outbound/addresses.ts';
 import { newSeries } from '../../src/api/schemas/series.ts';
 import { parse } from '../../src/http/validation.ts';
 import { ChangeFeed } from '../../src/postgres/change-feed.ts';

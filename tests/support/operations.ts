@@ -34,7 +34,12 @@ const OTHERS: Record<string, Record<string, string>> = {
   '/v1/outlooks/{slug}/conditions/{key}': { key: 'rate-relief' },
   '/v1/outlooks/{slug}/conditions/{key}/assessments': { key: 'domestic-breadth' },
   '/v1/outlooks/{slug}/evidence/{id}': { id: EVIDENCE_ID },
-  '/v1/analysts/{id}/track-record': { id: ANALYST_ID },
+  ...Object.fromEntries(
+    ['', '/outlooks', '/views', '/track-record'].map((part) => [
+      `/v1/analysts/{id}${part}`,
+      { id: ANALYST_ID },
+    ]),
+  ),
   ...Object.fromEntries(
     ['', '/deliveries', '/secret', '/test'].map((part) => [
       `/v1/webhooks/{id}${part}`,

@@ -68,6 +68,7 @@ export async function fillLedger(ledger: TestLedger): Promise<void> {
        horizon) values ($1, 1, 'More of it.', 'supports', 'scenario', 'bear', 'days')`,
     [EVIDENCE_ID],
   );
+  await pool.query('insert into search_backlog (framework_id) values (0)');
   const days = ['2026-11-16', '2026-11-17', '2026-11-18', '2026-11-19'];
   const observe = (series: string, values: number[]) =>
     call({

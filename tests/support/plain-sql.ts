@@ -47,7 +47,9 @@ export const SWEPT = [
   'webhooks',
   'webhook_deliveries',
   'webhook_attempts',
+  'series_sources',
   'event_watermark',
+  'search_backlog',
 ];
 
 export const TABLES = [

@@ -14,6 +14,7 @@ import { printResult } from '../output.ts';
 import { readPages } from '../paging.ts';
 
 const STATUSES = ['open', 'resolved', 'void', 'withdrawn'] as const;
+const OUTCOMES = [...SCENARIOS, 'void'] as const;
 const SORTS = ['-publishedAt', 'publishedAt', 'slug', 'relevance'] as const;
 
 export function listCommand(yargs: Yargs): void {
@@ -42,29 +43,30 @@ export function listCommand(yargs: Yargs): void {
         },
         'min-probability': numberOption('only outlooks with at least this probability'),
         'max-probability': numberOption('only outlooks with at most this probability'),
+        author: textOption('only outlooks published by this analyst, by name or id'),
+        'horizon-ends-after': textOption('only outlooks whose horizon ends after this date'),
+        'horizon-ends-before': textOption('only outlooks whose horizon ends before this date'),
+        outcome: { choices: OUTCOMES, describe: 'only outlooks resolved with this outcome' },
         'updated-since': textOption('only outlooks published at or after this time'),
-        q: textOption('only outlooks with these words'),
+        q: textOption('only outlooks with these words, symbols or names'),
         sort: { choices: SORTS, describe: 'sort order' },
         'as-of': asOfOption,
         limit: numberOption('maximum number; all if omitted'),
       }),
     async (argv) => {
       const { instrument, status, reviewDue, scenario, minProbability, maxProbability } = argv;
-      const {
-        awaitingResolution,
-        contradicted,
-        updatedSince,
-        q,
-        sort,
-        asOf,
-        limit = Infinity,
-      } = argv;
+      const { awaitingResolution, contradicted, updatedSince, q, sort, asOf } = argv;
+      const { author, horizonEndsAfter, horizonEndsBefore, outcome, limit = Infinity } = argv;
       const client = apiClient(argv.url);
       const filters = { instrument, status, reviewDue, scenario, minProbability, maxProbability };
       const query = omitUndefined({
         ...filters,
         awaitingResolution,
         contradicted,
+        author,
+        horizonEndsAfter,
+        horizonEndsBefore,
+        outcome,
         updatedSince,
         q,
         sort,

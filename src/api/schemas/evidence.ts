@@ -158,6 +158,10 @@ export const evidence = z
       .uuid()
       .nullable()
       .meta({ description: 'The id of a later item that corrects this one.' }),
+    duplicateOf: z.uuid().nullable().meta({
+      description:
+        'The id of the first item of this outlook that is the same: of the same publisher with the same URL or, without one, with the same headline and time. Null for the first one, and for a correction.',
+    }),
     addedBy: author,
     addedAt: timestamp,
     moved: z

@@ -21,7 +21,7 @@ export const jsonFeed = z
           date_published: timestamp,
           authors: z.array(z.object({ name: z.string() })),
         })
-        .meta({ id: 'JsonFeedItem', description: 'A version as a feed entry.' }),
+        .meta({ id: 'JsonFeedItem', description: 'A version or a resolution as a feed entry.' }),
     ),
   })
   .meta({ id: 'JsonFeed', description: 'JSON Feed 1.1 (jsonfeed.org).' });

@@ -1,5 +1,7 @@
 import { z } from 'zod';
-import { LIST_SORTS } from '../../ledger/outlook-list-page.ts';
+import { isUuid, normalizedName } from '../../domain/names.ts';
+import { parseSearch } from '../../domain/search.ts';
+import { LIST_SORTS } from '../../ledger/outlook-list-query.ts';
 import { OUTLOOK_STATUSES } from '../../domain/outlook.ts';
 import {
   basisPoints,
@@ -8,7 +10,8 @@ import {
   WHOLE,
 } from '../../domain/probabilities.ts';
 import { listShape } from '../../http/paging.ts';
-import { queryTimestamp, slug, symbol } from '../../http/fields.ts';
+import { analystLine, day, ifValid, queryTimestamp, slug, symbol } from '../../http/fields.ts';
+import { outcome } from './outlooks.ts';
 import { queryNumber } from './probabilities.ts';
 
 const ONCE = 'must be given once';
@@ -28,9 +31,6 @@ const trueOrFalse = z.preprocess(
   z.boolean({ error: 'must be true or false' }),
 );
 
-// Postgres stacks operators that wait for their word; it fails at more than 32.
-const TOO_MANY_HYPHENS = /(?:-[^\p{L}\p{N}-]*){21}/u;
-
 const search = z
   .string({ error: ONCE })
   .max(200, { error: 'must have at most 200 characters' })
@@ -38,9 +38,16 @@ const search = z
   .refine((text) => !text.includes('\u0000'), {
     error: 'must not contain a NUL character (%00)',
   })
-  .refine((text) => !TOO_MANY_HYPHENS.test(text), {
-    error: 'has too many hyphens in a row; one hyphen excludes the word after it',
+  .refine((text) => parseSearch(text).length > 0, {
+    error: 'must contain a letter or a digit to search for',
+    ...ifValid,
   });
+
+/** An analyst, by id or name. */
+const author = z
+  .string({ error: ONCE })
+  .pipe(analystLine)
+  .transform((text) => (isUuid(text) ? text.toLowerCase() : normalizedName(text)));
 
 /** The query of the list of outlooks. */
 export const listQuery = z
@@ -80,7 +87,21 @@ export const listQuery = z
     }),
     q: search.optional().meta({
       description:
-        'Full-text search, in English, in titles, headwinds, summaries and invalidation conditions. A match in the title ranks highest. Write `"…"` for a phrase, `or` for either word, and `-` before a word to exclude it.',
+        'Search for outlooks with all of these words in their title, slug, symbol, name of the instrument, authors, headwinds, summary or invalidation conditions. Case, accents and punctuation make no difference: `Feds` finds “The Fed’s pivot”, `10 year` finds “10-year” and `BRK-B` finds “BRK.B”. A word of at least three characters, and the last word, also find longer words: `russ` finds “Russell”. English words are found in their other forms, too. Write `"…"` for a phrase, `or` for either word, and `-` before a word to exclude it. Common words such as `the` count only in a phrase, or alone. Outlooks whose symbol or slug is the search come first, then those with all words in the title, slug or name of the instrument.',
+    }),
+    author: author.optional().meta({
+      description:
+        'Only outlooks whose version was published by this analyst: the id, as in `author.id`, or the exact name.',
+    }),
+    horizonEndsAfter: day.optional().meta({
+      description: 'Only outlooks whose `horizon.to` is after this day.',
+    }),
+    horizonEndsBefore: day.optional().meta({
+      description: 'Only outlooks whose `horizon.to` is before this day.',
+    }),
+    outcome: outcome.optional().meta({
+      description:
+        'Only outlooks that are currently resolved with this outcome. `void`: those that can not be scored.',
     }),
     sort: z.enum(LIST_SORTS).optional().meta({
       description:
@@ -88,12 +109,12 @@ export const listQuery = z
     }),
     asOf: queryTimestamp.optional().meta({
       description:
-        'The list as of this time, which must not be in the future: the newest version of each outlook recorded up to then, with the status and the review of that time. Filters and order apply to that version, except that `status`, `reviewDue`, `awaitingResolution` and `contradicted` apply to the current state.',
+        'The list as of this time, which must not be in the future: the newest version of each outlook recorded up to then, with the status and the review of that time. Filters and order apply to that version, except that `status`, `reviewDue`, `awaitingResolution`, `contradicted` and `outcome` apply to the current state.',
     }),
     ...listShape,
   })
   .superRefine(
-    ({ scenario, minProbability: min, maxProbability: max, q, sort }, context) => {
+    ({ scenario, minProbability: min, maxProbability: max, q, sort, ...rest }, context) => {
       const refuse = (parameter: string, message: string) =>
         context.addIssue({ code: 'custom', path: [parameter], message });
       const given = [min !== undefined && 'minProbability', max !== undefined && 'maxProbability'];
@@ -107,6 +128,10 @@ export const listQuery = z
       if (typeof min === 'number' && typeof max === 'number' && min > max) {
         refuse('minProbability', `must not be more than maxProbability, ${max / WHOLE}`);
       }
+      const { horizonEndsAfter: after, horizonEndsBefore: before } = rest;
+      if (isDay(after) && isDay(before) && after >= before) {
+        refuse('horizonEndsAfter', `must be before horizonEndsBefore, ${before}`);
+      }
       if (sort === 'relevance' && q === undefined) {
         refuse(
           'sort',
@@ -117,6 +142,8 @@ export const listQuery = z
     // Runs even if one of them is invalid otherwise.
     { when: ({ value }) => typeof value === 'object' && value !== null },
   );
+
+const isDay = (value: unknown): value is string => day.safeParse(value).success;
 
 const MOST_SLUGS = 100;
 

@@ -7,9 +7,9 @@ import { OUTLOOK_STATUSES } from '../../domain/outlook.ts';
 import { SCENARIO_NAMES } from '../../domain/probabilities.ts';
 import { ANSWER_WAYS } from '../../domain/review.ts';
 import { DIRECTIONS } from '../../domain/scenarios.ts';
-import { day, prose, sha256, slug, symbol, timestamp } from '../../http/fields.ts';
-import { faq, headwind, newFrameworkShape, risk } from './frameworks.ts';
-import { deltas, newProbabilities, probabilities } from './probabilities.ts';
+import { day, sha256, slug, symbol, timestamp } from '../../http/fields.ts';
+import { faq, headwind, risk } from './frameworks.ts';
+import { deltas, probabilities } from './probabilities.ts';
 
 export const newHorizon = z
   .strictObject({ from: day, to: day })
@@ -25,22 +25,6 @@ export const newHorizon = z
     description:
       'The days that the outlook covers, half-open [from, to): `from` is the first day, and `to` is the first day after the last one. The horizon is over when `to` begins in UTC. Pages and texts show the last day instead of `to`.',
     examples: [{ from: '2026-03-31', to: '2027-03-31' }],
-  });
-
-export const newOutlook = z
-  .strictObject({
-    slug: slug.optional().meta({
-      description: "The outlook's name in URLs. It never changes. Left out: made from the title.",
-    }),
-    instrument: symbol.meta({ description: 'The symbol of an existing instrument.' }),
-    horizon: newHorizon,
-    probabilities: newProbabilities,
-    rationale: prose.meta({ description: 'Why the desk publishes this outlook.' }),
-    ...newFrameworkShape,
-  })
-  .meta({
-    id: 'OutlookInput',
-    description: 'A new outlook: its framework, probabilities and rationale.',
   });
 
 export const author = z
@@ -232,18 +216,23 @@ const publishedConsensus = z
 /** The outcome of an outlook: a scenario, or `void` if nothing can be scored. */
 export const outcome = z.enum([...SCENARIO_NAMES, 'void']);
 
+const resolvedShape = {
+  number: z.int().min(1),
+  outcome,
+  realisedReturn: z.number().nullable(),
+  knownAt: timestamp.nullable().meta({
+    description: 'When the outcome became known. Null if the outlook is void.',
+  }),
+  resolvedAt: timestamp,
+};
+
 const resolved = z
-  .object({
-    number: z.int().min(1),
-    outcome,
-    realisedReturn: z.number().nullable(),
-    knownAt: timestamp.nullable().meta({
-      description: 'When the outcome became known. Null if the outlook is void.',
-    }),
-    reason: z.string().nullable(),
-    resolvedAt: timestamp,
-  })
+  .object({ ...resolvedShape, reason: z.string().nullable() })
   .meta({ id: 'Resolved', description: 'The outcome in brief.' });
+
+const resolvedSummary = z
+  .object(resolvedShape)
+  .meta({ id: 'ResolvedSummary', description: 'The outcome, as a list shows it.' });
 
 export const instrumentName = z
   .object({ symbol, name: z.string() })
@@ -266,7 +255,16 @@ const summaryShape = {
 };
 
 export const outlookSummary = z
-  .object({ ...summaryShape, change, probabilities, directions })
+  .object({
+    ...summaryShape,
+    change,
+    probabilities,
+    directions,
+    resolution: resolvedSummary.nullable().meta({
+      description:
+        'What came about, once it is recorded: null until then, after a reopening, and in a list as of an earlier time.',
+    }),
+  })
   .meta({ id: 'OutlookSummary', description: 'An outlook as a list item.' });
 
 export const outlook = z
@@ -287,6 +285,13 @@ export const outlook = z
     resolution: resolved.nullable().meta({
       description:
         'The outcome, once it is recorded. Always null in a numbered version, because it was unknown at publication.',
+    }),
+    continues: slug.nullable().meta({
+      description: 'The slug of the outlook that this one continues over a later horizon.',
+    }),
+    continuedBy: slug.nullable().meta({
+      description:
+        'The slug of the outlook that continues this one over a later horizon; of several, the newest. Always null in a numbered version.',
     }),
     probabilities,
     directions,

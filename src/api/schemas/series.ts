@@ -101,19 +101,6 @@ export const newObservations = z
     description: '1 to 10,000 observations of a series, at most one per day.',
   });
 
-export const recorded = z
-  .object({
-    series: slug,
-    added: z.int().meta({ description: 'Days without an earlier value.' }),
-    revised: z.int().meta({ description: 'Days that got a new vintage with a value.' }),
-    retracted: z.int().meta({ description: 'Days whose value was retracted.' }),
-    unchanged: z
-      .int()
-      .meta({ description: 'Days that already had this value, or were already retracted.' }),
-    recordedAt: timestamp.nullable().meta({ description: 'Null if nothing was new.' }),
-  })
-  .meta({ id: 'Recorded', description: 'The result of sending observations.' });
-
 export const observation = z
   .object({
     date: day,

@@ -33,6 +33,26 @@ export const REQUEST_EXAMPLES: Record<
       summary: "The Russell 2000 downside case, as another desk's outlook",
       value: { ...SAMPLE_OUTLOOK, slug: 'russell-2000-downside-second-desk' },
     },
+    clone: {
+      summary: 'A clone of version 1, with other probabilities',
+      value: {
+        from: { slug: 'russell-2000-downside', version: 1 },
+        slug: 'russell-2000-rebound',
+        title: 'Russell 2000: the case for a rebound',
+        probabilities: fractionsOf(probabilitiesOf({ bear: 2000, base: 4000, bull: 4000 })),
+        rationale: 'The same framework, weighed by another desk.',
+      },
+    },
+    rollover: {
+      summary: 'Continued over the next horizon',
+      value: {
+        from: { slug: 'russell-2000-downside' },
+        continues: 'russell-2000-downside',
+        slug: 'russell-2000-downside-2028',
+        horizon: { from: '2027-03-31', to: '2028-03-31' },
+        rationale: 'The case stands for another year.',
+      },
+    },
   },
   reviseOutlook: {
     revision: {
@@ -141,6 +161,18 @@ export const REQUEST_EXAMPLES: Record<
   },
   recordObservations: {
     closes: { summary: 'Closes, one of them computed', value: SAMPLE_CLOSES },
+  },
+  setSeriesSource: {
+    fred: { summary: 'A series at FRED', value: { kind: 'fred', id: 'DGS30' } },
+    url: {
+      summary: 'A CSV file, every hour',
+      value: {
+        kind: 'url',
+        url: 'https://data.example/yields.csv',
+        file: { dateColumn: 'Day', valueColumn: '30Y' },
+        everyMinutes: 60,
+      },
+    },
   },
   patchInstrument: {
     closes: { summary: 'Name the series of the closes', value: { closes: 'rut-close' } },

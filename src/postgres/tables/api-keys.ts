@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm';
-import { check, index, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core';
+import { check, index, pgTable, primaryKey, text, uniqueIndex, uuid } from 'drizzle-orm/pg-core';
 import { type Role, ROLES } from '../../domain/api-keys.ts';
 import { bytea, literals, timestamptz } from './columns.ts';
 
@@ -11,6 +11,8 @@ export const analysts = pgTable(
     createdAt: timestamptz('created_at').notNull(),
   },
   (t) => [
+    // For the list of analysts. Not in the collation of the column, as that of outlooks by slug.
+    uniqueIndex('analysts_by_name').on(sql`${t.name} collate "C"`),
     // Versions show the name as their author: no two names may look the same.
     check(
       'analysts_name',

@@ -4,11 +4,13 @@ import {
   check,
   doublePrecision,
   foreignKey,
+  index,
   integer,
   pgTable,
   primaryKey,
   text,
   unique,
+  uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core';
 import {
@@ -51,8 +53,18 @@ export const evidence = pgTable(
       .notNull()
       .references(() => analysts.id),
     recordedAt: timestamptz('recorded_at').notNull(),
+    // Of publisher and URL, as importKeyOf makes it; null for an item that no import added.
+    importKey: text('import_key'),
   },
   (t) => [
+    uniqueIndex('evidence_imported_once')
+      .on(t.outlookId, t.importKey)
+      .where(sql`${t.importKey} is not null`),
+    // Finds the earlier item that is the same.
+    index('evidence_of_source').on(
+      t.outlookId,
+      sql`hashtextextended(coalesce(${t.url}, ${t.headline}), 0)`,
+    ),
     unique('evidence_number').on(t.outlookId, t.number), // for the list, newest first
     unique('evidence_of_outlook').on(t.outlookId, t.id),
     foreignKey({

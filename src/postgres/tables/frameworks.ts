@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm';
 import {
   bigint,
+  boolean,
   check,
   doublePrecision,
   index,
@@ -33,7 +34,7 @@ export const frameworks = pgTable(
     metrics: jsonList<Metric>('metrics'),
     faqs: jsonList<Faq>('faqs'),
     references: jsonList<Reference>('references'),
-    // The words that a search finds it by; a trigger collects them from the framework's parts.
+    // The words that a search finds it by; triggers collect them from the framework's parts, its outlook and its authors.
     search: tsvector('search')
       .notNull()
       .default(sql`''`),
@@ -47,6 +48,16 @@ export const frameworks = pgTable(
       sql`json_typeof(${t.risks}) = 'array' and json_typeof(${t.positioning}) = 'array' and json_typeof(${t.metrics}) = 'array' and json_typeof(${t.faqs}) = 'array' and json_typeof(${t.references}) = 'array'`,
     ),
   ],
+);
+
+// The newest framework whose words an earlier release collected; none once refresh_search() has collected all anew.
+export const searchBacklog = pgTable(
+  'search_backlog',
+  {
+    isOnly: boolean('is_only').primaryKey().default(true),
+    frameworkId: bigint('framework_id', { mode: 'number' }).notNull(),
+  },
+  (t) => [check('search_backlog_is_only', sql`${t.isOnly}`)],
 );
 
 const frameworkId = () =>

@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm';
 import {
+  type AnyPgColumn,
   bigint,
   boolean,
   check,
@@ -52,6 +53,13 @@ export const outlooks = pgTable(
     horizonEndedAt: timestamptz('horizon_ended_at'),
     // Whether closes contradict the current resolution; a trigger derives it from resolution_contradictions.
     isContradicted: boolean('is_contradicted').notNull().default(false),
+    // The outlook that this one continues over a later horizon; null for none. It never changes.
+    continuesId: bigint('continues_id', { mode: 'number' }).references(
+      (): AnyPgColumn => outlooks.id,
+    ),
+    // The slug of the newest outlook that continues this one; a trigger sets it. The slug instead of the id, so that whoever
+    // waited for this row's lock needs no other row.
+    continuedBy: text('continued_by'),
   },
   (t) => [
     check(
@@ -70,6 +78,12 @@ export const outlooks = pgTable(
       'outlooks_review_reasons',
       sql`array_position(${t.reviewReasons}, null) is null and array_position(${t.reviewReasons}, '') is null`,
     ),
+    // Only an older outlook is continued, so no chain comes back to where it began.
+    check('outlooks_continues', sql`${t.continuesId} < ${t.id}`),
+    // For what continued an outlook at a given time.
+    index('outlooks_continuing')
+      .on(t.continuesId, t.id)
+      .where(sql`${t.continuesId} is not null`),
     check('outlooks_condition_states', sql`jsonb_typeof(${t.conditionStates}) = 'object'`),
     check('outlooks_status', sql`${t.status} in (${literals(OUTLOOK_STATUSES)})`),
     // For the list by slug. Not in the collation of the column, which is the database's: that may differ between servers, and
@@ -101,6 +115,7 @@ export const outlooks = pgTable(
     index('outlooks_horizon_to_end')
       .on(t.horizonTo, t.id)
       .where(sql`${t.status} in ('open', 'withdrawn') and ${t.horizonEndedAt} is null`),
+    index('outlooks_by_horizon_end').on(t.horizonTo),
     // For the resolutions that a new close may contradict.
     index('outlooks_resolved_to')
       .on(t.instrumentId, t.horizonTo)

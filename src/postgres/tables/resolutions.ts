@@ -6,6 +6,7 @@ import {
   date,
   doublePrecision,
   foreignKey,
+  index,
   integer,
   pgTable,
   primaryKey,
@@ -54,6 +55,12 @@ export const resolutions = pgTable(
     primaryKey({ columns: [t.outlookId, t.number] }),
     uniqueIndex('resolutions_standing')
       .on(t.outlookId)
+      .where(sql`${t.supersededAt} is null`),
+    // For the feed of all outlooks.
+    index('resolutions_newest').on(t.recordedAt, t.outlookId, t.number),
+    // For lists of the outlooks with an outcome.
+    index('resolutions_by_outcome')
+      .on(t.outcome, t.outlookId)
       .where(sql`${t.supersededAt} is null`),
     check('resolutions_from_1', sql`${t.number} >= 1`),
     check('resolutions_outcome', sql`${t.outcome} in (${literals(SCENARIO_NAMES)})`),

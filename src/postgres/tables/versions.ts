@@ -59,6 +59,10 @@ export const outlookVersions = pgTable(
       t.baseBps,
       t.bullBps,
     ),
+    // For the lists of an author's outlooks, beside the index of the forecasters: a withdrawal is no forecast.
+    index('outlook_versions_withdrawn_by')
+      .on(t.authorId, t.outlookId)
+      .where(sql`${t.kind} = 'withdrawn'`),
     foreignKey({
       name: 'outlook_versions_framework',
       columns: [t.outlookId, t.frameworkId],

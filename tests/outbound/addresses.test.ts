@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { addressesOf, type Resolve, resolveName } from '../../src/webhooks/addresses.ts';
+import { addressesOf, type Resolve, resolveName } from '../../src/outbound/addresses.ts';
 
 const nobody: Resolve = async () => expect.fail('a literal address is not looked up');
 const named =

@@ -9,21 +9,21 @@ export type Resolve = (hostname: string) => Promise<readonly LookupAddress[]>;
 /** Asks the resolver of this machine. */
 export const resolveName: Resolve = (hostname) => lookup(hostname, { all: true });
 
-/** Which addresses webhooks may have. */
+/** Which addresses the service may connect to on behalf of a client. */
 export type AddressPolicy = {
   resolve: Resolve;
   /** Whether addresses in private networks are allowed, also over plain http. */
   allowsPrivate: boolean;
 };
 
-/** Webhooks may not have this URL. The message says why, to the person who entered it. */
+/** The service may not connect to this URL. The message says why, to the person who entered it. */
 export class AddressRefused extends Error {}
 
 // Without link-local addresses: there clouds serve a machine's credentials.
 const PRIVATE_RANGES = new Set(['loopback', 'private', 'uniqueLocal', 'carrierGradeNat']);
 
 /**
- * The addresses of a receiver, all of them allowed. Connect to these and look none up again: the name may resolve to others
+ * The addresses of a server, all of them allowed. Connect to these and look none up again: the name may resolve to others
  * next time.
  * @throws AddressRefused if one address is not allowed, or whatever `resolve` throws
  */
@@ -48,6 +48,25 @@ export async function addressesOf(
     );
   }
   return addresses;
+}
+
+/** How long a look-up of a name is waited for before its URL is stored, in milliseconds. */
+const LOOKED_UP_WITHIN = 2_000;
+
+/**
+ * Why the service may not connect to a URL, to follow its name; null if it may, or if the name can't be looked up now. It is
+ * looked up anew at each connection.
+ */
+export async function addressFault(url: URL, policy: AddressPolicy): Promise<string | null> {
+  const late = new Promise<never>((_, reject) => {
+    setTimeout(() => reject(new Error('late')), LOOKED_UP_WITHIN).unref();
+  });
+  try {
+    await Promise.race([addressesOf(url, policy), late]);
+    return null;
+  } catch (error) {
+    return error instanceof AddressRefused ? error.message : null;
+  }
 }
 
 // All assigned addresses. Outside are notations of IPv4 addresses that the library takes for ordinary ones.

@@ -1,0 +1,70 @@
+import type { Analyst } from '../access/analysts.ts';
+import { DomainError } from '../domain/errors.ts';
+import type { Session } from '../postgres/pool.ts';
+import { VIEW_COLUMNS, type View, viewOf, type ViewRow } from './views.ts';
+
+/** @throws DomainError `analyst-not-found` */
+export async function readAnalyst(session: Session, id: string): Promise<Analyst> {
+  const { rows } = await session.query<Analyst>('select id, name from analysts where id = $1', [
+    id,
+  ]);
+  const [found] = rows;
+  if (found) return found;
+  throw new DomainError('analyst-not-found', `There is no analyst ${id}.`);
+}
+
+/**
+ * The analysts who have published a version or a view, by name: those after the name `after`, at most `limit`. Others, such
+ * as systems that send observations, have a key but forecast nothing.
+ */
+export async function listAnalysts(
+  session: Session,
+  { after, limit }: { after: string | null; limit: number },
+): Promise<Analyst[]> {
+  const { rows } = await session.query<Analyst>({
+    name: 'list-analysts',
+    // In the order of analysts_by_name; forecasters_of_analyst says at once whether there is a forecast.
+    text: `select a.id, a.name from analysts a
+      where a.name collate "C" > coalesce($1, '') and exists (
+        select from forecasters f where f.analyst_id = a.id)
+      order by a.name collate "C" limit $2`,
+    values: [after, limit],
+  });
+  return rows;
+}
+
+/** An analyst's view of an outlook, with the title of its current version. */
+export type ViewOfOutlook = View & { slug: string; title: string; outlookId: number };
+
+/**
+ * The views of an analyst, each at its newest version, with withdrawn ones, of the newest outlooks first: those of outlooks
+ * before the one with the id `before`, at most `limit`.
+ */
+export async function listViewsOf(
+  session: Session,
+  analystId: string,
+  { before, limit }: { before: number | null; limit: number },
+): Promise<ViewOfOutlook[]> {
+  const { rows } = await session.query<
+    ViewRow & Pick<ViewOfOutlook, 'slug' | 'title' | 'outlookId'>
+  >({
+    name: 'list-views-of-analyst',
+    text: `select ${VIEW_COLUMNS}, o.slug, t.title, o.id as "outlookId"
+       from forecasters f
+       join outlooks o on o.id = f.outlook_id
+       join frameworks t on t.id = o.framework_id
+       join analysts a on a.id = f.analyst_id
+       cross join lateral (
+         select * from views v where v.outlook_id = f.outlook_id and v.analyst_id = f.analyst_id
+          order by v.version desc limit 1) w
+      where f.analyst_id = $1 and f.source = 'view' and f.outlook_id < coalesce($2, 9223372036854775807)
+      order by f.outlook_id desc limit $3`,
+    values: [analystId, before, limit],
+  });
+  return rows.map(({ slug, title, outlookId, ...row }) => ({
+    ...viewOf(row),
+    slug,
+    title,
+    outlookId,
+  }));
+}

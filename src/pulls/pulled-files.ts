@@ -1,0 +1,118 @@
+import { z } from 'zod';
+import type { FileFormat } from '../domain/file-columns.ts';
+import { readSeriesFile } from '../domain/series-file.ts';
+import type { PulledObservation } from '../ledger/pulled-observations.ts';
+import type { FetchedFile } from '../outbound/fetch-file.ts';
+import { SourceFault } from './providers.ts';
+import type { Pull } from './runs.ts';
+
+/**
+ * Reads what a provider sent, all or nothing: the days that have a value. Days without one are left out.
+ * @param lastDay the last day that may be in it
+ * @throws SourceFault if it is anything else
+ */
+export function observationsIn(
+  file: FetchedFile,
+  pull: Pull,
+  lastDay: string,
+): PulledObservation[] {
+  requireMediaType(file, pull.kind === 'fred' ? 'JSON' : 'CSV');
+  const text = textIn(file);
+  if (!file.isWhole && pull.kind !== 'fred' && !text.slice(text.trimEnd().length).includes('\n')) {
+    throw new SourceFault(
+      'the response may be cut off: it has neither a length nor a last line end',
+    );
+  }
+  const observations = rowsIn(pull.kind === 'fred' ? fredCsv(text) : text, pull);
+  if (observations.length === 0) throw new SourceFault('the file has no day with a value');
+  const future = observations.find(({ date }) => date > lastDay);
+  if (future)
+    throw new SourceFault(`the file has a value for ${future.date}, which is in the future`);
+  return observations;
+}
+
+function requireMediaType({ mediaType, body }: FetchedFile, wanted: 'CSV' | 'JSON'): void {
+  const start = body
+    .subarray(0, 200)
+    .toString('latin1')
+    .replace(/^\xef\xbb\xbf/, '')
+    .trimStart();
+  const name = mediaType === null ? '' : ` (${mediaType.slice(0, 60)})`;
+  if (start.startsWith('<') || /\b(html|xml)\b/.test(mediaType ?? '')) {
+    throw new SourceFault(`the server sent a page${name} in place of ${wanted}`);
+  }
+  const isJson = /\bjson\b/.test(mediaType ?? '');
+  if (wanted === 'CSV' && (isJson || /^[{[]/.test(start))) {
+    throw new SourceFault(`the server sent JSON${name} in place of CSV`);
+  }
+  if (
+    wanted === 'CSV' &&
+    /^(image|audio|video|font)\/|zip|pdf|spreadsheetml/.test(mediaType ?? '')
+  ) {
+    throw new SourceFault(`the server sent something else${name} in place of CSV`);
+  }
+}
+
+function textIn({ body }: FetchedFile): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(body);
+  } catch {
+    throw new SourceFault('the response is not UTF-8');
+  }
+}
+
+/** How the file of a source is written. */
+function formatOf({ kind, layout }: Pull): FileFormat {
+  switch (kind) {
+    case 'fred':
+      return { dateColumn: 'date', valueColumn: 'value' };
+    case 'ecb': // SDMX-CSV
+      return { dateColumn: 'TIME_PERIOD', valueColumn: 'OBS_VALUE', delimiter: ',' };
+    case 'stooq':
+      return { provider: 'stooq' };
+    default:
+      return layout ?? {};
+  }
+}
+
+function rowsIn(text: string, pull: Pull): PulledObservation[] {
+  const { rows, faults, malformed } = readSeriesFile(text, formatOf(pull), pull.dated);
+  if (malformed !== null) throw new SourceFault(`the file ${malformed}`);
+  const [first] = faults;
+  if (first) {
+    const more = faults.length > 1 ? ` (and ${faults.length - 1} more faults)` : '';
+    throw new SourceFault(`${first.detail}${more}`);
+  }
+  return rows.map(({ date, value }) => ({ date, value }));
+}
+
+const fredObservations = z.object({
+  count: z.int().optional(),
+  observations: z.array(
+    z.object({
+      date: z.string().regex(/^\d{4}-\d\d-\d\d$/),
+      value: z.string().regex(/^[-+\d.eE]{1,50}$/),
+    }),
+  ),
+});
+
+/** FRED's JSON as CSV, so that the rules of files decide what is a date and what a number. */
+function fredCsv(text: string): string {
+  const { data } = fredObservations.safeParse(parsedJson(text));
+  if (!data) {
+    throw new SourceFault('the response is not what FRED documents: JSON with observations');
+  }
+  const { count, observations } = data;
+  if (count !== undefined && count !== observations.length) {
+    throw new SourceFault(`FRED sent ${observations.length} of ${count} observations`);
+  }
+  return ['date,value', ...observations.map(({ date, value }) => `${date},${value}`)].join('\n');
+}
+
+function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
